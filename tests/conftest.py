@@ -1,7 +1,6 @@
-"""`--seeds N`: how many seeds each seeded simulation runs (a test with a `simulation_seed` argument); few by default.
-`--full`: the privacy audit with five times the draws and more views, which takes minutes, and tests that are marked `long`.
-`--print`: `pytest -k messages --print` prints every message that a user can see.
-"""
+"""`--seeds N`: the number of seeds of each seeded simulation (a test with a `simulation_seed` argument); 2 by default.
+`--full`: the privacy audit with five times the draws and more views, and tests that are marked `long`; this takes minutes.
+`--print`: `pytest -k messages --print` prints every message that a user can see."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than cores: a unit that starts processes and waits for them leaves a core idle now and then."""
+    """One worker more than cores: a unit that waits for its processes leaves a core idle now and then."""
     return (os.cpu_count() or 1) + 1
 
 

@@ -1,4 +1,4 @@
-"""Every file and folder that a command leaves, and who may read it. One that no pattern names fails the test."""
+"""Every file and folder that a command leaves, and who may read it. A file that no pattern names fails the test."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ PRIVATE: Final = (
     r"roles/(leader|helper|keyholder)/(state\.db(-wal|-shm)?|live(/[0-9a-f]+)?)",
     r"roles/(coordinator|superlink)/lock",
     r"roles/coordinator/unfinished(/(job\.json|superlink|announced\.json|progress\.jsonl|result\.\w+|logs(/[\w-]+\.log)?))?",
-    r"sites(/[\w-]+\.(toml|parquet))?",  # what a site is told of itself; of a simulated site the events, too
+    r"sites(/[\w-]+\.(toml|parquet))?",  # a site's own settings; for a simulated site also its events
     r"consumers\.json",  # digests of the readers' API keys
     r"job\.json|announced\.json|progress\.jsonl|result\.(json|lock|failed)|logs(/[\w-]+\.log)?",  # of a run over the wire
 )
 """Of a project (or `--store`) directory, or of the one of an unfinished run."""
 HANDED_OUT: Final = (r"keys/[\w-]+\.(pub|crt)",)
-"""Meant for others, who get copies: it lies in a private folder."""
+"""Files whose copies go to others. They lie in a private folder."""
 WRITTEN_BY_FLOWER: Final = (r"roles/superlink/flower(/.*)?",)
-"""Of modes that are not ours, in a private folder."""
+"""Files in a private folder whose modes Covey does not set."""
 PUBLIC: Final = (
     r"",
     r"views\.py|covey\.toml|policy\.toml",
@@ -31,9 +31,9 @@ PUBLIC: Final = (
     r"store/(online|offline|blocks|models)(/.*)?",
 )
 UNFINISHED: Final = (r"", r"covey\.toml|policy\.toml", r"flower", *PRIVATE, *HANDED_OUT)
-"""Of an unfinished run's project all of it is private, from its own folder on."""
+"""The project of an unfinished run is private as a whole, its own folder included."""
 IN_FLOWER: Final = (r"flower/.*",)
-"""What Flower writes into its own private folder of a run, which a killed run leaves."""
+"""Files that Flower writes into its own private folder of a run, and that a killed run leaves."""
 
 
 def umask_now() -> int:
@@ -44,10 +44,10 @@ def umask_now() -> int:
 
 
 def assert_modes(directory: Path, umask: int, *, also: tuple[str, ...] = ()) -> set[str]:
-    """Check a project (or `--store`) directory, and return all names that were found.
+    """Check a project (or `--store`) directory. Returns all names that were found.
 
     Args:
-        also: further names that are public: what a test has put there.
+        also: further public names: files that the test itself put there.
     """
     found = set()
     for name, path in _walk(directory):
@@ -67,7 +67,7 @@ def assert_modes(directory: Path, umask: int, *, also: tuple[str, ...] = ()) -> 
 
 
 def assert_unfinished(folder: Path) -> set[str]:
-    """Check the folder of an unfinished run, and return all names that were found."""
+    """Check the folder of an unfinished run. Returns all names that were found."""
     found = set()
     for name, path in _walk(folder):
         assert _matches((*UNFINISHED, *IN_FLOWER), name), f"{path} is on no list: say in {__name__} who may read it"
@@ -78,7 +78,7 @@ def assert_unfinished(folder: Path) -> set[str]:
 
 
 def assert_wholly_private(folder: Path) -> None:
-    """Check a folder in which others' programs write, too: nobody else gets into it."""
+    """Check a folder in which other programs write too: no other user may enter it."""
     _require_private(folder)
 
 

@@ -1,10 +1,10 @@
-"""The point-in-time join, by replaying publications in plain loops, written from DESIGN §5 ("Time of a row").
+"""The point-in-time join by a replay of publications in plain loops, written from DESIGN §5 ("Time of a row").
 
-A row of the store is (pane end, released_at): the panes of its windows that had been released by then. A publication of
-pane P writes the row of P, and issues again the rows of later pane ends whose windows cover P. So does a tombstone of P:
-from its own released_at on, P counts as not opened. A void for want of budget writes nothing. The join at time t takes,
-of the rows released by t, the one with the greatest (pane_end, released_at); ttl is tested last. What it takes is stale
-if a pane that ends later had been left without budget by t.
+A row of the store is (pane end, released_at): the panes of its windows that were released by then. A publication of pane P
+writes the row of P, and issues again the rows of later pane ends whose windows cover P. A tombstone of P does the same: from its
+own released_at on, P counts as not opened. A void for lack of budget writes nothing. The join at time t takes, among the rows
+released by t, the one with the greatest (pane_end, released_at); ttl is checked last. The result is stale if a pane that ends
+later was left without budget by t.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Sums = Mapping[Key, Sequence[tuple[int, ...]]]
 
 @dataclass(frozen=True)
 class Pane:
-    """One published pane: `sums` is None for a void; `spent` is a void for want of budget. Times in µs."""
+    """One published pane. `sums` is None for a void; `spent` marks a void for lack of budget. Times in µs."""
 
     start: int
     released_at: int
@@ -42,7 +42,7 @@ class Tombstone:
 
 @dataclass(frozen=True)
 class Served:
-    """What the join gives for one feature of one label."""
+    """The join's result for one feature of one label."""
 
     value: Any
     n: int | None
@@ -71,7 +71,7 @@ class Replay:
             self.publish(publication)
 
     def publish(self, publication: Sequence[Pane | Tombstone]) -> None:
-        """What becomes known at once; each row that it changes is written once, over an equal older one."""
+        """Publish items at once. Each row that changes is written once, over an equal older one."""
         changed = set()
         for item in publication:
             if isinstance(item, Tombstone):
@@ -93,7 +93,7 @@ class Replay:
                 self.rows[start + self.view.pane_us, released_at] = self._row(own, released_at)
 
     def at(self, key: Key | None, time: int | None, feature: ViewFeature, window: str = "") -> Served:
-        """The point-in-time join for one label (µs) and one feature; `window` as spelled, "" for the pane itself."""
+        """The point-in-time join for one label (µs) and one feature. `window` as spelled, "" for the pane itself."""
         if time is None or key is None or key not in self.view.entity.domain:
             return Served(None, None, "no row")
         best: tuple[int, int] | None = None
@@ -116,7 +116,7 @@ class Replay:
         return max([1, *(window.panes for window in self.view.trailing)])
 
     def _trailing(self, start: int, width: int) -> list[Pane]:
-        """The published panes of the window of `width` panes that ends with the pane of `start`."""
+        """The published panes in the window of `width` panes that ends with the pane of `start`."""
         starts = [start - i * self.view.pane_us for i in range(width)]
         return [self.panes[s] for s in starts if s in self.panes]
 

@@ -1,6 +1,6 @@
-"""Every message that a user can see, gathered from the product code by its syntax tree: errors, help, talk, other sentences.
+"""Every message that a user can see, read from the product code's syntax trees: errors, help, talk, other sentences.
 
-A message is a text as it stands in the code. A placeholder of an f-string stands as its expression in braces; a text that has
+A message is a text as written in the code. A placeholder of an f-string appears as its expression in braces. A text with
 several branches is one message a branch. SQL, markup and texts of fewer than three words are no messages.
 """
 
@@ -46,7 +46,7 @@ class Message:
 
 
 def messages() -> list[Message]:
-    """Every message of the product, by file and line; help texts come from the command line's own tree."""
+    """Every message of the product, by file and line. Help texts come from the tree of commands."""
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in product_files()}
     errors = error_classes(trees.values())
     found = [message for path, tree in trees.items() for message in _Texts(path, errors).of(tree)]
@@ -60,7 +60,7 @@ def product_files() -> list[Path]:
 
 
 def error_classes(trees: Iterable[ast.Module]) -> frozenset[str]:
-    """The names of all classes that derive from an exception, however far."""
+    """The names of all classes that derive from an exception, directly or not."""
     bases: dict[str, set[str]] = {}
     for tree in trees:
         for node in ast.walk(tree):
@@ -75,7 +75,7 @@ def error_classes(trees: Iterable[ast.Module]) -> frozenset[str]:
 
 
 def help_texts() -> list[Message]:
-    """What `--help` says of every command, argument and option."""
+    """The `--help` texts of every command, argument and option."""
     from covey.cli import app
 
     return [
@@ -102,7 +102,7 @@ def _help(command: click.Command, path: str) -> Iterator[Message]:
 
 
 class _Texts(ast.NodeVisitor):
-    """The texts of one file, each with what it is for."""
+    """The texts of one file, each with its use."""
 
     def __init__(self, path: Path, errors: frozenset[str]) -> None:
         self._path = path.relative_to(ROOT).as_posix()
@@ -132,7 +132,7 @@ class _Texts(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         name = _name(node.func) or ""
         if name in ("Option", "Argument", "Typer"):
-            return  # the command line's own tree has them
+            return  # `help_texts` reads them
         if name in self._errors:
             self._within("error", node)
         elif _TALK.match(name) and self._kind == "other":
@@ -161,13 +161,13 @@ class _Texts(ast.NodeVisitor):
 
 
 def is_sentence(text: str) -> bool:
-    """Whether a text has words for people: three at least, outside of its placeholders, and no SQL or markup."""
+    """Whether a text is for people: at least three words outside of placeholders, and no SQL or markup."""
     words = re.findall(r"(?<![\w./-])[A-Za-z']{2,}(?![\w/=(])", re.sub(r"\{[^}]*\}", "…", text))
     return len(words) >= 3 and not _CODE.search(text)
 
 
 def _branches(node: ast.expr) -> list[str]:
-    """The texts that an expression of literals can be; nothing where it is no text."""
+    """All texts that an expression of literals can give; none if it is no text."""
     match node:
         case ast.Constant(value=str(text)):
             return [text]
@@ -185,7 +185,7 @@ def _branches(node: ast.expr) -> list[str]:
 
 
 def _placeholder(node: ast.FormattedValue) -> list[str]:
-    """A placeholder's own texts where it is a choice between two texts, else its expression in braces."""
+    """A placeholder's own texts if it chooses between two texts, otherwise its expression in braces."""
     if isinstance(node.value, ast.IfExp) and (texts := _branches(node.value)):
         return texts
     return ["{" + ast.unparse(node.value) + "}"]

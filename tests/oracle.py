@@ -1,10 +1,10 @@
 """The oracle: the exact values of a view, by DuckDB SQL over everybody's plaintext, written from DESIGN §3.
 
-It shares no code with the pipeline and none of its ways: no slots, no ledger, no streaming, one query. With noise off
-the pipeline must agree with it exactly.
+It shares no code and no method with the pipeline: no slots, no ledger, no streaming, one query. With noise off the pipeline
+must agree with it exactly.
 
-    numbered ─► known key, client, time ─► bounds (events of a cell, then cells of a client-day) ─► kept
-    kept ─► sums of each (key, pane);  kept ─► panes with enough clients ─► grid of keys × panes ─► windows
+numbered ─► known key, client, time ─► bounds (events of a cell, then cells of a client-day) ─► kept
+kept ─► sums of each (key, pane);  kept ─► panes with enough clients ─► grid of keys × panes ─► windows
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def _renamed(view: FeatureView, events: pa.Table, client: str, time: str, site: 
     _time_type(events, time)
     columns = {
         "ord": pa.array(range(events.num_rows), pa.int64()),
-        "t": events[time].cast(pa.int64()),  # naive times are UTC, and Arrow holds zoned ones in UTC; exact in ns too
+        "t": events[time].cast(pa.int64()),  # naive times are UTC, and Arrow stores zoned ones in UTC; exact in ns too
         "client": events[client],
         "site": events[site] if site is not None else pa.array([""] * events.num_rows),
     }
@@ -184,7 +184,7 @@ def _rates(view: FeatureView) -> list[tuple[int, Rate]]:
 
 
 def _predicates(db: duckdb.DuckDBPyConnection, view: FeatureView, events: pa.Table) -> None:
-    """A view `truths`: what each `where` says of each event, over cleaned columns under the source's own names."""
+    """A view `truths`: the result of each `where` for each event, over cleaned columns under the source's own names."""
     if not _rates(view):
         return
     texts = [feature.where for _, feature in _rates(view)]
@@ -199,7 +199,7 @@ def _predicates(db: duckdb.DuckDBPyConnection, view: FeatureView, events: pa.Tab
 
 
 def _clean(name: str, kind: pa.DataType) -> str:
-    """A number is a DOUBLE and null where it is NaN (to DuckDB, NaN > 15 is true); all else stays as it is."""
+    """A number as a DOUBLE, null for NaN (in DuckDB, NaN > 15 is true); all other values stay."""
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
         x = f"CAST({_quoted(name)} AS DOUBLE)"
         return f"CASE WHEN isnan({x}) THEN NULL ELSE {x} END"
@@ -207,7 +207,7 @@ def _clean(name: str, kind: pa.DataType) -> str:
 
 
 def _encodings(view: FeatureView) -> list[tuple[str, str]]:
-    """What one event adds: qᵢ of a Mean (null where the value is), cellᵢ of a Histogram (null where it is)."""
+    """What one event adds: qᵢ of a Mean (null for a null value), cellᵢ of a Histogram (null for a null value)."""
     encodings = []
     for i, feature in enumerate(view.features):
         x = f"x{i}"
@@ -228,7 +228,7 @@ def _encodings(view: FeatureView) -> list[tuple[str, str]]:
 
 
 def _slots(feature: ViewFeature, f: str) -> list[tuple[str, str]]:
-    """The sums that a feature's value is read off, with the aggregate that gives each."""
+    """The sums from which a feature's value is computed, with the aggregate that gives each."""
     i = f[1:]
     match feature:
         case Count():

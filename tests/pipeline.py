@@ -34,10 +34,10 @@ def run_views(
     seed: int = 0,
     **settings: Any,
 ) -> tuple[ViewReport, ...]:
-    """Run these views over a table of events; noise off unless a seed is given.
+    """Run these views over a table of events; noise is off unless a seed is given.
 
-    Participation is `active` unless given: the oracle's k counts clients with events, and a fleet of sites with one client
-    each would by default report `all`.
+    Participation is `active` unless given. The oracle's k counts clients with events, and a fleet of sites with one client each would
+    report `all` by default.
     """
     outside = {name: settings.pop(name) for name in ("protect", "progress") if name in settings}
     noise = (

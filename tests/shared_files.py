@@ -1,4 +1,4 @@
-"""Where official vectors and golden figures lie: beside the checkout. Tests that read them skip where they are missing."""
+"""The location of official vectors and golden figures: beside the checkout. Tests skip if a file is missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def shared_file(name: str) -> Path:
-    """A file of the shared folder; skips the test with a reason where it is missing."""
+    """A file of the shared folder. Skips the test with a reason if the file is missing."""
     path = SHARED / name
     if not path.is_file():
         pytest.skip(f"no {name} beside the checkout (looked in {SHARED})")

@@ -1,7 +1,7 @@
-"""Hypothesis strategies: random views with random events, small enough that every bound binds.
+"""Hypothesis strategies: random views with random events, small enough that every bound is effective.
 
-A `Case` is all that `tests.oracle.oracle` takes. The truth of each `where` is drawn with its text, as a Python
-function in SQL's three-valued logic, so that a second implementation needs no SQL to check it.
+A `Case` holds all arguments of `tests.oracle.oracle`. The truth of each `where` is drawn with its text, as a Python function in
+SQL's three-valued logic, so that a second implementation needs no SQL.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Case:
     """A view, the pooled events, and how to read them: the arguments of the oracle.
 
     Attributes:
-        truths: for each `where` of the view, what it says of a row whose numbers are floats and whose NaN are None.
+        truths: for each `where` of the view, its result for a row whose numbers are floats and whose NaN are None.
     """
 
     view: FeatureView
@@ -253,7 +253,7 @@ def events_of(draw: st.DrawFn, view: FeatureView, first: int, span: int) -> pa.T
     )
     table = pa.table({name: pa.array([row[name] for row in drawn], schema.field(name).type) for name in schema.names})
     cut = draw(st.integers(0, len(drawn)))
-    return pa.concat_tables([table[:cut], table[cut:]])  # two chunks, one maybe empty
+    return pa.concat_tables([table[:cut], table[cut:]])  # two chunks, one of them possibly empty
 
 
 def _key_values(entity: Entity) -> dict[str, list[Any]]:
@@ -329,7 +329,7 @@ def _atoms(draw: st.DrawFn) -> _Node:
                 _ATOM,
                 _strict(lambda x: (a <= x <= b) != no, column),
             )
-    # Two text columns compared: it is the LIKE that tells that both are texts.
+    # For two compared text columns, the LIKE shows that both are texts.
     pattern = draw(st.sampled_from(["A%", "%", "_a", "a_", "%'%", "50%", "A__"]))
     shape = re.compile("".join({"%": ".*", "_": "."}.get(c, re.escape(c)) for c in pattern), re.DOTALL)
     like = _strict(lambda x: (shape.fullmatch(x) is not None) != no, "carrier")

@@ -1,4 +1,4 @@
-"""docs/architecture.md names files, rooms and objects that exist, and its diagrams are those of their sources."""
+"""docs/architecture.md names files, rooms and objects that exist, and its diagrams match their sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the README and docs/ ask people to type works as it is written."""
+"""Commands and code of the README and of docs/ work as written."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_quickstarts_commands_and_python_work_as_written(tmp_path: Path, fli
     (tmp_path / "views.py").write_text(definitions)
     pq.write_table(flights, tmp_path / "flights.parquet")
     pq.write_table(flights.select(["dest", "sched_dep"]), tmp_path / "labels.parquet")
-    commands = [shlex.split(line) for line in quick.splitlines() if line]  # the other block is of the lab, below
+    commands = [shlex.split(line) for line in quick.splitlines() if line]  # the other block belongs to the lab, below
     assert [command[:2] for command in commands] == [
         ["covey", name] for name in ("explain", "run", "get", "history", "join")
     ]
@@ -149,7 +149,7 @@ def test_the_privacy_pages_epsilons_are_the_accountants() -> None:
 
 
 def _covey(line: str, directory: Path, **environment: str) -> str:
-    """Run a command line of a page in this process, which has imported everything once; returns what it prints."""
+    """Run a command line of a page in this process, which has imported everything once. Returns its output."""
     name, *arguments = shlex.split(line)
     assert name == "covey", line
     out = io.StringIO()
@@ -258,7 +258,7 @@ def test_the_cross_silo_pages_commands_work_as_written(tmp_path: Path) -> None:
     printed = [_run(["-m", *shlex.split(line)], tmp_path, COLUMNS="300") for line in commands.splitlines()]
     assert "the sum of 20 clients at most" in printed[0]
     assert "as sites declare them" in printed[0]
-    assert printed[1].split("stays")[1].split()[1] == "6"  # reports: of two sites and three days
+    assert printed[1].split("stays")[1].split()[1] == "6"  # reports: two sites times three days
     assert printed[2].count("opened") == 3
 
 
@@ -277,7 +277,7 @@ def test_the_mpc_pages_commands_work_as_written(tmp_path: Path) -> None:
     printed = [_covey(line, tmp_path, COLUMNS="300") for line in commands.splitlines()]
     assert printed[1].count("opened") == 2
     history = pq.read_table(tmp_path / "history.parquet").to_pylist()
-    assert "SUPPRESSED" in {row["people__status"] for row in history if row["shop"] == "c"}  # nobody was there
+    assert "SUPPRESSED" in {row["people__status"] for row in history if row["shop"] == "c"}  # the shop had no visitors
     assert all((row["people"] is None) == (row["people__status"] == "SUPPRESSED") for row in history)
 
 
@@ -324,11 +324,11 @@ def _reachable(port: int) -> None:
 def test_the_model_pages_commands_and_python_work_as_written(
     tmp_path: Path, flights: pa.Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On January alone, and without the demo's own minutes."""
+    """On January only, and without the minutes that the demo itself takes."""
     pytest.importorskip("torch", reason="the extra `train` is not installed")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (commands, from_nothing), (script,) = _page("models.md")
-    assert from_nothing == "covey train big.toml --trust\n"  # run by the test of the configuration below it
+    assert from_nothing == "covey train big.toml --trust\n"  # the test of the configuration below it runs this
     demo, *rest = commands.splitlines()
     assert demo == "covey demo --store flights-store"
     store = tmp_path / "flights-store"

@@ -1,6 +1,6 @@
-"""Every byte that each role receives of a collection with encrypted reports, and what it can make of it (DESIGN §1).
+"""Every byte that each role receives in a collection with encrypted reports, and what the role can compute from it (DESIGN §1).
 
-Sites compute real events and encrypt real reports; the real leader, key holder and coordinator run in this process.
+Sites compute real events and encrypt real reports. The real leader, key holder and coordinator run in this process.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, HELPER_SEAL, L
 from tests.federation.words import with_words
 from tests.transcripts import POLICY, ROSTER, VIEW, found_in, key_bytes, site_events, spelled
 
-ROLES = ("coordinator", "leader", "helper")  # the key holder in the helper's place
+ROLES = ("coordinator", "leader", "helper")  # the key holder takes the helper's place
 PIECE = 64
-"""Bytes of a ciphertext that are looked for: nobody guesses so many."""
+"""Bytes of a searched piece of ciphertext; so many bytes never match by chance."""
 
 
 class RecordingHolderLink(RecordingLink):
-    """The leader's way to the key holder, both directions recorded."""
+    """The leader's link to the key holder; it records both directions."""
 
     role = "key holder"
 
@@ -57,7 +57,7 @@ class RecordingHolderLink(RecordingLink):
 
 
 class RecordedHe(Recorded):
-    """A leader and a key holder; the latter's messages are those of the helper's place."""
+    """A leader and a key holder. The key holder's messages are recorded in the helper's place."""
 
     def __init__(self, path: Path, settings: Any) -> None:
         self.received = {role: [] for role in ROLES}
@@ -168,7 +168,7 @@ def test_the_coordinator_never_has_a_ciphertext_outside_of_a_sealed_batch(exact:
     for of in (exact, noised):
         data = of.received("coordinator")
         for batch in of.batches():
-            assert batch.leader in data  # sealed, it carries them
+            assert batch.leader in data  # the coordinator carries them sealed
         assert found_in(data, pieces(of.messages()) | pieces(of.finished)) == []
         for seal in (COLLECTOR.seal, HELPER_SEAL):
             for batch in of.batches():
@@ -185,7 +185,7 @@ def test_the_key_holder_never_has_a_reports_ciphertext_nor_its_id_nor_its_site(e
         headers = [batch.signed.header for batch in of.batches()]
         assert found_in(data, {one.tobytes() for header in headers for one in header.report_ids}) == []
         assert found_in(data, {header.batch_id for header in headers}) == []
-        assert len(of.finished) == 2  # one sum a pane is all
+        assert len(of.finished) == 2  # one sum for each pane
         assert sum(len(part) for part in of.finished) < len(data) < sum(len(part) for part in of.finished) + 20_000
 
 
@@ -212,7 +212,7 @@ def test_nobody_has_the_secret_key_but_the_key_holder_and_nobody_a_client(exact:
 
 
 def public_key_of(of: Run) -> bytes:
-    """The public key of the view, as the coordinator handed it on."""
+    """The public key of the view, as the coordinator sends it on."""
     messages = [pb.OpenPlanRequest.FromString(one) for one in of.recorded.received["leader"][1:2]]
     (key,) = verify_keys(messages[0].encryption_keys, of.plan)
     return key.to_bytes()

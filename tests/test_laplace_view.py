@@ -1,4 +1,4 @@
-"""A view with Laplace noise, from events to served values: its standard errors hold and its releases say pure ε."""
+"""A view with Laplace noise, from events to served values: its standard errors hold and its releases state pure ε."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("name", ["n", "c", "x_mean", "x_hist", "n_3d", "x_mean_3d"])
 def test_values_err_by_their_standard_error(stores: tuple[Path, Path], name: str) -> None:
-    """At b = ½ the variance is 0.36, not the continuous Laplace's 0.5: the error would be off by 15 %."""
+    """At b = ½ the variance is 0.36. The continuous Laplace's 0.5 would make the standard error wrong by 15 %."""
     with Store.open(stores[0]) as one, Store.open(stores[1]) as two:
         private, exact = one.history("v"), two.history("v")
     opened = np.array(private["coverage_3d"].to_pylist()) == 1.0  # the first days' windows are short

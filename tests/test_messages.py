@@ -1,6 +1,6 @@
-"""What a user reads: every message of the product in one list, and the rules of plain English that a machine can check.
+"""Every message of the product in one list, and the rules of plain English that a machine can check.
 
-    python -m pytest -k messages --print
+python -m pytest -k messages --print
 
 prints the list by file: errors, help texts, talk (what commands print) and other sentences.
 """

@@ -1,7 +1,7 @@
 """With noise on, the error over many releases is within 5 % of the standard error that is served beside the value.
 
-There are 12,000 (key, day) values of a feature, and 3-day windows, which overlap, are worth a third of that: the measured
-root mean square of error ÷ standard error has itself a standard error of 0.7 % or, of windows, 1.1 %.
+A feature has 12,000 (key, day) values. Its 3-day windows overlap, so they are worth a third of that. The measured root mean
+square of error ÷ standard error has a standard error of 0.7 %, for windows of 1.1 %.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RATIOS = ("x_mean", "late", "late_x", "x_mean_3d", "late_3d", "late_x_3d")
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, pa.Table]:
-    """(private, exact) history of one view. n is just above 20·se(n) for most ratios: where its error is hardest to tell."""
+    """(private, exact) history of one view. For most ratios n is just above 20·se(n), where their error is hardest to state."""
     view = FeatureView(
         "v",
         entity=Entity("k", domain=range(KEYS)),
@@ -70,7 +70,7 @@ def _events() -> pa.Table:
 
 
 def _z(tables: tuple[pa.Table, pa.Table], name: str) -> np.ndarray:
-    """(private − exact) ÷ served standard error, of every value whose standard error is said to hold."""
+    """(private − exact) ÷ served standard error, for every value with a valid standard error."""
     private, exact = tables
     value, true, se = _matrix(private, name), _matrix(exact, name), _matrix(private, f"{name}__se")
     holds = np.array(private[f"{name}__status"].to_pylist()) == "OK"
@@ -109,7 +109,7 @@ def test_ratios_err_by_their_standard_error_within_5_percent_where_n_is_20_of_it
 def test_a_ratio_says_that_its_standard_error_is_rough_below_20_standard_errors_of_n(
     tables: tuple[pa.Table, pa.Table],
 ) -> None:
-    """Of ρ = 300 a fifth is the Rate's, and 3/10 of that its count's: ρ = 18, and the opened variance 2·Δ²/2ρ."""
+    """A fifth of ρ = 300 is the Rate's, and 3/10 of that its count's: ρ = 18, and the opened variance is 2·Δ²/2ρ."""
     private, _ = tables
     n_se = math.sqrt(2 * KEYS / (2 * 18))
     rough = np.array(private["late__status"].to_pylist()) == "ROUGH_SE"

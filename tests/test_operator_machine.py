@@ -1,8 +1,8 @@
-"""The schedules of test_privacy_machine.py where one operator plays leader and helper, and runs in one process beside them.
+"""The schedules of test_privacy_machine.py for one operator that is leader and helper, and runs in one process beside them.
 
-All of them charge one ledger, some of them at once. The account kept by hand is the operator's: no client-day costs more than
-its budget over all openings together, and no pane is opened under two plans, whoever opens it. With a ledger for each role,
-as they were before, the machine finds that the budget is passed.
+All of them charge one ledger, some of them at the same time. The account kept by hand is the operator's: no client-day costs
+more than its budget over all openings together, and no pane is opened under two plans, whoever opens it. With a separate ledger
+for each role, the machine finds that the budget is exceeded.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class OneOperatorMachine(PrivacyMachine):
             self.account("leader", plan)
 
     def _run(self, drawn: tuple[dict[str, float], list[tuple[int, int]], Any]) -> list[Plan]:
-        """The plans of a run in one process, a view each, that its ledger has charged."""
+        """The plans of a run in one process, one for each view, that its ledger has charged."""
         views, at, _ = drawn
         panes = np.array([day * DAY + hour * HOUR for day, hour in at], np.int64)
         made = []
@@ -93,7 +93,7 @@ class Apart(OneOperatorMachine):
 
     @rule(drawn=plans)
     def the_services_open_a_plan(self, drawn: tuple[dict[str, float], list[tuple[int, int]], Any]) -> None:
-        """All steps in a row, so that the search comes to an opening soon."""
+        """All steps in a row, so that the search reaches an opening soon."""
         self.a_coordinator_signs_a_plan(drawn)
         for party in (self.helper, self.leader):
             self.attempt(lambda party=party: open_at(party, self.plans[-1]))

@@ -1,4 +1,4 @@
-"""The oracle against a second reading of DESIGN §3: plain loops over rows, and numbers worked out by hand."""
+"""The oracle against a second reading of DESIGN §3: plain loops over rows, and numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def naive(case: Case, opened: set[int] | None = None) -> list[dict[str, Any]]:
 
 
 def _kept(case: Case) -> list[Row]:
-    """The events that the bounds keep, each client's one by one as they happened."""
+    """The events within the bounds, each client's one by one in order of time."""
     view = case.view
     time = view.time or case.time_column
     scale = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}[case.events.schema.field(time).type.unit]
@@ -284,7 +284,7 @@ def test_a_value_is_clipped_then_rounded_half_up_to_the_resolution() -> None:
         assert isinstance(value, float)
         return value
 
-    assert mean_of(0.25, (0, 1), 0.1) == 0.1 * 3  # 0.25/0.1 is 2.5 in float64, and half goes up
+    assert mean_of(0.25, (0, 1), 0.1) == 0.1 * 3  # 0.25/0.1 is 2.5 in float64, and a half rounds up
     assert mean_of(-59.5, (-60, 180), 1) == -59.0
     assert mean_of(-59.51, (-60, 180), 1) == -60.0
     assert mean_of(math.inf, (0, 100), 30) == 90.0  # 100/30 + ½ = 3.83: three steps

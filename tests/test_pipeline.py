@@ -1,4 +1,4 @@
-"""The first test of everything: with noise off, the pipeline equals the oracle, exactly."""
+"""With noise off, the pipeline equals the oracle exactly. Every other test relies on this."""
 
 from __future__ import annotations
 

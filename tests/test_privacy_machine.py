@@ -1,8 +1,8 @@
-"""Any schedule of plans, days, views, definitions, answers, collects, restarts and crashes, against real parties on disk.
+"""Any schedule of plans, days, views, definitions, answers, collects, restarts and crashes, on real parties on disk.
 
-A leader, a helper and a site, each with a ledger and a budget of its own. Beside them an account is kept by hand of what each
-one opened or reported: no client-day ever costs more than any one of the budgets, no pane of a view is opened under two plans,
-and whoever is asked again sends the same bytes. Leader and helper of one operator: test_operator_machine.py.
+A leader, a helper and a site each have a ledger and a budget. An account of what each one opened or reported is kept by hand: no
+client-day ever costs more than any of the budgets, no pane of a view is opened under two plans, and a repeated request gets the
+same bytes. test_operator_machine.py has leader and helper of one operator.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Crash(BaseException):
 
 
 class Fuse:
-    """Ends everything at the n-th write from now on, whoever makes it."""
+    """Ends all processes at the n-th write from now on, whichever makes it."""
 
     left = -1
 
@@ -111,7 +111,7 @@ class FusedLedger(Ledger):
         Fuse.burn()  # the transaction is undone
 
     def _write_outside(self) -> None:
-        Fuse.burn()  # committed, and the second file is behind
+        Fuse.burn()  # committed, but the second file is behind
         super()._write_outside()
 
 
@@ -179,7 +179,7 @@ class PrivacyMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def it_is_announced(self, data: st.DataObject) -> None:
         plan = data.draw(st.sampled_from(self.plans))
-        for role in ("helper", "leader"):  # by name: a crash of the first one starts both again
+        for role in ("helper", "leader"):  # by name, because a crash of the first one restarts both
             self.attempt(lambda role=role: open_at(getattr(self, role), plan))
 
     @precondition(lambda self: self.plans)
@@ -207,7 +207,7 @@ class PrivacyMachine(RuleBasedStateMachine):
 
     @rule(writes=st.integers(0, 25))
     def a_crash_is_near(self, writes: int) -> None:
-        """After so many writes of either aggregator both end, wherever they are, and start again."""
+        """After this many writes of either aggregator both end at once and start again."""
         Fuse.left = writes
 
     @rule()
@@ -217,7 +217,7 @@ class PrivacyMachine(RuleBasedStateMachine):
         self.start()
 
     def attempt(self, call: Callable[[], Any]) -> Any:
-        """Call; a refusal is an answer, and after a crash both are started again."""
+        """Call the function. A refusal counts as an answer. After a crash both are started again."""
         try:
             return call()
         except REFUSALS:
@@ -227,7 +227,7 @@ class PrivacyMachine(RuleBasedStateMachine):
             return None
 
     def account(self, role: str, plan: Plan) -> None:
-        """This role opened (or reported) these panes under this plan: under no other one, and within its budget."""
+        """Note that this role opened (or reported) these panes under this plan: under no other one, and within its budget."""
         for planned in plan.views:
             for pane in planned.pane_starts.tolist():
                 before = self.opened.setdefault((role, planned.view.name, pane), plan)
@@ -256,7 +256,7 @@ class PrivacyMachine(RuleBasedStateMachine):
 
 
 def test_the_machine_does_open_something(tmp_path: Path) -> None:
-    """Or its assertions would hold of nothing."""
+    """Otherwise its assertions would hold for nothing."""
     machine = PrivacyMachine()
     machine.begin()
     try:

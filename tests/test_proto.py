@@ -1,4 +1,4 @@
-"""The committed protobuf code is what `make proto` makes of the .proto files."""
+"""The committed protobuf code equals the output of `make proto` for the .proto files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every sentence of SECURITY.md on what a role could do names its test, and tests/attacks/README.md lists every attack."""
+"""Every sentence of SECURITY.md about a role's attacks names its test, and tests/attacks/README.md lists every attack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Terms are compared as types, only edges know how they are spelled, and no function takes more than nine parameters."""
+"""Terms are compared as types, only edges use their spelling, and no function takes more than nine parameters."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def _is_exempt(path: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """A kernel, whose arguments numba takes one by one, or a command, whose arguments are its options."""
+    """A kernel, whose arguments numba needs one by one, or a command, whose arguments are its options."""
     decorators = {ast.unparse(one).partition("(")[0] for one in node.decorator_list}
     return bool(decorators & {"njit", "vectorize"}) or path.startswith("covey/cli/")
 

@@ -1,8 +1,8 @@
-"""Every byte that each role receives in a collection, and what it can make of it (DESIGN §1, issue 3).
+"""Every byte that each role receives in a collection, and what the role can compute from it (DESIGN §1).
 
-Sites compute real events, seal real batches, and the real leader, helper and coordinator run in this process: what a
-role gets, and what it opens with its own keys, is its transcript. Each check is also run on a collection that does
-leak, where it must fail.
+Sites compute real events and seal real batches. The real leader, helper and coordinator run in this process. A role's
+transcript is what it receives, and what it opens with its own keys. Each check also runs on a collection with a leak, where
+it must fail.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ OWN = {"coordinator": ("coordinator", "collector"), "leader": ("leader",), "help
 
 
 def forbidden(run: Run, role: str) -> set[bytes]:
-    """What the role must never get: others' private keys, the other's shares, clients and what they did."""
+    """Values that the role must never receive: foreign private keys, the other role's shares, clients and their events."""
     secrets = set().union(*(found for of, found in PRIVATE.items() if of not in OWN[role]))
-    for key in run.verification_keys:  # between leader and helper it is sealed
+    for key in run.verification_keys:  # it crosses between leader and helper sealed
         secrets |= key_bytes(key)
     if role != "helper":
         secrets |= {seed.tobytes() for site in run.events for seed in run.seeds(site)}
@@ -173,8 +173,11 @@ def bits_of(data: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def unfairness(data: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:
-    """The largest |z| of: all bits against ½, each bit position against ½, two sets of reports against each other, and
-    each bit against the next one's (dependence in a report) and against the next report's."""
+    """The largest |z| of these comparisons.
+
+    All bits against ½; each bit position against ½; two sets of reports against each other; each bit against the next bit
+    (dependence in a report) and against the same bit of the next report.
+    """
     found = []
     for bits in (bits_of(data), bits_of(other)):
         reports, width = bits.shape
@@ -190,7 +193,7 @@ def unfairness(data: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:
 
 
 LIMIT = 6.0
-"""Standard deviations: of some 3,000 positions one passes it once in 10⁵ runs, and the bits here are fixed."""
+"""Standard deviations: one of 3,000 positions exceeds it once in 10⁵ runs, and the bits of these tests are fixed."""
 
 
 def test_shares_of_very_different_vectors_are_alike(noised: Run) -> None:
@@ -202,7 +205,7 @@ def test_shares_of_very_different_vectors_are_alike(noised: Run) -> None:
 
 
 def vectors(run: Run, site: str) -> npt.NDArray[np.uint64]:
-    """uint64[R, d]: the plain reports as field elements, what a leader without protection would get."""
+    """uint64[R, d]: the plain reports as field elements, which a leader without protection would receive."""
     slots = compute(VIEW, run.events[site]).slots
     dense = np.zeros((len(slots), slots.length), np.int64)
     rows = np.repeat(np.arange(len(slots)), np.diff(slots.indptr))
@@ -213,7 +216,7 @@ def vectors(run: Run, site: str) -> npt.NDArray[np.uint64]:
 def test_the_statistic_sees_plaintext_and_broken_sharing(noised: Run) -> None:
     plain = {site: vectors(noised, site) for site in noised.events}
     good = noised.shares("a")
-    # no protection; one pad for all reports; a pad that repeats in a report; the mask of one site's reports off by it
+    # no protection; one pad for all reports; plain vectors beside good shares; shares with a fixed bit or a smaller range
     assert unfairness(plain["a"], plain["b"]) > 10 * LIMIT
     pad = good[0]
     assert unfairness(field64.add(plain["a"], pad), field64.add(plain["b"], pad)) > LIMIT
@@ -230,7 +233,7 @@ def test_the_statistic_sees_plaintext_and_broken_sharing(noised: Run) -> None:
 
 
 def test_one_seed_for_all_reports_is_seen_in_the_leaders_shares(noised: Run) -> None:
-    """The real `shard`, with randomness that repeats: the statistic must see it in what the leader gets."""
+    """The real `shard` with randomness that repeats: the statistic must detect it in the leader's shares."""
     slots = compute(VIEW, noised.events["a"]).slots
     reports = Reports(0, np.zeros(len(slots), np.uint32), slots)
     half, _ = shard(noised.plan, reports, lambda size: (b"\x5a" * 32 * (size // 32 + 1))[:size])
@@ -244,7 +247,7 @@ def test_one_seed_for_all_reports_is_seen_in_the_leaders_shares(noised: Run) -> 
 
 
 def numbers(value: Any) -> Iterator[int]:
-    """Every whole number in a release, but for its sums and signature."""
+    """Every whole number in a release except its sums and signature."""
     if is_dataclass(value) and not isinstance(value, type):
         for one in fields(value):
             if one.name not in ("slots", "signature"):
@@ -262,14 +265,14 @@ def numbers(value: Any) -> Iterator[int]:
 
 
 def test_no_count_of_reports_reaches_what_the_coordinator_publishes_or_is_told(tmp_path: Path) -> None:
-    """Two runs of one plan that differ only in how many clients report: all that is told is the same, byte for byte."""
+    """Two runs of one plan that differ in the number of reporting clients only. All messages are equal byte for byte."""
     clients = ({"a": [23, 3, 41], "b": [19, 1, 37]}, {"a": [29, 2, 47], "b": [31, 4, 43]})
     runs = [run(tmp_path / str(i), some, k=40, panes=3) for i, some in enumerate(clients)]
     for one, some in zip(runs, clients, strict=True):
         counts = {*some["a"], *some["b"], *(a + b for a, b in zip(some["a"], some["b"], strict=True))}
         assert [Outcome(of).name for of in one.opened[0].outcomes] == ["OPENED", "BATCH_TOO_SMALL", "OPENED"]
         assert {type(item).__name__ for item in one.released} == {"Release", "Void"}
-        of_protocol = {0, 1, 2, 3, 4}  # versions, panes, noisers: equal in both runs, as the next lines see
+        of_protocol = {0, 1, 2, 3, 4}  # versions, panes, noisers: equal in both runs, as the next lines check
         for item in one.released:
             assert not (counts - of_protocol) & set(numbers(item))
     first, second = runs
@@ -291,7 +294,7 @@ def test_no_count_of_reports_reaches_what_the_coordinator_publishes_or_is_told(t
 def test_under_all_a_client_day_more_changes_the_size_of_no_message_and_of_no_file(
     tmp_path: Path, terms: dict[str, Any]
 ) -> None:
-    """Nothing that a role receives, keeps or publishes is longer or another number; k counts who is enrolled."""
+    """No received, kept or published value becomes longer or another number. k counts enrolled clients."""
     one, other = neighbours(tmp_path, participation="all", enrolled=32, k=64, **terms)
     assert {Outcome(of) for run in (one, other) for of in run.opened[0].outcomes} == {Outcome.OPENED}
     assert received_sizes(one) == received_sizes(other)
@@ -308,7 +311,7 @@ def test_under_active_what_a_client_day_more_changes_is_named(tmp_path: Path) ->
 
 
 def neighbours(path: Path, **terms: Any) -> tuple[Run, Run]:
-    """Two collections; in the second one client more of site a has events, on the first day."""
+    """Two collections. In the second, one more client of site a has events on the first day."""
     clients = ({"a": [23, 17], "b": [9, 11]}, {"a": [24, 17], "b": [9, 11]})
     one, other = (run(path / str(world), some, **terms) for world, some in enumerate(clients))
     return one, other
@@ -319,12 +322,12 @@ def received_sizes(of: Run) -> dict[str, list[int]]:
 
 
 def kept(path: Path) -> Facts:
-    """What stands in both aggregators' files. A site's own are nobody else's."""
+    """The contents of both aggregators' files. A site's own files are visible to the site only."""
     return {where: value for where, value in facts(path).items() if where.startswith(("leader", "helper"))}
 
 
 def is_submit_reply(message: bytes, of: Run) -> bool:
-    """A verdict a report of the batch: as long as the batch that the coordinator just carried, and all of it zero."""
+    """Whether a message is the reply to a batch: one zero verdict for each report of the batch that was just carried."""
     return any(
         message.endswith(bytes(len(SealedBatch.from_bytes(batch).signed.header)))
         and len(message) < len(SealedBatch.from_bytes(batch).signed.header) + 8
@@ -333,7 +336,7 @@ def is_submit_reply(message: bytes, of: Run) -> bool:
 
 
 def public(item: Any) -> Any:
-    """A release or void without its sums, its signature over them, and the hashes of plan, statements and opened values."""
+    """A release or void without its sums, its signature, and the hashes of plan, statements and opened values."""
     hashes = (item.manifest.plan_hash, *item.manifest.commitments, *item.manifest.opened)
     assert all(re.fullmatch("[0-9a-f]{64}", one) for one in hashes)
     found = {one.name: getattr(item, one.name) for one in fields(item) if one.name not in ("slots", "signature")}
@@ -341,7 +344,7 @@ def public(item: Any) -> Any:
 
 
 def stated(run: Run, role: str) -> Statement:
-    """What an aggregator signed, without the digests of its share and of random ids."""
+    """An aggregator's signed statement without the digests of its share and of random ids."""
     (share,) = run.recorded.sealed[role]
     statement = Statement.from_bytes(share.statement[:-SIGNATURE_BYTES])
     assert {len(statement.sets), len(statement.share)} == {32}
@@ -375,7 +378,7 @@ def test_no_sum_without_noise_leaves_an_aggregator(noised: Run, exact_run: Run, 
     scaled = np.concatenate(parts)  # each aggregator alone adds noise of the full scale: 30 samples of N(0, 1)
     assert len(scaled) == 30
     assert 0.4 < scaled.std() < 1.9  # outside once in 10^7 runs
-    # the same comparison with noise off: the exact shares, so it compares the right things
+    # with noise off the comparison gives the exact shares, so it compares the right values
     np.testing.assert_array_equal(collector_opens(exact_run, role), to_noise_basis(layout, exact_run.exact[role]))
 
 
@@ -390,7 +393,7 @@ def test_the_noises_of_leader_and_helper_are_not_the_same(noised: Run) -> None:
 
 
 def test_with_noise_off_the_opened_sums_are_the_plain_ones(exact_run: Run) -> None:
-    """The transcript is one of a collection that works."""
+    """This shows that the transcript belongs to a collection that works."""
     layout = exact_run.plan.views[0].layout
     total = np.zeros((2, layout.length), np.int64)
     for site, events in exact_run.events.items():

@@ -63,7 +63,7 @@ TIME = 37_123_456_789
 
 
 def site_events(site: str, clients: list[int]) -> Events:
-    """`clients[p]` clients with events in pane p. The sites' clients differ in every slot: keys, counts, values."""
+    """`clients[p]` clients with events in pane p. The clients of the two sites differ in every slot: keys, counts, values."""
     rows = [
         (CLIENT_OF[site].format(client), pane * DAY + TIME + client, key, VALUE_OF[site] + client)
         for pane, count in enumerate(clients)
@@ -82,16 +82,16 @@ class Run:
     recorded: Recorded
     opened: tuple[OpenedView, ...]
     released: list[Any]
-    exact: dict[str, npt.NDArray[np.uint64]]  # each aggregator's shares of the sums, before noise
-    verification_keys: set[bytes]  # as both have kept them
+    exact: dict[str, npt.NDArray[np.uint64]]  # each aggregator's shares of the sums before noise
+    verification_keys: set[bytes]  # as kept by both aggregators
 
     def batches(self, site: str) -> list[SealedBatch]:
-        """What the leader received, of one site."""
+        """The batches of one site that the leader received."""
         all_of = (SealedBatch.from_bytes(data) for data in self.recorded.batches)
         return [batch for batch in all_of if batch.signed.header.site == site]
 
     def helper_halves(self) -> list[SealedHalf]:
-        """What the helper received."""
+        """The halves that the helper received."""
         halves = []
         for data in self.recorded.received["helper"]:
             try:
@@ -117,7 +117,7 @@ class Run:
         )
 
     def transcript(self, role: str) -> bytes:
-        """All that the role received, and all that it opens."""
+        """Everything that the role received or opened."""
         parts = list(self.recorded.received[role])
         for site in self.events:
             if role == "leader":
@@ -191,7 +191,7 @@ def run(
 
 
 def spelled(value: int) -> set[bytes]:
-    """A number as anybody may write it."""
+    """A number in all usual spellings."""
     return {
         str(value).encode(),
         struct.pack("<q", value),
@@ -203,12 +203,12 @@ def spelled(value: int) -> set[bytes]:
 
 
 def key_bytes(seed: bytes) -> set[bytes]:
-    """A key's seed, also as text."""
+    """A key's seed, as bytes and as text."""
     return {seed, seed.hex().encode(), base64.b64encode(seed).rstrip(b"=")}
 
 
 def found_in(data: bytes, secrets: set[bytes]) -> list[bytes]:
-    """Which of these byte strings are in it; those of one length are looked up by all windows at once."""
+    """The byte strings that occur in the data. Strings of one length are looked up through all windows at once."""
     found = []
     for length in sorted({len(one) for one in secrets}):
         of_length = {one for one in secrets if len(one) == length}

@@ -1,8 +1,8 @@
-"""How `make test` spreads the tests over its workers.
+"""How `make test` distributes the tests over its workers.
 
-A file is a unit of work, so one worker makes what a module shares, once. Files that must not run beside each other, or that
-share what takes long to make, are one unit together. The longest units start first: one that starts last and takes long
-keeps everybody waiting. Flower's and Ray's processes wait for each other much of the time, so two units of them run at once.
+A file is a unit of work, so one worker makes each module fixture, once. Files that must not run at the same time, or that share
+an expensive fixture, form one unit. The longest units start first, because a long unit that starts last delays the end. Flower's
+and Ray's processes often wait for each other, so two units of them run at the same time.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _LONG: Final = [
     "test_laplace_view.py",
     "test_noise_error.py",
 ]
-"""Alone, but among the first."""
+"""Units of one file that start among the first."""
 FILES: Final = [f"tests/{file}" for files in (*_TOGETHER.values(), _LONG) for file in files]
 _UNIT_OF: Final = {f"tests/{file}": unit for unit, files in _TOGETHER.items() for file in files}
 _RANKS: Final = {unit: rank for rank, unit in enumerate([*_TOGETHER, *(f"tests/{file}" for file in _LONG)])}
@@ -76,7 +76,7 @@ def unit_of(test: str) -> str:
 
 
 def rank_of(test: str) -> int:
-    """Where the unit of a test stands in the order; those that are in no list come last."""
+    """The position of a test's unit in the order. Units that are in no list come last."""
     return _RANKS.get(unit_of(test), len(_RANKS))
 
 
@@ -84,7 +84,7 @@ class Units(LoadScopeScheduling):  # type: ignore[misc]
     """Gives each worker one unit after the other, in the order in which the tests are collected."""
 
     def __init__(self, config: Any, log: Any) -> None:
-        config.option.loadscopereorder = False  # by the number of tests, which says nothing of their time
+        config.option.loadscopereorder = False  # it would order by the number of tests, not by their time
         super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:

@@ -1,4 +1,4 @@
-"""Leader and key holder for tests: plans with encrypted reports, sites that encrypt random ones, links, attacks."""
+"""Leader and key holder for tests: plans with encrypted reports, sites that encrypt random reports, links, and attacks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from tests.federation.wire import TERMS as WIRE
 from tests.federation.words import plan_in_words
 
 TERMS = replace(WIRE, deadline_us=DEADLINE)
-NOBODY = "127.0.0.1:1"  # the helper's address, where there is none
+NOBODY = "127.0.0.1:1"  # the helper's address in deployments without a helper
 
 
 class Killed(BaseException):
@@ -70,7 +70,7 @@ def draft(
 def with_keys(
     plan: Plan, prepare: Callable[[bytes], Preparation | tuple[Preparation, Preparation]]
 ) -> tuple[Plan, bytes]:
-    """The plan with the hash of what its key holder has made, and that."""
+    """The plan with the hash of its encryption keys, and these keys, which the key holder makes."""
     assert plan.wire is not None
     found = prepare(signed_draft(plan))
     keys = (found[1] if isinstance(found, tuple) else found).encryption_keys
@@ -79,7 +79,7 @@ def with_keys(
 
 @dataclass
 class Site:
-    """Encrypts random reports, and remembers the plain sums of what it encrypted."""
+    """Encrypts random reports and remembers their plain sums."""
 
     plan: Plan
     keys: bytes = field(repr=False)
@@ -100,7 +100,7 @@ class Site:
         ids: np.ndarray | None = None,
         instead: Mapping[int, bytes] | None = None,
     ) -> EncryptedReports:
-        """Encrypted reports; `instead` are messages in the place of the honest ones. As `world.Site.batch`."""
+        """Encrypted reports. `instead` holds messages that replace honest ones. Other arguments as in `world.Site.batch`."""
         index = int(np.searchsorted(self.plan.offsets, collections[0], side="right")) - 1
         layout = self.plan.views[index].layout
         dense = vectors(layout.keys, len(collections), self.rng)
@@ -117,7 +117,7 @@ class Site:
         return replace(encrypted, messages=tuple(messages))
 
     def batch(self, collections: Sequence[int], **more: Any) -> SealedBatch:
-        """The same, sealed to the leader."""
+        """The encrypted reports of `reports`, sealed to the leader."""
         return self.sealed(self.reports(collections, **more))
 
     def sealed(self, reports: EncryptedReports) -> SealedBatch:
@@ -138,7 +138,7 @@ def make_key_holder(
 
 
 class HolderLink(LocalLink):
-    """The key holder without a network. `sent` are the pieces of sums that it was given, as bytes."""
+    """The key holder without a network. `sent` holds the pieces of sums that it received, as bytes."""
 
     role = "key holder"
 
@@ -154,7 +154,7 @@ class HolderLink(LocalLink):
         self._call(lambda _: self.helper.open_sums(pb.SumPart.FromString(one) for one in data), b"")
 
 
-class Two:
+class LeaderAndKeyHolder:
     """Leader and key holder in this process, on files that survive them."""
 
     def __init__(self, path: Path, settings: Any = SETTINGS, **files: Any) -> None:
@@ -250,20 +250,20 @@ def running(path: Path, **settings: Any) -> Iterator[World]:
 
 
 def on_disk(party: Any, secret: bytes) -> bool:
-    """Whether a file of this party's storage, its log among them, has these bytes."""
+    """Whether any storage file of this party, its log included, contains these bytes."""
     path = party.files.storage.path
     return any(secret in file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
 
 
 def secret_of(holder: KeyHolder, plan: Plan) -> bytes:
-    """A piece of the secret key of the plan's first view, as it lies on the disk."""
+    """A piece of the secret key of the plan's first view, as it is stored on disk."""
     held = holder.files.storage.secret_keys(plan.plan_id)
     assert held is not None
     return held.secret[-200:-100]
 
 
 def zeros(plan: Plan, keys: bytes, view: int = 0) -> bytes:
-    """A message that opens to zeros: a sum that honest reports can give."""
+    """A message that opens to zeros, a sum that honest reports can give."""
     key = verify_keys(keys, plan)[view]
     return key.encrypt(np.zeros(key.parameters.slots, np.int64)).to_bytes()
 
@@ -277,7 +277,7 @@ def attack(plan: Plan, keys: bytes, factor: int, view: int = 0) -> bytes:
 def sums_of(
     plan: Plan, *views: Sequence[bytes], outcomes: bytes | None = None, key: SigningKey = LEADER.sign
 ) -> list[pb.SumPart]:
-    """What a leader may send of a plan: any messages, under statements that fit them."""
+    """The sums that a leader sends for a plan: any messages, under statements that fit them."""
     parts, plan_hash = [], plan.hash
     for at, messages in enumerate(views):
         said = outcomes or bytes([Outcome.OPENED]) * len(plan.views[at].pane_starts)

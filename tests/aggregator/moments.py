@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.aggregator.mortals import Countdown, Pair, spare
+from tests.aggregator.mortals import Countdown, Pair, no_strike
 
 LEAST = {"leader": 60, "helper": 45, "link": 10}
-"""Moments of one collection at which somebody writes, or a message is on its way."""
+"""The fewest moments of one collection, by victim: writes of a role, and messages on the link."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """What a kill of both leaves: a copy of their files, how many steps were done, and the time."""
+    """The state after a kill of both: a copy of their files, the number of finished steps, and the time."""
 
     files: Path
     steps: int
@@ -31,21 +31,21 @@ class Moment:
 
 
 class Moments:
-    """The moments of a scene that is played without a death, in so far as they leave other files than earlier ones of a step.
+    """The moments of a scene that is played without a death. A step's moments with equal files count once.
 
     Attributes:
-        counts: how many moments each victim has, whatever it leaves.
-        given: what each step gave.
-        of_both: what a kill of both leaves.
-        of_helper: by number, the moments of the helper after which it, or the leader that waits for it, goes on from another
-            state.
+        counts: the number of moments of each victim, equal files included.
+        given: the result of each step.
+        of_both: the moments at which both can die.
+        of_helper: the numbers of the helper's moments after which the helper, or the waiting leader, continues from a
+            different state.
     """
 
     def __init__(self, path: Path, scene: Callable[[Pair], None], files: Path | None) -> None:
         self.counts = dict.fromkeys(LEAST, 0)
         self.of_both: dict[tuple[int, bytes], Moment] = {}
         self.of_helper: dict[tuple[int, int, bytes], int] = {}
-        pair = Pair(begin(path / "whole", files), dict.fromkeys(LEAST, spare))
+        pair = Pair(begin(path / "whole", files), dict.fromkeys(LEAST, no_strike))
         self._pair, pair.strikes = pair, {victim: partial(self._strike, victim) for victim in LEAST}
         try:
             scene(pair)
@@ -67,7 +67,7 @@ class Moments:
 
 
 def begin(folder: Path, files: Path | None) -> Path:
-    """A folder with these files."""
+    """A folder that contains these files."""
     if files is None:
         folder.mkdir()
     else:
@@ -76,7 +76,7 @@ def begin(folder: Path, files: Path | None) -> Path:
 
 
 def state_of(path: Path) -> bytes:
-    """Names and bytes of all files; the index of SQLite's -wal file, which every start makes anew, is left out."""
+    """A digest of the names and bytes of all files, without the index of SQLite's -wal file, which every start rebuilds."""
     found = hashlib.sha256()
     for file in sorted(path.rglob("*")):
         if file.is_file() and not file.name.endswith("-shm"):
@@ -86,9 +86,9 @@ def state_of(path: Path) -> bytes:
 
 
 def sweep(path: Path, victim: str, files: Path | None, scene: Callable[[Pair], None]) -> dict[str, int]:
-    """Let somebody die at every moment of a scene, and play it to its end: how many moments each victim has."""
+    """Play a scene once for each moment at which the victim can die. Returns how many moments each victim has."""
     moments = Moments(path, scene, files)
-    nobody = dict.fromkeys(LEAST, spare)
+    nobody = dict.fromkeys(LEAST, no_strike)
 
     def pairs() -> Iterator[tuple[Pair, int]]:
         if victim == "both":

@@ -31,16 +31,18 @@ from tests.aggregator.world import (
 )
 
 TURN = threading.RLock()
-"""Both aggregators draw noise at the same time, but one writes at a time, and none while the files are copied."""
+"""Both aggregators draw noise at the same time. One of them writes at a time, and neither while the files are copied."""
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """The process has ended."""
 
 
 class Mortal(Storage):
-    """Dies where it is told to. What a transaction has not committed is then gone, as after kill −9. Reads, and writes
-    that find no row, change nothing: a death after one is a death before it."""
+    """Storage that dies at a strike. A transaction that is not committed is then lost, as after kill −9.
+
+    Reads, and writes that find no row, change nothing: a death after one of them equals a death before it.
+    """
 
     synchronous = "OFF"
     strike: Callable[[], None] = staticmethod(lambda: None)
@@ -57,7 +59,7 @@ class Mortal(Storage):
             return changed
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self._lock, TURN:  # a checkpoint moves what it finds from one file to another
+        with self._lock, TURN:  # a checkpoint moves pages from one file to another
             return super().rows(sql, *values)
 
     def run_many(self, sql: str, rows: Any) -> None:
@@ -69,7 +71,7 @@ class Mortal(Storage):
 
 
 class MortalLedger(Ledger):
-    """Dies before an entry is written, before and after COMMIT, and around the second file."""
+    """Dies before an entry is written, before and after COMMIT, and before and after the second file is written."""
 
     synchronous = "OFF"
     strike: Callable[[], None] = staticmethod(lambda: None)
@@ -92,7 +94,7 @@ class MortalLedger(Ledger):
 
 
 class MortalLive(LiveFolder):
-    """Dies before and after each file is drawn or erased, whole or in part."""
+    """Dies before and after each live secret is drawn, and before and after it is erased in part or as a whole."""
 
     strike: Callable[[], None] = staticmethod(lambda: None)
 
@@ -117,8 +119,11 @@ class MortalLive(LiveFolder):
 
 
 class MortalLink(LocalLink):
-    """Dies before a message is sent, and when the answer is on its way. A helper that dies under a call takes the leader
-    with it, or the leader finds it unreachable and goes on with what it has in memory: see `Pair`."""
+    """Dies before a message is sent, and before its answer arrives.
+
+    If the helper dies during a call and `Pair.apart` is set, the leader finds the helper unreachable and continues with what it
+    has in memory. Otherwise the leader dies too.
+    """
 
     pair: Pair
 
@@ -138,9 +143,12 @@ class MortalLink(LocalLink):
 
 
 def require_consistent(storage: Storage, ledger: Ledger, live: LiveFolder) -> None:
-    """What the files say at any start: as many ids as taken verdicts, none of them rejected, no sums beside noised shares,
-    no key of a plan that is closed, no live secret of one that is done, and a ledger that is ahead: charged before closed,
-    done after noised and before witnessed."""
+    """Check the files at a start.
+
+    There are as many ids as verdicts `taken`, and none of these ids is rejected. There are no sums beside noised shares, no keys
+    of closed plans, and no live secrets of completed plans. The ledger is ahead: it charges a plan before the plan closes, and
+    notes its completion after the noise and before the plan is witnessed.
+    """
     verdicts = b"".join(JobAnswer.from_bytes(answer).verdicts for (answer,) in storage.rows("SELECT answer FROM jobs"))
     waiting = b"".join(kept for (kept,) in storage.rows("SELECT verdicts FROM pending"))
     assert storage.one("SELECT count(*) FROM reports") == ((verdicts + waiting).count(0),)
@@ -167,9 +175,9 @@ class Pair:
     """Leader and helper on their files; a party that was killed is started again.
 
     Args:
-        strikes: by victim, what is called before each of its writes (or messages).
-        apart: a helper that dies under a call of the leader's dies alone.
-        done: what the first steps of the scene gave, which the files hold already.
+        strikes: the function that is called before each write, by victim; for the link, around each message.
+        apart: a helper that dies during a call of the leader dies alone.
+        done: the results of the scene's first steps, which the files already contain.
     """
 
     def __init__(
@@ -212,7 +220,7 @@ class Pair:
 
     def go_on(self, *parties: Leader | Helper) -> None:
         for party in parties:
-            if self.clock.now < DEADLINE:  # then ids are erased
+            if self.clock.now < DEADLINE:  # after the deadline, ids are erased
                 require_consistent(party.files.storage, party.files.ledger, party.files.live)
         self.armed = True
 
@@ -238,7 +246,7 @@ class Pair:
                 self.kills += 1
                 self.close()
                 self.restart()
-        raise AssertionError("it never ends")
+        raise AssertionError("the step did not succeed in 50 attempts")
 
 
 class Countdown:
@@ -251,5 +259,5 @@ class Countdown:
             raise Killed
 
 
-def spare() -> None:
-    """Nobody dies."""
+def no_strike() -> None:
+    """A strike that kills nobody."""

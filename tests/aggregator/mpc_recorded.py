@@ -1,7 +1,8 @@
-"""A process of the MPC finish that writes down every tensor it receives and opens: `python -m tests.aggregator.mpc_recorded`.
+"""A process of the MPC finish that writes down every tensor that it receives or opens.
 
-All that CrypTen sends goes through these functions of torch.distributed. One pickle (function, before, after) a tensor, in
-`<COVEY_MPC_TRANSCRIPT>/<rank>`: for what is received `after` is it, for what is opened the value, of which `before` is the own share.
+Run it as `python -m tests.aggregator.mpc_recorded`. CrypTen sends everything through these functions of torch.distributed.
+`<COVEY_MPC_TRANSCRIPT>/<rank>` gets one pickle (function, before, after) for each tensor. For a received tensor, `after` is
+the tensor. For an opened value, `after` is the value and `before` is the process's own share of it.
 """
 
 from __future__ import annotations

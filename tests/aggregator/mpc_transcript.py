@@ -1,4 +1,4 @@
-"""What `mpc_recorded` writes down, for its reader, which has no torch."""
+"""What `mpc_recorded` writes down. This module imports no torch, so that its reader needs none."""
 
 from __future__ import annotations
 

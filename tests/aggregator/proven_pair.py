@@ -25,8 +25,8 @@ from tests.federation.wire import COLLECTOR
 TAKEN, DUPLICATE, REJECTED = (bytes([verdict]) for verdict in Verdict)
 
 
-class Two:
-    """Leader and helper in this process, on files that survive them."""
+class LeaderAndHelper:
+    """Leader and helper in this process, on files that survive a restart."""
 
     def __init__(self, path: Path, settings: Any = SETTINGS) -> None:
         self.path, self.settings, self.clock = path, settings, Clock()
@@ -35,7 +35,7 @@ class Two:
         self.leader = make_leader(path, self.link, settings, self.clock)
 
     def plan(self, **terms: Any) -> Plan:
-        """A plan with proofs, prepared and open at both."""
+        """A plan with proofs, prepared and open at both aggregators."""
         plan = prepared(make_plan(validity="prio3", **terms), self.leader.prepare)
         for party in (self.helper, self.leader):
             open_at(party, plan)

@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 
 class RecordingLink(LocalLink):
-    """The leader's way to the helper, both directions recorded."""
+    """The leader's link to the helper; it records both directions."""
 
     def __init__(self, helper: Any, received: dict[str, list[bytes]]) -> None:
         super().__init__(helper)
@@ -43,12 +43,12 @@ class RecordingLink(LocalLink):
 
 
 class Recorded:
-    """An `aggregator.services.client.Aggregators` without a network. `received` holds the messages of each role, in order."""
+    """An `aggregator.services.client.Aggregators` without a network. `received` holds each role's messages, in order."""
 
     def __init__(self, path: Path, settings: Any = SETTINGS) -> None:
         self.received: dict[str, list[bytes]] = {"coordinator": [], "leader": [], "helper": []}
         self.batches: list[bytes] = []
-        self.told: list[bytes] = []  # to the coordinator, but for batches and sealed shares
+        self.told: list[bytes] = []  # what the coordinator receives, except batches and sealed shares
         self.sealed: dict[str, Any] = {}
         self.clock = Clock()
         self.helper = make_helper(path, settings, self.clock)

@@ -1,4 +1,4 @@
-"""Days without budget are left out of a plan, what is left is collected, and what was left out is published as void."""
+"""Days without budget are left out of a plan. The remaining days are collected; the others are published as void."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def days_left_out(left: tuple[LeftOut, ...]) -> dict[str, list[int]]:
 
 
 def carry_out(recorded: Recorded, plan: Plan) -> tuple[Announcement, CollectionOutcome]:
-    """A whole collection of whatever is left of a plan; two reports in every pane."""
+    """Collect what remains of a plan, with two reports in every pane."""
     announced = announce(draft_of(plan), COORDINATOR.sign, recorded, ids())
 
     def ask(told: bytes, _: bytes) -> Iterator[SiteAnswer]:
@@ -69,7 +69,7 @@ def carry_out(recorded: Recorded, plan: Plan) -> tuple[Announcement, CollectionO
 
 
 def spend(recorded: Recorded, role: str, days: tuple[int, ...]) -> None:
-    """One aggregator has charged another plan for these days already."""
+    """Charge one aggregator for another plan of these days."""
     party = getattr(recorded, role)
     plan = make_plan(view("other"), number=90 + days[0], first=days[0], panes=len(days))
     party.files.ledger.intend(plan, SETTINGS.budget)
@@ -91,7 +91,7 @@ def test_what_leader_and_helper_have_no_budget_for_is_left_out_and_the_rest_is_o
     for party, before in (
         (recorded.leader, (1, 2)),
         (recorded.helper, (2, 3)),
-    ):  # nothing but what was opened was charged
+    ):  # only opened days are charged
         assert sorted(party.files.ledger.state.spent) == sorted({0, 4, 5, *before})
         assert {entry.code for entry in party.files.ledger.state.refused} == {"DAY_BUDGET_SPENT"}
 
@@ -144,7 +144,7 @@ def test_every_pane_that_was_asked_for_is_published_and_can_be_verified(recorded
     items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay"))
     evidence = evidence_of(announced, collected)
     kept = {hashlib.sha256(blob).hexdigest(): blob for blob in evidence}
-    assert len(evidence) == len(kept) == 6  # two plans, two statements, the opened values as both have signed them
+    assert len(evidence) == len(kept) == 6  # two plans, two statements, and the opened values with both signatures
     by_pane = {item.pane_start // DAY_US: item for item in items}
     assert sorted(by_pane) == [0, 1, 2]
     assert {day: type(item) for day, item in by_pane.items()} == {0: Release, 1: Void, 2: Release}
@@ -182,7 +182,7 @@ def test_an_announcement_is_kept_and_a_coordinator_that_starts_again_goes_on_wit
     assert found.signed == first.signed
     assert days_left_out(found.left_out) == days_left_out(first.left_out) != {}
     again = announce(found.plan, COORDINATOR.sign, recorded, ids(), found.left_out)
-    assert again.signed == first.signed  # the aggregators know it
+    assert again.signed == first.signed  # the aggregators have it already
     assert days_left_out(again.left_out) == days_left_out(first.left_out)
 
 

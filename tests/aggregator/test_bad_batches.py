@@ -71,7 +71,7 @@ def moved(batch: SealedBatch) -> BatchHeader:
 
 
 def bad_batches(plan: Plan, site: Site) -> Iterator[tuple[str, bytes]]:
-    """(reason, batch): each item of the issue's list that a batch can be."""
+    """Each batch that the services refuse, with the reason of the refusal."""
 
     def make() -> SealedBatch:
         return site.batch([0, 0, 1], counted=False)
@@ -92,14 +92,14 @@ def bad_batches(plan: Plan, site: Site) -> Iterator[tuple[str, bytes]]:
     data = make()
     yield "SEAL_BROKEN", reseal(plan, data, leader=flipped(data.leader)).to_bytes()
     data = make()
-    yield "SEAL_BROKEN", reseal(plan, data, helper=flipped(data.helper)).to_bytes()  # found by the helper
+    yield "SEAL_BROKEN", reseal(plan, data, helper=flipped(data.helper)).to_bytes()  # the helper finds it
     data = make()
     yield (
         "SIGNATURE_INVALID",
         replace(data, signed=replace(data.signed, header_bytes=moved(data).to_bytes())).to_bytes(),
     )
     data = make()
-    yield "SEAL_BROKEN", reseal(plan, data, header=moved(data)).to_bytes()  # by the site itself
+    yield "SEAL_BROKEN", reseal(plan, data, header=moved(data)).to_bytes()  # signed by the site itself
     one, other = make(), make()
     yield "DIGEST_MISMATCH", one.to_bytes().replace(one.helper, other.helper)
     yield "SEAL_BROKEN", reseal(plan, one, helper=other.helper).to_bytes()
@@ -170,7 +170,7 @@ def test_what_the_helpers_own_roster_refuses_the_leader_does_not_count_either(tm
             error = refused(lambda: world.client.submit(too_many.to_bytes()))
             assert error.reason == "ROSTER_EXCEEDED"
             assert "the helper refuses" in error.text
-        # its ids were given back, and so was its place on the roster: the same clients may come in a smaller batch
+        # the ids and the places on the roster are free again: the same clients may come in a smaller batch
         again = a.batch([0], ids=too_many.signed.header.report_ids[:1])
         assert world.client.submit(again.to_bytes()).verdicts == b"\x00"
         world.client.submit(b.batch([1, 1, 0]).to_bytes())

@@ -24,7 +24,7 @@ from aggregator.storage.role_storage import Storage
 from federation.ledger.entries import CompletionEntry, IntentEntry
 from federation.plan import Plan
 from tests.aggregator.moments import LEAST, sweep
-from tests.aggregator.mortals import Killed, Pair, spare
+from tests.aggregator.mortals import Killed, Pair, no_strike
 from tests.aggregator.world import (
     COLLECTOR,
     DEADLINE,
@@ -47,13 +47,13 @@ TAKEN, DUPLICATE, REJECTED = (bytes([verdict]) for verdict in Verdict)
 
 @dataclass(frozen=True)
 class Work:
-    """A plan, its batches in order, and what must become of them.
+    """A plan, its batches in order, and their expected results.
 
     Attributes:
-        verdicts: of each batch; where a rejected report comes again, also what it is told while the first batch waits.
-        sums: the plain sums of what is taken.
-        rejected: by view, at both.
-        files: what both aggregators have when the plan is signed: with proofs, its verification key.
+        verdicts: of each batch; for a batch that repeats a rejected report, also the verdicts while the first batch waits.
+        sums: the plain sums of the reports that are taken.
+        rejected: the number of rejected reports by view, at both aggregators.
+        files: the files of both aggregators when the plan is signed; with proofs they contain its verification key.
     """
 
     plan: Plan
@@ -80,7 +80,7 @@ def plain(files: Path) -> Work:
 
 
 def proven(files: Path) -> Work:
-    """Reports with proofs, of which some lie, and some come again: as they were, or honest this time."""
+    """Reports with proofs. Some lie, and some are sent again, unchanged or honest the second time."""
     helper = make_helper(files)
     leader = make_leader(files, LocalLink(helper))
     plan = prepared(make_plan(panes=2, validity="prio3"), leader.prepare)
@@ -119,7 +119,7 @@ def opened(plan: Plan, leader: list[SealedShare], helper: list[SealedShare]) -> 
 
 
 def collection(pair: Pair, work: Work) -> None:
-    """A whole collection, each step until it succeeds; then everything is as it should be."""
+    """A whole collection. Each step is repeated until it succeeds; then results and files are checked."""
     plan = work.plan
     pair.until_done(lambda: open_at(pair.leader, plan))
     pair.until_done(lambda: open_at(pair.helper, plan))
@@ -201,10 +201,10 @@ def one_key(party: Leader | Helper) -> bytes:
 def test_a_kill_while_ids_are_erased_changes_no_answer(
     tmp_path: Path, work: Work, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The deadline has passed, and the next plan is announced."""
+    """The deadline has passed, and the announcement of the next plan erases the ids."""
     done = tmp_path_factory.mktemp("done")
     shutil.copytree(work.files, done, dirs_exist_ok=True)
-    pair = Pair(done, dict.fromkeys(("leader", "helper", "link"), spare))
+    pair = Pair(done, dict.fromkeys(("leader", "helper", "link"), no_strike))
     collection(pair, work)
     request = collect_request(work.plan, COLLECTOR.sign)
     parties = ("leader", "helper")
@@ -231,7 +231,7 @@ def test_a_kill_while_ids_are_erased_changes_no_answer(
 
 
 def test_a_failed_transaction_leaves_a_party_that_goes_on(tmp_path: Path, work: Work) -> None:
-    """An error that is no crash (a full disk) is undone as well, in the same process."""
+    """An error that does not end the process, such as a full disk, is rolled back too."""
 
     class Failing(Storage):
         fail = False

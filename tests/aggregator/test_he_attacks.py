@@ -1,4 +1,4 @@
-"""A malicious leader, client or stranger against the services: what is refused, by which name, and what goes on."""
+"""Attacks by a malicious leader, client or stranger on the services: the name of each refusal, and what continues."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ from federation.he.key_holder import sum_range
 from federation.plan import Plan
 from federation.terms import Protection
 from tests.aggregator.he_world import (
+    LeaderAndKeyHolder,
     Site,
-    Two,
     World,
     attack,
     draft,
@@ -65,12 +65,12 @@ NAMED = {
     "PLAN_UNKNOWN", "PLAN_INVALID", "MESSAGE_MALFORMED", "STATEMENT_MALFORMED", "COMMITMENT_CONFLICT", "NOT_COMMITTED",
     "ENCRYPTION_KEYS_INVALID", "LEDGER_BROKEN", "KEY_MISMATCH", "COEFFICIENT_OUT_OF_RANGE", "JOB_CONFLICT",
 }  # fmt: skip
-"""What a mutated message may be refused by."""
+"""Codes with which a mutated message may be refused."""
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[Two]:
-    made = Two(tmp_path)
+def two(tmp_path: Path) -> Iterator[LeaderAndKeyHolder]:
+    made = LeaderAndKeyHolder(tmp_path)
     yield made
     made.close()
 
@@ -91,7 +91,7 @@ def test_a_leader_that_sends_a_chosen_ciphertext_gets_nothing_and_burns_the_keys
     lie = sums_of(plan, [zeros(plan, keys), attack(plan, keys, factor)])
     error = refused(lambda: world.link.open_sums(iter(lie)))
     assert (error.role, error.reason, error.numbers, error.view) == ("key holder", "SUM_OUT_OF_RANGE", {}, "")
-    assert error.text == str(SumOutOfRange())  # whatever slot it was
+    assert error.text == str(SumOutOfRange())  # the error does not depend on the slot
     assert not any(letter.isdigit() for letter in error.text)
     assert not on_disk(world.holder.party, secret)
     told = Witness(plan.hash, True, world.leader.party.files.ledger.head, None, None).to_bytes()
@@ -113,7 +113,7 @@ def test_a_leader_that_sends_a_chosen_ciphertext_gets_nothing_and_burns_the_keys
     other, other_keys = world.plan(first=10, number=200)
     site = Site(other, other_keys)
     world.client.submit(site.batch([0, 0, 1, 1]).to_bytes())
-    require_exact(other, world.collect(other), site.sums)  # others' keys are not touched
+    require_exact(other, world.collect(other), site.sums)  # the keys of other plans stay
 
 
 def test_one_client_that_encrypts_the_attack_ends_its_plan_by_name(world: World) -> None:
@@ -121,7 +121,7 @@ def test_one_client_that_encrypts_the_attack_ends_its_plan_by_name(world: World)
     secret = secret_of(world.holder.party, plan)  # type: ignore[arg-type]
     world.client.submit(Site(plan, keys, "a").batch([0, 0, 1, 1]).to_bytes())
     lie = Site(plan, keys, "b").batch([0], instead={0: attack(plan, keys, 1)})
-    assert world.client.submit(lie.to_bytes()).verdicts == bytes(1)  # nothing can be proven of it
+    assert world.client.submit(lie.to_bytes()).verdicts == bytes(1)  # encrypted reports carry no proofs, so it is taken
     error = refused(lambda: world.collect(plan))
     assert (error.role, error.reason, error.numbers) == ("leader", "SUM_OUT_OF_RANGE", {})
     assert not on_disk(world.holder.party, secret)
@@ -133,9 +133,9 @@ def test_one_client_that_encrypts_the_attack_ends_its_plan_by_name(world: World)
 @pytest.mark.parametrize("by", ["leader", "client"])
 @pytest.mark.parametrize("checked", [False, True])
 def test_two_openings_of_a_plan_give_its_key_only_where_the_range_is_not_checked(
-    two: Two, monkeypatch: pytest.MonkeyPatch, by: str, checked: bool
+    two: LeaderAndKeyHolder, monkeypatch: pytest.MonkeyPatch, by: str, checked: bool
 ) -> None:
-    """What the check is for: the collector, in league with the leader or one client, puts two noised panes together."""
+    """The range check prevents this attack: the collector, together with the leader or one client, combines two noised panes."""
     plan, keys = two.plan(view("wide", keys=456), noise="full", k=2)  # 4,104 slots: one ciphertext is full
     held = two.holder.files.storage.secret_keys(plan.plan_id)
     assert held is not None
@@ -168,7 +168,7 @@ def test_two_openings_of_a_plan_give_its_key_only_where_the_range_is_not_checked
     assert np.array_equal(two_openings(parameters, first, second), secret_polynomial(secret))
 
 
-def test_nothing_is_told_of_the_views_before_the_one_that_was_attacked(two: Two) -> None:
+def test_nothing_is_told_of_the_views_before_the_one_that_was_attacked(two: LeaderAndKeyHolder) -> None:
     plan, keys = two.plan(view("v", keys=2), view("w", keys=1), panes=1)
     secret = secret_of(two.holder, plan)
     lie = sums_of(plan, [zeros(plan, keys)], [attack(plan, keys, 1, view=1)])
@@ -187,8 +187,8 @@ def test_nothing_is_told_of_the_views_before_the_one_that_was_attacked(two: Two)
     assert not two.holder.files.ledger.state.completed
 
 
-def test_a_kill_between_the_refusal_and_the_burning_gives_no_second_look(two: Two) -> None:
-    """The statements were kept before anything was decrypted: no other sums are looked at, and these burn the keys."""
+def test_a_kill_between_the_refusal_and_the_burning_gives_no_second_look(two: LeaderAndKeyHolder) -> None:
+    """The statements are kept before anything is decrypted. No other sums are opened, and these sums burn the keys."""
 
     class Killed(BaseException):
         pass
@@ -211,7 +211,7 @@ def test_a_kill_between_the_refusal_and_the_burning_gives_no_second_look(two: Tw
         two.holder.open_sums(iter(lie))
 
 
-def test_a_burnt_plan_gets_no_other_keys_and_its_panes_no_other_plan(two: Two) -> None:
+def test_a_burnt_plan_gets_no_other_keys_and_its_panes_no_other_plan(two: LeaderAndKeyHolder) -> None:
     wanted = draft(panes=1)
     plan, keys = with_keys(wanted, two.holder.prepare)
     two.open(plan, keys)
@@ -228,11 +228,11 @@ def test_a_burnt_plan_gets_no_other_keys_and_its_panes_no_other_plan(two: Two) -
 def test_a_slot_one_beyond_its_range_is_refused_and_the_last_one_in_it_is_not(tmp_path: Path, off: int) -> None:
     for beyond in (0, 1):
         (tmp_path / str(beyond)).mkdir()
-        two = Two(tmp_path / str(beyond))
+        two = LeaderAndKeyHolder(tmp_path / str(beyond))
         plan, keys = two.plan(panes=1, max_clients=3)
         bounds, site = sum_range(plan, 0), Site(plan, keys)
         key = site.public[0]
-        slot = 2  # of a sum: both ends are not zero
+        slot = 2  # neither end of its range is zero
         values = np.zeros(key.parameters.slots, np.int64)
         values[slot] = (bounds.high if off > 0 else bounds.low)[slot] + off * beyond
         call = lambda: two.holder.open_sums(iter(sums_of(plan, [key._encrypt(values).to_bytes()])))  # noqa: B023, E731
@@ -312,21 +312,21 @@ def test_each_hostile_batch_is_refused_by_name_and_the_others_stay_exact(tmp_pat
 
 
 def over_views(site: Site, plan: Plan) -> bytes:
-    """A batch of two views, of messages of the first."""
+    """A batch of two views that carries messages of the first view only."""
     made = site.reports([0, 1], counted=False)
     header = BatchHeader(plan.hash, site.name, site.rng.bytes(16), np.array([1, 2], np.uint32), made.report_ids)
     return seal_contents(plan, header, (b"".join(made.messages), None), KEYS[site.name].sign).to_bytes()
 
 
 def in_the_name_of(site: Site, name: str) -> SealedBatch:
-    """A batch in the name of another site."""
+    """A batch that names another site."""
     made = site.reports([1], counted=False)
     header = BatchHeader(site.plan.hash, name, site.rng.bytes(16), made.collection, made.report_ids)
     return seal_contents(site.plan, header, (made.messages[0], None), KEYS[site.name].sign)
 
 
 def swapped(plan: Plan, site: Site, ciphertext: bytes) -> bytes:
-    """A batch with what was sealed for another one."""
+    """A batch with the ciphertext that was sealed for another batch."""
     made = site.batch([1], counted=False).signed
     digests = hashlib.sha256(ciphertext).digest(), hashlib.sha256(b"").digest()
     signature = KEYS[site.name].sign.sign(DOMAIN, made.header_bytes + b"".join(digests))
@@ -339,14 +339,18 @@ def test_a_plan_takes_as_many_reports_as_it_has_room_for_over_all_sites(world: W
     assert world.client.submit(a.batch([0, 0, 0]).to_bytes()).verdicts == bytes(3)
     error = refused(lambda: world.client.submit(b.batch([1, 0, 0], counted=False).to_bytes()))
     assert (error.reason, error.numbers) == ("TOO_MANY_REPORTS", {"most": 4})
-    assert world.leader.party.files.storage.one("SELECT count(*) FROM reports") == (3,)  # whole or not at all
+    assert world.leader.party.files.storage.one("SELECT count(*) FROM reports") == (
+        3,
+    )  # a batch counts completely or not at all
     assert world.client.submit(b.batch([0, 1, 1, 1, 1]).to_bytes()).verdicts == bytes(5)
     assert refused(lambda: world.client.submit(a.batch([1]).to_bytes())).reason == "TOO_MANY_REPORTS"
     a.sums.pop(1, None)
     require_exact(plan, world.collect(plan), add_sums(a, b))
 
 
-def test_a_batch_id_with_other_bytes_is_a_conflict_and_a_repeat_after_the_deadline_an_answer(two: Two) -> None:
+def test_a_batch_id_with_other_bytes_is_a_conflict_and_a_repeat_after_the_deadline_an_answer(
+    two: LeaderAndKeyHolder,
+) -> None:
     plan, keys = two.plan()
     site = Site(plan, keys)
     batch = site.batch([0, 0, 1, 1])
@@ -371,7 +375,7 @@ def test_a_key_holder_that_is_away_loses_nothing(world: World) -> None:
     a, b = Site(plan, keys, "a"), Site(plan, keys, "b")
     world.client.submit(a.batch([0, 1]).to_bytes())
     world.holder.stop(0)
-    assert not world.client.submit(b.batch([0, 1]).to_bytes()).pending  # it is not asked for batches
+    assert not world.client.submit(b.batch([0, 1]).to_bytes()).pending  # batches do not need the key holder
     for _ in range(2):
         error = refused(lambda: world.collect(plan))
         assert (error.role, error.reason, error.numbers) == ("leader", "KEY_HOLDER_UNAVAILABLE", {})
@@ -398,7 +402,7 @@ def test_a_stream_that_the_leader_breaks_off_leaves_the_service_up(world: World)
 
 
 def test_streams_that_stall_hold_no_thread_for_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as the service has threads, from somebody who knows no key."""
+    """A stranger without a key opens as many streams as the service has threads."""
     plan, keys = world.plan(panes=1)
     go_on = threading.Event()
     monkeypatch.setattr(services, "STALL_S", 0.3)
@@ -421,7 +425,7 @@ def test_streams_that_stall_hold_no_thread_for_long(world: World, monkeypatch: p
 
 
 def mutated(data: bytes, rng: np.random.Generator, others: list[bytes]) -> bytes:
-    """Bytes flipped, cut, doubled, moved, or with a piece of another message in them."""
+    """The message with bytes flipped, cut, doubled, moved, or with a piece of another message in it."""
     body = bytearray(data)
     for _ in range(rng.integers(1, 4)):
         at = int(rng.integers(0, max(1, min(len(body), 400) if rng.random() < 0.7 else len(body))))
@@ -445,7 +449,7 @@ def mutated(data: bytes, rng: np.random.Generator, others: list[bytes]) -> bytes
 def test_mutated_messages_are_refused_by_name_and_nothing_else_changes(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Through the real services; 10^5 of them with --full. Bytes that are still the same message are none of the mutated ones."""
+    """Through the real services; 10^5 messages with --full. Mutations that still encode the same message are skipped."""
     rounds = 100_000 if request.config.getoption("--full") else 400
     rng = np.random.default_rng(rounds)
     with running(tmp_path) as world:

@@ -1,4 +1,4 @@
-"""Leader or key holder on older copies of their files: the bytes that were sent, or a refusal. Never other ones."""
+"""A leader or key holder on older copies of its files sends the bytes that it sent before, or refuses. It sends no others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FILES = {
 ROLES = ("leader", "keyholder")
 EVERYTHING = ("storage", "ledger", "live")
 KINDS = {
-    "a backup": ("storage", "ledger"),  # it leaves live/ out
+    "a backup": ("storage", "ledger"),  # it does not contain live/
     "storage": ("storage",),
     "ledger": ("ledger",),
     "live": ("live",),
@@ -45,7 +45,7 @@ KINDS = {
 
 
 class Pair:
-    """Leader and key holder on the files of a folder. `written` is called with a role whenever its files have changed."""
+    """Leader and key holder on the files of a folder. `written(role)` is called whenever the files of a role change."""
 
     def __init__(self, path: Path, written: Callable[[str], None] = lambda _: None) -> None:
         def classes(role: str) -> dict[str, type]:
@@ -96,7 +96,7 @@ class Pair:
         self.keyholder.close()
 
     def collection(self, plan: Plan, keys: bytes, batches: list[bytes]) -> dict[str, list[SealedShare] | str]:
-        """A whole collection, each step once; what each role sends to the collector, or the reason of its refusal."""
+        """A whole collection, each step once. Returns what each role sends to the collector, or the reason of its refusal."""
         request = collect_request(plan, COLLECTOR.sign)
         steps = [
             reason_of(lambda: self.keyholder.open_plan(signed(plan))),
@@ -129,7 +129,7 @@ def copy(source: Path, target: Path, role: str, kinds: tuple[str, ...]) -> None:
 
 
 def plain(plan: Plan, role: str, shares: list[SealedShare]) -> list[bytes]:
-    """What is opened of a role's shares; the leader's are statements only."""
+    """The opened content of a role's shares; the leader has statements only."""
     if role == "leader":
         return []
     return [share.plaintext(plan, view, "helper", COLLECTOR.seal)[1] for view, share in enumerate(shares)]
@@ -158,7 +158,7 @@ class Run:
         self.copies[role].append(folder)
 
     def again(self, pair: Pair) -> dict[str, list[SealedShare] | str]:
-        """The collection once more; no share that was noised anew is sent."""
+        """Repeat the collection; no share with fresh noise is sent."""
         found = pair.collection(self.plan, self.keys, self.batches)
         for role, shares in found.items():
             assert isinstance(shares, str) or plain(self.plan, role, shares) == self.plain[role]
@@ -195,7 +195,7 @@ def test_files_of_every_moment_give_the_same_bytes_or_a_refusal(run: Run, tmp_pa
 
 
 def test_a_deployment_that_is_restored_whole_with_its_live_secrets_noises_as_before(run: Run, tmp_path: Path) -> None:
-    """The leader encrypts anew, which nobody can seed; noise and opened sums are those of the first time."""
+    """The leader's encryption is fresh, because it cannot be seeded. Noise and opened sums equal the first ones."""
     drawn = 0
     for role in ROLES:
         for copied in run.copies[role]:

@@ -1,4 +1,4 @@
-"""Heads of the aggregators' ledgers: live keys tell them, and batches of sites that remember later ones are refused."""
+"""Heads of the aggregators' ledgers: live keys carry them, and batches of sites that remember later heads are refused."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_live_keys_tell_the_head_of_when_they_were_signed(pair: tuple[Leader, He
     first = leader.prepare(draft(PLAN)).live
     assert first.head == leader.files.ledger.head
     leader.files.ledger.record_refusal(bytes(32), "CLOCK_SKEW")
-    assert leader.prepare(draft(PLAN)).live == first  # a repeat
+    assert leader.prepare(draft(PLAN)).live == first  # the same draft again
     assert leader.prepare(draft(NEXT)).live.head == leader.files.ledger.head != first.head
 
 
@@ -72,11 +72,11 @@ def test_a_batch_that_remembers_a_head_which_a_ledger_lacks_is_refused_and_uses_
 
     for party in (helper, leader):
         open_at(party, NEXT)
-    assert leader.submit(Site(NEXT).batch([0, 1], heads=known).to_bytes()).verdicts == bytes(2)  # heads of before
+    assert leader.submit(Site(NEXT).batch([0, 1], heads=known).to_bytes()).verdicts == bytes(2)  # older heads
 
 
 def test_the_leader_refuses_encrypted_reports_that_remember_a_head_which_its_ledger_lacks(tmp_path: Path) -> None:
-    two = he_world.Two(tmp_path)
+    two = he_world.LeaderAndKeyHolder(tmp_path)
     plan, keys = two.plan()
     reports = he_world.Site(plan, keys).reports([0, 1])
     batches = {

@@ -1,4 +1,4 @@
-"""Leader and key holder that die, come back, or come back with older files: nothing changes, or nothing is opened."""
+"""Leader and key holder that die, return, or return with older files: nothing changes, or nothing is opened."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aggregator.intake.refusals import refusal_of
 from aggregator.services import aggregator_pb2 as pb
 from aggregator.storage.role_storage import Storage
 from federation.errors import EncryptionKeysInvalid
-from tests.aggregator.he_world import HolderLink, Killed, Site, Two, draft, make_key_holder, with_keys
+from tests.aggregator.he_world import HolderLink, Killed, LeaderAndKeyHolder, Site, draft, make_key_holder, with_keys
 from tests.aggregator.world import Clock, open_at, signed
 from tests.aggregator.world import draft as signed_draft
 from tests.federation.wire import COLLECTOR
@@ -24,13 +24,13 @@ from . import world as shares_world
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[Two]:
-    made = Two(tmp_path)
+def two(tmp_path: Path) -> Iterator[LeaderAndKeyHolder]:
+    made = LeaderAndKeyHolder(tmp_path)
     yield made
     made.close()
 
 
-def test_a_restart_of_both_between_any_two_steps_changes_nothing(two: Two) -> None:
+def test_a_restart_of_both_between_any_two_steps_changes_nothing(two: LeaderAndKeyHolder) -> None:
     plan, keys = with_keys(draft(noise="full"), two.holder.prepare)
     two.restart()
     open_at(two.holder, plan)
@@ -47,7 +47,7 @@ def test_a_restart_of_both_between_any_two_steps_changes_nothing(two: Two) -> No
     two.link.down = True
     with pytest.raises(KeyHolderUnavailable):
         two.leader.collect(request)
-    assert two.leader.status()[0].state == "open"  # it is not charged before the key holder is heard
+    assert two.leader.status()[0].state == "open"  # the charge waits for the key holder
     for _ in range(2):
         two.restart()
         two.link.goes_before_the_sums = True
@@ -63,10 +63,10 @@ def test_a_restart_of_both_between_any_two_steps_changes_nothing(two: Two) -> No
 
 
 def test_a_kill_before_any_write_of_either_changes_nothing(tmp_path: Path) -> None:
-    """With noise on: what was finished, or noised and kept, is what is sent, however often somebody dies on the way."""
+    """With noise on, the finished sums and noised values that were kept are the ones that are sent, however often a role dies."""
     source = tmp_path / "source"
     source.mkdir()
-    two = Two(source)
+    two = LeaderAndKeyHolder(source)
     plan, keys = two.plan(panes=1, noise="full")
     batches = [Site(plan, keys, name).batch([0, 0]) for name in "ab"]
     two.submit(batches[0])
@@ -90,10 +90,10 @@ def test_a_kill_before_any_write_of_either_changes_nothing(tmp_path: Path) -> No
                     return super().run(sql, *values)
 
             died = False
-            mortal: Two | None = None
+            mortal: LeaderAndKeyHolder | None = None
             for _ in range(2):
                 try:
-                    mortal = Two(folder, storage=Mortal)
+                    mortal = LeaderAndKeyHolder(folder, storage=Mortal)
                     mortal.submit(batches[1])
                     first = mortal.shares(plan)
                     break
@@ -116,7 +116,7 @@ def test_a_kill_before_any_write_of_either_changes_nothing(tmp_path: Path) -> No
         assert kills > {"leader": 10, "keyholder": 6}[victim]
 
 
-def test_a_sum_that_was_finished_before_a_kill_is_what_is_sent_after_it(two: Two) -> None:
+def test_a_sum_that_was_finished_before_a_kill_is_what_is_sent_after_it(two: LeaderAndKeyHolder) -> None:
     plan, keys = two.plan(noise="full")
     two.submit(Site(plan, keys).batch([0, 0, 1, 1]))
     keep = two.leader.files.storage.set_message
@@ -137,7 +137,7 @@ def test_a_sum_that_was_finished_before_a_kill_is_what_is_sent_after_it(two: Two
     assert sent.startswith(finished)
 
 
-def test_a_key_holder_that_lost_its_storage_opens_nothing_again(two: Two) -> None:
+def test_a_key_holder_that_lost_its_storage_opens_nothing_again(two: LeaderAndKeyHolder) -> None:
     plan, keys = two.plan()
     two.submit(Site(plan, keys).batch([0, 0, 1, 1]))
     two.shares(plan)
@@ -151,7 +151,7 @@ def test_a_key_holder_that_lost_its_storage_opens_nothing_again(two: Two) -> Non
         two.leader.collect(collect_request(plan, COLLECTOR.sign))
     assert refusal_of(refused.value).reason == "LEDGER_BROKEN"
     two.close()
-    for file in two.path.glob("keyholder.*db*"):  # and its ledger: the leader remembers what stood there
+    for file in two.path.glob("keyholder.*db*"):  # its ledger too: the leader remembers the ledger's head
         file.unlink()
     two.start()
     with pytest.raises(EncryptionKeysMissing):
@@ -161,7 +161,7 @@ def test_a_key_holder_that_lost_its_storage_opens_nothing_again(two: Two) -> Non
         two.holder.open_plan(signed(plan))
 
 
-def test_a_state_that_is_older_than_the_ledger_is_found_before_anything_is_decrypted(two: Two) -> None:
+def test_a_state_that_is_older_than_the_ledger_is_found_before_anything_is_decrypted(two: LeaderAndKeyHolder) -> None:
     plan, keys = two.plan()
     two.submit(Site(plan, keys).batch([0, 0, 1, 1]))
     older = two.path / "older"
@@ -183,7 +183,7 @@ def test_a_state_that_is_older_than_the_ledger_is_found_before_anything_is_decry
 
 
 def test_a_clock_and_a_link_are_all_that_a_restart_needs(tmp_path: Path) -> None:
-    """A key holder that is reached now and then: it makes keys, goes, and comes back for the sums."""
+    """A key holder that is reachable at times only: it makes keys, leaves, and returns for the sums."""
     holder = make_key_holder(tmp_path, clock=Clock())
     plan, keys = with_keys(draft(), holder.prepare)
     open_at(holder, plan)

@@ -1,4 +1,4 @@
-"""The key holder's keys: drafts, plans that may have them, when they go, and what a plan with them costs."""
+"""The key holder's keys: drafts, the plans that may use them, when they are erased, and what such a plan costs."""
 
 from __future__ import annotations
 
@@ -37,19 +37,29 @@ from federation.he.keys import verify_keys
 from federation.ledger.state import Budget
 from federation.plan import Plan, plan_to_bytes
 from federation.signed_bytes import to_signed
-from tests.aggregator.he_world import Site, Two, draft, make_key_holder, on_disk, secret_of, sums_of, with_keys, zeros
+from tests.aggregator.he_world import (
+    LeaderAndKeyHolder,
+    Site,
+    draft,
+    make_key_holder,
+    on_disk,
+    secret_of,
+    sums_of,
+    with_keys,
+    zeros,
+)
 from tests.aggregator.world import DEADLINE, RHO, SETTINGS, make_plan, open_at, require_exact, signed
 from tests.federation.he_cases import view
 from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, LEADER, live
 
 from . import world as shares_world
 
-LEAK = 1  # µρ of the view for what its decryption noise tells
+LEAK = 1  # µρ of the view for the leak of its decryption noise
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[Two]:
-    made = Two(tmp_path)
+def two(tmp_path: Path) -> Iterator[LeaderAndKeyHolder]:
+    made = LeaderAndKeyHolder(tmp_path)
     yield made
     made.close()
 
@@ -62,13 +72,13 @@ def open_with(party: Any, plan: Plan, keys: bytes) -> None:
 # keys and plans
 
 
-def test_keys_of_another_draft_under_the_same_id_are_refused(two: Two) -> None:
+def test_keys_of_another_draft_under_the_same_id_are_refused(two: LeaderAndKeyHolder) -> None:
     plan, keys = with_keys(draft(), two.holder.prepare)
     for other in (draft(k=3), draft(panes=3), draft(max_clients=21), draft(noise="full"), draft(view("w", keys=2))):
         with pytest.raises(DraftConflict):
             with_keys(other, two.holder.prepare)
         assert plan.wire is not None
-        with pytest.raises(EncryptionKeysMissing):  # nor does a plan of other terms get them
+        with pytest.raises(EncryptionKeysMissing):  # a plan with other terms does not get them either
             two.holder.open_plan(signed(live(replace(other, wire=plan.wire))))
     two.open(plan, keys)
     held = two.holder.files.storage.secret_keys(plan.plan_id)
@@ -76,7 +86,7 @@ def test_keys_of_another_draft_under_the_same_id_are_refused(two: Two) -> None:
     assert held.draft == draft_of(plan).hash
 
 
-def test_a_draft_is_the_coordinators_and_has_no_keys_yet(two: Two) -> None:
+def test_a_draft_is_the_coordinators_and_has_no_keys_yet(two: LeaderAndKeyHolder) -> None:
     plan, _ = with_keys(draft(), two.holder.prepare)
     shares = make_plan()
     for error, request in (
@@ -94,7 +104,7 @@ def test_a_draft_is_the_coordinators_and_has_no_keys_yet(two: Two) -> None:
     assert two.holder.files.storage.one("SELECT count(*) FROM secret_keys") == (1,)
 
 
-def test_no_keys_are_made_after_the_deadline_and_a_far_one_is_kept_all_the_same(two: Two) -> None:
+def test_no_keys_are_made_after_the_deadline_and_a_far_one_is_kept_all_the_same(two: LeaderAndKeyHolder) -> None:
     terms = draft().wire
     assert terms is not None
     far = live(replace(draft(number=1), wire=replace(terms, deadline_us=2**63 - 1 - DAY)))
@@ -104,17 +114,17 @@ def test_no_keys_are_made_after_the_deadline_and_a_far_one_is_kept_all_the_same(
         with_keys(draft(), two.holder.prepare)
 
 
-def test_a_plan_without_its_keys_or_with_other_ones_is_refused_by_each(two: Two, tmp_path: Path) -> None:
+def test_a_plan_without_its_keys_or_with_other_ones_is_refused_by_each(two: LeaderAndKeyHolder, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = make_key_holder(tmp_path / "other")
     plan, keys = with_keys(draft(), two.holder.prepare)
     foreign, foreign_keys = with_keys(draft(), other.prepare)
-    with pytest.raises(LiveSecretLost):  # nothing was prepared here
+    with pytest.raises(LiveSecretLost):  # this key holder prepared nothing
         two.holder.open_plan(signed(with_keys(draft(number=5), other.prepare)[0]))
     with pytest.raises(EncryptionKeysInvalid):
         open_at(two.holder, foreign)
     with pytest.raises(EncryptionKeysInvalid):
-        two.holder.open_plan(signed(plan), keys)  # it has its own
+        two.holder.open_plan(signed(plan), keys)  # it uses its own keys
     for wrong in (b"", keys[:-1], foreign_keys, keys + b"\0"):
         with pytest.raises(EncryptionKeysInvalid):
             open_with(two.leader, plan, wrong)
@@ -123,7 +133,7 @@ def test_a_plan_without_its_keys_or_with_other_ones_is_refused_by_each(two: Two,
     two.open(plan, keys)
 
 
-def test_protections_stay_with_their_parties(two: Two, tmp_path: Path) -> None:
+def test_protections_stay_with_their_parties(two: LeaderAndKeyHolder, tmp_path: Path) -> None:
     helper = shares_world.make_helper(tmp_path)
     plan, keys = with_keys(draft(), two.holder.prepare)
     with pytest.raises(PlanInvalid, match="takes no part in plans with encrypted reports"):
@@ -136,7 +146,7 @@ def test_protections_stay_with_their_parties(two: Two, tmp_path: Path) -> None:
     helper.close()
 
 
-def test_a_leader_that_was_not_told_of_a_key_holder_says_so(two: Two, tmp_path: Path) -> None:
+def test_a_leader_that_was_not_told_of_a_key_holder_says_so(two: LeaderAndKeyHolder, tmp_path: Path) -> None:
     plan, keys = with_keys(draft(), two.holder.prepare)
     (tmp_path / "alone").mkdir()
     alone = shares_world.make_leader(tmp_path / "alone", None)
@@ -152,19 +162,19 @@ def test_settings_that_demand_proofs_or_noise_refuse_plans_that_have_none(tmp_pa
         ("noise", replace(SETTINGS, allow_no_noise=False), NoiseRefused),
     ):
         (tmp_path / name).mkdir()
-        two = Two(tmp_path / name, settings)
+        two = LeaderAndKeyHolder(tmp_path / name, settings)
         for party in (two.holder, two.leader):
             with pytest.raises(error):
                 party.prepare(sign_draft(draft(), COORDINATOR.sign))
         two.close()
 
 
-def test_the_files_of_helper_and_key_holder_are_not_mixed_up(two: Two) -> None:
+def test_the_files_of_helper_and_key_holder_are_not_mixed_up(two: LeaderAndKeyHolder) -> None:
     with pytest.raises(StorageUnusable, match="belongs to the keyholder"):
         Storage(two.holder.files.storage.path, "helper")
 
 
-def test_a_plan_whose_sums_or_keys_are_too_large_is_refused_before_keys_are_made(two: Two) -> None:
+def test_a_plan_whose_sums_or_keys_are_too_large_is_refused_before_keys_are_made(two: LeaderAndKeyHolder) -> None:
     many = draft(*(view(f"v{i}", keys=1) for i in range(60)), panes=1)
     with pytest.raises(HeImpossible, match="public keys of this plan"):
         with_keys(many, two.holder.prepare)
@@ -177,7 +187,7 @@ def test_a_plan_whose_sums_or_keys_are_too_large_is_refused_before_keys_are_made
 # the life of a key
 
 
-def test_keys_and_sums_are_gone_from_the_files_when_the_plan_is_opened(two: Two) -> None:
+def test_keys_and_sums_are_gone_from_the_files_when_the_plan_is_opened(two: LeaderAndKeyHolder) -> None:
     plan, keys = two.plan()
     two.submit(Site(plan, keys).batch([0, 0, 1, 1]))
     secret = secret_of(two.holder, plan)
@@ -192,7 +202,7 @@ def test_keys_and_sums_are_gone_from_the_files_when_the_plan_is_opened(two: Two)
         two.holder.decryption.secret_keys(plan)
 
 
-def test_keys_of_a_plan_that_nobody_opens_are_gone_when_it_can_no_longer_be_charged(two: Two) -> None:
+def test_keys_of_a_plan_that_nobody_opens_are_gone_when_it_can_no_longer_be_charged(two: LeaderAndKeyHolder) -> None:
     plan, keys = two.plan()
     two.submit(Site(plan, keys).batch([0, 0]))
     secret = secret_of(two.holder, plan)
@@ -208,7 +218,7 @@ def test_keys_of_a_plan_that_nobody_opens_are_gone_when_it_can_no_longer_be_char
         two.holder.open_sums(iter(sums_of(plan, [zeros(plan, keys)] * 2)))
 
 
-def test_the_latest_plan_is_still_opened(two: Two) -> None:
+def test_the_latest_plan_is_still_opened(two: LeaderAndKeyHolder) -> None:
     plan, keys = two.plan()
     site = Site(plan, keys)
     two.submit(site.batch([0, 0]))
@@ -224,7 +234,7 @@ def test_the_key_holders_own_ledger_charges_the_view_and_what_its_decryption_noi
     price = RHO + LEAK
     for allowed, name in ((price, "enough"), (price - 1, "little")):
         (tmp_path / name).mkdir()
-        two = Two(tmp_path / name)
+        two = LeaderAndKeyHolder(tmp_path / name)
         two.holder.identity.settings = replace(two.holder.identity.settings, budget=Budget(allowed))
         plan, keys = with_keys(draft(noise="full"), two.holder.prepare)
         assert plan.leak_micro_rho(plan.views[0]) == LEAK
@@ -248,8 +258,8 @@ def test_the_key_holders_own_ledger_charges_the_view_and_what_its_decryption_noi
         two.close()
 
 
-def test_the_announcement_leaves_out_days_that_the_key_holder_does_not_pay_for(two: Two) -> None:
-    """Each plan that is left gets an id and keys of its own."""
+def test_the_announcement_leaves_out_days_that_the_key_holder_does_not_pay_for(two: LeaderAndKeyHolder) -> None:
+    """Each remaining plan gets an id and keys of its own."""
     two.holder.identity.settings = replace(two.holder.identity.settings, budget=Budget(RHO + LEAK))
     first, keys = two.plan(panes=1, noise="full")
     two.submit(Site(first, keys).batch([0, 0]))
@@ -271,7 +281,7 @@ def test_the_announcement_leaves_out_days_that_the_key_holder_does_not_pay_for(t
 class Parties:
     """Leader and key holder, as a coordinator reaches them."""
 
-    def __init__(self, two: Two) -> None:
+    def __init__(self, two: LeaderAndKeyHolder) -> None:
         self.two = two
 
     def prepare(self, signed_draft: bytes) -> tuple[Preparation, Preparation]:
@@ -286,7 +296,9 @@ class Parties:
             raise RemoteRefusal("key holder", refusal.reason, refusal.text, refusal.numbers, refusal.view) from None
 
 
-def test_without_the_extra_every_call_is_refused_by_name(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_every_call_is_refused_by_name(
+    two: LeaderAndKeyHolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def missing(*_: Any) -> Any:
         raise ExtraMissing("tenseal", "he")
 

@@ -1,4 +1,4 @@
-"""Leader and key holder open a plan over their files: exact sums, both noises, repeats, and sums that are none of this plan."""
+"""Leader and key holder open a plan over their files: exact sums, both noises, repeats, and sums that do not belong to it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from federation.plan import Plan
 from federation.protocol import Outcome
 from tests.aggregator.he_world import (
     Killed,
+    LeaderAndKeyHolder,
     Site,
-    Two,
     World,
     attack,
     draft,
@@ -43,8 +43,8 @@ from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[Two]:
-    made = Two(tmp_path)
+def two(tmp_path: Path) -> Iterator[LeaderAndKeyHolder]:
+    made = LeaderAndKeyHolder(tmp_path)
     yield made
     made.close()
 
@@ -58,7 +58,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 # a whole collection
 
 
-def test_the_sums_are_the_plain_ones_over_views_sites_and_panes(two: Two) -> None:
+def test_the_sums_are_the_plain_ones_over_views_sites_and_panes(two: LeaderAndKeyHolder) -> None:
     plan, keys = two.plan(view("v", keys=2), view("w", keys=3), panes=2)
     a, b = Site(plan, keys, "a"), Site(plan, keys, "b")
     assert two.submit(a.batch([0, 0, 1])) == bytes(3)
@@ -84,7 +84,7 @@ def test_the_same_over_grpc(world: World) -> None:
     assert [world.client.status(role)[0].state for role in ("leader", "helper")] == ["witnessed"] * 2  # type: ignore[arg-type]
 
 
-def test_a_plan_of_which_nothing_is_opened_ends_as_well(two: Two) -> None:
+def test_a_plan_of_which_nothing_is_opened_ends_as_well(two: LeaderAndKeyHolder) -> None:
     plan, keys = two.plan()
     two.submit(Site(plan, keys).batch([0]))
     secret = secret_of(two.holder, plan)
@@ -92,7 +92,7 @@ def test_a_plan_of_which_nothing_is_opened_ends_as_well(two: Two) -> None:
     assert not on_disk(two.holder, secret)
 
 
-def test_what_is_opened_has_both_noises(two: Two) -> None:
+def test_what_is_opened_has_both_noises(two: LeaderAndKeyHolder) -> None:
     plan, keys = two.plan(view(keys=40), noise="full")
     site = Site(plan, keys)
     two.submit(site.batch([0, 0, 1, 1]))
@@ -120,7 +120,7 @@ def test_what_is_opened_has_both_noises(two: Two) -> None:
     assert not np.array_equal(leaders, holders)
 
 
-def test_repeats_give_the_same_bytes_and_open_nothing_again(two: Two) -> None:
+def test_repeats_give_the_same_bytes_and_open_nothing_again(two: LeaderAndKeyHolder) -> None:
     wanted = draft(noise="full")
     request = sign_draft(wanted, COORDINATOR.sign)
     plan, keys = with_keys(wanted, two.holder.prepare)
@@ -142,10 +142,10 @@ def test_repeats_give_the_same_bytes_and_open_nothing_again(two: Two) -> None:
     assert two.shares(plan) == first
 
 
-# what is no sum of this plan
+# sums that do not belong to this plan
 
 
-def test_sums_that_are_not_the_leaders_are_refused_and_nothing_is_kept(two: Two) -> None:
+def test_sums_that_are_not_the_leaders_are_refused_and_nothing_is_kept(two: LeaderAndKeyHolder) -> None:
     plan, keys = two.plan(view("v", keys=2), view("w", keys=1), panes=2)
     other, other_keys = two.plan(number=1, first=5)
     one, two_ = zeros(plan, keys), zeros(plan, keys, 1)
@@ -188,7 +188,7 @@ def test_sums_that_are_not_the_leaders_are_refused_and_nothing_is_kept(two: Two)
     assert two.holder.status(plan.hash)[0].state == "noised"
 
 
-def test_sums_come_in_pieces_of_any_size(two: Two) -> None:
+def test_sums_come_in_pieces_of_any_size(two: LeaderAndKeyHolder) -> None:
     plan, keys = two.plan(panes=1)
     head, whole = sums_of(plan, [zeros(plan, keys)])
     pieces = [pb.SumPart(sums=whole.sums[at : at + 1_000]) for at in range(0, len(whole.sums), 1_000)]
@@ -196,8 +196,8 @@ def test_sums_come_in_pieces_of_any_size(two: Two) -> None:
     assert two.holder.status()[0].state == "noised"
 
 
-def test_a_leader_signs_the_sums_of_a_plan_once(two: Two) -> None:
-    """Also where the first ones were opened: what it has signed is the evidence."""
+def test_a_leader_signs_the_sums_of_a_plan_once(two: LeaderAndKeyHolder) -> None:
+    """The leader signs no second sums even after the first ones were opened: its first signature is the evidence."""
     plan, keys = two.plan(panes=1)
     first, second = (sums_of(plan, [zeros(plan, keys)]) for _ in range(2))
     drawn = two.holder.decryption.draw
@@ -229,11 +229,11 @@ def test_a_leader_signs_the_sums_of_a_plan_once(two: Two) -> None:
     rest = iter([pb.SumPart(sums=b"x")] * 5)
     with pytest.raises(CommitmentConflict):
         two.holder.open_sums(chain([pb.SumPart(plan_hash=plan.hash)], rest))
-    assert len(list(rest)) == 5  # nobody who signs nothing keeps others waiting
+    assert len(list(rest)) == 5  # unsigned streams do not delay signed ones
 
 
-def test_sums_that_were_overwritten_after_they_came_are_not_opened(two: Two) -> None:
-    """What is decrypted is what the leader's kept statement says, byte for byte."""
+def test_sums_that_were_overwritten_after_they_came_are_not_opened(two: LeaderAndKeyHolder) -> None:
+    """The key holder decrypts only sums that match the leader's kept statement byte for byte."""
     plan, keys = two.plan(panes=2)
     honest = sums_of(plan, [zeros(plan, keys)] * 2)
     charge = two.holder.plans.charge
@@ -246,12 +246,12 @@ def test_sums_that_were_overwritten_after_they_came_are_not_opened(two: Two) -> 
     two.holder.plans.charge = meanwhile  # type: ignore[method-assign]
     with pytest.raises(StatementMalformed):
         two.holder.open_sums(iter(honest))
-    assert two.holder.status()[0].state == "closed"  # and not burnt
+    assert two.holder.status()[0].state == "closed"  # its keys are not burnt
     two.holder.open_sums(iter(honest))
     assert two.holder.status()[0].state == "noised"
 
 
-def test_a_second_call_that_finds_the_plan_burnt_says_so(two: Two) -> None:
+def test_a_second_call_that_finds_the_plan_burnt_says_so(two: LeaderAndKeyHolder) -> None:
     plan, keys = two.plan(panes=1)
     lie = sums_of(plan, [attack(plan, keys, 1)])
     charge = two.holder.plans.charge
@@ -267,7 +267,7 @@ def test_a_second_call_that_finds_the_plan_burnt_says_so(two: Two) -> None:
             two.holder.open_sums(iter(lie))
         with pytest.raises(KeyBurnt):
             second[0].result()
-    assert len(second) == 1  # it has waited, and was not charged
+    assert len(second) == 1  # the second waited and was not charged
     with pytest.raises(KeyBurnt):
         two.holder.noising.noise(plan)
     assert not two.holder.files.ledger.state.completed
@@ -279,7 +279,7 @@ def test_a_second_call_that_finds_the_plan_burnt_says_so(two: Two) -> None:
 # witnesses
 
 
-def test_nothing_is_sent_before_the_leader_knows_of_the_opening(two: Two) -> None:
+def test_nothing_is_sent_before_the_leader_knows_of_the_opening(two: LeaderAndKeyHolder) -> None:
     plan, keys = two.plan()
     request = collect_request(plan, COLLECTOR.sign)
     two.holder.open_sums(iter(sums_of(plan, [zeros(plan, keys)] * 2)))
@@ -290,7 +290,7 @@ def test_nothing_is_sent_before_the_leader_knows_of_the_opening(two: Two) -> Non
             two.holder.collect(collect_request(plan, keys_of.sign))
 
 
-def test_a_witness_before_the_sums_is_refused(two: Two) -> None:
+def test_a_witness_before_the_sums_is_refused(two: LeaderAndKeyHolder) -> None:
     plan, _ = two.plan()
     for committed, key, error in ((True, LEADER, NotCommitted), (True, HELPER, SignatureInvalid)):
         told = Witness(plan.hash, committed, two.leader.files.ledger.head, None, None)

@@ -1,4 +1,4 @@
-"""Leader and helper without a network: states, races, and an other side that misbehaves."""
+"""Leader and helper without a network: states, races, and a peer that misbehaves."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ from tests.aggregator.world import (
 from tests.federation.wire import LEADER_SEAL, live
 
 
-class Two:
+class LeaderAndHelper:
     def __init__(self, path: Path) -> None:
         self.clock = Clock()
         self.helper: Helper = make_helper(path, clock=self.clock)
@@ -78,8 +78,8 @@ class Two:
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[Two]:
-    made = Two(tmp_path)
+def two(tmp_path: Path) -> Iterator[LeaderAndHelper]:
+    made = LeaderAndHelper(tmp_path)
     yield made
     made.leader.close()
     made.helper.close()
@@ -89,7 +89,7 @@ def opened(plan: Plan, leader: list[SealedShare], helper: list[SealedShare]) -> 
     return CollectedShares.of(plan, leader, helper, COLLECTOR.seal).open(plan)
 
 
-def test_the_stored_commitment_is_the_one_of_the_protocol(two: Two) -> None:
+def test_the_stored_commitment_is_the_one_of_the_protocol(two: LeaderAndHelper) -> None:
     plan = make_plan(view("v", 2), view("w", 1), panes=3)
     site, states = Site(plan), Aggregating.start("leader", plan)
     two.open(plan)
@@ -104,7 +104,7 @@ def test_the_stored_commitment_is_the_one_of_the_protocol(two: Two) -> None:
     assert commitment_from_bytes(plan, stored.own or b"") == states.close().commitment
 
 
-def test_batches_of_many_threads_and_a_collect_among_them_count_wholly_or_not_at_all(two: Two) -> None:
+def test_batches_of_many_threads_and_a_collect_among_them_count_wholly_or_not_at_all(two: LeaderAndHelper) -> None:
     plan = make_plan(panes=2)
     site = Site(plan)
     two.open(plan)
@@ -133,7 +133,7 @@ def test_batches_of_many_threads_and_a_collect_among_them_count_wholly_or_not_at
     require_exact(plan, result, sums)
 
 
-def test_a_job_that_comes_twice_at_once_is_taken_once(two: Two) -> None:
+def test_a_job_that_comes_twice_at_once_is_taken_once(two: LeaderAndHelper) -> None:
     plan = make_plan()
     site = Site(plan)
     two.open(plan)
@@ -147,7 +147,7 @@ def test_a_job_that_comes_twice_at_once_is_taken_once(two: Two) -> None:
 
 
 def test_a_batch_that_comes_while_the_plan_closes_is_asked_about_first(
-    two: Two, monkeypatch: pytest.MonkeyPatch
+    two: LeaderAndHelper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make_plan()
     site = Site(plan)
@@ -159,14 +159,14 @@ def test_a_batch_that_comes_while_the_plan_closes_is_asked_about_first(
     def slow(number: int | None) -> None:
         ask_all(number)
         if not two.leader.files.storage.job(1, b"late"):
-            two.leader.files.storage.record(1, b"late", b"", b"")  # once
+            two.leader.files.storage.record(1, b"late", b"", b"")  # in the first call only
             two.leader.share_intake.keep(plan, b"j" * 16, late, late.to_bytes(), np.ones(2, np.bool_))
 
     monkeypatch.setattr(two.leader.share_intake, "ask_all", slow)
     require_exact(plan, two.collect(plan), site.sums)
 
 
-def test_simultaneous_collects_give_the_same_bytes(two: Two) -> None:
+def test_simultaneous_collects_give_the_same_bytes(two: LeaderAndHelper) -> None:
     plan = make_plan(noise="full")
     two.open(plan)
     two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
@@ -176,7 +176,7 @@ def test_simultaneous_collects_give_the_same_bytes(two: Two) -> None:
     assert all(other == first for other in others)
 
 
-def test_a_collect_that_the_helper_does_not_answer_closes_nothing_and_goes_on_later(two: Two) -> None:
+def test_a_collect_that_the_helper_does_not_answer_closes_nothing_and_goes_on_later(two: LeaderAndHelper) -> None:
     plan = make_plan()
     a, b = Site(plan, "a"), Site(plan, "b")
     two.open(plan)
@@ -190,7 +190,9 @@ def test_a_collect_that_the_helper_does_not_answer_closes_nothing_and_goes_on_la
     require_exact(plan, two.collect(plan), add_sums(a, b))
 
 
-def test_a_commit_that_is_not_answered_goes_on_from_the_closed_plan(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_that_is_not_answered_goes_on_from_the_closed_plan(
+    two: LeaderAndHelper, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = make_plan()
     site = Site(plan)
     two.open(plan)
@@ -213,7 +215,7 @@ def test_a_commit_that_is_not_answered_goes_on_from_the_closed_plan(two: Two, mo
     require_exact(plan, two.collect(plan), site.sums)
 
 
-def test_a_kept_batch_counts_although_its_site_left_the_roster_and_the_deadline_passed(two: Two) -> None:
+def test_a_kept_batch_counts_although_its_site_left_the_roster_and_the_deadline_passed(two: LeaderAndHelper) -> None:
     plan = make_plan()
     site = Site(plan)
     two.open(plan)
@@ -225,7 +227,9 @@ def test_a_kept_batch_counts_although_its_site_left_the_roster_and_the_deadline_
     require_exact(plan, two.collect(plan), site.sums)
 
 
-def test_a_clock_that_is_years_ahead_for_a_moment_charges_nothing_and_stops_nobody_for_good(two: Two) -> None:
+def test_a_clock_that_is_years_ahead_for_a_moment_charges_nothing_and_stops_nobody_for_good(
+    two: LeaderAndHelper,
+) -> None:
     plan = make_plan()
     site = Site(plan)
     two.open(plan)
@@ -238,7 +242,7 @@ def test_a_clock_that_is_years_ahead_for_a_moment_charges_nothing_and_stops_nobo
     require_exact(plan, two.collect(plan), site.sums)
 
 
-def test_the_helper_takes_late_jobs_of_the_leader_for_a_day(two: Two) -> None:
+def test_the_helper_takes_late_jobs_of_the_leader_for_a_day(two: LeaderAndHelper) -> None:
     plan = make_plan()
     site = Site(plan)
     two.open(plan)
@@ -272,7 +276,7 @@ def corrupt(answer: bytes, change: Callable[[JobAnswer], JobAnswer], key: Any = 
     ],
 )
 def test_an_answer_that_is_wrong_commits_nothing(
-    two: Two, monkeypatch: pytest.MonkeyPatch, wrong: Callable[[bytes], bytes]
+    two: LeaderAndHelper, monkeypatch: pytest.MonkeyPatch, wrong: Callable[[bytes], bytes]
 ) -> None:
     plan = make_plan()
     site = Site(plan)
@@ -293,7 +297,7 @@ def test_an_answer_that_is_wrong_commits_nothing(
     require_exact(plan, two.collect(plan), site.sums)
 
 
-def test_the_helper_remembers_the_leaders_first_commitment(two: Two) -> None:
+def test_the_helper_remembers_the_leaders_first_commitment(two: LeaderAndHelper) -> None:
     plan = make_plan()
     site = Site(plan)
     two.open(plan)
@@ -307,7 +311,7 @@ def test_the_helper_remembers_the_leaders_first_commitment(two: Two) -> None:
 
 
 def test_nobody_sends_shares_before_the_other_one_knows_of_the_opening(
-    two: Two, monkeypatch: pytest.MonkeyPatch
+    two: LeaderAndHelper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make_plan(noise="full")
     two.open(plan)
@@ -324,7 +328,7 @@ def test_nobody_sends_shares_before_the_other_one_knows_of_the_opening(
 
         return call
 
-    # before the charge; before the helper's noise; and, the plan being closed, before they know each other's `done`
+    # before the charge; before the helper's noise; after the plan closed and before the completions are exchanged
     for number in (1, 2, 2):
         calls = 0
         monkeypatch.setattr(two.link, "witness", lost_at(number))
@@ -341,7 +345,7 @@ def test_nobody_sends_shares_before_the_other_one_knows_of_the_opening(
 
 
 def test_a_helper_that_does_not_remember_the_leaders_opening_gets_no_share_out_of_it(
-    two: Two, monkeypatch: pytest.MonkeyPatch
+    two: LeaderAndHelper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make_plan(noise="full")
     two.open(plan)
@@ -375,7 +379,7 @@ def test_a_helper_that_does_not_remember_the_leaders_opening_gets_no_share_out_o
     ],
 )
 def test_a_witness_that_is_wrong_closes_nothing(
-    two: Two, monkeypatch: pytest.MonkeyPatch, wrong: Callable[[Witness], bytes]
+    two: LeaderAndHelper, monkeypatch: pytest.MonkeyPatch, wrong: Callable[[Witness], bytes]
 ) -> None:
     plan = make_plan()
     site = Site(plan)
@@ -393,7 +397,7 @@ def test_a_witness_that_is_wrong_closes_nothing(
     require_exact(plan, two.collect(plan), site.sums)
 
 
-def test_budget_and_panes_are_checked_when_a_plan_is_closed(two: Two) -> None:
+def test_budget_and_panes_are_checked_when_a_plan_is_closed(two: LeaderAndHelper) -> None:
     tight = replace(SETTINGS, budget=Budget(RHO))
     two.leader.identity.settings = tight
     one, two_views, same = make_plan(view("u")), make_plan(view("v"), number=1), make_plan(view("u"), number=2)
@@ -410,12 +414,12 @@ def test_budget_and_panes_are_checked_when_a_plan_is_closed(two: Two) -> None:
     with pytest.raises(PaneTaken):
         two.leader.collect(collect_request(same, COLLECTOR.sign))
     assert two.leader.files.ledger.state.spent == charged
-    assert [status.state for status in two.leader.status()] == ["witnessed", "open", "open"]  # nothing was closed
-    two.leader.identity.settings = SETTINGS  # the operator grants more: it goes on
+    assert [status.state for status in two.leader.status()] == ["witnessed", "open", "open"]  # no plan was closed
+    two.leader.identity.settings = SETTINGS  # with a larger budget it continues
     require_exact(two_views, two.collect(two_views), sites[1].sums)
 
 
-def test_what_the_helper_has_no_budget_for_is_refused_by_its_reason_and_numbers(two: Two) -> None:
+def test_what_the_helper_has_no_budget_for_is_refused_by_its_reason_and_numbers(two: LeaderAndHelper) -> None:
     two.helper.identity.settings = replace(SETTINGS, budget=Budget(RHO))
     one, other = make_plan(view("u")), make_plan(view("v"), number=1)
     for plan in (one, other):
@@ -434,8 +438,8 @@ def test_what_the_helper_has_no_budget_for_is_refused_by_its_reason_and_numbers(
     ]
 
 
-def test_of_two_plans_for_the_same_panes_the_one_that_closes_first_wins(two: Two) -> None:
-    """Two coordinators with one key: both plans were opened and have reports; the second is refused by name at both."""
+def test_of_two_plans_for_the_same_panes_the_one_that_closes_first_wins(two: LeaderAndHelper) -> None:
+    """Two coordinators share one key, and both plans are open with reports. Both aggregators refuse the second by name."""
     first, second = make_plan(number=1), make_plan(number=2)
     sites = [Site(first), Site(second)]
     for site in sites:
@@ -447,7 +451,7 @@ def test_of_two_plans_for_the_same_panes_the_one_that_closes_first_wins(two: Two
         with pytest.raises(PaneTaken):
             two.leader.collect(request)
     own = commitment_to_bytes(first, Commitment((0, 0), (bytes(32),) * 2))
-    with pytest.raises(PaneTaken):  # the helper decides on its own
+    with pytest.raises(PaneTaken):  # the helper decides by its own ledger
         two.helper.commit(sign(b"covey-1 commitment leader", own, LEADER.sign))
     with pytest.raises(NotCommitted):
         two.helper.collect(request)
@@ -457,7 +461,7 @@ def test_of_two_plans_for_the_same_panes_the_one_that_closes_first_wins(two: Two
             open_at(party, make_plan(number=3))
 
 
-def test_two_collects_of_rival_plans_at_once_open_one_of_them(two: Two) -> None:
+def test_two_collects_of_rival_plans_at_once_open_one_of_them(two: LeaderAndHelper) -> None:
     plans = [make_plan(number=number) for number in range(4)]
     for plan in plans:
         two.open(plan)
@@ -474,14 +478,14 @@ def test_two_collects_of_rival_plans_at_once_open_one_of_them(two: Two) -> None:
         assert sum(pool.map(collect, plans)) == 1
 
 
-def test_a_plan_with_more_collections_than_one_message_compares_is_refused(two: Two) -> None:
+def test_a_plan_with_more_collections_than_one_message_compares_is_refused(two: LeaderAndHelper) -> None:
     minutes = replace(view(), pane="1m")
     planned = replace(make_plan(minutes).views[0], pane_starts=np.arange(2**17 + 1, dtype=np.int64) * 60 * 10**6)
     with pytest.raises(PlanTooLarge):
         open_at(two.leader, live(replace(make_plan(minutes), views=(planned,))))
 
 
-def test_a_charge_names_view_definition_noise_and_day(two: Two) -> None:
+def test_a_charge_names_view_definition_noise_and_day(two: LeaderAndHelper) -> None:
     plan = make_plan(noise="full", first=3)
     two.open(plan)
     two.leader.submit(Site(plan).batch([0, 0]).to_bytes())
@@ -493,13 +497,16 @@ def test_a_charge_names_view_definition_noise_and_day(two: Two) -> None:
         assert isinstance(done, CompletionEntry)
         (charge,) = intended.views
         assert (charge.view, charge.definition) == ("v", definition_hash(plan.views[0].view))
-        assert (charge.micro_rho, charge.days.tolist()) == (layout.micro_rho, [3, 4])  # the void pane's day too
+        assert (charge.micro_rho, charge.days.tolist()) == (
+            layout.micro_rho,
+            [3, 4],
+        )  # the day of the void pane is charged too
         assert charge.panes.tolist() == plan.views[0].pane_starts.tolist()
         shares = party.collect(collect_request(plan, COLLECTOR.sign))
         assert done.digest == digest_of(share.statement for share in shares)
 
 
-def test_no_status_and_no_refusal_tells_a_count_of_reports_taken(two: Two) -> None:
+def test_no_status_and_no_refusal_tells_a_count_of_reports_taken(two: LeaderAndHelper) -> None:
     plan = make_plan(k=40)
     two.open(plan)
     two.leader.submit(Site(plan).batch([0] * 37 + [1] * 40).to_bytes())

@@ -1,4 +1,4 @@
-"""The life of a live secret at an aggregator: drawn once, on disk before it is used, and gone when its time is over."""
+"""The life of a live secret at an aggregator: it is drawn once, stored before it is used, and erased when its time is over."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ from tests.federation.words import with_words
 
 
 class Fresh(LiveFolder):
-    """Live secrets that are drawn from the system's randomness, as real ones are."""
+    """Live secrets drawn from the system's randomness, as in production."""
 
     def __init__(self, path: Path, _: Any) -> None:
         super().__init__(path, os.urandom)
 
 
-class Two:
-    """Leader and helper in this process, on files that survive them."""
+class LeaderAndHelper:
+    """Leader and helper in this process, on files that survive a restart."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.clock = path, Clock()
@@ -63,7 +63,7 @@ class Two:
         return self.leader, self.helper
 
     def plan(self, **terms: Any) -> Plan:
-        """A plan with the live keys of both, open at both."""
+        """A plan with the live keys of both aggregators, open at both."""
         plan = self.prepared(make_plan(**terms))
         for party in self.parties:
             party.open_plan(signed(plan))
@@ -91,14 +91,14 @@ class Two:
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[Two]:
-    made = Two(tmp_path)
+def two(tmp_path: Path) -> Iterator[LeaderAndHelper]:
+    made = LeaderAndHelper(tmp_path)
     yield made
     made.close()
 
 
 def held(party: Leader | Helper, plan: Plan) -> str:
-    """What is there of a plan's live secret: `both` halves, `K` alone, or nothing."""
+    """How much of a plan's live secret exists: `both` halves, `K` alone, or nothing."""
     file = party.files.live.load(plan.plan_id)
     if file is None:
         assert not (party.files.live.path / plan.plan_id.hex()).exists()
@@ -109,7 +109,7 @@ def held(party: Leader | Helper, plan: Plan) -> str:
 # drawing
 
 
-def test_a_live_secret_is_drawn_once_and_a_repeat_gives_the_same_keys(two: Two) -> None:
+def test_a_live_secret_is_drawn_once_and_a_repeat_gives_the_same_keys(two: LeaderAndHelper) -> None:
     plan = make_plan()
     first = [party.prepare(draft(plan)) for party in two.parties]
     assert first[0].live != first[1].live
@@ -124,7 +124,7 @@ def test_a_live_secret_is_drawn_once_and_a_repeat_gives_the_same_keys(two: Two) 
     assert (other.live.seal, other.live.secret_hash) != (first[0].live.seal, first[0].live.secret_hash)
 
 
-def test_another_draft_of_a_plan_id_is_refused_by_name(two: Two) -> None:
+def test_another_draft_of_a_plan_id_is_refused_by_name(two: LeaderAndHelper) -> None:
     plan = make_plan()
     for party in two.parties:
         party.prepare(draft(plan))
@@ -139,7 +139,7 @@ def test_another_draft_of_a_plan_id_is_refused_by_name(two: Two) -> None:
         two.leader.prepare(draft(make_plan(number=1)))
 
 
-def test_a_draft_of_which_the_process_died_before_it_was_noted_keeps_its_secret(two: Two) -> None:
+def test_a_draft_of_which_the_process_died_before_it_was_noted_keeps_its_secret(two: LeaderAndHelper) -> None:
     plan = make_plan()
     live = two.leader.prepare(draft(plan)).live
     two.leader.files.storage.run("DELETE FROM prepared")
@@ -149,9 +149,9 @@ def test_a_draft_of_which_the_process_died_before_it_was_noted_keeps_its_secret(
         two.leader.prepare(draft(make_plan(k=3)))
 
 
-def test_a_plan_needs_the_secret_that_its_keys_were_signed_of(two: Two, tmp_path: Path) -> None:
+def test_a_plan_needs_the_secret_that_its_keys_were_signed_of(two: LeaderAndHelper, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    other = Two(tmp_path / "other")
+    other = LeaderAndHelper(tmp_path / "other")
     plan = two.prepared(make_plan())
     foreign = other.prepared(make_plan())
     for party in two.parties:
@@ -169,7 +169,7 @@ def test_a_plan_needs_the_secret_that_its_keys_were_signed_of(two: Two, tmp_path
 
 
 def test_the_seal_seed_goes_when_the_plan_is_closed_and_the_rest_when_it_is_noised(
-    two: Two, monkeypatch: pytest.MonkeyPatch
+    two: LeaderAndHelper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = two.plan(noise="full")
     two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
@@ -188,12 +188,12 @@ def test_the_seal_seed_goes_when_the_plan_is_closed_and_the_rest_when_it_is_nois
     two.collect(plan)
     meet, commit = seen[:2], seen[2:4]
     assert set(meet) == {("both", "both")}
-    assert commit == [("K", "both"), ("K", "K")]  # each before it sends what it commits to
-    assert seen[5][1] == ""  # the helper before it answers that it has noised
+    assert commit == [("K", "both"), ("K", "K")]  # each one before it sends its commitment
+    assert seen[5][1] == ""  # the helper's is erased before it reports its noise
     assert seen[-1] == ("", "")
     with pytest.raises(LiveSecretLost):
         two.helper.plans.secrets.seal_key(plan)
-    for _ in range(2):  # the stored bytes are sent all the same, and the plan is announced again unchanged
+    for _ in range(2):  # the stored bytes are still sent, and a repeated announcement is unchanged
         two.restart()
         two.collect(plan)
         assert two.prepared(make_plan(noise="full")).hash == plan.hash
@@ -201,7 +201,7 @@ def test_the_seal_seed_goes_when_the_plan_is_closed_and_the_rest_when_it_is_nois
 
 @pytest.mark.parametrize("dies", ["commit", "_noise"])
 def test_what_a_killed_process_has_left_goes_at_the_next_start(
-    two: Two, monkeypatch: pytest.MonkeyPatch, dies: str
+    two: LeaderAndHelper, monkeypatch: pytest.MonkeyPatch, dies: str
 ) -> None:
     plan = two.plan(noise="full")
     two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
@@ -214,7 +214,7 @@ def test_what_a_killed_process_has_left_goes_at_the_next_start(
     assert [held(party, plan) for party in two.parties] == ["", ""]
 
 
-def test_a_closed_plan_whose_seed_was_left_loses_it_at_the_next_start(two: Two) -> None:
+def test_a_closed_plan_whose_seed_was_left_loses_it_at_the_next_start(two: LeaderAndHelper) -> None:
     plan = two.plan(noise="full")
     stored = two.helper.files.storage.plan(plan.hash)
     assert stored is not None
@@ -223,7 +223,7 @@ def test_a_closed_plan_whose_seed_was_left_loses_it_at_the_next_start(two: Two) 
     assert [held(party, plan) for party in two.parties] == ["both", "K"]
 
 
-def test_the_seed_goes_a_day_after_the_deadline_and_all_of_it_after_31(two: Two) -> None:
+def test_the_seed_goes_a_day_after_the_deadline_and_all_of_it_after_31(two: LeaderAndHelper) -> None:
     plan = two.plan()
     unopened = two.prepared(make_plan(number=1, first=5))
     for after, expected in (
@@ -237,7 +237,9 @@ def test_the_seed_goes_a_day_after_the_deadline_and_all_of_it_after_31(two: Two)
         assert [held(party, one) for party in two.parties for one in (plan, unopened)] == [expected] * 4
 
 
-def test_a_batch_that_waits_until_the_seed_is_gone_counts_for_nothing_and_holds_up_nothing(two: Two) -> None:
+def test_a_batch_that_waits_until_the_seed_is_gone_counts_for_nothing_and_holds_up_nothing(
+    two: LeaderAndHelper,
+) -> None:
     plan = two.plan()
     two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
     two.link.down = True
@@ -261,7 +263,7 @@ def test_a_batch_that_waits_until_the_seed_is_gone_counts_for_nothing_and_holds_
 @pytest.mark.parametrize("role", ["leader", "helper"])
 @pytest.mark.parametrize("noise", ["full", "none"])
 def test_a_plan_whose_live_secret_is_lost_is_not_opened_and_says_what_is_left_to_do(
-    two: Two, role: str, noise: Any
+    two: LeaderAndHelper, role: str, noise: Any
 ) -> None:
     plan = two.plan(noise=noise)
     two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
@@ -274,13 +276,13 @@ def test_a_plan_whose_live_secret_is_lost_is_not_opened_and_says_what_is_left_to
         assert refusal_of(refused.value).reason == "LIVE_SECRET_LOST"
         assert refusal_of(refused.value).reason in LOST
         assert "give the plan up" in str(refused.value)
-    another = two.plan(number=1, first=7)  # and others go on
+    another = two.plan(number=1, first=7)  # other plans continue
     site = Site(another)
     two.leader.submit(site.batch([0, 0, 1, 1]).to_bytes())
     two.collect(another)
 
 
-def test_no_second_secret_is_drawn_for_a_plan_id(two: Two) -> None:
+def test_no_second_secret_is_drawn_for_a_plan_id(two: LeaderAndHelper) -> None:
     plan = two.prepared(make_plan())
     (two.helper.files.live.path / plan.plan_id.hex()).unlink()
     two.restart()
@@ -288,9 +290,7 @@ def test_no_second_secret_is_drawn_for_a_plan_id(two: Two) -> None:
         two.helper.prepare(draft(plan))
     with pytest.raises(LiveSecretLost):
         two.helper.open_plan(signed(plan))
-    two.helper.files.storage.run(
-        "DELETE FROM prepared"
-    )  # a backup of before: a fresh secret does not open the older plan
+    two.helper.files.storage.run("DELETE FROM prepared")  # an older backup: a fresh secret does not open the older plan
     two.helper.prepare(draft(plan))
     with pytest.raises(LiveSecretLost):
         two.helper.open_plan(signed(plan))
@@ -299,7 +299,7 @@ def test_no_second_secret_is_drawn_for_a_plan_id(two: Two) -> None:
 # the folder
 
 
-def test_a_file_that_is_no_live_secret_is_refused_by_its_path(two: Two) -> None:
+def test_a_file_that_is_no_live_secret_is_refused_by_its_path(two: LeaderAndHelper) -> None:
     plan = two.prepared(make_plan())
     path = two.leader.files.live.path / plan.plan_id.hex()
     good = path.read_bytes()
@@ -328,7 +328,7 @@ def test_what_a_killed_writer_has_left_is_removed_and_other_files_are_left_alone
     again.erase_seal(b"y" * 16)
 
 
-def test_nothing_of_a_live_secret_is_in_another_file(two: Two, tmp_path: Path) -> None:
+def test_nothing_of_a_live_secret_is_in_another_file(two: LeaderAndHelper, tmp_path: Path) -> None:
     plan = two.plan(noise="full")
     secrets = [(party.files.live.path / plan.plan_id.hex()).read_bytes()[-64:] for party in two.parties]
     two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())

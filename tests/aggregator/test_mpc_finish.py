@@ -1,4 +1,4 @@
-"""The MPC finish equals the plaintext rule on the same noised cells, opens nothing else, and fails by name."""
+"""The MPC finish equals the plaintext rule on the same noised cells, opens nothing else, and reports failures by name."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def plan(*views: FeatureView, panes: int = 3, finish: str = "mpc", noise: str = 
 
 
 def shares_of(*sums: np.ndarray, seed: int = 0, void: int = 0) -> tuple[NoisedShares, NoisedShares]:
-    """Both aggregators' shares of noised sums int64[opened, K, S], and so many panes more that were not opened."""
+    """Both aggregators' shares of noised sums int64[opened, K, S], and of `more` panes that were not opened."""
     rng = np.random.default_rng(seed)
     flat = [one.reshape(len(one), one.shape[1] * one.shape[2]) for one in sums]
     mine = [rng.integers(0, field.P, one.shape, dtype=np.uint64) for one in flat]
@@ -67,7 +67,7 @@ def shares_of(*sums: np.ndarray, seed: int = 0, void: int = 0) -> tuple[NoisedSh
 
 
 def random_sums(planned: PlannedView, rng: np.random.Generator, panes: int) -> np.ndarray:
-    """Sums, some negative, whose client counts lie around the limit, at it and just below it."""
+    """Sums, some of them negative. Their client counts are around the limit, at it, and just below it."""
     layout = planned.layout
     sums = rng.integers(-(2**20), 2**20, (panes, layout.keys, layout.slots_per_key))
     limit = planned.view.privacy.suppress_below
@@ -134,7 +134,7 @@ def test_shares_without_noise_never_enter(finish: MpcFinish) -> None:
         with pytest.raises(FinishRefused):
             finish(the_plan, *wrong, clients=10)
     without = with_words(the_plan, finish="open", noise="none")
-    object.__setattr__(without, "terms", the_plan.terms)  # what no plan can say
+    object.__setattr__(without, "terms", the_plan.terms)  # a combination that no plan can state
     with pytest.raises(FinishRefused, match="noise 'none'"):
         finish(without, leader, helper, clients=10)
     with pytest.raises(FinishRefused, match="finish 'open'"):
@@ -182,7 +182,7 @@ def test_nothing_of_a_suppressed_cell_is_opened_or_received(tmp_path: Path, monk
     (planned,) = the_plan.views
     (slot,) = planned.layout.client_counts
     rng = np.random.default_rng(8)
-    sums = rng.integers(2**17, 2**19, (2, 30, planned.layout.slots_per_key))  # distinct from bits, and from one another
+    sums = rng.integers(2**17, 2**19, (2, 30, planned.layout.slots_per_key))  # no sum equals a bit or another sum
     small = rng.random((2, 30)) < 0.5
     sums[small, slot] *= -1
     shares = shares_of(sums, seed=1)
@@ -198,14 +198,14 @@ def test_nothing_of_a_suppressed_cell_is_opened_or_received(tmp_path: Path, monk
         entries = list(read(tmp_path / str(rank)))
         seen = b"\0".join(_received(entry) for entry in entries)
         assert not [value for value in secret if _word(value) in seen], role
-        assert all(_word(value) in seen for value in opened) == (role != "provider")  # the search does find words
+        assert all(_word(value) in seen for value in opened) == (role != "provider")  # the search finds known words
         others = [part for part in shares if part.role != role]
         for part in others:
             assert not [word for word in words_of(part) if _word(word) in seen], (role, part.role)
         if role == "provider":
             continue
         last = [entry for entry in entries if len(entry.after) == result.sums.nbytes + small.size * 8][-1]
-        opened_cells = last.words[1].reshape(small.size, -1)  # the last thing of all: what is opened
+        opened_cells = last.words[1].reshape(small.size, -1)  # the last values: the opened ones
         assert (opened_cells[:, :-1] == result.sums.reshape(small.size, -1)).all()
         assert (opened_cells[:, -1] == ~small.ravel()).all()
         masked = [word for entry in entries if entry.dtype == "torch.int64" for word in _masked(entry)]
@@ -226,7 +226,7 @@ def _word(value: int) -> bytes:
 
 
 def _received(entry: Any) -> bytes:
-    """What came, and where the own share was put in: the other's, as the difference by + and by xor."""
+    """The received tensors. Where the own share is included, the other party's part is the difference by + and by xor."""
     if entry.dtype != "torch.int64":
         return bytes(entry.after)
     before, after = entry.words
@@ -265,7 +265,7 @@ def test_a_process_that_is_killed_in_the_middle_is_named_and_nothing_is_left(chi
     with ThreadPoolExecutor(1) as thread, mpc_parties() as finish:
         finish(the_plan, *shares, clients=10)
         by_role = {child.role: child._process.pid for child in children}
-        os.kill(by_role["helper"], signal.SIGSTOP)  # so the others wait in the middle
+        os.kill(by_role["helper"], signal.SIGSTOP)  # the others now wait in the middle of the finish
         asked = thread.submit(finish, the_plan, *shares, clients=10)
         time.sleep(0.5)
         os.kill(by_role[victim], signal.SIGKILL)
@@ -342,7 +342,7 @@ def test_the_processes_end_when_the_one_that_started_them_is_killed() -> None:
 
 
 def _ended(pid: int) -> bool:
-    """Gone, or a zombie that nobody waits for."""
+    """Whether a process has ended, or is a zombie that nobody waits for."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The finish mpc between leader, helper and provider as services: the plaintext rule, nothing else, and errors by name."""
+"""The finish mpc between leader, helper and provider as services: it opens the plaintext rule's values and nothing else."""
 
 from __future__ import annotations
 
@@ -112,14 +112,14 @@ def services(tmp_path: Path) -> Iterator[ThreeServices]:
 
 
 def report(client: Aggregators, plan: Plan) -> None:
-    """Forty reports of each pane but the last, whose client counts lie around the limit; of that one, one report."""
+    """Submit forty reports for each pane except the last one, with client counts around the limit, and one for the last."""
     panes, site = len(plan.views[0].pane_starts), Site(plan)
     open_at(client, plan)
     client.submit(site.batch([pane for pane in range(panes - 1) for _ in range(40)] + [panes - 1]).to_bytes())
 
 
-def would_be_opened(plan: Plan, leader: Leader, helper: Helper) -> OpenedView:
-    """The noised sums, by adding what both hold; nobody but this test does."""
+def noised_sums(plan: Plan, leader: Leader, helper: Helper) -> OpenedView:
+    """The noised sums, from both aggregators' shares; only this test adds them."""
     shares = [
         noised_of(plan, party.role, party.files.storage.held(1), party.identity.keys.sign.public)[0]
         for party in (leader, helper)
@@ -129,7 +129,7 @@ def would_be_opened(plan: Plan, leader: Leader, helper: Helper) -> OpenedView:
 
 
 def process_of(service: Service) -> Any:
-    """The process at a seat, once it is there."""
+    """The process at a seat, as soon as it has started."""
     party, until = service.party, time.monotonic() + 60
     seat = party._seat if isinstance(party, Provider) else party.suppression.seat  # type: ignore[union-attr]
     while (found := seat._process) is None and time.monotonic() < until:
@@ -149,11 +149,11 @@ def test_three_services_open_the_plaintext_rule_on_the_stored_shares_and_mend_a_
     services.provider.stop(0)
     assert refused(lambda: client.collect(plan, COLLECTOR)).reason == "PROVIDER_UNAVAILABLE"
     assert [one.state for one in client.status("helper")] == ["witnessed"]
-    expected = would_be_opened(plan, leader, helper)
+    expected = noised_sums(plan, leader, helper)
     assert refused(lambda: list(client._shares(plan, "helper", _collect(plan)))).reason == "NOT_COMMITTED"
     leaders = b"".join(
         leader.files.storage.to_swap(1)
-    )  # a leader that wants to have the helper's noised shares for them
+    )  # a leader that offers these in exchange for the helper's noised shares
     bound = ShareDigest(plan.hash, hashlib.sha256(leaders).digest())
     digest = sign(SHARE_DIGEST_DOMAIN["leader"], bound.to_bytes(), LEADER.sign)
     assert refused(lambda: services.links[0].digest(digest)).reason == "FINISH_REFUSED"
@@ -182,16 +182,16 @@ def test_three_services_open_the_plaintext_rule_on_the_stored_shares_and_mend_a_
     np.testing.assert_array_equal(opened.sums, np.where(small[:, :, None], 0, expected.sums))
     assert opened.outcomes.tolist() == expected.outcomes.tolist() == [0, 0, 1]
 
-    # all that the collector receives: what is above, and statements that are signed over it
+    # the collector receives the sealed shares above and the statements signed over them, and nothing else
     for role in ("leader", "helper"):
         (share,) = client._shares(plan, role, _collect(plan))
         said, plaintext = share.plaintext(plan, 0, role, COLLECTOR.seal)  # type: ignore[arg-type]
         assert plaintext == sums_to_bytes(opened)
         assert said.outcomes == bytes([0, 0, 1])
     again = client.collect(plan, COLLECTOR)
-    assert again.statements == first.statements  # over the sealed bytes, so these are the same, too
+    assert again.statements == first.statements  # they sign the sealed bytes, so these are equal too
 
-    # the shares are gone from both files, and neither runs again
+    # both files have lost the shares, and neither party runs the finish again
     for service in (services.leader, services.helper):
         assert isinstance(service.party, Leader | Helper)
         assert not service.party.files.storage.held(1)
@@ -199,7 +199,9 @@ def test_three_services_open_the_plaintext_rule_on_the_stored_shares_and_mend_a_
         path = service.party.files.storage.path
         data = b"".join(one.read_bytes() for one in path.parent.glob(f"{path.name}*"))
         assert not any(word[at : at + 64] in data for word in words for at in range(0, len(word), 64))
-        assert all(one.statement in data for one in service.party.files.storage.noised(1))  # the search does find bytes
+        assert all(
+            one.statement in data for one in service.party.files.storage.noised(1)
+        )  # the search finds known bytes
     asked = sign(FINISH_DOMAIN, FinishSession(plan.hash, 1).to_bytes(), LEADER.sign)
     assert refused(lambda: services.links[0].finish(asked)).reason == "FINISH_REFUSED"
     ledgers = [party.files.ledger.state.completed[plan.hash] for party in (leader, helper)]
@@ -218,8 +220,8 @@ def test_a_leader_that_dies_before_it_has_stored_runs_again_over_the_same_shares
     assert not leader.files.storage.noised(1)
     helper = services.helper.party
     assert isinstance(helper, Helper)
-    (before,) = helper.files.storage.noised(1)  # stored, and given to nobody yet
-    expected = would_be_opened(plan, leader, helper)
+    (before,) = helper.files.storage.noised(1)  # stored, and not sent yet
+    expected = noised_sums(plan, leader, helper)
     (opened,) = client.collect(plan, COLLECTOR).open(plan)
     assert opened.suppressed is not None
     np.testing.assert_array_equal(opened.sums, np.where(opened.suppressed[:, :, None], 0, expected.sums))

@@ -1,4 +1,4 @@
-"""How long verification keys and report ids are kept, and that nothing of them is left in any file afterwards."""
+"""How long verification keys and report ids are kept. After their erasure no file contains any of their bytes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from aggregator.storage.role_storage import Storage
 from federation.circuit.validity import VerificationKey
 from federation.draft import draft_of
 from federation.plan import Plan
-from tests.aggregator.test_verified_shares import DUPLICATE, REJECTED, TAKEN, Two
+from tests.aggregator.proven_pair import DUPLICATE, REJECTED, TAKEN, LeaderAndHelper
 from tests.aggregator.world import (
     COLLECTOR,
     DEADLINE,
@@ -50,14 +50,14 @@ OPEN_FILES = Path("/proc/self/fd")
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[Two]:
-    made = Two(tmp_path)
+def two(tmp_path: Path) -> Iterator[LeaderAndHelper]:
+    made = LeaderAndHelper(tmp_path)
     yield made
     made.close()
 
 
 def holds(party: Leader | Helper, secret: bytes) -> bool:
-    """Whether a file of this aggregator's storage, its log among them, has these bytes."""
+    """Whether any storage file of this aggregator, its log included, contains these bytes."""
     path = party.files.storage.path
     return any(secret in file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
 
@@ -69,14 +69,14 @@ def key_of(party: Leader | Helper, plan: Plan) -> bytes:
 
 
 def announce_another(*parties: Leader | Helper, number: int = 99) -> None:
-    """A plan without proofs: what makes an aggregator look for what is over."""
+    """Announce a plan without proofs, which makes an aggregator erase what has expired."""
     plan = much_later(make_plan(view("u", 1), number=number, first=10))
     for party in parties:
         open_at(party, plan)
 
 
 def much_later(plan: Plan) -> Plan:
-    """The plan with another deadline."""
+    """The plan with a much later deadline."""
     assert plan.wire is not None
     return live(replace(plan, wire=replace(plan.wire, deadline_us=10 * DEADLINE)))
 
@@ -84,7 +84,7 @@ def much_later(plan: Plan) -> Plan:
 # verification keys
 
 
-def test_a_key_and_the_shares_of_sums_are_in_no_file_once_their_plan_is_collected(two: Two) -> None:
+def test_a_key_and_the_shares_of_sums_are_in_no_file_once_their_plan_is_collected(two: LeaderAndHelper) -> None:
     plan = two.plan()
     site = Site(plan)
     assert two.submit(site.batch([0, 0, 1, 1])) == TAKEN * 4
@@ -101,7 +101,7 @@ def test_a_key_and_the_shares_of_sums_are_in_no_file_once_their_plan_is_collecte
         assert not holds(party, total[0])
 
 
-def test_a_plan_that_is_collected_again_needs_no_key(two: Two) -> None:
+def test_a_plan_that_is_collected_again_needs_no_key(two: LeaderAndHelper) -> None:
     plan = two.plan()
     site = Site(plan)
     batch = site.batch([0, 0, 1, 1], lying=[1])
@@ -118,7 +118,7 @@ def test_a_plan_that_is_collected_again_needs_no_key(two: Two) -> None:
         two.restart()
 
 
-def test_a_key_goes_with_the_deadline_of_a_plan_that_nobody_collects(two: Two) -> None:
+def test_a_key_goes_with_the_deadline_of_a_plan_that_nobody_collects(two: LeaderAndHelper) -> None:
     plan = two.plan()
     key = key_of(two.leader, plan)
     two.clock.now = DEADLINE
@@ -129,13 +129,13 @@ def test_a_key_goes_with_the_deadline_of_a_plan_that_nobody_collects(two: Two) -
     assert not holds(two.leader, key)
     with pytest.raises(AfterDeadline):
         two.submit(Site(plan).batch([0]))
-    assert key_of(two.helper, plan) == key  # the leader may have had a batch for it
+    assert key_of(two.helper, plan) == key  # the leader may have accepted a batch that needs it
     two.clock.now = DEADLINE + GRACE_US + 1
     announce_another(two.helper, number=98)
     assert not holds(two.helper, key)
 
 
-def test_a_batch_that_waits_keeps_the_key_at_both_beyond_the_deadline(two: Two) -> None:
+def test_a_batch_that_waits_keeps_the_key_at_both_beyond_the_deadline(two: LeaderAndHelper) -> None:
     plan = two.plan()
     site = Site(plan)
     key = key_of(two.leader, plan)
@@ -145,7 +145,7 @@ def test_a_batch_that_waits_keeps_the_key_at_both_beyond_the_deadline(two: Two) 
     two.clock.now = DEADLINE + GRACE_US - 1
     two.restart()
     announce_another(two.leader, two.helper)
-    for party in (two.leader, two.helper):  # the helper is still to verify it
+    for party in (two.leader, two.helper):  # the helper has not verified it yet
         assert holds(party, key)
     two.link.down = False
     require_exact(plan, two.collect(plan), site.sums)
@@ -154,8 +154,8 @@ def test_a_batch_that_waits_keeps_the_key_at_both_beyond_the_deadline(two: Two) 
     assert not holds(two.helper, key)
 
 
-def test_a_batch_that_the_helper_takes_no_more_holds_up_nothing(two: Two) -> None:
-    """After the grace it is refused for good; then its key goes, and other plans go on."""
+def test_a_batch_that_the_helper_takes_no_more_holds_up_nothing(two: LeaderAndHelper) -> None:
+    """After the grace period the batch is refused for good. Then its key is erased, and other plans continue."""
     plan = two.plan()
     key = key_of(two.leader, plan)
     two.link.down = True
@@ -176,7 +176,7 @@ def test_a_batch_that_the_helper_takes_no_more_holds_up_nothing(two: Two) -> Non
     assert not holds(two.leader, key)
 
 
-def test_a_key_whose_plan_never_comes_is_kept_for_a_day(two: Two) -> None:
+def test_a_key_whose_plan_never_comes_is_kept_for_a_day(two: LeaderAndHelper) -> None:
     plan = prepared(much_later(make_plan(validity="prio3")), two.leader.prepare)
     request = draft(plan)
     first = two.leader.prepare(request)
@@ -190,13 +190,13 @@ def test_a_key_whose_plan_never_comes_is_kept_for_a_day(two: Two) -> None:
         assert not holds(party, key)
         with pytest.raises(VerificationKeyMissing):
             party.open_plan(signed(plan))
-    again = two.leader.prepare(request)  # and another one may be agreed on
+    again = two.leader.prepare(request)  # a new key can be agreed on
     assert again.live == first.live
     assert again.verify_key_hash != first.verify_key_hash
     assert key_of(two.leader, plan) == key_of(two.helper, plan)
 
 
-def test_a_helper_that_keeps_a_key_for_longer_than_its_leader_refuses_another_one(two: Two) -> None:
+def test_a_helper_that_keeps_a_key_for_longer_than_its_leader_refuses_another_one(two: LeaderAndHelper) -> None:
     plan = much_later(make_plan(validity="prio3"))
     two.leader.prepare(draft(plan))
     another = VerificationKey(b"1" * 32)
@@ -208,9 +208,9 @@ def test_a_helper_that_keeps_a_key_for_longer_than_its_leader_refuses_another_on
 
 
 def test_a_key_that_went_between_the_check_of_a_batch_and_its_keeping_costs_that_batch_alone(
-    two: Two, monkeypatch: pytest.MonkeyPatch
+    two: LeaderAndHelper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a clock that was ahead for a moment. A batch that waits without its key could never be asked about."""
+    """The clock was ahead for a moment. A batch that waits without its key can never be verified."""
     plan = two.plan()
     opened_half = two.leader.share_intake._opened_half
 
@@ -229,8 +229,8 @@ def test_a_key_that_went_between_the_check_of_a_batch_and_its_keeping_costs_that
     assert not two.leader.files.storage.pending_jobs()
 
 
-def test_a_helper_without_the_key_refuses_a_batch_by_name_and_holds_up_nothing(two: Two) -> None:
-    """Its clock was ahead for a moment."""
+def test_a_helper_without_the_key_refuses_a_batch_by_name_and_holds_up_nothing(two: LeaderAndHelper) -> None:
+    """The helper's clock was ahead for a moment."""
     plan = two.plan()
     two.clock.now = DEADLINE + GRACE_US + 1
     announce_another(two.helper)
@@ -246,7 +246,7 @@ def test_a_helper_without_the_key_refuses_a_batch_by_name_and_holds_up_nothing(t
 # report ids
 
 
-def test_ids_go_after_the_deadline_and_what_was_told_is_told_again(two: Two) -> None:
+def test_ids_go_after_the_deadline_and_what_was_told_is_told_again(two: LeaderAndHelper) -> None:
     plan = two.plan()
     site = Site(plan)
     batch = site.batch([0, 0, 1, 1, 1], lying=[1, 4])
@@ -279,7 +279,7 @@ def test_ids_go_after_the_deadline_and_what_was_told_is_told_again(two: Two) -> 
         two.restart()
 
 
-def test_a_rejected_report_gets_no_second_try_until_the_deadline(two: Two) -> None:
+def test_a_rejected_report_gets_no_second_try_until_the_deadline(two: LeaderAndHelper) -> None:
     plan = two.plan()
     site = Site(plan)
     first = site.batch([0], lying=[0])
@@ -290,7 +290,7 @@ def test_a_rejected_report_gets_no_second_try_until_the_deadline(two: Two) -> No
     assert two.leader.status(plan.hash)[0].rejected == (1,)
 
 
-def test_rejected_reports_are_counted_right_however_often_ids_are_erased(two: Two) -> None:
+def test_rejected_reports_are_counted_right_however_often_ids_are_erased(two: LeaderAndHelper) -> None:
     plans, rejected = [], ((1,), (2,), (3,))
     for number, (count,) in enumerate(rejected):
         plan = make_plan(view(f"v{number}"), validity="prio3", number=number, first=10 * number)
@@ -332,7 +332,7 @@ def contents(storage: Storage) -> bytes:
 
 
 def test_many_keys_that_come_and_go_leave_no_byte(storage: Storage) -> None:
-    """Whatever the B-tree moves about: see `RoleFile.erase`."""
+    """The bytes are gone however SQLite's B-tree moves them: see `RoleFile.erase`."""
     rng, gone = np.random.default_rng(1), []
     for step in range(60):
         for _ in range(rng.integers(1, 30)):
@@ -376,7 +376,7 @@ def test_the_ids_and_sums_of_one_plan_among_others_leave_no_byte(storage: Storag
 
 @pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="open files are told by Linux alone")
 def test_shares_that_stay_are_in_no_temporary_file_while_others_are_erased(storage: Storage) -> None:
-    """SQLite's journal of a statement, some shares long, goes where it is not overwritten."""
+    """SQLite would write a statement's journal, which contains shares, to a temporary file that nothing overwrites."""
     for plan in (1, 2):
         storage.add_plan(bytes([plan]) * 32, bytes([plan]) * 16, b"signed", 0)
         with storage.transaction():

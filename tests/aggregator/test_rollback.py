@@ -1,4 +1,4 @@
-"""An aggregator on older copies of its files: it sends the bytes that it has sent, or refuses. Never other ones."""
+"""An aggregator on older copies of its files sends the bytes that it sent before, or refuses. It sends no others."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ FILES = {
 ROLES = ("leader", "helper")
 EVERYTHING = ("storage", "ledger", "live")
 KINDS = {
-    "a backup": ("storage", "ledger"),  # it leaves live/ out
+    "a backup": ("storage", "ledger"),  # it does not contain live/
     "storage": ("storage",),
     "ledger": ("ledger",),
     "live": ("live",),
@@ -60,9 +60,9 @@ KINDS = {
 
 
 class Pair:
-    """Leader and helper on the files of a folder. `written` is called with a role whenever its files have changed.
+    """Leader and helper on the files of a folder. `written(role)` is called whenever the files of a role change.
 
-    Both draw noise at the same time. Only one writes at a time here, and none while `written` copies the files of both.
+    Both draw noise at the same time. Only one of them writes at a time, and neither writes while `written` copies the files.
     """
 
     def __init__(self, path: Path, written: Callable[[str], None] = lambda _: None) -> None:
@@ -80,7 +80,7 @@ class Pair:
                         return changed
 
                 def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-                    with self._lock, turn:  # a checkpoint moves what it finds from one file to another
+                    with self._lock, turn:  # a checkpoint moves pages from one file to another
                         return super().rows(sql, *values)
 
             class WatchedLedger(Ledger):
@@ -127,7 +127,7 @@ class Pair:
             reason_of(lambda party=party: party.prepare(draft(plan)))  # type: ignore[misc]
 
     def collection(self, plan: Plan, sites: int = 2) -> dict[str, list[SealedShare] | str]:
-        """A whole collection, each step once; what each role sends to the collector, or the reason of its refusal."""
+        """A whole collection, each step once. Returns what each role sends to the collector, or the reason of its refusal."""
         steps = [reason_of(lambda party=party: party.open_plan(signed(plan))) for party in (self.helper, self.leader)]
         steps += [reason_of(lambda batch=batch: self.leader.submit(batch)) for batch in BATCHES[plan.hash][:sites]]
         request = collect_request(plan, COLLECTOR.sign)
@@ -147,7 +147,7 @@ def reason_of(call: Callable[[], Any]) -> Any:
 
 
 def copy(source: Path, target: Path, role: str, kinds: tuple[str, ...]) -> None:
-    """Some files of a role as they are at the source; what is not there goes at the target, too."""
+    """Copy some files of a role from the source. A file that the source lacks is deleted from the target."""
     (target / f"{role}.live").mkdir(mode=0o700, parents=True, exist_ok=True)
     for kind in kinds:
         for name in (pattern.format(role) for pattern in FILES[kind]):
@@ -158,7 +158,7 @@ def copy(source: Path, target: Path, role: str, kinds: tuple[str, ...]) -> None:
 
 
 def plain(plan: Plan, role: Any, shares: list[SealedShare]) -> list[bytes]:
-    """The noised shares, which each sealing hides in other bytes."""
+    """The noised shares without their seals, which differ each time."""
     return [share.plaintext(plan, view, role, COLLECTOR.seal)[1] for view, share in enumerate(shares)]
 
 
@@ -183,14 +183,14 @@ class Run:
         self.copies[role].append(folder)
 
     def restored(self, copied: Path, path: Path, role: str, kind: str) -> Path:
-        """The last files, but for older ones of one role."""
+        """The last files of both roles, but older ones of the given role."""
         for every in ROLES:
             copy(self.last, path, every, EVERYTHING)
         copy(copied, path, role, KINDS[kind])
         return path
 
     def require_no_second_noise(self, found: dict[str, list[SealedShare] | str]) -> None:
-        """What was sent is the noised share of the first time, and nothing else."""
+        """Check that every sent share is the noised share of the first time."""
         for role, shares in found.items():
             assert isinstance(shares, str) or plain(PLAN, role, shares) == self.plain[role]
 
@@ -212,12 +212,12 @@ def test_files_of_every_moment_give_the_same_bytes_or_a_refusal(run: Run, tmp_pa
                 run.require_no_second_noise(found)
                 assert found == run.sent or pair.reasons & {"LEDGER_BROKEN", "LIVE_SECRET_LOST", "FINISH_REFUSED"}
                 seen |= pair.reasons or {"the same"}
-                for step in range(9):  # its ledger grows beyond what the other one remembers
+                for step in range(9):  # its ledger grows beyond the head that the other one remembers
                     getattr(pair, role).files.ledger.record_refusal(bytes([step, grown]) * 16, "CLOCK_SKEW")
             behind = (
                 found != run.sent and "FINISH_REFUSED" not in pair.reasons
-            )  # else only what was opened is not there
-            if kind == "a backup" and behind:  # and nothing else is opened from then on
+            )  # otherwise only the opened plan is missing
+            if kind == "a backup" and behind:  # it opens nothing afterwards
                 pair.prepare(NEXT)
                 assert pair.collection(NEXT)["leader"] == "LEDGER_BROKEN"
     assert "the same" in seen
@@ -227,7 +227,7 @@ def test_files_of_every_moment_give_the_same_bytes_or_a_refusal(run: Run, tmp_pa
 
 
 def test_a_deployment_that_is_restored_whole_with_its_live_secrets_noises_as_before(run: Run, tmp_path: Path) -> None:
-    """Neither ledger can notice it. Of the same sums there is one noise, however often it is drawn."""
+    """Neither ledger can notice it. The noise of the same sums is the same, however often it is drawn."""
     drawn = 0
     for role in ROLES:
         for number, copied in enumerate(run.copies[role]):
@@ -270,15 +270,15 @@ def test_a_role_that_was_rolled_back_is_found_out_by_the_next_collection(run: Ru
                 assert pair.collection(NEXT) == {"leader": "LEDGER_BROKEN", "helper": "NOT_COMMITTED"}
             assert charged == [
                 getattr(pair, one).files.ledger.state.spent for one in ROLES
-            ]  # found before it is charged
+            ]  # refused before the charge
 
 
 def test_each_says_whose_ledger_was_rolled_back(run: Run, tmp_path: Path) -> None:
     request = collect_request(NEXT, COLLECTOR.sign)
     for role, grown, whose in (
-        ("leader", 0, "the leader "),  # by the helper, which remembers a later head
-        ("leader", 9, "leader.ledger.db"),  # by the leader, which is told so
-        ("helper", 0, "helper.ledger.db"),  # by the helper, likewise
+        ("leader", 0, "the leader "),  # refused by the helper, which remembers a later head
+        ("leader", 9, "leader.ledger.db"),  # refused by the leader, which receives the later head
+        ("helper", 0, "helper.ledger.db"),  # refused by the helper, which receives it
         ("helper", 9, "helper.ledger.db"),
     ):
         path = run.restored(run.copies[role][0], tmp_path / f"{role}-{grown}", role, "a backup")
@@ -320,7 +320,7 @@ def test_a_role_does_not_start_on_a_damaged_ledger(
     damage: Callable[[Path], None],
 ) -> None:
     path = run.restored(run.copies["leader"][-1], tmp_path / "here", "leader", "a backup")
-    with Pair(path):  # and closed: what is in the -wal files goes to the files
+    with Pair(path):  # closing moves the -wal files into the databases
         pass
     damage(path / "leader.ledger.db")
     helper = make_helper(path)
@@ -349,4 +349,4 @@ def test_a_ledger_that_does_not_hold_what_the_storage_sends_is_refused(tmp_path:
     for name in (pattern.format("leader") for pattern in FILES["ledger"]):
         (tmp_path / name).unlink(missing_ok=True)
     with Pair(tmp_path) as pair, pytest.raises(LedgerBehind, match="does not hold the opening"):
-        pair.leader.noising.shares(PLAN)  # whatever the helper says
+        pair.leader.noising.shares(PLAN)  # without the helper

@@ -40,7 +40,7 @@ def made(index: int, keys: RoleKeys = LEADER, sets: Commitment = SETS) -> Sealed
 
 
 def both(keys: RoleKeys, sets: Commitment = SETS, more: int = 0) -> list[SealedShare]:
-    """Of both views, with the values that they add up to (and `more`) signed."""
+    """Noised shares of both views, with signed values that they add up to, plus `more`."""
     sums = [one.sums + more for one in open_shares(PLAN, noised("leader"), noised("helper"))]
     role: Any = keys.role
     return [
@@ -50,7 +50,7 @@ def both(keys: RoleKeys, sets: Commitment = SETS, more: int = 0) -> list[SealedS
 
 
 def with_leader(keys: RoleKeys) -> Plan:
-    """The same plan with another key for the leader."""
+    """The same plan with a different leader key."""
     assert PLAN.wire is not None
     return replace(PLAN, wire=replace(PLAN.wire, leader=keys.sign.public))
 
@@ -68,7 +68,7 @@ def test_a_sealed_share_opens_for_its_plan_view_role_and_collector_only() -> Non
             share.open(plan, 0, role, COLLECTOR.seal)  # type: ignore[arg-type]
     with pytest.raises(SealBroken):
         share.open(PLAN, 0, "leader", HELPER_SEAL)
-    for sealed in (share.sealed[:-1], made(0).sealed):  # the same plaintext, sealed once more
+    for sealed in (share.sealed[:-1], made(0).sealed):  # the second has the same plaintext, sealed again
         with pytest.raises(MessageMalformed, match="not the one that the leader signed"):
             replace(share, sealed=sealed).open(PLAN, 0, "leader", COLLECTOR.seal)
 
@@ -124,7 +124,7 @@ def test_statements_that_do_not_fit_each_other_open_nothing() -> None:
 
 
 def test_a_void_panes_reports_are_in_no_statement() -> None:
-    """Pane 1 of view 0 was not opened: which reports it had changes nothing, but for the share."""
+    """Pane 1 of view 0 was not opened. Its reports change nothing except the share."""
     others = Commitment((5, 7, 3, 2), (SETS.digests[0], bytes([8]) * 32, *SETS.digests[2:]))
     one, other = (verify_statement(made(0, sets=sets).statement, LEADER.sign.public) for sets in (SETS, others))
     assert replace(one, share=b"") == replace(other, share=b"")

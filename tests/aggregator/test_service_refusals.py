@@ -51,7 +51,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-# jobs, commitments and collects that are bad
+# bad jobs, commitments and collects
 
 
 def test_a_job_id_with_other_bytes_and_a_job_of_somebody_else_are_refused(world: World) -> None:
@@ -71,7 +71,7 @@ def test_a_job_id_with_other_bytes_and_a_job_of_somebody_else_are_refused(world:
         assert answer.verdicts == bytes(2)  # the recorded answer
         replayed = AggregationJob(plan.hash, bytes(16), batch.half("helper").to_bytes(), bytes(2)).to_bytes()
         answer = JobAnswer.from_bytes(Signed.from_bytes(link.aggregate(sign(JOB_DOMAIN, replayed, LEADER.sign))).body)
-        assert answer.verdicts == bytes([1, 1])  # the helper knows the ids, whatever the leader says
+        assert answer.verdicts == bytes([1, 1])  # the helper has the ids, whatever the leader sends
         for key, domain, what, reason in (
             (LEADER, JOB_DOMAIN, other, "JOB_CONFLICT"),
             (HELPER, JOB_DOMAIN, body, "SIGNATURE_INVALID"),
@@ -112,7 +112,7 @@ def test_a_pane_that_only_one_aggregator_can_account_for_is_a_mismatch(world: Wo
     site = Site(plan)
     open_at(world.client, plan)
     world.client.submit(site.batch([0, 0, 1, 1]).to_bytes())
-    hidden = site.batch([1], counted=False)  # a leader that gives the helper what it does not count itself
+    hidden = site.batch([1], counted=False)  # the leader sends the helper a report that it does not count itself
     body = AggregationJob(plan.hash, bytes(16), hidden.half("helper").to_bytes(), bytes(1)).to_bytes()
     world.link.aggregate(sign(JOB_DOMAIN, body, LEADER.sign))
     opened = world.collect(plan)
@@ -153,7 +153,7 @@ def test_an_error_that_nobody_expected_tells_nothing(world: World, monkeypatch: 
     assert "42" not in str(error)
 
 
-# plans that are bad
+# bad plans
 
 
 def test_plans_of_another_coordinator_and_plans_with_an_edited_sigma_are_refused(world: World) -> None:

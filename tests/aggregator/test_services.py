@@ -66,7 +66,7 @@ def test_a_repeated_submit_and_collect_answer_the_same_bytes(world: World) -> No
     for before, after in zip(first.opened, again.opened, strict=True):
         np.testing.assert_array_equal(before.sums, after.sums)
     assert first.statements == again.statements
-    assert world.client.submit(batch).verdicts == bytes(4)  # recorded, also after the collect
+    assert world.client.submit(batch).verdicts == bytes(4)  # the recorded answer, also after the collect
     assert [status.state for status in world.client.status("helper", plan.hash)] == ["witnessed"]
 
 
@@ -94,7 +94,7 @@ def test_duplicate_ids_are_answered_one_by_one_and_the_rest_counts(world: World)
     assert world.client.submit(again.to_bytes()).verdicts == bytes([1, 1, 1])
 
     some = site.batch([0, 1, 1], counted=False).signed.header.report_ids.copy()
-    some[1] = ids[1]  # this one was taken, in another pane
+    some[1] = ids[1]  # taken before, in another pane
     mixed = site.batch([0, 1, 1], counted=[True, False, True], ids=some)
     assert world.client.submit(mixed.to_bytes()).verdicts == bytes([0, 1, 0])
     assert [(status.state, status.pending) for status in world.client.status("leader")] == [("open", 0)]
@@ -123,7 +123,7 @@ def test_a_helper_that_is_down_makes_batches_wait_and_loses_nothing(world: World
     world.restart_helper()
     patient = Aggregators(world.leader.address, world.helper.address, patience_s=10)
     try:
-        world.clock.now = DEADLINE + 1  # kept in time, so it counts
+        world.clock.now = DEADLINE + 1  # it was kept before the deadline, so it counts
         shares = patient.collect(plan, COLLECTOR)
     finally:
         patient.close()
@@ -152,7 +152,7 @@ def test_the_next_submit_brings_the_kept_batches_along(world: World) -> None:
 def test_a_helper_that_never_saw_the_plan_gets_it_from_the_leader(world: World) -> None:
     plan = make_plan()
     site = Site(plan)
-    world.helper.party.prepare(draft(plan))  # it has made its live secret, and missed the rest
+    world.helper.party.prepare(draft(plan))  # it has drawn its live secret and has no plan
     open_at(world.leader.party, plan)
     world.client.submit(site.batch([0, 0, 1, 1]).to_bytes())
     require_exact(plan, world.collect(plan), site.sums)

@@ -1,4 +1,4 @@
-"""Leader and helper take one report of a site, count what it declares, and each opens by its own count."""
+"""Leader and helper take one report for each site, count its declared clients, and each opens by its own count."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def both(tmp_path: Path) -> Iterator[tuple[Any, Any, LocalLink]]:
 def batch(
     collections: list[int], clients: list[int], seed: int = 0, site: str = "a", ids: Any = None, of: Plan = PLAN
 ) -> SealedBatch:
-    """Of each report the declared number of events at the first key, all of them true."""
+    """A batch whose reports have the declared number of events at the first key, all of them true."""
     rng, count = np.random.default_rng([seed, ord(site)]), len(collections)
     dense = np.zeros((count, LENGTH), np.int64)
     dense[:, 0] = dense[:, 1] = clients
@@ -65,7 +65,7 @@ def batch(
 
 
 def lie(plan: Plan, seed: int) -> SealedBatch:
-    """A report of collection 2 whose first entry is no bit."""
+    """A report of collection 2 whose first entry is not a bit."""
     rng, nothing = (
         np.random.default_rng(seed),
         SparseRows(np.zeros(2, np.int64), np.empty(0, np.int32), np.empty(0, np.int64), LENGTH),
@@ -82,7 +82,7 @@ def counts(party: Any, plan: Plan = PLAN) -> list[int]:
 
 
 def of_site(party: Any) -> list[int]:
-    """The clients of site a against its roster entry."""
+    """The clients of site a that count towards its roster entry."""
     touched = np.arange(4, dtype=np.uint32)
     return list(
         party.files.storage.reports.site_counts(party.files.storage.plan(PLAN.hash).number, "a", touched, 4).tolist()
@@ -90,7 +90,7 @@ def of_site(party: Any) -> list[int]:
 
 
 def test_both_count_what_is_declared_and_open_by_it(both: tuple[Any, Any, LocalLink]) -> None:
-    """k is 2: two sites of one client, or one of two, are enough; one of one is not."""
+    """k is 2. Two sites of one client or one site of two clients are enough; one site of one client is not."""
     leader, helper, _ = both
     open_at(leader, PLAN)
     open_at(helper, PLAN)
@@ -100,7 +100,7 @@ def test_both_count_what_is_declared_and_open_by_it(both: tuple[Any, Any, LocalL
     request = collect_request(PLAN, COLLECTOR.sign)
     (result,) = CollectedShares.of(PLAN, leader.collect(request), helper.collect(request), COLLECTOR.seal).open(PLAN)
     assert result.outcomes.tolist() == [Outcome.BATCH_TOO_SMALL, *[Outcome.OPENED] * 3]
-    assert result.sums[:, 0, 0].tolist() == [2, 2, 20]  # of a Count
+    assert result.sums[:, 0, 0].tolist() == [2, 2, 20]  # the sums of a Count
     for party in both[:2]:
         stored = party.files.storage.plan(PLAN.hash)
         assert commitment_from_bytes(PLAN, stored.own).counts == (1, 2, 2, 20)
@@ -112,13 +112,13 @@ def test_a_site_reports_a_collection_once_and_within_its_roster_entry(both: tupl
     open_at(helper, PLAN)
     first = batch([0, 1], [3, 4])
     leader.submit(first.to_bytes())
-    with pytest.raises(ReportedTwice):  # with a new id
+    with pytest.raises(ReportedTwice):  # under a new id
         leader.submit(batch([2, 1], [1, 1], seed=1).to_bytes())
     with pytest.raises(RosterExceeded):
         leader.submit(batch([2], [21], seed=2).to_bytes())
     again = batch(
         [0, 1], [3, 9], seed=3, ids=first.signed.header.report_ids
-    )  # a retry: what it declares now does not count
+    )  # a retry: its new declaration does not count
     assert leader.submit(again.to_bytes()).verdicts == b"\x01\x01"
     leader.submit(batch([0, 1], [5, 6], site="b").to_bytes())
     assert counts(leader) == counts(helper) == [8, 10, 0, 0]

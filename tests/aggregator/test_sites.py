@@ -1,6 +1,6 @@
-"""The coordinator among sites that are dead, late, absurd or hostile: the others' sums stay exact, and codes say what was.
+"""The coordinator among sites that are dead, late, absurd or hostile: the sums of the others stay exact, and codes name the fault.
 
-Messages and records are Flower's; the grid, the clock and the network are not.
+Messages and records are Flower's; the grid, the clock and the network are simulated.
 """
 
 from __future__ import annotations
@@ -31,13 +31,17 @@ Behaviour = Callable[[Message], Message | None]
 
 @pytest.fixture(autouse=True)
 def _identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("_run_id", 1), ("_node_id", 99), ("_task_id", 5)):  # what Flower sets in a ServerApp's process
+    for name, value in (
+        ("_run_id", 1),
+        ("_node_id", 99),
+        ("_task_id", 5),
+    ):  # Flower sets these in a ServerApp's process
         monkeypatch.setattr(TaskIdentity, name, value)
 
 
 @dataclass
 class FakeGrid:
-    """Nodes by id: since when each is registered, after how long it answers, and what."""
+    """Nodes by id: when each one registers, how long it takes to answer, and its answer."""
 
     nodes: dict[int, tuple[float, float, Behaviour]]
     now: float = 1_000.0
@@ -63,7 +67,7 @@ class FakeGrid:
             self.asked.append(node)
             assert message.metadata.message_type == "query"
             assert 0 < message.metadata.ttl <= SECONDS
-            if node in self.unknown:  # left between the list and the message
+            if node in self.unknown:  # it left after the list was made
                 ids.append("")
                 continue
             ids.append(f"m{len(self.asked)}")
@@ -99,7 +103,7 @@ def answers(site: str, *batches: bytes, code: str = "OK") -> Behaviour:
 
 
 def dead(message: Message) -> Message:
-    """As Flower reports an unavailable node: an error, from the SuperLink's own id."""
+    """An unavailable node as Flower reports it: an error from the SuperLink's own id."""
     reply = Message(Error(code=3, reason="Node Unavailable"), reply_to=message)
     reply.metadata.__dict__["_src_node_id"] = 1
     return reply
@@ -208,7 +212,7 @@ def test_a_dead_node_is_matched_by_the_message_that_its_error_answers(fleet: Fle
     collected = fleet.run(grid)
     assert collected.answers == {"a": "OK", "node 7": FAILED}
     require_exact(fleet.plan, collected.opened, fleet.good.sums)
-    assert grid.now < 1_002  # nobody is waited for
+    assert grid.now < 1_002  # it waits for no site
 
 
 def test_a_node_that_left_before_it_was_asked_is_reported_and_not_waited_for(fleet: Fleet) -> None:
@@ -324,7 +328,7 @@ def test_a_node_that_takes_another_site_s_name_does_not_hide_that_site_s_answer(
 
 
 def test_batches_are_handed_on_as_each_site_answers(fleet: Fleet) -> None:
-    """Memory is bounded by one answer: the first site's batches are submitted before the second has answered."""
+    """One answer bounds the memory: the first site's batches are submitted before the second site has answered."""
     seen = []
 
     def ask(*_: bytes) -> Iterator[SiteAnswer]:

@@ -136,7 +136,7 @@ def test_ids_are_kept_until_the_deadline_of_a_plan_with_noise(storage: Storage) 
     assert storage.reports.known(1, ids(1)).all()
     forget(storage, 8, 0)
     assert not storage.reports.known(1, ids(1)).any()
-    assert storage.reports.known(2, ids(1)).all()  # no noise yet
+    assert storage.reports.known(2, ids(1)).all()  # not noised yet
     assert storage.reports.site_counts(2, "a", u32(0, 2), 3).tolist() == [1, 0, 0]
 
 

@@ -24,7 +24,7 @@ from federation.draft import draft_of, sign_draft
 from federation.errors import PlanInvalid
 from federation.plan import Plan
 from federation.signed_plan import sign_plan
-from tests.aggregator.proven_pair import Two
+from tests.aggregator.proven_pair import LeaderAndHelper
 from tests.aggregator.world import (
     SETTINGS,
     Site,
@@ -38,13 +38,13 @@ from tests.federation.words import with_words
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[Two]:
-    made = Two(tmp_path)
+def two(tmp_path: Path) -> Iterator[LeaderAndHelper]:
+    made = LeaderAndHelper(tmp_path)
     yield made
     made.close()
 
 
-def test_the_key_is_agreed_once_and_survives_both(two: Two) -> None:
+def test_the_key_is_agreed_once_and_survives_both(two: LeaderAndHelper) -> None:
     request = draft(make_plan(validity="prio3"))
     first = two.leader.prepare(request).verify_key_hash
     key = two.leader.files.storage.key(bytes(16))
@@ -59,7 +59,7 @@ def test_the_key_is_agreed_once_and_survives_both(two: Two) -> None:
     assert two.leader.prepare(draft(make_plan(validity="prio3", number=1))).verify_key_hash != first
 
 
-def test_a_leader_that_died_before_the_helper_had_the_key_offers_the_same_one(two: Two) -> None:
+def test_a_leader_that_died_before_the_helper_had_the_key_offers_the_same_one(two: LeaderAndHelper) -> None:
     request = draft(make_plan(validity="prio3"))
     two.link.down = True
     with pytest.raises(HelperUnavailable):
@@ -71,7 +71,7 @@ def test_a_leader_that_died_before_the_helper_had_the_key_offers_the_same_one(tw
     assert two.leader.prepare(request).verify_key_hash == kept.hash_for(bytes(16))
 
 
-def test_only_the_coordinator_asks_for_a_key_and_only_the_leader_offers_one(two: Two) -> None:
+def test_only_the_coordinator_asks_for_a_key_and_only_the_leader_offers_one(two: LeaderAndHelper) -> None:
     plan = make_plan(validity="prio3")
     request, key = draft(plan), VerificationKey(bytes(32))
 
@@ -80,13 +80,13 @@ def test_only_the_coordinator_asks_for_a_key_and_only_the_leader_offers_one(two:
 
     with pytest.raises(SignatureInvalid):
         two.leader.prepare(sign_draft(plan, COLLECTOR.sign))
-    with pytest.raises(LiveSecretLost):  # there is nothing yet that it could be sealed to
+    with pytest.raises(LiveSecretLost):  # no live secret exists to which it can be sealed
         two.helper.take_key(offer())
     two.helper.prepare(request)
     with pytest.raises(SignatureInvalid):
         two.helper.take_key(offer(leader=COORDINATOR))
     for wrong in (offer(helper=COLLECTOR.seal), offer(of=live(with_words(plan, participation="all")))):
-        with pytest.raises(SealBroken):  # sealed to somebody else, or for another draft
+        with pytest.raises(SealBroken):  # sealed to another key, or for another draft
             two.helper.take_key(wrong)
     two.helper.take_key(offer())
     with pytest.raises(VerificationKeyConflict):
@@ -94,7 +94,7 @@ def test_only_the_coordinator_asks_for_a_key_and_only_the_leader_offers_one(two:
     with pytest.raises(PeerRefused, match="VERIFICATION_KEY_CONFLICT"):
         two.leader.prepare(request)
     for party in (two.leader, two.helper):
-        party.identity.settings = SETTINGS  # no peer pinned
+        party.identity.settings = SETTINGS  # no pinned peer
     with pytest.raises(PeerUnknown):
         two.leader.prepare(request)
     with pytest.raises(PeerUnknown):
@@ -111,14 +111,14 @@ def test_only_the_coordinator_asks_for_a_key_and_only_the_leader_offers_one(two:
     ids=["another key", "another plan", "nothing"],
 )
 def test_a_helper_that_does_not_keep_this_very_key_gets_no_plan(
-    two: Two, monkeypatch: pytest.MonkeyPatch, wrong: bytes
+    two: LeaderAndHelper, monkeypatch: pytest.MonkeyPatch, wrong: bytes
 ) -> None:
     monkeypatch.setattr(two.link, "take_key", lambda _: wrong)
     with pytest.raises(PeerRefused, match="ANSWER_INVALID"):
         two.leader.prepare(draft(make_plan(validity="prio3")))
 
 
-def test_a_plan_with_another_key_than_the_one_that_was_prepared_is_refused(two: Two) -> None:
+def test_a_plan_with_another_key_than_the_one_that_was_prepared_is_refused(two: LeaderAndHelper) -> None:
     plan = make_plan(validity="prio3")
     with pytest.raises(PlanInvalid, match="verification key"):
         sign_plan(plan, COORDINATOR.sign)
@@ -126,19 +126,19 @@ def test_a_plan_with_another_key_than_the_one_that_was_prepared_is_refused(two: 
     with pytest.raises(PlanInvalid, match="no verification key"):
         replace(make_plan(), wire=hashed.wire)
     for party in (two.leader, two.helper):
-        with pytest.raises(VerificationKeyMissing):  # none was prepared
+        with pytest.raises(VerificationKeyMissing):  # no key was prepared
             open_at(party, hashed)
     prepared(plan, two.leader.prepare)
     for party in (two.leader, two.helper):
-        with pytest.raises(VerificationKeyMissing):  # another one
+        with pytest.raises(VerificationKeyMissing):  # a different key
             open_at(party, hashed)
     other = prepared(make_plan(validity="prio3", number=1), two.leader.prepare)
     for party in (two.leader, two.helper):
-        with pytest.raises(VerificationKeyMissing):  # of another plan
+        with pytest.raises(VerificationKeyMissing):  # the key of another plan
             open_at(party, live(replace(plan, wire=other.wire)))
 
 
-def test_a_site_cannot_send_plain_shares_into_a_plan_with_proofs(two: Two) -> None:
+def test_a_site_cannot_send_plain_shares_into_a_plan_with_proofs(two: LeaderAndHelper) -> None:
     plan = two.plan()
     plain = make_plan()
     batch = Site(plain).batch([0, 0])

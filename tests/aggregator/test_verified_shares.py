@@ -27,7 +27,7 @@ from deployment.coordinator.sites import SiteAnswer
 from federation.circuit.circuit import prio3_of
 from federation.draft import draft_of, sign_draft
 from federation.errors import RosterExceeded
-from tests.aggregator.proven_pair import DUPLICATE, REJECTED, TAKEN, Two
+from tests.aggregator.proven_pair import DUPLICATE, REJECTED, TAKEN, LeaderAndHelper
 from tests.aggregator.recorded import Recorded
 from tests.aggregator.world import (
     KEYS,
@@ -46,21 +46,21 @@ from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[Two]:
-    made = Two(tmp_path)
+def two(tmp_path: Path) -> Iterator[LeaderAndHelper]:
+    made = LeaderAndHelper(tmp_path)
     yield made
     made.close()
 
 
 @pytest.fixture
-def crowded(tmp_path: Path) -> Iterator[Two]:
-    """With room for a report for each byte of one."""
-    made = Two(tmp_path, replace(SETTINGS, roster=roster(2_000)))
+def crowded(tmp_path: Path) -> Iterator[LeaderAndHelper]:
+    """A pair with room for one report for each byte of a report."""
+    made = LeaderAndHelper(tmp_path, replace(SETTINGS, roster=roster(2_000)))
     yield made
     made.close()
 
 
-def test_honest_reports_are_taken_and_their_sum_is_exact(two: Two) -> None:
+def test_honest_reports_are_taken_and_their_sum_is_exact(two: LeaderAndHelper) -> None:
     plan = two.plan()
     a, b = Site(plan, "a"), Site(plan, "b")
     assert two.submit(a.batch([0, 0, 1, 0])) == TAKEN * 4
@@ -69,7 +69,7 @@ def test_honest_reports_are_taken_and_their_sum_is_exact(two: Two) -> None:
     assert [party.status(plan.hash)[0].rejected for party in (two.leader, two.helper)] == [(0,), (0,)]
 
 
-def test_a_lying_report_is_rejected_and_the_rest_of_its_batch_is_exact(two: Two) -> None:
+def test_a_lying_report_is_rejected_and_the_rest_of_its_batch_is_exact(two: LeaderAndHelper) -> None:
     plan = two.plan()
     site = Site(plan)
     assert two.submit(site.batch([0, 0, 1, 1, 1], lying=[1, 4])) == TAKEN + REJECTED + TAKEN * 2 + REJECTED
@@ -79,27 +79,27 @@ def test_a_lying_report_is_rejected_and_the_rest_of_its_batch_is_exact(two: Two)
     assert [party.status(plan.hash)[0].rejected for party in (two.leader, two.helper)] == [(3,), (3,)]
 
 
-def test_rejected_reports_do_not_count_for_k(two: Two) -> None:
+def test_rejected_reports_do_not_count_for_k(two: LeaderAndHelper) -> None:
     plan = two.plan(k=3)
     two.submit(Site(plan).batch([0, 0, 0, 1, 1, 1], lying=[1]))
     assert two.collect(plan)[0].outcomes.tolist() == [1, 0]
 
 
-def test_a_report_id_is_verified_once_whether_it_was_taken_or_rejected(two: Two) -> None:
+def test_a_report_id_is_verified_once_whether_it_was_taken_or_rejected(two: LeaderAndHelper) -> None:
     plan = two.plan()
     site = Site(plan)
     first = site.batch([0, 0, 1, 1], lying=[1])
     assert two.submit(first) == TAKEN + REJECTED + TAKEN * 2
-    assert two.submit(first) == TAKEN + REJECTED + TAKEN * 2  # the same bytes, the same answer
+    assert two.submit(first) == TAKEN + REJECTED + TAKEN * 2  # the same bytes get the same answer
     ids = first.signed.header.report_ids
-    again = site.batch([0, 0, 1, 1], ids=ids, counted=False)  # all of it honest now
+    again = site.batch([0, 0, 1, 1], ids=ids, counted=False)  # all reports are honest now
     assert two.submit(again) == DUPLICATE + REJECTED + DUPLICATE * 2
     require_exact(plan, two.collect(plan), site.sums)
     assert two.leader.status(plan.hash)[0].rejected == (1,)
 
 
 def test_a_site_has_no_more_tries_than_clients(tmp_path: Path) -> None:
-    two = Two(tmp_path, replace(SETTINGS, roster=roster(2)))
+    two = LeaderAndHelper(tmp_path, replace(SETTINGS, roster=roster(2)))
     plan = two.plan()
     site = Site(plan)
     two.submit(site.batch([0, 0], lying=[0, 1]))
@@ -108,7 +108,7 @@ def test_a_site_has_no_more_tries_than_clients(tmp_path: Path) -> None:
     two.close()
 
 
-def test_a_helper_that_comes_back_answers_what_the_leader_kept(two: Two) -> None:
+def test_a_helper_that_comes_back_answers_what_the_leader_kept(two: LeaderAndHelper) -> None:
     plan = two.plan()
     site = Site(plan)
     two.link.down = True
@@ -117,14 +117,14 @@ def test_a_helper_that_comes_back_answers_what_the_leader_kept(two: Two) -> None
     with pytest.raises(HelperUnavailable):
         two.leader.collect(collect_request(plan, COLLECTOR.sign))
     two.link.down = False
-    two.restart()  # nothing but the files is left; verifier shares are made again
+    two.restart()  # only the files are left; verifier shares are computed again
     assert two.submit(batch) == TAKEN * 2 + REJECTED + TAKEN
     two.submit(site.batch([1]))
     require_exact(plan, two.collect(plan), site.sums)
 
 
 def test_an_answer_that_was_lost_is_given_again_to_a_leader_that_died(
-    two: Two, monkeypatch: pytest.MonkeyPatch
+    two: LeaderAndHelper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = two.plan()
     site = Site(plan)
@@ -146,7 +146,7 @@ def test_an_answer_that_was_lost_is_given_again_to_a_leader_that_died(
 
 
 def test_shares_that_are_no_field_elements_and_public_shares_that_differ_cost_their_own_report(
-    two: Two, monkeypatch: pytest.MonkeyPatch
+    two: LeaderAndHelper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = two.plan()
     site = Site(plan)
@@ -161,7 +161,7 @@ def test_shares_that_are_no_field_elements_and_public_shares_that_differ_cost_th
             at = first + report * prio3.leader_share_size
             rows[at : at + 8] = b"\xff" * 8  # p or more
         other = bytearray(helper)
-        other[4 * prio3.public_share_size] ^= 1  # the last report's public share, to the helper alone
+        other[4 * prio3.public_share_size] ^= 1  # the last report's public share, in the helper's copy only
         return hashes, (bytes(rows), bytes(other))
 
     with monkeypatch.context() as patched:
@@ -174,9 +174,9 @@ def test_shares_that_are_no_field_elements_and_public_shares_that_differ_cost_th
 
 @pytest.mark.parametrize("role", ["leader", "helper"])
 def test_every_byte_of_a_report_counts_for_that_report_alone(
-    crowded: Two, monkeypatch: pytest.MonkeyPatch, role: str
+    crowded: LeaderAndHelper, monkeypatch: pytest.MonkeyPatch, role: str
 ) -> None:
-    """A site that seals one half of each report with another byte changed, and two reports as they should be."""
+    """A site seals one half of each report with another byte changed, and two unchanged reports."""
     plan = crowded.plan()
     site = Site(plan)
     prio3 = prio3_of(plan.views[0].layout)
@@ -226,7 +226,7 @@ def flip(data: bytes, at: int) -> bytes:
     ids=["no messages", "too many", "another message", "took without a message", "took what fails", "no verdict"],
 )
 def test_what_the_leader_cannot_follow_is_an_error_by_name_and_commits_nothing(
-    two: Two, monkeypatch: pytest.MonkeyPatch, wrong: Callable[[JobAnswer], JobAnswer]
+    two: LeaderAndHelper, monkeypatch: pytest.MonkeyPatch, wrong: Callable[[JobAnswer], JobAnswer]
 ) -> None:
     plan = two.plan()
     site = Site(plan)
@@ -244,7 +244,7 @@ def test_what_the_leader_cannot_follow_is_an_error_by_name_and_commits_nothing(
 
 @pytest.mark.parametrize("size", [-1, 1, 8], ids=["a byte less", "a byte more", "an element more"])
 def test_verifier_shares_of_another_size_are_refused_whole(
-    two: Two, monkeypatch: pytest.MonkeyPatch, size: int
+    two: LeaderAndHelper, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     plan = two.plan()
     site = Site(plan)
@@ -267,9 +267,9 @@ def test_verifier_shares_of_another_size_are_refused_whole(
 
 
 def test_every_byte_of_a_verifier_share_counts_for_its_own_report(
-    crowded: Two, monkeypatch: pytest.MonkeyPatch
+    crowded: LeaderAndHelper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A leader whose verifier shares were damaged rejects what it damaged, at both, and the sums stay exact."""
+    """A leader damages verifier shares. Both aggregators reject these reports, and the sums of the others stay exact."""
     plan = crowded.plan()
     site = Site(plan)
     size = prio3_of(plan.views[0].layout).verifier_share_size

@@ -90,7 +90,7 @@ def make_plan(
     first: int = 0,
     validity: str = "none",
 ) -> Plan:
-    """With live keys; with proofs it lacks the hash of its verification key: see `prepared`."""
+    """A plan with live keys. With proofs, it lacks the hash of its verification key: see `prepared`."""
     planned = (PlannedView(v, np.arange(first, first + panes, dtype=np.int64) * DAY, k) for v in views or (view(),))
     terms = replace(TERMS, deadline_us=DEADLINE)
     return live(plan_in_words(number.to_bytes(16, "big"), tuple(planned), noise, validity=validity, wire=terms))
@@ -101,7 +101,7 @@ def draft(plan: Plan) -> bytes:
 
 
 def prepared(plan: Plan, prepare: Callable[[bytes], Preparation | tuple[Preparation, Preparation]]) -> Plan:
-    """The plan with the hash of the key that leader and helper have agreed on."""
+    """The plan with the hash of the verification key that leader and helper have agreed on."""
     assert plan.wire is not None
     found = prepare(draft(plan))
     leader = found[0] if isinstance(found, tuple) else found
@@ -109,7 +109,7 @@ def prepared(plan: Plan, prepare: Callable[[bytes], Preparation | tuple[Preparat
 
 
 def open_at(party: Any, plan: Plan) -> bytes:
-    """Have a party, or both through a client, prepare and open a plan."""
+    """Prepare and open a plan at one party, or at both through a client."""
     party.prepare(draft(plan))
     plan_hash: bytes = party.open_plan(signed(plan))
     return plan_hash
@@ -121,7 +121,7 @@ def signed(plan: Plan) -> bytes:
 
 @dataclass
 class Site:
-    """Seals random reports, and remembers the plain sums of what it sealed."""
+    """Seals random reports and remembers their plain sums."""
 
     plan: Plan
     name: str = "a"
@@ -144,11 +144,11 @@ class Site:
         """One batch.
 
         Args:
-            counted: which reports will be in the sums.
-            ids: reports under these (uint8[R, 16]).
+            counted: which reports are part of the sums.
+            ids: the ids of the reports, uint8[R, 16].
             lying: with proofs, the reports whose first entry is 2^40 when it is proven; they are in no sum.
-            malformed: with proofs, the reports that send the leader no field element; they are in no sum.
-            heads: what the site remembers of both aggregators' ledgers.
+            malformed: with proofs, the reports whose leader share is no field element; they are in no sum.
+            heads: the heads of both aggregators' ledgers that the site remembers.
         """
         index = int(np.searchsorted(self.plan.offsets, collections[0], side="right")) - 1
         length = self.plan.views[index].layout.length
@@ -178,7 +178,7 @@ class Site:
         return seal_batch(self.plan, self.name, self.rng.bytes(16), leader, helper, KEYS[self.name].sign, heads)
 
     def _honest(self) -> np.ndarray:
-        """Slots that a client of `view` can have: of two keys at most, an event that is true, false or null."""
+        """Slots that a client of `view` can have: for at most two keys, an event that is true, false or null."""
         dense = np.zeros((3, 3), np.int64)
         for key in self.rng.permutation(3)[: self.rng.integers(0, 3)]:
             dense[key] = [(1, 1, 0), (1, 0, 1), (1, 0, 0)][self.rng.integers(0, 3)]
@@ -193,7 +193,7 @@ def add_sums(*sites: Site) -> dict[int, np.ndarray]:
 
 
 def require_exact(plan: Plan, opened: tuple[OpenedView, ...], sums: dict[int, np.ndarray]) -> None:
-    """Every opened pane is the mapped plain sum, and at least one is open."""
+    """Check that every opened pane equals the mapped plain sum, and that at least one pane is open."""
     found = 0
     for index, result in enumerate(opened):
         layout = result.planned.layout
@@ -215,7 +215,7 @@ class Clock:
 
 
 class LocalLink:
-    """The helper without a network: errors cross as they do on the wire. `down` makes it unreachable."""
+    """The helper without a network. Errors cross it as they do on the wire. `down` makes the helper unreachable."""
 
     role = "helper"
 
@@ -303,7 +303,7 @@ def files_of(path: Path, role: str, clock: Clock, storage: Any, ledger: Any, liv
 
 @dataclass
 class World:
-    """Both services on free loopback ports, and a client. Each can be stopped and started on the same file and port."""
+    """Both services on free loopback ports, and a client. Each service can stop and start again on the same file and port."""
 
     path: Path
     leader_settings: Settings = SETTINGS

@@ -1,4 +1,4 @@
-"""The evil app: a real Flower app whose both halves leave a marker and whatever they can read of a project's keys."""
+"""The attacker's app: a real Flower app. Both halves leave a marker and whatever they can read of a project's keys."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ clientapp = "evil_app:client"
 
 
 def write_evil_app(folder: Path, marker: Path, keys: Path) -> Path:
-    """The app's folder, as `flwr run` takes it."""
+    """Write the app's folder, in the form that `flwr run` takes."""
     folder.mkdir()
     (folder / "pyproject.toml").write_text(_PROJECT)
     (folder / "evil_app.py").write_text(_CODE.format(marker=str(marker), keys=str(keys)))
@@ -75,15 +75,15 @@ def write_evil_app(folder: Path, marker: Path, keys: Path) -> Path:
 
 
 def packed(folder: Path) -> bytes:
-    """The app's folder as a FAB, as `flwr run` uploads it."""
+    """The app's folder as a FAB, in the form that `flwr run` uploads."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Flower's own
+        warnings.simplefilter("ignore", DeprecationWarning)  # Flower's own warning
         app: bytes = build_fab_from_disk(folder)
         return app
 
 
 def write_flower_home(folder: Path, address: str, certificate: Path | None) -> Path:
-    """`FLWR_HOME` of an attacker who knows where a SuperLink listens, and its public certificate where it has one."""
+    """Write the `FLWR_HOME` of an attacker who has a SuperLink's address and, if it has one, its public certificate."""
     folder.mkdir()
     how = "insecure = true" if certificate is None else f'root-certificates = "{certificate}"'
     (folder / "config.toml").write_text(

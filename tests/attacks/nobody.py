@@ -1,6 +1,6 @@
-"""Another user of the machine, as a process: `python -m tests.attacks.nobody WHAT FILE ADDRESS…`, started by root.
+"""A process of another user of the machine: `python -m tests.attacks.nobody WHAT FILE ADDRESS…`, started by root.
 
-It loads what it needs, gives up its rights for good, does one thing at each address, and prints `done: …` or `refused: …`.
+It loads what it needs, drops its rights for good, does one thing at each address, and prints `done: …` or `refused: …`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can play an
 
 
 def as_nobody(what: str, *addresses: str, file: Path = Path(os.devnull)) -> list[str]:
-    """What another user is told at each address."""
+    """The answer that another user gets at each address."""
     command = [sys.executable, "-m", "tests.attacks.nobody", what, str(file), *addresses]
     here = {**os.environ, "HOME": "/nonexistent"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=here)
@@ -37,14 +37,14 @@ def as_nobody(what: str, *addresses: str, file: Path = Path(os.devnull)) -> list
 
 
 def start_run(address: str, app: bytes) -> str:
-    """Start an app of one's own over a SuperLink's Control API, as `flwr run` does."""
+    """Start the attacker's own app over a SuperLink's Control API, as `flwr run` does."""
     control = ControlHttpClient(f"http://{address}", timeout=5.0)
     fab = Fab(hash_str=sha256(app).hexdigest(), content=app)
     return f"run {control.StartRun(StartRunRequest(fab=fab)).run_id}"
 
 
 def open_socket(address: str, _app: bytes) -> str:
-    """Reach a Unix socket."""
+    """Connect to a Unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
         made.connect(address)
         made.sendall(b"POST /v1/control/list-runs HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
@@ -52,7 +52,7 @@ def open_socket(address: str, _app: bytes) -> str:
 
 
 def read_ray(address: str, _app: bytes) -> str:
-    """Read what a Ray cluster keeps, where also the functions lie that its workers run."""
+    """Read the storage of a Ray cluster, which also holds the functions that its workers run."""
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
     client = GcsClient(address=address)
@@ -72,10 +72,10 @@ def main(what: str, file: str, *addresses: str) -> None:
     """Do one thing as nobody."""
     app = Path(file).read_bytes()
     with suppress(httpx.TransportError):
-        start_run("127.0.0.1:9", app)  # whatever is imported late is there then
+        start_run("127.0.0.1:9", app)  # loads what is imported late
     if what == "read-ray":
-        import ray._private.authentication.authentication_utils  # as it refuses
-        import ray.dag  # noqa: F401 - at its exit
+        import ray._private.authentication.authentication_utils  # loaded when it refuses
+        import ray.dag  # noqa: F401 - it is imported at exit
     os.setgroups([])
     os.setgid(NOBODY)
     os.setuid(NOBODY)
@@ -83,7 +83,7 @@ def main(what: str, file: str, *addresses: str) -> None:
         try:
             told = f"done: {ACTIONS[what](address, app)}"
         except ImportError:
-            raise  # the folder of this Python may be closed to nobody: that is no refusal
+            raise  # user nobody may have no access to this Python's folder: that is no refusal
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what another user is told
             told = f"refused: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         sys.stdout.write(told + "\n")

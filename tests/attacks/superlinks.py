@@ -1,4 +1,4 @@
-"""Flower's own SuperLink, unmodified, and what an outsider brings to it: an app, or a Fleet client of their own."""
+"""Flower's own SuperLink, unmodified, and an outsider's tools against it: an app, or a Fleet client of their own."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ result = ""
 
 
 def start_superlink(processes: Processes, home: Path, *options: str) -> str:
-    """An unmodified SuperLink, listening; its address. Without options it is `--insecure`."""
+    """Start an unmodified SuperLink. Returns its address. Without options it runs `--insecure`."""
     port = free_port()
     command = [script("flower-superlink"), "--disable-runtime-dependency-installation", "--port", str(port)]
     processes.start("superlink", [*command, *(options or ("--insecure",))], {**ENVIRONMENT, "FLWR_HOME": str(home)})
@@ -61,10 +61,10 @@ def start_superlink(processes: Processes, home: Path, *options: str) -> str:
 
 
 def upload(app: Path, address: str, code: str, certificate: Path | None = None) -> dict[str, Any]:
-    """Make an app of this code, `flwr run` it on the SuperLink as anybody could who reaches it; what it wrote as its result.
+    """Make an app of this code and `flwr run` it on the SuperLink, as anybody who reaches it can. Returns what the app wrote.
 
     Args:
-        certificate: of a SuperLink with TLS.
+        certificate: the certificate of a SuperLink with TLS.
     """
     app.mkdir()
     (app / "pyproject.toml").write_text(_APP)
@@ -88,7 +88,7 @@ def upload(app: Path, address: str, code: str, certificate: Path | None = None) 
 
 
 def certify(folder: Path) -> tuple[str, ...]:
-    """A certificate of 127.0.0.1 in `folder`, and the options with which a SuperLink authenticates itself and its nodes."""
+    """Make a certificate for 127.0.0.1 in `folder`. Returns the options for a SuperLink with TLS and node authentication."""
     folder.mkdir(parents=True, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "superlink")])
@@ -114,7 +114,7 @@ def certify(folder: Path) -> tuple[str, ...]:
 
 
 def register(address: str, certificate: Path, *keys: bytes) -> None:
-    """Tell a SuperLink which node keys to let in."""
+    """Register the node keys that a SuperLink accepts."""
     control = ControlHttpClient.from_server_address(address, False, certificate.read_bytes(), interceptors=[])
     with control:
         for key in keys:
@@ -122,7 +122,7 @@ def register(address: str, certificate: Path, *keys: bytes) -> None:
 
 
 def wait_for_line(log: Path, text: str, seconds: float = 60) -> str:
-    """The first line of a log with this text in it, as soon as it is there."""
+    """Wait for a log line that contains this text, and return the first one."""
     end = time.monotonic() + seconds
     while True:
         said = log.read_text() if log.exists() else ""

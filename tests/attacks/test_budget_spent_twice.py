@@ -1,6 +1,6 @@
-"""A client-day's budget, spent once by one role of an operator and then asked for again by another one.
+"""A client-day's budget is spent by one role of an operator and then requested again by another role.
 
-The attacker holds the coordinator's key, and may start any role of the operator; services and runs are real processes.
+The attacker holds the coordinator's key and may start any role of the operator. Services and runs are real processes.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def processes(project: Path) -> Iterator[Processes]:
 
 
 def run_words(project: Path, view: str) -> list[str]:
-    """`covey run` in one process, of the first day."""
+    """The arguments of a `covey run` in one process over the first day."""
     return words(
         "run", project / f"{view}.py", "--events", project / "events.parquet", "--client-column", "who", "--time-column",
         "at", "--site-column", "site", "--store", project, "--in-process", "--from", "2020-05-01", "--to", "2020-05-02",
@@ -75,7 +75,7 @@ def run_words(project: Path, view: str) -> list[str]:
 
 
 def start(processes: Processes, project: Path, role: str, *more: object) -> str:
-    """A service that listens; its address."""
+    """Start a service. Returns its address once it listens."""
     port = free_port()
     processes.start(role, words("start", role, "--project", project, "--port", port, *more))
     processes.wait_for_port(role, port, 60)
@@ -83,7 +83,7 @@ def start(processes: Processes, project: Path, role: str, *more: object) -> str:
 
 
 def collect(project: Path, view: str, leader: str, second: str, protection: Protection = Protection.SHARES) -> Any:
-    """What `covey start coordinator` does with a plan for the first day, while no site answers; its result."""
+    """Collect a plan for the first day as `covey start coordinator` does, with no site that answers. Returns the result."""
     wanted = PlanRequest(load_views(project / f"{view}.py"), (DAY, DAY + 1), RequestedTerms(protection))
     plan = make_plan(project, wanted, wall_clock)
     assert plan is not None
@@ -96,7 +96,7 @@ def collect(project: Path, view: str, leader: str, second: str, protection: Prot
 
 
 def spent(project: Path) -> list[tuple[str, int, int]]:
-    """(ledger, spent, left) of each day that was charged, by `covey ledger show`."""
+    """(ledger, spent, left) of each charged day, from `covey ledger show`."""
     code, out, err = covey("ledger", "show", "--project", project, "--json")
     assert code == 0, err
     ledgers = json.loads(out)["ledgers"]
@@ -123,7 +123,7 @@ def test_a_day_that_a_run_in_one_process_has_spent_is_not_spent_again_by_the_ser
 def test_a_day_that_the_services_have_spent_is_not_spent_again_by_a_run_in_one_process_with_a_larger_budget(
     project: Path, processes: Processes
 ) -> None:
-    """The budget of a project is its covey.toml's, whatever --budget says."""
+    """The budget in covey.toml holds, whatever --budget says."""
     helper = start(processes, project, "helper")
     leader = start(processes, project, "leader", "--helper", helper)
     assert collect(project, "second", leader, helper)["budget_spent"] == {}
@@ -138,7 +138,7 @@ def test_a_day_that_the_services_have_spent_is_not_spent_again_by_a_run_in_one_p
 def test_a_day_that_the_helper_has_spent_is_not_spent_again_by_the_key_holder_of_its_operator(
     project: Path, processes: Processes
 ) -> None:
-    """The leader is another operator's, and forgets: it begins with an empty ledger for each plan."""
+    """The leader belongs to another operator and forgets: it begins each plan with an empty ledger."""
     pytest.importorskip("tenseal")
     helper, holder = start(processes, project, "helper"), start(processes, project, "keyholder")
     peers = "--helper", helper, "--keyholder", holder
@@ -159,5 +159,5 @@ def test_two_runs_in_one_process_at_once_spend_a_day_once(project: Path) -> None
     ]
     said = [one.communicate(timeout=120)[1] for one in running]
     codes = sorted(one.returncode for one in running)
-    assert codes in ([0, 1], [0, 4]), said  # the other one finds the store in use, or the day spent
+    assert codes in ([0, 1], [0, 4]), said  # the other run finds the store in use or the day spent
     assert spent(project) == [("operator", 60_000, 40_000)]

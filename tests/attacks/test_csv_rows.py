@@ -1,4 +1,4 @@
-"""One client chooses the bytes of its row in a site's CSV file, and nothing else. The other clients' contributions stay."""
+"""One client chooses the bytes of its row in a site's CSV file. The contributions of the other clients stay."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ HOSTILE = (
     "evil,2020-05-01T10:00:00Z,elsewhere,much,\n",
     "evil,never,a,50,\n",
 )
-"""A quote that is not closed, a field of 3 MB, text for a number, no time."""
+"""An unclosed quote, a field of 3 MB, a text in a number column, a missing time."""
 
 
 def history(folder: Path, rows: list[str]) -> list[dict[str, Any]]:
-    """What is published of these rows, without noise: the exact sums."""
+    """What is published for these rows without noise: the exact sums."""
     folder.mkdir()
     (folder / "views.py").write_text(VIEWS)
     (folder / "events.csv").write_text("who,at,shop,spent,note\n" + "".join(rows))

@@ -1,6 +1,6 @@
-"""A web page reads the feature server of the machine on which somebody looks at it: by DNS rebinding, or as it is.
+"""A web page reads the feature server on the machine of its visitor, by DNS rebinding or directly.
 
-The attacker holds a web page that is open in a browser there; a browser puts the page's name into Host, or into Origin.
+The attacker controls a web page that is open in a browser there. The browser puts the page's name into Host or Origin.
 """
 
 from __future__ import annotations

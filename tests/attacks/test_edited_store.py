@@ -1,4 +1,4 @@
-"""Somebody who can write a store's registry takes something out of it, or changes what no signature seems to cover."""
+"""Somebody who can write a store's registry removes entries from it, or changes fields that no signature seems to cover."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Whoever may read a store searches all of its files for how many clients a site has.
+"""A reader of a store searches all of its files for the number of clients of a site.
 
-The attacker holds the store that `covey run` leaves behind, and the project's ledgers: what every reader, and the operator of the
-collector, gets to see.
+The attacker holds the store that `covey run` leaves and the project's ledgers: everything that a reader, and the operator of
+the collector, can see.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     try:
         out, err = process.communicate(timeout=300)
     finally:
-        process.terminate()  # it ends its own processes
+        process.terminate()  # the run ends its own processes
         process.wait()
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
@@ -62,7 +62,7 @@ def test_no_file_of_a_store_tells_how_many_clients_a_site_has(tmp_path: Path, op
     assert done.returncode == 0, done.stderr
     found = places_of(tmp_path / "store", CLIENTS)
     assert not found, found
-    assert places_of(tmp_path / "store", 1_588_291_200_000_000)  # the pane: the search reads plans
+    assert places_of(tmp_path / "store", 1_588_291_200_000_000)  # the pane: this shows that the search reads plans
 
 
 def test_a_site_with_more_clients_than_are_declared_is_refused_by_name_and_leaves_no_store(tmp_path: Path) -> None:

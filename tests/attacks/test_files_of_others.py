@@ -1,6 +1,6 @@
-"""Another user of the machine reads what a run leaves on disk, while it runs and after it has failed.
+"""Another user of the machine reads the files of a run, while it runs and after it failed.
 
-The attacker has an account of their own on the machine, and may enter the folder in which the store lies.
+The attacker has an account on the machine and may enter the folder that contains the store.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FOR_MANY_READERS = ("views.py", "store/store/")
 
 @pytest.fixture(scope="module")
 def killed() -> Iterator[Path]:
-    """A folder that everybody may enter, with a run over real processes in it that was killed. Its umask is 0."""
+    """A folder that everybody may enter, with a killed run over real processes in it. Its umask is 0."""
     folder = Path(tempfile.mkdtemp(prefix="covey-attack-", dir="/tmp"))
     folder.chmod(0o755)
     (folder / "views.py").write_text(VIEWS)
@@ -83,7 +83,7 @@ def test_another_user_reads_and_changes_nothing_but_what_is_for_many_readers(kil
     found = [line.split(" ", 1) for line in done.stdout.splitlines()]
     readable = {str(Path(name).relative_to(killed)) for kind, name in found if kind == "r"}
     assert {name for name in readable if not name.startswith(FOR_MANY_READERS)} == set()
-    assert "store/store/registry.db" in readable  # the attacker got so far
+    assert "store/store/registry.db" in readable  # the search did read the store
 
 
 def test_whatever_the_umask_a_killed_run_leaves_private_files_beside_the_store_and_none_in_it(killed: Path) -> None:

@@ -1,7 +1,8 @@
-"""What recorded batches and restored files are worth to who holds every long-lived key: nothing once a plan is closed.
+"""Recorded batches and restored files are worthless after a plan is closed, even to a holder of every long-lived key.
 
-The services are real processes. The attacker records what passes the coordinator, takes keys and disks of both aggregators later,
-or restores the helper from copies of its files while the leader, in league with the collector, asks again.
+The services are real processes. The attacker records what passes the coordinator and later takes keys and disks of both
+aggregators. Or the attacker restores the helper from copies of its files, while the leader, together with the collector,
+asks again.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ COPIES = 2
 
 
 class Deployment:
-    """Leader and helper of a project as processes, and what their coordinator does."""
+    """Leader and helper of a project as processes, and the steps of their coordinator."""
 
     def __init__(self, project: Path) -> None:
         self.project, self.batches = project, list[bytes]()
@@ -58,7 +59,7 @@ class Deployment:
         self.processes.__exit__(None, None, None)
 
     def report(self) -> None:
-        """Announce a plan; each site sends five clients' reports, which the coordinator records."""
+        """Announce a plan. Each site sends the reports of five clients, which the coordinator records."""
         keys = self.project / "keys"
         wanted = make_plan(self.project, PlanRequest(load_views(self.project / "first.py"), (DAY, DAY + 1)), wall_clock)
         assert wanted is not None
@@ -82,8 +83,9 @@ class Deployment:
 
 
 def copy(source: Path, target: Path, *, live: bool) -> None:
-    """The working files and ledgers of both aggregators: the leader's whole; the helper's without its live secrets, as
-    backups have them, or with them.
+    """The working files and ledgers of both aggregators.
+
+    The leader's copy is complete. The helper's copy lacks its live secrets, as a backup does, or includes them.
     """
     for folder in ("roles", "ledgers"):
         shutil.rmtree(target / folder, ignore_errors=True)
@@ -94,7 +96,7 @@ def copy(source: Path, target: Path, *, live: bool) -> None:
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    """A project whose sites have reported, with both services stopped."""
+    """A project whose sites have reported. Both services are stopped."""
     project = tmp_path_factory.mktemp("once") / "p"
     assert call(["init", str(project), "--sites", "2", "--max-clients", "10", "--budget", "0.1"]) == 0
     (project / "first.py").write_text(VIEW.format(name="first", rho=0.1))
@@ -106,7 +108,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
 
 @pytest.fixture
 def reported(once: Deployment, tmp_path: Path) -> Deployment:
-    """A copy of it."""
+    """A copy of the project of `once`."""
     deployment = Deployment(tmp_path / "p")
     shutil.copytree(once.project, deployment.project)
     deployment.plan, deployment.batches = once.plan, once.batches
@@ -114,7 +116,7 @@ def reported(once: Deployment, tmp_path: Path) -> Deployment:
 
 
 def seeds_in(project: Path) -> Iterator[bytes]:
-    """Every 32 bytes of keys and small files of both aggregators that could be the seed of a seal key."""
+    """Every 32 bytes in keys and small files of both aggregators, each a possible seed of a seal key."""
     contents = [base64.b64decode((project / "keys" / f"{role}.key").read_text().split()[2]) for role in ROLES]
     contents += [
         path.read_bytes() for path in (project / "roles").rglob("*") if path.is_file() and path.stat().st_size < 2**10
@@ -124,7 +126,7 @@ def seeds_in(project: Path) -> Iterator[bytes]:
 
 
 def opened(project: Path, batches: list[bytes]) -> int:
-    """How many halves of the recorded batches open with anything that is there."""
+    """How many halves of the recorded batches open with any of these seeds."""
     keys, found = [SealKey(seed) for seed in seeds_in(project)], 0
     for batch in map(SealedBatch.from_bytes, batches):
         for role in ROLES:
@@ -141,7 +143,9 @@ def opens(role: Aggregator, key: SealKey, batch: SealedBatch) -> bool:
 
 def test_a_recording_opens_with_no_key_and_no_file_once_its_plan_is_closed(reported: Deployment) -> None:
     batches, project = reported.batches, reported.project
-    assert opened(project, batches) == 2 * len(batches) == 4  # until then, with both live secrets: the attack works
+    assert (
+        opened(project, batches) == 2 * len(batches) == 4
+    )  # before the erasure the attack works, with both live secrets
     live = [path.read_bytes() for path in (project / "roles").glob("*/live/*")]
     with reported:
         reported.collect()
@@ -169,7 +173,7 @@ def test_a_helper_that_is_restored_from_backups_does_not_noise_again(reported: D
 def test_a_helper_that_is_restored_with_its_live_secret_draws_the_same_noise(
     reported: Deployment, tmp_path: Path
 ) -> None:
-    """No ledger can notice it, where the leader and its files are the attacker's: the noise is what holds."""
+    """No ledger can notice it if the attacker owns the leader and its files. The noise protects the plan."""
     project, sums = reported.project, set()
     copy(project, tmp_path / "copy", live=True)
     for _ in range(COPIES):

@@ -1,4 +1,4 @@
-"""A SuperLink with TLS and node authentication, as Flower has them, and sites that know it by its certificate."""
+"""A SuperLink with Flower's TLS and node authentication, and sites that verify it by its certificate."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Deployed(NamedTuple):
     processes: Processes
 
     def client(self, key: NodeKey) -> FleetHttpClient:
-        """Flower's own Fleet client, with somebody's key."""
+        """Flower's own Fleet client with the given key."""
         certificate = (self.project / "keys" / "superlink.crt").read_bytes()
         return FleetHttpClient.from_server_address(
             self.address, False, certificate, interceptors=[NodeAuthHttpInterceptor(*key.pair())]
@@ -114,7 +114,7 @@ def test_nobody_acts_as_a_node_by_its_id(deployed: Deployed) -> None:
     stolen = Node(node_id=deployed.node)
     insider = load_keys(deployed.project / "keys", "site-2").node
     assert insider is not None
-    for key in (NodeKey.generate(os.urandom), insider):  # a stranger's, and another site's, which may connect
+    for key in (NodeKey.generate(os.urandom), insider):  # the key of a stranger, and of another site, which may connect
         with deployed.client(key) as client:
             for act in (
                 lambda: client.PullMessages(PullMessagesRequest(node=stolen)),
@@ -143,7 +143,7 @@ def refused(act: Any) -> int:
 
 
 def signed_plan(project: Path) -> bytes:
-    """What the coordinator announces when both aggregators have signed live keys."""
+    """The plan that the coordinator announces after both aggregators have signed live keys."""
     plan = make_plan(project, PlanRequest(load_views(project / "views.py"), (18_383, 18_386)), wall_clock)
     assert plan is not None
     leader, helper = (
@@ -162,7 +162,7 @@ def test_a_plan_goes_through_an_unmodified_superlink_that_authenticates(deployed
 
 def test_a_site_talks_to_no_superlink_but_the_pinned_one(deployed: Deployed, tmp_path: Path) -> None:
     other = make_project(tmp_path / "p")
-    certify(other / "keys")  # of the same name, by somebody else
+    certify(other / "keys")  # a certificate of the same name by somebody else
     ran = subprocess.run(site(other, deployed.address), capture_output=True, text=True, timeout=60, check=False)
     assert (ran.returncode, "does not have the pinned certificate" in ran.stderr) == (1, True), ran.stderr
     assert "registered" not in ran.stderr

@@ -1,4 +1,4 @@
-"""A collector publishes other values than were opened, and somebody edits a store's values: the aggregators' signatures tell."""
+"""A collector publishes values that were not opened, or somebody edits a store's values. The aggregators' signatures show it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PLAN = make_plan(view("v", 2), panes=2)
 
 @pytest.fixture(scope="module")
 def fetched(tmp_path_factory: pytest.TempPathFactory) -> CollectedShares:
-    """What two real services have opened: one pane of two."""
+    """The opened values of two real services: one pane of two."""
     with running(tmp_path_factory.mktemp("roles")) as world:
         open_at(world.client, PLAN)
         world.client.submit(Site(PLAN, "a").batch([0, 0, 0, 1]).to_bytes())
@@ -48,7 +48,7 @@ def fetched(tmp_path_factory: pytest.TempPathFactory) -> CollectedShares:
 def _publish(
     directory: Path, fetched: CollectedShares, change: Callable[[list[Release | Void]], list[Release | Void]]
 ) -> Path:
-    """As the collector, who holds its key and the evidence."""
+    """Publish as the collector, who holds its key and the evidence."""
     collected = CollectionOutcome(fetched.opened, fetched.statements, values=fetched.values)
     announced = Announcement(PLAN, signed(PLAN))
     items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay"))
@@ -122,7 +122,7 @@ def test_a_collector_cannot_sign_the_values_itself_nor_leave_them_out(
 
 
 def _rewrite(store: Path, column: str, change: Callable[[pa.Array], pa.Array]) -> None:
-    """Write the Parquet file again, whole and with good checksums, and its size in the registry; then all that follows."""
+    """Rewrite the Parquet file with valid checksums, set its size in the registry, and rebuild everything that follows from it."""
     offline = store / "store" / "offline"
     (path,) = offline.glob("v/v1/1970-01-01-*.parquet")
     table = pq.read_table(path)
@@ -144,9 +144,9 @@ def _one_more_slot(values: pa.Array) -> pa.Array:
 
 
 def test_a_sum_that_was_edited_in_parquet_and_in_the_registry_is_found(covey: Covey, store: Path) -> None:
-    """All of it fits together: sums, rows, sizes, content hash. Only the signatures do not."""
+    """Sums, rows, sizes and content hash agree with each other. Only the signatures do not."""
     _rewrite(store, "slots", _one_more_slot)
-    assert covey("release", "verify", "--all", "--store", store)[0] == 1  # the content hash says so
+    assert covey("release", "verify", "--all", "--store", store)[0] == 1  # the content hash differs
     (path,) = (store / "store" / "offline").glob("v/v1/1970-01-01-*.parquet")
     slots = np.array(pq.read_table(path).column("slots").to_pylist(), dtype="<i8")
     content = hashlib.sha256(b"release" + slots.tobytes()).digest()

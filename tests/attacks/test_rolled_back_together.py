@@ -1,7 +1,7 @@
-"""Leader and helper restored together, ledgers and live secrets included: neither can notice it, and the sites do.
+"""Leader and helper are restored together, with ledgers and live secrets. Neither can notice it; the sites do.
 
-The services are real processes, and the sites answer by their own code and ledgers. The attacker holds the disks of both
-aggregators and the coordinator's and collector's keys.
+The services are real processes. The sites answer with their own code and ledgers. The attacker holds the disks of both
+aggregators and the keys of coordinator and collector.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def project(tmp_path: Path) -> Path:
 
 
 def load(_: Sequence[FeatureView]) -> Events:
-    """Every client has an event on each of three days."""
+    """Events of every client on each of three days."""
     who = [f"c{client}" for client in range(CLIENTS)] * 3
     times = pa.array([(DAY + at // CLIENTS) * DAY_US + 1 for at in range(3 * CLIENTS)], pa.timestamp("us"))
     return make_events(pa.table({"who": who, "at": times, "shop": ["a"] * len(who)}), "who", "at")
 
 
 def announced(deployment: Deployment, day: int) -> Announcement:
-    """A plan of one day, prepared and opened at both aggregators."""
+    """A plan of one day, prepared and open at both aggregators."""
     coordinator = load_keys(deployment.project / "keys", "coordinator").sign
     wanted = make_plan(
         deployment.project, PlanRequest(load_views(deployment.project / "first.py"), (day, day + 1)), wall_clock
@@ -59,7 +59,7 @@ def announced(deployment: Deployment, day: int) -> Announcement:
 
 
 def answers(project: Path, signed: bytes) -> list[list[SealedBatch] | Refuse]:
-    """What each site answers by its own code, policy and ledger."""
+    """The answer of each site by its own code, policy and ledger."""
     found: list[list[SealedBatch] | Refuse] = []
     for path in sorted((project / "keys").glob("site-*.key")):
         policy = replace(load_policy(project / "policy.toml"), min_k=5, allow_activity_visible=True)
@@ -83,11 +83,11 @@ def collected(deployment: Deployment, day: int) -> None:
 def test_both_aggregators_restored_together_are_found_out_by_the_sites(project: Path, tmp_path: Path) -> None:
     deployment = Deployment(project)
     with deployment:
-        pass  # both have made their files
+        pass  # both roles create their files
     copy(project, tmp_path / "copy", live=True)
     with deployment:
         collected(deployment, DAY)
-        collected(deployment, DAY + 1)  # its plan has told the sites of the first opening
+        collected(deployment, DAY + 1)  # its plan carries the head of the first opening to the sites
     copy(tmp_path / "copy", project, live=True)
 
     with deployment:
@@ -95,7 +95,7 @@ def test_both_aggregators_restored_together_are_found_out_by_the_sites(project: 
     assert [one.code if isinstance(one, Refuse) else "answered" for one in answer] == ["AGGREGATOR_BEHIND"] * 2
 
     with open_operator_ledger(project / LEDGERS, "leader", wall_clock) as ledger:
-        for number in range(20):  # longer than what the sites remember: now their batches tell on it
+        for number in range(20):  # beyond the head that the sites remember: now their batches reveal it
             ledger.record_refusal(bytes([number]) * 32, "CLOCK_SKEW")
     with deployment:
         for batches in answers(project, announced(deployment, DAY + 2).signed):

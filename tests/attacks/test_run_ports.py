@@ -1,4 +1,4 @@
-"""A `covey run` on a machine with other users: none of its ports lets one of them start anything, or read what is kept."""
+"""A `covey run` on a machine with other users: on none of its ports can they start anything or read stored data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def of_the_run() -> list[psutil.Process]:
 
 
 def ports_of_the_run() -> dict[int, str]:
-    """Every port on which a process of the run listens, and that process's command."""
+    """Every port on which a process of the run listens, with the command of that process."""
     found = {}
     for process in of_the_run():
         try:
@@ -71,8 +71,8 @@ def test_another_user_starts_nothing_in_a_run_and_reads_nothing_of_it(tmp_path: 
             time.sleep(0.1)
         for process in of_the_run():
             if "leader" in process.cmdline():
-                process.suspend()  # so that the run does not come to its end meanwhile
-        time.sleep(2)  # Ray's workers
+                process.suspend()  # the run must not end meanwhile
+        time.sleep(2)  # Ray's workers start
         ports = ports_of_the_run()
         assert sum("gcs_server" in command for command in ports.values()) == 1
         told = as_nobody("start-run", *(f"127.0.0.1:{port}" for port in ports), file=tmp_path / "evil.fab")

@@ -1,4 +1,4 @@
-"""An outsider who reaches a SuperLink can send its sites an app. A site of a real deployment executes nothing of it."""
+"""An outsider who reaches a SuperLink can send an app to its sites. A site of a real deployment executes none of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody opens a store, or a project, that an attacker made: nothing of it runs."""
+"""Somebody opens a store or a project that an attacker made. None of the attacker's code runs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Members = dict[str, bytes]
 
 
 class _Evil:
-    """Its pickle runs a command where it is loaded."""
+    """A class whose pickle runs a command when it is loaded."""
 
     def __init__(self, marker: Path) -> None:
         self._marker = marker
@@ -85,7 +85,7 @@ def _size(members: Members, marker: Path) -> None:
 
 
 def _operation(members: Members, marker: Path) -> None:
-    """A file of the attacker's choice is made when the model is called."""
+    """A model that creates a file of the attacker's choice when it is called."""
     node = {
         "target": "torch.ops.aten.from_file.default",
         "inputs": [
@@ -111,7 +111,7 @@ ATTACKS = {
     "a pickle as sample inputs": (_sample_inputs, "posix system"),
     "a pickle as a weight": (_weight, "is a pickle"),
     "a pickle as a constant": (_constant, "opaque_obj_0"),
-    "code as a size": (_size, None),  # sizes are not read at all: the model predicts
+    "code as a size": (_size, None),  # sizes are not read, so the model predicts
     "an operation that writes a file": (_operation, "torch.ops.aten.from_file.default"),
 }
 
@@ -131,7 +131,7 @@ def store(tmp_path: Path) -> Path:
 
 
 def _register(directory: Path, members: Members) -> None:
-    """As the store's owner, whom nobody hinders."""
+    """Register the model as the store's owner, whom nobody can stop."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         for name, content in members.items():
@@ -188,7 +188,7 @@ def test_serving_a_store_from_its_own_folder_imports_nothing_from_it(store: Path
     marker = tmp_path / "it-ran"
     (store / "orjson.py").write_text(f"open({str(marker)!r}, 'w').close()\n")
     command = [sys.executable, "-P", "-m", "covey", "serve", "--store", ".", "--port", "0", "--workers", "2"]
-    # -P: as the script `covey` is run
+    # -P: the script `covey` runs this way too
     with subprocess.Popen(command, cwd=store, stderr=subprocess.PIPE, text=True) as server:
         try:
             assert server.stderr is not None
@@ -204,7 +204,7 @@ def _answers(url: str) -> bool:
     import urllib.error
     import urllib.request
 
-    for _ in range(600):  # a minute: workers of a busy machine come up late
+    for _ in range(600):  # a minute: workers start late on a busy machine
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:
                 return bool(answer.status == 200)
@@ -232,7 +232,7 @@ def test_a_training_file_that_names_python_runs_it_only_with_trust(store: Path, 
 
 
 def test_a_stores_names_are_no_code_in_the_feast_repository(store: Path, tmp_path: Path) -> None:
-    """A number in a block's header, which the attacker made a text, would stand in the generated program."""
+    """The attacker replaces a number in a block's header by text, which would be part of the generated program."""
     import hashlib
 
     import pyarrow as pa

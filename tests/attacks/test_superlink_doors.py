@@ -1,4 +1,4 @@
-"""A deployment's SuperLink: what sites, and other users of its machine, get of the Control and Runtime API. Nothing."""
+"""The SuperLink of a deployment gives nothing over its Control and Runtime API to sites and other users of its machine."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 
 
 def runs_of(deployment: Deployment) -> list[int]:
-    """The runs that the SuperLink knows, as its own user sees them."""
+    """The runs of the SuperLink, as its own user sees them."""
     with short_path(deployment.folder) as short:
         control = superlink._Control("http://superlink")
         control.reach(short / SOCKET)
@@ -85,7 +85,7 @@ def runs_of(deployment: Deployment) -> list[int]:
 
 @pytest.fixture
 def evil(tmp_path: Path, deployment: Deployment) -> Path:
-    """The evil app; `marker` beside it appears where a part of it runs."""
+    """The attacker's app. `marker` beside it appears when a part of the app runs."""
     return write_evil_app(tmp_path / "evil", tmp_path / "marker", deployment.project / "keys")
 
 
@@ -141,7 +141,7 @@ def test_a_node_without_a_registered_key_gets_nothing_and_one_with_another_s_id_
 
 
 def test_a_host_header_does_not_talk_the_authentication_out_of_a_call(deployment: Deployment) -> None:
-    """Flower reads from the whole URL which calls it authenticates; a Runtime call has a message of the same type."""
+    """Flower decides from the whole URL which calls it authenticates. A Runtime call has a message of the same type."""
     body = PullObjectRequest(object_id="0" * 64, run_id=1).SerializeToString()
     with deployment.http() as http:
         for host in ("a/v1/runtime/pull-object?", "a/v1/runtime/pull-object#", "a"):
@@ -178,7 +178,7 @@ def test_a_body_that_is_too_long_or_endless_is_refused_before_it_is_read(
 def test_another_user_opens_neither_the_coordinator_s_socket_nor_its_keys(deployment: Deployment) -> None:
     for folder in (deployment.project, *deployment.project.parents):
         if folder.stat().st_uid == os.geteuid() and not folder.stat().st_mode & stat.S_IXOTH:
-            folder.chmod(0o755)  # pytest's folders are private: what holds is to hold without that
+            folder.chmod(0o755)  # pytest's folders are private; the protection must not depend on that
     with short_path(deployment.folder) as short:
         short.parent.chmod(0o755)
         (told,) = as_nobody("open-socket", str(short / SOCKET))
@@ -207,4 +207,4 @@ def test_a_second_superlink_of_the_project_does_not_take_the_socket_over(
 ) -> None:
     assert call(["start", "superlink", "--project", str(deployment.project), "--port", "0"]) == 2
     assert "is already running" in capfd.readouterr().err
-    runs_of(deployment)  # the first one still answers
+    runs_of(deployment)  # the SuperLink still answers

@@ -1,6 +1,6 @@
-"""A coordinator gives the name of a view that a site allows to another view, which reads another column.
+"""A coordinator gives the name of an allowed view to another view, which reads another column.
 
-The attacker holds the coordinator's key. The site's owner looked at the honest plan and pinned it.
+The attacker holds the coordinator's key. The owner of the site inspected the honest plan and pinned its view.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def signed_plan(project: Path, name: str, text: str) -> Path:
-    """What the coordinator signs for these views, with live keys of both aggregators."""
+    """The plan that the coordinator signs for these views, with live keys of both aggregators."""
     views, path = project / f"{name}.py", project / f"{name}.plan"
     views.write_text(text)
     draft = make_plan(project, PlanRequest(load_views(views), (DAY, DAY + 1)), wall_clock)
@@ -80,8 +80,8 @@ def change_policy(project: Path, old: str, new: str) -> None:
     policy.write_text(policy.read_text().replace(old, new, 1))
 
 
-def site_s_answer(project: Path, plan: Path) -> str:
-    """What a site of this policy answers, over its own events."""
+def answer_of_site(project: Path, plan: Path) -> str:
+    """The answer of a site with this policy over its own events."""
     config = load_config(configure_site(project, "1", project / "events.csv", "who", "at", allow_noise_off=False))
     answer = answer_plan(plan.read_bytes(), b"", config)
     return str(answer.code) if isinstance(answer, Refuse) else "OK"
@@ -90,13 +90,13 @@ def site_s_answer(project: Path, plan: Path) -> str:
 def test_another_definition_under_a_pinned_name_is_refused(project: Path) -> None:
     honest = signed_plan(project, "honest", HONEST)
     _, told = check(project, honest)
-    pin = told["views"][0].get("pin", "shop_visits")  # before, a policy could hold no more than the name
+    pin = told["views"][0].get("pin", "shop_visits")  # older policies contain the name only
     change_policy(project, 'views = ["*"]', f'views = ["{pin}"]')
     split = HONEST.replace('Entity("shop", domain=["a", "b"])', 'Entity("diagnosis", domain=["F0", "F1"])')
     evil = signed_plan(project, "evil", split)
     code, told = check(project, evil)
-    assert (code, told["answer"], site_s_answer(project, evil)) == (4, *["DEFINITION_NOT_ALLOWED"] * 2)
-    assert site_s_answer(project, honest) == "OK"
+    assert (code, told["answer"], answer_of_site(project, evil)) == (4, *["DEFINITION_NOT_ALLOWED"] * 2)
+    assert answer_of_site(project, honest) == "OK"
 
 
 def test_a_site_that_lists_its_columns_gives_no_other_one_away(project: Path) -> None:
@@ -109,4 +109,4 @@ def test_a_site_that_lists_its_columns_gives_no_other_one_away(project: Path) ->
         told = check(project, evil)[1]
         assert told["answer"] == code
         assert "diagnosis" in [*told["views"][0]["reads"]["join_keys"], *told["views"][0]["reads"]["where"]]
-        assert site_s_answer(project, evil) == code
+        assert answer_of_site(project, evil) == code

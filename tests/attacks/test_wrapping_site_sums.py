@@ -1,6 +1,6 @@
-"""Sites that collude send the largest sums that a proof allows, and declare one client each.
+"""Colluding sites send the largest sums that a proof allows, and declare one client each.
 
-The attacker holds 17 enrolled sites. What they want: a sum beyond half the field, which is opened as another number.
+The attacker holds 17 enrolled sites. Their goal is a sum beyond half the field, which opens as another number.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ VIEW = FeatureView(
 )
 LAYOUT = layout_of(VIEW)
 LARGEST = np.array([slot.max_value for slot in LAYOUT.slots])
-"""What a client may add to each slot. Of 2³¹ clients that is 2⁶⁰, the most that a proof can be of."""
+"""The most that a client may add to each slot. For 2³¹ clients this is 2⁶⁰, the largest sum that a proof can cover."""
 
 
 def site_keys(number: int) -> RoleKeys:
@@ -59,7 +59,7 @@ def of_sites(most: int = MAX_CLIENTS) -> Plan:
 
 
 def largest(plan: Plan) -> Reports:
-    """The largest report that its proof allows, of one declared client."""
+    """The largest report of one declared client that its proof allows."""
     columns = np.arange(LAYOUT.length, dtype=np.int32)
     slots = SparseRows(np.array([0, LAYOUT.length]), columns, LARGEST * plan.max_clients, LAYOUT.length)
     return Reports(0, np.zeros(1, np.uint32), slots, np.ones(1, np.uint32))
@@ -71,7 +71,7 @@ def batch_of(plan: Plan, site: str) -> SealedBatch:
 
 
 def attack(world: World, plan: Plan) -> list[int]:
-    """Open the plan at both aggregators, send every site's report, collect; returns the opened sums."""
+    """Open the plan at both aggregators, send the report of every site, and collect. Returns the opened sums."""
     plan = prepared(plan, world.client.prepare)
     world.client.open_plan(signed(plan))
     for site in KEYS:
@@ -100,7 +100,7 @@ def test_what_their_reports_can_be_at_most_is_opened_as_it_is(world: World) -> N
 
 
 def test_the_range_is_checked_of_accepted_reports_whatever_they_declare() -> None:
-    """Without a roster, at the opening: the second line of defence."""
+    """Without a roster the check at the opening is the second line of defence."""
     plan = of_sites()
 
     def opened() -> list[int]:

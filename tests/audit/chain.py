@@ -1,4 +1,4 @@
-"""The steps of a collection that a fault may get wrong. `Chain` is what Covey does; `faults.py` replaces one step each."""
+"""The steps of a collection that a fault can break. `Chain` does what Covey does; `faults.py` replaces one step each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Chain:
     """Covey's own steps."""
 
     def compute_pane(self, view: FeatureView, events: Events, used: UsedCells, pane_start: int) -> Contributions:
-        """Run by the site, pane by pane. `used`: the cells of the day that earlier panes took."""
+        """Run by the site for each pane. `used` holds the cells of the day that earlier panes used."""
         return compute(view, events, used, panes=np.array([pane_start]))
 
     def leader_noise(self, seed: int) -> NoiseSource:
@@ -27,5 +27,5 @@ class Chain:
         return SeededNoise(seed, "helper")
 
     def collect(self, closed: Closed, other: Commitment, source: NoiseSource, requests: int) -> list[NoisedShares]:
-        """An aggregator's answers to `requests` requests for one collection: noise is drawn once, then recorded."""
+        """An aggregator's answers to `requests` requests for one collection. Noise is drawn once and recorded."""
         return [closed.noise(other, source)] * requests

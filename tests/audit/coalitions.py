@@ -1,12 +1,11 @@
-"""What a coalition sees of a collection, reduced to one number a draw: its likelihood ratio of the two worlds.
+"""What a coalition sees of a collection, reduced to one number a draw: the likelihood ratio of the two worlds.
 
-Everything of a world is fixed but the aggregators' noise. So a world is run once, its closed accumulators are laid
-down as many times as draws are wanted, each copy as a pane of its own, and the protocol's own `noise` and `open_shares`
-run over all of them: what is drawn, scaled, added in the field and decoded is drawn, scaled, added and decoded by the
-code that makes releases.
+Everything in a world is fixed except the aggregators' noise. So a world is run once. Its closed accumulators are copied as
+many times as draws are needed, each copy as a pane of its own. The protocol's own `noise` and `open_shares` then run over all
+of them: the code that makes releases draws, scales, adds and decodes these draws too.
 
-What an aggregator adds to the collector's view is the noise that it drew. Its share of each report is left out: it is
-uniform whatever the report holds (`tests/federation/test_protocol.py`).
+An aggregator adds its own noise to the collector's view. Its share of each report is left out: the share is uniform for every
+report (`tests/federation/test_protocol.py`).
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ BATCH: Final = 10_000
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """One world's draws, each summed up by the likelihood ratio's weights: float64[draws].
+    """The draws of one world, each summed with the weights of the likelihood ratio: float64[draws].
 
     Attributes:
-        opened: the opened sums, less those of the world without the canary, without noise.
+        opened: the opened sums, minus the noiseless sums of the world without the canary.
         leader_noise, helper_noise: the noise in them that the leader, and the helper, added.
     """
 
@@ -51,7 +50,7 @@ class Draws:
     helper_noise: Floats
 
     def known_to(self, coalition: Coalition) -> Floats | None:
-        """The noise that a coalition has seen being drawn."""
+        """The noise that a coalition has drawn itself."""
         match coalition:
             case "collector":
                 return None
@@ -66,12 +65,12 @@ class Draws:
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """The draws of both worlds of one view, ready to be attacked.
+    """The draws of both worlds of one view, ready for the attack.
 
     Attributes:
-        gaussian: whether the view's noise is.
-        present, absent: with the canary's events, and without.
-        claimed: ε of one client-day at `delta`, as it is told to people; of a Laplace view pure ε, at δ = 0.
+        gaussian: whether the view's noise is Gaussian.
+        present, absent: the draws with the canary's events, and without.
+        claimed: the published ε of one client-day at `delta`; for a Laplace view pure ε, at δ = 0.
     """
 
     gaussian: bool
@@ -81,10 +80,10 @@ class Audit:
     delta: float
 
     def attack(self, coalition: Coalition, *, confidence: float, audits: int = 1) -> LowerBounds:
-        """ε that this coalition shows there is at least: one half of the draws chooses, the other half is judged.
+        """The lower bound on ε that this coalition shows. One half of the draws chooses the test, the other half is judged.
 
         Args:
-            confidence, audits: that all bounds of so many audits hold.
+            confidence, audits: all bounds of this many audits hold together with this confidence.
         """
         half = len(self.present.opened) // 2
         choosing = self.present[:half], self.absent[:half]
@@ -107,8 +106,8 @@ def audit(view: FeatureView, chain: Chain, draws: int, *, requests: int = 1) -> 
     """Run both worlds, and draw their noise.
 
     Args:
-        draws: of each world, a multiple of BATCH; half of them choose, half are held out.
-        requests: how often the collector asks for the same collection; it averages the answers.
+        draws: the draws of each world, a multiple of BATCH. Half of them choose, half are held out.
+        requests: how often the collector requests the same collection; it averages the answers.
     """
     present, absent = (run_world(view, chain, canary=canary) for canary in (True, False))
     layout = absent.plan.views[0].layout
@@ -124,7 +123,7 @@ def audit(view: FeatureView, chain: Chain, draws: int, *, requests: int = 1) -> 
 
 
 def repeated_plan(plan: Plan, times: int) -> Plan:
-    """The plan of one view with its panes `times` times over."""
+    """The plan of one view with its panes repeated `times` times."""
     (planned,) = plan.views
     panes = np.arange(times * len(planned.pane_starts)) * planned.view.pane_us
     return replace(plan, views=(PlannedView(planned.view, panes, planned.min_clients),))
@@ -139,9 +138,11 @@ def exact_sums(world: World) -> npt.NDArray[np.int64]:
 
 
 def _likelihood_ratio(layout: Layout, difference: npt.NDArray[np.int64]) -> Floats:
-    """float64[panes, K, S]: log P[x | canary]/P[x | none] is, up to a constant, Σ x·d/σ² with d the worlds' difference:
-    for Gaussian noise, the discrete one too, the best test there is (Neyman, Pearson 1933). Of Laplace noise the same
-    sum is as good where the canary moves one slot alone, as the likelihood ratio then rises with x.
+    """float64[panes, K, S]: weights of the likelihood ratio.
+
+    log P[x | canary]/P[x | none] is Σ x·d/σ² up to a constant, where d is the difference of the worlds. For Gaussian noise, also
+    discrete Gaussian noise, this is the best test (Neyman, Pearson 1933). For Laplace noise the same sum is as good if the canary
+    moves one slot alone, because the likelihood ratio then rises with x.
     """
     weights = np.zeros(difference.shape)
     for group in layout.groups:
@@ -183,14 +184,15 @@ def _summed(weights: Floats, answers: list[npt.NDArray[np.int64]]) -> Floats:
 
 
 def _noise_in(closed: Closed, noised: NoisedShares) -> npt.NDArray[np.int64]:
-    """int64[panes, K·S]: what this aggregator added to its share of each sum; it knows both."""
+    """int64[panes, K·S]: what this aggregator added to its share of each sum. The aggregator has both values."""
     mapped = to_noise_basis(closed.plan.views[0].layout, closed.sums[0].values)
     return field64.decode_centred(field64.subtract(noised.shares[0], mapped))
 
 
 def _own_part(coalition: Coalition, present: Draws, absent: Draws) -> float:
-    """How much of the opened noise follows what the coalition knows of it: 1 where the other aggregator's noise is
-    independent. It is estimated, not assumed, so that noise which follows the coalition's own is taken off as well.
+    """The part of the opened noise that follows from the coalition's knowledge: 1 if the other aggregator's noise is independent.
+
+    It is estimated, not assumed. So noise that follows the coalition's own noise is subtracted as well.
     """
     known = [draws.known_to(coalition) for draws in (present, absent)]
     if known[0] is None or known[1] is None:

@@ -1,4 +1,4 @@
-"""Planted faults: each breaks one step in a way that looks right from outside, and the audit must find it."""
+"""Planted faults. Each one breaks a step without any sign outside, and the audit must find it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .chain import Chain
 
 
 class HalfSigma(Chain):
-    """The helper draws at σ/2: fewer bytes of noise, and nothing in its messages shows it."""
+    """The helper draws at σ/2. Its noise is smaller, and no message shows it."""
 
     def helper_noise(self, seed: int) -> NoiseSource:
         return _HalfScale(seed, "helper")
 
 
 class CopiedNoise(Chain):
-    """The helper's noise is the leader's, draw for draw: two processes with one seed."""
+    """The helper's noise equals the leader's draw for draw, as with two processes of one seed."""
 
     def helper_noise(self, seed: int) -> NoiseSource:
         return self.leader_noise(seed)
@@ -40,7 +40,7 @@ class FreshNoiseOnRepeat(Chain):
 
 
 class ClipOff(Chain):
-    """The site encodes values as they are: as with the plan's resolution and a clip ten times as wide."""
+    """The site encodes values unclipped, as with the plan's resolution and a clip that is ten times as wide."""
 
     def compute_pane(self, view: FeatureView, events: Events, used: UsedCells, pane_start: int) -> Contributions:
         features = [_unclipped(feature) if isinstance(feature, Mean) else feature for feature in view.features]
@@ -56,7 +56,7 @@ class ClipOff(Chain):
 
 
 class CellsNotCarried(Chain):
-    """Every pane starts with nothing used, so that `max_cells` holds for a pane and not for the day."""
+    """Every pane starts with no used cells, so `max_cells` holds for each pane and not for the day."""
 
     def compute_pane(self, view: FeatureView, events: Events, used: UsedCells, pane_start: int) -> Contributions:
         return super().compute_pane(view, events, UsedCells.none(), pane_start)

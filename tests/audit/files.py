@@ -1,12 +1,12 @@
-"""What stands in the files of a store: every number, text, name and size, at a path that names it.
+"""The contents of a store's files: every number, text, name and size, at a path that names it.
 
-    facts(folder)            path → value. What is random is reduced to its length: ids, hashes, keys, signatures, ciphertexts
-    differences(one, other)  where two folders differ: what an auditor of two neighbouring worlds looks at
-    places_of(folder, n)     where a number stands, however it is written: as a number in any of the formats below, as a
-                             varint of a message inside a blob, as a length or a size, or as digits in a text
+facts(folder)            path → value. Random values are reduced to their length: ids, hashes, keys, signatures, ciphertexts
+differences(one, other)  the differences of two folders; an auditor of two neighbouring worlds compares them
+places_of(folder, n)     the places of a number in any form: a number in one of the formats below, a varint of a message inside
+                         a blob, a length, a size, or digits in a text
 
-It knows SQLite, Parquet, Arrow, JSON, JSON lines, TOML and RocksDB, and messages of protobuf in columns of any of them. A file of
-another kind is read as text where it is text, and counts with its size in any case.
+The formats are SQLite, Parquet, Arrow, JSON, JSON lines, TOML and RocksDB, and protobuf messages in columns of any of them. A
+file of another kind is read as text if it is text. Its size counts in any case.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ Facts: TypeAlias = dict[str, Any]
 _RANDOM_HEX: Final = re.compile(r"[0-9a-f]{24,}")
 _DIGITS: Final = re.compile(r"(?<![0-9A-Za-z])\d+(?![0-9A-Za-z])")
 _MANY: Final = 100
-"""Field numbers of a message: what has larger ones is no message of ours."""
+"""The largest field number of Covey's messages. Bytes with a larger one are no message."""
 
 
 def facts(folder: Path) -> Facts:
-    """Path → value of all files below a folder, sizes included."""
+    """Path → value for all files below a folder, sizes included."""
     found: Facts = {}
     for where, value in _walk(folder):
         name = _normal(where)
@@ -49,13 +49,13 @@ def facts(folder: Path) -> Facts:
 
 
 def differences(one: Facts, other: Facts) -> list[str]:
-    """Where two folders differ, in order."""
+    """The differences of two folders, in order."""
     missing = object()
     return sorted(where for where in one.keys() | other.keys() if one.get(where, missing) != other.get(where, missing))
 
 
 def places_of(folder: Path, number: int) -> list[str]:
-    """Where a number stands below a folder."""
+    """The places of a number below a folder."""
     return sorted({where for where, value in _walk(folder) if number in set(_numbers(value))})
 
 
@@ -102,7 +102,7 @@ def _sqlite(path: Path, where: str) -> Iterator[tuple[str, Any]]:
 
 
 def _rocks(path: Path, where: str) -> Iterator[tuple[str, Any]]:
-    """Keys and values alone: the engine's own files hold times and ids of its own."""
+    """Keys and values only: the engine's own files contain times and ids of its own."""
     store = Rdict(str(path), options=Options(raw_mode=True), access_type=AccessType.read_only())
     try:
         for key, value in store.items():
@@ -121,7 +121,7 @@ def _table(table: pa.Table, where: str) -> Iterator[tuple[str, Any]]:
 
 
 def _inside(value: Any, where: str) -> Iterator[tuple[str, Any]]:
-    """A value, or what it is made of: JSON in texts and bytes, and signed plans in bytes, are taken apart."""
+    """A value, or its parts: JSON in texts and bytes, and signed plans in bytes, are taken apart."""
     match value:
         case dict():
             for name, inner in value.items():
@@ -162,12 +162,12 @@ def _blob(data: bytes, where: str) -> Iterator[tuple[str, Any]]:
 
 
 def _plan(data: bytes) -> Any:
-    """A plan, signed or not, as plain values; None: these bytes are none."""
+    """A plan, signed or not, as plain values. None for other bytes."""
     for kind in (pb.SignedPlan, pb.Plan):
         try:
             message = kind.FromString(data)
             plan = pb.Plan.FromString(message.plan) if isinstance(message, pb.SignedPlan) else message
-        except DecodeError:  # other bytes
+        except DecodeError:  # the bytes are no plan
             continue
         if message.SerializeToString(deterministic=True) == data and plan.views and len(plan.id) == 16:
             views = [view_from_bytes(one.view) for one in plan.views]
@@ -177,7 +177,7 @@ def _plan(data: bytes) -> Any:
 
 
 def _without_keys(plan: dict[str, Any]) -> dict[str, Any]:
-    """Of keys, hashes and signatures, which are random, the length."""
+    """The plan with keys, hashes and signatures, which are random, replaced by their length."""
 
     def lengths(value: Any) -> Any:
         if isinstance(value, dict):
@@ -188,7 +188,7 @@ def _without_keys(plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def _normal(value: Any) -> Any:
-    """What two worlds may be compared by: of what is random, the length."""
+    """The form of a value for the comparison of two worlds: random values are replaced by their length."""
     match value:
         case bytes():
             return f"{len(value)} bytes"
@@ -197,7 +197,7 @@ def _normal(value: Any) -> Any:
         case list():
             return [_normal(one) for one in value]
         case float():
-            return repr(value)  # NaN is itself
+            return repr(value)  # so that NaN equals NaN
         case _:
             return value
 
@@ -225,7 +225,7 @@ def _numbers(value: Any) -> Iterator[int]:
 
 
 def _of_message(data: bytes, depth: int = 0) -> Iterator[int]:
-    """The numbers of a message of protobuf, and of messages and packed numbers in it. None, if these bytes are not one."""
+    """The numbers of a protobuf message, including nested messages and packed numbers. None if the bytes are no message."""
     found: list[int] = []
     at = 0
     while at < len(data):
@@ -254,7 +254,7 @@ def _of_message(data: bytes, depth: int = 0) -> Iterator[int]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """(value, where it ends); (0, −1) where there is none."""
+    """(value, end), or (0, −1) if there is no varint."""
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(data):

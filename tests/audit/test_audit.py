@@ -1,4 +1,4 @@
-"""What the attacker can show stays below what is claimed, and comes near enough to it for the test to mean something.
+"""The attacker's bound stays below the claim, and comes near enough to it for the test to mean something.
 
 pytest tests/audit --full --log-cli-level=INFO      by hand: minutes, with the figures
 """
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class ReleaseNoise(Chain):
-    """The source that releases have, with a secret of its own for each draw."""
+    """The noise source of releases, with a secret of its own for each draw."""
 
     def leader_noise(self, seed: int) -> NoiseSource:
         return SecretNoise(hashlib.sha256(b"leader %d" % seed).digest())
@@ -44,7 +44,7 @@ def full(request: pytest.FixtureRequest) -> None:
 
 
 def audit_gaussian(view: FeatureView, chain: Chain, draws: int, requests: int = 1) -> None:
-    """Below the claim for every coalition, and near it for those that know one of the two noises."""
+    """The bound is below the claim for every coalition, and near it for coalitions that know one of the two noises."""
     made = audit(view, chain, draws, requests=requests)
     for coalition in COALITIONS:
         bounds = made.attack(coalition, confidence=CONFIDENCE, audits=AUDITS)

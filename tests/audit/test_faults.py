@@ -1,4 +1,4 @@
-"""Each planted fault is found: what the attacker shows then is above the claim, by a wide margin."""
+"""The audit finds each planted fault: the attacker's bound exceeds the claim by a wide margin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .faults import CellsNotCarried, ClipOff, CopiedNoise, FreshNoiseOnRepeat, H
 from .worlds import COUNT, MEAN
 
 MARGIN = 1.2
-"""A fault counts as found from here on: chance alone never shows so much more than the claim."""
+"""A fault counts as found from this factor on: chance alone never exceeds the claim by so much."""
 WITH_LEADER: tuple[Coalition, ...] = ("leader + collector",)
 WITH_EITHER: tuple[Coalition, ...] = ("leader + collector", "helper + collector")
 

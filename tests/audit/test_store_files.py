@@ -1,9 +1,9 @@
 """The membership audit over every file of a store: manifests, plans, ledgers, values, sizes.
 
-Two worlds differ in one client-day: the canary's, who has no other. In both the same run publishes into a store, and another one is
-cut off before it publishes, which keeps its plans. The noised values are blanked where they are opened, because the audit of
-`test_audit.py` is about them; of all that is left, an auditor compares every number, text, name and size. What differs must be
-named in `outside_claim`.
+Two worlds differ in one client-day: the events of the canary, who has no other events. In both worlds the same run publishes
+into a store, and another run is cut off before it publishes, which leaves its plans behind. The noised values are blanked when
+they are opened, because `test_audit.py` audits them. An auditor compares every number, text, name and size of the rest.
+`outside_claim` must name each difference.
 """
 
 from __future__ import annotations
@@ -41,14 +41,17 @@ VIEW = FeatureView(
 FIRST = 18_000
 """The first of two UTC days."""
 CLIENTS = 11
-"""Of each of both days, without the canary."""
+"""Clients of each day, without the canary."""
 DECLARED = {"days": (FIRST, FIRST + 2), "site_clients": 32}
 
 Publish = Callable[..., Path]
 
 
 def events(clients: int, *, canary: bool, canary_day: int = FIRST + 1, canary_site: str = "s") -> pa.Table:
-    """Each client has an event of each key on both days, but that no client has one of key a on the first and b on the second."""
+    """Each client has an event of each key on both days.
+
+    No client has one of key a on the first day and one of key b on the second.
+    """
     who = [(f"p{client}", "s", FIRST + day, "ab"[(client + day) % 2]) for client in range(clients) for day in range(2)]
     if canary:
         who += [("canary", canary_site, canary_day, "a"), ("canary", canary_site, canary_day, "b")]
@@ -59,7 +62,7 @@ def events(clients: int, *, canary: bool, canary_day: int = FIRST + 1, canary_si
 
 @pytest.fixture
 def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
-    """Publish a table of events, and cut another run of it off before it publishes: a folder with both."""
+    """Publish a table of events, and cut another run of it off before it publishes. Returns the folder of both."""
 
     class Cut(BaseException):
         """The run ends here."""
@@ -88,7 +91,7 @@ def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
 
 
 def found(publish: Publish, terms: dict[str, Any], clients: int = CLIENTS, **canary: Any) -> list[str]:
-    """What an auditor finds who compares both worlds."""
+    """The differences that an auditor finds between both worlds."""
     without = publish("without", events(clients, canary=False), **terms)
     with_it = publish("with", events(clients, canary=True, **canary), **terms)
     one, other = facts(without), facts(with_it)
@@ -121,7 +124,7 @@ TERMS = [
 @pytest.mark.usefixtures("with_tenseal")
 @pytest.mark.parametrize("terms", TERMS, ids=lambda terms: "-".join(str(term) for term in terms.values()))
 def test_a_client_day_more_changes_nothing_but_noised_values(publish: Publish, terms: dict[str, Any]) -> None:
-    """Under `active` as well, where the pane has k clients in both worlds."""
+    """This holds under `active` too if the pane has k clients in both worlds."""
     assert found(publish, DECLARED | terms) == []
 
 
@@ -147,11 +150,11 @@ def test_under_all_and_with_days_that_were_asked_for_nothing_is_outside_the_clai
     assert outside_claim(publish("one", events(CLIENTS, canary=True), **DECLARED, participation="all")) == {()}
 
 
-# the same audit finds what is planted
+# the same audit finds planted faults
 
 
 def counted(real: Any) -> Any:
-    """Enrolment as it was: the clients that the events have, and nobody's declaration."""
+    """The planted fault: enrolment counts the clients of the events instead of the declared ones."""
     return lambda events, _site_clients: real(events, events.clients)
 
 
@@ -165,7 +168,7 @@ def test_enrolment_counted_from_events_is_found(
 
 
 def leaking(monkeypatch: pytest.MonkeyPatch, told: Callable[[int], str]) -> None:
-    """Manifests with something about the number of clients in them."""
+    """The planted fault: manifests with a text that depends on the number of clients."""
     real, compute = in_process._Run.collect, in_process.compute
     clients: list[int] = []
 
@@ -199,14 +202,14 @@ def test_a_count_in_a_manifest_is_found_and_so_is_one_that_is_a_length(
 
 
 PECULIAR = 1_213
-"""Clients: no other number of a store is like it. Half of them are of one key, so that no sum comes near it."""
+"""Clients: a number that occurs nowhere else in a store. Half of them have one key, so that no sum is near it."""
 
 
 @pytest.mark.parametrize("terms", [{}, {"report_per": "site"}, {"participation": "all"}], ids=["client", "site", "all"])
 def test_no_file_tells_how_many_clients_there_are(publish: Publish, terms: dict[str, Any]) -> None:
     folder = publish("one", events(PECULIAR, canary=False), **DECLARED | {"site_clients": 2_000} | terms)
     assert places_of(folder, PECULIAR) == []
-    assert places_of(folder, FIRST)  # it reads what is there: the ledger names the days
+    assert places_of(folder, FIRST)  # the search reads the ledger, which names the days
 
 
 def test_the_search_finds_a_count_wherever_it_stands(publish: Publish, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The two worlds differ as the claim has it: in one client-day, by exactly the sensitivity, and in nothing else."""
+"""The two worlds differ in one client-day, by exactly the sensitivity, and in nothing else, as the claim states."""
 
 from __future__ import annotations
 

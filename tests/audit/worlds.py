@@ -1,9 +1,9 @@
 """Two neighbouring worlds, run once through the real chain up to the aggregators that wait for their noise.
 
-The worlds differ in all events of one client-day, the canary's, set against none. Participation is `all`: every client
-sends a report for every pane, zeros too, so the number of reports is the same in both worlds. The canary tries more
-than the bounds allow in every direction; what is left of it is the worst case within them: `max_cells` cells of
-`max_events_per_cell` events each, every value at the far end of its clip range.
+The worlds differ in all events of one client-day: the canary's events, or none. Participation is `all`: every client sends a
+report for every pane, also a report of zeros, so both worlds have the same number of reports. The canary tries more than the
+bounds allow in every direction. What remains of it is the worst case within the bounds: `max_cells` cells of
+`max_events_per_cell` events each, with every value at the far end of its clip range.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ LAPLACE_COUNT: Final = _view("a_laplace_count", Count("n"), max_cells=1, privacy
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """One world when all its reports are in. Only noise and opening are left.
+    """One world after all its reports arrived. Only noise and opening are left.
 
     Attributes:
         plan: one view, `PANES` panes of one day.
@@ -85,10 +85,10 @@ class World:
 
 
 def run_world(view: FeatureView, chain: Chain, *, canary: bool) -> World:
-    """Events → reports → shares → closed aggregators, every step real.
+    """Events → reports → shares → closed aggregators, with every step real.
 
     Args:
-        canary: whether the canary has its events; it reports all the same.
+        canary: whether the canary has its events. It reports in any case.
     """
     rng = np.random.default_rng(0)
     starts = FIRST_PANE + np.arange(PANES) * HOUR_US
@@ -101,7 +101,7 @@ def run_world(view: FeatureView, chain: Chain, *, canary: bool) -> World:
 
 
 def _events(rng: np.random.Generator, *, canary: bool) -> Events:
-    """Ten events of every other client at random, the same in both worlds, and the canary's or none."""
+    """Ten random events of every other client, the same in both worlds, and the canary's events or none."""
     others = np.repeat(np.arange(1, CLIENTS), 10)
     client = others
     key = rng.integers(0, KEYS, len(others))
@@ -119,7 +119,7 @@ def _events(rng: np.random.Generator, *, canary: bool) -> Events:
 
 
 def _reports(view: FeatureView, events: Events, chain: Chain) -> Iterator[Reports]:
-    """One batch a pane: a report of every client, hour by hour as a site answers when it is asked pane by pane."""
+    """One batch a pane with a report of every client, hour by hour, as a site answers pane by pane."""
     seat_of = np.array([int(name) for name in events.identities.to_pylist()])
     used = UsedCells.none()
     for index in range(PANES):

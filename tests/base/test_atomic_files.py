@@ -90,7 +90,7 @@ def test_name_and_content_are_synced_only_where_they_are_to_be_durable(
     replace_file(tmp_path / "file", "x", private=True, durable=False)
     assert synced == []
     replace_file(tmp_path / "file", "x", private=True)
-    assert synced == [False, True]  # the content first: a name must never stand for half of it
+    assert synced == [False, True]  # the content comes first: a name must never refer to half of it
 
 
 def test_a_folder_appears_with_all_of_its_files_or_not_at_all(tmp_path: Path) -> None:

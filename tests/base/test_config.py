@@ -1,4 +1,4 @@
-"""Configuration files: every mistake names the file, the section, the key, the value and what to write."""
+"""Configuration files: every error names the file, the section, the key and the value, and says what to write."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Every error of Covey by its code, its class and its exit code: programs and scripts rely on the first and the last.
+"""The code, class and exit code of every error of Covey. Programs rely on the code, scripts on the exit code.
 
-A class may be renamed, moved or split; its code and its exit code stay (give the new class the old code).
+A class may be renamed, moved or split. Its code and its exit code stay: the new class gets the old code.
 """
 
 from __future__ import annotations
@@ -242,9 +242,9 @@ SHARED = {
     "LEDGER_BROKEN": {"federation.LedgerBroken", "aggregator.StateBehindLedger"},
     "EXTRA_MISSING": {"crypto.ExtraMissing", "crypto.CrypTenMissing"},
 }
-"""Codes of two errors, whose reader does the same about both."""
+"""Codes that two errors share, because the reader mends both in the same way."""
 CODES_OF_FEAST = {"ReadRefused", "WriteRefused"}
-"""Feast's plug-in raises errors of Feast's own tree."""
+"""Errors of Feast's own tree, which the Feast plug-in raises."""
 
 
 def errors() -> Iterator[type[CoveyError]]:

@@ -109,7 +109,7 @@ def test_what_belongs_to_somebody_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_database_that_is_open_keeps_its_lock(tmp_path: Path) -> None:
-    """POSIX locks end when any handle of the process to the file is closed; SQLite depends on them."""
+    """POSIX locks end when a process closes any of its handles of the file. SQLite depends on these locks."""
     path = private_file(tmp_path / "d.db")
     with sqlite3.connect(path, isolation_level=None) as one, sqlite3.connect(path, timeout=0) as two:
         one.execute("BEGIN EXCLUSIVE")

@@ -15,7 +15,7 @@ FORMAT = Format(0x54455354, 3, "CREATE TABLE t (x INTEGER NOT NULL);\nCREATE TAB
 
 
 class Damaged(Exception):
-    """What the caller makes of damage."""
+    """The caller's error for a damaged file."""
 
 
 @pytest.fixture

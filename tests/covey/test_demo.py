@@ -27,7 +27,7 @@ def of_some_months():
 demo.load_flights = of_some_months
 sys.exit(call(sys.argv[1:]))
 """
-"""The demo over one month to train on and two to test on: every step is the same, and takes a part of the time."""
+"""The demo with one month to train on and two to test on: all of its steps in a fraction of the time."""
 
 
 def _start(tmp_path: Path, *program: str) -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""The demo with proofs: which days carry them, and the table of what they cost."""
+"""The demo with proofs: the days that have proofs, and the table of their cost."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class TestCollected:
 
 @pytest.fixture
 def flights() -> pa.Table:
-    """A year of one small airline, which flies to one place."""
+    """A year of one small airline that flies to one airport."""
     flights = load_flights()
     return flights.filter(pc.equal(flights["carrier"], "AS"))
 

@@ -1,4 +1,4 @@
-"""`covey explain`, the privacy label: what it says follows from the definition and nothing else."""
+"""`covey explain`, the privacy label: it follows from the definition and nothing else."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class TestLabel:
             assert {error.se for error in count.expected} == {told.groups[0].opened_se}
 
     def test_an_equal_view_that_was_made_again_is_told_alike(self) -> None:
-        """Layouts are kept by equality, so that of a view may hold another object's features."""
+        """Layouts are cached by equality, so a view's layout may hold the features of another, equal object."""
 
         def made() -> FeatureView:
             cells = Histogram("x", edges=[1, 2], nulls=True)

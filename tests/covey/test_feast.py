@@ -1,4 +1,4 @@
-"""Feast on top of a store: `feast apply` of what `covey views --feast` writes, Feast's SDK and its server; Feast's client."""
+"""Feast on top of a store: `feast apply` of the output of `covey views --feast`, Feast's SDK and server, and Feast's client."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.featurestore.whole_store import AREA, REFS, VIEW, fill
 
 from .test_serve import serving
 
-if importlib.util.find_spec("feast") is None:  # not imported here: that takes seconds, in every worker
+if importlib.util.find_spec("feast") is None:  # not imported here, because that takes seconds in every worker
     pytest.skip("Feast is not installed: it is one of the `dev` extras, and no dependency", allow_module_level=True)
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ KEYS = {
     "area": {},
 }
 NO_KEYS = {"any": [0]}
-"""Feast reads no view by no column at all."""
+"""The constant join column: Feast cannot read a view without a join column."""
 
 
 @on_demand(outputs=["risk"])
@@ -52,7 +52,7 @@ def late_risk(late: Annotated[np.ndarray, Feature("delays:late")]) -> np.ndarray
 
 
 def feast(repo: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Feast's own command, as its users have it."""
+    """Feast's own command, as its users call it."""
     command = [str(Path(sys.executable).with_name("feast")), "-c", str(repo), *arguments]
     own = {"FEAST_USAGE": "False", "HOME": str(repo), "PYTHONPATH": str(ROOT)}
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -81,7 +81,7 @@ def covey_server(store: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def repo(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `covey views --feast` writes, applied by Feast."""
+    """The output of `covey views --feast`, applied by Feast."""
     from covey.feast_repo import write_repo
 
     folder = tmp_path_factory.mktemp("feast") / "repo"
@@ -100,7 +100,7 @@ def sdk(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def copy(repo: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Path]:
-    """A store that may be published into, and Feast over it."""
+    """A copy of the store for tests that publish, and Feast over it."""
     monkeypatch.setenv("FEAST_USAGE", "False")
     from feast import FeatureStore
 
@@ -112,7 +112,7 @@ def copy(repo: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def ours(store: Path, view: str) -> dict[str, list[Any]]:
-    """Every column of a view for its keys, as `Store.get` and the snapshot give them."""
+    """Every column of a view for its keys, as `Store.get` and the snapshot return them."""
     rows = open_blocks(store).snapshot.find(view)
     keys = KEYS[view] or {}
     count = len(next(iter(keys.values()))) if keys else 1
@@ -176,7 +176,7 @@ class TestSdk:
             return read(*given, **named)
 
         monkeypatch.setattr(CoveyOnlineStore, "online_read", published_before)
-        for expected in (None, 41.0, 43.0):  # two publications an answer
+        for expected in (None, 41.0, 43.0):  # two publications for each answer
             got = sdk.get_online_features(
                 ["delays:flights", "area:flights"], [{"dest": "ATL"}], full_feature_names=True
             )
@@ -234,7 +234,7 @@ def _key(**parts: Any) -> Any:
 
 
 class TestServer:
-    """`feast serve`, Feast's own HTTP server, on our store."""
+    """`feast serve`, Feast's own HTTP server, over a Covey store."""
 
     @pytest.fixture(scope="class")
     @staticmethod

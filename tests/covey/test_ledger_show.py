@@ -1,4 +1,4 @@
-"""`covey ledger show`: what days have spent, what is left, what was refused; and that nothing is touched."""
+"""`covey ledger show`: spent and remaining budget of each day, refusals, and no change of any file."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def plan(number: int, of: FeatureView, days: range) -> Plan:
 
 
 def write(folder: Path, owner: str, role: str = "") -> None:
-    """Ten days of `area`, five of them with `carrier`; `dest` is refused on one of these, and charged on a later one."""
+    """Ten days of `area`, five of them with `carrier`. `dest` is refused on one of these days and charged on a later one."""
     folder.mkdir(exist_ok=True)
     with Ledger(folder / f"{owner}.db", owner, lambda: NOW, role=role) as ledger:
         for number, of, days in (
@@ -70,7 +70,7 @@ def write(folder: Path, owner: str, role: str = "") -> None:
 
 @pytest.fixture
 def project(covey: Covey, tmp_path: Path) -> Path:
-    """Leader and helper of one operator have charged the same plans, and a site has."""
+    """Leader and helper of one operator have charged the same plans, and a site has charged them too."""
     covey("init", tmp_path / "p")
     for owner, role in (("site-1", ""), ("operator", "leader"), ("operator", "helper")):
         write(tmp_path / "p" / "ledgers", owner, role)
@@ -101,7 +101,7 @@ def test_every_ledger_is_shown_one_after_the_other_and_none_is_touched(covey: Co
         "2020-05-06 … 2020-05-10 5 area 0.08 helper, leader 0.08 0.02",
         "2020-05-21 1 dest 0.05 helper, leader 0.05 0.05",
     ]
-    assert "2020-05-01 … 2020-05-05 5 area 0.08 0.1 0.0" in words  # a site's ledger has one role
+    assert "2020-05-01 … 2020-05-05 5 area 0.08 0.1 0.0" in words  # a site's ledger belongs to one role
     assert "DAY_BUDGET_SPENT: dest, 2020-05-05 (leader)" in out
     assert "DAY_BUDGET_SPENT: dest, 2020-05-05 (helper)" in out
     assert "The plan and earlier charges cost a client-day more than allowed." in out

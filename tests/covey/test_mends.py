@@ -1,4 +1,4 @@
-"""What the commands add to an error of the layers below, and that those speak of no command and no option."""
+"""Commands add the mend to errors of the layers below. These errors name no command and no option themselves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 LOWER = ("base", "crypto", "featurestore", "federation", "aggregator", "edge_client", "training/data")
 SPOKEN = re.compile(r"(^|[\s`(])--[a-z]|`covey [a-z]|\bcovey (run|keys|store|train|init|serve|start|collect) ")
 OF_FILES = {"edge_client/policy_file.py"}
-"""The comments of a file that commands write."""
+"""Modules whose texts become comments in files that commands write."""
 OF_PIP = "pip install"
 
 

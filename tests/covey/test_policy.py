@@ -27,9 +27,9 @@ from tests.federation.wire import DAY, LEADER
 
 Covey = Callable[..., tuple[int, str, str]]
 FAR = wall_clock() + DAY
-"""A deadline that the command, which asks the wall clock, finds in time and near enough."""
+"""A deadline that the command, which reads the wall clock, accepts."""
 OLD = replace(POLICY, max_plan_hours=10**6)
-"""Of a site whose clock is the tests': it finds that deadline far away."""
+"""Settings of a site whose clock is that of the tests; a deadline so far away is valid there."""
 
 
 def write(path: Path, plan: Plan | bytes, name: str = "plan") -> Path:
@@ -154,7 +154,7 @@ def test_a_site_s_file_names_policy_and_ledger(covey: Covey, tmp_path: Path) -> 
     config = configure_site(tmp_path / "p", "1", tmp_path / "e.parquet", "who", "at", allow_noise_off=False)
     plan = write(tmp_path, plan_with(deadline_us=FAR))
     code, out, _ = covey("policy", "check", plan, "--site", config)
-    assert (code, out.splitlines()[0]) == (4, "PLAN_UNSIGNED")  # of another project
+    assert (code, out.splitlines()[0]) == (4, "PLAN_UNSIGNED")  # a plan of another project
     assert list((tmp_path / "p" / "ledgers").iterdir()) == []
     code, out, _ = covey("policy", "check", plan, "--project", tmp_path / "p")
     assert (code, out.splitlines()[0]) == (4, "PLAN_UNSIGNED")

@@ -70,7 +70,7 @@ def test_run_takes_one_view_and_a_table(project: Path) -> None:
 
 
 class TestArguments:
-    """What `run` is given is refused by name, before anything is read."""
+    """Wrong arguments of `run` are refused by name before anything is read."""
 
     @pytest.fixture
     def run_with(self, project: Path) -> Callable[..., str]:

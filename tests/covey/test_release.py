@@ -1,4 +1,4 @@
-"""`covey release`: what was published, under which terms, and how it is taken back."""
+"""`covey release`: releases, their terms, and their retraction."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ class TestRetract:
         assert rows(covey, store, "--view", "visits")[0]["state"] == "opened"
 
     def test_over_the_wire_only_the_collector_can(self, covey: Covey, store: Path, tmp_path: Path) -> None:
-        """A release that a project's collector signed, in a store of that project."""
+        """The release is signed by a project's collector and lies in a store of that project."""
         directory = tmp_path / "p"
         covey("init", directory)
         collector = load_keys(directory / "keys", "collector").sign

@@ -1,4 +1,4 @@
-"""`covey release verify`: every check has its line, and whatever was changed in a store is named."""
+"""`covey release verify`: every check has its line, and every change of a store is named."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Covey = Callable[..., tuple[int, str, str]]
 OPENED, SMALL, SPENT = release(), void("BATCH_TOO_SMALL", 1), void("BUDGET_SPENT", 2, NOTHING)
 OTHER_VIEW = manifest_of(PLAN, PLAN.views[0], noise_source="x", trust="y", commitments=("", ""))
 OTHERS = [void("BUDGET_SPENT", pane, OTHER_VIEW) for pane in range(3)]
-"""The plan asks for two views; of the other one nothing was opened."""
+"""The plan asks for two views. Nothing of the other view was opened."""
 TOMBSTONE = void("RETRACTED: a faulty source", 0, released_at=NOW, clock="live")
 
 
@@ -54,7 +54,7 @@ def store(tmp_path: Path) -> Path:
 
 
 def found(covey: Covey, store: Path, *words: Any) -> dict[str, tuple[str, str | None]]:
-    """State and failed check of each release, by its id."""
+    """State and failed check of each release, by the release's id."""
     _, out, _ = covey("release", "verify", "--store", store, *(words or ("--all",)), "--json")
     return {one["release_id"]: (one["state"], one["check"]) for one in json.loads(out)["releases"] if one["release_id"]}
 
@@ -112,7 +112,7 @@ def test_other_parties_than_the_pinned_ones_are_named(
     code, out, err = covey("release", "verify", OPENED.release_id.hex(), "--store", store)
     assert code == 1
     assert f"failed  {check}" in out
-    assert "outcome" not in out  # what comes after the first failure is not reached
+    assert "outcome" not in out  # checks after the first failure do not run
     assert f"{check}: " in err
 
 
@@ -143,7 +143,7 @@ def test_a_change_in_the_store_is_found_and_named(covey: Covey, store: Path, sql
 
 
 def test_a_view_that_was_changed_in_the_store_is_found(covey: Covey, store: Path) -> None:
-    """Its layout, clips and resolution make the served values out of the sums."""
+    """The view's layout, clips and resolution turn sums into served values."""
     other = FeatureView(
         "v1",
         entity=Entity("k", domain=[0, 1, 2]),
@@ -185,7 +185,7 @@ def test_a_pane_that_was_published_against_its_statement_is_found(covey: Covey, 
 
 
 class TestUnsigned:
-    """A run in one process: nobody signs."""
+    """A run in one process, which signs nothing."""
 
     @pytest.fixture
     def unsigned(self, covey: Covey, run_arguments: list[str], project: Path) -> Path:

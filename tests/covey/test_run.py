@@ -139,7 +139,7 @@ class TestRun:
         assert "view 'visits' costs rho = 0.5 a client-day, but 2020-05-01 has 0.1 left of 0.1" in err
         assert "--budget 1.0, or a smaller rho in the views" in err
         assert covey(*run_arguments[:-1], "1.0")[0] == 0
-        more = ["--from", "2020-05-01", "--to", "2020-05-05"]  # the days that were collected cost nothing more
+        more = ["--from", "2020-05-01", "--to", "2020-05-05"]  # the collected days cost nothing more
         assert covey(*run_arguments[:-1], "1.0", *more)[0] == 0
         (project / "views.py").write_text(
             (project / "views.py")
@@ -215,7 +215,7 @@ class TestRun:
     def test_an_interrupted_run_is_continued_by_the_same_command(
         self, project: Path, run_arguments: list[str], covey: Covey
     ) -> None:
-        """Killed at the first sign of progress, at any step: whole days are there or not, and the rerun completes."""
+        """The run is interrupted at four moments. Each day is complete or missing, and the same command completes the rest."""
         command = [sys.executable, "-c", "import sys; from covey.cli import main; main()", *run_arguments]
         for wait in (0.5, 1.5, 2.5, 3.5):
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -258,7 +258,10 @@ class TestInterrupted:
         assert (done.returncode, done.stdout, done.stderr) == (130, "", says)
 
     def test_a_signal_is_not_lost_where_python_drops_what_is_raised(self, project: Path) -> None:
-        """Each of three places, of either signal; all in one process, since a command can be called again."""
+        """Python drops an exception in each of these three places.
+
+        One process tests both signals, because `call` can run again.
+        """
         kill = "os.kill(os.getpid(), {number})"
         lost = [
             f"class Lost:\n    def __del__(self): {kill}\nLost()",

@@ -1,4 +1,4 @@
-"""`covey serve` as people run it: a process, read by the newest unmodified Feast client and by plain HTTP."""
+"""`covey serve` as a process, read by the newest unmodified Feast client and by plain HTTP."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def connection(server: tuple[str, int]) -> Iterator[http.client.HTTPConnection]:
 
 
 class TestFeastClient:
-    """Feast's own `FeatureStore` with its remote online store, as it comes from the registry of packages."""
+    """Feast's own `FeatureStore` with its remote online store, unmodified from the package registry."""
 
     @pytest.fixture(scope="class")
     @staticmethod
@@ -205,7 +205,7 @@ class TestFeastClient:
             with pytest.raises(kind, match=says) as raised:
                 client.get_online_features(refs, rows)
             assert type(raised.value) is kind
-            assert time.monotonic() - start < 2.5  # the client waits 3 s before it gives up on a 5xx
+            assert time.monotonic() - start < 2.5  # the client waits 3 s after a 5xx
 
 
 class TestHttp:

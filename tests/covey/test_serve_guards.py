@@ -54,12 +54,12 @@ def add(store: Path, name: str) -> str:
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """Its running workers."""
+    """The running workers of a server."""
     return [child for child in psutil.Process(process.pid).children(recursive=True) if runs(child)]
 
 
 def runs(worker: psutil.Process) -> bool:
-    """Whether it has not ended, and is no zombie."""
+    """Whether a process has not ended and is no zombie."""
     try:
         return worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -71,14 +71,14 @@ def pids_of(process: subprocess.Popen[str]) -> set[int]:
 
 
 def rows_counted(host: str, port: int) -> float:
-    """What /metrics says of all rows."""
+    """The sum of all row counters in /metrics."""
     text = ask(host, port, "GET", "/metrics")[2].decode()
     (line,) = [one for one in text.splitlines() if one.startswith("covey_rows_total ")]
     return float(line.split()[1])
 
 
 def refuse_to_serve(store: Path, *options: str) -> tuple[int, str]:
-    """(exit code, what it said) of a server that does not come up."""
+    """(exit code, stderr) of a server that does not start."""
     command = [sys.executable, "-m", "covey", "serve", "--store", str(store), "--port", "0", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     return done.returncode, done.stderr
@@ -123,8 +123,8 @@ class TestKeys:
 
 
 @pytest.fixture(scope="class")
-def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.Popen[str], str, int]]:
-    """A server of two workers, up."""
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.Popen[str], str, int]]:
+    """A running server with two workers."""
     store = tmp_path_factory.mktemp("together")
     fill(store, VIEW, 2)
     with serving(store, "--workers", "2") as (process, host, port):
@@ -133,14 +133,14 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, s
 
 
 class TestWorkers:
-    def test_it_is_the_workers_that_answer_and_metrics_are_those_of_all(self, together: Any) -> None:
-        _, process, host, port = together
+    def test_it_is_the_workers_that_answer_and_metrics_are_those_of_all(self, two_workers: Any) -> None:
+        _, process, host, port = two_workers
         assert process.pid not in pids_of(process)
         assert {ask(host, port)[0] for _ in range(30)} == {200}
         assert {rows_counted(host, port) for _ in range(10)} == {30.0}
 
-    def test_one_that_is_killed_is_replaced_while_the_other_answers_and_no_count_falls(self, together: Any) -> None:
-        _, process, host, port = together
+    def test_one_that_is_killed_is_replaced_while_the_other_answers_and_no_count_falls(self, two_workers: Any) -> None:
+        _, process, host, port = two_workers
         before = rows_counted(host, port)
         for victim in workers_of(process):
             (other,) = pids_of(process) - {victim.pid}
@@ -152,8 +152,8 @@ class TestWorkers:
         assert ask(host, port)[0] == 200
         assert rows_counted(host, port) == before + 1
 
-    def test_each_sees_a_new_release(self, together: Any) -> None:
-        store, _, host, port = together
+    def test_each_sees_a_new_release(self, two_workers: Any) -> None:
+        store, _, host, port = two_workers
         with Publisher(store, lambda: DAY) as publisher:
             publisher.publish([a_release(VIEW, 2 * HOUR, 30)])
 
@@ -171,7 +171,7 @@ class TestWorkers:
             process.send_signal(number)
             _, err = process.communicate(timeout=PATIENCE_S)
             assert process.returncode == 0
-            assert "serving" not in err  # that line was read by `serving`, and is the only one
+            assert "serving" not in err  # `serving` has read that line; there is no second one
             assert err.strip().splitlines()[-1] == "stopped"
             assert "Traceback" not in err
         assert not any(map(runs, workers))

@@ -1,4 +1,4 @@
-"""What the tests of BFV share: small parameters, reports, and the secret polynomial as an attacker would have it."""
+"""Shared by the tests of BFV: small parameters, reports, and the secret polynomial that an attacker wants."""
 
 from fractions import Fraction
 
@@ -23,7 +23,7 @@ def parameters_for(
 
 
 def reports(parameters: BfvParameters, count: int, seed: int = 1) -> Slots:
-    """int64[count, slots], both ends of the range among them."""
+    """int64[count, slots]; both ends of the range occur."""
     rng = np.random.default_rng(seed)
     values = rng.integers(parameters.slot_min, parameters.slot_max + 1, (count, parameters.slots))
     values[:, 0], values[:, -1] = parameters.slot_min, parameters.slot_max
@@ -46,7 +46,7 @@ def no_noise(parameters: BfvParameters) -> Slots:
 
 
 def chosen(parameters: BfvParameters, key_id: bytes, factor: int) -> Ciphertexts:
-    """(0, the integer nearest to factor q/t), in each ciphertext: it opens to `factor` times the secret polynomial."""
+    """(0, the integer nearest to factor q/t) in each ciphertext; it opens to `factor` times the secret polynomial."""
     polynomials = np.zeros((parameters.ciphertexts, 2, len(parameters.data_moduli), parameters.degree), np.uint64)
     constant = round(Fraction(factor * parameters.q, parameters.plain_modulus))
     for i, modulus in enumerate(parameters.data_moduli):
@@ -55,7 +55,7 @@ def chosen(parameters: BfvParameters, key_id: bytes, factor: int) -> Ciphertexts
 
 
 def coefficients(parameters: BfvParameters, slots: Slots) -> Slots:
-    """The plaintext polynomial, int64[N] in (-t/2, t/2), whose batched slots these are (SEAL's own encoder)."""
+    """The plaintext polynomial, int64[N] in (-t/2, t/2), with these batched slots (SEAL's own encoder)."""
     from tenseal import sealapi
 
     settings = sealapi.EncryptionParameters(sealapi.SCHEME_TYPE.BFV)
@@ -71,7 +71,7 @@ def coefficients(parameters: BfvParameters, slots: Slots) -> Slots:
 
 
 def secret_polynomial(secret: SecretKey) -> Slots:
-    """The ternary secret, int64[N]: what (0, q/t) opens to."""
+    """The ternary secret, int64[N]: the opening of (0, q/t)."""
     parameters = secret.public.parameters
     opened = secret._decrypt(chosen(parameters, secret.public.key_id, 1))[: parameters.degree]
     return coefficients(parameters, opened)

@@ -1,4 +1,4 @@
-"""No deadline for property tests: a slow machine is no failure."""
+"""Property tests have no deadline: a slow machine is no failure."""
 
 from hypothesis import settings
 

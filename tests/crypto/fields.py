@@ -1,4 +1,4 @@
-"""Fields as test parameters, elements with the edges among them, and arithmetic on plain integers to compare with."""
+"""Fields as test parameters, elements at the edges among others, and arithmetic on plain integers to compare with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ each_field = pytest.mark.parametrize("field", FIELDS, ids=[field.name for field 
 
 
 def draw(field: NttField, count: int, random: Random) -> list[int]:
-    """Integers below p: every third one at an edge of the field, of a word or of half a word."""
+    """Integers below p. Every third one is at an edge of the field, of a word or of half a word."""
     p = field.modulus
     edges = [0, 1, 2, p - 1, p - 2, p // 2, 2**32 - 1, 2**32, 2**63, p >> 1, (p - 1) & (2**64 - 1), p - 2**32]
     return [random.choice(edges) if random.random() < 0.34 else random.randrange(p) for _ in range(count)]
@@ -33,7 +33,7 @@ def integers(field: NttField, rows: Elements) -> list[list[int]]:
 
 
 def value_at(p: int, coefficients: Sequence[int], x: int) -> int:
-    """A polynomial's value, coefficients from the constant on."""
+    """The value of a polynomial whose coefficients start with the constant."""
     return sum(c * pow(x, i, p) for i, c in enumerate(coefficients)) % p
 
 

@@ -1,6 +1,6 @@
-"""The peer of our samplers: OpenDP's exact discrete Gaussian and Laplace (CKS20), from the system's randomness.
+"""The peer of Covey's samplers: OpenDP's exact discrete Gaussian and Laplace (CKS20), from the system's randomness.
 
-OpenDP takes no seed, on purpose. Its scales are floats, here the nearest ones.
+OpenDP takes no seed, on purpose. Its scales are floats; the nearest ones are used.
 """
 
 from __future__ import annotations

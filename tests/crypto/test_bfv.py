@@ -1,4 +1,4 @@
-"""The public side of BFV: reports add up exactly, the wire is strict, and TenSEAL parses nothing that came over it."""
+"""The public side of BFV: reports add up exactly, the wire is strict, and TenSEAL parses no bytes from the wire."""
 
 import re
 import subprocess
@@ -68,7 +68,9 @@ def test_the_most_clients_at_the_ends_of_their_range_stay_exact_and_one_more_is_
     key = secret.public
     least = np.full(300, parameters.slot_min, np.int64)
     most = np.full(300, parameters.slot_max, np.int64)
-    values = np.where(np.arange(300) % 2, least, most)  # all alike: the rounding of q/t m errs the same way each time
+    values = np.where(
+        np.arange(300) % 2, least, most
+    )  # equal values, so that every rounding of q/t m errs in the same direction
     total = CiphertextSum(parameters, key.key_id)
     for _ in range(600):
         total.add(key.encrypt(values))
@@ -170,7 +172,7 @@ def test_lengths_and_keys_that_are_not_this_plan_s_are_refused(secret: SecretKey
     other = SecretKey.generate(parameters).public
     with pytest.raises(KeyMismatch):
         Ciphertexts.from_bytes(parameters, other.key_id, message)
-    elsewhere = PublicKey(parameters_for(max_clients=99), key.polynomials)  # the same key under other parameters
+    elsewhere = PublicKey(parameters_for(max_clients=99), key.polynomials)  # the same key with other parameters
     with pytest.raises(KeyMismatch):
         CiphertextSum(elsewhere.parameters, elsewhere.key_id).add(message)
     with pytest.raises(KeyMismatch):
@@ -195,7 +197,10 @@ def test_public_keys_are_strict_as_well(secret: SecretKey):
 def test_mutated_messages_end_in_named_errors_and_leave_the_sum_as_it_was(
     secret: SecretKey, message: bytes, request: pytest.FixtureRequest
 ):
-    """Bits flipped, stretches set, cut, lengthened: 10^5 of them with --full. What still parses is another ciphertext."""
+    """Flipped bits, overwritten, cut and lengthened stretches: 10^5 messages with --full.
+
+    A message that still parses is another ciphertext.
+    """
     parameters, rng = secret.public.parameters, np.random.default_rng(3)
     rounds = 100_000 if request.config.getoption("--full") else 1_500
     total = CiphertextSum(parameters, secret.public.key_id)
@@ -227,14 +232,25 @@ def test_mutated_messages_end_in_named_errors_and_leave_the_sum_as_it_was(
     assert np.array_equal(secret.open_sum(total.ciphertexts), reports(parameters, 1)[0])
 
 
-PACKAGES = ("aggregator", "covey", "crypto", "edge_client", "featurestore", "federation", "simulations")
+PACKAGES = (
+    "aggregator",
+    "base",
+    "covey",
+    "crypto",
+    "deployment",
+    "edge_client",
+    "featurestore",
+    "federation",
+    "simulations",
+    "training",
+)
 LOADS = re.compile(
     r"bfv_vector_from|context_from|lazy_\w+_from|\w+_tensor_from|ckks_\w+_from|\bdeserialize\b|sealapi|\bContext\.load"
 )
 
 
 LAB = "simulations/reports/comparison/protections.py"
-"""Measures CKKS as others use it, on vectors of its own."""
+"""It measures CKKS on vectors of its own, as other systems use it."""
 
 
 def test_only_one_module_calls_tenseal_and_it_loads_only_what_it_assembled():
@@ -253,7 +269,7 @@ def test_only_one_module_calls_tenseal_and_it_loads_only_what_it_assembled():
 def test_tenseal_s_loader_sees_the_checked_coefficients_and_frames_of_this_machine_only(
     secret: SecretKey, monkeypatch: pytest.MonkeyPatch
 ):
-    """What reaches the loader for a hostile (but well-formed) message differs from a local one in coefficients alone."""
+    """For a hostile but well-formed message, the loader's input differs from a local one in coefficients only."""
     import tenseal
 
     seen: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Parameters: 128 bits, room for every sum, and what is impossible is refused before anything is encrypted."""
+"""Parameters: 128 bits of security and room for every sum. Impossible demands are refused before anything is encrypted."""
 
 import math
 from fractions import Fraction
@@ -73,7 +73,7 @@ def test_the_largest_values_are_granted_and_one_more_is_refused():
         BfvParameters.choose(1, 0, most + 1, OFF, 1)
     assert refused.value.most_bits == MOST_PLAIN_BITS
     with pytest.raises(BfvImpossible):
-        BfvParameters.choose(1, 0, most, Fraction(1), 1)  # its noise has no room
+        BfvParameters.choose(1, 0, most, Fraction(1), 1)  # there is no room for its noise
     with pytest.raises(BfvImpossible):
         BfvParameters.choose(2, -most, 0, OFF, 1)
 

@@ -1,4 +1,4 @@
-"""The secret side of BFV: sums out of range, the key-recovery attack, what the decryption noise tells, erasing."""
+"""The secret side of BFV: sums out of range, the key-recovery attack, the leak of the decryption noise, and erasure."""
 
 import math
 from dataclasses import replace
@@ -41,7 +41,7 @@ def small() -> SecretKey:
 
 
 def opened(secret: SecretKey, slots: Slots, expected: SumRange | None = None) -> Slots:
-    """`slots` int64[C N], encrypted as they are, and opened."""
+    """The opening of `slots` int64[C N], which are encrypted unchecked."""
     parameters = secret.public.parameters
     rows = slots.reshape(parameters.ciphertexts, parameters.degree)
     polynomials = np.stack([secret._usable().encrypt(row) for row in rows])
@@ -101,12 +101,12 @@ def two_openings(parameters: BfvParameters, first: Slots, second: Slots) -> Slot
 
 
 def noised(slots: Slots, seed: int) -> Slots:
-    """As it would leave the key holder, with its noise."""
+    """The noised sum, as it leaves the key holder."""
     return slots + SeededNoise(seed, "key holder").discrete_gaussian(SIGMA_SQ, len(slots))
 
 
 def forged_sums(secret: SecretKey, by: str) -> list[Ciphertexts]:
-    """The two sums: the leader hands its own to the key holder, a client sends a report into an honest leader's sum."""
+    """Two forged sums: the leader sends its own to the key holder; a client adds a report to an honest leader's sum."""
     parameters, key = secret.public.parameters, secret.public
     forged = [chosen(parameters, key.key_id, factor) for factor in (1, 2**20)]
     if by == "leader":
@@ -138,19 +138,19 @@ def test_two_openings_give_the_key_without_the_range_check_and_nothing_with_it(s
 
 
 def decrypted_with(parameters: BfvParameters, ternary: Slots, ciphertext: Polynomials) -> Slots:
-    """The plaintext polynomial mod t of a ciphertext, from nothing but the recovered secret: the attacker's decryption."""
+    """The plaintext polynomial mod t of a ciphertext, decrypted by an attacker who has the recovered secret only."""
     scaled = decryption_noise(parameters, ternary, ciphertext, np.zeros(parameters.degree, np.int64))
     return np.rint(scaled * parameters.plain_modulus / parameters.q).astype(np.int64) % parameters.plain_modulus
 
 
-# What the decryption noise tells
+# The leak of the decryption noise
 
 
 def test_the_noise_of_neighbouring_inputs_differs_by_less_than_the_leak_counts(small: SecretKey):
-    """A client that reports against the same client with zeros, everybody else alike: the means of the noise.
+    """The means of the noise, for a client that reports and for the same client with zeros; all other clients are alike.
 
-    300 reports each, without flooding: a report's own deviation is 15 a coefficient, that of the difference of two means 1.2;
-    along the direction of the rounding errors, whose length is about sqrt(N/12) = 18, a shift is seen at 15 deviations.
+    300 reports each, without flooding: the noise of one report deviates by 15 a coefficient, the difference of two means by 1.2.
+    Along the direction of the rounding errors, whose length is about sqrt(N/12) = 18, a shift is seen at 15 deviations.
     """
     parameters, key, count = small.public.parameters, small.public, 300
     ternary = secret_polynomial(small)
@@ -166,10 +166,10 @@ def test_the_noise_of_neighbouring_inputs_differs_by_less_than_the_leak_counts(s
     shift = mean_noise(report, plain) - mean_noise(no_noise(parameters), np.zeros_like(plain))
     along = float(shift @ rounding) / math.sqrt(rounding @ rounding)
     deviation = math.sqrt(2 * (parameters.degree / 18 + 1) / count)
-    assert abs(along) > 10 * deviation  # the noise does tell: this is why it is flooded
+    assert abs(along) > 10 * deviation  # the noise leaks, which is why it is flooded
     assert abs(along) < math.sqrt(parameters.degree) / 2 + 6 * deviation
     assert along**2 / (2 * parameters.flood_sigma_sq) < leak_rho(parameters)
-    # Nothing else differs: what is left over is the spread of a mean.
+    # Nothing else differs: the rest is the deviation of a mean.
     rest = shift - along * rounding / math.sqrt(rounding @ rounding)
     assert float(rest @ rest) / (deviation**2 * parameters.degree) == pytest.approx(
         1, abs=6 * math.sqrt(2 / parameters.degree)
@@ -242,11 +242,11 @@ def test_nothing_secret_is_in_a_repr(secret: SecretKey):
 
 
 def masked(parameters: BfvParameters, key_id: bytes, factor: int, turn: int) -> Ciphertexts:
-    """(0, q/t · p · factor), p a polynomial that is 1 in every second slot and 0 in the others: opens to s there.
+    """(0, q/t · p · factor), where p is a polynomial that is 1 in every second slot and 0 in the others: it opens to s there.
 
-    The slots are values at odd powers of a 2N-th root of unity, every second one at exponents of ±1 mod 8. So p is the
-    polynomial in y = x^(N/4), of degree 3, that is 1 at ψ and ψ^7 of the 8th roots of unity and 0 at ψ^3 and ψ^5; with
-    `turn` 3 instead of 1 it is the other way round.
+    The slots are values at odd powers of a 2N-th root of unity, every second one at exponents of ±1 mod 8. So p is the polynomial
+    in y = x^(N/4), of degree 3, that is 1 at ψ and ψ^7 of the 8th roots of unity and 0 at ψ^3 and ψ^5. With `turn` 3 instead of 1
+    the two halves are swapped.
     """
     t, degree, q = parameters.plain_modulus, parameters.degree, parameters.q
     eighth = next(
@@ -273,7 +273,7 @@ def masked(parameters: BfvParameters, key_id: bytes, factor: int, turn: int) -> 
 def test_a_forged_sum_that_shows_only_slots_of_a_wide_range_is_refused_because_t_is_twice_as_wide(wide: bool):
     most, clients = 30_000_000, 100_000
     parameters = BfvParameters.choose(clients, -most, most, Fraction(2**40), 4096)
-    if not wide:  # with a t that just holds the sums, nearly every slot would pass
+    if not wide:  # with the smallest t that holds the sums, nearly every slot would pass
         step, least = 2 * parameters.degree, 2 * (clients * most + 2 * parameters.noise_bound)
         t = next(v for v in range(least - least % step + step + 1, 2**60, step) if _is_prime(v))
         parameters = replace(parameters, plain_modulus=t)

@@ -28,7 +28,7 @@ class Reference:
         return draw
 
     def coin(self, a: int, b: int) -> bool:
-        """Bernoulli(a/b). Of a number of two words, the second is drawn only where it can matter."""
+        """Bernoulli(a/b). For a two-word number, the second word is drawn only if it can change the result."""
         if b < WORD:
             return self.below(b) < a
         mask = (1 << (b // WORD).bit_length()) - 1
@@ -70,7 +70,7 @@ class Reference:
             return -size if negative else size
 
     def gaussian(self, sigma_sq: Fraction, t: int, bound: int) -> int:
-        """The kernel does not reduce the fraction of its coin: `bound` is the denominator."""
+        """The kernel does not reduce the fraction of its coin; `bound` is the denominator."""
         while True:
             y = self.laplace(1, t)
             gamma = (abs(y) - sigma_sq / t) ** 2 / (2 * sigma_sq)
@@ -133,7 +133,7 @@ def test_a_coin_of_two_words_compares_a_uniform_number_below_b_with_a(
     (a_high, a_low), (b_high, b_low) = sorted([(a_high, a_low), (b_high, b_low)])
     if b_high == 0 and b_low < 2:
         return
-    # Equal and neighbouring words are what the shortcut could get wrong; random ones hardly ever are.
+    # The shortcut can fail for equal and neighbouring words only, and random words are hardly ever equal.
     words = (
         [w for high in (a_high, a_high + 1, b_high, b_high - 1) for w in (high % WORD, a_low)] + words + [0, 0, 0, 0]
     )

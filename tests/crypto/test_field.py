@@ -1,4 +1,4 @@
-"""Field64 against Python integers, and its bytes against damage."""
+"""Field64 against Python integers, and its encoding against damaged bytes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Shares of Field64 become shares mod 2^64 of the same value, but for a chance that is told and bounded."""
+"""Shares of Field64 become shares mod 2^64 of the same value, except with a stated and bounded chance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_VALUES = 2**24
 
 
 def converted(values: np.ndarray, leader: np.ndarray) -> np.ndarray:
-    """int64[n]: what shares of these values become, where the leader's are `leader`."""
+    """int64[n]: the shares of these values after the conversion, where `leader` holds the leader's shares."""
     helper = subtract(encode(values), leader)
     return (leader_to_ring(leader) + helper_to_ring(helper)).view(np.int64)
 
@@ -45,7 +45,7 @@ def test_a_value_comes_out_as_it_went_in_unless_the_leaders_share_is_where_the_p
 
 @pytest.mark.parametrize("value", [0, 1, 2, 1000, -1, -2, -1000])
 def test_the_chance_is_the_number_of_wrong_shares(value: int) -> None:
-    near = [*range(abs(value) + 3), *range(P - abs(value) - 3, P)]  # everywhere else it is right, as above
+    near = [*range(abs(value) + 3), *range(P - abs(value) - 3, P)]  # all other shares convert correctly, as above
     values = np.full(len(near), value)
     assert np.count_nonzero(converted(values, elements(*near)) != values) == wrong_chance(value) * P
 

@@ -23,20 +23,20 @@ PINNED_LAPLACE = [-7, 1, 7, 7, -1, 0, -15, -3, 2, 1, 5, 1]
 
 
 def chi_square_p(samples: np.ndarray, sigma_sq: Fraction) -> float:  # type: ignore[type-arg]
-    """p-value of the samples against the exact Gaussian."""
+    """The p-value of the samples against the exact Gaussian."""
     reach = max(3, math.ceil(12 * math.sqrt(sigma_sq)))
     support = np.arange(-reach, reach + 1)
     return pooled_p(samples, np.exp(-(support.astype(float) ** 2) / (2 * float(sigma_sq))))
 
 
 def laplace_p(samples: np.ndarray, scale: Fraction) -> float:  # type: ignore[type-arg]
-    """p-value of the samples against the exact Laplace: P[x] = (1 - q)/(1 + q) q^|x|, q = exp(-1/b)."""
+    """The p-value of the samples against the exact Laplace: P[x] = (1 - q)/(1 + q) q^|x|, q = exp(-1/b)."""
     reach = max(3, math.ceil(40 * scale))
     return pooled_p(samples, np.exp(-np.abs(np.arange(-reach, reach + 1)) / float(scale)))
 
 
 def pooled_p(samples: np.ndarray, pmf: np.ndarray) -> float:  # type: ignore[type-arg]
-    """p-value against probabilities (any multiple) of -r … r; cells with fewer than 10 expected samples are pooled."""
+    """The p-value against probabilities (any multiple) of -r … r. Cells with fewer than 10 expected samples are pooled."""
     reach = len(pmf) // 2
     support = np.arange(-reach, reach + 1)
     expected = len(samples) * pmf / pmf.sum()
@@ -145,7 +145,7 @@ def test_equal_seed_and_stream_draw_equal_noise_and_other_streams_independent_no
 
 
 def test_the_first_samples_of_a_seed_never_change():
-    """A simulation that is repeated under another version must draw what it drew."""
+    """A simulation that is repeated with another version must draw the same samples."""
     assert SeededNoise(1, "leader").discrete_gaussian(Fraction(35, 4), 12).tolist() == PINNED
     assert SeededNoise(1, "leader").discrete_laplace(Fraction(35, 9), 12).tolist() == PINNED_LAPLACE
 
@@ -200,7 +200,7 @@ def test_other_contexts_and_other_secrets_draw_independent_noise():
 
 
 def test_the_stream_is_chacha20_under_hkdf_of_secret_and_context():
-    """Written out with other tools: an aggregator that is restored under another version must draw what it drew."""
+    """The stream is rebuilt with other tools: an aggregator that is restored with another version must draw the same noise."""
     extracted = hmac.digest(bytes(32), KEY, "sha256")
     key = hmac.digest(extracted, b"context" + b"\x01", "sha256")
     cipher = ChaCha20.new(key=key, nonce=bytes(8))

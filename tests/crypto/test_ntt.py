@@ -28,7 +28,7 @@ sizes = st.sampled_from([1, 2, 4, 8, 16, 64])
 
 
 def values(field: NttField, polynomials: list[list[int]], n: int) -> list[list[int]]:
-    """n rows, the k-th of all polynomials' values at w^k."""
+    """n rows; row k holds the values of all polynomials at w^k."""
     p, root = field.modulus, field.root(n)
     return [[value_at(p, c, pow(root, k, p)) for c in polynomials] for k in range(n)]
 

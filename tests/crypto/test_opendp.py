@@ -1,4 +1,4 @@
-"""OpenDP's samplers and the source of releases draw from one distribution. OpenDP takes no seed: tolerances are below 1e-6."""
+"""OpenDP's samplers and the source of releases draw from one distribution. OpenDP takes no seed, so tolerances are below 1e-6."""
 
 from fractions import Fraction
 
@@ -40,7 +40,7 @@ def test_the_two_sample_test_would_see_a_scale_that_is_a_tenth_off():
 
 
 def require_one_distribution(mine: np.ndarray, theirs: np.ndarray) -> None:  # type: ignore[type-arg]
-    # Two-sample chi-square over the deciles of mine: cells of thousands, where the p-value is exact enough for 1e-7.
+    # Two-sample chi-square over the deciles of Covey's samples: cells of thousands, so the p-value is exact enough for 1e-7.
     edges = np.unique(np.quantile(mine, np.arange(1, 10) / 10))
     table = [np.bincount(np.searchsorted(edges, x), minlength=len(edges) + 1) for x in (mine, theirs)]
     filled = [column for column in zip(*table, strict=True) if sum(column)]

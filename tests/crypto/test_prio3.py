@@ -1,4 +1,4 @@
-"""Prio3 on batches: a liar, a damaged message, a wrong context each cost one report. Vectors are in tests/vdaf."""
+"""Prio3 on batches: a lie, a damaged message or a wrong context costs one report. The vectors are in tests/vdaf."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Batch:
         self.input_shares = [self.vdaf.encode_input_shares(share) for share in input_shares]
 
     def verify(self, change: Callable[[str, int, Octets], Octets] = lambda _what, _agg_id, octets: octets) -> Mask:
-        """Which reports are aggregated; `change` alters encoded messages on their way. Checks the sum of those."""
+        """The reports that are aggregated, whose sum is checked. `change` alters encoded messages in transit."""
         vdaf, count = self.vdaf, len(self.measurements)
         marks = np.ones(count, np.bool_)
         states, verifier_shares = [], []
@@ -158,7 +158,7 @@ def test_a_flipped_bit_costs_its_report_and_no_other(vdaf: AnyPrio3, measurement
         return octets
 
     marks = batch.verify(change)
-    # An aggregator does not read its own part in the public share: it makes it itself.
+    # An aggregator computes its own part of the public share and does not read it.
     place = bit // 8 % max(1, batch.public_shares.shape[1])
     harmless = not flipped or (target[0] == "public" and place // 32 == target[1])
     assert marks.tolist() == [r != report or harmless for r in range(7)]
@@ -206,7 +206,7 @@ def test_messages_of_another_size_are_refused(vdaf: AnyPrio3, measurements: Sequ
 
 
 def single(vdaf: AnyPrio3, measurement: Any, **changed: Any) -> Elements:
-    """One report through the draft's methods; an argument of the aggregators may be changed. Returns the first share."""
+    """One report through the draft's methods, with some arguments of the aggregators changed. Returns the first share."""
     ctx, nonce = b"context", bytes(16)
     public_share, input_shares = vdaf.shard(ctx, measurement, nonce, Random(1).randbytes(vdaf.rand_size))
     public_share = changed.get("public_share", lambda share: share)(public_share)
@@ -226,7 +226,7 @@ def single(vdaf: AnyPrio3, measurement: Any, **changed: Any) -> Elements:
 def test_what_the_aggregators_must_agree_on_is_bound(vdaf: AnyPrio3, measurements: Sequence[Any]):
     m = measurements[0]
     single(vdaf, m)
-    single(vdaf, m, verify_key=bytes(32))  # any key will do, if it is theirs
+    single(vdaf, m, verify_key=bytes(32))  # any key works if both aggregators use it
     with pytest.raises(VerifierCheckFailed):
         single(vdaf, m, ctx=b"another context")
     if vdaf.blind_size:

@@ -1,4 +1,4 @@
-"""The lanes against pycryptodome: messages of any length, elements that are skipped, contexts that differ by report."""
+"""The lanes against pycryptodome: messages of any length, skipped elements, and contexts that differ by report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ XOF = Prio3Xof(0xFFFF1234)
 
 
 def stream(usage: Usage, ctx: bytes, seed: bytes, binder: bytes, length: int) -> bytes:
-    """The draft's message, put together by hand."""
+    """The draft's message, assembled by hand."""
     dst = bytes([18, 0]) + bytes.fromhex("ffff1234") + bytes([0, usage]) + ctx
     message = len(dst).to_bytes(2, "little") + dst + bytes([len(seed)]) + seed + binder
     return bytes(TurboSHAKE128.new(domain=1, data=message).read(length)) if length else b""
@@ -95,7 +95,7 @@ def test_a_word_that_may_make_an_element_too_large_marks_its_report(
     monkeypatch.setattr(xof_lanes, "absorb", absorb)
     XOF.elements(field, Usage.PROOF_SHARE, b"", np.zeros((5, 32), np.uint8), b"", 4)
     assert seen[0][word] == suspicious - 1
-    # The low word of Field128 may be anything.
+    # The low word of an element of Field128 can have any value.
     assert seen[0][1 - word] == (suspicious - 1 if field is FIELD64 else 2**64 - 1)
 
 

@@ -16,7 +16,10 @@ KEY = SealKey(bytes(range(32)))
 
 
 def test_the_vector_of_draft_ietf_hpke_pq_opens():
-    """Our key derivation and suite are the draft's. Its messages have an AAD, so the library's inner function is asked."""
+    """Covey's key derivation and suite are the draft's.
+
+    The draft's messages have an AAD, so the test calls the library's inner function.
+    """
     text = (Path(__file__).parent / "vectors" / "hpke_mlkem768_x25519.json").read_text()
     vector = {name: bytes.fromhex(value) for name, value in json.loads(text).items() if name != "source"}
     key = SealKey(vector["skRm"])

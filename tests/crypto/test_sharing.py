@@ -1,4 +1,4 @@
-"""Shares: they add up, each alone says nothing, damage is refused whole."""
+"""Shares add up, each alone reveals nothing, and damage is refused as a whole."""
 
 import sys
 import threading
@@ -56,7 +56,7 @@ def test_the_two_totals_add_up_to_the_sum_of_the_vectors(batch: tuple[list[dict[
 
 
 def test_the_bytes_of_a_share_are_those_of_the_design():
-    """DESIGN section 8, written out a second time with nothing but a hash function."""
+    """DESIGN section 8, written a second time with a hash function only."""
     seed, index = bytes(range(32)), 0x01020304
     dst = bytes.fromhex("1200ffff00010001") + b"covey-1" + PLAN + bytes.fromhex("01020304")
     shake = TurboSHAKE128.new(domain=1, data=bytes([len(dst), 0]) + dst + b"\x20" + seed + b"\x01")

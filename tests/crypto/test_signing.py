@@ -1,4 +1,4 @@
-"""Signatures: good ones pass, anything else raises, and a domain is part of what was signed."""
+"""Valid signatures pass, all others raise an error, and the domain is part of the signed message."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

@@ -37,7 +37,7 @@ def test_the_official_vector_of_the_xof():
 
 @pytest.fixture
 def field64_report() -> dict[str, Any]:
-    """Prio3SumVecWithMultiproof: the one official instance over Field64. Its helper's share is a seed, as ours is."""
+    """Prio3SumVecWithMultiproof, the one official instance over Field64. Its helper share is a seed, as in Covey."""
     v = vector("Prio3SumVecWithMultiproof_0.json")
     report = v["reports"][0]
     return {
@@ -56,7 +56,7 @@ def test_next_vec_gives_the_helper_share_of_the_official_field64_report(field64_
 
 
 def test_the_batch_path_gives_the_leader_share_of_the_official_field64_report(field64_report: dict[str, Any]):
-    # The last four bytes of the context play the collection index.
+    # The last four bytes of the context take the place of the collection index.
     dst = field64_report["dst"]
     xof = BatchXof(dst[:-4] + bytes(4), len(dst) - 4, b"\x01")
     seeds = np.tile(np.frombuffer(field64_report["seed"], np.uint8), (5, 1))
@@ -81,7 +81,7 @@ def test_a_stream_is_the_same_however_it_is_cut():
 
 
 class Scripted:
-    """A stream with chosen words, and no more than those."""
+    """A stream that consists of the given words only."""
 
     def __init__(self, words: list[int]) -> None:
         self.data = b"".join(w.to_bytes(8, "little") for w in words)

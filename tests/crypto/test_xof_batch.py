@@ -1,4 +1,4 @@
-"""The lanes against the reference path: every length, every batch size, and the rejections."""
+"""The lanes against the reference path: every length, every batch size, and rejected elements."""
 
 import numpy as np
 import pytest

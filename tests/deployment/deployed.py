@@ -10,12 +10,12 @@ from deployment.local.processes import Processes, free_port
 
 
 def words(*arguments: str) -> list[str]:
-    """A command for a process of its own."""
+    """The command line of a command in a process of its own."""
     return [sys.executable, "-m", "covey", *arguments]
 
 
 def start_superlink(project: Path, processes: Processes) -> str:
-    """The SuperLink, at work; where sites reach it."""
+    """Start the SuperLink. Returns the address for sites once it listens."""
     port = free_port()
     processes.start("superlink", words("start", "superlink", "--project", str(project), "--port", str(port)))
     end = time.monotonic() + 60

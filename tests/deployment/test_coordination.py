@@ -1,4 +1,4 @@
-"""`covey start coordinator`: the plan that is kept, resumed, or only signed."""
+"""`covey start coordinator`: the plan that it keeps, resumes, or only signs."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class TestThePlanThatIsKept:
         with Unfinished(flights).at_work():
             result["views"] = {"visits": {"opened": 0, "void": 2}}
             Unfinished(flights).begin(job(flights)).finish(result)
-        assert covey("start", "coordinator", "--resume", "--project", flights)[0] == 4  # all for want of budget
+        assert covey("start", "coordinator", "--resume", "--project", flights)[0] == 4  # every view lacks budget
 
 
 def test_after_the_deadline_no_site_is_asked_and_the_plan_is_still_collected(tmp_path: Path) -> None:

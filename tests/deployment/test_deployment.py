@@ -1,4 +1,4 @@
-"""The deployment of docs/deployment.md: SuperLink, leader, helper, two sites, server; then one collection."""
+"""The deployment of docs/deployment.md: SuperLink, leader, helper, two sites and a server; then one collection."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Covey = Callable[..., tuple[int, str, str]]
 
 
 def start_services(project: Path, processes: Processes) -> dict[str, int]:
-    """Helper and leader, listening; their ports, and one that is free for the server."""
+    """Start helper and leader. Returns their ports, and a free port for the server."""
     ports = {name: free_port() for name in ("leader", "helper", "server")}
     at = ["--project", str(project)]
     processes.start("helper", words("start", "helper", *at, "--port", str(ports["helper"])))
@@ -78,7 +78,7 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, p
                 "at",
             ]
             processes.start(f"site-{site}", words("start", "site", site, *at, "--superlink", link, *events))
-        resumed = words(*coordinator, "--resume")  # leader and helper: where the plan found them
+        resumed = words(*coordinator, "--resume")  # without addresses: the kept plan has those of leader and helper
         done = subprocess.run(resumed, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr + "".join(p.read_text() for p in (project / "logs").glob("site*.log"))
         assert not unfinished.exists()
@@ -96,17 +96,15 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, p
             while processes.exit_status(attempt) is None:
                 time.sleep(0.05)
         assert answers[0]["results"][1]["statuses"] == ["PRESENT"]
-        assert answers[0] == answers[1]  # killed and started again: nothing lost
+        assert answers[0] == answers[1]  # a restart after a kill loses nothing
         code, out, _ = covey(*collect)
         assert (code, json.loads(out)["views"]) == (0, {})  # every pane is open already
     assert_modes(project, umask_now(), also=(r"events(-\w+)?\.parquet",))
     with Store.open(project) as store:
         assert set(store.releases("visits")["trust"].to_pylist()) == {"one-honest-noiser"}
         assert store.history("visits").num_rows == 9
-        assert (
-            len(set(store.releases("visits")["plan_hash"].to_pylist())) == 1
-        )  # the draft that was kept, with its keys
-    looks_at_what_was_signed_and_spent(covey, at)
+        assert len(set(store.releases("visits")["plan_hash"].to_pylist())) == 1  # the kept draft, with its keys
+    check_signatures_and_charges(covey, at)
 
 
 def test_aggregators_that_demand_proofs_refuse_a_plan_without_them_and_the_coordinator_tells_the_mend(
@@ -130,8 +128,8 @@ def test_aggregators_that_demand_proofs_refuse_a_plan_without_them_and_the_coord
         assert "Traceback" not in said
 
 
-def looks_at_what_was_signed_and_spent(covey: Covey, at: list[str]) -> None:
-    """Every release follows from what its parties signed, a retraction too; three ledgers tell the same."""
+def check_signatures_and_charges(covey: Covey, at: list[str]) -> None:
+    """Every release, and a retraction, follows from what its parties signed. Three ledgers agree."""
 
     def said(*arguments: str) -> Any:
         code, out, err = covey(*arguments, *at, "--json")
@@ -154,7 +152,7 @@ def looks_at_what_was_signed_and_spent(covey: Covey, at: list[str]) -> None:
     roles = [day["roles"] for day in ledgers["operator"]["days"]]
     assert (
         roles == [{view: ["helper", "leader"] for view in ("everywhere", "visits")}] * 3
-    )  # who open together pay once
+    )  # roles that open together pay once
     assert len(ledgers["operator"]["remembers"]) == 2  # each role remembers the other one's head
 
 

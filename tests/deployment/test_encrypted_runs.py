@@ -1,4 +1,4 @@
-"""Runs in one process under homomorphic encryption: exact, noised as they say, charged, cut off and continued."""
+"""Runs in one process under homomorphic encryption: exact, with the stated noise, charged, cut off and continued."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ MAY = 18_383  # 2020-05-01, the first of three days
 
 @pytest.fixture
 def views(tmp_path: Path) -> Sequence[FeatureView]:
-    """`visits` alone: three panes."""
+    """The view `visits` only: three panes."""
     (tmp_path / "views.py").write_text(VIEWS)
     return [view for view in load_views(tmp_path / "views.py") if view.name == "visits"]
 
@@ -65,7 +65,7 @@ def published(directory: Path) -> list[dict[str, Any]]:
 
 
 def test_a_day_of_flights_equals_the_oracle_and_the_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encrypting, "WORTH_IT", 1)  # by several processes
+    monkeypatch.setattr(encrypting, "WORTH_IT", 1)  # encrypt in several processes
     flights = load_flights()
     view = flight_views(flights)[0]
     day = (date(2013, 3, 4) - date(1970, 1, 1)).days
@@ -120,7 +120,7 @@ def test_random_events_equal_the_oracle(case: Case) -> None:
 
 
 def test_with_noise_the_error_is_the_standard_error_that_is_served(tmp_path: Path) -> None:
-    """3,600 values a feature: their root mean square has a standard error of 1.2 %."""
+    """A feature has 3,600 values, so their root mean square has a standard error of 1.2 %."""
     view = FeatureView(
         "v",
         entity=Entity("k", domain=range(300)),
@@ -248,7 +248,7 @@ def test_chunks_count_what_ciphertexts_take(views: Sequence[FeatureView], tmp_pa
 def test_the_flood_comes_from_the_leaders_source(
     views: Sequence[FeatureView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the key holder's noise is drawn from its own."""
+    """The key holder's noise comes from its own source."""
     drawn: dict[str, int] = {}
     real = SeededNoise.discrete_gaussian
 

@@ -1,4 +1,4 @@
-"""What commands leave on disk, with the weakest umask and the usual one: `tests.file_modes` says who may read it."""
+"""The modes of all files that commands leave, under the weakest umask and the usual one. `tests.file_modes` has the rules."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tests.covey.conftest import VIEWS, make_events
 from tests.file_modes import assert_modes, assert_wholly_private
 
 CALLERS_OWN = (r"events\.parquet", r"labels\.parquet", r"out-\w+\.parquet", r"plan\.bin")
-"""What the caller put there, or asked for by name."""
+"""Files that the caller put there, or named as an output."""
 
 
 @pytest.fixture(scope="module", params=[0o000, 0o022], ids=oct)
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
-    """A project in which every role has worked, and the umask of it all."""
+    """A project in which every role has worked, and the umask of all its commands."""
     project = tmp_path_factory.mktemp("modes") / "p"
     before = os.umask(request.param)
     try:
@@ -70,7 +70,7 @@ def _covey(*arguments: Any) -> None:
 
 
 def _roles(project: Path) -> None:
-    """What running roles keep, and a coordinator's plan in hand."""
+    """Create what running roles keep, and a plan that a coordinator still holds."""
     for role in ("leader", "helper", "keyholder"):
         files = _files(project, None, role)  # type: ignore[arg-type]
         files.live.draw(bytes(16), bytes(32), 0)

@@ -49,7 +49,7 @@ def history(store: Path) -> list[dict[str, Any]]:
 
 
 def in_one_process(project: Path) -> list[dict[str, Any]]:
-    """What shares give, in this process."""
+    """The values that protection `shares` gives in this process."""
     run(
         load_views(project / "views.py"), project / "events.parquet", store=project / "other", client_column="who",
         time_column="at", site_column="site", budget=1, noise="off", in_process=True,
@@ -57,7 +57,7 @@ def in_one_process(project: Path) -> list[dict[str, Any]]:
     return history(project / "other")
 
 
-@pytest.mark.long  # a run that is resumed always runs, and is looked at in the same way
+@pytest.mark.long  # the test of a resumed run always runs and makes the same checks
 def test_a_run_through_processes_equals_shares_in_one_and_is_verified(
     covey: Covey, project: Path, arguments: list[str]
 ) -> None:
@@ -66,11 +66,11 @@ def test_a_run_through_processes_equals_shares_in_one_and_is_verified(
     report = json.loads(out)
     assert set(report["answers"].values()) == {"OK"}
     assert report["views"][0]["opened"] == 3
-    looks_at_what_was_released(covey, project)
+    check_releases(covey, project)
 
 
-def looks_at_what_was_released(covey: Covey, project: Path) -> None:
-    """Values are those of shares; every release is verified and says how it was protected; nothing is left over."""
+def check_releases(covey: Covey, project: Path) -> None:
+    """The values equal those of shares. Every release is verified and states its protection. Nothing is left over."""
     assert history(project / "store") == in_one_process(project)
     code, out, _ = covey("release", "verify", "--all", "--store", project / "store", "--json")
     assert code == 0
@@ -117,12 +117,12 @@ def test_a_key_holder_that_keeps_dying_ends_the_run_by_name_and_resume_completes
     report = resume(project / "store")
     assert set(report.answers.values()) == {"OK"}
     assert report.opened == 3
-    looks_at_what_was_released(covey, project)
+    check_releases(covey, project)
 
 
 @pytest.mark.usefixtures("arguments")
 def test_a_project_of_operators_collects_encrypted_reports(covey: Covey, project: Path) -> None:
-    """As docs/he.md says: a key holder, a leader that knows where it listens, two sites whose policy allows it."""
+    """The setup of docs/he.md: a key holder, a leader with its address, and two sites whose policies allow encryption."""
 
     assert covey("init", project, "--budget", "1")[0] == 0
     policy = project / "policy.toml"

@@ -54,7 +54,7 @@ def published(directory: Path, view: str) -> list[dict[str, Any]]:
 def test_an_interrupted_run_that_is_repeated_ends_as_one_that_was_not(
     views: Sequence[FeatureView], tmp_path: Path, simulation_seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C at random steps, many times; days are small chunks, so that there is something in the middle."""
+    """Ctrl-C at random steps, many times. Days are small chunks, so that runs end in the middle of a day."""
     monkeypatch.setattr(in_process, "CHUNK_ELEMENTS", 1)
     rng = np.random.default_rng(simulation_seed)
     for _ in range(6):
@@ -155,7 +155,7 @@ def test_the_last_views_missing_column_leaves_no_store(views: Sequence[FeatureVi
 def test_odd_times_do_not_fail_a_run(views: Sequence[FeatureView], tmp_path: Path) -> None:
     table = make_events()
     at = table["at"].cast(pa.int64()).to_pylist()
-    at[:3] = [2**62, -(2**63), -62_135_596_800 * 10**6]  # the last one is 0001-01-01, the zero of many a clock
+    at[:3] = [2**62, -(2**63), -62_135_596_800 * 10**6]  # the last one is 0001-01-01, the zero of many clocks
     table = table.set_column(2, "at", pa.array(at).cast(pa.timestamp("us", "UTC")))
     visits, everywhere = run(views, tmp_path, table)
     assert (visits.dropped.null_time, everywhere.dropped.null_time) == (1, 1)  # event 0 has no client
@@ -163,7 +163,7 @@ def test_odd_times_do_not_fail_a_run(views: Sequence[FeatureView], tmp_path: Pat
 
 
 def test_plans_hold_whole_days(views: Sequence[FeatureView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bounds hold for a client and a day; a plan of half a day would let a client use them twice."""
+    """Bounds hold for a client and a day. In plans of half a day a client could use them twice."""
     monkeypatch.setattr(in_process, "CHUNK_ELEMENTS", 1)
     starts: dict[str, list[int]] = {}
     real = in_process.run_collections
@@ -181,7 +181,7 @@ def test_plans_hold_whole_days(views: Sequence[FeatureView], tmp_path: Path, mon
 
 
 def test_a_day_of_which_some_panes_are_open_is_refused_by_name(views: Sequence[FeatureView]) -> None:
-    """`test_repro`: its other panes were collected as if no client had used a cell of that day yet."""
+    """`test_repro`: the other panes were collected as if no client had used a cell of that day."""
     everywhere = next(view for view in views if view.name == "everywhere")
     events = edge_events(make_events(), "who", "at", "site")
     days = days_with_events(everywhere, events)

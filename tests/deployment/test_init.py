@@ -1,4 +1,4 @@
-"""`covey init`: a project whose files are accepted by what reads them."""
+"""`covey init` writes a project that all readers of its files accept."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_made_is_one_line_and_leaves_nothing(
 
 
 class TestOperatorsOfTheirOwn:
-    """Each operator makes the keys of one role; whoever has all public halves puts covey.toml together."""
+    """Each operator makes the keys of one role. Whoever has all public halves writes covey.toml."""
 
     ROLES = ("coordinator", "collector", "leader", "helper", "site-UA", "site-9E")
 
@@ -157,7 +157,7 @@ class TestOperatorsOfTheirOwn:
             assert [site.site for site in project.roster.entries] == ["UA", "9E"]
             policy = load_policy(tmp_path / role / "policy.toml")
             assert policy.helper == project.helper
-            assert not policy.allow_activity_visible  # for each operator to allow
+            assert not policy.allow_activity_visible  # each operator allows it themselves
         both = [(tmp_path / role / "covey.toml").read_text() for role in ("leader", "site-UA")]
         assert both[0] == both[1]
 
@@ -271,5 +271,5 @@ class TestProjectFile:
         assert project is not None
         assert project.budget == Budget(300_000)
         assert load_settings(tmp_path).url is not None
-        covey("init", tmp_path)  # it keeps the files that are there
+        covey("init", tmp_path)  # existing files stay
         assert path.read_text().endswith(online)

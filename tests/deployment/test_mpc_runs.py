@@ -1,4 +1,4 @@
-"""Runs in one process with the finish mpc: as the plaintext finish where something is shown, refused, cut off, continued."""
+"""Runs in one process with the finish mpc: shown values equal the plaintext finish; runs are refused, cut off, continued."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ needs_crypten = pytest.mark.skipif(
 
 @pytest.fixture
 def views(tmp_path: Path) -> Sequence[FeatureView]:
-    """`visits` alone, three panes of three shops; one shop has fewer than 18 people a day."""
+    """The view `visits` only: three panes of three shops. One shop has fewer than 18 people a day."""
     (tmp_path / "views.py").write_text(VIEWS)
     view = next(view for view in load_views(tmp_path / "views.py") if view.name == "visits")
     return [dataclasses.replace(view, privacy=dataclasses.replace(view.privacy, suppress_below=18), min_coverage=0)]
@@ -111,7 +111,7 @@ def test_a_run_whose_party_dies_publishes_nothing_and_is_continued(
     assert len(started) == 3
     assert published(tmp_path) == []
     with pytest.raises(RunRefused, match="--finish mpc"):
-        run(views, tmp_path, finish="open")  # its panes are opened as its plan says, or never
+        run(views, tmp_path, finish="open")  # its panes are opened as in its plan, or never
     (report,) = run(views, tmp_path)
     assert report.opened == 3
 
@@ -119,7 +119,7 @@ def test_a_run_whose_party_dies_publishes_nothing_and_is_continued(
 def test_what_cannot_be_finished_is_refused_before_anything_is_charged(
     views: Sequence[FeatureView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request, "require_crypten", lambda: None)  # nothing here comes so far as to need it
+    monkeypatch.setattr(request, "require_crypten", lambda: None)  # no run here gets to the finish
     plain = dataclasses.replace(views[0].privacy, suppress_below=None)
     with pytest.raises(RunRefused, match="view 'visits' has no suppress_below"):
         run([dataclasses.replace(views[0], privacy=plain)], tmp_path)
@@ -132,7 +132,7 @@ def test_what_cannot_be_finished_is_refused_before_anything_is_charged(
         run(views, tmp_path)
     ledger = operator_path(tmp_path / LEDGERS)
     monkeypatch.undo()
-    run(views, tmp_path, finish="open")  # nothing was taken
+    run(views, tmp_path, finish="open")  # the pane is still free
     assert ledger.exists()
 
 

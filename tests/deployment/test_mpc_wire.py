@@ -66,6 +66,6 @@ def test_a_run_through_processes_that_lost_its_provider_is_resumed_and_verified(
     assert (manifest["finish"], manifest["trust"]) == ("mpc", "one-honest-noiser")
     with Store.open(project / "store") as store:
         people = store.history("visits")["people"].to_pylist()
-    assert None in people  # of a shop with some 25 people, far below the noise's reach, which nobody has opened
+    assert None in people  # a shop with about 25 people, within the noise's reach, was not opened
     assert min(one for one in people if one is not None) >= 36
     assert np.isfinite([one for one in people if one is not None]).all()

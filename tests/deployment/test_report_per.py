@@ -1,4 +1,4 @@
-"""Where people say, or are told, that a report is a site's."""
+"""Where users state that a report belongs to a site, and where Covey shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs in one process: what they charge, how they go on after a cut, and who reports under `all`."""
+"""Runs in one process: their charges, how they continue after a cut, and the reports under `all`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Cut(BaseException):
 
 
 def cut_at(monkeypatch: pytest.MonkeyPatch, where: Any, name: str, *, after: int = 0) -> None:
-    """Let a function be called so many times, and be the last thing of the run after that."""
+    """Let a function run this many times; the run ends after the last one."""
     real, calls = getattr(where, name), [0]
 
     def stop(*arguments: Any, **more: Any) -> Any:
@@ -94,7 +94,7 @@ def test_over_budget_nothing_is_computed_charged_or_registered(
     assert (state.spent, [one.code for one in state.refused]) == ({}, ["DAY_BUDGET_SPENT"])
     monkeypatch.undo()
     cheaper = [replace(view, privacy=Privacy(rho=0.1, min_clients=5)) for view in views]
-    run(cheaper, tmp_path, budget=Budget(999_999))  # the name is not taken by what was refused
+    run(cheaper, tmp_path, budget=Budget(999_999))  # the refused view did not take the name
 
 
 def test_a_later_run_finds_what_an_earlier_one_has_spent(views: Sequence[FeatureView], tmp_path: Path) -> None:
@@ -118,12 +118,12 @@ def test_what_was_spent_over_the_wire_counts(views: Sequence[FeatureView], tmp_p
 def test_panes_that_an_aggregator_has_taken_are_not_opened_in_one_process(
     views: Sequence[FeatureView], tmp_path: Path, role: str
 ) -> None:
-    """A run over the wire was cut off before it published: its panes are opened under its plan, or never."""
+    """A run over the wire was cut off before it published. Its panes are opened under its plan, or never."""
     plan = plan_in_words(bytes(16), (PlannedView(views[0], np.array([MAY * DAY_US]), 5),), "full")
     with open_operator_ledger(tmp_path / LEDGERS, role, lambda: LATER) as ledger:
         ledger.intend(plan, ONE)
     with pytest.raises(PaneTaken):
-        run(views[:1], tmp_path, budget=ONE)  # there is budget for both
+        run(views[:1], tmp_path, budget=ONE)  # the budget covers both
     assert state_of(tmp_path).spent == {MAY: 500_000}
     assert [one.code for one in state_of(tmp_path).refused] == ["PANE_ALREADY_REPORTED"]
 
@@ -144,7 +144,7 @@ def test_a_ledger_that_was_deleted_has_not_spent_nothing(views: Sequence[Feature
 def test_a_ledger_of_one_role_is_refused_by_name_with_the_mend(
     views: Sequence[FeatureView], tmp_path: Path, role: str, suffix: str
 ) -> None:
-    """What it has spent is not known to the operator's ledger, so nothing is charged beside it."""
+    """The operator's ledger does not contain this role's charges, so nothing is charged beside it."""
     (tmp_path / LEDGERS).mkdir()
     apart = tmp_path / LEDGERS / f"{role}.db"
     apart.with_name(apart.name + suffix).write_bytes(b"")
@@ -191,7 +191,7 @@ class TestRoomForARunOverTheWire:
 def test_a_run_that_was_cut_off_goes_on_with_its_own_plans(
     views: Sequence[FeatureView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, after: int
 ) -> None:
-    """Killed before it computes, draws noise, publishes, or notes that it has published; nothing is opened twice."""
+    """The run dies before it computes, draws noise, publishes, or notes the publication. Nothing is opened twice."""
     monkeypatch.setattr(in_process, "CHUNK_ELEMENTS", 1)  # a plan a day
     home = {"publish": Publisher, "published": in_process.RunLedger}.get(where, in_process)
     run(views, tmp_path / "whole", budget=ONE)
@@ -207,7 +207,7 @@ def test_a_run_that_was_cut_off_goes_on_with_its_own_plans(
     state = state_of(tmp_path / "cut")
     assert state.spent == dict.fromkeys(range(MAY, MAY + 3), 1_000_000)
     assert set(state.completed) == set(state.intended)
-    assert len(state.intended) == 6  # no plan was made anew
+    assert len(state.intended) == 6  # no new plan was made
     for view in views:
         assert published(tmp_path / "cut", view.name) == published(tmp_path / "whole", view.name)
         assert len(state.plans_of_day(definition_hash(view), MAY)) == 1  # each pane of the day under one plan
@@ -253,7 +253,10 @@ class TestAll:
     def test_every_enrolled_client_of_every_site_reports_every_pane_and_the_values_are_the_same(
         self, views: Sequence[FeatureView], tmp_path: Path
     ) -> None:
-        """As many as are declared, whoever has events; what of the plan follows from events is all that is outside the claim."""
+        """The declared number of clients reports, whoever has events.
+
+        Only the part of the plan that follows from events is an outside claim.
+        """
         table = make_events()
         table = table.filter([at.hour != 5 for at in table["at"].to_pylist()])
         active, every = (
@@ -264,7 +267,7 @@ class TestAll:
         assert all(one.reports < two.reports for one, two in zip(active, every, strict=True))
         assert published(tmp_path / "all", "visits") == published(tmp_path / "active", "visits")
         hours = [published(tmp_path / kind, "everywhere") for kind in ("active", "all")]
-        assert [row["all"] or 0 for row in hours[0]] == [row["all"] for row in hours[1]]  # nights open, too
+        assert [row["all"] or 0 for row in hours[0]] == [row["all"] for row in hours[1]]  # nights are open too
         assert None in [row["all"] for row in hours[0]]
         with Store.open(tmp_path / "all") as store:
             assert '"outside_claim":["days","sites"]' in store.releases("visits").to_pylist()[0]["manifest"]

@@ -1,4 +1,4 @@
-"""The process of a run's coordinator and sites: it ends when Flower's simulation runtime fails."""
+"""The process of a run's coordinator and sites ends when Flower's simulation runtime fails."""
 
 from __future__ import annotations
 

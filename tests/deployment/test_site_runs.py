@@ -1,4 +1,4 @@
-"""A run in which sites report sums publishes what one publishes in which every client reports."""
+"""A run whose sites report sums publishes the same values as a run in which every client reports."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def published(directory: Path, view: str) -> pa.Table:
 def test_sums_of_sites_publish_what_the_reports_of_their_clients_do(
     views: Sequence[FeatureView], tmp_path: Path, participation: Any, validity: Any
 ) -> None:
-    """Two sites and 3 days; the daily view opens, of the hourly one many panes have too few clients."""
+    """Two sites and 3 days. The daily view opens; many panes of the hourly view have too few clients."""
     terms = {"participation": participation, "site_clients": 40, "min_clients": 7}
     of_clients = run(views, tmp_path / "client", **terms)
     of_sites = run(views, tmp_path / "site", **terms, validity=validity, report_per="site")

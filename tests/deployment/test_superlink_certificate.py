@@ -1,4 +1,4 @@
-"""The certificate by which sites know their SuperLink."""
+"""The certificate by which sites verify their SuperLink."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def keys(tmp_path: Path) -> Path:
     return folder
 
 
-def served_to(certificate: Certificate, host: str) -> str:
-    """The TLS version that a client which trusts this file alone agrees on, by the strictest checks."""
+def tls_version_for(certificate: Certificate, host: str) -> str:
+    """The TLS version that a client agrees on, by the strictest checks, when it trusts this file alone."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(certificate.path, certificate.key)
     client = ssl.create_default_context(cafile=str(certificate.path))
@@ -51,7 +51,7 @@ def test_it_is_for_the_loopback_and_the_names_that_were_asked_for(keys: Path) ->
     assert made == Certificate.load(keys)
     assert timedelta(days=DAYS - 1) < made.until - utc_now() <= timedelta(days=DAYS)
     for host in ("localhost", "127.0.0.1", "collect.example.org", "10.0.0.7"):
-        assert served_to(made, host) == "TLSv1.3"
+        assert tls_version_for(made, host) == "TLSv1.3"
     assert [stat.S_IMODE(path.stat().st_mode) for path in (made.key, made.path)] == [0o600, 0o644]
 
 
@@ -70,7 +70,7 @@ def test_it_is_replaced_by_name_only(keys: Path) -> None:
         make_certificate(keys, ["other.example"], utc_now())
     second = make_certificate(keys, ["other.example"], utc_now(), renew=True)
     assert second.fingerprint != first.fingerprint
-    assert served_to(second, "other.example") == "TLSv1.3"
+    assert tls_version_for(second, "other.example") == "TLSv1.3"
 
 
 def test_one_that_has_ended_or_names_other_hosts_is_refused_with_the_command_that_mends_it(keys: Path) -> None:

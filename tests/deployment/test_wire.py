@@ -1,4 +1,4 @@
-"""Runs through real processes: leader and helper, the coordinator, the sites in Ray; one fleet a test."""
+"""Runs through real processes: leader and helper, the coordinator, and sites in Ray; one fleet for each test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.pipeline import assert_equal_to_oracle
 
 pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
 
-OWN = "COVEY_TEST_PID"  # tells this worker's processes from those of another
+OWN = "COVEY_TEST_PID"  # marks the processes of this worker
 
 
 def start(arguments: list[str], directory: Path) -> subprocess.Popen[str]:
@@ -41,7 +41,7 @@ def start(arguments: list[str], directory: Path) -> subprocess.Popen[str]:
 
 
 def marked() -> set[int]:
-    """Living processes of a run that this test process has started: they inherit its own mark as well."""
+    """Living processes of the runs that this test process started. They inherit its mark."""
     found = set()
     for process in psutil.process_iter():
         try:
@@ -76,7 +76,7 @@ def test_a_month_of_flights_through_real_processes_equals_the_oracle(tmp_path: P
     assert process.returncode == 0, err
     report = json.loads(out)
     assert set(report["answers"].values()) == {"OK"}
-    assert all(view["reports"] is None for view in report["views"])  # nobody knows how many clients were active
+    assert all(view["reports"] is None for view in report["views"])  # the number of active clients is not published
     with Store.open(tmp_path / "store") as store:
         for view in (area, carrier):
             expected = oracle(
@@ -95,7 +95,7 @@ def test_a_month_of_flights_through_real_processes_equals_the_oracle(tmp_path: P
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-@pytest.mark.long  # proofs over the wire: test_lab's liars always run, and equal the oracle
+@pytest.mark.long  # proofs over the wire: the tests of lies always run them, and equal the oracle
 def test_two_days_of_flights_with_proofs_through_real_processes_equal_the_oracle(tmp_path: Path) -> None:
     flights = load_flights()
     area, _, _ = flight_views(flights)
@@ -151,7 +151,7 @@ def test_an_interrupted_run_leaves_no_process_no_file_and_a_store_that_opens(
 def test_a_killed_leader_helper_and_coordinator_cost_time_and_nothing_else(
     project: Path, run_arguments: list[str]
 ) -> None:
-    """kill −9 of each role once, at different moments of one collection; what is published is exact all the same."""
+    """kill −9 of each role once, at different moments of one collection. The published values stay exact."""
     arguments = [word for word in run_arguments if word != "--in-process"]
     process = start([*arguments, "--noise", "off", "--min-clients", "2"], project)
     killed: list[str] = []
@@ -180,7 +180,7 @@ def test_a_killed_leader_helper_and_coordinator_cost_time_and_nothing_else(
 
 
 def assert_equal_to_a_run_in_one_process(project: Path) -> None:
-    """Every pane of the store's history, whatever the time at which it was published."""
+    """Compare every pane of the store's history, except its publication time."""
     from deployment.run import run
     from featurestore.define.views_file import load_views
 
@@ -195,13 +195,13 @@ def assert_equal_to_a_run_in_one_process(project: Path) -> None:
 
 
 def settings(store: Path) -> dict[str, Any]:
-    """Of `deployment.run.run`, as `run_arguments` has them, without noise."""
+    """Settings for `deployment.run.run` that equal `run_arguments` without noise."""
     columns = {"client_column": "who", "time_column": "at", "site_column": "site"}
     return {"store": store, **columns, "budget": 1, "noise": "off", "min_clients": 2}
 
 
 def _processes() -> list[psutil.Process]:
-    """Processes of a run, with their command lines."""
+    """The processes of a run, with their command lines."""
     mine = marked()
     return [p for p in psutil.process_iter(["pid", "cmdline"]) if p.pid in mine and p.info["cmdline"]]
 
@@ -209,7 +209,7 @@ def _processes() -> list[psutil.Process]:
 def test_a_run_that_failed_keeps_what_was_accepted_and_resume_goes_on(
     project: Path, run_arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The helper never comes up, so the collection fails by name; with the helper back, --resume completes it."""
+    """The helper never starts, so the collection fails by name. With the helper back, --resume completes it."""
     from deployment.errors import RunFailed
     from deployment.local import processes_run as wire
     from deployment.run import resume, run

@@ -50,14 +50,14 @@ def settings_in(folder: Path, policy: Policy = POLICY, clients: int = 10) -> Sit
 
 
 def plan_with(noise: Any = "full", participation: Any = "active", **terms: Any) -> Plan:
-    """Two days of VIEW."""
+    """A plan for two days of VIEW."""
     plan = with_words(make_plan(VIEW, noise=noise), participation=participation)
     assert plan.wire is not None
     return live(replace(plan, wire=replace(plan.wire, **terms)))
 
 
 def proven(plan: Plan) -> Plan:
-    """The same plan, asking for proofs; its key is nobody's."""
+    """The same plan with proofs. Nobody has its verification key."""
     assert plan.wire is not None
     return live(with_words(plan, validity="prio3", wire=replace(plan.wire, verify_key_hash=bytes(range(32)))))
 
@@ -86,7 +86,7 @@ def events(*rows: tuple[str, float, str]) -> Events:
 def ask(
     plan: Plan | bytes, own: Events, settings: SiteSettings, seed: int = 0, now: int = NOW
 ) -> list[SealedBatch] | Refuse:
-    """What the site answers."""
+    """The site's answer."""
     signed = plan if isinstance(plan, bytes) else sign(plan)
     answer = respond(signed, settings, lambda _: own, lambda: now, np.random.default_rng(seed).bytes)
     return answer if isinstance(answer, Refuse) else list(answer)

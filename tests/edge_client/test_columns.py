@@ -1,4 +1,4 @@
-"""What a policy says of columns is what a site's computation reads."""
+"""A site's computation reads exactly the columns that its policy names."""
 
 from __future__ import annotations
 

@@ -75,7 +75,9 @@ def test_what_earlier_panes_of_the_day_used_is_not_there_again() -> None:
     first = compute(view(), events(("p", 0, "a", 1.0)), interval=(0, HOUR))
     late = events(("p", 1, "b", 1.0), ("p", HOUR, "b", 1.0), ("p", 2 * HOUR, "c", 1.0))
     second = compute(view(), late, first.used, (HOUR, DAY))
-    assert dense(second) == [(1, 0, [0, 1, 0])]  # one cell was used, one was left; the event of hour 0 came too late
+    assert dense(second) == [
+        (1, 0, [0, 1, 0])
+    ]  # one cell was used before, one is left; the event of hour 0 came too late
     assert second.used.cells.tolist() == [2]
     assert dense(compute(view(), late, UsedCells.none(), (HOUR, DAY))) == [(1, 0, [0, 1, 0]), (2, 0, [0, 0, 1])]
 
@@ -182,7 +184,7 @@ def test_a_wide_histogram_counts_as_a_naive_one_does(nulls: bool) -> None:
 
 
 def test_a_histogram_of_a_thousand_cells_costs_no_more_than_its_events() -> None:
-    """`test_repro`: one SQL aggregate and one dense column a cell took 3 GB and 20 s for 300 cells, 400,000 events."""
+    """`test_repro`: one SQL aggregate and one dense column for each cell took 3 GB and 20 s for 300 cells and 400,000 events."""
     count = 20_000
     table = pa.table(
         {

@@ -1,4 +1,4 @@
-"""A row of a CSV file can lose itself only: whatever bytes it has, all other rows are read as they are without it."""
+"""A row of a CSV file can lose itself only. Whatever bytes it has, all other rows are read as without it."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_whatever_one_clients_row_holds_all_other_rows_are_read_unchanged(
         rows_with_hostile = read(path, HEADER + b"".join(mixed))
     injected = [
         line for line in hostile.split(b"\n")[1:] if line.strip(b"\r")
-    ]  # records of their own: a newline ends one
+    ]  # each is a record of its own: a newline ends it
     victims = [one for one in alone if is_readable(one)]
     found = [one for one in rows_with_hostile if is_readable(one) and str(one["c"]).startswith("v")]
     if not any(line.startswith((b"v", b'"v')) for line in injected):

@@ -1,4 +1,4 @@
-"""Encrypting in several processes gives the same messages to open, and ends with its parent."""
+"""Encryption in several processes gives the same opened messages, and ends with its parent process."""
 
 from __future__ import annotations
 

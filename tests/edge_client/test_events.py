@@ -149,7 +149,7 @@ class TestFiles:
         (keys,) = key_columns(numbered, table)
         assert keys.to_pylist() == [7, 7, 8, None, None, None, -(2**63), None, None, None]
         check_schema(numbered, make_events(table, client, "t", site))
-        pq.write_table(table.slice(1), tmp_path / "site.parquet")  # as a site of a simulated fleet gets them
+        pq.write_table(table.slice(1), tmp_path / "site.parquet")  # in the form that a simulated site reads
         again = read_events(tmp_path / "site.parquet", [numbered], "k", "t", None)
         assert key_columns(numbered, again)[0].to_pylist() == keys.to_pylist()[1:]
 
@@ -202,7 +202,7 @@ class TestIdentities:
         assert events.identities.to_pylist() == ids.to_pylist()[:2]
 
     def test_text_is_held_with_64_bit_offsets(self) -> None:
-        """Two chunks of 1.2 GB would not fit 32-bit offsets: they raised, or the second one was dropped."""
+        """Two chunks of 1.2 GB do not fit 32-bit offsets: reading raised an error, or dropped the second chunk."""
         column = pa.chunked_array([["a"], ["b"]], pa.string())
         assert events_module._plain(column).type == pa.large_string()
         assert events_module._plain(column.cast(pa.binary())).type == pa.large_binary()

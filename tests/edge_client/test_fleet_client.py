@@ -1,4 +1,4 @@
-"""A SuperLink that answers whatever it likes: what a site makes of it, and that it goes on."""
+"""A SuperLink that answers anything: a site handles every answer and continues."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ KEY = NodeKey.generate(os.urandom)
 Reply = bytes | Protobuf | int | list[Any]
 
 
-class Odd:
-    """A SuperLink of this process. `says` maps a call to what it answers: bytes, a message, a status, or these in turn."""
+class OddSuperLink:
+    """A SuperLink in this process. `says` maps a call to its answer: bytes, a message, a status, or several of them in turn."""
 
     def __init__(self) -> None:
         self.says: dict[str, Reply] = {
@@ -62,7 +62,7 @@ class Odd:
                 self.wfile.write(told)
 
             def log_message(self, *_: Any) -> None:
-                """Nothing on stderr."""
+                """Nothing goes to stderr."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"127.0.0.1:{self.server.server_port}"
@@ -85,7 +85,7 @@ class Odd:
         return 200, told if isinstance(told, bytes) else told.SerializeToString()
 
     def sends(self, content: RecordDict, kind: str = "query") -> Message:
-        """Have a message of this content ready."""
+        """Prepare a message with this content."""
         message = make_message(Metadata(1, "", 1, 7, "", "", self.now, 60.0, kind), content)
         message.metadata.__dict__["_message_id"] = message.object_id
         self.objects = {name: each.deflate() for name, each in get_all_nested_objects(message).items()}
@@ -99,15 +99,15 @@ class Odd:
 
 
 @pytest.fixture
-def odd() -> Iterator[Odd]:
-    made = Odd()
+def odd() -> Iterator[OddSuperLink]:
+    made = OddSuperLink()
     yield made
     made.server.shutdown()
     made.server.server_close()
 
 
 @pytest.fixture
-def client(odd: Odd) -> Iterator[FleetClient]:
+def client(odd: OddSuperLink) -> Iterator[FleetClient]:
     with FleetClient(SuperLink(odd.address, None), KEY, lambda _: None) as made:
         yield made
 
@@ -116,7 +116,7 @@ def plan(signed: bytes = b"a plan") -> RecordDict:
     return RecordDict({"plan": ConfigRecord({"signed": signed, "encryption_keys": b""})})
 
 
-def test_what_a_message_holds_arrives_and_is_confirmed(odd: Odd, client: FleetClient) -> None:
+def test_what_a_message_holds_arrives_and_is_confirmed(odd: OddSuperLink, client: FleetClient) -> None:
     odd.sends(plan())
     client.join()
     received = client.pull()
@@ -126,7 +126,7 @@ def test_what_a_message_holds_arrives_and_is_confirmed(odd: Odd, client: FleetCl
     assert client.pull() is None
 
 
-def test_objects_that_are_not_what_they_are_named_are_refused(odd: Odd, client: FleetClient) -> None:
+def test_objects_that_are_not_what_they_are_named_are_refused(odd: OddSuperLink, client: FleetClient) -> None:
     odd.sends(plan())
     for name, data in list(odd.objects.items()):
         odd.sends(plan())
@@ -146,7 +146,7 @@ def test_objects_that_are_not_what_they_are_named_are_refused(odd: Odd, client: 
 
 
 def test_a_message_has_few_objects_and_few_bytes(
-    odd: Odd, client: FleetClient, monkeypatch: pytest.MonkeyPatch
+    odd: OddSuperLink, client: FleetClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import numpy as np
 
@@ -180,20 +180,20 @@ def refusal(client: FleetClient) -> str:
         (403, RunOver),
         (404, SuperLinkAway),
         (500, SuperLinkAway),
-        (307, SuperLinkAway),  # it is not followed
+        (307, SuperLinkAway),  # the redirect is not followed
         (b"\xff" * 40, SuperLinkAway),
         (bytes(MAX_ENVELOPE_BYTES + 1), MessageRefused),
     ],
 )
 def test_every_other_answer_is_a_named_error(
-    odd: Odd, client: FleetClient, told: Reply, error: type[Exception]
+    odd: OddSuperLink, client: FleetClient, told: Reply, error: type[Exception]
 ) -> None:
     odd.says["pull-messages"] = told
     with pytest.raises(error):
         client.pull()
 
 
-def test_several_messages_at_once_or_odd_envelopes_are_refused(odd: Odd, client: FleetClient) -> None:
+def test_several_messages_at_once_or_odd_envelopes_are_refused(odd: OddSuperLink, client: FleetClient) -> None:
     envelope = message_pb2.Message()
     for odd.says["pull-messages"] in (
         fleet_pb2.PullMessagesResponse(messages_list=[envelope, envelope]),
@@ -210,7 +210,7 @@ def test_a_certificate_that_is_none_is_named() -> None:
 
 
 class Work:
-    """A site's loop against `Odd`, until it would wait for the n-th time."""
+    """A site's loop against `OddSuperLink`; it ends when the site waits for the n-th time."""
 
     def __init__(self, client: FleetClient, waits: int) -> None:
         self.said: list[str] = []
@@ -233,7 +233,7 @@ class Work:
 
 
 def test_a_superlink_that_is_away_is_tried_again_ever_more_slowly_and_joined_again(
-    odd: Odd, client: FleetClient
+    odd: OddSuperLink, client: FleetClient
 ) -> None:
     odd.says["activate-node"] = [503, 503, 503, fleet_pb2.ActivateNodeResponse(node_id=7)]
     odd.says["pull-messages"] = [b"", 503, b""]
@@ -246,7 +246,9 @@ def test_a_superlink_that_is_away_is_tried_again_ever_more_slowly_and_joined_aga
     assert odd.calls[-1] == "deactivate-node"
 
 
-def test_a_superlink_that_never_knows_the_key_ends_the_site_with_the_mend(odd: Odd, client: FleetClient) -> None:
+def test_a_superlink_that_never_knows_the_key_ends_the_site_with_the_mend(
+    odd: OddSuperLink, client: FleetClient
+) -> None:
     odd.says["activate-node"] = odd.says["register-node"] = 412
     work = Work(client, 100)
     with pytest.raises(NodeKeyUnknown, match=r"adds the key to covey\.toml"):
@@ -254,13 +256,15 @@ def test_a_superlink_that_never_knows_the_key_ends_the_site_with_the_mend(odd: O
     assert STRANGER_SECONDS < work.now < 3 * STRANGER_SECONDS
 
 
-def test_a_superlink_without_authentication_is_told_the_key(odd: Odd, client: FleetClient) -> None:
+def test_a_superlink_without_authentication_is_told_the_key(odd: OddSuperLink, client: FleetClient) -> None:
     odd.says["activate-node"] = [412, fleet_pb2.ActivateNodeResponse(node_id=7)]
     assert client.join() == 7
     assert odd.calls == ["activate-node", "register-node", "activate-node"]
 
 
-def test_every_message_is_answered_and_an_answer_that_nobody_wants_is_told(odd: Odd, client: FleetClient) -> None:
+def test_every_message_is_answered_and_an_answer_that_nobody_wants_is_told(
+    odd: OddSuperLink, client: FleetClient
+) -> None:
     client.join()
     for content, kind, why in (
         (RecordDict(), "query", "it holds no signed plan"),

@@ -33,7 +33,7 @@ FAR = time.time_ns() // 1_000 + DAY
 
 
 class Node:
-    """A site's folder, and the ClientApp's function on it."""
+    """The folder of a site, and the ClientApp's function over it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -64,7 +64,7 @@ class Node:
     def ask(
         self, signed: bytes | None = None, node: dict[str, Any] | None = None, content: RecordDict | None = None
     ) -> tuple[str, str, list[bytes]]:
-        """Code, site and batches; whatever is sent must be of Flower's types and nothing more."""
+        """Code, site and batches of the answer, which holds Flower's types only."""
         if content is None:
             content = RecordDict({"plan": ConfigRecord({"signed": PLAN if signed is None else signed})})
         message = Message(content, dst_node_id=3, message_type="query")
@@ -105,7 +105,7 @@ def test_a_node_answers_a_plan_with_its_batches(node: Node) -> None:
 @pytest.mark.parametrize("what", sorted(set(REFUSED) - {"an old plan"}))
 def test_a_refused_plan_is_a_code_and_no_batch(node: Node, what: str) -> None:
     data, code = REFUSED[what]
-    assert node.ask(RESIGNED.get(what, data)) == (code, "a", [])  # the clock here is the real one
+    assert node.ask(RESIGNED.get(what, data)) == (code, "a", [])  # the ClientApp reads the real clock
 
 
 def test_an_old_plan_is_a_code(node: Node) -> None:
@@ -258,7 +258,7 @@ CODES: dict[str, tuple[FeatureView, str]] = {
 @pytest.mark.parametrize("use", CODES)
 @pytest.mark.parametrize("odd", [b"E11", b"1.5", b"2", b"", b"\xff", b"1,2", b'"'], ids=repr)
 def test_a_site_with_a_csv_file_does_not_tell_by_its_code_what_a_column_holds(node: Node, use: str, odd: bytes) -> None:
-    """A coordinator may ask for any column as any type: were one odd value a refusal, it would be told of it, exactly."""
+    """A coordinator may read any column as any type. A refusal because of one odd value would reveal that value's existence."""
     view, good = CODES[use]
     rows = f"who,t,k,code\np,1970-01-01T00:00:01,x,{good}\nq,1970-01-01T00:00:01,x,".encode()
     (node.path / "events.csv").write_bytes(rows + odd + b"\n")

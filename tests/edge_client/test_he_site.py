@@ -1,4 +1,4 @@
-"""A site that is asked for encrypted reports: what its policy must say, whose keys it takes, and what a retry keeps."""
+"""A site and a plan with encrypted reports: what its policy must allow, which keys it accepts, and what a retry keeps."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OWN = events(("p", 0, "x"), ("q", 0, "y"), ("q", 1, "x"))
 
 
 class Keyed:
-    """A plan under `he`, its keys as they came along, and the secret ones."""
+    """A plan under `he`, its public keys as the site receives them, and the secret keys."""
 
     def __init__(self, signer: Any = HELPER, **terms: Any) -> None:
         draft = with_words(plan_with(**terms), protection="he", max_clients=20)
@@ -131,7 +131,7 @@ def test_a_plan_with_proofs_and_encrypted_reports_cannot_be_made() -> None:
 def test_keys_that_are_not_the_pinned_key_holders_are_refused_before_anything_is_charged(
     keyed: Keyed, settings: SiteSettings
 ) -> None:
-    theirs = Keyed(OTHER_SITE)  # signed by somebody else, and committed to by the coordinator
+    theirs = Keyed(OTHER_SITE)  # signed by another key, with a matching commitment of the coordinator
     other = Keyed()
     cases = [
         (keyed.plan, b""),
@@ -149,7 +149,9 @@ def test_keys_that_are_not_the_pinned_key_holders_are_refused_before_anything_is
     state = read_ledger(settings.ledger, "site-a").state
     assert {one.code for one in state.refused} == {"ENCRYPTION_KEYS_INVALID"}
     assert not state.spent
-    assert not isinstance(ask(keyed.plan, keyed.signed, settings), Refuse)  # it may be asked again, with the right ones
+    assert not isinstance(
+        ask(keyed.plan, keyed.signed, settings), Refuse
+    )  # with the right keys the same plan is accepted
 
 
 def test_keys_beside_a_plan_with_shares_change_nothing(keyed: Keyed, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a site remembers of the aggregators' ledgers: a plan of one that was rolled back is refused, and batches tell the rest."""
+"""The ledger heads that a site remembers: a plan of a rolled-back aggregator is refused, and batches carry the heads on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def head(seq: int, chain: int = 1) -> Head:
 
 
 def telling(number: int, leader: Head, helper: Head) -> bytes:
-    """A signed plan of two days whose live keys tell these heads."""
+    """A signed plan of two days whose live keys carry these heads."""
     plan = make_plan(VIEW, noise="full", number=number, first=2 * number)
     assert plan.wire is not None
     made = []
@@ -47,7 +47,7 @@ def settings(tmp_path: Path) -> SiteSettings:
 
 
 def heads_of(plan: bytes, settings: SiteSettings, seed: int = 0) -> tuple[Head | None, Head | None]:
-    """What the batches of an answer remember."""
+    """The heads in the batches of an answer."""
     found = {batch.signed.header.heads for batch in answered(plan, EVENTS, settings, seed)}
     assert len(found) == 1
     return found.pop()
@@ -83,5 +83,5 @@ def test_a_plan_of_an_aggregator_that_was_rolled_back_is_refused_and_costs_nothi
     assert heads_of(telling(1, head(3), head(6)), settings, 7) == (
         head(3),
         head(5),
-    )  # nothing of the refused plan stays
-    assert len(answered(first, EVENTS, settings, 8)) == len(before)  # what was answered before is answered again
+    )  # the refused plan leaves nothing behind
+    assert len(answered(first, EVENTS, settings, 8)) == len(before)  # an earlier plan is still answered

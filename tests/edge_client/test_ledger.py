@@ -1,4 +1,4 @@
-"""A site's ledger: bounds hold across panes, plans and restarts, and what it keeps cannot be edited unnoticed."""
+"""A site's ledger: bounds hold across panes, plans and restarts, and no edit of it goes unnoticed."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def drawn(seed: int, count: int = 400) -> pa.Table:
 
 
 def until(table: pa.Table, end: int) -> Events:
-    """The events that have happened before a moment."""
+    """The events before a moment."""
     return make_events(table.filter(pa.array(table["t"].cast(pa.int64()).to_numpy() < end)), "who", "t")
 
 
@@ -99,7 +99,7 @@ def test_hourly_plans_with_restarts_between_them_give_what_a_backfill_gives(
     cells = {(pane // (24 * HOUR)): 0 for pane, _ in told}
     for pane, vector in told:
         cells[pane // (24 * HOUR)] += np.count_nonzero(vector)
-    assert max(cells.values()) <= 12 * 3  # the bound binds: 200 events a day of 12 clients
+    assert max(cells.values()) <= 12 * 3  # the bound is effective: 12 clients have 200 events a day
     assert min(cells.values()) > 12 * 2
 
 
@@ -137,7 +137,7 @@ def test_a_retry_with_late_events_uses_no_more_cells_than_later_answers_count_on
     answered(hours(1, 1), events(("p", 0.5 / 24, "x"), ("p", 1 / 24, "x"), ("p", 1 / 24, "y")), settings)
     told.clear()
     answered(hours(0, 0), events(("p", 0.2 / 24, "y"), ("p", 0.5 / 24, "x"), ("q", 0.3 / 24, "y")), settings, seed=5)
-    assert told == [(0, (0, 1))]  # one cell, as before; q has not reported, and does not
+    assert told == [(0, (0, 1))]  # one cell, as before; q did not report and still does not
 
 
 def test_an_answer_that_was_cut_off_after_its_charge_counts_what_was_answered_meanwhile(
@@ -275,7 +275,7 @@ def test_a_refused_plan_is_in_the_ledger_once_with_its_view_and_day(settings: Si
         ask(plan, events(), tight)
     (kept,) = read_ledger(settings.ledger, "site-a").state.refused
     assert (kept.plan, kept.code, kept.view, kept.day) == (plan.hash, "DAY_BUDGET_SPENT", "w", 0)
-    answered(plan, events(), settings)  # a larger budget later: the same plan is taken
+    answered(plan, events(), settings)  # with a larger budget the same plan is accepted
 
 
 def test_record_is_refused_on_another_basis(settings: SiteSettings) -> None:
@@ -297,7 +297,7 @@ def test_record_is_refused_on_another_basis(settings: SiteSettings) -> None:
 def test_a_lost_batch_and_a_retry_with_late_events_use_no_more_cells_than_a_client_day_has(
     settings: SiteSettings, monkeypatch: pytest.MonkeyPatch, participation: str
 ) -> None:
-    """The coordinator withholds the batch of hour 0, and asks again: what counts is hour 0 of the retry, hour 1 of before."""
+    """The coordinator withholds the batch of hour 0 and asks again. Hour 0 of the retry and hour 1 of the first answer count."""
     reports: dict[bytes, int] = {}
     lost: set[int] = {0}
 

@@ -1,4 +1,4 @@
-"""Which reports are sent: against a naive count over every pane and client."""
+"""The reports that a site sends, against a naive count over every pane and client."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_seats_that_were_given_stay() -> None:
     names = [bytes([i]) * 32 for i in (7, 3, 5)]
     before = seats_for(names[:2], 3)
     again = seats_of(names, before.names)
-    assert again.seat_of.tolist() == [1, 0, -1]  # the third has come since
+    assert again.seat_of.tolist() == [1, 0, -1]  # the third client is new
     assert again.left_out == 1
 
 

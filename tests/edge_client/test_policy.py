@@ -1,4 +1,4 @@
-"""What a site takes part in: every code, its order, and that none of them depends on events."""
+"""The plans that a site answers: every refusal code, the order of the checks, and no dependence on events."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def signed_bytes_of(data: bytes) -> bytes:
 
 
 def with_expression(where: str) -> bytes:
-    """A signed plan whose view holds another `where`, as a coordinator with other code could make it."""
-    assert len(where) == 8  # the lengths around it stay right
+    """A signed plan with a different `where` in its view, as a coordinator with other code could make it."""
+    assert len(where) == 8  # equal lengths keep the encoding valid
     view = replace(VIEW, features=[Rate("late", where="x > 1234")])
     data = plan_to_bytes(make_plan(view, noise="full"))
     message = pb.Plan.FromString(data)
@@ -79,7 +79,7 @@ def k_of(plan: Plan, k: int) -> Plan:
 
 
 def with_live_keys_of(other: Plan) -> bytes:
-    """A signed plan that has the live keys of another one."""
+    """A signed plan with the live keys of another plan."""
     assert OPEN.wire is not None
     assert other.wire is not None
     taken = replace(OPEN.wire, leader_live=other.wire.leader_live, helper_live=other.wire.helper_live)
@@ -172,7 +172,7 @@ def test_a_refusal_says_which_view_and_day_and_names_the_plan_only_if_it_is_the_
 
 
 def test_the_reasons_come_in_the_order_that_the_module_says() -> None:
-    """A plan with everything wrong; what the answer is about is put right, one after the other."""
+    """A plan with every fault. The fault that the answer names is mended, one after the other."""
     dear = replace(VIEW, privacy=Privacy(rho=1.5, min_clients=2))
     before = with_words(make_plan(VIEW, noise="full", number=9), participation="all")
     state = charged(before)
@@ -248,7 +248,7 @@ def test_a_pane_may_end_five_minutes_ahead_of_this_clock_and_no_further() -> Non
 
 
 def test_a_view_that_tells_days_by_another_column_is_refused_unless_the_policy_names_it() -> None:
-    """One event on three days would be charged to three budgets."""
+    """Otherwise one event on three days would be charged to three budgets."""
     plan = make_plan(replace(VIEW, time="booked_at"), noise="full")
     assert code_of(plan) == "TIME_NOT_ALLOWED"
     assert code_of(plan, replace(POLICY, time_columns=("booked_at",))) == "ACCEPT"
@@ -264,7 +264,9 @@ def test_an_answer_of_all_clients_and_panes_is_bounded_before_anything_is_charge
     codes = [decide(plan, small, EMPTY, NOW, clients=clients) for clients in (2**15, 2**15 + 1)]
     assert isinstance(codes[0], Accept)
     assert codes[1] == Refuse(RefusalCode.ANSWER_TOO_LARGE, plan.hash)
-    assert code_of(with_words(plan, participation="active"), small) == "ACCEPT"  # there events decide, and no code may
+    assert (
+        code_of(with_words(plan, participation="active"), small) == "ACCEPT"
+    )  # under `active` the size depends on events, and a code may not
 
 
 def test_a_clock_far_behind_the_ledger_is_refused_before_days_are_spent_twice() -> None:
@@ -298,7 +300,7 @@ EVENTS = {
 
 @pytest.mark.parametrize("what", CASES)
 def test_no_code_depends_on_events(tmp_path: Path, what: str) -> None:
-    """The same plans in the same order, on sites that differ in their events alone."""
+    """The same plans in the same order, on sites that differ in their events only."""
     signed, changes, expected = CASES[what]
     told = {}
     for name, rows in EVENTS.items():

@@ -1,4 +1,4 @@
-"""policy.toml: what is written is read, and everything odd is an error that names it."""
+"""policy.toml: valid entries are read, and the error for an invalid entry names it."""
 
 from __future__ import annotations
 

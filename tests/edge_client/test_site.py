@@ -48,7 +48,7 @@ def test_each_refusal_has_its_code_and_the_ledger_keeps_those_of_the_coordinator
         assert found.code == code
     kept = read_ledger(settings.ledger, "site-a").state.refused
     expected = [] if code == RefusalCode.PLAN_UNSIGNED else [code]
-    assert [one.code for one in kept] == expected  # once, and nothing of what anybody may send
+    assert [one.code for one in kept] == expected  # once, and no plan without a valid signature
 
 
 # the answer
@@ -87,7 +87,7 @@ def test_a_retry_reports_what_was_reported_whatever_happened_since(settings: Sit
     assert len(before) == 4
     assert ids(*reversed(rows)) == before
     assert ids(("0 new", 0, "x"), *rows) == before
-    assert ids(*rows, ("p", 0, "y"), ("zz", 1, "x"), ("p", 1, "x")) == before  # a reported pane is closed
+    assert ids(*rows, ("p", 0, "y"), ("zz", 1, "x"), ("p", 1, "x")) == before  # reported panes are closed
     assert ids(*rows[:1]) < before
     assert ids() == set()
     assert ids(*rows) == before
@@ -142,7 +142,7 @@ def test_the_charge_is_on_disk_before_anything_is_computed(
     state = read_ledger(settings.ledger, "site-a").state
     assert (list(state.intended), list(state.completed)) == ([plan.hash], [])
     assert len(ids_of(answered(plan, own, settings))) == 1
-    assert read_ledger(settings.ledger, "site-a").state.spent == {0: 500_000, 1: 500_000}  # once
+    assert read_ledger(settings.ledger, "site-a").state.spent == {0: 500_000, 1: 500_000}  # charged once
 
 
 def test_nothing_is_charged_for_events_that_do_not_fit(settings: SiteSettings) -> None:

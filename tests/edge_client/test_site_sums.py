@@ -1,4 +1,4 @@
-"""A site that reports the sum of its clients: what it declares, what it leaves out, and that a retry counts once."""
+"""A site that reports the sum of its clients: its declaration, the clients it leaves out, and retries that count once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def plan_of(participation: Any = "active", most: int = 10) -> Plan:
 
 
 def sums(plan: Plan, batches: list[SealedBatch]) -> dict[int, tuple[int, list[int]]]:
-    """Of each collection what is declared, and the sum that both shares stand for."""
+    """For each collection, the declared number and the sum of both shares."""
     found = {}
     for batch in batches:
         leader = open_half("leader", plan, LEADER_SEAL, ROSTER, batch.half("leader"))
@@ -54,7 +54,7 @@ def sums(plan: Plan, batches: list[SealedBatch]) -> dict[int, tuple[int, list[in
 
 
 ROWS = [("p", 0, "x"), ("q", 0, "x"), ("q", 0, "y"), ("q", 1, "x"), *[("r", 1, "y")] * 5]
-"""VIEW keeps three events of r: every client is bounded before it is added."""
+"""VIEW keeps three events of r, because every client is bounded before the sum."""
 
 
 def test_one_report_of_a_pane_holds_every_client_within_its_own_bounds(settings: SiteSettings) -> None:
@@ -69,9 +69,9 @@ def test_a_pane_without_events_has_no_report_and_under_all_one_of_everybody(tmp_
     nobody = replace(one, plan_id=bytes([9]) * 16)
     (tmp_path / "empty").mkdir()
     assert answered(nobody, events(), settings_in(tmp_path / "empty")) == []
-    assert answered(nobody, events(("p", 1, "x")), settings_in(tmp_path / "empty")) == []  # and none later
+    assert answered(nobody, events(("p", 1, "x")), settings_in(tmp_path / "empty")) == []  # and no report later
     every = plan_of("all")
-    for own in (events(("p", 1, "x")), events(("p", 1, "x"), ("q", 0, "y"))):  # the retry as the first answer
+    for own in (events(("p", 1, "x")), events(("p", 1, "x"), ("q", 0, "y"))):  # the retry equals the first answer
         assert sums(every, answered(every, own, of_all)) == {0: (10, [0, 0]), 1: (10, [1, 0])}
 
 
@@ -85,7 +85,7 @@ def test_a_retry_keeps_the_id_of_each_pane_and_what_it_is_the_sum_of(settings: S
     assert sums(plan, second) == sums(plan, first)
     assert first[0].leader != second[0].leader
     fewer = sums(plan, answered(plan, events(*ROWS[:1]), settings, 3))
-    assert fewer == {0: (1, [1, 0])}  # of q nothing is known any more, and nothing is made up
+    assert fewer == {0: (1, [1, 0])}  # the events of q are gone; its report is not invented
 
 
 @pytest.mark.parametrize("participation", ["active", "all"])
@@ -107,7 +107,7 @@ def test_a_site_refuses_what_it_could_not_declare_or_does_not_want(tmp_path: Pat
 
 
 def test_an_answer_of_everybody_is_one_report_a_pane_and_what_is_kept_of_each_client(tmp_path: Path) -> None:
-    """Else a plan of many panes would fill the ledger, and the memory, of a site of many clients."""
+    """Otherwise a plan of many panes would fill the ledger, and the memory, of a site with many clients."""
     tight = replace(POLICY, max_answer_mib=1)
     clients = (2**20 - 2 * 16) // (2 * KEPT_BYTES)  # two panes of two slots
     wide = replace(plan_with(participation="all"), plan_id=bytes(16))
@@ -120,7 +120,7 @@ def test_an_answer_of_everybody_is_one_report_a_pane_and_what_is_kept_of_each_cl
 
 
 def test_the_proof_of_a_sum_is_measured_as_wide_as_it_is(tmp_path: Path) -> None:
-    """Of two million clients it is longer than of one."""
+    """The proof for two million clients is longer than the proof for one client."""
     plan = plan_with(participation="all")
     (planned,) = plan.views
     sizes = [8 * report_elements(planned.layout, Validity.PRIO3, most) for most in (1, 2**21)]

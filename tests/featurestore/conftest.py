@@ -1,4 +1,4 @@
-"""Every kind of store that serves the newest rows: blocks in memory, RocksDB, and a real Valkey, one a session."""
+"""Every kind of store that serves the newest rows: blocks in memory, RocksDB, and one real Valkey for each session."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .valkey import NOT_HERE, PROGRAM, Valkey
 
 KINDS: Final = ("blocks", "rocksdb", "valkey")
 _EACH, _SHARED = 0, 1
-"""Databases: of the stores of one test, which is emptied after it, and of stores that several tests read."""
+"""Databases: one for the stores of one test, which is emptied afterwards, and one for stores that several tests read."""
 
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[Valkey]:
-    """A running server; the test is skipped where none is installed."""
+    """A running server. The test is skipped if none is installed."""
     if PROGRAM is None:
         pytest.skip(NOT_HERE)
     server = Valkey()
@@ -36,7 +36,7 @@ def _configure(directory: Path, kind: str, request: pytest.FixtureRequest, numbe
 
 @pytest.fixture(params=KINDS)
 def store_dir(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """The directory of a store, once of each kind."""
+    """The directory of a store; the test runs once for each kind."""
     yield _configure(tmp_path, request.param, request, _EACH)
     if request.param == "valkey":
         with request.getfixturevalue("valkey").client(_EACH) as client:
@@ -45,5 +45,5 @@ def store_dir(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module", params=KINDS)
 def new_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """Makes directories of stores of one kind: for what a module shares, and for examples of a property."""
+    """Makes directories of stores of one kind, for module fixtures and for the examples of a property."""
     return lambda: _configure(tmp_path_factory.mktemp("store"), request.param, request, _SHARED)

@@ -27,7 +27,7 @@ PARTS = ("dev", "dev_se", "pred", "pred_se", "n", "n_se")
 
 
 def some_panes(view: FeatureView, first: int, count: int, seed: int, open_share: float = 0.7) -> Panes:
-    """Panes that follow each other, some of them void, with random sums."""
+    """Consecutive panes with random sums; some are void."""
     layout, rng = layout_of(view), np.random.default_rng(seed)
     start = first + np.arange(count) * view.pane_us
     opened = rng.random(count) < open_share
@@ -39,7 +39,7 @@ def some_panes(view: FeatureView, first: int, count: int, seed: int, open_share:
 
 
 def expected(view: FeatureView, filtered: Filtered, panes: Panes, known: Sequence[bool], key: int) -> list[Served]:
-    """By the transcription, for each pane from the first to the last, known or not."""
+    """The oracle's row for each pane from the first to the last, known or not."""
     sums, counts = layout_of(view).groups_of(view.rate_of(filtered))
     opened = {
         start: Pane(

@@ -1,6 +1,6 @@
-"""The filter of `Filtered` written down once more, pane by pane for one key, in plain Python: the oracle of the kernel.
+"""The filter of `Filtered` written a second time, pane by pane for one key, in plain Python: the oracle of the kernel.
 
-It decays what a slot holds when the slot is next read, by 2^(−elapsed/half-life), and takes each step in the kernel's order.
+It decays a slot's content when the slot is next read, by 2^(−elapsed/half-life), and takes each step in the kernel's order.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Pane:
-    """One opened pane of one key: when it starts (µs), S and n as released, and the variances of their noise."""
+    """One opened pane of one key: its start (µs), S and n as released, and the variances of their noise."""
 
     start: int
     s: int
@@ -31,7 +31,7 @@ class Pane:
 
 @dataclass(frozen=True)
 class Served:
-    """What one pane serves, and the rate of the pane itself: μ + g·d with its standard error (of an opened pane)."""
+    """The served values of one pane, and its own rate: μ + g·d with its standard error (for an opened pane)."""
 
     dev: float
     dev_se: float
@@ -45,7 +45,7 @@ class Served:
 
 @dataclass
 class Decayed:
-    """Numbers that lose half of themselves in each half-life."""
+    """Numbers that halve in each half-life."""
 
     half_life: int
     at: int = 0
@@ -75,7 +75,7 @@ class State:
 
 
 def slots_at(filtered: Filtered, width: int, start: int) -> tuple[int, int]:
-    """Slot of the season and of the week, by the wall clock."""
+    """The slot of the season and of the week, by the wall clock."""
     wall = (EPOCH + timedelta(microseconds=start + width // 2)).astimezone(ZoneInfo(filtered.tz))
     midnight = wall.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     of_day = (wall.replace(tzinfo=None) - midnight) // timedelta(microseconds=1)
@@ -85,7 +85,7 @@ def slots_at(filtered: Filtered, width: int, start: int) -> tuple[int, int]:
 
 
 def served(filtered: Filtered, width: int, starts: Sequence[int], opened: dict[int, Pane]) -> list[Served]:
-    """What the filter serves at panes that follow each other without a gap; those that are not in `opened` are void."""
+    """The filter's values for consecutive panes. Panes that are not in `opened` are void."""
     half_life, baseline = parse_duration(filtered.half_life), parse_duration(filtered.baseline_half_life)
     tau_sq, s0_sq = filtered.baseline_variance, filtered.sd * filtered.sd
     state = State(filtered, width, p=s0_sq, whole=Decayed(baseline))

@@ -1,4 +1,4 @@
-"""Small views and releases, made by hand: the store knows nothing of how sums are collected."""
+"""Small views and releases, made by hand: the store does not depend on how sums are collected."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def a_view(name: str = "delays", **given: Any) -> FeatureView:
 
 
 def manifest_of(view: FeatureView, noise: str = "none", **given: Any) -> Manifest:
-    """Terms that fit the view."""
+    """A manifest that fits the view."""
     layout = layout_of(view)
     usual: dict[str, Any] = {
         "view": view.name,
@@ -70,7 +70,7 @@ def manifest_of(view: FeatureView, noise: str = "none", **given: Any) -> Manifes
 def a_release(
     view: FeatureView, start: int, value: int = 10, *, released_at: int | None = None, **given: Any
 ) -> Release:
-    """A pane whose slots all hold one value; replayed unless `released_at` is given."""
+    """A pane whose slots all hold one value. It is replayed unless `released_at` is given."""
     layout, end = layout_of(view), start + view.pane_us
     slots = np.full((layout.keys, layout.slots_per_key), value, dtype=np.int64)
     released = end + view.release_delay_us if released_at is None else released_at
@@ -85,15 +85,15 @@ def a_void(view: FeatureView, start: int, reason: str = "BATCH_TOO_SMALL") -> Vo
 
 
 @contextmanager
-def having(memory: Memory) -> Iterator[None]:
-    """Joins share out so much memory and no more, whatever the machine and the limit say."""
+def limited_to(memory: Memory) -> Iterator[None]:
+    """Give joins this much memory, whatever the machine has and the limit says."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Memory, "within", lambda *_, **__: memory)
         yield
 
 
 def fill(directory: Path, view: FeatureView, panes: int, clock: int = 100 * DAY) -> None:
-    """Publish the first panes since the epoch, pane i holding i + 1 everywhere."""
+    """Publish the first panes since the epoch; pane i holds i + 1 everywhere."""
     with Publisher(directory, lambda: clock) as publisher:
         publisher.register(view)
         publisher.publish([a_release(view, i * view.pane_us, i + 1) for i in range(panes)])

@@ -1,4 +1,4 @@
-"""`Max`: a kind of feature that covey does not come with, as an installation would bring it. One file, nothing else."""
+"""`Max`: a kind of feature that Covey lacks, as an installation can add it, in one file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from featurestore.define.kinds.histogram import edges_problem
 @register
 @dataclass(frozen=True)
 class Max(PaneFeature):
-    """The largest of these edges that a value of the column reaches: read off one-hot cells."""
+    """The largest of these edges that a value of the column reaches, read from one-hot cells."""
 
     kind: ClassVar[str] = "Max"
     spelling: ClassVar[str] = "max"
@@ -46,7 +46,7 @@ class Max(PaneFeature):
         return Serving("estimate", clamp=(None, None))
 
     def decode(self, opened: OpenedSlots) -> Decoded:
-        """The lower edge of the highest cell whose count stands out of the noise; no value where none does."""
+        """The lower edge of the highest cell whose count exceeds the noise; no value if there is none."""
         (variance,) = opened.variances
         found = opened.slots[:, 1:] > 3 * np.sqrt(variance)[:, None]
         highest = found.shape[1] - 1 - found[:, ::-1].argmax(axis=1)

@@ -1,7 +1,7 @@
-"""One reader of the soak test, a process of its own: `python -m tests.featurestore.soaking KIND WHERE`.
+"""One reader of the soak test, in its own process: `python -m tests.featurestore.soaking KIND WHERE`.
 
-It reads on and on, and says `ready` after its first answer. A line with a number on its standard input ends it once it has seen
-that publication; it prints what it saw then, as JSON.
+It reads in a loop and prints `ready` after its first answer. A line with a number on its standard input ends it as soon as it
+has seen that publication. It then prints its observations as JSON.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ KEYS: Final = [f"k{i:04d}" for i in range(1_000)]
 ASKED: Final = {"dest": KEYS[::37]}
 SERVICE: Final = "model"
 PAUSE_S: Final = 0.001
-"""So that the writer, too, has a share of a small machine."""
+"""Readers pause this long, so that the writer gets its share of a small machine."""
 SAMPLE_S: Final = 0.2
 LAST_S: Final = 30.0
 
 
 def service_refs(publication: int) -> list[str]:
-    """What the service names after a publication: four orders, in turns."""
+    """The features of the service after a publication: four orders, in turns."""
     at = publication % 4
     return REFS[at:] + REFS[:at]
 
 
 def publication_of(values: Mapping[str, Sequence[float]]) -> int:
-    """Which publication all of these values are of; MixedEpoch if of none.
+    """The publication of all of these values; MixedEpochError if they come from more than one.
 
     Publication 2k is that of pane 2k + 1, before pane 2k is there; 2k + 1 is that of pane 2k, which comes late. Every slot of
     pane i is i, so the window of three panes is 4k after the first, and 6k after the second.
@@ -62,20 +62,20 @@ def publication_of(values: Mapping[str, Sequence[float]]) -> int:
 
 
 class MixedEpochError(Exception):
-    """An answer is of more than one publication."""
+    """One answer contains values of more than one publication."""
 
 
 @dataclass
-class Held:
-    """What a process holds at one time: MB of memory, open files, and mapped blocks."""
+class Resources:
+    """The resources of a process at one time: MB of memory, open files, and mapped blocks."""
 
     rss: float
     files: int
     blocks: int
 
     @classmethod
-    def now(cls, pid: int) -> Held:
-        """Of a process."""
+    def now(cls, pid: int) -> Resources:
+        """The present resources of a process."""
         process = psutil.Process(pid)
         maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace").splitlines()
         mapped = {line.split(maxsplit=5)[5] for line in maps if "/store/blocks/" in line}
@@ -83,27 +83,27 @@ class Held:
 
 
 @dataclass
-class Seen:
-    """What a reader saw.
+class Observations:
+    """The observations of a reader.
 
     Attributes:
-        reads: answers; epochs: different publications among them.
+        reads: the number of answers; epochs: the number of different publications among them.
         last: the last publication.
-        errors: what went wrong, the first few.
-        held: at the times of looking.
+        errors: the first few errors.
+        held: the resources at each check.
     """
 
     reads: int = 0
     epochs: int = 0
     last: int = 0
     errors: list[str] = field(default_factory=list)
-    held: list[Held] = field(default_factory=list)
+    held: list[Resources] = field(default_factory=list)
 
     def take(self, values: Mapping[str, Sequence[float]], order: Sequence[str], *, by_service: bool) -> int:
-        """Check one answer; returns the publication that it is of."""
+        """Check one answer. Returns its publication."""
         publication = publication_of(values)
         orders = [list(COLUMNS)]
-        if by_service:  # the service changes just after the publication
+        if by_service:  # the service changes after the publication
             orders = [[ref.replace(":", "__") for ref in service_refs(publication - one)] for one in (0, 1)]
         if list(order) not in orders:
             raise MixedEpochError(f"publication {publication} with the columns {', '.join(order)}")
@@ -120,14 +120,14 @@ class OverHttp:
         wanted = ({"features": REFS}, {"feature_service": SERVICE})
         self._bodies = [json.dumps(one | {"entities": ASKED, "full_feature_names": True}) for one in wanted]
 
-    def readers(self, seen: Seen) -> Iterable[Callable[[], int]]:
-        """Each gives the publication of one answer."""
+    def readers(self, seen: Observations) -> Iterable[Callable[[], int]]:
+        """Functions that each return the publication of one answer."""
         for connection in self._connections:
             yield lambda connection=connection: max(  # type: ignore[misc]
                 self._ask(connection, seen, by_service) for by_service in (False, True)
             )
 
-    def _ask(self, connection: http.client.HTTPConnection, seen: Seen, by_service: bool) -> int:
+    def _ask(self, connection: http.client.HTTPConnection, seen: Observations, by_service: bool) -> int:
         connection.request("POST", "/get-online-features", self._bodies[by_service])
         response = connection.getresponse()
         text = response.read()
@@ -151,11 +151,11 @@ class OverGrpc:
         self._requests: list[pb.GetFeaturesRequest] = [request_of(REFS, ASKED), by_name]
         self._epochs = Epochs()
 
-    def readers(self, seen: Seen) -> Iterable[Callable[[], int]]:
+    def readers(self, seen: Observations) -> Iterable[Callable[[], int]]:
         """See `OverHttp`."""
         yield lambda: max(self._ask(seen, by_service) for by_service in (False, True))
 
-    def _ask(self, seen: Seen, by_service: bool) -> int:
+    def _ask(self, seen: Observations, by_service: bool) -> int:
         return self._epochs.take(vectors_of(self._call(self._requests[by_service], timeout=60)), seen, by_service)
 
 
@@ -166,7 +166,7 @@ class InProcess:
         self._reader = Store.open(Path(where)).reader(REFS)
         self._epochs = Epochs()
 
-    def readers(self, seen: Seen) -> Iterable[Callable[[], int]]:
+    def readers(self, seen: Observations) -> Iterable[Callable[[], int]]:
         """See `OverHttp`."""
         yield lambda: self._epochs.take(self._reader.read(ASKED), seen, by_service=False)
 
@@ -177,22 +177,22 @@ class ByGet:
     def __init__(self, where: str) -> None:
         self._store = Store.open(Path(where))
 
-    def readers(self, seen: Seen) -> Iterable[Callable[[], int]]:
+    def readers(self, seen: Observations) -> Iterable[Callable[[], int]]:
         """See `OverHttp`."""
         yield lambda: self._ask(seen)
 
-    def _ask(self, seen: Seen) -> int:
+    def _ask(self, seen: Observations) -> int:
         table = self._store.get(REFS, ASKED, full_names=True)
         return seen.take({name: table[name].to_pylist() for name in COLUMNS}, COLUMNS, by_service=False)
 
 
 class Epochs:
-    """Which publication each epoch was; one epoch is of one only, and none is older than the one before."""
+    """The publication of each epoch. An epoch has one publication, and none is older than the one before."""
 
     def __init__(self) -> None:
         self._last = (0, 0)
 
-    def take(self, vectors: Vectors, seen: Seen, by_service: bool) -> int:
+    def take(self, vectors: Vectors, seen: Observations, by_service: bool) -> int:
         """Check one answer."""
         values = {name: vectors.values[:, at].tolist() for at, name in enumerate(vectors.names)}
         publication = seen.take(values, vectors.names, by_service=by_service)
@@ -213,7 +213,7 @@ KINDS: Final[Mapping[str, Callable[[str], Any]]] = {
 
 def main(kind: str, where: str) -> None:
     """Read until told to stop."""
-    seen = Seen()
+    seen = Observations()
     readers = list(KINDS[kind](where).readers(seen))
     newest = [0] * len(readers)
     final, looked, end = None, 0.0, float("inf")
@@ -234,7 +234,7 @@ def main(kind: str, where: str) -> None:
             say("ready")
         if time.monotonic() - looked > SAMPLE_S:
             looked = time.monotonic()
-            seen.held.append(Held.now(os.getpid()))
+            seen.held.append(Resources.now(os.getpid()))
         if final is None and select.select([sys.stdin], [], [], 0)[0]:
             final, end = int(sys.stdin.readline()), time.monotonic() + LAST_S
     gc.collect()
@@ -243,7 +243,7 @@ def main(kind: str, where: str) -> None:
 
 
 def say(line: str) -> None:
-    """To the test."""
+    """Send a line to the test."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

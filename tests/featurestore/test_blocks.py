@@ -26,7 +26,7 @@ VIEW = a_view()
 
 
 class Crash(Exception):
-    """Stands for a power cut."""
+    """A power cut."""
 
 
 class CrashBeforeBlocks(Publisher):
@@ -216,7 +216,7 @@ def test_a_refresh_swaps_to_a_new_snapshot_and_leaves_the_old_one_whole(tmp_path
         publish(tmp_path, a_release(VIEW, pane * HOUR, 10 * pane))
     assert blocks.snapshot is old
     assert blocks.refresh()
-    assert flights(old.find("delays"))[:2] == [1.0, 1.0]  # its file is gone, its pages are not
+    assert flights(old.find("delays"))[:2] == [1.0, 1.0]  # its file is deleted, its pages stay mapped
     new = blocks.snapshot.find("delays")
     assert flights(new)[:2] == [40.0, 40.0]
     assert blocks.snapshot.epoch > old.epoch

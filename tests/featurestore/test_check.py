@@ -1,4 +1,4 @@
-"""`covey store verify` names every file that was damaged, and `rebuild-online` brings back what follows from the rest."""
+"""`covey store verify` names every damaged file, and `rebuild-online` restores what follows from the other files."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["blocks", "stored"])
 def store(made: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """A copy, with the rows in blocks, or in the online store only."""
+    """A copy of the store, with the rows in blocks or in the online store only."""
     directory = tmp_path / "copy"
     shutil.copytree(made, directory)
     if request.param == "stored":
@@ -131,7 +131,7 @@ def test_a_parquet_file_of_the_same_size_with_other_sums_is_named(store: Path) -
 @pytest.mark.parametrize("damage", [flip, cut, empty, shutil.rmtree], ids=["flip", "cut", "empty", "delete"])
 def test_a_damaged_rocksdb_is_named_and_rebuilt(store: Path, damage: Callable[[Path], None]) -> None:
     before, folder = answer(store), store / "store/online"
-    with Publisher(store, lambda: 0):  # what the log held goes into a table file
+    with Publisher(store, lambda: 0):  # the content of the log goes into a table file
         pass
     if damage is shutil.rmtree:
         shutil.rmtree(folder)
@@ -254,7 +254,7 @@ def test_readers_go_on_while_the_online_rows_are_rebuilt(store: Path, monkeypatc
     assert seen == [True] * 2 * 3
     assert blocks.refresh()
     assert blocks.snapshot.epoch == first.epoch + 1
-    held = first.find("many").rows(KEYS, 3)  # whoever still has the old epoch reads on from it
+    held = first.find("many").rows(KEYS, 3)  # a reader of the old epoch continues to read it
     fresh = blocks.snapshot.find("many").rows(KEYS, 3)
     assert held.numbers[held.place].tobytes() == fresh.numbers[fresh.place].tobytes()
     assert answer(store).equals(before)

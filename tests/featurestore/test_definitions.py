@@ -342,7 +342,7 @@ class TestPrivacy:
         for delta, k in ((0.02, 50), (0.5, 2), (1e-6, 10**6), (0.1, 50)):
             told = error(privacy=Privacy(0.1, delta=delta, min_clients=k))
             assert f"must be below 1/min_clients = 1/{k}" in told
-            assert float(told.rsplit(" ", 1)[1]) < 1 / k  # what it proposes passes
+            assert float(told.rsplit(" ", 1)[1]) < 1 / k  # the proposed value passes
         for delta, k in ((0.0199, 50), (0.4999, 2), (9.9e-7, 10**6)):
             view(privacy=Privacy(0.1, delta=delta, min_clients=k))
 

@@ -1,4 +1,4 @@
-"""A disk that fills up while something is published: readers stay on the last whole epoch, and publishing again heals."""
+"""A disk that fills up during a publication: readers stay on the last complete epoch, and a repeat heals the store."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def history(directory: Path) -> pa.Table:
 
 
 def state(directory: Path) -> State:
-    """What a reader sees who opens the store now: the newest rows, and the history of the view that is published last."""
+    """What a new reader of the store sees: the newest rows, and the history of the view that is published last."""
     with Store.open(directory, clock=lambda: DAY) as store:
         return newest(store), history(directory)
 
@@ -82,7 +82,7 @@ def expected(directory: Path, panes: int) -> State:
 
 
 def fill_up(path: Path, free: int) -> None:
-    """Leave so many bytes free."""
+    """Leave this many bytes free."""
     disk = os.statvfs(path.parent)
     path.write_bytes(bytes(max(0, disk.f_bavail * disk.f_frsize - free)))
 
@@ -112,7 +112,7 @@ def test_on_a_disk_with_room_for_more_and_more_every_file_fails_once_and_nothing
                 publisher.close()
             if (
                 settings.block_mib
-            ):  # without blocks a new reader waits for the publisher: it has no earlier epoch to stay on
+            ):  # without blocks a new reader waits for the publisher, because it has no earlier epoch
                 assert state(small_disk)[0].equals(before[0])
             filler.unlink()
             if again == "next start":
@@ -141,7 +141,7 @@ def test_a_store_on_a_full_disk_is_opened_for_reading_and_refused_for_writing(sm
 
 
 class Nth:
-    """Lets a function fail at its nth call, and once only."""
+    """Lets a function fail at its n-th call, once only."""
 
     def __init__(self, function: Callable[..., Any], nth: int, error: Exception) -> None:
         self.function, self.left, self.error = function, nth, error
@@ -158,7 +158,7 @@ def as_method(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def rocks_write(publisher: Publisher, fails: Nth) -> None:
-    """RocksDB's own database object takes no other method: stand in front of it."""
+    """RocksDB's own database object accepts no replaced method, so this object stands in front of it."""
 
     class Database:
         def __getattr__(self, name: str) -> Any:
@@ -214,7 +214,7 @@ def test_wherever_there_is_no_room_publishing_again_ends_as_if_there_had_been(
             running.close()
             assert left.equals(before[0]) or (
                 what == "fsync" and left.equals(want[0])
-            )  # after the last rename it is there
+            )  # after the last rename the publication is complete
             assert list(publisher._offline.strays(publisher._registry.all_paths())) == []
             if what == "sqlite":
                 assert history(directory).equals(before[1])

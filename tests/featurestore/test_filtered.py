@@ -32,7 +32,7 @@ MARCH, NOVEMBER = to_us(datetime(2013, 3, 10, tzinfo=UTC)), to_us(datetime(2013,
 
 
 def rows_of(view: FeatureView, filtered: Filtered, panes: Panes) -> dict[str, np.ndarray[Any, Any]]:
-    """By the kernel: float64[P, K] of each part; every pane has its row."""
+    """The kernel's rows: float64[P, K] of each part, with a row for every pane."""
     at = np.arange(len(panes.start))
     decoded = filter_rows(view, filtered, panes, at, runs_of(panes, at, panes.released_at))
     flat = [numbers for one in decoded for numbers in (one.value, one.se)]
@@ -83,7 +83,7 @@ def test_panes_that_nobody_knows_are_predicted_like_voids() -> None:
 def test_voids_before_the_first_opened_pane_leave_no_rounding_behind() -> None:
     filtered = replace(AREA, half_life="90m", sd=0.006)
     phi_sq, start = 2.0 ** -(60 / 90) * 2.0 ** -(60 / 90), 0.006 * 0.006
-    assert math.sqrt(phi_sq * start + start * (1.0 - phi_sq)) != math.sqrt(start)  # a prediction would
+    assert math.sqrt(phi_sq * start + start * (1.0 - phi_sq)) != math.sqrt(start)  # a prediction would round
     panes = some_panes(a_view(features=[LATE, filtered]), MARCH, 6, seed=3, open_share=0.0)
     assert {*rows_of(a_view(features=[LATE, filtered]), filtered, panes)["dev_se"].flat} == {math.sqrt(start)}
 
@@ -123,7 +123,7 @@ class TestLocalTime:
         assert week[4:8] == [6 * 24, 6 * 24 + 1, 6 * 24 + 1, 6 * 24 + 2]
 
     def test_a_baseline_of_the_morning_stays_in_the_morning(self) -> None:
-        """Rates that follow the local hour are predicted as well after a change of the clock as before it."""
+        """Rates that follow the local hour are predicted equally well before and after a clock change."""
         for change in (MARCH, NOVEMBER):
             errors = {}
             for tz in (NEW_YORK, "UTC"):
@@ -176,7 +176,7 @@ class TestCalibration:
             if slot[i] >= 5
         }
         rows = served(AREA, HOUR, every, opened)
-        # that these are the kernel's too is told above; the rate of the pane itself is not served
+        # the tests above compare these rows with the kernel's; the rate of the pane itself is not served
         judged = (slot >= 5) & (np.arange(len(start)) > 30 * 24)
         estimate = np.array([row.rate for row in rows])[judged]
         se = np.array([row.rate_se for row in rows])[judged]

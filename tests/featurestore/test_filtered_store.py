@@ -30,7 +30,7 @@ def noisy(release: Release, slots: np.ndarray[Any, Any]) -> Release:
 
 
 def a_history(count: int = 60, seed: int = 1) -> list[Release | Void]:
-    """Replayed panes of the view since the epoch, every fourth void."""
+    """Replayed panes of the view since the epoch; every fourth is void."""
     panes = some_panes(VIEW, 0, count, seed)
     return [noisy(a_release(VIEW, i * HOUR), panes.slots[i]) if i % 4 else a_void(VIEW, i * HOUR) for i in range(count)]
 
@@ -50,7 +50,7 @@ def as_panes(items: Sequence[Release | Void]) -> Panes:
 
 
 def publish(directory: Path, *calls: Sequence[Release | Void]) -> None:
-    """Each call by a publisher of its own, as after a restart."""
+    """Each call has a publisher of its own, as after a restart."""
     for items in calls:
         with Publisher(directory, lambda: 100 * DAY) as publisher:
             publisher.register(VIEW)
@@ -61,7 +61,7 @@ COLUMNS = [column for name in NAMES for column in (name, f"{name}__se")]
 
 
 def bits(table: pa.Table, *names: str) -> dict[str, bytes]:
-    """The numbers of some columns; null is NaN."""
+    """The numbers of some columns as bytes; null is NaN."""
     return {
         name: np.asarray(table[name].combine_chunks().fill_null(float("nan")), dtype=np.float64).tobytes()
         for name in names or COLUMNS
@@ -69,7 +69,7 @@ def bits(table: pa.Table, *names: str) -> dict[str, bytes]:
 
 
 def transcribed(panes: Panes, known: Sequence[bool], at: int | slice = slice(None)) -> dict[str, bytes]:
-    """The bits of `COLUMNS` for the rows of some panes, pane-major."""
+    """The oracle's bytes of `COLUMNS` for the rows of some panes, pane-major."""
     by_key = [expected(VIEW, AREA, panes, known, key) for key in range(2)]
     rows = np.array([[[getattr(row, part) for part in PARTS] for row in of_key] for of_key in by_key])
     chosen = np.swapaxes(rows, 0, 1)[at].reshape(-1, len(PARTS))
@@ -82,7 +82,7 @@ def newest(directory: Path) -> pa.Table:
 
 
 def joined(directory: Path, times: list[int]) -> pa.Table:
-    """For each time the rows of both keys."""
+    """The rows of both keys for each time."""
     labels = pa.table(
         {"dest": ["ATL", "LAX"] * len(times), "at": pa.array(np.repeat(times, 2), pa.timestamp("us", "UTC"))}
     )
@@ -91,7 +91,7 @@ def joined(directory: Path, times: list[int]) -> pa.Table:
 
 
 def stored_panes(directory: Path) -> tuple[Panes, Offline, Registry, int]:
-    """What history is recomputed from: the registry's panes and the slots in the Parquet files."""
+    """The input of a recomputation: the registry's panes and the slots in the Parquet files."""
     registry = Registry(directory / "store" / "registry.db", read_only=True)
     offline = Offline(directory / "store" / "offline")
     registered = registry.view("delays")
@@ -111,7 +111,7 @@ def stored_panes(directory: Path) -> tuple[Panes, Offline, Registry, int]:
 
 
 def assert_recomputed(directory: Path) -> None:
-    """Every issue in the files is what the panes give when all of history is computed at once."""
+    """Check that every issue in the files equals the one that the whole history gives when it is computed at once."""
     panes, offline, registry, view_id = stored_panes(directory)
     ends = np.arange(len(panes.start))
     pane, released_at = issue_times(VIEW, panes, ends, np.full(len(ends), -(2**63)))
@@ -122,7 +122,7 @@ def assert_recomputed(directory: Path) -> None:
     schema = offline_schema(VIEW)
     stored = offline.read(registry.files(view_id), schema, schema.names)
     registry.close()
-    # of equal (pane, release time) the last published counts
+    # of issues with equal (pane, release time), the last published counts
     place = {
         key: row
         for row, key in sorted(
@@ -170,7 +170,7 @@ class TestStore:
         panes = as_panes([*items[:9], late, *items[10:]])
         known = panes.opened.tolist()
         without = [*known[:9], False, *known[10:]]
-        # before its release: rows that know nothing of it; after: all of them know it, the newest online too
+        # rows before its release do not contain it; all later rows do, the newest online row too
         before = joined(tmp_path, [items[20].released_at])
         assert bits(before) == transcribed(panes, without, slice(20, 21))
         after = joined(tmp_path, [late.released_at])

@@ -1,4 +1,4 @@
-"""Joins of more than memory holds: the same answer, within the limit, and nothing left on disk."""
+"""Joins of more data than memory holds: the same answer, within the limit, and no file left on disk."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from featurestore.join.view_history import StoredRows, record_dtype
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 
-from .making import DAY, HOUR, a_release, a_view, fill, having
+from .making import DAY, HOUR, a_release, a_view, fill, limited_to
 
 TINY = Memory(rows=300, batch=20_000)
 REFS = ["delays:flights", "delays:late_3h", "area:flights_3h"]
@@ -45,7 +45,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture
 def spill_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files lie in this test."""
+    """The folder for temporary files in this test."""
     folder = tmp_path / "spill"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -66,7 +66,7 @@ def labels_of(count: int, seed: int = 0) -> pa.Table:
 def joined(store: Store, labels: pa.Table | pa.RecordBatchReader | Path, memory: Memory | None = None) -> pa.Table:
     if memory is None:
         return store.join(labels, REFS, "t", full_names=True).read_all()
-    with having(memory):
+    with limited_to(memory):
         return store.join(labels, REFS, "t", full_names=True).read_all()
 
 
@@ -109,14 +109,14 @@ def test_a_batch_of_a_reader_is_joined_in_parts(store: Store) -> None:
 def test_a_view_without_rows_has_no_chunks(tmp_path: Path) -> None:
     with Publisher(tmp_path, lambda: 0) as publisher:
         publisher.register(a_view())
-    with Store.open(tmp_path) as empty, having(Memory(rows=-1, batch=1)):
+    with Store.open(tmp_path) as empty, limited_to(Memory(rows=-1, batch=1)):
         table = empty.join(labels_of(3), ["delays:flights"], "t").read_all()
     assert table["flights__status"].to_pylist() == ["NOT_FOUND"] * 3
 
 
 def test_a_store_that_is_closed_has_been_read(tmp_path: Path) -> None:
     fill(tmp_path, a_view(), 3)
-    with Store.open(tmp_path) as opened, having(TINY):
+    with Store.open(tmp_path) as opened, limited_to(TINY):
         reader = opened.join(labels_of(200), ["delays:flights"], "t")
     assert reader.read_all().num_rows == 200
 
@@ -141,7 +141,7 @@ def test_files_that_are_replaced_meanwhile_are_read_again_as_one_state(
 
     monkeypatch.setattr(StoredRows, "chunks", complete_the_day_first)
     with Store.open(tmp_path) as opened:
-        with having(TINY):
+        with limited_to(TINY):
             table = opened.join(labels, ["delays:flights", "delays:flights_3h"], "t").read_all()
         assert calls[0] > 1
         assert calls[1:] == [1]  # a complete day is one file
@@ -157,7 +157,7 @@ def test_a_file_with_other_rows_than_registered_is_corrupt(tmp_path: Path) -> No
         pq.write_table(wrong, file)
         with Store.open(tmp_path) as opened:
             for memory in (TINY, Memory(rows=10**6, batch=10**6)):
-                with having(memory), pytest.raises(StoreCorrupt, match="the registry says"):
+                with limited_to(memory), pytest.raises(StoreCorrupt, match="the registry says"):
                     opened.join(labels_of(9), ["delays:flights"], "t").read_all()
 
 
@@ -179,10 +179,10 @@ def test_no_temporary_file_is_left(store: Store, spill_folder: Path) -> None:
         yield labels_of(2).to_batches()[0]
         raise KeyboardInterrupt
 
-    with having(TINY):
+    with limited_to(TINY):
         reader = store.join(labels_of(500), REFS, "t", full_names=True)
         assert spilled()
-        assert list(spill_folder.iterdir()) == []  # they have no names
+        assert list(spill_folder.iterdir()) == []  # temporary files have no names
         reader.read_all()
         del reader
         assert not spilled()
@@ -197,20 +197,20 @@ def test_no_temporary_file_is_left(store: Store, spill_folder: Path) -> None:
 
 def test_a_folder_that_takes_no_files_is_named(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
-    with having(TINY), pytest.raises(SpillFailed, match=r"none \(No such file.*TMPDIR"):
+    with limited_to(TINY), pytest.raises(SpillFailed, match=r"none \(No such file.*TMPDIR"):
         store.join(labels_of(10), REFS, "t", full_names=True)
 
 
 def test_a_full_disk_is_named(store: Store, spill_folder: Path) -> None:
-    """RLIMIT_FSIZE stands in for it: writes beyond it fail as they do on a full disk, with another reason."""
+    """RLIMIT_FSIZE takes the place of a full disk: writes beyond it fail in the same way, with another reason."""
     code = (
         "import resource, signal, sys\n"
         "from featurestore.errors import SpillFailed\n"
-        "from tests.featurestore.making import having\n"
+        "from tests.featurestore.making import limited_to\n"
         "from tests.featurestore.test_join_memory import REFS, TINY, Store, labels_of\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))\n"
-        "with Store.open(sys.argv[1]) as store, having(TINY):\n"
+        "with Store.open(sys.argv[1]) as store, limited_to(TINY):\n"
         "    try:\n"
         "        store.join(labels_of(2_000), REFS, 't', full_names=True)\n"
         "    except SpillFailed as error:\n"
@@ -250,7 +250,7 @@ def test_a_limit_that_is_too_small_tells_what_would_do(store: Store) -> None:
         store.join(labels_of(9), REFS, "t", full_names=True, memory_limit="1MiB")
     assert refused.value.limit == 2**20
     assert f"{-(-refused.value.need // 2**20)}MiB" in str(refused.value)
-    enough = refused.value.need + 2**25  # what else this process may have begun to use meanwhile
+    enough = refused.value.need + 2**25  # room for other memory of this process
     assert store.join(labels_of(9), REFS, "t", full_names=True, memory_limit=enough).read_all().num_rows == 9
     with pytest.raises(MemoryLimitUnreadable):
         store.join(labels_of(9), REFS, "t", full_names=True, memory_limit="much")
@@ -270,7 +270,7 @@ print(code, int(peak.split()[1]) * 1024)
 
 
 def test_labels_and_history_larger_than_the_limit_are_joined_within_it(tmp_path: Path) -> None:
-    """The peak is that of the process itself (VmHWM): ru_maxrss of a child begins with what its parent had."""
+    """The peak is that of the process itself (VmHWM). ru_maxrss of a child starts with the memory of its parent."""
     view = FeatureView(
         "v",
         entity=Entity("k", domain=range(KEYS)),

@@ -24,15 +24,15 @@ from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from tests.join_oracle import Pane, Replay, Served, Sums, Tombstone
 
-from .making import having, manifest_of
+from .making import limited_to, manifest_of
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
-FIRST = 15_774 * 24 * HOUR + 20 * HOUR  # near a midnight, so that windows reach over two files
+FIRST = 15_774 * 24 * HOUR + 20 * HOUR  # near a midnight, so that windows span two files
 ROOMY = Bounds(max_cells=100, max_events_per_cell=100)
 KEYS = ("ATL", "BOS")
 TINY = (Memory(rows=1, batch=1), Memory(rows=700, batch=3_000))
-"""A row and a label at a time; and a part of the views in memory, some rows and labels at a time."""
+"""One row and label at a time; or a part of the views in memory, with some rows and labels at a time."""
 STATUS = {
     "ok": "OK",
     "stale": "STALE_BUDGET",
@@ -46,7 +46,7 @@ STATUS = {
 
 @dataclass(frozen=True)
 class Item:
-    """One pane of one view, or its tombstone, as it will be published."""
+    """One pane of one view, or its tombstone, before its publication."""
 
     view: FeatureView
     pane: Pane | Tombstone
@@ -113,7 +113,7 @@ def views(draw: st.DrawFn) -> list[FeatureView]:
 
 @st.composite
 def publications(draw: st.DrawFn, of_views: Sequence[FeatureView]) -> list[list[Item]]:
-    """Up to eight panes of each view, voids among them, in any order and any grouping; some are retracted later."""
+    """Up to eight panes of each view, some of them void, in any order and grouping. Some are retracted later."""
     items = []
     for view in of_views:
         first = FIRST // view.pane_us * view.pane_us - (2 * view.pane_us if view.pane == "1d" else 0)
@@ -150,7 +150,7 @@ def publications(draw: st.DrawFn, of_views: Sequence[FeatureView]) -> list[list[
 
 @st.composite
 def opened_sums(draw: st.DrawFn, view: FeatureView) -> Sums:
-    """Sums of a pane: counts that may be negative, as noised ones are; Means and Rates of possible, mostly few events."""
+    """Sums of a pane: counts that may be negative, as with noise; Means and Rates of possible, mostly few events."""
 
     def of(feature: ViewFeature) -> tuple[int, ...]:
         match feature:
@@ -169,7 +169,7 @@ def opened_sums(draw: st.DrawFn, view: FeatureView) -> Sums:
 
 @st.composite
 def labels_of(draw: st.DrawFn, items: Iterable[Item]) -> list[Label]:
-    """Labels at, just before and just after every time that could matter."""
+    """Labels at, just before and just after every time at which a value changes."""
     moments = []
     for item in items:
         end = item.pane.start + item.view.pane_us
@@ -184,7 +184,7 @@ def labels_of(draw: st.DrawFn, items: Iterable[Item]) -> list[Label]:
 
 
 def served_features(view: FeatureView) -> list[tuple[str, ViewFeature, str]]:
-    """(name, feature, window) of all that a view serves; the windows as spelled."""
+    """(name, feature, window) of everything that a view serves; the windows as spelled."""
     names = [(feature.name, feature, "") for feature in view.features]
     return names + [(f"{f.name}_{w}", f, w) for w in view.windows for f in view.features]
 
@@ -218,7 +218,7 @@ def compare(directory: Path, replays: Mapping[str, Replay], labels: Sequence[Lab
     with Store.open(directory) as store:
         table = store.join(given, refs, "at", full_names=True).read_all()
         for memory in TINY:
-            with having(memory):
+            with limited_to(memory):
                 assert store.join(given, refs, "at", full_names=True).read_all().equals(table), memory
     assert table.select(given.column_names).equals(given)
     for column, served in expected(replays, labels).items():
@@ -260,7 +260,7 @@ def test_the_join_is_that_of_a_literal_replay_of_the_publications(data: st.DataO
         event(f"reason: {reason}")
 
 
-# --- by hand: counts of 1, 10, 100 … in successive hours, so that a sum shows which hours are in it ------------------
+# --- by hand: counts of 1, 10, 100 … in successive hours; a sum shows which hours it contains ------------------
 
 BY_HAND = FeatureView(
     "v",
@@ -277,14 +277,14 @@ BY_HAND = FeatureView(
 def hour(
     number: int, released_after: int, *, view: FeatureView = BY_HAND, void: bool = False, spent: bool = False
 ) -> Item:
-    """Hour 0, 1, 2 …, released so many µs after the end of hour 0."""
+    """Hour 0, 1, 2 …, released this many µs after the end of hour 0."""
     start = FIRST + number * HOUR
     sums = None if void or spent else {view.entity.domain[0]: [(10**number,)]}
     return Item(view, Pane(start, FIRST + HOUR + released_after, sums, spent), "live")
 
 
 def joined(directory: Path, groups: Sequence[Sequence[Item]], *after: int) -> list[tuple[int | None, int | None]]:
-    """(n, n_3h) at so many µs after the end of hour 0; the join and the replay agree on them."""
+    """(n, n_3h) this many µs after the end of hour 0. The join and the replay agree on them."""
     view = groups[0][0].view
     replay = Replay(view)
     labels = [Label(None, FIRST + HOUR + t) for t in after]
@@ -310,7 +310,7 @@ def test_a_window_does_not_hold_a_pane_before_that_pane_was_released(tmp_path: P
 
 
 def test_a_pane_that_is_back_filled_joins_rows_that_were_issued_for_later_times(tmp_path: Path) -> None:
-    # Hour 2 is there at 2 h and issued again at 6 h for hour 0; then hour 1 is back-filled as of 3 h.
+    # Hour 2 is released at 2 h and issued again at 6 h because of hour 0. Then hour 1 is back-filled as of 3 h.
     groups = [[hour(2, 2 * HOUR)], [hour(0, 6 * HOUR)], [hour(1, 3 * HOUR)]]
     times = (2 * HOUR, 3 * HOUR - 1, 3 * HOUR, 6 * HOUR - 1, 6 * HOUR)
     assert joined(tmp_path, groups, *times) == [(100, 100), (100, 100), (100, 110), (100, 110), (100, 111)]

@@ -144,7 +144,7 @@ def test_sensitivities_of_pure_dp_are_l1_norms_of_a_client_day() -> None:
 def test_no_client_day_moves_a_group_by_more_than_its_sensitivities(
     cells: int, events: int, q_max: int, day: list[list[int]]
 ) -> None:
-    """A client-day is some cells of some events; each event has a value of 0 … q_max, 6 is null."""
+    """A client-day is a set of cells with events. Each event has a value of 0 … q_max; 6 is null."""
     features = (
         Count("n"),
         ClientCount("c"),
@@ -165,7 +165,9 @@ def test_no_client_day_moves_a_group_by_more_than_its_sensitivities(
         moved.append(layout.basis @ np.array(raw))
     day_moved = np.array(moved, dtype=np.int64).reshape(-1, layout.slots_per_key)
     for group in layout.groups:
-        of_group = day_moved[:, list(group.slots)]  # cells are other keys or panes: other coordinates of what is opened
+        of_group = day_moved[
+            :, list(group.slots)
+        ]  # cells are separate keys or panes: separate coordinates of the opened sums
         assert np.abs(of_group).sum() <= group.delta1
         assert (of_group**2).sum() <= group.delta2_sq
 
@@ -183,7 +185,7 @@ def test_a_laplace_group_charges_half_its_epsilon_squared_rounded_up() -> None:
     for group in layout.groups:
         assert 0 <= group.mechanism.micro_rho - Fraction(group.mechanism.micro_epsilon**2, 2 * 10**6) < 1
     assert layout.micro_rho == sum(group.mechanism.micro_rho for group in layout.groups)
-    assert layout.micro_rho < 500_000  # of the whole ε = 1 in one group it would be ½
+    assert layout.micro_rho < 500_000  # with the whole ε = 1 in one group it is ½
 
 
 @pytest.mark.parametrize("epsilon", [0.5, 1.5, 12.0, 0.001])

@@ -1,4 +1,4 @@
-"""A kind of feature from its own file is collected, proven, encrypted, opened and served without a change of the product."""
+"""A kind of feature in its own file is collected, proven, encrypted, opened and served without a change of the product."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ VIEW = FeatureView(
 
 
 def events() -> pa.Table:
-    """Some values are null, some below the first edge; some clients go beyond the bounds; key 2 reaches no edge on day 1."""
+    """Some values are null or below the first edge; some clients exceed the bounds; key 2 reaches no edge on day 1."""
     rng = np.random.default_rng(5)
     size = 240
     day, key = rng.integers(0, DAYS, size), rng.integers(0, KEYS, size)
@@ -60,7 +60,7 @@ def events() -> pa.Table:
 
 
 def oracle(table: pa.Table) -> dict[tuple[int, int], float | None]:
-    """By (key, day): the largest edge reached by an event that the bounds keep; written from the definition."""
+    """By (key, day): the largest edge that an event within the bounds reaches, written from the definition."""
     cells: dict[tuple[int, int], set[int]] = defaultdict(set)
     taken: Counter[tuple[int, int, int]] = Counter()
     best: dict[tuple[int, int], float | None] = {(key, day): None for key in range(KEYS) for day in range(DAYS)}
@@ -151,8 +151,8 @@ ROOMS = ["covey", "simulations", "training", "deployment", "edge_client", "aggre
 BUILT_IN = {"Count", "ClientCount", "Mean", "Histogram", "Rate"}
 
 
-def asked_for_its_kind(path: Path) -> list[str]:
-    """Where a module asks whether a feature is of a kind: in isinstance, or in a pattern."""
+def kind_checks(path: Path) -> list[str]:
+    """The places where a module checks whether a feature is of a kind, by isinstance or by a pattern."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     imported = {
         alias.asname or alias.name
@@ -174,7 +174,7 @@ def asked_for_its_kind(path: Path) -> list[str]:
 
 
 def test_no_module_asks_a_feature_for_its_kind_but_where_a_filtered_names_its_rate() -> None:
-    found = [place for room in ROOMS for path in (ROOT / room).rglob("*.py") for place in asked_for_its_kind(path)]
+    found = [place for room in ROOMS for path in (ROOT / room).rglob("*.py") for place in kind_checks(path)]
     assert {place.split(":")[0] for place in found} == {
         "featurestore/define/definitions.py",
         "featurestore/define/view_checks.py",

@@ -93,7 +93,7 @@ def asked(count: int) -> dict[str, list[Any]]:
 
 
 def test_training_and_serving_give_the_same_bits(store_dir: Path) -> None:
-    """Over every feature type, window and on-demand function, for the same keys and time."""
+    """For every feature type, window and on-demand function, with the same keys and time."""
     publish(store_dir, 8)
     keys, refs = asked(300), [*STORED, *COMPUTED]
     now = 9 * HOUR

@@ -21,7 +21,7 @@ VIEW = a_view()
 
 
 class Crash(Exception):
-    """Stands for a power cut."""
+    """A power cut."""
 
 
 class CrashBeforeCommit(Publisher):
@@ -200,7 +200,7 @@ def test_a_reader_that_was_open_before_sees_what_is_published_after(tmp_path: Pa
         publisher.register(VIEW)
         with Store.open(tmp_path) as store:
             assert store.history("delays").num_rows == 0
-            for i in range(30):  # the day is merged meanwhile, and its old files are deleted
+            for i in range(30):  # meanwhile the day is merged and its old files are deleted
                 publisher.publish([a_release(VIEW, i * HOUR, i)])
                 assert store.history("delays").num_rows == 2 * (i + 1)
                 assert store.get(["delays:flights"], {"dest": ["ATL"]}).column("flights").to_pylist() == [i]

@@ -37,7 +37,7 @@ REFS = [
 
 
 def publish(directory: Path, panes: int) -> None:
-    """The same random sums into both views; so few events that some ratios drown."""
+    """The same random sums in both views, of so few events that some ratios drown."""
     random = np.random.default_rng(5)
     with Publisher(directory, lambda: 0) as publisher:
         for view in (VIEW, AREA):
@@ -51,7 +51,7 @@ def publish(directory: Path, panes: int) -> None:
 
 
 def spread(table: pa.Table, suffix: str = "") -> list[list[Any]]:
-    """Columns of `Store.get` in the order of REFS, lists as a column a cell."""
+    """Columns of `Store.get` in the order of REFS, with one column for each cell of a list."""
     columns: list[list[Any]] = []
     for ref in REFS:
         column = table.column(ref.replace(":", "__") + suffix)
@@ -173,7 +173,7 @@ def test_a_view_above_the_budget_is_read_from_the_online_store_and_others_are_no
 
 
 def test_rows_that_are_ahead_of_their_epoch_are_not_read(tmp_path: Path) -> None:
-    """A publisher that dies between the online rows and CURRENT.json: who reads stays on the last epoch, who comes waits."""
+    """A publisher dies between the online rows and CURRENT.json. Old readers stay on the last epoch; new readers wait."""
     view = a_view()
     (tmp_path / "covey.toml").write_text("[online]\nblock_mib = 0\n")
     with Publisher(tmp_path, lambda: 0) as publisher:

@@ -1,4 +1,4 @@
-"""What is of its own in an online store on another server: its keys, and what happens when it is away."""
+"""What is special about an online store on another server: its keys, and outages of the server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HASTY = Patience(0.2, 0.2, 1, 0.001, 0.001)
 
 @pytest.fixture
 def directory(valkey: Valkey, tmp_path: Path) -> Iterator[Path]:
-    """Of a store in database 0 of the session's server."""
+    """The directory of a store in database 0 of the session's server."""
     (tmp_path / "covey.toml").write_text(valkey.toml(block_mib=0))
     yield tmp_path
     with valkey.client() as client:
@@ -57,7 +57,7 @@ def own() -> Iterator[Valkey]:
 
 @pytest.fixture
 def fragile(own: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store whose publisher and readers wait for that server for moments only."""
+    """A store whose publisher and readers wait for that server only briefly."""
     monkeypatch.setattr(redis_online, "WRITER", HASTY)
     monkeypatch.setattr(redis_online, "READER", HASTY)
     (tmp_path / "covey.toml").write_text(f'[online]\nblock_mib = 0\nurl = "unix://{own.socket}"\n')
@@ -70,7 +70,7 @@ def publish(directory: Path, hour: int, value: int) -> None:
 
 
 def flights(blocks: Blocks) -> list[float]:
-    """Of ATL, LAX and a key that is none."""
+    """The flights of ATL, LAX and a key that does not exist."""
     view = blocks.snapshot.find("delays")
     rows = view.rows(KEYS, 3)
     found: list[float] = rows.numbers[rows.place, view.columns["flights"].start].tolist()
@@ -78,7 +78,7 @@ def flights(blocks: Blocks) -> list[float]:
 
 
 def publications(client: redis.Redis) -> set[bytes]:
-    """The seqs that keys of the server have."""
+    """The publications (seqs) whose keys the server holds."""
     keys: Any = client.keys("covey:*")
     return {key.split(b"}:")[1].split(b":")[0] for key in keys} - {b"publications"}
 
@@ -204,13 +204,13 @@ class TestAway:
         fill(fragile, SMALL, 1)
         blocks = open_blocks(fragile)
         own.kill()
-        for reader in (blocks, open_blocks(fragile)):  # also one that starts now
+        for reader in (blocks, open_blocks(fragile)):  # an old reader and a new one
             small = reader.snapshot.find("small").rows({}, 1)
             assert small.numbers[small.place].tolist()[0][0] == 1
             with pytest.raises(OnlineUnavailable):
                 flights(reader)
         own.start()
-        Publisher(fragile, lambda: DAY).close()  # it kept nothing on disk
+        Publisher(fragile, lambda: DAY).close()  # the server kept nothing on disk
         assert eventually(blocks)[:2] == [1, 1]
         told = [record.message.split(" is ")[1].split(":")[0] for record in caplog.records]
         assert told == ["away", "away", "back"]
@@ -311,7 +311,7 @@ class TestAway:
 
 
 def eventually(blocks: Blocks) -> list[float]:
-    """What is read once the wait after a failure is over."""
+    """The answer after the wait that follows a failure."""
     for _ in range(1_000):
         try:
             return flights(blocks)
@@ -349,7 +349,7 @@ def test_a_cluster_is_read_and_written(tmp_path: Path) -> None:
 def test_a_server_that_throws_rows_away_is_refused(own: Valkey, fragile: Path) -> None:
     with redis.Redis(unix_socket_path=str(own.socket)) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
-        Publisher(fragile, lambda: 0).close()  # its memory has no limit
+        Publisher(fragile, lambda: 0).close()  # the server's memory has no limit
         client.config_set("maxmemory", "100mb")
         with pytest.raises(SettingsInvalid, match="maxmemory-policy allkeys-lru"):
             Publisher(fragile, lambda: 0)

@@ -48,7 +48,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreCorrupt, match=r"registry\.db"):
         Publisher(tmp_path, lambda: 0)
     path.unlink()
-    Publisher(tmp_path, lambda: 0).close()  # the lock was let go of
+    Publisher(tmp_path, lambda: 0).close()  # the lock is free
 
 
 def test_a_database_of_somebody_else_and_one_of_a_later_version_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Releases, voids, tombstones and evidence come back as they were published."""
+"""Releases, voids, tombstones and evidence are read back as they were published."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class TestEvidence:
             publisher.register(view)
             publisher.publish([a_release(view, 0)], [self.PLAN, self.STATEMENT, self.PLAN])
             publisher.publish([a_release(view, HOUR)], iter([self.PLAN]))
-            publisher.publish([a_release(view, 0)], [b"came later"])  # a repeated publication brings what was missing
+            publisher.publish([a_release(view, 0)], [b"came later"])  # a repeated publication adds the missing evidence
         with Store.open(tmp_path) as store:
             for blob in (self.PLAN, self.STATEMENT, b"came later"):
                 assert store.evidence(*self.hashes(blob)) == blob

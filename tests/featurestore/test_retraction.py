@@ -1,4 +1,4 @@
-"""A tombstone: from its release time on the pane counts as not opened; before it, nothing changes."""
+"""A tombstone: from its release time on, the pane counts as not opened. Earlier answers do not change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GONE = 3 * DAY
 
 
 class Crash(Exception):
-    """Stands for a power cut."""
+    """A power cut."""
 
 
 class CrashBeforeCommit(Publisher):

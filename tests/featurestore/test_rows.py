@@ -50,7 +50,7 @@ Row = dict[str, Value]
 
 @dataclass
 class Model:
-    """What a store holds after some publications, worked out anew for each question."""
+    """The content of a store after some publications, computed anew for each question."""
 
     view: FeatureView
     panes: dict[int, Release | Void] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Model:
         return [pane for at, pane in self.panes.items() if first <= at <= start]
 
     def issues(self) -> list[tuple[int, int]]:
-        """(pane start, time of issue): anew when a pane of a row's largest window is released or retracted."""
+        """(pane start, time of issue): a new issue for each release or retraction of a pane in a row's largest window."""
         largest = max((window.panes for window in self.view.trailing), default=1)
         issues = set()
         for start, own in self.panes.items():
@@ -120,7 +120,7 @@ class Model:
         return sums, own.manifest.noisers, "SUPPRESSED" if small else "OK"
 
     def seen_at(self, moment: int) -> tuple[int, int] | None:
-        """Of the rows released by then, the one with the greatest (pane end, release time)."""
+        """Among the rows released by then, the one with the greatest (pane end, release time)."""
         return max((issue for issue in self.issues() if issue[1] <= moment), default=None)
 
 
@@ -227,7 +227,7 @@ def test_history_get_and_join_equal_the_naive_model(seed: int, tmp_path: Path) -
             if draw.random() < 0.2:
                 publisher.publish(items)
             model.add(items)
-            if i in looks:  # beside the open writer
+            if i in looks:  # while the writer is open
                 with Store.open(tmp_path, clock=lambda now=now: now) as store:
                     _look(store, model, draw, now)
 

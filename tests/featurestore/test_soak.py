@@ -1,4 +1,4 @@
-"""Readers of every kind at work while releases, late panes and services are published: no error, no answer of two epochs.
+"""Readers of every kind run while releases, late panes and services are published: no error, and no answer of two epochs.
 
 A few seconds by default; COVEY_SOAK_SECONDS=600 is the long run by hand.
 """
@@ -24,14 +24,14 @@ from featurestore.define.services import FeatureService
 from featurestore.publish.publish import Publisher
 
 from .making import HOUR, a_release, a_view
-from .soaking import KEYS, SERVICE, VIEWS, Held, Seen, service_refs
+from .soaking import KEYS, SERVICE, VIEWS, Observations, Resources, service_refs
 
 SECONDS = float(os.environ.get("COVEY_SOAK_SECONDS", "3"))
 WORKERS = 2
 MORE_MB, MORE_FILES = 48, 24
-"""What may come on top between the first third and the last: an epoch that is held on to would be more than that."""
+"""The allowed growth between the first third and the last. One retained epoch exceeds it."""
 MAPPED = 3 * len(VIEWS)
-"""Blocks of the epoch that is read, of the one before, and of the next one while it is read in."""
+"""Blocks of the current epoch, of the one before, and of the next one while it is loaded."""
 
 DEFINITIONS = [
     a_view(name, entity=Entity("dest", domain=KEYS), features=[Count("flights")], min_coverage=0.5) for name in VIEWS
@@ -39,7 +39,7 @@ DEFINITIONS = [
 
 
 class Publishing:
-    """The writer: a new pane of both views, then the pane before it, which comes late; the service changes after each."""
+    """The writer: a new pane of both views, then the pane before it, which comes late. The service changes after each."""
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
@@ -75,11 +75,11 @@ class Reader:
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n", self.kind
 
-    def finish(self, publication: int) -> Seen:
-        """Let it read until it has seen this publication."""
+    def finish(self, publication: int) -> Observations:
+        """Let the reader run until it has seen this publication."""
         said, _ = self._process.communicate(f"{publication}\n", timeout=120)
         read = json.loads(said)
-        return Seen(**(read | {"held": [Held(**one) for one in read["held"]]}))
+        return Observations(**(read | {"held": [Resources(**one) for one in read["held"]]}))
 
     def kill(self) -> None:
         self._process.kill()
@@ -110,7 +110,7 @@ def serving(directory: Path) -> Iterator[tuple[str, str, list[int]]]:
             process.terminate()
 
 
-def require_steady(who: str, held: Sequence[Held]) -> None:
+def require_steady(who: str, held: Sequence[Resources]) -> None:
     third = max(1, len(held) // 3)
     first, last = held[third : 2 * third] if len(held) > 3 * third else held[:third], held[-third:]
     assert median(one.rss for one in last) - median(one.rss for one in first) < MORE_MB, (who, held)
@@ -131,13 +131,13 @@ def test_readers_see_whole_epochs_and_hold_no_old_ones(tmp_path: Path, settings:
             stack.callback(reader.kill)
         for reader in readers:
             reader.wait_until_ready()
-        of_workers: dict[int, list[Held]] = {pid: [] for pid in workers}
+        of_workers: dict[int, list[Resources]] = {pid: [] for pid in workers}
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             publishing.next()
-            assert len(list(blocks.glob("*.arrow"))) == len(VIEWS)  # what the service's epoch holds
+            assert len(list(blocks.glob("*.arrow"))) == len(VIEWS)  # the blocks of the service's epoch
             for pid, held in of_workers.items():
-                held.append(Held.now(pid))
+                held.append(Resources.now(pid))
         seen = {reader.kind: reader.finish(publishing.publication) for reader in readers}
         counts = ", ".join(f"{kind} {one.reads} in {one.epochs}" for kind, one in seen.items())
         sys.stdout.write(f"{publishing.publication} publications; answers in epochs: {counts}\n")

@@ -1,4 +1,4 @@
-"""A pane whose client-day had no budget left: the store keeps serving the last value, and says so on every path."""
+"""A pane whose client-day has no budget left: the store serves the last value, marked as stale on every path."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def joined(directory: Path, *times: int, refs: Sequence[str] = REFS) -> list[dic
 
 
 def over_http(directory: Path, now: int) -> dict[str, Any]:
-    """The feature server's answer: name → (value, Feast's status), of one key."""
+    """The feature server's answer for one key: name → (value, Feast's status)."""
     names = [f"delays:{name}" for name in ("flights", "flights__status", "flights_3h", "late", "late__se", "late__n")]
 
     async def ask() -> httpx.Response:
@@ -77,7 +77,7 @@ def test_every_path_serves_the_last_value_as_stale(store_dir: Path) -> None:
         assert (row["flights"], row["flights_3h"], row["late"], row["late__n"]) == (6, 10, 1.0, 6)
         assert {row[f"{ref.split(':')[1]}__status"] for ref in REFS} == {"STALE_BUDGET"}
         assert row["late__se"] == 0.0
-    assert [row["flights__status"] for row in history] == ["OK", "STALE_BUDGET"]  # hour 0 is served no more
+    assert [row["flights__status"] for row in history] == ["OK", "STALE_BUDGET"]  # hour 0 is no longer served
     assert over_http(store_dir, 9 * HOUR) == {
         "dest": ("ATL", "PRESENT"),
         "flights": (6.0, "PRESENT"),

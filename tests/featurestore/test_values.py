@@ -1,4 +1,4 @@
-"""Which status a decoded value gets, and what goes with it."""
+"""The status of a decoded value, and the columns beside it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CELLS = Histogram("delay", edges=[0, 15])
 def decoded_at(
     view: FeatureView, feature: ViewFeature, n: int, noisers: float = 2.0
 ) -> tuple[Status, float, float, int]:
-    """(status, value, se, n) of a feature with n events, of the sums that make its value about a half or the middle."""
+    """(status, value, se, n) of a feature with n events whose sums put its value at about a half or the middle."""
     layout = layout_of(view)
     sums = np.zeros((1, layout.slots_per_key), dtype=np.int64)
     groups = layout.groups_of(feature)
@@ -39,7 +39,7 @@ def decoded_at(
 
 
 def se_of_n(view: FeatureView, feature: ViewFeature) -> float:
-    """The standard error of n, of two noises: one group's, or that of three cells."""
+    """The standard error of n for two noises, of one group or of three cells."""
     groups = layout_of(view).groups_of(feature)
     return math.sqrt(2 * groups[1].variance if len(groups) == 2 else 3 * 2 * groups[0].variance)
 

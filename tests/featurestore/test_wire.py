@@ -66,7 +66,7 @@ def test_a_price_in_epsilon_travels_as_the_rho_that_it_bought() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"mechanism": "gaussian"},  # the default is not written
+        {"mechanism": "gaussian"},  # the default is not encoded
         {"mechanism": "cauchy"},
         {"mechanism": "laplace"},  # with a price in ρ
         {"mechanism": "laplace", "micro_rho": 0},
@@ -134,7 +134,7 @@ def test_the_order_of_domain_and_tags_does_not_change_the_hash() -> None:
     ],
 )
 def test_equal_views_share_their_bytes_and_others_never_do(one: dict[str, object], other: dict[str, object]) -> None:
-    """The bytes are cached by the view, so that equality must tell what the bytes tell."""
+    """The view caches its bytes, so two views must be equal exactly if their bytes are."""
     usual: dict[str, object] = {"features": [Count("n")], "privacy": Privacy(rho=0.3)}
     left, right = _view(**usual | one), _view(**usual | other)
     left_bytes, right_bytes = view_to_bytes.__wrapped__(left), view_to_bytes.__wrapped__(right)

@@ -1,4 +1,4 @@
-"""Cells that the finish mpc has not opened: SUPPRESSED, and no part of any window of their key."""
+"""Cells that the finish mpc did not open are SUPPRESSED, and belong to no window of their key."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GONE = 50 * DAY
 
 
 def pane(index: int, atl: int, lax: int, finish: str = "mpc", noise: str = "discrete-gaussian") -> Release:
-    """Two keys with so many flights and planes each; with mpc, zeros where there are fewer than five."""
+    """Two keys with this many flights and planes each. With mpc, counts below five become zeros."""
     usual = a_release(VIEW, index * HOUR, noise=noise, finish=finish)
     slots = np.array([[count, count] for count in (atl, lax)], np.int64)
     if finish == "mpc":
@@ -70,7 +70,7 @@ def test_a_withheld_cell_is_suppressed_and_adds_nothing_to_windows(tmp_path: Pat
     (group,) = (group for group in layout_of(VIEW).groups if group.feature == "flights")
     for key, opened in (("LAX", 2), ("ATL", 3)):
         assert column(tmp_path, key, "flights_3h__se")[4] == pytest.approx((opened * group.opened_variance) ** 0.5)
-    with Store.open(tmp_path) as store:  # online as in the history
+    with Store.open(tmp_path) as store:  # the online row equals the history
         found = store.get(["delays:flights_3h"], {"dest": ["LAX"]}).to_pylist()[0]
     assert (found["flights_3h"], found["flights_3h__se"]) == (47, column(tmp_path, "LAX", "flights_3h__se")[4])
 

@@ -1,4 +1,4 @@
-"""A real Valkey (or Redis) server for tests: on loopback and on a socket file, keeping nothing on disk."""
+"""A real Valkey (or Redis) server for tests, on loopback and on a socket file. It keeps nothing on disk."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import redis
 PROGRAM: Final = shutil.which("valkey-server") or shutil.which("redis-server")
 NOT_HERE: Final = "neither valkey-server nor redis-server is installed (apt-get install valkey-server)"
 _ATTEMPTS: Final = 5
-"""Somebody else may take the port between our look and the server's start."""
+"""Attempts, because another process may take the port before the server starts."""
 
 
 class Valkey:
-    """One server, stopped by its pid. What is given is added to its command line."""
+    """One server, stopped by its pid. Further arguments are added to its command line."""
 
     def __init__(self, *options: str) -> None:
         if PROGRAM is None:
@@ -33,7 +33,7 @@ class Valkey:
         self.start()
 
     def start(self) -> None:
-        """Start, or start again: at the same socket file, and at the same port if it is still free."""
+        """Start, or start again at the same socket file, and at the same port if it is still free."""
         for _ in range(_ATTEMPTS):
             command = [str(PROGRAM), "--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.socket)]
             command += ["--save", "", "--appendonly", "no", "--dir", str(self.folder), *self._options]
@@ -44,20 +44,20 @@ class Valkey:
         raise RuntimeError(f"{PROGRAM} does not start")
 
     def kill(self) -> None:
-        """As a power cut."""
+        """Kill it, like a power cut."""
         self._process.kill()
         self._process.wait()
 
     def freeze(self) -> None:
-        """It takes connections and answers nothing."""
+        """It accepts connections and answers nothing."""
         os.kill(self._process.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """It goes on."""
+        """It continues."""
         os.kill(self._process.pid, signal.SIGCONT)
 
     def stop(self) -> None:
-        """For good."""
+        """Stop it for good."""
         self.kill()
         shutil.rmtree(self.folder)
 
@@ -66,7 +66,7 @@ class Valkey:
         return redis.Redis(host="127.0.0.1", port=self.port, db=number)
 
     def toml(self, number: int = 0, **more: Any) -> str:
-        """The settings of a store that is read from it."""
+        """The settings of a store whose online rows it holds."""
         rest = "".join(f"{name} = {value}\n" for name, value in more.items())
         return f'[online]\nurl = "redis://127.0.0.1:{self.port}/{number}"\n{rest}'
 

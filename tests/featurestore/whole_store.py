@@ -1,4 +1,4 @@
-"""A store with something of everything."""
+"""A store that contains an example of everything."""
 
 from __future__ import annotations
 

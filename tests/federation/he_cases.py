@@ -1,4 +1,4 @@
-"""What the tests of homomorphic encryption share: a view of every kind of slot, and reports that keep its bounds."""
+"""Shared by the tests of homomorphic encryption: a view with every kind of slot, and reports within its bounds."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def plan(*views: FeatureView, panes: int = 3, noise: str = "none", k: int = 2, m
 
 
 def with_shares(plan: Plan) -> Plan:
-    """The same panes under the other protection."""
+    """The same panes under the protection `shares`."""
     return plan_in_words(plan.plan_id, plan.views, plan.noise)
 
 
 def vectors(keys: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """int64[count, keys·9]: what clients of the view can have, both ends among it."""
+    """int64[count, keys·9]: vectors that clients of the view can have; both ends of the range occur."""
     dense = np.zeros((count, keys, 9), np.int64)
     for row in dense:
         for key in rng.choice(keys, min(CELLS, keys), replace=False):
@@ -70,7 +70,7 @@ def vectors(keys: int, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def reports_of(plan: Plan, index: int, rows: np.ndarray, dense: np.ndarray) -> Reports:
-    """Reports of one view: `rows` int64[R], the pane of each; `dense` int64[R, slots], raw slots."""
+    """Reports of one view. `rows` int64[R] holds the pane of each, `dense` int64[R, slots] its raw slots."""
     indptr = np.concatenate(([0], np.cumsum((dense != 0).sum(axis=1)))).astype(np.int64)
     columns = np.nonzero(dense)[1].astype(np.int32)
     slots = SparseRows(indptr, columns, dense[dense != 0].astype(np.int64), dense.shape[1])

@@ -82,9 +82,9 @@ def test_a_day_is_the_sum_over_groups_and_views_and_its_panes_cost_nothing_more(
 
 def test_roundings_never_charge_less_than_the_noise_is_worth() -> None:
     gauss, pure = layout_of(GAUSS), layout_of(PURE)
-    assert gauss.micro_rho <= GAUSS.privacy.micro_rho  # what was asked is never passed …
+    assert gauss.micro_rho <= GAUSS.privacy.micro_rho  # the requested price is never exceeded …
     assert (pure.micro_epsilon or 0) <= PURE.privacy.micro_epsilon
-    for group in gauss.groups:  # … and what is charged is at least Δ₂²/2σ², or what Δ₁/b implies
+    for group in gauss.groups:  # … and the charge is at least Δ₂²/2σ², or the one that Δ₁/b implies
         assert group.delta2_sq / (2 * group.mechanism.sigma_sq) * 10**6 <= group.mechanism.micro_rho
     for group in pure.groups:
         assert (group.delta1 / group.mechanism.b) ** 2 / 2 * 10**6 <= group.mechanism.micro_rho
@@ -93,7 +93,7 @@ def test_roundings_never_charge_less_than_the_noise_is_worth() -> None:
 def test_pure_epsilon_is_told_where_it_is_the_least_and_only_without_gaussian_noise() -> None:
     day = cost_of_day([layout_of(PURE)])
     assert day.epsilon(DELTA) == (day.micro_epsilon or 0) / 1e6 < epsilon(day.micro_rho, DELTA)
-    year = day.over(365)  # √days against days: in the long run zCDP tells less
+    year = day.over(365)  # √days against days: in the long run zCDP gives the smaller ε
     assert year.epsilon(DELTA) == epsilon(year.micro_rho, DELTA) < (year.micro_epsilon or 0) / 1e6
     mixed = day + Cost(1, None)
     assert mixed.micro_epsilon is None

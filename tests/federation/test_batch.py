@@ -1,4 +1,4 @@
-"""Batches: what a site seals opens at its aggregators, and nothing else does."""
+"""Batches: what a site seals opens at its aggregators, and nothing else opens."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def forged(
     parts: tuple[LeaderHalf, HelperHalf] | None = None,
     **changes: object,
 ) -> SealedBatch:
-    """A batch of a site that seals and signs whatever it likes: plaintexts or header fields of its choice."""
+    """A batch of a site that seals and signs chosen plaintexts or header fields."""
     to_leader, to_helper = parts or halves([3, 5, 5])
     header = dataclasses.replace(
         BatchHeader(PLAN.hash, "a", BATCH_ID, to_leader.collection, to_leader.report_ids), **changes
@@ -85,7 +85,7 @@ def open_both(batch: SealedBatch, roster: Roster = ROSTER) -> tuple[LeaderHalf, 
 
 
 def assert_refused(batch: SealedBatch, error: type[Exception], match: str | None = None) -> None:
-    """By both, each on its own."""
+    """Both aggregators refuse the batch, each on its own."""
     with pytest.raises(error, match=match):
         open_half("leader", PLAN, LEADER_SEAL, ROSTER, batch.half("leader"))
     with pytest.raises(error, match=match):
@@ -98,7 +98,7 @@ def test_what_a_site_seals_is_what_the_aggregators_open(collections: list[int], 
     to_leader, to_helper = halves(collections, seed=seed)
     batch = seal_batch(PLAN, "a", BATCH_ID, to_leader, to_helper, SITE.sign)
     received = SealedBatch.from_bytes(batch.to_bytes())
-    forwarded = SealedHalf.from_bytes(received.half("helper").to_bytes())  # without the leader's ciphertext
+    forwarded = SealedHalf.from_bytes(received.half("helper").to_bytes())  # the half lacks the leader's ciphertext
     leader = open_half("leader", PLAN, LEADER_SEAL, ROSTER, received.half("leader"))
     helper = open_half("helper", PLAN, HELPER_SEAL, ROSTER, forwarded)
     for half, sent in ((leader, to_leader), (helper, to_helper)):
@@ -156,7 +156,7 @@ def test_the_heads_of_a_batch_are_signed() -> None:
 def test_foreign_bytes_are_refused_by_name_and_never_crash(
     change: bytes | tuple[int, int], data: st.DataObject
 ) -> None:
-    """Random bytes, and one bit of a good batch flipped anywhere."""
+    """Random bytes, and a valid batch with one flipped bit anywhere."""
     good = WHOLE.to_bytes()
     if isinstance(change, tuple):
         place = change[0] % len(good)
@@ -254,7 +254,7 @@ def test_a_header_has_exact_columns_and_a_site(spoil: Callable[[object], object]
 
 
 class TestRefused:
-    """*Bad input* of the issue, as far as one batch shows it."""
+    """Bad input that one batch alone shows."""
 
     def test_a_share_of_a_wrong_length(self) -> None:
         good_leader, good_helper = (half for half in halves([3, 5, 5]))
@@ -285,7 +285,7 @@ class TestRefused:
             open_half("helper", PLAN, HELPER_SEAL, ROSTER, SealedHalf(batch.signed, batch.helper + b"\0"))
 
     def test_a_half_that_was_compared_and_then_given_another_ciphertext(self) -> None:
-        """Anybody can seal to an aggregator: what opens is not yet what the site has signed."""
+        """Anybody can seal to an aggregator, so a ciphertext that opens is not necessarily the one that the site signed."""
         ours, theirs = sealed().half("leader"), forged(parts=halves([3, 5, 5], seed=1)).leader
         assert open_half("leader", PLAN, LEADER_SEAL, ROSTER, ours)
         with pytest.raises(DigestMismatch, match="leader"):
@@ -308,7 +308,7 @@ class TestRefused:
         assert (raised.value.have, raised.value.need) == (PLAN.hash, other.hash)
 
     def test_a_report_moved_to_another_pane(self) -> None:
-        """By anybody but the site the signature breaks; a ciphertext under a re-signed header does not open."""
+        """A move by anybody except the site breaks the signature. Under a re-signed header the ciphertext does not open."""
         batch = sealed()
         header = BatchHeader.from_bytes(batch.signed.header_bytes)
         moved = dataclasses.replace(header, collection=np.array([4, 5, 5], np.uint32)).to_bytes()
@@ -320,7 +320,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("batch_id", [BATCH_ID, bytes(16)])
     def test_halves_of_two_batches_spliced(self, batch_id: bytes) -> None:
-        """Also where both have the same header: a retry of the same reports with fresh shares."""
+        """Also if both have the same header: a retry of the same reports with fresh shares."""
         one, other = sealed(), sealed(batch_id=batch_id)
         with pytest.raises(DigestMismatch, match="helper"):
             SealedBatch(one.signed, one.leader, other.helper)
@@ -367,7 +367,7 @@ class TestRefused:
             open_half("leader", PLAN, HELPER_SEAL, ROSTER, batch.half("leader"))
 
     def test_a_message_that_was_sealed_for_the_other_role(self) -> None:
-        """The length, the key and the signature are right: only `info` says that it is not the leader's."""
+        """Length, key and signature are right. Only `info` shows that the message is not the leader's."""
         header = sealed().signed.header_bytes
         length = PLAN.views[1].layout.length
         info = b"covey-1 batch" + b"helper" + LEADER_SEAL.public.id + hashlib.sha256(header).digest()

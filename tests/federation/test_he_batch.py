@@ -1,4 +1,4 @@
-"""Batches of encrypted reports: for the leader alone, of the sizes that the plan gives, and of no other plan."""
+"""Batches of encrypted reports: for the leader only, of the sizes that the plan fixes, and for no other plan."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def opened(batch: SealedBatch, plan: Plan = THE_PLAN) -> EncryptedReports:
 
 
 def sealed(content: bytes, reports: EncryptedReports, helper: bytes | None = None, **header: object) -> SealedBatch:
-    """Any content under an honest signature."""
+    """Any content under a valid signature."""
     made = BatchHeader(THE_PLAN.hash, "a", bytes(16), reports.collection, reports.report_ids)
     return seal_contents(THE_PLAN, replace(made, **header), (content, helper), SITE.sign)  # type: ignore[arg-type]
 
@@ -101,7 +101,7 @@ def test_nobody_else_opens_it(batch: SealedBatch) -> None:
 
 def test_a_part_for_the_helper_is_refused(batch: SealedBatch, reports: EncryptedReports) -> None:
     content = b"".join(reports.messages)
-    for helper in (b"", b"something"):  # sealed to it, so not empty
+    for helper in (b"", b"something"):  # sealed to the helper, so not empty
         with pytest.raises(BatchMalformed, match="a part for the helper"):
             opened(sealed(content, reports, helper))
     with pytest.raises(DigestMismatch):
@@ -118,7 +118,7 @@ def test_content_of_another_length_is_refused(reports: EncryptedReports) -> None
             opened(sealed(wrong, reports))
     ids = np.concatenate((reports.report_ids, np.full((1, 16), 7, np.uint8)))
     collection = np.append(reports.collection, reports.collection[:1])
-    with pytest.raises(BatchMalformed, match="leader's ciphertext"):  # a report more than messages
+    with pytest.raises(BatchMalformed, match="leader's ciphertext"):  # one report more than messages
         opened(sealed(content, reports, collection=collection, report_ids=ids))
 
 
@@ -151,7 +151,7 @@ def test_headers_that_do_not_fit_are_refused(reports: EncryptedReports) -> None:
     five = EncryptedReports(
         1, np.full(5, 3, np.uint32), np.arange(80, dtype=np.uint8).reshape(5, 16), (reports.messages[0],) * 5
     )
-    with pytest.raises(RosterExceeded):  # four clients of this site are enrolled
+    with pytest.raises(RosterExceeded):  # this site has four enrolled clients
         opened(seal_encrypted(THE_PLAN, "a", bytes(16), five, SITE.sign))
 
 

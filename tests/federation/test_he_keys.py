@@ -1,4 +1,4 @@
-"""The encryption keys of a plan on their way: whose they are, which plan's, and that no byte of them can be changed."""
+"""The encryption keys of a plan in transit: their owner, their plan, and no byte that can be changed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_keys_of_a_plan_are_read_back_view_by_view(keys: list[PublicKey], si
 
 
 def test_no_byte_of_them_can_be_changed(signed: bytes) -> None:
-    """Neither where the plan commits to the true ones, nor where it commits to the changed ones."""
+    """Changed keys are refused both where the plan commits to the true keys and where it commits to the changed ones."""
     plan, rng = committed(DRAFT, signed), np.random.default_rng(1)
     places = {0, PLAN_HASH_BYTES - 1, PLAN_HASH_BYTES, len(signed) - SIGNATURE_BYTES, len(signed) - 1}
     for at in (*places, *rng.integers(0, len(signed), 60).tolist()):

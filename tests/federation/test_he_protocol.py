@@ -60,7 +60,7 @@ def test_without_noise_he_and_shares_open_the_plain_sums(seed: int, counts: list
 
 def test_as_many_clients_as_the_plan_has_room_for_are_exact_and_one_more_is_refused() -> None:
     the_plan = plan(view(keys=2), panes=1, max_clients=40)
-    dense = np.repeat(vectors(2, 1, np.random.default_rng(1)), 41, axis=0)  # all at an end of their range
+    dense = np.repeat(vectors(2, 1, np.random.default_rng(1)), 41, axis=0)  # all values are at an end of their range
     reports = reports_of(the_plan, 0, np.zeros(41, np.int64), dense)
     full = reports_of(the_plan, 0, np.zeros(40, np.int64), dense[:40])
     (opened,) = run_encrypted_collections(the_plan, [full], np.random.default_rng(2).bytes, None, None, flood())
@@ -70,7 +70,7 @@ def test_as_many_clients_as_the_plan_has_room_for_are_exact_and_one_more_is_refu
     leader = HeAggregating.start(the_plan, keys)
     with pytest.raises(TooManyReports):
         leader.add(encrypt_reports(the_plan, keys, reports, np.random.default_rng(3).bytes))
-    assert not leader.sums  # a batch is taken whole or not at all
+    assert not leader.sums  # a batch counts completely or not at all
 
 
 def test_the_error_is_that_of_two_noises_of_the_full_scale_in_every_group() -> None:
@@ -91,7 +91,7 @@ def test_the_error_is_that_of_two_noises_of_the_full_scale_in_every_group() -> N
 
 
 class Recorded(HeKeyHolder):
-    """A key holder that remembers all that went in and out."""
+    """A key holder that records its inputs and outputs."""
 
     def __init__(self, of: Plan) -> None:
         super().__init__(of)
@@ -123,7 +123,7 @@ def collected() -> tuple[Plan, list[EncryptedReports], HeClosed, Recorded, np.nd
 
 
 def parts_of(value: object, seen: set[int]) -> Iterator[object]:
-    """Everything that an object holds, however deep."""
+    """Everything inside an object, at any depth."""
     if id(value) in seen or isinstance(value, ModuleType | type):
         return
     seen.add(id(value))
@@ -145,7 +145,9 @@ def test_the_leader_holds_no_secret_key(collected: Any) -> None:
         assert not [one for one in parts if isinstance(one, SecretKey | HeKeyHolder)]
         for context in (one for one in parts if isinstance(one, SealContext)):
             assert not context._context.is_private()
-    assert [one for one in parts_of(key_holder, set()) if isinstance(one, SecretKey)]  # the search finds one
+    assert [
+        one for one in parts_of(key_holder, set()) if isinstance(one, SecretKey)
+    ]  # the search finds the key holder's key
 
 
 def test_the_key_holder_receives_one_sum_a_pane_and_no_report(collected: Any) -> None:
@@ -160,14 +162,14 @@ def test_the_key_holder_receives_one_sum_a_pane_and_no_report(collected: Any) ->
     assert not any(one in everything for one in ids)
 
 
-CONTEXT = NoiseContext(bytes(32), "leader", 0, (), b"", b"")  # a seeded source does not look at it
+CONTEXT = NoiseContext(bytes(32), "leader", 0, (), b"", b"")  # a seeded source ignores it
 
 
 def test_what_the_key_holder_tells_has_both_noises(collected: Any) -> None:
     the_plan, _, _, key_holder, sums = collected
     layout = the_plan.views[0].layout
     (told,) = key_holder.told
-    leader = SeededNoise(1, "leader")  # it draws for one pane after another
+    leader = SeededNoise(1, "leader")  # it draws pane by pane
     noises = [
         np.concatenate([draw_noise(layout, 1, leader, CONTEXT) for _ in sums]),
         draw_noise(layout, len(sums), SeededNoise(1, "key holder"), CONTEXT),
@@ -181,7 +183,7 @@ def test_what_the_key_holder_tells_has_both_noises(collected: Any) -> None:
 
 
 def test_the_ciphertexts_that_leave_the_leader_are_no_function_of_the_reports(collected: Any) -> None:
-    """The same sum with the same noise, finished twice, differs in every polynomial: fresh encryption, fresh flooding."""
+    """The same sum with the same noise, finished twice, differs in every polynomial: encryption and flooding are fresh."""
     _, _, closed, key_holder, _ = collected
     (one,), (other,) = (list(closed.noise(SeededNoise(1, "leader"), SeededNoise(i, "flood"))) for i in (1, 2))
     key = key_holder.public_keys[0]
@@ -208,7 +210,7 @@ def both() -> tuple[Plan, HeKeyHolder, EncryptedSums]:
 
 
 def forged(sums: EncryptedSums, *messages: bytes) -> EncryptedSums:
-    """Other sums under a statement that fits them."""
+    """Other sums under a matching statement."""
     return EncryptedSums(replace(sums.statement, share=hashlib.sha256(b"".join(messages)).digest()), messages)
 
 
@@ -225,7 +227,7 @@ def test_a_pane_is_opened_once(both: Any) -> None:
 
 @pytest.mark.parametrize("factor", [1, 2**20])
 def test_a_chosen_ciphertext_burns_the_keys_of_the_plan(both: Any, factor: int) -> None:
-    """(0, q/t) and (0, 2^20 q/t) open to multiples of the secret key: the attack by two openings ends at the first."""
+    """(0, q/t) and (0, 2^20 q/t) open to multiples of the secret key. The attack by two openings ends at the first one."""
     _, key_holder, sums = both
     key = key_holder.public_keys[0]
     attack = chosen(key.parameters, key.key_id, factor).to_bytes()

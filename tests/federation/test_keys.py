@@ -140,7 +140,7 @@ def test_foreign_content_is_refused_and_not_shown(folder: Path) -> None:
         tag + b" nobody " + secret + b"\n",
         tag + b" leader " + secret[:-4] + b"\n",
         tag + b" leader " + secret + b"AAAA\n",
-        tag + b" leader " + secret[:-3] + b"B==\n",  # another spelling of the same bytes
+        tag + b" leader " + secret[:-3] + b"B==\n",  # a different base64 text of the same bytes
         (folder / "leader.pub").read_bytes(),
         (folder / "site-a.key").read_bytes(),
     ):

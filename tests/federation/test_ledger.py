@@ -1,4 +1,4 @@
-"""The privacy ledger: its rules, its chain, and what is noticed from outside."""
+"""The privacy ledger: its rules, its chain, and the tampering that is noticed from outside."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
 
 
 def again(ledger: Ledger, clock: Clock | None = None) -> Ledger:
-    """The same file, opened by a new process."""
+    """The same file, opened as by a new process."""
     ledger.close()
     return Ledger(ledger.path, ledger.owner, clock or Clock())
 
@@ -90,7 +90,7 @@ def test_a_day_is_charged_once_and_its_panes_are_taken(ledger: Ledger) -> None:
     with pytest.raises(PaneTaken) as refused:
         ledger.intend(plan_of(2, A, days=(1, 2)), ONE)
     assert refused.value.pane_start == DAY
-    assert "13.5" in str(refused.value)  # why: the differencing attack
+    assert "13.5" in str(refused.value)  # the reason: the differencing attack
 
 
 def test_a_later_pane_of_a_day_that_was_paid_costs_nothing(ledger: Ledger) -> None:
@@ -109,11 +109,11 @@ def test_a_day_never_costs_more_than_its_budget(ledger: Ledger) -> None:
     with pytest.raises(DayBudgetSpent) as refused:
         ledger.intend(plan_of(2, B, days=(1, 2)), HALF)
     assert (refused.value.view, refused.value.day, refused.value.have, refused.value.need) == ("b", 1, 0, 500_000)
-    assert 2 not in ledger.state.spent  # all of a plan, or nothing
+    assert 2 not in ledger.state.spent  # a plan is charged completely or not at all
     assert [(one.code, one.view, one.day) for one in ledger.state.refused] == [("DAY_BUDGET_SPENT", "b", 1)]
     with pytest.raises(DayBudgetSpent):
         ledger.intend(plan_of(2, B, days=(1, 2)), HALF)
-    assert len(ledger.state.refused) == 1  # a repeat is told once
+    assert len(ledger.state.refused) == 1  # a repeat is recorded once
     with pytest.raises(DayBudgetSpent):  # the views of one plan add up
         ledger.intend(plan_of(3, A, B, days=(7,)), replace(ONE, micro_rho=999_999))
     ledger.intend(plan_of(2, B, days=(1, 2)), ONE)
@@ -219,13 +219,13 @@ def test_a_failed_transaction_leaves_neither_file_nor_memory_changed(ledger: Led
 def test_a_clock_that_went_back_is_refused(ledger: Ledger, clock: Clock) -> None:
     ledger.intend(plan_of(1, A), ONE)
     clock.now -= CLOCK_SLACK_US // 2
-    ledger.intend(plan_of(2, A, days=(5,)), ONE)  # clocks are corrected by seconds
+    ledger.intend(plan_of(2, A, days=(5,)), ONE)  # a clock may be set back by seconds
     clock.now -= 2 * CLOCK_SLACK_US
     with pytest.raises(ClockWentBack, match="behind the ledger's last entry"):
         ledger.intend(plan_of(3, A, days=(7,)), ONE)
 
 
-# what is noticed
+# tampering that is noticed
 
 
 def two_entries(ledger: Ledger) -> None:
@@ -310,7 +310,7 @@ def test_a_crash_between_commit_and_second_file_is_no_damage(ledger: Ledger) -> 
     outside.write_bytes(old)
     with again(ledger) as found:
         assert found.head.seq == 2
-    assert json.loads(outside.read_text())["seq"] == 2  # or a later cut would not be noticed
+    assert json.loads(outside.read_text())["seq"] == 2  # otherwise a later cut would go unnoticed
 
 
 def test_no_ledger_passes_for_another_ones(ledger: Ledger, clock: Clock) -> None:
@@ -347,7 +347,7 @@ def test_a_peer_that_goes_back_is_noticed(ledger: Ledger) -> None:
 
 
 def test_a_peer_that_does_not_confirm_what_is_remembered_replaces_nothing(ledger: Ledger) -> None:
-    """A ledger that was rolled back and has grown again is longer: only its owner can tell that it lost an entry."""
+    """A ledger that was rolled back and has grown again is longer. Only its owner can notice that an entry is missing."""
     seen, longer = Head(5, bytes([1]) * 32), Head(9, bytes([2]) * 32)
     ledger.see_peer("helper", seen, None)
     for confirmed in (None, Head(5, bytes([2]) * 32), longer):

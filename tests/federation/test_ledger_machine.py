@@ -1,4 +1,4 @@
-"""Any schedule of plans, days, views, definitions, restarts and crashes against one ledger, beside a naive account."""
+"""Any schedule of plans, days, views, definitions, restarts and crashes on one ledger, compared with a naive account."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RHOS = (0.03, 0.05, 0.07)
 
 
 def view_of(name: str, rho: float) -> FeatureView:
-    """A view whose definition is named by its price; its panes are hours, and tests ask for two of a day."""
+    """A view that is named by its price. Its panes are hours, and tests use two of a day."""
     return FeatureView(
         name,
         entity=Entity("k", domain=[0, 1]),
@@ -51,7 +51,7 @@ class Crash(BaseException):
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """`opened` and `paid` are kept by hand, from what the ledger allowed; the ledger must agree, whatever happens."""
+    """`opened` and `paid` are kept by hand from what the ledger allowed. The ledger must always agree with them."""
 
     @initialize()
     def begin(self) -> None:
@@ -88,14 +88,14 @@ class LedgerMachine(RuleBasedStateMachine):
         try:
             self.ledger.intend(plan, BUDGET)
         except LedgerRefusal:
-            assert plan.hash not in self.allowed  # what was allowed once is allowed again
+            assert plan.hash not in self.allowed  # an allowed plan is allowed again
         else:
             self._allow(plan)
 
     @precondition(lambda self: self.plans)
     @rule(data=st.data(), after=st.booleans())
     def the_process_ends_while_it_charges(self, data: st.DataObject, after: bool) -> None:
-        """Before the commit nothing stands; after it, and before the second file follows, the charge stands."""
+        """Before the commit nothing is charged. After it the charge holds, also before the second file is written."""
         plan = data.draw(st.sampled_from(self.plans))
 
         def crash(*_: object) -> None:
@@ -141,7 +141,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def an_older_copy_is_put_back(self) -> None:
-        """Whoever restores the database alone is noticed; the newest files are then put back."""
+        """A restore of the database alone is noticed. Then the newest files are put back."""
         before = self.ledger.head
         self.ledger.close()
         kept = self.folder / "kept"

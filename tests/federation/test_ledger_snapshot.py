@@ -1,4 +1,4 @@
-"""Looking at a ledger: checked like any other opening, and nothing of it is touched."""
+"""A snapshot of a ledger is checked like any other opening, and changes no file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drafts, and the live keys that both aggregators sign of them: whose they are, which draft's, and how long they last."""
+"""Drafts, and the live keys that both aggregators sign for them: their owner, their draft, and their lifetime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noise from a secret: the same sums are noised alike, and any other ones independently."""
+"""Noise from a secret: equal sums get equal noise, and all other sums get independent noise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECRET = SecretNoise(bytes(range(32)))
 
 
 def noise_of(closed: Closed, other: Commitment | None = None, source: SecretNoise = SECRET) -> list[np.ndarray]:
-    """What was added to each view's shares, int64[opened, K·S]."""
+    """The noise in each view's shares, int64[opened, K·S]."""
     other = other or closed.commitment
     noised = closed.noise(other, source).shares
     exact = replace(closed, plan=with_words(closed.plan, noise="none")).noise(other, None).shares
@@ -31,7 +31,7 @@ def noise_of(closed: Closed, other: Commitment | None = None, source: SecretNois
 
 
 def independent(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
-    """No group of theirs is equal: a group of 24 equal samples of σ ≥ 1 by chance is rarer than 2^-24."""
+    """No group of the two is equal. By chance, 24 equal samples of σ ≥ 1 are rarer than 2^-24."""
     return all((a != b).any() for a, b in zip(one, other, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""One ledger for all roles of an operator: what they open together is paid once, everything else adds up."""
+"""One ledger for all roles of an operator: a joint opening is paid once, and everything else adds up."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AGGREGATORS = ("leader", "helper", "keyholder")
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Open]:
-    """The ledger of one operator as one role has it open; each as a process of its own would."""
+    """An operator's ledger as one role has it open, each role like a process of its own."""
     ledgers: list[Ledger] = []
     clock = Clock()
 
@@ -67,7 +67,7 @@ def test_who_open_a_plan_together_pay_it_once(opened: Open, tmp_path: Path, one:
     assert state.spent == {0: 500_000, 1: 500_000}
     assert state.charged_by == {plan.hash: {one: False, other: False}}
     assert {charge.day: list(roles) for charge, roles in state.roles.items()} == {0: [one, other], 1: [one, other]}
-    assert state.length == 2  # each has its own entry, a repeat none
+    assert state.length == 2  # each role has its own entry, a repeat has none
 
 
 def test_what_came_of_a_plan_is_recorded_by_each_role(opened: Open, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_what_came_of_a_plan_is_recorded_by_each_role(opened: Open, tmp_path: Pa
     for ledger in (leader, helper):
         ledger.intend(plan, HALF)
     leader.complete(plan.hash, bytes(32))
-    helper.complete(plan.hash, bytes([1]) * 32)  # another digest: of its own shares
+    helper.complete(plan.hash, bytes([1]) * 32)  # another digest, of the helper's own shares
     with pytest.raises(PlanOpenedBefore):
         helper.complete(plan.hash, bytes(32))
     assert (leader.state.completed, helper.state.completed) == ({plan.hash: bytes(32)}, {plan.hash: bytes([1]) * 32})
@@ -101,7 +101,7 @@ def test_two_plans_never_share_a_pane_a_day_of_a_view_or_a_budget(opened: Open, 
 
 @pytest.mark.parametrize("role", AGGREGATORS)
 def test_a_run_in_one_process_opens_no_plan_together_with_anybody(opened: Open, role: str) -> None:
-    """It is both aggregators: the same plan a second time would be a second opening."""
+    """The run is both aggregators, so the same plan a second time is a second opening."""
     plan = plan_of(1, A)
     opened(IN_PROCESS).intend(plan, ONE)
     with pytest.raises(PaneTaken):
@@ -113,7 +113,7 @@ def test_a_run_in_one_process_opens_no_plan_together_with_anybody(opened: Open, 
 
 
 def test_a_day_that_sites_bound_across_plans_is_paid_again_by_a_run_in_one_process(opened: Open) -> None:
-    """Plans over the wire share a client-day's cells, and pay it once; a run in one process does not know these cells."""
+    """Plans over the wire share a client-day's cells and pay it once. A run in one process has no record of these cells."""
     of = hourly("a")
     leader, helper, run = map(opened, ("leader", "helper", IN_PROCESS))
     leader.intend(plan_at(1, of, 0, 1), ONE)
@@ -127,7 +127,7 @@ def test_a_day_that_sites_bound_across_plans_is_paid_again_by_a_run_in_one_proce
 
 @pytest.mark.parametrize("tight", [Budget(499_999), Budget(1_000_000, {"a": 499_999})])
 def test_a_plan_that_the_other_role_has_paid_must_fit_the_budget_of_this_one(opened: Open, tight: Budget) -> None:
-    """The two may have copies of covey.toml that differ."""
+    """Two roles can have copies of covey.toml that differ."""
     opened("leader").intend(plan_of(1, A), HALF)
     with pytest.raises(DayBudgetSpent) as refused:
         opened("helper").intend(plan_of(1, A), tight)
@@ -142,11 +142,11 @@ def test_a_refusal_names_the_role_that_was_refused(opened: Open, tmp_path: Path)
 
 
 def test_each_role_remembers_the_others_head_on_one_chain(opened: Open, tmp_path: Path) -> None:
-    """The three meetings of an opening, where both share the ledger: see `aggregator/shares/leader.py`."""
+    """The three exchanges of an opening, where both share the ledger: see `aggregator/shares/leader.py`."""
     plan, (leader, helper) = plan_of(1, A), map(opened, ("leader", "helper"))
     for ledger in (leader, helper):
         ledger.intend(plan, HALF)
-    first = leader.head  # an older one than the helper's, on the same chain
+    first = leader.head  # an older head than the helper's, on the same chain
     helper.require_known(first)
     assert helper.see_peer("leader", first, None) == first
     assert leader.see_peer("helper", helper.head, None) == helper.head
@@ -161,7 +161,7 @@ def test_each_role_remembers_the_others_head_on_one_chain(opened: Open, tmp_path
 
 
 def test_a_process_that_is_slow_puts_no_older_head_back(opened: Open, tmp_path: Path) -> None:
-    """The second file follows the commit: written late, it would hide that the database was rolled back."""
+    """The second file follows the commit. Written late, it would hide that the database was rolled back."""
     leader, helper = opened("leader"), opened("helper")
     late = leader._replace_outside
 

@@ -1,6 +1,6 @@
-"""Any schedule of charges by several roles at once against one operator's ledger, beside a naive account.
+"""Any schedule of concurrent charges by several roles on one operator's ledger, compared with a naive account.
 
-Each role has the ledger open for itself, as a process would, and charges in a thread of its own. The account is kept by hand
+Each role has the ledger open for itself, as a process does, and charges in a thread of its own. The account is kept by hand
 from what was allowed: no pane is opened under two plans, and no client-day costs more than the budget over all roles together.
 Two planted faults are found: a charge that is decided outside of the lock, and a ledger file for each role.
 """
@@ -43,13 +43,13 @@ _SCHEDULE = settings(max_examples=20, stateful_step_count=15, deadline=None, sup
 
 
 class UnsyncedLedger(Ledger):
-    """No test here crashes the machine."""
+    """A ledger without fsync: no test here crashes the machine."""
 
     synchronous = "OFF"
 
 
 class UnlockedLedger(UnsyncedLedger):
-    """The planted fault: what a charge may be is decided before the lock is taken."""
+    """The planted fault: a charge is decided before the lock is taken."""
 
     def intend(self, plan: Plan, budget: Budget) -> None:
         with self.transaction():
@@ -103,7 +103,7 @@ class OperatorMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.plans)
     @rule(data=st.data())
     def roles_charge_at_once(self, data: st.DataObject) -> None:
-        """Services and a run in one process, each its own plan or the same one."""
+        """Services and a run in one process, each with its own plan or all with the same one."""
         asked = [(role, data.draw(st.sampled_from(self.plans))) for role in data.draw(st.permutations(ROLES))]
         barrier, allowed = threading.Barrier(len(asked)), []
 
@@ -136,7 +136,7 @@ class OperatorMachine(RuleBasedStateMachine):
         opened: dict[tuple[str, int], tuple[bytes, bool]] = {}
         paid: dict[tuple[str, float, int, bool], int] = {}
         for role, plan in self.allowed:
-            alone = role == IN_PROCESS  # else leader and helper open it together
+            alone = role == IN_PROCESS  # otherwise leader and helper open it together
             for planned in plan.views:
                 for pane in planned.pane_starts.tolist():
                     opening = (plan.hash, alone)

@@ -94,7 +94,7 @@ def test_the_finish_is_in_the_bytes_of_a_plan_that_has_one_and_in_no_other() -> 
     assert b"mpc" in plan_to_bytes(by_mpc)
     assert plan_from_bytes(plan_to_bytes(by_mpc)).terms.finish == "mpc"
     assert plan_from_bytes(plan_to_bytes(usual)).terms.finish == "open"
-    for name in ("open", "mcp"):  # the one is not canonical, the other does not exist
+    for name in ("open", "mcp"):  # the first is not canonical, the second does not exist
         message = pb.Plan.FromString(plan_to_bytes(usual))
         message.finish = name
         with pytest.raises(PlanInvalid, match=r"canonical|unknown finish 'mcp'"):

@@ -176,9 +176,9 @@ def test_digests_are_over_the_sorted_ids_however_many_are_sorted_at_a_time(
 ) -> None:
     monkeypatch.setattr(protocol, "SORTED_IDS", sorted_ids)
     rng, of = np.random.default_rng(3), plan(view())
-    collection = rng.integers(0, 2, 200).astype(np.uint32)  # nothing of the third pane
+    collection = rng.integers(0, 2, 200).astype(np.uint32)  # no report of the third pane
     ids = rng.integers(0, 256, (200, 16)).astype(np.uint8)
-    ids[:100, 0] = 255  # many of one part
+    ids[:100, 0] = 255  # many ids in one part
     taken: tuple[protocol.Taken, ...] = ()
     for first in range(0, 200, batch):
         taken = protocol._with(taken, (collection[first : first + batch], ids[first : first + batch], None))
@@ -188,7 +188,7 @@ def test_digests_are_over_the_sorted_ids_however_many_are_sorted_at_a_time(
     assert made.counts == tuple(np.bincount(collection, minlength=3).tolist())
     assert sum(len(part[0]) for part in taken) == 200
     if batch == 1 and sorted_ids == 2**17:
-        assert len(taken) <= 8  # and not 200
+        assert len(taken) <= 8  # not 200
     twice = (np.zeros(1, np.uint32), ids[150:151], None)
     with pytest.raises(DuplicateReport):
         protocol.commit(of, (*taken, twice))

@@ -1,4 +1,4 @@
-"""Batches with proofs: sizes, hashes of public shares, and what damage costs."""
+"""Batches with proofs: sizes, hashes of public shares, and the cost of damage."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_every_byte_of_a_sealed_batch_is_refused_by_name() -> None:
 
 
 def sealed_with(hashes: Any, leader: bytes, helper: bytes) -> SealedBatch:
-    """What a site sends that seals and announces whatever it likes."""
+    """The batch of a site that seals and announces any content."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(federation.batch.sealing, "_contents", lambda *_: (hashes, (leader, helper)))
         return seal_batch(PROVEN, "a", bytes(16), *halves(), SITE.sign)
@@ -134,7 +134,7 @@ def test_content_for_the_other_aggregator_is_refused_by_name() -> None:
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), top=st.sampled_from([0x00, 0x7F, 0xFF]))
 def test_random_bytes_for_one_report_reject_it_alone(seed: int, top: int) -> None:
-    """Field elements below and above p, under a public share that is announced as it is."""
+    """Field elements below and above p, under a public share that is announced unchanged."""
     rng, prio3 = np.random.default_rng(seed), prio3_of(PROVEN.views[1].layout)
     hashes, contents = federation.batch.sealing._contents(PROVEN, *halves())
     assert hashes is not None
@@ -161,7 +161,7 @@ def test_halves_of_the_other_kind_are_not_sealed() -> None:
 
 
 def test_a_half_of_more_reports_than_fit_with_their_other_half_is_refused() -> None:
-    """A leader in league with a site: what a helper expands of so many seeds is many times a batch."""
+    """A leader together with a site: so many seeds would expand to many times the size of a batch at the helper."""
     count, ids = 9_000, np.random.default_rng(0).integers(0, 256, (9_000, 16), dtype=np.uint8)
     columns = np.full(count, 4, np.uint32), ids, np.zeros((count, 32), np.uint8)
     header = BatchHeader(PROVEN.hash, "a", bytes(16), *columns).to_bytes()
@@ -176,7 +176,7 @@ def test_a_half_of_more_reports_than_fit_with_their_other_half_is_refused() -> N
 
 
 def test_a_plan_is_measured_without_a_circuit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A short plan can ask for a circuit of gigabytes: it is refused for its length before that is built."""
+    """A short plan can demand a circuit of gigabytes. It is refused for its length before the circuit is built."""
 
     def built(*_: object) -> None:
         raise AssertionError("a circuit was built")

@@ -1,4 +1,4 @@
-"""Whatever is changed in a release, its plan or the statements behind it, the check that finds it has a name."""
+"""For every change of a release, its plan or its statements, the check that finds it has a name."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def void(reason: str, pane: int, manifest: Manifest = MANIFEST, **changed: Any) 
 def check_of(
     item: Release | Void, signed: bytes = SIGNED, statements: Any = STATEMENTS, values: Any = VALUES, **keys: Any
 ) -> str:
-    """The name of the check that fails."""
+    """The name of the failing check."""
     with pytest.raises(VerificationFailed) as failed:
         verify_opening(item, signed, statements, values, **(PINNED | keys))
     return failed.value.check
@@ -134,7 +134,11 @@ def test_every_term_of_the_manifest_is_bound(term: str) -> None:
     assert check_of(replace(honest, manifest=changed)) in {
         "plan", "view", "manifest", "commitments", "values", "signature",
     }  # fmt: skip
-    if term not in ("view_version", "noise_source", "trust"):  # these are the collector's own word, and signed
+    if term not in (
+        "view_version",
+        "noise_source",
+        "trust",
+    ):  # these are the collector's own statements, which it signs
         assert check_of(release(changed)) in {"plan", "view", "manifest", "commitments", "values"}
 
 
@@ -154,7 +158,7 @@ def test_every_term_of_a_group_is_bound(group: str) -> None:
         ({"released_at": DAY + DELAY - 1}, "pane"),
         ({"clock": "live"}, "pane"),
         ({"slots": SLOTS.T}, "pane"),
-        ({"pane_start": DAY, "pane_end": 2 * DAY, "released_at": 2 * DAY + DELAY}, "outcome"),  # a void's pane
+        ({"pane_start": DAY, "pane_end": 2 * DAY, "released_at": 2 * DAY + DELAY}, "outcome"),  # the pane of a void
         ({"slots": SLOTS + 1}, "values"),
         ({"published_at": NOW + 1}, "signature"),
         ({"signature": bytes(64)}, "signature"),
@@ -162,17 +166,17 @@ def test_every_term_of_a_group_is_bound(group: str) -> None:
 )
 def test_every_field_of_a_release_is_bound(changed: dict[str, Any], check: str) -> None:
     assert check_of(replace(release(), **changed)) == check
-    if check != "signature":  # not even the collector can sign it otherwise
+    if check != "signature":  # these changes stay found even if the collector signs them
         assert check_of(sign_release(replace(release(), **changed), COLLECTOR.sign)) == check
 
 
 @pytest.mark.parametrize(
     ("item", "check"),
     [
-        (void("BATCH_TOO_SMALL", 0), "outcome"),  # the pane was opened, and is withheld
+        (void("BATCH_TOO_SMALL", 0), "outcome"),  # the pane was opened and is withheld
         (void("BATCH_MISMATCH", 1), "outcome"),
         (void("OPENED", 0), "outcome"),
-        (void("RETRACTED", 1), "outcome"),  # there is nothing to retract
+        (void("RETRACTED", 1), "outcome"),  # nothing was released that can be retracted
         (void("BUDGET_SPENT", 0), "commitments"),
         (void("BATCH_TOO_SMALL", 1, NOTHING), "commitments"),
         (replace(void("BATCH_TOO_SMALL", 1), reason="BATCH_MISMATCH"), "outcome"),
@@ -206,7 +210,7 @@ def test_a_void_for_want_of_budget_has_no_statements() -> None:
 )
 def test_every_part_of_a_statement_is_bound(role: str, change: Callable[[Any], bytes], check: str) -> None:
     changed = (change(role), STATEMENTS[1]) if role == "leader" else (STATEMENTS[0], change(role))
-    assert check_of(release(), statements=changed) == "commitments"  # the manifest names the other ones
+    assert check_of(release(), statements=changed) == "commitments"  # the manifest names the unchanged ones
     assert check_of(release(replace(MANIFEST, commitments=named(changed))), statements=changed) == check
 
 
@@ -230,7 +234,7 @@ def test_statements_in_the_wrong_order_are_not_those_of_the_manifest() -> None:
 )
 def test_every_part_of_the_opened_values_is_bound(role: str, change: Callable[[Any], bytes]) -> None:
     changed = (change(role), VALUES[1]) if role == "leader" else (VALUES[0], change(role))
-    assert check_of(release(), values=changed) == "values"  # the manifest names the other ones
+    assert check_of(release(), values=changed) == "values"  # the manifest names the unchanged ones
     assert check_of(release(replace(MANIFEST, opened=named(changed))), values=changed) == "values"
 
 

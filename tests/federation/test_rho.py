@@ -1,4 +1,4 @@
-"""ρ as text and as millionths: exact both ways, and nothing odd passes."""
+"""ρ as text and as millionths: exact in both directions, and every other text is refused."""
 
 from __future__ import annotations
 

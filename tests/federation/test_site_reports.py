@@ -1,4 +1,4 @@
-"""One report of a site: in the plan, in a batch's header, on the roster, in what opens, and in what is proven."""
+"""One report of a site: in the plan, in a batch's header, on the roster, at the opening, and in its proof."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_plan_says_who_reports_in_its_hash_and_a_plan_of_clients_has_the_bytes
     assert OF_SITES.hash != PLAN.hash != replace(OF_SITES, max_clients=8).hash != OF_SITES.hash
     message = pb.Plan.FromString(plan_to_bytes(PLAN))
     assert (message.report_per, message.max_clients) == ("", 0)
-    for word in ("client", "phone"):  # the usual one is not written out
+    for word in ("client", "phone"):  # the usual unit is not encoded
         message.report_per = word
         with pytest.raises(PlanInvalid):
             plan_from_bytes(message.SerializeToString(deterministic=True))
@@ -204,11 +204,11 @@ def test_reports_of_the_other_kind_are_refused_in_memory() -> None:
         seal_batch(OF_SITES, "a", bytes(16), leader, replace(helper, clients=None), SITE.sign)
 
 
-# what opens
+# openings
 
 
 def test_each_aggregator_opens_by_the_clients_that_were_declared_to_it() -> None:
-    """k is 2: two reports of one client each open, and so does one of two; one of one does not."""
+    """k is 2. Two reports of one client each open, and so does one report of two; one report of one client does not."""
     of = with_words(OF_SITES, noise="none", wire=None)
     leader, helper = (Aggregating.start(role, of) for role in ("leader", "helper"))
     for seed, (collections, clients) in enumerate([([3, 4, 5], [1, 1, 2]), ([4], [1])]):
@@ -237,7 +237,7 @@ def test_a_sum_of_reports_of_so_many_clients_that_it_could_wrap_is_not_opened_wh
             require_sums_fit(of, 3)
 
 
-# what is proven
+# proofs
 
 VIEW = FeatureView(
     "v",
@@ -277,7 +277,7 @@ def test_a_sum_beyond_the_bounds_of_so_many_clients_is_neither_sent_nor_taken() 
     most = np.zeros((1, 4, 4), np.int64)
     most[0, 0] = [18, 6, 180, 18]  # six clients, three events of the largest value each
     of = Reports(0, u32(0), sparse(most.reshape(1, -1)), u32(6))
-    for declares in (6, 1):  # the proof is of the plan's bound, whatever is declared: docs/cross-silo.md says so
+    for declares in (6, 1):  # the proof covers the plan's bound, whatever is declared: see docs/cross-silo.md
         halves = protect(PROVEN, replace(of, clients=u32(declares)), rng.bytes)
         assert verify(PROVEN, KEY, *halves).accepted.tolist() == [True]
     for beyond in ([19, 6, 180, 18], [18, 7, 180, 18], [17, 6, 180, 18], [18, 6, 171, 17], [3, 4, 0, 0]):
@@ -290,7 +290,7 @@ def test_what_breaks_a_relation_of_the_sum_is_rejected_and_costs_no_other_report
     rng, count = np.random.default_rng(0), 3
     dense = np.repeat(random_reports(VIEW, 6, 2).sum(axis=0)[None], count, axis=0)
     measurements = encode(PROVEN.views[0].layout, sparse(dense), 6)
-    measurements[1, 0] = 2  # what is no bit
+    measurements[1, 0] = 2  # not a bit
     measurements[2] = 1  # bits, and each number the largest of its range
     ids = np.frombuffer(rng.bytes(16 * count), np.uint8).reshape(count, 16)
     halves = prove(PROVEN, 0, u32(0, 0, 0), measurements, ids, rng.bytes, u32(6, 5, 4))

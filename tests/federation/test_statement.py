@@ -1,4 +1,4 @@
-"""Opening statements: their bytes, what they are bound to, and what two of them must have in common."""
+"""Opening statements: their bytes, what they are bound to, and where two of them must agree."""
 
 from __future__ import annotations
 

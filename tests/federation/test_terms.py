@@ -1,4 +1,4 @@
-"""Terms: which choices make a plan together, how they are spelled, and the bytes of a plan of each combination."""
+"""Terms: the choices that make a plan together, their spelling, and the plan bytes of each combination."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from federation.terms import (
 
 KINDS = (Noise, Protection, Validity, Finish, ReportPer, Participation)
 GOLDEN: dict[str, str | None] = json.loads((Path(__file__).parent / "golden_plans.json").read_text(encoding="utf-8"))
-"""The bytes of a plan of each combination of words, None where there is none; written before terms were types."""
+"""Plan bytes for each combination of words, or None for an impossible one; recorded before terms were types."""
 
 
 def made(words: str) -> tuple[Noise, Terms]:

@@ -58,7 +58,7 @@ PRIO3 = prio3_of(LAYOUT)
 
 
 def honest(rng: np.random.Generator, count: int) -> np.ndarray:
-    """int64[R, slots]: what clients of the view can report."""
+    """int64[R, slots]: reports that clients of the view can send."""
     dense = np.zeros((count, LAYOUT.keys, LAYOUT.slots_per_key), np.int64)
     for row in dense:
         for key in rng.permutation(LAYOUT.keys)[: rng.integers(0, 3)]:
@@ -83,7 +83,7 @@ def sharded(dense: np.ndarray, seed: int = 0, of: Plan = PLAN) -> tuple[ProvenHa
 
 
 def opened(verified: Verified) -> np.ndarray:
-    """The accepted reports' vectors, which nobody else may ever see."""
+    """The vectors of the accepted reports, which no party may see outside of tests."""
     return FIELD64.add(verified.leader.out_shares, verified.helper.out_shares).astype(np.int64)
 
 
@@ -140,7 +140,7 @@ def test_a_vector_outside_the_bounds_is_refused_by_an_honest_site() -> None:
 
 
 def tampered(change: Callable[[Elements], None]) -> tuple[np.ndarray, Verified]:
-    """Eight reports, of which the fourth is changed after it was encoded and before it is proven."""
+    """Eight reports; the fourth is changed after its encoding and before its proof."""
     rng = np.random.default_rng(7)
     dense = honest(rng, 8)
     dense[3] = 0
@@ -158,12 +158,12 @@ def require_only_the_fourth_is_rejected(dense: np.ndarray, verified: Verified) -
 
 
 def swapped_to(dense: np.ndarray) -> Callable[[Elements], None]:
-    """A measurement of just this vector, bits wherever bits will do."""
+    """A measurement of exactly this vector, with bits wherever bits can express it."""
     return lambda measurement: measurement.__setitem__(slice(None), forge(LAYOUT, dense.astype(np.uint64)))
 
 
 def vector(**slots: int) -> np.ndarray:
-    """One key's slots of an otherwise honest report; `other` active keys besides."""
+    """One key's slots of an otherwise honest report, and `other` further active keys."""
     dense = np.zeros((LAYOUT.keys, LAYOUT.slots_per_key), np.int64)
     others = slots.pop("others", 0)
     for key in range(1 + others):
@@ -205,7 +205,7 @@ def test_every_single_bit_that_is_flipped_is_rejected_or_another_valid_report() 
         dense, verified = tampered(lambda measurement, at=at: measurement.__setitem__(at, 1 - measurement[at]))  # type: ignore[misc]
         if verified.accepted[3]:
             changed = opened(verified)
-            encode(LAYOUT, sparse(changed))  # what it stands for is within the bounds
+            encode(LAYOUT, sparse(changed))  # the vector itself is within the bounds
             assert (np.delete(changed, 3, axis=0) == np.delete(dense, 3, axis=0)).all()
         else:
             require_only_the_fourth_is_rejected(dense, verified)
@@ -231,7 +231,7 @@ def test_a_proof_holds_for_its_plan_collection_and_report_id_only() -> None:
 
 
 def test_a_proof_of_another_views_circuit_does_not_hold() -> None:
-    """Halves of two views have the same sizes, and the context names the collection: what differs is the circuit."""
+    """Halves of two views have the same sizes, and the context names the collection. Only the circuit differs."""
     counts = replace(VIEW, name="counts", features=[Count("n"), Rate("r", where="x > 1")], bounds=Bounds(2, 1))
     cells = replace(VIEW, name="cells", features=[Histogram("y", edges=[0, 1])], bounds=Bounds(2, 1))
     both = plan(counts, cells)
@@ -274,10 +274,10 @@ def test_a_wrong_part_in_the_public_share_is_rejected_by_the_helper_so_that_the_
 
 
 def forged(of: Plan) -> tuple[ProvenHalf, ProvenHalf]:
-    """One report with a wrong helper's part, and proofs made for what either aggregator will compute from that.
+    """One report with a wrong helper's part, and proofs for the joint randomness that either aggregator computes from it.
 
-    The leader will draw its joint randomness from the wrong part, the helper from the right one. Where every bit is 1 the
-    circuit's products are zero whatever the randomness, so a client that mixes both on the wires has a proof that holds.
+    The leader draws its joint randomness from the wrong part, the helper from the right one. Where every bit is 1 the circuit's
+    products are zero for any randomness, so a client that mixes both on the wires has a proof that holds.
     """
     prio3, rng = prio3_of(of.views[0].layout), np.random.default_rng(5)
     collection, ids = np.zeros(1, np.uint32), rng.integers(0, 256, (1, 16), dtype=np.uint8)
@@ -326,7 +326,7 @@ def test_a_client_that_lies_about_the_helpers_part_with_a_proof_to_match_parts_n
     the_plan = plan(counts)
     prio3 = prio3_of(the_plan.views[0].layout)
     leader, helper = (start(the_plan, KEY, half) for half in forged(the_plan))
-    # In plain ping-pong the helper takes the report, and the leader finds out when the helper has it in its sum.
+    # In plain ping-pong the helper takes the report. The leader notices the lie when the report is in the helper's sum.
     messages, holds = prio3.verifier_shares_to_message_batch(
         contexts(the_plan.hash, leader.half.collection), [leader.shares, helper.shares]
     )
@@ -335,7 +335,7 @@ def test_a_client_that_lies_about_the_helpers_part_with_a_proof_to_match_parts_n
     assert not prio3.verify_next_batch(leader.states, messages).any()
     with pytest.raises(ReportRefused, match="joint randomness"):
         finish(the_plan, leader, messages, holds)
-    # Here the helper sees that the public share is a lie.
+    # Here the helper detects that the public share is a lie.
     assert not judge(the_plan, helper, leader.shares, leader.offered)[1].any()
 
 
@@ -351,7 +351,7 @@ def test_halves_with_different_public_shares_are_rejected() -> None:
 
 
 def flips(octets: np.ndarray, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """(byte, bit) to flip: every bit where there are few bytes, one of each byte where there are many."""
+    """(byte, bit) to flip: every bit of short messages, one bit of each byte of long ones."""
     size = octets.shape[1]
     if size <= 64:
         return [(byte, bit) for byte in range(size) for bit in range(8)]
@@ -359,7 +359,7 @@ def flips(octets: np.ndarray, rng: np.random.Generator) -> list[tuple[int, int]]
 
 
 def flipped(octets: np.ndarray, where: list[tuple[int, int]]) -> np.ndarray:
-    """The same row over and over, each time with another bit flipped."""
+    """Copies of one row, each with another bit flipped."""
     rows = np.repeat(octets, len(where), axis=0)
     for row, (byte, bit) in zip(rows, where, strict=True):
         row[byte] ^= 1 << bit
@@ -367,7 +367,7 @@ def flipped(octets: np.ndarray, where: list[tuple[int, int]]) -> np.ndarray:
 
 
 def repeated(half: ProvenHalf, count: int) -> ProvenHalf:
-    """One report over and over."""
+    """Copies of one report."""
     shares = half.input_shares
     match shares:
         case LeaderInputShares():

@@ -1,4 +1,4 @@
-"""The circuit of a view accepts exactly what some client may send, and aggregates exactly the raw slots."""
+"""The circuit of a view accepts exactly the reports that some client may send, and aggregates exactly the raw slots."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def view(*features: ViewFeature, keys: int = 3, cells: int = 1, events: int = 1)
 
 
 def accepts(circuit: ViewCircuit, meas: Elements) -> npt.NDArray[np.bool_]:
-    """bool[R]: the circuit in the clear, under joint randomness of its own for every row."""
+    """bool[R]: the result of the circuit in the clear, under separate joint randomness for every row."""
     field = circuit.field
     words = np.frombuffer(os.urandom(8 * field.words * len(meas) * circuit.joint_rand_len), "<u8")
     joint_rand = (words >> np.uint64(1)).reshape(field.shape(len(meas), circuit.joint_rand_len))
@@ -60,7 +60,7 @@ def accepts(circuit: ViewCircuit, meas: Elements) -> npt.NDArray[np.bool_]:
 
 
 def slots_of(circuit: ViewCircuit, meas: Elements) -> list[list[int]]:
-    """What is aggregated of each row."""
+    """The aggregated slots of each row."""
     return [circuit.field.to_ints(row) for row in circuit.truncate(meas)]
 
 
@@ -286,7 +286,7 @@ def test_random_bits_are_rejected_or_a_plausible_lie(wide: FeatureView, seed: in
 
 
 class Liar:
-    """One valid report of a view, and the lies that its client tells by changing entries of the measurement."""
+    """One valid report of a view, and the client's lies: changed entries of the measurement."""
 
     def __init__(self, events: int) -> None:
         self.view = view(
@@ -314,13 +314,13 @@ class Liar:
         return [value if key in keys else 0 for key in range(5) for value in slots]
 
     def terms(self, key: int, feature: str, part: str) -> dict[int, int]:
-        """Entries and weights of a slot."""
+        """The entries of a slot and their weights."""
         cell = cell_circuit(self.layout)
         form = cell.slots[self.names.index((feature, part))]
         return {key * cell.bits + entry: weight for entry, weight in form.terms.items()}
 
     def with_slot(self, key: int, feature: str, part: str, value: int) -> list[int]:
-        """The slot made `value` by an entry that is no bit any more."""
+        """The report with this slot made `value` by an entry that is no bit."""
         terms, meas = self.terms(key, feature, part), list(self.meas)
         have = sum(weight * meas[entry] for entry, weight in terms.items())
         entry, weight = next(iter(terms.items()))
@@ -328,14 +328,14 @@ class Liar:
         return meas
 
     def with_bits(self, changes: dict[int, int]) -> list[int]:
-        """Some entries replaced, by bits."""
+        """The report with some entries replaced by bits."""
         return [changes.get(entry, value) for entry, value in enumerate(self.meas)]
 
     def all_bits(self, key: int, feature: str, part: str, bit: int) -> dict[int, int]:
         return dict.fromkeys(self.terms(key, feature, part), bit)
 
     def third_cell(self, number: int) -> list[int]:
-        """Three good cells, and the number of active ones as it stands or as an entry that is no bit."""
+        """Three good cells; the number of active ones is unchanged or an entry that is no bit."""
         (other,) = self.circuit.encode([self.report(2)]).tolist()
         bits = cell_circuit(self.layout).bits
         meas = [*self.meas[: 2 * bits], *other[2 * bits : 3 * bits], *self.meas[3 * bits :]]
@@ -379,7 +379,7 @@ def test_lies_about_features_are_rejected_one_by_one_and_the_others_sum_is_exact
 def verified_sum(
     prio3: ViewPrio3, meas: Elements, *, index: int = 0, read_as: int = 0
 ) -> tuple[npt.NDArray[np.bool_], list[int]]:
-    """Through all of Prio3: which reports are accepted, and the sum of those. `index`, `read_as`: collections."""
+    """Through all of Prio3: the accepted reports and their sum. `index`, `read_as`: collections."""
     count = len(meas)
     sent, read = (contexts(bytes(32), np.full(count, i, np.uint32)) for i in (index, read_as))
     nonces, rand = (
@@ -404,7 +404,7 @@ def verified_sum(
     "made",
     [
         view(RATE, keys=1, cells=2),
-        view(MEAN3, RATE, keys=3, cells=3, events=5),  # nobody asks for the activity: constants in the relations
+        view(MEAN3, RATE, keys=3, cells=3, events=5),  # no feature needs the activity: the relations hold constants
         view(COUNT, MEAN3, HIST3, RATE, keys=4, cells=2, events=3),
         view(NULLS2, CLIENTS, keys=9, cells=4, events=40),
     ],
@@ -432,7 +432,7 @@ def test_a_proof_of_another_report_is_rejected() -> None:
     assert not prio3.decide_batch(verifiers).any()
 
 
-# ---- what the encoder refuses, and names ---------------------------------------------------------------------------
+# ---- refusals of the encoder, by name ---------------------------------------------------------------------------
 
 
 def test_reports_outside_of_the_bounds_are_not_encoded() -> None:

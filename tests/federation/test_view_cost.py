@@ -1,4 +1,4 @@
-"""What proofs cost is told without making the circuit, and agrees with it; the bounds that are promised hold."""
+"""The cost of proofs is computed without the circuit and agrees with it, and the promised bounds hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every way to divide events holds exactly for the parts of at most so many events, and for none where the unit is 0."""
+"""Every way to divide events holds exactly for parts of at most that many events, and for no parts if the unit is 0."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_BITS = 16
 
 
 def circuit_of(division: Division, unit: Unit) -> tuple[Relations, list[Form]]:
-    """Relations whose bit 0, and whose first slot, is the unit; the parts are the other slots."""
+    """Relations whose bit 0 and first slot are the unit; the parts are the other slots."""
     relations = Relations()
     relations.take(1, lambda slots, _: slots[..., :1].astype(np.uint8))
     return relations, relations.divided(division, unit, lambda slots, _: slots[..., 1:])
@@ -38,7 +38,7 @@ def satisfied(relations: Relations, bits: Bits) -> npt.NDArray[np.bool_]:
 
 
 def written(relations: Relations, slots: npt.NDArray[np.int64]) -> Bits:
-    """Bits of rows of slots."""
+    """The bits of rows of slots."""
     bits = np.zeros((len(slots), 1, relations.bits), np.uint8)
     for write in relations.writers:
         write(slots[:, None], bits)
@@ -46,7 +46,7 @@ def written(relations: Relations, slots: npt.NDArray[np.int64]) -> Bits:
 
 
 def divisions(events: int, parts: int) -> list[Division]:
-    """The shortest, and all others with up to three bundles."""
+    """The shortest division, and all others with up to three bundles."""
     made, sizes, left = [shortest_division(events, parts)], (), events
     while left and len(sizes) <= 3:
         made += [Division(parts, sizes, left, halved) for halved in ((False, True) if parts == 2 else (False,))]

@@ -1,4 +1,4 @@
-"""The circuit of a site's report accepts the sums of clients, and nothing beyond the bounds of so many."""
+"""The circuit of a site's report accepts the sums of clients, and nothing beyond the bounds of that many clients."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ MOST_BITS = 17
 
 
 def satisfied(cell: CellCircuit, bits: Bits) -> np.ndarray:
-    """bool[…]: where every relation of the cell holds."""
+    """bool[…]: whether every relation of the cell holds."""
     holds = np.ones(bits.shape[:-1], np.bool_)
     for left, right in cell.products:
         holds &= (value_of(left, bits) == 0) | (value_of(right, bits) == 0)
@@ -58,7 +58,7 @@ def satisfied(cell: CellCircuit, bits: Bits) -> np.ndarray:
 
 
 def within(of: FeatureView, cell: Cell, clients: int) -> bool:
-    """Whether some numbers of active clients and of events allow this cell, told in plain Python."""
+    """Whether some numbers of active clients and of events allow this cell, in plain Python."""
     most = clients * of.bounds.max_events_per_cell
     asked = layout_of(of).keys > of.bounds.max_cells or CLIENTS in of.features
     return any(
@@ -112,7 +112,7 @@ def test_over_all_bits_a_cell_has_what_so_many_clients_may_send_and_every_sum_of
 
 
 def test_the_active_clients_that_are_written_are_never_more_than_there_were() -> None:
-    """Else the cells of honest clients could pass clients · max_cells when they are added over the keys."""
+    """Otherwise the cells of honest clients could exceed clients · max_cells when they are added over the keys."""
     small = view(RATE, COUNT, keys=5, cells=2, events=3)
     cell = site_cell(layout_of(small), 4)
     of_clients = np.array([random_reports(small, 4, seed) for seed in range(50)]).reshape(50, 4, 5, -1)

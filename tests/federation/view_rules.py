@@ -1,4 +1,4 @@
-"""What a client may report of a view, told a second time: in plain Python over slots, with no bits and no field."""
+"""The reports that a client may send, defined a second time in plain Python over slots, without bits and fields."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def collected(view: FeatureView) -> list[ViewFeature]:
 
 
 def may_be_sent(view: FeatureView, report: Sequence[int]) -> bool:
-    """Whether some client has events that make this report."""
+    """Whether some client's events make this report."""
     width = layout_of(view).slots_per_key
     cells = [tuple(report[at : at + width]) for at in range(0, len(report), width)]
     return all(may_be_cell(view, cell) for cell in cells) and sum(map(any, cells)) <= view.bounds.max_cells
 
 
 def may_be_cell(view: FeatureView, cell: Cell) -> bool:
-    """Whether some number of events, of which each may be null in any feature, makes this cell."""
+    """Whether some number of events, each of which may be null in any feature, makes this cell."""
     return not any(cell) or any(_fits(view, cell, n) for n in _numbers_of_events(view, cell))
 
 
 def _numbers_of_events(view: FeatureView, cell: Cell) -> set[int]:
-    """The numbers to try: without a feature that counts all events, the most of them is as good as any."""
+    """The numbers of events to try. Without a feature that counts all events, the largest number is enough."""
     slots, most = iter(cell), view.bounds.max_events_per_cell
     numbers = {most}
     for feature in collected(view):
@@ -108,7 +108,7 @@ def _one_client(view: FeatureView, cell: Cell) -> Cell:
 
 
 def random_reports(view: FeatureView, count: int, seed: int) -> npt.NDArray[np.int64]:
-    """int64[count, length]: reports that clients may send, the largest and the smallest among them."""
+    """int64[count, length]: reports that clients may send; the largest and the smallest occur."""
     layout, rng = layout_of(view), np.random.default_rng(seed)
     reports = np.zeros((count, layout.keys, layout.slots_per_key), np.int64)
     for report in reports:
@@ -147,7 +147,7 @@ def _divided(events: int, parts: int, rng: np.random.Generator) -> list[int]:
 
 @st.composite
 def wide_views(draw: st.DrawFn) -> FeatureView:
-    """Views whose bounds go beyond what a few events can fill."""
+    """Views whose bounds exceed what a few events can fill."""
     drawn, _ = draw(views())
     events = draw(st.one_of(st.integers(1, 9), st.integers(1, 40), st.sampled_from([100, 1_000, 10**6])))
     return replace(drawn, bounds=Bounds(draw(st.integers(1, 4)), events))

@@ -36,7 +36,7 @@ TERMS = WireTerms(LEADER.sign.public, HELPER.sign.public, COLLECTOR.public.colle
 
 
 def live_randomness(role: str) -> Callable[[int], bytes]:
-    """The same live secret for every plan of a role, so that tests know it."""
+    """A source that gives every plan of a role the same live secret, so that tests know the secret."""
     return lambda size: bytes([1 if role == "leader" else 2]) * size
 
 
@@ -45,7 +45,7 @@ LEADER_SEAL, HELPER_SEAL = (secret.seal or SealKey(bytes(32)) for secret in LIVE
 
 
 def live(plan: Plan) -> Plan:
-    """The plan with the live keys that its leader and helper sign of those secrets, whoever they are."""
+    """The plan with live keys for these secrets, signed by its leader and helper."""
     assert plan.wire is not None
     signing = {keys.sign.public: keys.sign for keys in (COORDINATOR, COLLECTOR, LEADER, HELPER, SITE, OTHER_SITE)}
     return with_live(plan, (signing[plan.wire.leader], LIVE["leader"]), (signing[plan.wire.helper], LIVE["helper"]))

@@ -1,4 +1,4 @@
-"""Plans for tests whose terms are spelled in words, as a command line spells them."""
+"""Plans for tests whose terms are spelled in words, as on a command line."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ USUAL: Final = Shares()
 
 
 def terms_in_words(usual: Terms = USUAL, **words: str) -> Terms:
-    """The usual terms but for these words."""
+    """The usual terms, changed by these words."""
     chosen = {name: word(kind, words.pop(name, getattr(usual, name))) for name, kind in WORDS.items()}
     assert not words, words
     return terms_of(**chosen)
 
 
 def requested_in_words(noise: str = "on", **words: str | None) -> RequestedTerms:
-    """What these words ask for, as those of `covey.run`; the usual ones for the others."""
+    """The request that these words make, as in `covey.run`; the usual words for the others."""
     usual = {
         "protection": "shares",
         "validity": "none",
@@ -61,12 +61,12 @@ def plan_in_words(
     from_events: tuple[FromEvents, ...] = (),
     **words: Any,
 ) -> Plan:
-    """A plan of these fields."""
+    """A plan of these fields, with terms in words."""
     return Plan(plan_id, tuple(views), word(Noise, noise), terms_in_words(**words), wire, max_clients, from_events)
 
 
 def with_words(plan: Plan, **changes: Any) -> Plan:
-    """A plan but for these words and other fields."""
+    """A plan changed by these words and other fields."""
     words = {name: changes.pop(name) for name in WORDS if name in changes}
     if "noise" in changes:
         changes["noise"] = word(Noise, changes["noise"])

@@ -1,4 +1,4 @@
-"""A fleet with drop-outs, of a size that real processes collect in seconds, and what its stores say."""
+"""A fleet with drop-outs, small enough for real processes to collect in seconds, and the contents of its stores."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TINY = replace(FLEET, clients=40, clients_per_site=10, days=1)
 
 
 def collection(views: tuple[FeatureView, ...] = VIEWS, fleet: Fleet = FLEET, **change: Any) -> Collection:
-    """Noise off, unless it is changed; terms are changed in words."""
+    """Noise is off unless it is changed; terms are changed in words."""
     words = {name: change.pop(name) for name in WORDS if name in change}
     terms = FleetTerms(views, terms_in_words(**words), deadline_s=60.0)
     noise = Noise.FULL if change.pop("noise", "off") == "on" else Noise.NONE
@@ -44,7 +44,7 @@ def collected(of: Collection, folder: Path) -> Collected:
 
 
 def values(folder: Path, views: tuple[FeatureView, ...] = VIEWS) -> dict[tuple[str, str], pa.Table]:
-    """All that both stores say of these views, but for when it was published."""
+    """The contents of both stores for these views, except publication times."""
     found = {}
     for name in (STORE, TRUTH):
         with Store.open(folder / name) as store:

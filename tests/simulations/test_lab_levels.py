@@ -1,4 +1,4 @@
-"""Three levels of realism agree in every value of every view; what cannot be collected is refused before anything runs."""
+"""Three levels of realism agree in every value of every view. Impossible collections are refused before anything runs."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_the_finish_mpc_withholds_small_cells_and_opens_the_others_as_they_are(t
 def test_what_does_not_go_together_is_refused_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], says: str
 ) -> None:
-    monkeypatch.setattr(request, "require_crypten", lambda: None)  # nothing here comes so far as to need it
+    monkeypatch.setattr(request, "require_crypten", lambda: None)  # no run here gets to the finish
     whole = collection(**change)
     with pytest.raises(RunRefused, match=says):
         collected(whole, tmp_path / "lab")

@@ -1,4 +1,4 @@
-"""The levels with real processes under other terms than the plainest: encrypted reports, proofs and noise, the finish mpc."""
+"""The levels with real processes under further terms: encrypted reports, proofs and noise, the finish mpc."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`covey lab run`: folders, sweeps, failures, and what was interrupted."""
+"""`covey lab run`: folders, sweeps, failures, and interrupted runs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def trace(path: Path, sites: int) -> str:
-    """Arrivals of the first sites; others it does not name."""
+    """Arrivals of the first sites; the trace does not name the others."""
     path.write_text("site,at_s,lost\n" + "".join(f"s{at:07d},1,0\n" for at in range(sites)))
     return str(path)
 
@@ -276,7 +276,7 @@ def test_a_folder_is_resumed_from_inside(
     assert not (tmp_path / "it.part").exists()
     monkeypatch.chdir(tmp_path)
     code, _, err = covey("lab", "run", *small, "--out", ".")
-    assert (code, "--resume" in err) == (2, False)  # there is nothing to resume
+    assert (code, "--resume" in err) == (2, False)  # nothing can be resumed
 
 
 def test_workers_change_nothing(covey: Covey, small: list[str], tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_workers_change_nothing(covey: Covey, small: list[str], tmp_path: Path) 
     assert one == two
     path = trace(tmp_path / "trace.csv", 3)
     code, _, err = covey("lab", "run", *fleet, "arrivals=trace", f"arrivals.path={path}", "--workers", 2)
-    assert (code, "does not name site 's0000003'" in err) == (2, True)  # as it was raised in another process
+    assert (code, "does not name site 's0000003'" in err) == (2, True)  # the error crosses from another process
 
 
 @pytest.mark.parametrize(

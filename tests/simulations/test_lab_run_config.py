@@ -1,4 +1,4 @@
-"""What `covey lab run` can be told: every choice composes, what does not exist is named, sweeps unfold in order."""
+"""The settings of `covey lab run`: every choice composes, unknown ones are named, and sweeps unfold in order."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_a_views_file_is_short_for_three_overrides(
     one = of.compose([r"view='it\'s my views.py:everywhere'"])
     assert [view.name for view in views_of(both.config.view)] == ["visits", "everywhere"]
     assert [view.name for view in views_of(one.config.view)] == ["everywhere"]
-    monkeypatch.chdir("/")  # what was composed stays where it was
+    monkeypatch.chdir("/")  # the composed settings do not depend on the folder
     assert of.compose(one.overrides) == one
     with pytest.raises(UsageError, match="it has visits, everywhere"):
         views_of(of.compose([f"view='{tmp_path}/it\\'s my views.py:nothing'"]).config.view)
@@ -214,7 +214,7 @@ def test_blocks_sweep_within_the_block_around_them(of: Composer) -> None:
         for fleet in ("1k", "10k")
         for inner in ("view.rho=0.1", "view.rho=0.2", "noise=off seed=1", "noise=off seed=2")
     ]
-    assert swept(of, tree, "view.rho=0.3", "noise=on") == [  # what is asked wins, and nothing runs twice
+    assert swept(of, tree, "view.rho=0.3", "noise=on") == [  # explicit settings win, and nothing runs twice
         *("fleet=1k", "fleet=1k seed=1", "fleet=1k seed=2", "fleet=10k", "fleet=10k seed=1", "fleet=10k seed=2")
     ]
 

@@ -1,4 +1,4 @@
-"""Shards as Ray tasks give what they give on one machine, to the byte."""
+"""Shards as Ray tasks give the bytes of one machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def cluster() -> Iterator[None]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """What stands in the stores and the values; RocksDB's own files carry ids and times of their making."""
+    """The contents of the stores and the values. RocksDB's own files hold ids and times of their creation and are left out."""
     found = [one for one in folder.rglob("*") if one.is_file() and "online" not in one.relative_to(folder).parts]
     return {
         str(one.relative_to(folder)): one.read_bytes() for one in found if one.name not in ("run.json", "report.html")
@@ -65,4 +65,4 @@ def test_results_come_in_order_and_what_a_task_raises_is_raised() -> None:
     with pytest.raises(TraceInvalid, match="seven"):
         list(workers.map(half, [1, 7]))
     workers.close()
-    assert ray.is_initialized()  # it was here before
+    assert ray.is_initialized()  # the cluster was there before the run

@@ -1,4 +1,4 @@
-"""Measuring: by a clock that the test moves, so that every second is accounted for."""
+"""Measuring by a clock that the test moves, so that every second is accounted for."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from simulations.measuring import Watch, medians, peak_bytes, peak_since, print_
 MIB = 2**20
 
 
-class Hands:
-    """A clock whose time passes when it is told to."""
+class ManualClock:
+    """A clock that advances only when it is told to."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -27,7 +27,7 @@ class Hands:
 
 
 def test_the_first_turn_does_not_count_and_the_median_does() -> None:
-    clock = Hands()
+    clock = ManualClock()
     of_one, of_two = iter([50.0, 3.0, 1.0, 2.0]), iter([70.0, 10.0, 30.0, 20.0])
     taken = medians(lambda: clock.wait(next(of_one)), lambda: clock.wait(next(of_two)), clock=clock, turns=3)
     assert taken == [2.0, 20.0]
@@ -35,17 +35,17 @@ def test_the_first_turn_does_not_count_and_the_median_does() -> None:
 
 def test_pieces_of_work_take_turns() -> None:
     order: list[str] = []
-    medians(lambda: order.append("a"), lambda: order.append("b"), clock=Hands(), turns=2)
+    medians(lambda: order.append("a"), lambda: order.append("b"), clock=ManualClock(), turns=2)
     assert order == ["a", "b"] * 3
 
 
 def test_work_is_timed_with_what_it_gives() -> None:
-    clock = Hands()
+    clock = ManualClock()
     assert timed(lambda: clock.wait(4.0), clock) == ("done", 4.0)
 
 
 def test_an_inner_step_counts_for_itself_only() -> None:
-    clock = Hands()
+    clock = ManualClock()
     watch = Watch(clock)
     with watch.step("seal"):
         clock.wait(1.0)
@@ -58,7 +58,7 @@ def test_an_inner_step_counts_for_itself_only() -> None:
 
 
 def test_a_step_that_fails_is_counted() -> None:
-    clock = Hands()
+    clock = ManualClock()
     watch = Watch(clock)
 
     def fail() -> None:
@@ -71,7 +71,7 @@ def test_a_step_that_fails_is_counted() -> None:
 
 
 def test_a_watch_adds_to_the_seconds_that_it_is_given() -> None:
-    clock, seconds = Hands(), {"share": 1.0}
+    clock, seconds = ManualClock(), {"share": 1.0}
     with Watch(clock, seconds).step("share"):
         clock.wait(2.0)
     assert seconds == {"share": 3.0}

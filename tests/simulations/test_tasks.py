@@ -83,7 +83,7 @@ def test_a_world_is_what_a_run_in_process_publishes_under_the_same_seed(
 def test_features_do_not_know_what_happens_after_their_labels_time(
     task: Task, flights: pa.Table, exact: tuple[Exact, ...]
 ) -> None:
-    """Every outcome after noon of a day is turned round; labels until then must not see it, and later ones must."""
+    """Every outcome after noon of a day is inverted. Labels until noon must not show it, and later labels must."""
     noon = pa.scalar(datetime(2013, 1, 7, 12, tzinfo=UTC), pa.timestamp("us", "UTC"))
     after = pc.and_(pc.greater(flights["sched_dep"], noon), pc.greater(flights["departed_at"], noon))
     turned = flights
@@ -99,7 +99,9 @@ def test_features_do_not_know_what_happens_after_their_labels_time(
     assert 3_000 < early.sum() < len(early) - 1_000
     np.testing.assert_array_equal(one[early], other[early])
     seen = (one[~early] != other[~early]) & ~(np.isnan(one[~early]) & np.isnan(other[~early]))
-    assert seen.any(axis=0)[: one.shape[1]].sum() >= 8  # windows of 7 days and the airlines' filter have hardly begun
+    assert (
+        seen.any(axis=0)[: one.shape[1]].sum() >= 8
+    )  # windows of 7 days and the airlines' filter have hardly any data
 
 
 def test_the_labels_own_features_hold_nothing_that_the_schedule_does_not(task: Task, flights: pa.Table) -> None:
@@ -135,7 +137,7 @@ def test_the_same_seed_gives_the_same_features_and_another_does_not(task: Task, 
 
 @pytest.fixture(scope="module")
 def month() -> Task:
-    """Three weeks, the last five days of them as the test, and four days before to choose on; 28 days are not there yet."""
+    """Three weeks: four days to choose on, then the last five days as the test. 28 days of history do not exist yet."""
     whole = late_arrivals(before(load_flights(), datetime(2013, 1, 22, 5, tzinfo=UTC)))
     first = (date(2013, 1, 1) - date(1970, 1, 1)).days
     windows = whole.sets["windows"]
@@ -152,7 +154,7 @@ def month() -> Task:
 
 @pytest.fixture
 def given(month: Task, monkeypatch: pytest.MonkeyPatch) -> Task:
-    """What a worker has; labels follow from the area's rate of the last 24 hours, so that aggregates must help."""
+    """The data of a worker. Labels follow from the area's rate of the last 24 hours, so aggregates must help."""
     sums = tuple(collect(view, month.events) for view in month.views(None))
     with published(sums, month.views(None), None) as store:
         rate = joined(store, month.labels, month.time, ["area_delay:late_24h"])[0][:, 0]
@@ -305,6 +307,6 @@ def test_a_forecast_is_compared_with_the_exact_hour_that_follows(
     assert calm.hours == loud.hours > 50
     assert calm.hour == loud.hour > 0
     assert calm.noisy_hours >= calm.hours > loud.noisy_hours
-    assert calm.noisy < 0.02 < calm.forecast  # hardly any noise: the hour is the hour, and its forecast is none
+    assert calm.noisy < 0.02 < calm.forecast  # with hardly any noise the hour is exact, and its forecast is not
     assert calm.forecast < loud.forecast
     assert 0.7 < calm.covered <= 1

@@ -1,4 +1,4 @@
-"""A store whose counts tell a label, and a configuration that trains on it."""
+"""A store whose counts determine a label, and a configuration that trains on it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def everywhere() -> FeatureView:
 
 
 def make_store(directory: Path, seed: int = 0) -> np.ndarray:
-    """The counts int64[DAYS, dests] of the view; `late` follows from them and from the distance."""
+    """The counts int64[DAYS, dests] of the view. `late` follows from them and from the distance."""
     rng = np.random.default_rng(seed)
     view, area = traffic(), everywhere()
     counts = rng.integers(20, 200, (DAYS, len(DESTS)))
@@ -80,7 +80,7 @@ def make_labels(directory: Path, counts: np.ndarray, rows: int = 3000, seed: int
 
 
 def write_config(directory: Path, name: str = "late.toml", **sections: dict[str, Any]) -> Path:
-    """CONFIG with other keys; None takes one away."""
+    """CONFIG with other keys; None removes a key."""
     lines = []
     for section in dict.fromkeys([*CONFIG, *sections]):
         values = CONFIG.get(section, {}) | sections.get(section, {})

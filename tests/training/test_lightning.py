@@ -9,19 +9,19 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 lightning = pytest.importorskip("lightning", reason="lightning is not installed")
 
 from covey.lightning import FeatureDataModule  # noqa: E402
-from tests.training.data.training import WIDTH, asked, make_labels, make_store  # noqa: E402
+from tests.training.data.training import WIDTH, dataset_arguments, make_labels, make_store  # noqa: E402
 from training.errors import TooMuchMissing, TrainingArgument  # noqa: E402
 
 ROWS = 203
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),  # it reads ahead in a thread
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),  # the dataset reads ahead in a thread
     pytest.mark.filterwarnings("ignore:You defined a `validation_step`"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings(
         "ignore:.*`IterableDataset` has `__len__` defined"
-    ),  # ours is that of a rank, whatever its workers
+    ),  # the length is that of a rank, whatever its workers
 ]
 
 
@@ -31,7 +31,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Model(lightning.LightningModule):
-    """A linear model that remembers which rows it saw."""
+    """A linear model that records the rows that it reads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Model(lightning.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=1e-6)
 
     def rows(self, part: str, epoch: int) -> list[int]:
-        """The rows of one epoch, in the order in which they were seen."""
+        """The rows of one epoch, in the order of reading."""
         return [row for number, rows in self.seen[part] if number == epoch for row in rows]
 
 
@@ -79,7 +79,7 @@ def trainer(directory: Path, **more: Any) -> Any:
 def test_a_model_trains_on_rows_before_the_split_in_another_order_each_epoch(store: Path, tmp_path: Path) -> None:
     labels = make_labels(ROWS)
     moments = {"validate_from": labels["at"][100].as_py(), "test_from": labels["at"][150].as_py()}
-    data = FeatureDataModule(store, **moments, **asked(tmp_path, labels))
+    data = FeatureDataModule(store, **moments, **dataset_arguments(tmp_path, labels))
     model, trains = Model(), trainer(tmp_path, max_epochs=2)
     trains.fit(model, datamodule=data)
     trains.test(model, datamodule=data, verbose=False)
@@ -96,7 +96,7 @@ def test_a_training_that_was_cut_off_goes_on_with_the_next_batch(store: Path, tm
     labels = make_labels(ROWS)
 
     def data() -> FeatureDataModule:
-        return FeatureDataModule(store, **asked(tmp_path, labels))
+        return FeatureDataModule(store, **dataset_arguments(tmp_path, labels))
 
     class Saving(lightning.Callback):
         def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
@@ -110,7 +110,7 @@ def test_a_training_that_was_cut_off_goes_on_with_the_next_batch(store: Path, tm
 
 
 def test_a_module_without_moments_only_trains(store: Path, tmp_path: Path) -> None:
-    data = FeatureDataModule(store, **asked(tmp_path, make_labels(ROWS)), shuffle=False)
+    data = FeatureDataModule(store, **dataset_arguments(tmp_path, make_labels(ROWS)), shuffle=False)
     model = Model()
     trainer(tmp_path, max_epochs=1).fit(model, datamodule=data)
     assert model.rows("train", 0) == [*range(ROWS)]
@@ -124,6 +124,8 @@ def test_what_cannot_be_is_refused(store: Path, tmp_path: Path) -> None:
     labels = make_labels(ROWS)
     moment = labels["at"][100].as_py()
     with pytest.raises(TrainingArgument, match="must be before"):
-        FeatureDataModule(store, validate_from=moment, test_from=moment.replace(tzinfo=None), **asked(tmp_path, labels))
+        FeatureDataModule(
+            store, validate_from=moment, test_from=moment.replace(tzinfo=None), **dataset_arguments(tmp_path, labels)
+        )
     with pytest.raises(TooMuchMissing):
-        FeatureDataModule(store, **asked(tmp_path, labels, max_missing=0.01)).prepare_data()
+        FeatureDataModule(store, **dataset_arguments(tmp_path, labels, max_missing=0.01)).prepare_data()

@@ -53,7 +53,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(trained: Path, tmp_path: Path) -> Path:
-    """A copy that may be changed."""
+    """A copy of the project for tests that change it."""
     shutil.copytree(trained, tmp_path / "p")
     return tmp_path / "p"
 
@@ -134,7 +134,7 @@ def test_what_is_wrong_is_one_line(covey: Covey, trained: Path, words: list[str]
 
 
 def test_a_view_with_another_definition_is_refused(covey: Covey, project: Path, tmp_path: Path) -> None:
-    """The same model in a store whose view of that name counts something else, or is not there."""
+    """The same model in a store whose view of that name has another definition or is missing."""
     with Store.open(project) as store:
         model = store.model("late")
         files = {name: model.read(name) for name in model.files}

@@ -25,7 +25,15 @@ from covey import FeatureService, Store  # noqa: E402
 from covey.torch import Batch, FeatureDataset, FeatureLoader  # noqa: E402
 from featurestore.errors import UnknownFeature, UnknownFeatureService, UnknownView  # noqa: E402
 from featurestore.publish.publish import Publisher  # noqa: E402
-from tests.training.data.training import FEATURES, WIDTH, asked, expected, make_labels, make_store, publish_more  # noqa: E402
+from tests.training.data.training import (  # noqa: E402
+    FEATURES,
+    WIDTH,
+    dataset_arguments,
+    expected,
+    make_labels,
+    make_store,
+    publish_more,
+)
 from training.errors import CacheGone, LoaderWorkerDied, NoLabels, StateRefused, TrainingArgument  # noqa: E402
 
 ROWS = 203
@@ -40,13 +48,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def make(store: Path, tmp_path: Path) -> Callable[..., FeatureDataset]:
     def made(**more: Any) -> FeatureDataset:
-        return FeatureDataset(store, **asked(tmp_path, more.pop("labels", make_labels(ROWS)), **more))
+        return FeatureDataset(store, **dataset_arguments(tmp_path, more.pop("labels", make_labels(ROWS)), **more))
 
     return made
 
 
 def numbers_of(batches: Any) -> list[list[int]]:
-    """Of each batch the labels' numbers of its rows of weight 1."""
+    """For each batch, the label numbers of its rows with weight 1."""
     return [batch["meta"]["row"][batch["weight"] == 1].tolist() for batch in batches]
 
 
@@ -55,7 +63,7 @@ def flat(batches: list[list[int]]) -> list[int]:
 
 
 def as_worker(dataset: FeatureDataset, worker: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> list[Batch]:
-    """What a DataLoader's worker reads."""
+    """The rows that a DataLoader's worker reads."""
     with monkeypatch.context() as patch:
         patch.setattr(dataset_module, "get_worker_info", lambda: SimpleNamespace(id=worker, num_workers=workers))
         return list(dataset)
@@ -288,17 +296,17 @@ def test_parts_are_split_by_time_and_an_outcome_known_too_late_is_left_out(make:
 
 
 class TestSources:
-    """What the store and the features may be."""
+    """The allowed stores and features."""
 
     def test_an_open_store_a_service_and_its_name(self, store: Path, tmp_path: Path) -> None:
         with Publisher(store, lambda: 0) as publisher:
             publisher.register_services([FeatureService("vector", FEATURES)], [])
-        wanted = numbers_of(FeatureDataset(str(store), **asked(tmp_path, make_labels(ROWS))))
+        wanted = numbers_of(FeatureDataset(str(store), **dataset_arguments(tmp_path, make_labels(ROWS))))
         for features in ("vector", FeatureService("vector", FEATURES)):
             with Store.open(store) as opened:
-                dataset = FeatureDataset(opened, **asked(tmp_path, make_labels(ROWS), features=features))
+                dataset = FeatureDataset(opened, **dataset_arguments(tmp_path, make_labels(ROWS), features=features))
             assert numbers_of(dataset) == wanted
-        assert len(list((tmp_path / "cache").iterdir())) == 1  # one join for all of them
+        assert len(list((tmp_path / "cache").iterdir())) == 1  # one join serves all of them
 
     @pytest.mark.parametrize(
         ("features", "error"),
@@ -340,14 +348,14 @@ def test_arguments_that_cannot_be_are_named(
 def test_a_store_that_is_updated_while_it_is_read_changes_no_batch(tmp_path: Path) -> None:
     store = make_store(tmp_path / "store")
     labels = make_labels(ROWS)
-    dataset = FeatureDataset(store, **asked(tmp_path, labels))
+    dataset = FeatureDataset(store, **dataset_arguments(tmp_path, labels))
     wanted = [batch["x"] for batch in dataset]
     reading = iter(dataset)
     read = [next(reading)["x"]]
     publish_more(store)
     read += [batch["x"] for batch in reading]
     assert all(torch.equal(a, b) for a, b in zip(read, wanted, strict=True))
-    newer = FeatureDataset(store, **asked(tmp_path, labels))
+    newer = FeatureDataset(store, **dataset_arguments(tmp_path, labels))
     assert newer.state_dict()["key"] != dataset.state_dict()["key"]
 
 
@@ -372,25 +380,25 @@ class Dying(FeatureDataset):
     def count(self) -> None:
         super().count()
         if get_worker_info() is not None and self.state_dict()["first"] == 3:
-            time.sleep(0.3)  # until everybody waits for it: torch raises in a signal handler, wherever that may be
+            time.sleep(0.3)  # until every process waits for it: torch raises in a signal handler at any place
             os._exit(1)
 
 
 class Failing(FeatureDataset):
-    """Its worker processes have an error of their own."""
+    """Its worker processes raise an error of their own."""
 
     def count(self) -> None:
         raise FileNotFoundError("something of the worker's own")
 
 
 def test_an_error_inside_a_worker_stays_what_it_is(store: Path, tmp_path: Path) -> None:
-    dataset = Failing(store, **asked(tmp_path, make_labels(ROWS)))
+    dataset = Failing(store, **dataset_arguments(tmp_path, make_labels(ROWS)))
     with pytest.raises(FileNotFoundError, match="of the worker's own"):
         list(FeatureLoader(dataset, num_workers=1))
 
 
 def test_a_worker_that_dies_is_an_error_with_a_name(store: Path, tmp_path: Path) -> None:
-    loader = FeatureLoader(Dying(store, **asked(tmp_path, make_labels(ROWS))), num_workers=1)
+    loader = FeatureLoader(Dying(store, **dataset_arguments(tmp_path, make_labels(ROWS))), num_workers=1)
     with pytest.raises(LoaderWorkerDied, match="num_workers=0"):
         list(loader)
 
@@ -402,13 +410,13 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from covey.torch import FeatureDataset
-from tests.training.data.training import asked, make_labels
+from tests.training.data.training import dataset_arguments, make_labels
 from pathlib import Path
 
 rank, store, scratch, workers = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
 dist.init_process_group("gloo", init_method=f"file://{scratch}/meeting", rank=rank, world_size=2)
 torch.manual_seed(0)
-dataset = FeatureDataset(store, **asked(scratch, make_labels(33), shuffle=True))
+dataset = FeatureDataset(store, **dataset_arguments(scratch, make_labels(33), shuffle=True))
 model = DistributedDataParallel(torch.nn.Linear(len(dataset.feature_names), 1))
 optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
 seen = []

@@ -105,7 +105,7 @@ class TestMetrics:
         assert auc_of(y.astype(float), p)(w) == pytest.approx((pairs * wins).sum() / pairs.sum())
 
     def test_intervals_are_of_days_and_not_of_rows(self) -> None:
-        """All rows of a day are alike: a hundred times the rows tell nothing more."""
+        """All rows of a day are equal, so a hundred times the rows add no information."""
         rng = np.random.default_rng(0)
         of_day = rng.normal(size=30)
         widths = []
@@ -188,7 +188,7 @@ class TestTrain:
             train(TrainConfig.load(write_config(project, model={"epochs": 2})))
 
     def test_what_is_exported_is_what_was_tested(self, project: Path) -> None:
-        """The file alone, fed with the join of the test labels, gives the report's AUC."""
+        """The exported file alone, on the join of the test labels, gives the report's AUC."""
         trained = train(TrainConfig.load(write_config(project, model={"kind": "mlp"})))
         program = torch.export.load(trained.model.folder / MODEL).module()
         labels = pq.read_table(project / "labels.parquet")
@@ -310,7 +310,7 @@ def test_without_a_store_the_events_are_collected_first(covey: Covey, tmp_path: 
     code, out, err = covey("train", config, "--trust")
     assert code == 0, err
     assert "served now" in out
-    assert covey("train", config, "--trust")[0] == 0  # what is there is not collected again
+    assert covey("train", config, "--trust")[0] == 0  # existing values are not collected again
 
 
 class TestRegistry:

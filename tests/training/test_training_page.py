@@ -1,4 +1,4 @@
-"""docs/training.md works as it is written."""
+"""docs/training.md works as written."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ def test_lightning_works_as_written(place: Path) -> None:
     for moment, day in (
         ("2013, 9, 1", "1970, 1, 3"),
         ("2013, 11, 1", "1970, 1, 4"),
-    ):  # when the small store was published
+    ):  # the publication of the small store
         block = block.replace(f"datetime({moment})", f"datetime({day})")
     names = run(["import torch\n" + block])
     parts = [names["data"].train_dataloader(), names["data"].val_dataloader(), names["data"].test_dataloader()]
     assert all(loader.dataset.rows for loader in parts)
-    assert sum(loader.dataset.rows for loader in parts) < ROWS  # some outcomes are known after the end of their part
+    assert sum(loader.dataset.rows for loader in parts) < ROWS  # some outcomes become known after the end of their part
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "datasets"])

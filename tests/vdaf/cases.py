@@ -1,4 +1,4 @@
-"""Instances to test with: small parameters of each type, measurements, their sum, and one whole run of the protocol."""
+"""Instances for tests: small parameters of each type, measurements, their sum, and one whole run of the protocol."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def one_of_each(shares: int) -> list[Case]:
 
 @dataclass(frozen=True)
 class Report:
-    """What a client hands out: one input share for each aggregator."""
+    """The output of a client: one input share for each aggregator."""
 
     nonce: bytes
     public_share: bytes
@@ -115,7 +115,7 @@ def shard(instance: Instance, measurement: Any, random: Random, ctx: bytes = CTX
 def verify_init(
     instance: Instance, report: Report, ctx: bytes = CTX, public_shares: Sequence[bytes] | None = None
 ) -> tuple[list[Any], list[bytes]]:
-    """All aggregators' states and verifier shares; each of them may have been given another public share."""
+    """All aggregators' states and verifier shares. Each aggregator can be given another public share."""
     public_shares = public_shares or [report.public_share] * instance.shares
     begun = [
         instance.verify_init(VERIFY_KEY, ctx, agg_id, report.nonce, public_shares[agg_id], input_share)

@@ -25,7 +25,7 @@ from crypto.flp.gadgets import PolyEval
 from crypto.ntt_field import FIELD64, Elements, Octets
 from tests.vdaf.interface import Implementation, Instance
 
-# Not CryptoError, their base: it is the base of ReportRejected too.
+# Not CryptoError, their base class, which is the base class of ReportRejected too.
 MALFORMED = (
     FieldElementOutOfRange,
     IndexOutOfRange,
@@ -38,7 +38,7 @@ MALFORMED = (
 
 
 class HigherDegree(Circuit[int, int]):
-    """0, 1 or 2 by one gadget of degree three: the authors of the draft made a vector of it."""
+    """0, 1 or 2 by one gadget of degree three; the authors of the draft made a vector of it."""
 
     def __init__(self) -> None:
         cubic = PolyEval((0, 2, -3, 1))
@@ -110,18 +110,18 @@ class SingleInstance:
 
 
 class RowMalformed(Exception):
-    """The batch marked our report as one that does not parse."""
+    """The batch marks this report as one that does not parse."""
 
 
 class RowRejected(Exception):
-    """The batch marked our report as one that verification refuses."""
+    """The batch marks this report as one that verification refuses."""
 
 
 @dataclass(frozen=True)
-class Among:
-    """Where our report stands in a batch of `ROWS`: more than the lanes of the XOF, so that some are left over.
+class PlaceInBatch:
+    """The place of the tested report in a batch of `ROWS`, which exceeds the lanes of the XOF, so that some rows remain.
 
-    All other rows are noise, of the same size: whatever is in them must not touch ours.
+    All other rows are noise of the same size. Their content must not affect the tested report.
     """
 
     OURS = (0, 7, 18)
@@ -134,8 +134,8 @@ class Among:
         return np.frombuffer(b"".join(rows), np.uint8).reshape(cls.ROWS, len(ours))
 
     @classmethod
-    def the_one(cls, octets: Octets) -> bytes:
-        """Our row, which is the same wherever it stands."""
+    def tested_row(cls, octets: Octets) -> bytes:
+        """The tested row, which is the same wherever it stands."""
         found: set[bytes] = {octets[r].tobytes() for r in cls.OURS}
         assert len(found) == 1, "one report gave different bytes in different rows"
         return found.pop()
@@ -156,15 +156,15 @@ class BatchInstance(SingleInstance):
         self.random = Random(0)
 
     def rows(self, ours: bytes) -> Octets:
-        return Among.rows(ours, self.random)
+        return PlaceInBatch.rows(ours, self.random)
 
     def shard(self, ctx: bytes, measurement: Any, nonce: bytes, rand: bytes) -> tuple[bytes, list[bytes]]:
-        measurements = [measurement] * Among.ROWS
+        measurements = [measurement] * PlaceInBatch.ROWS
         public_shares, input_shares = self.vdaf.shard_batch(
             self.rows(ctx), measurements, self.rows(nonce), self.rows(rand)
         )
-        return Among.the_one(self.vdaf.encode_public_shares(public_shares)), [
-            Among.the_one(self.vdaf.encode_input_shares(shares)) for shares in input_shares
+        return PlaceInBatch.tested_row(self.vdaf.encode_public_shares(public_shares)), [
+            PlaceInBatch.tested_row(self.vdaf.encode_input_shares(shares)) for shares in input_shares
         ]
 
     def verify_init(
@@ -172,28 +172,28 @@ class BatchInstance(SingleInstance):
     ) -> tuple[Any, bytes]:
         public = self.vdaf.decode_public_shares(self.rows(public_share))
         shares, good = self.vdaf.decode_input_shares(agg_id, self.rows(input_share))
-        Among.require(good, RowMalformed)
+        PlaceInBatch.require(good, RowMalformed)
         states, verifier_shares = self.vdaf.verify_init_batch(
             verify_key, self.rows(ctx), agg_id, self.rows(nonce), public, shares
         )
-        Among.require(states.usable, RowRejected)
-        return states, Among.the_one(self.vdaf.encode_verifier_shares(verifier_shares))
+        PlaceInBatch.require(states.usable, RowRejected)
+        return states, PlaceInBatch.tested_row(self.vdaf.encode_verifier_shares(verifier_shares))
 
     def verifier_shares_to_message(self, ctx: bytes, verifier_shares: Sequence[bytes]) -> bytes:
         shares = []
         for encoded in verifier_shares:
             decoded, good = self.vdaf.decode_verifier_shares(self.rows(encoded))
-            Among.require(good, RowMalformed)
+            PlaceInBatch.require(good, RowMalformed)
             shares.append(decoded)
         messages, holds = self.vdaf.verifier_shares_to_message_batch(self.rows(ctx), shares)
-        Among.require(holds, RowRejected)
-        assert holds.sum() == len(Among.OURS), "noise was accepted"
-        return Among.the_one(self.vdaf.encode_verifier_messages(messages))
+        PlaceInBatch.require(holds, RowRejected)
+        assert holds.sum() == len(PlaceInBatch.OURS), "noise was accepted"
+        return PlaceInBatch.tested_row(self.vdaf.encode_verifier_messages(messages))
 
     def verify_next(self, ctx: bytes, verify_state: Any, verifier_message: bytes) -> bytes:
         messages = self.vdaf.decode_verifier_messages(self.rows(verifier_message))
-        Among.require(self.vdaf.verify_next_batch(verify_state, messages), RowRejected)
-        return Among.the_one(self.vdaf.field.encode(verify_state.out_shares))
+        PlaceInBatch.require(self.vdaf.verify_next_batch(verify_state, messages), RowRejected)
+        return PlaceInBatch.tested_row(self.vdaf.field.encode(verify_state.out_shares))
 
     def aggregate(self, out_shares: Sequence[bytes]) -> bytes:
         ours = [self.vdaf.decode_agg_share(encoded) for encoded in out_shares]

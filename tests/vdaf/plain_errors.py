@@ -1,4 +1,4 @@
-"""What the transcription raises: two names, because two things can be wrong."""
+"""The errors of the transcription: one for malformed input, one for rejected reports."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ class Prio3:
                 raise Malformed("a circuit with joint randomness needs a public share and a blind")
             require_size("public share's parts", len(public_share), self.shares)
             joint_rand_part = self.joint_rand_part(ctx, agg_id, blind, meas_share, nonce)
-            # Its own part is the one that it can vouch for; the others' are the client's word until `verify_next`.
+            # Its own part is verified; the other parts are the client's claims until `verify_next`.
             corrected = [*public_share[:agg_id], joint_rand_part, *public_share[agg_id + 1 :]]
             corrected_seed = self.joint_rand_seed(ctx, corrected)
             joint_rands = self.joint_rands(ctx, corrected_seed)

@@ -1,4 +1,4 @@
-"""Every implementation gives, byte for byte, what the transcription gives: also for measurements that are a lie."""
+"""Every implementation gives the bytes of the transcription, also for measurements that are lies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ seeds = st.integers(0, 2**32)
 
 
 def transcript(instance: Instance, measurement: Any, ctx: bytes, random: Random) -> list[Any]:
-    """All messages, and the result, of one measurement on its own."""
+    """All messages and the result of one measurement on its own."""
     nonce, rand = random.randbytes(16), random.randbytes(instance.rand_size)
     public_share, input_shares = instance.shard(ctx, measurement, nonce, rand)
     begun = [

@@ -1,4 +1,4 @@
-"""What no implementation of Prio3 may take: wrong sizes, values out of range, messages of another place."""
+"""Inputs that every implementation of Prio3 refuses: wrong sizes, values out of range, messages from another place."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_parameters_are_in_range(implementation: Implementation, name: str, para
 
 
 def cut(encoded: bytes) -> list[bytes]:
-    """The same with a byte too many, with one too few, with none."""
+    """The bytes with one more, with one less, and with none."""
     return [encoded + b"\0", *([encoded[:-1], b""] if encoded else [])]
 
 
@@ -223,7 +223,7 @@ def test_there_is_one_verifier_share_and_one_aggregate_share_of_each_aggregator(
             instance.unshard((out_shares * 2)[:count], 1)
 
 
-# What is bound: a report of one place is worth nothing at another.
+# Binding: a report of one place is invalid at another.
 
 
 @each_type

@@ -1,4 +1,4 @@
-"""The transcription itself: its algebra against schoolbook algebra, its sums, and that a lie does not pass."""
+"""The transcription itself: its algebra against schoolbook algebra, its sums, and rejected lies."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def prio3_of(case: Case) -> Prio3:
 
 
 def verify_encoded(prio3: Prio3, meas: list[int], random: Random) -> None:
-    """A client that follows the protocol in all but its measurement."""
+    """A client that follows the protocol except for its measurement."""
     nonce = random.randbytes(16)
     public_share, input_shares = prio3.shard_encoded(CTX, meas, nonce, random.randbytes(prio3.rand_size))
     begun = [prio3.verify_init(VERIFY_KEY, CTX, i, nonce, public_share, share) for i, share in enumerate(input_shares)]

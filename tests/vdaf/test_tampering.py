@@ -1,4 +1,4 @@
-"""Every byte of a report, a verifier share or a verifier message, changed: verification fails, or nothing comes of it."""
+"""Every byte of a report, a verifier share or a verifier message is changed: verification fails, or the result is unchanged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ each_type_with_joint_randomness = pytest.mark.parametrize("type_index", TYPES[2:
 
 
 def flips(encoded: bytes, random: Random) -> Iterator[bytes]:
-    """The bytes with each of them changed in turn: all of its bits, one of them, or some."""
+    """The bytes with each byte changed in turn: in all bits, in one bit, or in some."""
     for place in range(len(encoded)):
         mask = random.choice([0xFF, 1 << random.randrange(8), random.randrange(1, 256)])
         yield encoded[:place] + bytes([encoded[place] ^ mask]) + encoded[place + 1 :]

@@ -45,7 +45,7 @@ def parsed(name: str) -> dict[str, Any]:
 
 
 def places(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Where the byte strings of a parsed vector are."""
+    """The positions of the byte strings in a parsed vector."""
     children = node.items() if isinstance(node, dict) else enumerate(node)
     for key, child in children:
         if isinstance(child, dict | list):
@@ -88,7 +88,7 @@ def test_a_vector_with_another_measurement_or_result_does_not_pass(name: str):
 @pytest.mark.parametrize("path", PATHS)
 def test_a_vector_whose_successes_are_told_the_other_way_round_does_not_pass(path: Path):
     vector = json.loads(path.read_text())
-    # A failure that is told to be a success brings the refusal itself out; what it should have given is in no vector.
+    # A failure that is relabelled as a success raises the refusal itself, because no vector holds its result.
     outcome = (pytest.fail.Exception, *PLAIN.refused)
     for i in range(len(vector["operations"])):
         changed = deepcopy(vector)

@@ -1,8 +1,8 @@
-"""The official vectors of Prio3: read, and replayed as "Test Vectors", "Schema" of the draft tells.
+"""The official vectors of Prio3, read and replayed as in "Test Vectors", "Schema" of the draft.
 
-A vector lists operations with the messages that go in and must come out; an operation of `success: false` must fail with
-one of the implementation's named errors. The verification state is in no vector: it is the implementation's own, kept
-from one operation to the next.
+A vector lists operations with their input and output messages. An operation of `success: false` must fail with one of the
+implementation's named errors. No vector contains the verification state: it belongs to the implementation, which keeps it from
+one operation to the next.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tests.shared_files import SHARED
 from tests.vdaf.interface import Implementation, Instance
 
 FOLDER = SHARED / "vectors" / "vdaf"
-# What every file has; the rest of its top level is the parameters of the type.
+# Keys of every file; all other keys of its top level are parameters of the type.
 COMMON = {"agg_param", "agg_result", "agg_shares", "ctx", "operations", "reports", "verify_key"}
 
 
 def vector_paths(folder: Path = FOLDER) -> list[Path]:
-    """Every vector of a Prio3 type in the folder, also one that was added since."""
+    """Every vector of a Prio3 type in the folder, so that new vectors are included."""
     return sorted(folder.glob("Prio3*.json"))
 
 
@@ -31,7 +31,7 @@ class Replay:
     """One vector on one implementation."""
 
     def __init__(self, implementation: Implementation, name: str, vector: Mapping[str, Any]) -> None:
-        """`name` is the file's: what stands before its first underscore is the type."""
+        """`name` is the file's name; the part before its first underscore is the type."""
         self.implementation = implementation
         self.vector = vector
         parameters = {key: value for key, value in vector.items() if key not in COMMON}

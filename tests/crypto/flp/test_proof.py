@@ -1,4 +1,4 @@
-"""The proof system on its own: what is valid passes, what is not does not, and shares of it add up."""
+"""The proof system alone: valid measurements pass, invalid ones fail, and shares of a proof add up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ seeds = st.integers(0, 2**32)
 
 
 class Flights(PairCircuit[Any, list[int]]):
-    """A cell as a later circuit will have it: a count of 0 to 3 in two bits, and a bit that says that the cell is used.
+    """A cell like those of view circuits: a count of 0 to 3 in two bits, and a bit that marks the cell as used.
 
     count (1 - used) = 0, and the sum of two more bits, a histogram, equals the count.
     """
@@ -51,7 +51,7 @@ class Flights(PairCircuit[Any, list[int]]):
 
 
 class Cubes(Circuit[int, int]):
-    """Each entry is 0, 1 or 2, by a gadget of degree three that is called several times."""
+    """Each entry is 0, 1 or 2, checked by several calls of a gadget of degree three."""
 
     def __init__(self, field: NttField, length: int) -> None:
         gadget = PolyEval((0, 2, -3, 1))
@@ -75,7 +75,7 @@ class Cubes(Circuit[int, int]):
 
 
 def accepted(circuit: AnyCircuit, meas: Elements, seed: int = 0, shares: int = 2, tamper: Any = None) -> Mask:
-    """The whole proof system, with random randomness: shares of measurement and proof, queried apart, decided together."""
+    """The whole proof system with random randomness: shares of measurement and proof, separate queries, one decision."""
     field, random, count = circuit.field, Random(seed), len(meas)
 
     def rand(length: int) -> Elements:
@@ -100,7 +100,7 @@ def accepted(circuit: AnyCircuit, meas: Elements, seed: int = 0, shares: int = 2
 
 
 def valid_and_invalid(field: NttField) -> list[tuple[AnyCircuit, list[list[int]], list[list[int]]]]:
-    """Circuits, with encoded measurements that they accept and that they do not."""
+    """Circuits, each with encoded measurements that it accepts and others that it rejects."""
     p = field.modulus
     bits = [[0, 1, 1, 0, 1, 0], [0] * 6, [1] * 6]
     not_bits = [[2, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, p - 1], [0, 0, p // 2, 0, 0, 0], [1, 1, 1, 3, 1, 1]]
@@ -127,7 +127,7 @@ def valid_and_invalid(field: NttField) -> list[tuple[AnyCircuit, list[list[int]]
 @pytest.mark.parametrize("shares", [1, 2, 5])
 def test_valid_measurements_pass_and_invalid_ones_do_not(field: NttField, at: int, shares: int):
     circuit, valid, invalid = valid_and_invalid(field)[at]
-    # In one batch, so that the verdicts are each report's own.
+    # All are in one batch, which shows that each report has its own verdict.
     marks = accepted(circuit, matrix(field, [*invalid, *valid, *invalid]), seed=at, shares=shares)
     assert marks.tolist() == [False] * len(invalid) + [True] * len(valid) + [False] * len(invalid)
 

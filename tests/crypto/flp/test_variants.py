@@ -1,4 +1,4 @@
-"""Encoding, truncating and decoding of the draft's circuits; what no circuit can be made of."""
+"""Encoding, truncation and decoding of the draft's circuits, and parameters that fit no circuit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A feature server behind its guard, in process, with clocks that a test moves."""
+"""A feature server behind its guard, in this process, with clocks that a test moves."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.featurestore.making import HOUR
 ROUTE = "/get-online-features"
 NO_LIMITS = Limits()
 SCHEMATHESIS = "testserver"
-"""The name that its requests bear."""
+"""The host name in its requests."""
 
 
 @dataclass
 class Guarded:
-    """A guarded server over the store of a directory; `now` is the steady clock, in seconds."""
+    """A guarded server over the store of a directory. `now` is the steady clock, in seconds."""
 
     directory: Path
     with_keys: bool = True
@@ -54,7 +54,7 @@ class Guarded:
         )
 
     def add(self, name: str, limits: Limits = NO_LIMITS) -> str:
-        """Make a consumer whose key the running server knows."""
+        """Make a consumer with a key that the running server accepts."""
         key = self.consumers.add(name, limits, 0, os.urandom)
         self.now += CHECK_S
         return key
@@ -65,7 +65,7 @@ class Guarded:
         return ask(self.app, method, path, headers={**headers, **given.pop("headers", {})}, **given)
 
     def read(self, key: str | None = None, rows: int = 1, **given: Any) -> httpx.Response:
-        """A read of some rows."""
+        """Read some rows."""
         body = {"features": ["delays:flights"], "entities": {"dest": ["ATL"] * rows}}
         return self.ask("POST", ROUTE, key, json=body, **given)
 

@@ -1,4 +1,4 @@
-"""Bodies of `/get-online-features` that no server may answer with 200 or 5xx, and the views that they are about."""
+"""Bodies of `/get-online-features` that no server may answer with 200 or 5xx, and the views that they name."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_a_running_server_sees_who_is_added_and_who_is_removed(tmp_path: Path) -
     assert ring.find(key) is not None
     consumers.add("two", Limits(), 0, os.urandom)
     consumers.remove("one")
-    assert ring.find(key) is not None  # not looked at again within CHECK_S
+    assert ring.find(key) is not None  # the file is not checked again within CHECK_S
     now += CHECK_S
     assert ring.find(key) is None
     again = consumers.add("one", Limits(), 0, os.urandom).encode()

@@ -1,4 +1,4 @@
-"""Concurrent small reads of a view that a disk or a network holds are one read of the online store."""
+"""Concurrent small reads of a view on a disk or behind a network become one read of the online store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ stored = pytest.mark.parametrize("store_dir", ["rocksdb", "valkey"], indirect=Tr
 
 
 class Recorded:
-    """The online store of an epoch; notes how many keys each `get` asks for, and lets none through before it may."""
+    """The online store of an epoch. It records how many keys each `get` reads, and blocks each `get` until it is released."""
 
     def __init__(self, online: OnlineEpoch) -> None:
         self._online = online
@@ -87,7 +87,7 @@ def test_what_comes_while_a_read_is_under_way_is_read_together(store_dir: Path) 
         assert online.calls == [1]
         online.may_go.set()
         answers = await asyncio.gather(first, *others)
-        assert online.calls == [1, 31]  # 30 distinct keys, and one that has no row
+        assert online.calls == [1, 31]  # 30 distinct keys, and one without a row
         for i, rows in enumerate(answers):
             alone = view.rows(key(i % 30), 1)
             assert rows.numbers[rows.place].tobytes() == alone.numbers[alone.place].tobytes()

@@ -52,7 +52,7 @@ def request(server: FeatureServer, method: str, path: str, **given: Any) -> http
 
 
 def read(server: FeatureServer, features: list[str], entities: dict[str, Any] | None = None, **more: Any) -> Any:
-    """The answer as name → (values, statuses, timestamps); NaN in it is an error."""
+    """The answer as name → (values, statuses, timestamps). NaN in it is an error."""
     body = {"features": features, "entities": entities or {}, **more}
     response = request(server, "POST", "/get-online-features", json=body)
     assert response.status_code == 200, response.text
@@ -65,7 +65,7 @@ def read(server: FeatureServer, features: list[str], entities: dict[str, Any] | 
 
 
 def refuse(server: FeatureServer, body: bytes | dict[str, Any]) -> tuple[int, str, str]:
-    """(status, Feast's class, message) of an answer that is an error in Feast's form."""
+    """(status, Feast's class, message) of an error in Feast's form."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     response = request(server, "POST", "/get-online-features", content=content)
     assert response.headers["content-type"] == "application/json"
@@ -77,7 +77,7 @@ def refuse(server: FeatureServer, body: bytes | dict[str, Any]) -> tuple[int, st
 
 @pytest.fixture(scope="module")
 def server(new_store: Callable[[], Path]) -> FeatureServer:
-    """Two hours of `delays`, one of the constant `area`."""
+    """Two hours of `delays` and one of the constant `area`."""
     directory = new_store()
     fill(directory, VIEW, 2)
     fill(directory, AREA, 2)

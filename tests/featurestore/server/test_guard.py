@@ -32,7 +32,7 @@ def server(tmp_path: Path) -> Guarded:
 
 
 def feast_error(response: httpx.Response) -> tuple[int, str, str]:
-    """(status, class, message) as Feast's client reads it."""
+    """(status, class, message) as Feast's client reads them."""
     assert response.headers["content-type"] == "application/json"
     detail = json.loads(response.json())
     assert detail.pop("module") == "feast.errors"
@@ -243,7 +243,7 @@ class TestFeastClient:
     @pytest.fixture
     @staticmethod
     def url(server: Guarded) -> Iterator[str]:
-        """The server on a socket; what a refused client waits passes on its clock, too."""
+        """The server on a socket. When a refused client waits, the server's clock advances too."""
 
         async def app(scope: Message, receive: Receive, send: Send) -> None:
             async def watched(message: Message) -> None:
@@ -265,7 +265,7 @@ class TestFeastClient:
     @pytest.fixture
     @staticmethod
     def read(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str | None], Any]]:
-        """A read by a client that has this key."""
+        """A read by a client with this key."""
         monkeypatch.setenv("FEAST_USAGE", "False")
         from feast import FeatureStore, RepoConfig
         from feast.permissions.client.http_auth_requests_wrapper import HttpSessionManager

@@ -1,4 +1,4 @@
-"""A store behind a real server on the loopback, over HTTP and gRPC: the same answers and errors as a local one."""
+"""A store behind a real server on the loopback, over HTTP and gRPC, gives the answers and errors of a local store."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def opened(url: str, key: str | None = None) -> Iterator[RemoteStore]:
 
 @contextmanager
 def impatient(url: str, key: str, waited: list[float]) -> Iterator[RemoteStore]:
-    """One that notes how long it should wait, and does not."""
+    """A store that records its waits instead of waiting."""
     with opened(url, key) as store:
         yield RemoteStore(store._transport, waited.append)
 
@@ -262,7 +262,9 @@ class TestTheSameErrors:
             ask(remote)
         with pytest.raises(error) as ours:
             ask(served.local)
-        if error is not OnDemandFailed and "'1'" not in str(ours.value):  # a server sees a table, and no Python lists
+        if error is not OnDemandFailed and "'1'" not in str(
+            ours.value
+        ):  # a server receives a table and no Python lists
             assert str(theirs.value) == str(ours.value)
 
     def test_a_server_that_is_not_there(self) -> None:
@@ -376,7 +378,7 @@ class TestWatch:
             async def watched() -> list[int]:
                 panes = await Reads(store, Batcher()).published("delays", 0)
                 seen = [(await anext(panes)).pane_start for _ in range(4)]
-                publisher.publish([a_release(VIEW, 5 * HOUR, 7)])  # the watch has looked, and gives its last pane
+                publisher.publish([a_release(VIEW, 5 * HOUR, 7)])  # the watch has read before, and yields its last pane
                 assert store.blocks.refresh()
                 seen.append((await asyncio.wait_for(anext(panes), 20)).pane_start)
                 return seen

@@ -1,4 +1,4 @@
-"""Requests made from `/openapi.json`, sound ones and odd ones: none is a 5xx, and every answer is as the document says."""
+"""Valid and invalid requests made from `/openapi.json`: none ends in a 5xx, and every answer matches the document."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BOUNDED = settings(
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-"""A fixed number of requests, the same ones in every run."""
+"""A fixed set of requests, equal in every run."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Guarded:
 
 
 def conform(app: App, described: App, operation: tuple[str, str], checks: Sequence[Any]) -> set[int]:
-    """Check the answers of one operation; returns their statuses."""
+    """Check the answers of one operation. Returns their statuses."""
     path, method = operation
     schema, statuses = schemathesis.openapi.from_asgi("/openapi.json", described), set()
 
@@ -67,7 +67,7 @@ def conform(app: App, described: App, operation: tuple[str, str], checks: Sequen
             cases = schema[path][method].as_strategy(generation_mode=mode)
             BOUNDED(given(case=cases)(one))()
         except Unsatisfiable:
-            assert mode is GenerationMode.NEGATIVE  # a GET without parameters has no odd ones
+            assert mode is GenerationMode.NEGATIVE  # a GET without parameters has no invalid requests
     return statuses
 
 

@@ -1,4 +1,4 @@
-"""Every attack in both directions: it succeeds where the one thing is off, and not where it is on."""
+"""Every attack in both directions: it succeeds if its one defence is off, and fails if the defence is on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from simulations.errors import SettingRefused
 
 SMALL = Setting(clients=20, k=10, trials=60)
 POWERFUL = Setting(clients=10, k=2, trials=40_000)
-"""So many trials that the lower bound comes near the true ε, and would pass the claim if the noise were half as large."""
+"""Enough trials for a lower bound near the true ε. It would exceed the claim if the noise were half as large."""
 
 
 def run(name: str, setting: Setting, *, defended: bool) -> AttackResult:
@@ -217,7 +217,7 @@ def test_liars_within_the_bounds_move_a_sum_by_a_bound_each_at_most(defended: bo
     assert result.margin == pytest.approx(5 * BOUND / (2 * BOUND**2 / 0.2) ** 0.5)
     assert ("(100 reports rejected)" in result.note) == defended
     assert f"{plausible.y[-1]:.2f} ({plausible.low[-1]:.2f} …" in result.note
-    assert (result.effect.low == 0.0) == defended  # there the bias may as well be none, or of the other sign
+    assert (result.effect.low == 0.0) == defended  # with the defence the bias can be zero or have the other sign
 
 
 def test_where_a_rejected_lie_leaves_too_few_reports_the_pane_stays_shut() -> None:

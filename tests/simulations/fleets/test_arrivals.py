@@ -1,4 +1,4 @@
-"""Traces: generated ones are as told and depend on nothing but seed and name; a file is read strictly."""
+"""Traces: generated ones match their description and depend on seed and name only; a trace file is parsed strictly."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_only_what_is_not_lost_and_before_the_deadline_is_in_time(tmp_path: Path
     fates = trace.of(["e", "d", "c", "b", "a"])
     assert fates.in_time(10.0).tolist() == [False, False, False, True, True]
     assert math.isinf(fates.at_s[0])
-    assert pickle.loads(pickle.dumps(trace)).of(["a"]).at_s.tolist() == [0.0]  # as workers get it
+    assert pickle.loads(pickle.dumps(trace)).of(["a"]).at_s.tolist() == [0.0]  # workers receive it pickled
 
 
 def test_a_site_that_the_file_does_not_name_is_an_error(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A fleet from a file: the sites and clients that it names, whole sites in each block."""
+"""A fleet from a file: the sites and clients in the file, with whole sites in each block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The generator: what a description says of a fleet is found in its events."""
+"""The generator: events of a fleet match its description."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def table(fleet: Fleet) -> pa.Table:
 
 
 def hours(fleet: Fleet) -> npt.NDArray[np.int64]:
-    """How many events each hour of the (only) day has."""
+    """The number of events in each hour of the (only) day."""
     us = table(fleet)["time"].cast("int64").to_numpy() % DAY_US
     return np.bincount(us // (DAY_US // 24), minlength=24)
 
 
 def activity(fleet: Fleet) -> npt.NDArray[np.int64]:
-    """Events of each client that has any, most first."""
+    """The number of events of each client with events, largest first."""
     counts = pc.value_counts(table(fleet)["client"].combine_chunks()).field("counts").to_numpy()
     return np.sort(counts)[::-1]
 

@@ -1,4 +1,4 @@
-"""`covey lab compare`: every protection of integers gives the plain sums exactly, CKKS nearly; and what each one costs."""
+"""`covey lab compare`: protections of integers give the plain sums exactly, CKKS nearly; and the cost of each."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def arguments(project: Path) -> list[str]:
 
 @pytest.fixture
 def work(project: Path) -> Work:
-    """Every kind of feature, the whole period in one pane's place: what is summed does not matter here."""
+    """Every kind of feature, with the whole period as one pane, because the summed values do not matter here."""
     view = load_views(project / "views.py")[0]
     made = compute(view, as_events(make_events(), "who", "at", "site"))
     pane = made.pane_start[:1]
@@ -103,7 +103,7 @@ def test_bytes_are_those_of_the_wire(work: Work) -> None:
     layout = layout_of(_view(work))
     assert measure("plaintext", work, 3).upload_bytes == 8 * layout.length
     assert measure("shares", work, 3).upload_bytes == 8 * layout.length + 32
-    proven = cost_of(layout)  # counts the report's id on both sides
+    proven = cost_of(layout)  # this counts the report's id on both sides
     assert measure("shares + prio3", work, 3).upload_bytes == (
         proven.report_bytes_leader + proven.report_bytes_helper - 2 * 16
     )
@@ -146,7 +146,7 @@ def test_without_tenseal_two_protections_are_skipped_and_say_so(
     covey: Covey, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tenseal", None)
-    for name in EXACT[1:3]:  # the processes that they would start are those of the test above
+    for name in EXACT[1:3]:  # the test above runs their processes
         monkeypatch.delitem(PROTECTIONS, name)
     code, out, err = covey("lab", "compare", *arguments, "--view", "everywhere", "--picture", tmp_path / "a.png")
     assert code == 0
@@ -190,7 +190,7 @@ def test_events_of_which_none_counts_are_nothing_to_compare(covey: Covey, argume
 def test_the_benchmark_has_a_line_a_length_and_protection(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The measuring itself is tested above; here each protection answers at once."""
+    """The tests above check the measuring. Here each protection answers at once."""
     monkeypatch.setattr(sys, "argv", ["protections", "--slots", "10", "20", "--clients", "4", "--bits", "3"])
     monkeypatch.setattr(benchmark, "measure_all", _measured_here)
     benchmark.main()

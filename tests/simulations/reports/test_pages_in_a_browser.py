@@ -1,4 +1,4 @@
-"""A report in a real browser: it opens without a word on the console, and everything on it has its place."""
+"""A report in a real browser: it opens without console messages, and every element has its place."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(path: Path, *options: str) -> tuple[str, list[str]]:
-    """The document as the browser has it, and what its console said."""
+    """The document in the browser, and the messages on its console."""
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed: apt-get install chromium")
     command = [
@@ -83,7 +83,7 @@ def test_everything_has_its_place(report_page: Path, tmp_path: Path, width: int)
     text = report_page.read_text()
     policy = str(escape(POLICY))
     assert policy in text
-    looking = tmp_path / "looking.html"  # only here a script may run
+    looking = tmp_path / "looking.html"  # a script may run here only
     looking.write_text(
         text.replace(policy, f"{policy}; script-src 'unsafe-inline'").replace("</body>", f"{LOOK}</body>")
     )

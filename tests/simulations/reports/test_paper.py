@@ -175,7 +175,7 @@ def test_an_interrupted_report_goes_on_where_it_was(tmp_path: Path) -> None:
     config = replace(parse(tmp_path, SMALL.encode()), attacks=None)
 
     def interrupt(what: str, done: float, _total: float) -> None:
-        if what == "utility-rho-1" and done > 2:  # the second is at work
+        if what == "utility-rho-1" and done > 2:  # the second is running
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -278,7 +278,7 @@ def test_the_figures_draw_the_points_in_the_colours_of_their_legend(made: tuple[
         (drawn,) = panel.lines
         told = {one.x: one.estimate for one in rows if (one.series, one.measure) == (panel.title, "relative error")}
         assert dict(zip(drawn.x, drawn.y, strict=True)) == pytest.approx(
-            {x: 100 * y for x, y in told.items() if x < 100}  # the others are against clients
+            {x: 100 * y for x, y in told.items() if x < 100}  # the other points have clients as x
         )
     assert dict(legend).keys() == {"defence off", "defence on"}
     assert isinstance(attacks.panels[0], Panel)

@@ -218,4 +218,4 @@ def test_a_sweep_has_a_page_against_what_was_swept_and_names_what_failed(tmp_pat
     assert "2 of 4 done" in text
     assert "no &lt;room&gt;" in text
     assert "2 run(s) did not" in text
-    assert "424,242" not in text  # a folder that is not the sweep's
+    assert "424,242" not in text  # a folder that does not belong to the sweep

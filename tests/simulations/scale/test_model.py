@@ -1,4 +1,4 @@
-"""The model by hand, and measured costs that are those of the real services."""
+"""The model by hand, and measured costs that equal those of the real services."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_phones_by_hand() -> None:
     assert one.first == "leader's line"
     assert one.shards == math.ceil(rate * one.stations.line / 0.7)
     assert one.loads["leader's line"] == pytest.approx(rate * one.stations.line / one.shards)
-    assert one.loads["leader's commits"] == pytest.approx(rate * 0.010 / one.shards)  # both of a batch
+    assert one.loads["leader's commits"] == pytest.approx(rate * 0.010 / one.shards)  # a batch has two commits
     assert one.loads["leader's ingress"] == pytest.approx(rate * 2_850 / 1.25e9 / one.shards)
     assert one.loads["coordinator's link"] == pytest.approx(rate * 2_850 / 1.25e9)
     assert one.loads["ids in memory"] == pytest.approx(1e8 / ASSUMED.memory)
@@ -183,7 +183,7 @@ def test_the_leader_asks_the_helper_about_one_batch_at_a_time_as_the_models_line
     def ask(job: bytes) -> bytes:
         most.append(not inside.acquire(blocking=False))
         try:
-            time.sleep(0.005)  # so that others have a chance to come in
+            time.sleep(0.005)  # lets other threads run
             return aggregate(job)
         finally:
             inside.release()

@@ -1,4 +1,4 @@
-"""The benchmark behind docs/scale.md runs from end to end, and the page's tables are those that it prints."""
+"""The benchmark of docs/scale.md runs from end to end, and the page's tables equal its output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real protocol over shards gives what one process gives, to the bit; and what sharding by batch id cannot see."""
+"""The real protocol over shards gives the bits of one process; and what sharding by batch id cannot detect."""
 
 from __future__ import annotations
 

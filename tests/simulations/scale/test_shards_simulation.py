@@ -1,4 +1,4 @@
-"""Shards in virtual time: they do what the model says, and whatever crashes, nothing is counted twice or by one only."""
+"""Shards in virtual time: they match the model, and after any crash nothing is counted twice or by one aggregator only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RTT_S = 0.02
 
 
 def batches_for(peak: float, shards: int) -> int:
-    """So many that a shard's line has this load at the busiest moment."""
+    """Enough batches to give a shard's line this load at the busiest moment."""
     return int(peak * shards / (WINDOW.busiest * STATIONS.line))
 
 
@@ -44,7 +44,7 @@ def test_a_model_of_another_line_would_be_found_out() -> None:
 
 
 def require_once(played: SimulationResult, batches: int) -> None:
-    """Every batch that was in time is in both sums once; no other is in any."""
+    """Check that every batch in time is in both sums once, and that no other batch is in any sum."""
     assert played.leader == played.helper
     assert set(played.leader.values()) == {1}
     assert len(played.leader) + played.late == batches == len(played.latency_s) + played.late

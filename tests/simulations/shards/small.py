@@ -1,4 +1,4 @@
-"""A small fleet for tests, its views, and what a run has left behind."""
+"""A small fleet for tests, its views, and the results of a run."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ NOW = 4_000 * 365 * 86_400 * 10**6
 
 @dataclass(frozen=True)
 class Cut:
-    """A source of one block, cut into several."""
+    """A source of one block that is cut into several."""
 
     whole: Source
     blocks: int
@@ -86,7 +86,7 @@ def exact(
 
 
 def sums(run: FleetRun) -> dict[str, dict[int, list[int]]]:
-    """What was opened: the sums of each pane, by view and start."""
+    """The opened sums of each pane, by view and start."""
     return {
         planned.view.name: dict(
             zip(
@@ -100,7 +100,7 @@ def sums(run: FleetRun) -> dict[str, dict[int, list[int]]]:
 
 
 def truths(run: FleetRun) -> dict[str, dict[int, list[int]]]:
-    """The truth of the panes that were opened, in the same form."""
+    """The true sums of the opened panes, in the form of `sums`."""
     exactly = (
         replace(one, sums=in_noise_basis(planned, truth)[one.outcomes == 0])
         for planned, one, truth in zip(run.plan.views, run.opened, run.truth, strict=True)
@@ -109,7 +109,7 @@ def truths(run: FleetRun) -> dict[str, dict[int, list[int]]]:
 
 
 def stores(run: FleetRun, folder: Path, noise_name: str = "none") -> dict[str, bytes]:
-    """Every file of both published stores, but for those of the online database, which dates them."""
+    """Every file of both published stores, except those of the online database, which contain times."""
     publish(run, folder / "store", NOW, noise_name)
     publish_truth(run, folder / "truth", NOW)
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and "online" not in path.parts)
@@ -117,7 +117,7 @@ def stores(run: FleetRun, folder: Path, noise_name: str = "none") -> dict[str, b
 
 
 def slots_of(folder: Path, view: str) -> dict[int, npt.NDArray[np.int64]]:
-    """The opened sums in a store, as they were published, by pane start."""
+    """The published sums in a store, by pane start."""
     with Store.open(folder) as store:
         names = store.releases(view)["release_id"].to_pylist()
         items = [store.release(bytes.fromhex(name)) for name in names]

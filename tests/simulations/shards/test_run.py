@@ -1,4 +1,4 @@
-"""What a fleet's run opens: the sums of what arrived in time, with honest reports, of enough clients. Nothing else."""
+"""A fleet's run opens the sums of honest reports that arrived in time, for panes with enough clients, and nothing else."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SITES = SOURCE.block(0).sites
 
 
 def in_process(table: pa.Table, folder: Path, *, participation: str = "active") -> dict[str, dict[int, list[int]]]:
-    """The sums that a run in one process opens of the same events and days."""
+    """The opened sums of a run in one process over the same events and days."""
     requested = requested_in_words("off", participation=participation)
     request = CollectionRequest.make(VIEWS, requested, Budget(10**12), days=SOURCE.days, site_clients=64)
     around = Surroundings(None, np.random.default_rng(0).bytes, lambda: LATER)
@@ -49,7 +49,7 @@ def of_sites(names: list[str]) -> pa.Table:
 
 
 def trace(path: Path, fates: dict[str, tuple[str, int]]) -> FromFile:
-    """All sites arrive after a second, but for these."""
+    """All sites arrive after a second, except these."""
     rows = (f"{site},{at},{lost}" for site in SITES for at, lost in [fates.get(site, ("1", 0))])
     path.write_text("\n".join(("site,at_s,lost", *rows)) + "\n")
     return FromFile(path)
@@ -65,7 +65,7 @@ def test_the_sums_are_those_of_a_run_in_one_process(tmp_path: Path) -> None:
 def test_under_all_every_pane_opens_and_the_sums_are_those_of_its_active_clients(tmp_path: Path) -> None:
     run = exact(replace(TERMS, terms=terms_in_words(participation="all")))
     enrolled = int(SOURCE.block(0).enrolled.sum())
-    assert enrolled > FLEET.clients  # some have left, others have come
+    assert enrolled > FLEET.clients  # some clients leave, others join
     assert run.tally.reports == {0: 48 * enrolled, 1: 2 * enrolled}
     assert sums(run) == in_process(TABLE, tmp_path, participation="all")
     assert [len(panes) for panes in sums(run).values()] == [48, 2]
@@ -80,7 +80,7 @@ def test_offline_lost_and_late_sites_do_not_count(tmp_path: Path, participation:
     )
     tally = run.tally
     assert (tally.answered, tally.offline, tally.lost, tally.late) == (len(SITES) - 1, 1, 1, 1)
-    assert tally.batches == 2 * (len(SITES) - 1)  # what is lost or late was sealed and sent as well
+    assert tally.batches == 2 * (len(SITES) - 1)  # lost and late batches were sealed and sent too
     assert sums(run) == in_process(of_sites(list(SITES[3:])), tmp_path / "store", participation=participation)
     assert sums(run) == truths(run)
     if participation == "all":
@@ -120,7 +120,7 @@ def test_without_proofs_the_same_lie_is_in_the_sum_and_not_in_the_truth() -> Non
 
 
 def visits(path: Path, clients: list[int]) -> EventFile:
-    """On each day so many clients, each at a site of its own."""
+    """This many clients on each day, each at its own site."""
     start = datetime(2026, 1, 1, tzinfo=UTC)
     rows = [
         {"site": f"s{who}", "client": who, "time": start + timedelta(days=day, hours=1), "shop": "a", "spent": 20.0}
@@ -138,7 +138,7 @@ def test_a_pane_opens_at_k_reports_and_not_below(tmp_path: Path) -> None:
     fates = tmp_path / "trace.csv"
     fates.write_text("site,at_s,lost\n" + "".join(f"s{who},1,{int(who == 0)}\n" for who in range(6)))
     run = exact(replace(TERMS, views=(DAILY,)), source, FromFile(fates))
-    assert run.opened[0].outcomes.tolist() == [1, 1, 0]  # the first day had just enough
+    assert run.opened[0].outcomes.tolist() == [1, 1, 0]  # the first day has exactly enough clients
 
 
 def test_a_file_of_a_fleets_events_gives_the_fleets_sums(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The same seed gives the same stores, to the byte, however the work is divided."""
+"""The same seed gives the same stores, byte for byte, however the work is divided."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ARRIVALS = Generated(median_s=30, before=0.1, after=0.1, seed=1)
 
 @dataclass
 class Backwards:
-    """Does the last task first, and hands the results on in that order."""
+    """Does the last task first, and returns the results in that order."""
 
     count: int = 1
 
@@ -70,7 +70,7 @@ def test_neither_the_cut_into_blocks_nor_their_order_matters(
 
 
 def test_the_order_of_arrival_does_not_matter(once: dict[str, bytes], tmp_path: Path) -> None:
-    faster = Generated(median_s=5, tail=2, before=0.1, after=0.1, seed=1)  # the same sites answer, in another order
+    faster = Generated(median_s=5, tail=2, before=0.1, after=0.1, seed=1)  # the same sites answer in another order
     in_time = [arrivals.of(SOURCE.block(0).sites).in_time(600.0).tolist() for arrivals in (ARRIVALS, faster)]
     assert in_time[0] == in_time[1]
     assert seeded(tmp_path, Inline(), arrivals=faster) == once

@@ -1,4 +1,4 @@
-"""Workers give results in the order of the tasks, and run only so far ahead."""
+"""Workers return results in the order of the tasks, and run only a fixed number of tasks ahead."""
 
 from __future__ import annotations
 

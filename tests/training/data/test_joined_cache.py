@@ -140,7 +140,7 @@ def test_it_is_found_again_as_long_as_nothing_differs_and_made_anew_where_someth
         join(time="then", labels=table.rename_columns({"at": "then"})),
     ]
     assert len({first.folder, *(one.folder for one in others)}) == 7
-    # a column that nobody uses changes nothing
+    # an unused column changes nothing
     assert join(table.append_column("note", pa.array(["x"] * ROWS))).folder == first.folder
 
 
@@ -208,7 +208,7 @@ def test_a_store_that_never_rests_is_an_error(
 
 
 class TestBroken:
-    """A cache that is not what was written is told of, and made again."""
+    """A damaged cache is reported and made again."""
 
     @pytest.mark.parametrize("name", ["x.f32", "se.f32", "mask.bits", "rows.bin", "cache.json"])
     @pytest.mark.parametrize("how", ["truncated", "edited", "removed"])
@@ -330,7 +330,7 @@ def test_a_builder_that_dies_holds_nobody_up(join: Callable[..., JoinedCache], s
     (left,) = (one for one in (tmp_path / "cache").iterdir() if one.is_dir())
     made = join()
     assert made.rows == ROWS
-    assert left.is_dir()  # it may be another machine's
+    assert left.is_dir()  # it may belong to another machine
     shutil.rmtree(made.folder)
     yesterday = time.time() - build_cache.LEFT_BEHIND_S - 1
     os.utime(left, (yesterday, yesterday))
@@ -365,7 +365,7 @@ def test_a_place_that_cannot_be_locked_is_named(join: Callable[..., JoinedCache]
 
 
 class TestLabels:
-    """Labels that cannot be trained on are refused by name."""
+    """Labels that cannot be used for training are refused by name."""
 
     @pytest.mark.parametrize("missing", ["destination", "at", "late", "distance"])
     def test_that_lack_a_column(self, join: Callable[..., JoinedCache], missing: str) -> None:
@@ -482,7 +482,7 @@ SCALE, gettempdir = 1.0, tempfile.gettempdir
 
 
 def _scaled(values: np.ndarray) -> Any:
-    return values * SCALE + len(gettempdir())  # which has a lock of its own
+    return values * SCALE + len(gettempdir())  # the function has a lock of its own
 
 
 def _view(factor: float) -> Any:
@@ -503,7 +503,7 @@ def test_what_a_transformation_refers_to_is_part_of_the_key(store: Path, monkeyp
     assert first != state(_view(2.0))
     monkeypatch.setitem(globals(), "SCALE", 2.0)
     assert first != state(_view(1.0))
-    monkeypatch.setitem(globals(), "SCALE", threading.Lock())  # who knows what that is
+    monkeypatch.setitem(globals(), "SCALE", threading.Lock())  # a value that cannot be hashed
     assert state(_view(1.0)) != state(_view(1.0))
 
 

@@ -74,7 +74,7 @@ def test_shrunk_values_have_the_least_error_and_the_error_they_say() -> None:
     prior = EmpiricalBayesShrinkage().fit(x, se)
     error = prior.transform(x, se) - truth
     assert np.mean(error**2) == pytest.approx(np.mean(prior.transform_se(se) ** 2), rel=0.02)
-    for factor in (0.9, 1.1):  # neither less nor more
+    for factor in (0.9, 1.1):  # no other factor is better
         other = prior.mean_ + factor * (prior.transform(x, se) - prior.mean_)
         assert np.mean((other - truth) ** 2) > np.mean(error**2)
 
@@ -105,7 +105,7 @@ def test_the_calibrator_is_the_matrix_formula_for_each_row_of_its_own_noise() ->
     model = RegressionCalibrator().fit(x, se)
     np.testing.assert_allclose(model.covariance_, covariance, atol=0.03)
     found = model.transform(x, se)
-    for row in (0, 1, 40_000, ROWS - 1):  # of more than one chunk
+    for row in (0, 1, 40_000, ROWS - 1):  # rows of more than one chunk
         gain = model.covariance_ @ np.linalg.inv(model.covariance_ + np.diag(se[row] ** 2))
         np.testing.assert_allclose(found[row], model.mean_ + gain @ (x[row] - model.mean_), rtol=1e-9)
 

@@ -47,7 +47,7 @@ def test_every_row_is_in_one_batch_of_one_rank_and_all_ranks_have_as_many_batche
     assert max(len(batch) for batches in read for batch in batches) <= size
     counts = [sum(map(len, batches)) for batches in read]
     assert max(counts) - min(counts) <= 1
-    assert of_ranks[0].batches == -(-max(counts) // size)  # no batch more than needed
+    assert of_ranks[0].batches == -(-max(counts) // size)  # no more batches than needed
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
@@ -71,7 +71,7 @@ def test_the_order_follows_from_seed_and_epoch_and_from_nothing_else() -> None:
     assert all_rows(3, 4) == all_rows(3, 4)
     assert all_rows(3, 4) != all_rows(4, 3)
     assert all_rows(3, 4) != all_rows(3, 5)
-    # drawn once; another order on another machine, or after a change, would make saved states go on with other rows
+    # Recorded once: an order that differs by machine or version would make saved states continue with other rows.
     assert rows_of(Order(8, 8, Sharding(0, 1), block_rows=2, window_rows=8), 0) == [3, 0, 2, 4, 5, 1, 7, 6]
 
 

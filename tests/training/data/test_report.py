@@ -18,7 +18,7 @@ RELEASED = HOUR + 30 * MINUTE
 
 
 def report_of(tmp_path: Path, rows: list[tuple[str | None, int | None, float | None]], **view: Any) -> JoinReport:
-    """What a join of (key, time, distance) finds in a store of three hourly panes; the last is released at 3:30."""
+    """The report on a join of (key, time, distance) in a store of three hourly panes. The last pane is released at 3:30."""
     if not (tmp_path / "store").exists():
         fill(tmp_path / "store", a_view(**({"windows": [], "ttl": "5h"} | view)), 3)
     keys, times, distances = zip(*rows, strict=True)
@@ -41,8 +41,8 @@ def test_it_counts_each_kind_of_missing_row_and_gives_its_first_example(tmp_path
         [
             ("ATL", RELEASED, 1.0),
             ("ATL", RELEASED - 1, 1.0),  # before the first release
-            ("LAX", 0, None),  # as well
-            ("BOS", 2 * HOUR, 1.0),  # no key of the domain
+            ("LAX", 0, None),  # also before the first release
+            ("BOS", 2 * HOUR, 1.0),  # not a key of the domain
             (None, 2 * HOUR, 1.0),
             ("LAX", None, 1.0),  # no time
             ("LAX", 4 * HOUR, 1.0),  # after the newest release

@@ -296,7 +296,7 @@ class TestRefresh:
 
 
 def racing(table: FeatureTable, forward: Callable[[], torch.Tensor]) -> None:
-    """Forwards beside refreshes as fast as they go. Every row of epoch i holds i: a torn read would show two of them."""
+    """Forwards beside refreshes at full speed. Every row of epoch i holds i, so a torn read would show two values."""
     feed, number, seen = table._feed, iter(range(2, 10**9)), type(table._seen)
     assert feed is not None
     rows = feed.read()[0]

@@ -1,4 +1,4 @@
-"""A small store, labels for it, and what a dataset of both must hold."""
+"""A small store, labels for it, and the expected content of a dataset of both."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def make_store(directory: Path) -> Path:
 
 
 def publish_more(directory: Path, panes: int = 2) -> None:
-    """The panes after those that there are."""
+    """Publish the panes after the existing ones."""
     with Publisher(directory, lambda: 100 * 24 * HOUR) as publisher:
         publisher.publish([a_release(AREA, (PANES + i) * HOUR, 1_000) for i in range(panes)])
 
@@ -48,8 +48,8 @@ def make_labels(rows: int, **more: Any) -> pa.Table:
     return pa.table(columns | more)
 
 
-def asked(tmp_path: Path, labels: Any, **more: Any) -> dict[str, Any]:
-    """What a FeatureDataset of the store is given."""
+def dataset_arguments(tmp_path: Path, labels: Any, **more: Any) -> dict[str, Any]:
+    """The arguments for a FeatureDataset of the store."""
     usual: dict[str, Any] = {
         "labels": labels,
         "features": FEATURES,
@@ -65,7 +65,7 @@ def asked(tmp_path: Path, labels: Any, **more: Any) -> dict[str, Any]:
 
 
 def expected(directory: Path, labels: pa.Table) -> tuple[Any, Any, Any]:
-    """(x, se, mask) of all rows, by way of the public join, a value at a time."""
+    """(x, se, mask) of all rows, through the public join, one value at a time."""
     given = labels.rename_columns({"destination": "dest"})
     with Store.open(directory) as store:
         joined = store.join(given, FEATURES, "at", full_names=True).read_all()

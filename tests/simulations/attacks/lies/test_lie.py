@@ -1,4 +1,4 @@
-"""`covey lab run attack=…` of a lie: in the aggregate without proofs, out of it with them; all ten through real processes."""
+"""`covey lab run attack=…` of a lie: it is in the aggregate without proofs and not with them. All ten run through real processes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ people = FeatureView(
 
 @pytest.fixture
 def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A view of which every lie but three can be told, one that has only clients, and one visit each of eight clients."""
+    """A view to which every lie but three applies, a view that has clients only, and one visit of each of eight clients."""
     (tmp_path / "views.py").write_text(LAB_VIEWS)
     visits = {
         "who": [f"p{i}" for i in range(8)],
@@ -77,7 +77,7 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def told(covey: Covey, kind: str, *words: Any) -> dict[str, Any]:
-    """What the run says of a lie."""
+    """The run's report on a lie."""
     code, out, err = covey("lab", "run", f"attack={kind}", *words, "--json")
     assert code == 0, err
     return json.loads(out)["lie"]
@@ -96,7 +96,7 @@ def test_the_numbers_are_those_of_the_honest_the_lying_and_the_proven_sum(covey:
     (view,) = report["views"]
     assert (view["view"], view["opened"], view["void_with_proofs"], view["rejected"]) == ("visits", 1, 0, 1)
     assert view["values"] == 2 * (1 + 3)  # keys times a count and three cells
-    # six visits at "a", one of them the liar's, who says that it made three, and spent most in each of them
+    # six visits at "a", one of them the liar's, which claims three visits with the largest spending
     assert (view["moved_without_proofs"], view["moved_with_proofs"]) == (3, 2)
     visits, spent = view["worst"]
     assert visits == {
@@ -127,7 +127,7 @@ def test_a_plausible_lie_counts_with_proofs_as_without(covey: Covey, arguments: 
     assert [view["rejected"] for view in views] == [0, 0]
     for moved in views[0]["worst"]:
         assert moved["with_proofs"] == moved["without_proofs"] != moved["honest"]
-    assert views[1]["worst"] == []  # of "a", where the liar is anyway
+    assert views[1]["worst"] == []  # the liar is at "a" in any case
 
 
 def test_the_table_has_the_sums_side_by_side(covey: Covey, arguments: list[str]) -> None:
@@ -265,8 +265,10 @@ def every_feature(name: str, cells: int, events: int) -> FeatureView:
 
 
 def events_of_two_sites() -> pa.Table:
-    """Site x: ten clients, first in the table, then six more; site y: nine. Each has events on both days, some more than
-    the bounds allow, some without a value."""
+    """Site x: ten clients, first in the table, then six more. Site y: nine clients.
+
+    Each client has events on both days. Some exceed the bounds, and some events have no value.
+    """
     rows: list[dict[str, Any]] = []
     clients = (
         [("x", f"liar{i}") for i in range(10)] + [("x", f"x{i}") for i in range(6)] + [("y", f"y{i}") for i in range(9)]

@@ -1,4 +1,4 @@
-"""Lies about features: rejected with proofs, whatever the view; without proofs they are in the sum."""
+"""Lies about features: with proofs they are rejected in every view; without proofs they are in the sum."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def plan(of: FeatureView, validity: Any, panes: int = 2) -> Plan:
 
 
 def honest(layout: Layout, panes: int = 2) -> np.ndarray:
-    """int64[panes, CLIENTS, slots]: each client is at another key, or at the same with other numbers of events."""
+    """int64[panes, CLIENTS, slots]: clients at different keys, or at the same key with different numbers of events."""
     dense = np.zeros((panes, CLIENTS, layout.keys, layout.slots_per_key), np.int64)
     for client in range(CLIENTS):
         events = 1 + (client // layout.keys) % layout.view.bounds.max_events_per_cell
@@ -91,7 +91,7 @@ def collect(of: Plan, dense: np.ndarray, liars: Liars, batch: int = 100) -> Open
 
 
 def sums(of: Plan, *dense: np.ndarray) -> np.ndarray:
-    """What is opened of these reports together, in Python's integers: [panes, keys, slots of a key]."""
+    """The opened sums of these reports in Python's integers: [panes, keys, slots of a key]."""
     layout = of.views[0].layout
     raw = sum(part.astype(object).sum(axis=1) for part in dense).reshape(-1, layout.keys, layout.slots_per_key)
     mapped = raw @ layout.basis.T.astype(object) % P
@@ -137,7 +137,7 @@ def test_a_lie_is_rejected_with_proofs_and_the_others_are_exact(
 
 def test_every_lie_can_be_told_of_a_view_with_all_features() -> None:
     assert [kind for kind in KINDS if tellable(kind, EVERY)] == list(KINDS)
-    assert len(KINDS) == 11  # ten, and the plausible one
+    assert len(KINDS) == 11  # ten, and the plausible lie
 
 
 @pytest.mark.parametrize("events", [1, 2, 3, 5])
@@ -157,8 +157,10 @@ def test_a_forged_measurement_stands_for_exactly_the_lie(features: list[ViewFeat
 
 
 def fits_together(layout: Layout, vector: np.ndarray) -> bool:
-    """Whether what a circuit may tie together is equal: the cells that count all events and the count, and if a cell has
-    one event at most, also the clients."""
+    """Whether the values that a circuit may compare are equal.
+
+    These are the cells that count all events and the count, and for one event a cell also the clients.
+    """
     totals: dict[str, np.ndarray] = {}
     slots = vector.reshape(layout.keys, -1).astype(object)
     for feature in layout.view.features:
@@ -189,7 +191,7 @@ def test_many_liars_in_small_batches_are_the_first_of_each_pane() -> None:
 
 @pytest.mark.parametrize("batch", [2, 3, 4, 6, 7])
 def test_a_copied_proof_is_told_once_a_pane_wherever_a_batch_ends(batch: int) -> None:
-    """Where the first report of a pane ends a batch, it has nobody to copy from, and the second one does it."""
+    """If the first report of a pane ends a batch, it has no proof to copy. The second report copies then."""
     of = plan(view(EVERY), "prio3")
     dense = honest(of.views[0].layout)
     opened = collect(of, dense, Liars([COPIED]), batch)
@@ -210,7 +212,7 @@ def test_a_lie_is_told_at_the_key_that_was_asked_for() -> None:
     layout = of.views[0].layout
     dense = honest(layout)
     moved = (collect(of, dense, Liars(["too-many-events"], {"v": 2})).sums != sums(of, dense)).any(axis=(0, 2))
-    assert moved.tolist() == [True, False, True]  # where the liar was, and where it says it was
+    assert moved.tolist() == [True, False, True]  # the liar's true key and its claimed key
     assert np.flatnonzero(vector_of("too-many-keys", layout, 2).reshape(3, -1).any(axis=1)).tolist() == [0, 1, 2]
     assert np.flatnonzero(vector_of(PLAUSIBLE, layout, 2).reshape(3, -1).any(axis=1)).tolist() == [0, 2]
 

@@ -1,4 +1,4 @@
-"""Whose batches the lab's aggregators take: those of sites on the roster, signed by them."""
+"""The lab's aggregators take batches of sites on the roster only, signed by these sites."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ def test_real_ledgers_allow_a_pane_once_and_no_ledgers_always() -> None:
         with gate(defended=defended) as aggregators:
             first = plan_of(view, 2, RNG)
             assert aggregators.allows(first)
-            assert aggregators.allows(first)  # a repeat is the same plan
+            assert aggregators.allows(first)  # a repeat of the same plan is allowed
             assert aggregators.allows(plan_of(view, 1, RNG)) == later

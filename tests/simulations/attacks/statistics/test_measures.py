@@ -1,4 +1,4 @@
-"""Intervals hold the truth as often as they say, at their edges too."""
+"""Intervals contain the truth as often as they claim, at their edges too."""
 
 from __future__ import annotations
 
