@@ -52,7 +52,7 @@ def oracle(
         Join keys, `pane_start`, `pane_end`, the pane's features, then for each window its features and coverage.
     """
     if view.privacy.suppress_below is not None:
-        raise ValueError("the oracle knows nothing of suppress_below")
+        raise ValueError("the oracle does not compute suppress_below")
     width_us = view.pane_us
     whole_days = sorted(set(days))
     pane_ids = [pane for day in whole_days for pane in range(day * DAY_US // width_us, (day + 1) * DAY_US // width_us)]

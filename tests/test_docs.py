@@ -318,7 +318,7 @@ def _reachable(port: int) -> None:
             return
         except OSError:
             time.sleep(0.1)
-    raise AssertionError("the server did not come up")
+    raise AssertionError("the server did not start")
 
 
 def test_the_model_pages_commands_and_python_work_as_written(

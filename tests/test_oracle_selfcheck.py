@@ -401,5 +401,5 @@ def test_without_events_every_pane_is_a_void_and_still_a_row() -> None:
 
 def test_suppression_is_not_for_the_oracle() -> None:
     view = make_view(ClientCount("planes"), privacy=Privacy(rho=0.1, min_clients=2, suppress_below=5))
-    with pytest.raises(ValueError, match="suppress_below"):
+    with pytest.raises(ValueError, match="does not compute suppress_below"):
         solve(view, make_events(("a", 9, 0.0)))

@@ -61,7 +61,7 @@ def main() -> None:
         return call
 
     def unexpected(*_: Any, **__: Any) -> Any:
-        raise AssertionError("a way to receive that nobody writes down")
+        raise AssertionError("tensors arrive through a function that is not recorded")
 
     for name in (*BOTH, *IN):
         setattr(dist, name, recorded(name, getattr(dist, name)))

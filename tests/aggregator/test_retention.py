@@ -374,7 +374,7 @@ def test_the_ids_and_sums_of_one_plan_among_others_leave_no_byte(storage: Storag
                 assert (secret in files) == (of in left)
 
 
-@pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="open files are told by Linux alone")
+@pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="only Linux lists open files in /proc")
 def test_shares_that_stay_are_in_no_temporary_file_while_others_are_erased(storage: Storage) -> None:
     """SQLite would write a statement's journal, which contains shares, to a temporary file that nothing overwrites."""
     for plan in (1, 2):

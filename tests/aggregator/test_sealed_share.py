@@ -102,7 +102,7 @@ def test_the_collector_opens_what_both_state_alike() -> None:
 
 def test_the_collector_takes_no_values_but_those_that_the_shares_add_up_to() -> None:
     for leader, helper in ((both(LEADER, more=1), both(HELPER)), (both(LEADER), both(HELPER, more=1))):
-        with pytest.raises(StatementMalformed, match="signed values"):
+        with pytest.raises(StatementMalformed, match="differ from the sum of the shares"):
             CollectedShares.of(PLAN, leader, helper, COLLECTOR.seal)
     unsigned = [replace(one, opened=b"") for one in both(HELPER)]
     with pytest.raises(StatementMalformed, match="no signature"):

@@ -118,7 +118,7 @@ def test_a_helper_that_is_down_makes_batches_wait_and_loses_nothing(world: World
     error = refused(lambda: world.client.collect(plan, COLLECTOR))
     assert (error.reason, error.numbers) == ("HELPER_UNAVAILABLE", {"pending": 1})
     assert world.client.status("leader", plan.hash)[0].pending == 1
-    with pytest.raises(Unreachable, match="helper"):
+    with pytest.raises(Unreachable, match="the helper at .* does not answer"):
         world.client.status("helper")
     world.restart_helper()
     patient = Aggregators(world.leader.address, world.helper.address, patience_s=10)
@@ -203,7 +203,7 @@ def test_a_port_in_use_and_a_public_address_are_refused(world: World, tmp_path: 
     try:
         with pytest.raises(AddressUnusable, match="in use"):
             serve(helper, "127.0.0.1", int(world.helper.address.rpartition(":")[2]))
-        with pytest.raises(AddressUnusable, match="loopback"):
+        with pytest.raises(AddressUnusable, match="on a loopback address only"):
             serve(helper, "0.0.0.0", 0)
     finally:
         helper.close()

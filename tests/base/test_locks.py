@@ -56,7 +56,7 @@ def test_a_folder_is_locked_without_a_file_and_no_link_is_followed(tmp_path: Pat
         lock_folder(folder, wait=False)
     assert list(folder.iterdir()) == []
     (tmp_path / "link").symlink_to(folder)
-    with pytest.raises(OSError, match="link"):
+    with pytest.raises(OSError, match=r"(Not a directory|symbolic links): .*link"):
         lock_folder(tmp_path / "link", wait=False)
 
 

@@ -207,7 +207,7 @@ class TestSdk:
         from covey.feast import WriteRefused
 
         before = ours(store, "delays")
-        with pytest.raises(WriteRefused, match="releases"):
+        with pytest.raises(WriteRefused, match="cannot write to view 'delays'"):
             sdk._get_provider().online_write_batch(sdk.config, sdk.get_feature_view("delays"), [], None)
         online = sdk._get_provider().online_store
         online.update(sdk.config, [sdk.get_feature_view("delays")], [], [], [], False)

@@ -96,7 +96,7 @@ def test_values_outside_their_range_are_refused_before_encryption(secret: Secret
         with pytest.raises(ValueOutOfRange) as refused:
             secret.public.encrypt(values)
         assert refused.value.index == slot
-    with pytest.raises(ValueOutOfRange, match="noise"):
+    with pytest.raises(ValueOutOfRange, match="noise at index 0 is outside"):
         secret.public.encrypt_noise(no_noise(parameters) + parameters.noise_bound + 1)
     with pytest.raises(WrongLength):
         secret.public.encrypt(no_noise(parameters)[:-1])

@@ -106,7 +106,7 @@ def test_a_run_whose_party_dies_publishes_nothing_and_is_continued(
 
     with monkeypatch.context() as patched:
         patched.setattr(mpc_finish, "MpcProcess", short_lived)
-        with pytest.raises(MpcFailed, match="helper"):
+        with pytest.raises(MpcFailed, match="the process of the helper"):
             run(views, tmp_path)
     assert len(started) == 3
     assert published(tmp_path) == []

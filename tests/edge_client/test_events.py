@@ -161,7 +161,7 @@ class TestFiles:
 
     def test_text_of_a_typed_file_is_no_whole_number_key(self) -> None:
         table = pa.table({"c": ["a"], "t": [MOMENT], "k": ["7"]})
-        with pytest.raises(BadReference, match="is int64"):
+        with pytest.raises(BadReference, match="'k' is int64"):
             check_schema(view(entity=Entity("k", domain=[7, 8])), make_events(table, "c", "t"))
 
     def test_only_the_needed_columns_are_read(self, tmp_path: Path) -> None:

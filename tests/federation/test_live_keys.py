@@ -143,5 +143,5 @@ def test_a_live_secret_is_drawn_fresh_and_shows_nothing() -> None:
     assert str(one.secret_bytes()) not in repr(one)
     with pytest.raises(WrongLength):
         LiveSecret(None, bytes(31))
-    with pytest.raises(PlanInvalid, match="erased"):
+    with pytest.raises(PlanInvalid, match="live secret was erased"):
         with_live(DRAFT, (LEADER.sign, replace(one, seal=None)), (HELPER.sign, other))

@@ -53,7 +53,7 @@ def test_views_are_named_once_and_there_is_one(views: tuple[PlannedView, ...]) -
 
 @pytest.mark.parametrize("panes", [[], [HOUR, 0], [0, 0], [1], [HOUR, HOUR + 1]])
 def test_panes_are_aligned_and_increasing(panes: list[int]) -> None:
-    with pytest.raises(PlanInvalid, match="panes"):
+    with pytest.raises(PlanInvalid, match="panes must be aligned and strictly increasing"):
         plan_in_words(bytes(16), (planned(panes=panes),), "none")
 
 

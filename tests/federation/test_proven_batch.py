@@ -88,7 +88,7 @@ def test_hashes_of_public_shares_go_with_proofs_and_with_nothing_else() -> None:
     with pytest.raises(BatchMalformed, match="public shares"):
         open_half("leader", PROVEN, LEADER_SEAL, ROSTER, replace(batch.half("leader"), signed=stripped))
     for wrong in (np.zeros((2, 32), np.uint8), np.zeros((3, 31), np.uint8)):
-        with pytest.raises(BatchMalformed, match="hashes"):
+        with pytest.raises(BatchMalformed, match="hashes of public shares"):
             replace(header, public_hashes=wrong)
 
 
@@ -154,9 +154,9 @@ def test_random_bytes_for_one_report_reject_it_alone(seed: int, top: int) -> Non
 
 def test_halves_of_the_other_kind_are_not_sealed() -> None:
     plain = Reports(1, np.full(2, 4, np.uint32), sparse(np.zeros((2, PLAN.views[1].layout.length), np.int64)))
-    with pytest.raises(ReportRefused, match="prio3"):
+    with pytest.raises(ReportRefused, match="says validity 'prio3'"):
         seal_batch(PROVEN, "a", bytes(16), *shard(PLAN, plain, np.random.default_rng(0).bytes), SITE.sign)
-    with pytest.raises(ReportRefused, match="none"):
+    with pytest.raises(ReportRefused, match="says validity 'none'"):
         seal_batch(PLAN, "a", bytes(16), *halves(), SITE.sign)
 
 

@@ -109,5 +109,5 @@ def test_each_of_several_workers_has_an_equal_share() -> None:
 @pytest.mark.parametrize("odd", [0, -1, 10**9 + 1, 1.5, True, "5"])
 def test_a_limit_is_a_positive_whole_number(odd: Any) -> None:
     for given_ in ({"rows": odd}, {"requests": odd}):
-        with pytest.raises(ConsumerInvalid, match="a second"):
+        with pytest.raises(ConsumerInvalid, match="a second: a whole number from 1"):
             Limits(**given_)

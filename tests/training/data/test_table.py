@@ -230,9 +230,9 @@ class TestRefresh:
         assert not [one for one in threading.enumerate() if one.name == "covey-table"]
         publish(tmp_path, view, a_release(view, 60 * HOUR, 60))
         assert row(table, "ATL")[0][0] == 50
-        with pytest.raises(TableInvalid, match="closed"):
+        with pytest.raises(TableInvalid, match="a copy or a closed table"):
             table.refresh()
-        with pytest.raises(TableInvalid, match="closed"):
+        with pytest.raises(TableInvalid, match="a copy or a closed table"):
             table.follow()
 
     def test_follow_ends_with_the_table(self, store: Store) -> None:
@@ -376,7 +376,7 @@ with Store.open(Path({str(tmp_path)!r})) as store:
         assert table.refresh()
         assert row(table, "ATL", "SFO") != before
         assert row(other, "ATL", "SFO") == before
-        with pytest.raises(TableInvalid, match="copy"):
+        with pytest.raises(TableInvalid, match="a copy or a closed table"):
             other.refresh()
         assert list(state) == ["v", "active"]
         table.load_state_dict(state)
