@@ -62,7 +62,7 @@ def test_a_vector_that_no_client_can_have_is_not_encoded(slot: int, value: int) 
     the_plan = plan()
     dense = np.zeros((2, 27), np.int64)
     dense[1, 9 + slot] = value
-    with pytest.raises(ValueOutOfRange, match="^slot at index"):
+    with pytest.raises(ValueOutOfRange, match=r"^slot at index"):
         encode_report(the_plan.views[0].layout, reports_of(the_plan, 0, np.zeros(2, np.int64), dense).slots)
 
 
