@@ -1,6 +1,6 @@
 """Leader and helper that die at chosen moments, and what their files must hold at every start.
 
-`Mortal`, `MortalLedger` and `MortalLive` call `strike` before and after each change of a file, `MortalLink` around each
+`Mortal`, `MortalLedger` and `MortalLive` call `strike` at each change of a file, `MortalLink` before and after each
 message. A strike that raises `Killed` ends the process. `Pair` then starts it again on the files that it left.
 """
 
@@ -71,7 +71,7 @@ class Mortal(Storage):
 
 
 class MortalLedger(Ledger):
-    """Dies before an entry is written, before and after COMMIT, and before and after the second file is written."""
+    """Dies before an entry is written, before and after COMMIT, and before the second file is written."""
 
     synchronous = "OFF"
     strike: Callable[[], None] = staticmethod(lambda: None)
