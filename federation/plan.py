@@ -1,4 +1,4 @@
-"""Plans: the (view, pane) pairs that are collected together, numbered, and the terms that every party checks."""
+"""A plan: the numbered (view, pane) pairs that are collected together, and the terms that every party checks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from .terms import (
 )
 
 FromEvents = Literal["days", "sites"]
-"""What of a plan follows from events instead of a declaration. `days`: which panes it has. `sites`: who is enrolled."""
+"""A part of a plan that follows from events, not from a declaration. `days`: its panes. `sites`: the enrolled sites."""
 
 FROM_EVENTS: Final[tuple[FromEvents, ...]] = get_args(FromEvents)
 MAX_COLLECTIONS: Final = 2**24
@@ -49,7 +49,7 @@ PLAN_ID_BYTES: Final = 16
 KEY_HASH_BYTES: Final = 32
 AGGREGATORS: Final[tuple[Aggregator, Aggregator]] = ("leader", "helper")
 LARGEST_PROVEN: Final = 2**60
-"""Of a slot in a site's report with a proof: twice that is below p/2, so that no relation wraps, and fits into int64."""
+"""The largest slot of a site's report with a proof. Twice this fits into int64 and is below p/2, so no relation wraps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class PlannedView:
 
     Attributes:
         pane_starts: int64[C], µs since the epoch, strictly increasing, aligned to the view's pane.
-        min_clients: k of these panes; at least the view's own, except with noise off.
+        min_clients: k of these panes; at least the view's own k, unless the plan has no noise.
     """
 
     view: FeatureView
@@ -73,17 +73,16 @@ class PlannedView:
 
 @dataclass(frozen=True)
 class WireTerms:
-    """What a plan says beyond its views when its parties are processes of their own.
+    """The keys and the deadline of a plan whose parties are separate processes.
 
     Attributes:
-        leader, helper: what they sign with; under `he` the helper is the key holder: the helper's operator in another role.
+        leader, helper: their signing keys. Under `he`, `helper` is the key holder: another role of the helper's operator.
         deadline_us: µs since the epoch, wall clock; the aggregators refuse reports from then on.
-        verify_key_hash: commits the aggregators to the key that they verify proofs with (validity.py), 32 bytes; empty
-            with validity none, and in a plan that is not signed yet.
-        encryption_keys_hash: commits all parties to what reports are encrypted under (he_keys.py), 32 bytes; empty under
-            shares, and in a plan that is not signed yet.
-        leader_live, helper_live: what both aggregators have signed of their live secrets of this plan (live_keys.py); None
-            in a draft.
+        verify_key_hash: commits both aggregators to the key with which they verify proofs (circuit/validity.py), 32 bytes;
+            empty with validity none, and in a draft.
+        encryption_keys_hash: commits all parties to the keys that encrypt reports (he/keys.py), 32 bytes; empty under
+            shares, and in a draft.
+        leader_live, helper_live: the signed live keys of both aggregators for this plan (live_keys.py); None in a draft.
     """
 
     leader: VerifyKey
@@ -98,42 +97,50 @@ class WireTerms:
     def __post_init__(self) -> None:
         same_seal = self.leader_live and self.helper_live and self.leader_live.seal == self.helper_live.seal
         if self.leader == self.helper or same_seal:
-            raise PlanInvalid("leader and helper have the same key: one operator would open every report")
+            raise PlanInvalid("leader and helper have the same key, so one operator could open every report")
         if not -(2**63) <= self.deadline_us < 2**63:
-            raise PlanInvalid(f"the deadline {self.deadline_us} does not fit into 64 bits")
-        for what, key_hash in (("a verification key", self.verify_key_hash), ("keys", self.encryption_keys_hash)):
+            raise PlanInvalid(f"the deadline {self.deadline_us} µs does not fit into 64 bits")
+        for what, key_hash in (
+            ("verification key", self.verify_key_hash),
+            ("encryption keys", self.encryption_keys_hash),
+        ):
             if len(key_hash) not in (0, KEY_HASH_BYTES):
-                raise PlanInvalid(f"the hash of {what} has {KEY_HASH_BYTES} bytes")
+                raise PlanInvalid(f"the hash of the {what} has {len(key_hash)} bytes, need {KEY_HASH_BYTES}")
 
     def sign_key(self, role: Aggregator) -> VerifyKey:
-        """What an aggregator signs with."""
+        """The signing key of an aggregator."""
         return self.leader if role == "leader" else self.helper
 
     def live(self, role: Aggregator) -> LiveKeys:
-        """An aggregator's live keys. Raises PlanInvalid: this is a draft."""
+        """An aggregator's live keys. Raises PlanInvalid: the plan is a draft."""
         live = self.leader_live if role == "leader" else self.helper_live
         if live is None:
-            raise PlanInvalid(f"the plan is a draft: it has no live keys of the {role}, so nothing can be sealed to it")
+            raise PlanInvalid(
+                f"the plan is a draft: it has no live keys of the {role}, so nothing can be sealed to the {role}"
+            )
         return live
 
     @property
     def ends_us(self) -> int:
-        """µs since the epoch: from when on no live key of the plan opens anything; of a draft, at the latest."""
-        live = [one.not_after_us for one in (self.leader_live, self.helper_live) if one is not None]
-        return max(live) if live else self.deadline_us + MOST_AFTER_DEADLINE_US
+        """µs since the epoch: from then on, no live key of the plan opens anything. For a draft, the latest possible time."""
+        ends = [live.not_after_us for live in (self.leader_live, self.helper_live) if live is not None]
+        return max(ends) if ends else self.deadline_us + MOST_AFTER_DEADLINE_US
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What is collected. Collection indices (u32) number the panes of the first view, then of the second, and so on.
+    """A plan of collections. Their indices (u32) number the panes of the first view, then those of the second, and so on.
 
     Attributes:
-        noise, terms: what every party checks; see terms.py.
-        plan_id: 16 random bytes: two plans for the same panes never share a hash.
-        wire: keys and deadline; None where all parties are one process. In the hash: no share fits other keys.
-        max_clients: under `he`, the most reports of a collection, for which the encryption has room; where a site reports, the
-            most clients that it may declare; else 0. It is declared (ADR 0020), never counted from events.
-        from_events: what of this plan is a function of events all the same, sorted; manifests name it in `outside_claim`.
+        noise, terms: every party checks them; see terms.py.
+        plan_id: 16 random bytes, so that no two plans have the same hash, even for the same panes.
+        wire: keys and deadline; None if all parties are one process. The hash includes them, so a share for one set of keys
+            fits no other.
+        max_clients: under `he`, the most reports of a collection, which sets the size of the encryption. If a report is a
+            site's sum, the most clients that a site may declare. Otherwise 0. It is declared (ADR 0020), never counted from
+            events.
+        from_events: the parts of this plan that follow from events nevertheless, sorted. Manifests name them in
+            `outside_claim`.
     """
 
     plan_id: bytes
@@ -154,7 +161,7 @@ class Plan:
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:
-        """The first collection index of each view, and the number of collections last."""
+        """The first collection index of each view, then the number of collections."""
         sizes = [len(planned.pane_starts) for planned in self.views]
         return tuple(int(end) for end in np.concatenate(([0], np.cumsum(sizes))))
 
@@ -165,15 +172,15 @@ class Plan:
 
     @property
     def clients_a_report(self) -> int:
-        """The most clients that one report is the sum of: so many times the view's bounds hold for it."""
+        """The most clients whose sum one report is. The bounds of the report are the view's bounds times this number."""
         return self.max_clients if self.terms.report_per is ReportPer.SITE else 1
 
     def he_parameters(self, planned: PlannedView) -> BfvParameters:
-        """Under `he`: the encryption of a view of this plan, as every party derives it."""
+        """Under `he`: the encryption parameters of a view of this plan. Every party derives the same ones."""
         return he_parameters(planned.view, self.max_clients, self.noisy)
 
     def leak_micro_rho(self, planned: PlannedView) -> int:
-        """What a client-day of the view costs beyond its layout's price, in micro-ρ: see `he_view`. 0 under shares."""
+        """The cost of a client-day of the view beyond its layout's price, in micro-ρ: see he/view.py. 0 under shares."""
         match self.terms:
             case Shares():
                 return 0
@@ -191,17 +198,17 @@ def new_plan(
     wire: WireTerms | None = None,
     from_events: tuple[FromEvents, ...] = (),
 ) -> Plan:
-    """The plan of a collection: everybody who makes one makes it here.
+    """A new plan. Every plan that is not read from bytes is made here.
 
     Args:
         plan_id: 16 random bytes.
-        sites: how many clients each site may have: declared, never counted from events.
+        sites: the most clients of each site: declared, never counted from events.
     """
     return Plan(plan_id, tuple(views), noise, terms, wire, max_clients_of(sites, terms), from_events)
 
 
 def max_clients_of(sites: Sequence[int], terms: Terms) -> int:
-    """`Plan.max_clients` of a plan for sites of so many clients each."""
+    """`Plan.max_clients` of a plan for sites with at most these numbers of clients."""
     match terms:
         case Encrypted():
             return sum(sites)
@@ -229,19 +236,19 @@ def plan_to_bytes(plan: Plan) -> bytes:
         noise=plan.noise.value,
         wire=None if plan.wire is None else _wire_to_pb(plan.wire),
         max_clients=plan.max_clients,
-        finish=_told_unless(Finish.OPEN, plan.terms.finish),
-        report_per=_told_unless(ReportPer.CLIENT, plan.terms.report_per),
+        finish=_term_text(plan.terms.finish, Finish.OPEN),
+        report_per=_term_text(plan.terms.report_per, ReportPer.CLIENT),
         from_events=plan.from_events,
     )
     return message.SerializeToString(deterministic=True)
 
 
 def plan_from_bytes(data: bytes) -> Plan:
-    """The plan that these canonical bytes encode.
+    """Parse the canonical encoding of a plan.
 
     Raises:
         PlanInvalid: not protobuf, not canonical, or terms that do not exist.
-        DefinitionError: a view in it that is not valid.
+        DefinitionError: a view of the plan is not valid.
     """
     try:
         message = pb.Plan.FromString(data)
@@ -264,23 +271,23 @@ def plan_from_bytes(data: bytes) -> Plan:
         ),
         _wire_from_pb(message.wire) if message.HasField("wire") else None,
         message.max_clients,
-        tuple(_from_events(text) for text in message.from_events),
+        tuple(_parse_from_events(text) for text in message.from_events),
     )
     if plan_to_bytes(plan) != data:
         raise PlanInvalid("the bytes of a plan are not canonical")
     return plan
 
 
-def _told_unless(usual: Finish | ReportPer, choice: Finish | ReportPer) -> str:
-    """How a term is spelled that a plan leaves empty where it is the usual one."""
-    return "" if choice is usual else choice.value
+def _term_text(choice: Finish | ReportPer, default: Finish | ReportPer) -> str:
+    """The text of a term in the bytes of a plan: empty for the default."""
+    return "" if choice is default else choice.value
 
 
-def _from_events(text: str) -> FromEvents:
+def _parse_from_events(text: str) -> FromEvents:
     for known in FROM_EVENTS:
         if text == known:
             return known
-    raise PlanInvalid(f"unknown from_events {text!r}: it is {' or '.join(map(repr, FROM_EVENTS))}")
+    raise PlanInvalid(f"unknown from_events {text!r}: it must be {' or '.join(map(repr, FROM_EVENTS))}")
 
 
 def _wire_to_pb(wire: WireTerms) -> pb.WireTerms:
@@ -307,49 +314,60 @@ def _wire_from_pb(message: pb.WireTerms) -> WireTerms:
         ]
         collector = CollectorKeys(VerifyKey(message.collector.sign), SealPublicKey(message.collector.seal))
     except CryptoError as error:
-        raise PlanInvalid(f"a party's keys: {error}") from None
+        raise PlanInvalid(f"the keys of a party are not valid: {error}") from None
     hashes = message.verify_key_hash, message.encryption_keys_hash
     return WireTerms(leader, helper, collector, message.deadline_us, *hashes, *live)
 
 
 def _check(plan: Plan) -> None:
     if len(plan.plan_id) != PLAN_ID_BYTES:
-        raise PlanInvalid(f"a plan's id has {PLAN_ID_BYTES} bytes, got {len(plan.plan_id)}")
+        raise PlanInvalid(f"the plan's id has {len(plan.plan_id)} bytes, need {PLAN_ID_BYTES} bytes")
     if plan.terms.validity is Validity.NONE and plan.wire is not None and plan.wire.verify_key_hash:
-        raise PlanInvalid("a plan without proofs has no verification key")
+        raise PlanInvalid("the plan has validity 'none', so it must not have a hash of a verification key")
     names: Sequence[str] = [planned.view.name for planned in plan.views]
     if not names or len(set(names)) != len(names):
-        raise PlanInvalid(f"a plan has one or more views, each once; got {', '.join(names) or 'none'}")
+        raise PlanInvalid(
+            f"a plan must have at least one view, and each view only once; this plan has {', '.join(names) or 'none'}"
+        )
     for planned in plan.views:
         panes, name = planned.pane_starts, planned.view.name
         if len(panes) == 0 or (np.diff(panes) <= 0).any() or (panes % planned.view.pane_us).any():
-            raise PlanInvalid(f"view {name!r}: the panes must be aligned and strictly increasing, one at least")
+            raise PlanInvalid(
+                f"view {name!r}: a plan needs at least one pane, and its panes must be aligned and strictly increasing"
+            )
         least = planned.view.privacy.min_clients if plan.noisy else 1
         if planned.min_clients < least:
-            raise PlanInvalid(f"view {name!r}: min_clients {planned.min_clients} is below {least}")
+            raise PlanInvalid(
+                f"view {name!r}: the plan's min_clients {planned.min_clients} is below {least}, the least that is allowed"
+            )
     if list(plan.from_events) != sorted(set(plan.from_events)):
-        raise PlanInvalid(f"from_events {', '.join(plan.from_events)}: name each once, in alphabetical order")
+        raise PlanInvalid(
+            f"from_events is {', '.join(plan.from_events)}; it must name each once, in alphabetical order"
+        )
     require_noise(plan.terms, plan.noise)
     match plan.terms:
         case Encrypted():
             for planned in plan.views:
-                plan.he_parameters(planned)  # raises where there are none
+                plan.he_parameters(planned)  # raises HeImpossible if there are none
         case Shares() as terms:
             _check_shares(plan, terms)
     if plan.offsets[-1] > MAX_COLLECTIONS:
-        raise PlanInvalid(f"{plan.offsets[-1]:,} collections in one plan; at most {MAX_COLLECTIONS:,}")
+        raise PlanInvalid(
+            f"the plan has {plan.offsets[-1]:,} collections; at most {MAX_COLLECTIONS:,} are allowed. Make several plans"
+        )
 
 
 def _check_shares(plan: Plan, terms: Shares) -> None:
     if plan.wire is not None and plan.wire.encryption_keys_hash:
-        raise PlanInvalid("a plan with shares has no encryption keys")
+        raise PlanInvalid("the plan has protection 'shares', so it must not have a hash of encryption keys")
     match terms.report_per:
         case ReportPer.SITE:
-            _check_of_sites(plan, terms.validity)
+            _check_site_reports(plan, terms.validity)
         case ReportPer.CLIENT:
             if plan.max_clients:
                 raise PlanInvalid(
-                    "a plan with shares has room for any number of clients; max_clients is for he, or a site's sum"
+                    "a plan with shares of single clients has room for any number of clients, so max_clients must be 0, not "
+                    f"{plan.max_clients:,}"
                 )
     match terms.finish:
         case Finish.OPEN:
@@ -360,9 +378,9 @@ def _check_shares(plan: Plan, terms: Shares) -> None:
                     raise NothingToSuppress(planned.view.name)
 
 
-def _check_of_sites(plan: Plan, validity: Validity) -> None:
+def _check_site_reports(plan: Plan, validity: Validity) -> None:
     if not 1 <= plan.max_clients <= MAX_CLIENTS:
-        raise PlanInvalid(f"the clients that a site may declare are 1 to {MAX_CLIENTS:,}, not {plan.max_clients:,}")
+        raise PlanInvalid(f"the clients that a site may declare must be 1 to {MAX_CLIENTS:,}, not {plan.max_clients:,}")
     match validity:
         case Validity.NONE:
             return
@@ -371,6 +389,6 @@ def _check_of_sites(plan: Plan, validity: Validity) -> None:
                 most = max(slot.max_value for slot in planned.layout.slots) * plan.max_clients
                 if most > LARGEST_PROVEN:
                     raise PlanInvalid(
-                        f"view {planned.view.name!r}: the sum of {plan.max_clients:,} clients of a site may be {most:,}, "
-                        f"of which nothing can be proven; at most {LARGEST_PROVEN:,}"
+                        f"view {planned.view.name!r}: the sum of {plan.max_clients:,} clients of a site may reach {most:,}, but "
+                        f"above {LARGEST_PROVEN:,} nothing can be proven. Lower the max_clients of the sites"
                     )

@@ -1,10 +1,11 @@
-"""The terms of a plan: how reports are protected and proven, how their sums are opened, and who reports.
+"""The terms of a plan: protection and proofs of reports, the finish, who reports, and who participates.
 
     Terms = Shares(validity, finish, report_per, participation) | Encrypted(participation)
 
-Only combinations that can be collected can be written down. Each edge (command line, configuration file, bytes of a plan)
-parses its words once, by `word`, and combines them by `terms_of`, which says what is possible and why not. Behind the edge,
-terms are matched as types. Noise stands beside them: whatever the terms, each aggregator adds it, or in a laboratory none.
+Combinations that cannot be collected cannot be constructed. Each edge (command line, configuration file, bytes of a plan)
+parses its words once with `word`, and combines them with `terms_of`, which raises an error with the reason if they exclude
+each other. Behind the edge, code matches terms as types. Noise is separate from terms: under any terms, each aggregator adds
+it; only tests and laboratories turn it off.
 """
 
 from __future__ import annotations
@@ -18,42 +19,42 @@ from .errors import TermsImpossible, TermUnknown
 
 
 class Noise(StrEnum):
-    """`full`: each aggregator adds noise of the full scale, by the mechanism of each view. `none`: tests and labs only."""
+    """`full`: each aggregator adds noise of the full scale, with the mechanism of each view. `none`: tests and labs only."""
 
     FULL = "full"
     NONE = "none"
 
 
 class Protection(StrEnum):
-    """`shares`: additive, for two aggregators. `he`: BFV ciphertexts, for a leader that adds and a key holder that opens."""
+    """`shares`: additive shares for two aggregators. `he`: BFV ciphertexts, which the leader adds and the key holder decrypts."""
 
     SHARES = "shares"
     HE = "he"
 
 
 class Validity(StrEnum):
-    """`none`: a client's values are its word. `prio3`: every report proves that it lies within the view's bounds."""
+    """`none`: a client may send any values. `prio3`: every report has a proof that it is within the view's bounds."""
 
     NONE = "none"
     PRIO3 = "prio3"
 
 
 class Finish(StrEnum):
-    """`open`: the collector adds the noised shares. `mpc`: the aggregators suppress small cells under MPC before they open."""
+    """`open`: the collector adds the noised shares. `mpc`: the aggregators open them under MPC, without the small cells."""
 
     OPEN = "open"
     MPC = "mpc"
 
 
 class ReportPer(StrEnum):
-    """`client`: a report is one client's. `site`: it is the sum of a site's clients, each bounded before, and declares how many."""
+    """`client`: a report is one client's. `site`: a report is the sum of a site's bounded clients, with their number."""
 
     CLIENT = "client"
     SITE = "site"
 
 
 class Participation(StrEnum):
-    """`active`: clients with a kept event of the pane report. `all`: every enrolled client reports, zeros too (DESIGN §4)."""
+    """`active`: clients with a kept event in the pane report. `all`: every enrolled client reports, some only zeros (DESIGN §4)."""
 
     ACTIVE = "active"
     ALL = "all"
@@ -61,7 +62,7 @@ class Participation(StrEnum):
 
 @dataclass(frozen=True)
 class Shares:
-    """Reports are shared additively between leader and helper."""
+    """Each report is split into two additive shares, one for the leader and one for the helper."""
 
     validity: Validity = Validity.NONE
     finish: Finish = Finish.OPEN
@@ -72,7 +73,7 @@ class Shares:
 
 @dataclass(frozen=True)
 class Encrypted:
-    """Reports are encrypted for a key holder. Each is one client's and carries no proof; the key holder opens their sums."""
+    """Reports are encrypted for a key holder, which decrypts only sums. A report is one client's and has no proof."""
 
     participation: Participation = Participation.ACTIVE
     protection: ClassVar[Literal[Protection.HE]] = Protection.HE
@@ -97,7 +98,7 @@ _W = TypeVar("_W", Noise, Protection, Validity, Finish, ReportPer, Participation
 
 
 def word(kind: type[_W], text: object) -> _W:
-    """The member of an enum that is spelled so. Raises TermUnknown."""
+    """The member of an enum that has this text as its value. Raises TermUnknown."""
     for known in kind:
         if known.value == text:
             return known
@@ -107,14 +108,14 @@ def word(kind: type[_W], text: object) -> _W:
 def terms_of(
     protection: Protection, validity: Validity, finish: Finish, report_per: ReportPer, participation: Participation
 ) -> Terms:
-    """The terms that these choices make together. Raises TermsImpossible: they exclude each other."""
+    """The terms with these choices. Raises TermsImpossible: the choices exclude each other."""
     match protection:
         case Protection.SHARES:
             return Shares(validity, finish, report_per, participation)
         case Protection.HE:
             for name, choice, possible, why in (
                 ("validity", validity, Encrypted.validity, "nothing can be proven of encrypted reports"),
-                ("finish", finish, Encrypted.finish, "the aggregators compute with shares under MPC"),
+                ("finish", finish, Encrypted.finish, "MPC computes with shares"),
                 ("report_per", report_per, Encrypted.report_per, "a site's sum is not encrypted"),
             ):
                 if choice is not possible:
@@ -123,18 +124,18 @@ def terms_of(
 
 
 def require_noise(terms: Terms, noise: Noise) -> None:
-    """Return if these terms go with this noise. Raises TermsImpossible."""
+    """Return if these terms allow this noise. Raises TermsImpossible."""
     if terms.finish is Finish.MPC and noise is Noise.NONE:
-        why = "only noised shares may enter MPC, as what leaves it is opened"
+        why = "only noised shares may enter MPC, because the values that leave it are opened"
         raise TermsImpossible("finish", terms.finish.value, ("noise", Noise.FULL.value), why)
 
 
 @dataclass(frozen=True)
 class RequestedTerms:
-    """What somebody asks of a collection before it is known which sites there are. Possible, as terms are.
+    """The terms that are requested of a collection before its sites are known. As with `Terms`, only possible ones exist.
 
     Attributes:
-        participation: None: `all` if every enrolled site has one client at most, else `active`.
+        participation: None: see `default_participation`.
 
     Raises:
         TermsImpossible: the choices exclude each other.
@@ -151,15 +152,17 @@ class RequestedTerms:
         require_noise(self.of_sites(()), self.noise)
 
     def of_sites(self, max_clients: Sequence[int]) -> Terms:
-        """The terms of a plan for sites that may have so many clients each."""
+        """The terms of a plan for sites with at most these numbers of clients."""
         participation = self.participation or default_participation(max_clients)
         return terms_of(self.protection, self.validity, self.finish, self.report_per, participation)
 
 
 def default_participation(max_clients: Sequence[int]) -> Participation:
-    """`all` if every enrolled site has one client at most, else `active` (DESIGN §4): N reports a pane cost N times as much.
+    """`all` if every enrolled site has at most one client, otherwise `active`: see DESIGN §4.
+
+    Under `all`, a site of N clients sends N reports a pane, which cost N times as much.
 
     Args:
-        max_clients: of each enrolled site, the roster's maximum.
+        max_clients: the roster's max_clients of each enrolled site.
     """
     return Participation.ALL if max_clients and max(max_clients) == 1 else Participation.ACTIVE
