@@ -26,9 +26,10 @@ from edge_client.events import Events, make_events
 from featurestore.define.definitions import FeatureView
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
+from federation.aggregation import Aggregation, open_shares
 from federation.batch.reports import Reports
 from federation.plan import Plan, PlannedView
-from federation.protocol import Aggregating, open_shares, shard
+from federation.sharding import shard
 from federation.terms import Noise, Shares
 from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 from simulations.measuring import WALL, Watch, peak_bytes, print_figures, timed
@@ -71,7 +72,7 @@ def _collect(view: FeatureView, events: Events, store: Path, seconds: dict[str, 
     days = days_with_events(view, events)
     panes = (days[:, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us).reshape(-1)
     plan = Plan(os.urandom(16), (PlannedView(view, panes, view.privacy.min_clients),), Noise.FULL, Shares())
-    leader, helper = Aggregating.start("leader", plan), Aggregating.start("helper", plan)
+    leader, helper = Aggregation.start("leader", plan), Aggregation.start("helper", plan)
     collection = np.searchsorted(panes, made.pane_start).astype(np.uint32)
     for batch in Reports(0, collection, made.slots).batches():
         with step("share (site)"):

@@ -23,8 +23,9 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import ClientCount, Count, Mean
 from featurestore.define.privacy import Bounds, Privacy
+from federation.aggregation import NoisedShares
+from federation.commitment import Outcome
 from federation.plan import Plan, PlannedView
-from federation.protocol import NoisedShares, Outcome
 from federation.terms import Finish, Noise, Shares
 from simulations.measuring import print_figures
 

@@ -39,9 +39,10 @@ from featurestore.define.feature import PaneFeature
 from featurestore.define.kinds import Count, Histogram, Mean
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.values import decode
+from federation.aggregation import Aggregation, open_shares
 from federation.batch.reports import Reports
 from federation.plan import Plan, PlannedView
-from federation.protocol import Aggregating, open_shares, shard
+from federation.sharding import shard
 from federation.terms import Noise, Participation, Shares
 from simulations.attacks.stage.panes import repeated
 from simulations.attacks.statistics.bounds import gaussian_epsilon
@@ -173,7 +174,7 @@ def _collected(feature: PaneFeature) -> World:
         Noise.FULL,
         Shares(participation=Participation.ALL),
     )
-    leader, helper = Aggregating.start("leader", plan), Aggregating.start("helper", plan)
+    leader, helper = Aggregation.start("leader", plan), Aggregation.start("helper", plan)
     for batch in Reports(0, np.zeros(CLIENTS, np.uint32), made.slots).batches():
         to_leader, to_helper = shard(plan, batch, os.urandom)
         leader, helper = leader.add(to_leader), helper.add(to_helper)

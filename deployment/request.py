@@ -15,10 +15,10 @@ from crypto.errors import ConversionUnsafe
 from deployment.errors import RunRefused
 from featurestore.define.definitions import FeatureView
 from federation.errors import NothingToSuppress, PlanInvalid
+from federation.largest_sum import require_sums_fit
 from federation.ledger.state import Budget
 from federation.parties import DEFAULT_SITE_CLIENTS
 from federation.plan import PLAN_ID_BYTES, FromEvents, Plan, PlannedView, new_plan
-from federation.protocol import require_sums_fit
 from federation.terms import Encrypted, Finish, Noise, Participation, ReportPer, RequestedTerms, Shares, Terms
 
 

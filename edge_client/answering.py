@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from base.times import wall_clock
 from featurestore.define.definitions import FeatureView
-from federation.protocol import Protect, protect
+from federation.sharding import Protect, protect
 
 from .events import Events, make_events, read_events
 from .policy import Refuse

@@ -18,8 +18,8 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from crypto.errors import CryptoError
 from crypto.signing import VerifyKey
 from federation.errors import FederationError
-from federation.protocol import Protect, protect
 from federation.refusal_codes import RefusalCode
+from federation.sharding import Protect, protect
 from federation.signed_bytes import signed_bytes
 from federation.signed_plan import DOMAIN as PLAN_DOMAIN
 

@@ -36,8 +36,8 @@ from federation.errors import EncryptionKeysInvalid, LedgerBroken, LedgerRefusal
 from federation.he.keys import verify_keys
 from federation.he.reports import encrypt_reports
 from federation.plan import Plan, PlannedView
-from federation.protocol import Protect, protect
 from federation.refusal_codes import RefusalCode
+from federation.sharding import Protect, protect
 from federation.terms import Encrypted, Participation, ReportPer
 
 from .compute import Contributions, UsedCells, compute

@@ -25,12 +25,12 @@ from featurestore.define.wire import definition_hash
 from featurestore.errors import FeatureStoreError
 
 from . import plan_pb2 as pb
+from .commitment import Outcome
 from .errors import PlanInvalid, StatementMalformed, StatementsDisagree, VerificationFailed
 from .manifest import manifest_of
 from .opened_values import signers, verify_values
 from .parties import CollectorKeys
 from .plan import Plan, PlannedView, WireTerms, plan_from_bytes
-from .protocol import Outcome
 from .release_signing import verify_release
 from .signed_bytes import signed_bytes
 from .signed_plan import DOMAIN as PLAN_DOMAIN

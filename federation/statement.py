@@ -16,10 +16,10 @@ from crypto.sharing import PLAN_HASH_BYTES
 from crypto.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
 from featurestore.define.wire import definition_hash
 
+from .commitment import Commitment, Outcome
 from .errors import StatementMalformed, StatementsDisagree
 from .parties import Aggregator
 from .plan import Plan
-from .protocol import Commitment, Outcome
 
 DOMAIN: Final = b"covey-1 opening"
 DIGEST_BYTES: Final = 32

@@ -25,13 +25,13 @@ from deployment.coordinator.publication import items_of
 from deployment.coordinator.sites import SiteAnswer
 from edge_client.policy import Refuse
 from edge_client.site import SiteSettings, respond
+from federation.aggregation import OpenedView
 from federation.batch.batch import SealedBatch
 from federation.batch.he_batch import open_encrypted
 from federation.batch.sealing import _info
 from federation.draft import draft_of
 from federation.he.keys import verify_keys
 from federation.plan import Plan
-from federation.protocol import OpenedView
 from federation.terms import Noise, Protection
 from tests.aggregator.he_world import draft, make_key_holder
 from tests.aggregator.recorded import Recorded, RecordingLink

@@ -19,11 +19,12 @@ from aggregator.signed_message import require_length
 from crypto import field as field64
 from crypto.seal import SealKey, SealPublicKey, open_sealed, seal
 from crypto.signing import SigningKey, VerifyKey
+from federation.aggregation import NoisedShares, OpenedView
+from federation.commitment import Commitment, Outcome
 from federation.errors import FinishRefused
 from federation.opened_values import sign_values
 from federation.parties import Aggregator
 from federation.plan import Plan
-from federation.protocol import Commitment, NoisedShares, OpenedView, Outcome
 from federation.statement import (
     Statement,
     require_subject,

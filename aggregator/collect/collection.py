@@ -13,10 +13,11 @@ from aggregator.errors import MessageMalformed, PlanUnknown
 from aggregator.signed_message import require_length
 from crypto import field as field64
 from crypto.seal import SealKey
+from federation.aggregation import OpenedView, open_shares
+from federation.commitment import Outcome
 from federation.errors import StatementsDisagree
 from federation.opened_values import require_values, signers
 from federation.plan import Plan, PlannedView
-from federation.protocol import OpenedView, Outcome, open_shares
 from federation.statement import (
     Statement,
     require_agreement,

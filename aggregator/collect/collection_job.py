@@ -14,10 +14,10 @@ from aggregator.services import aggregator_pb2 as pb
 from aggregator.signed_message import decode, encode, require_length, sign
 from crypto.sharing import PLAN_HASH_BYTES
 from crypto.signing import SigningKey
+from federation.commitment import Commitment
 from federation.ledger.entries import Head
 from federation.parties import Aggregator
 from federation.plan import Plan
-from federation.protocol import Commitment
 
 COMMITMENT_DOMAIN: Final[dict[Aggregator, bytes]] = {
     "leader": b"covey-1 commitment leader",

@@ -13,9 +13,10 @@ from aggregator.errors import NotCommitted
 from aggregator.shares.plans import PlanBook
 from aggregator.storage.records import PlanState, StoredPlan
 from crypto.sharing import Accumulator
+from federation.aggregation import ClosedAggregation, NoisedShares
+from federation.commitment import Commitment
 from federation.errors import FinishRefused
 from federation.plan import Plan
-from federation.protocol import Closed, Commitment, NoisedShares
 
 _T = TypeVar("_T")
 
@@ -37,7 +38,7 @@ class HeldShares:
             Accumulator.from_values(reports.sums(stored.number, collections, planned.layout.length))
             for planned, collections in zip(plan.views, _collections(plan), strict=True)
         )
-        closed = Closed(self._plans.identity.role, plan, sums, own, reports.most_reports(stored.number))
+        closed = ClosedAggregation(self._plans.identity.role, plan, sums, own, reports.most_reports(stored.number))
         return closed.noise(other, self._plans.secrets.noise_source(plan)), own
 
     def require(self, stored: StoredPlan, held: list[_T]) -> list[_T]:

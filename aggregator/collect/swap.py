@@ -35,9 +35,9 @@ from aggregator.storage.records import StoredPlan
 from crypto import field as field64
 from crypto.errors import CryptoError
 from crypto.signing import SigningKey
+from federation.commitment import Outcome
 from federation.opened_values import sign_values
 from federation.plan import Plan
-from federation.protocol import Outcome
 from federation.statement import verify_statement
 
 

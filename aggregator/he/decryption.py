@@ -20,6 +20,7 @@ from crypto.bfv import Ciphertexts
 from crypto.bfv_parameters import Slots
 from crypto.bfv_secret import SecretKey, secret_key_bytes
 from crypto.errors import SumOutOfRange
+from federation.aggregation import draw_noise
 from federation.draft import draft_of
 from federation.errors import EncryptionKeysInvalid, StatementMalformed
 from federation.he.key_holder import sum_range
@@ -27,7 +28,6 @@ from federation.he.keys import keys_hash, sign_keys
 from federation.he.leader import opened_of, require_source
 from federation.noise_context import NoiseContext
 from federation.plan import Plan
-from federation.protocol import draw_noise
 from federation.statement import Statement
 
 

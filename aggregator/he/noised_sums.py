@@ -23,11 +23,11 @@ from aggregator.services.rpc import PART_BYTES
 from aggregator.shares.peers import PeerCalls
 from aggregator.shares.plans import PlanBook
 from aggregator.storage.records import PlanState, StoredPlan
+from federation.commitment import Commitment
 from federation.he.keys import verify_keys
 from federation.he.leader import noised_sum, opened_of, outcomes_of, require_source
 from federation.ledger.entries import Head
 from federation.plan import Plan
-from federation.protocol import Commitment
 from federation.statement import sets_of, statement_of, verify_statement
 
 

@@ -12,10 +12,11 @@ from aggregator.intake.aggregation_job import Verdict, Verdicts
 from aggregator.storage.records import REPORT_TABLES
 from aggregator.storage.report_tables import ReportTables
 from crypto.sharing import Accumulator
+from federation.aggregation import add_half
 from federation.batch.batch import BatchHeader
 from federation.batch.reports import Addable, declared
+from federation.commitment import Commitment
 from federation.plan import Plan
-from federation.protocol import Commitment, add_half
 
 
 class ReportTally:

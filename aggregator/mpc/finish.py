@@ -33,9 +33,10 @@ from aggregator.errors import MpcFailed
 from aggregator.mpc.party import MAX_BLOCK, PEER_LOST, ROLE, ROLES, SHARES, TERMS, Role, block
 from crypto.errors import CrypTenMissing
 from crypto.mpc_shares import require_convertible
+from federation.aggregation import NoisedShares, OpenedView
 from federation.errors import FinishRefused
+from federation.largest_sum import largest_sum
 from federation.plan import Plan, PlannedView
-from federation.protocol import NoisedShares, OpenedView, largest_sum
 from federation.terms import Finish, Noise
 
 PROCESS: Final = "aggregator.mpc.party"

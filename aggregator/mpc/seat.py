@@ -13,8 +13,8 @@ from typing import Final
 from aggregator.errors import AggregatorError, ProcessLost, Stopping
 from aggregator.mpc.finish import ANSWER_S, START_S, MpcProcess, open_view, require_exact, require_noised
 from aggregator.mpc.party import PEER_LOST, ROLES, Role
+from federation.aggregation import NoisedShares, OpenedView
 from federation.plan import Plan
-from federation.protocol import NoisedShares, OpenedView
 
 SESSION_S: Final = START_S + ANSWER_S
 """Longest duration of a session, from the start of its processes: enough for about ten million cells."""

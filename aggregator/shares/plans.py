@@ -31,9 +31,9 @@ from aggregator.storage.retention import Retention
 from federation.circuit.validity import VerificationKey
 from federation.draft import verify_draft
 from federation.errors import EncryptionKeysInvalid, NoiseRefused, PlanInvalid
+from federation.largest_sum import require_sums_fit
 from federation.live_keys import LiveKeys
 from federation.plan import Plan
-from federation.protocol import require_sums_fit
 from federation.signed_plan import require_own_key, verify_plan
 from federation.terms import Noise, Validity
 

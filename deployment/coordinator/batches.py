@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from aggregator.errors import RemoteRefusal
 from aggregator.services.client import Aggregators
+from federation.aggregation import OpenedView
 from federation.keys import RoleKeys
 from federation.plan import Plan
-from federation.protocol import OpenedView
 from federation.terms import Validity
 
 from .announcement import Announcement, LeftOut

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from featurestore.define.release import Clock, Release, Void
+from federation.aggregation import OpenedView
+from federation.commitment import Outcome
 from federation.manifest import manifest_of
 from federation.plan import Plan, PlannedView
-from federation.protocol import OpenedView, Outcome
 
 
 def releases_of(

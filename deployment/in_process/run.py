@@ -31,13 +31,15 @@ from edge_client.participation import of_active_clients, of_every_client, of_sit
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from featurestore.publish.publish import Publisher
+from federation.aggregation import OpenedView
 from federation.batch.reports import Randomness, Reports
 from federation.circuit.validity import report_elements
 from federation.errors import NoiseRefused
 from federation.he.protocol import run_encrypted_collections
 from federation.he.view import he_parameters
 from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, max_clients_of
-from federation.protocol import Open, OpenedView, Protect, protect, run_collections
+from federation.protocol import Open, run_collections
+from federation.sharding import Protect, protect
 from federation.terms import Encrypted, Finish, Participation, ReportPer, Shares, Terms
 
 from .enrolment import Enrolment, by_site, enrol

@@ -41,7 +41,7 @@ from federation.errors import (
 )
 from federation.parties import Aggregator, Roster
 from federation.plan import Plan
-from federation.protocol import require_one_batch
+from federation.report_checks import require_one_batch
 from federation.terms import Encrypted, ReportPer, Shares, Validity
 
 from .batch import (

@@ -15,10 +15,11 @@ from crypto.bfv import Ciphertexts, PublicKey
 from crypto.bfv_secret import SecretKey, SumRange
 from crypto.errors import KeyErased
 from crypto.noise import NoiseSource
+from federation.aggregation import OpenedView, draw_noise
+from federation.commitment import Outcome
 from federation.errors import KeyBurnt, PaneOpenedBefore, ReportRefused, StatementMalformed
 from federation.noise_context import NoiseContext
 from federation.plan import Plan
-from federation.protocol import OpenedView, Outcome, draw_noise
 from federation.statement import Statement, require_subject
 from federation.terms import Encrypted
 

@@ -15,10 +15,12 @@ import numpy as np
 from crypto.bfv import Ciphertexts, CiphertextSum, PublicKey, finish
 from crypto.errors import TooManyReports
 from crypto.noise import NoiseSource
+from federation.aggregation import draw_noise
+from federation.commitment import Commitment, Outcome, ReceivedReports, commit
 from federation.errors import NoiseRefused, ReportRefused
 from federation.noise_context import NoiseContext
 from federation.plan import Plan
-from federation.protocol import Commitment, Outcome, Taken, commit, draw_noise, rows_of
+from federation.report_checks import rows_of
 from federation.statement import Statement, sets_of, statement_of
 
 from .reports import EncryptedReports, require_keys
@@ -38,7 +40,7 @@ class EncryptedSums:
 
 
 @dataclass(frozen=True, eq=False)
-class HeAggregating:
+class HeAggregation:
     """A leader that accepts encrypted reports. `add` changes its sums: use only the returned state.
 
     Attributes:
@@ -49,15 +51,15 @@ class HeAggregating:
     plan: Plan = field(repr=False)
     keys: tuple[PublicKey, ...]
     sums: dict[int, CiphertextSum] = field(default_factory=dict, repr=False)
-    taken: tuple[Taken, ...] = field(default=(), repr=False)
+    received: tuple[ReceivedReports, ...] = field(default=(), repr=False)
 
     @classmethod
-    def start(cls, plan: Plan, keys: Sequence[PublicKey]) -> HeAggregating:
+    def start(cls, plan: Plan, keys: Sequence[PublicKey]) -> HeAggregation:
         """A leader without reports. Raises ReportRefused: keys that do not fit the plan."""
         require_keys(plan, keys)
         return cls(plan, tuple(keys))
 
-    def add(self, batch: EncryptedReports) -> HeAggregating:
+    def add(self, batch: EncryptedReports) -> HeAggregation:
         """Add one batch: all of it, or nothing.
 
         Raises:
@@ -76,19 +78,19 @@ class HeAggregating:
                 raise TooManyReports(self.plan.max_clients)
         for collection, report in zip(batch.collection.tolist(), parsed, strict=True):
             self.sums.setdefault(collection, CiphertextSum(key.parameters, key.key_id)).add(report)
-        return replace(self, taken=(*self.taken, (batch.collection, batch.report_ids, None)))
+        return replace(self, received=(*self.received, ReceivedReports(batch.collection, batch.report_ids, None)))
 
-    def close(self) -> HeClosed:
+    def close(self) -> ClosedHeAggregation:
         """Accept no more reports.
 
         Raises:
             DuplicateReport: an id was received twice; nothing of the plan may be opened.
         """
-        return HeClosed(self.plan, self.keys, self.sums, commit(self.plan, self.taken))
+        return ClosedHeAggregation(self.plan, self.keys, self.sums, commit(self.plan, self.received))
 
 
 @dataclass(frozen=True, eq=False)
-class HeClosed:
+class ClosedHeAggregation:
     """A leader that has all its reports."""
 
     plan: Plan = field(repr=False)

@@ -2,7 +2,7 @@
 
     key holder  HeKeyHolder ──public keys──► clients, leader
     client      Reports ──encrypt──► EncryptedReports
-    leader      HeAggregating ──add*──► HeAggregating ──close──► HeClosed ──noise──► EncryptedSums
+    leader      HeAggregation ──add*──► HeAggregation ──close──► ClosedHeAggregation ──noise──► EncryptedSums
     key holder  EncryptedSums ──open, once──► OpenedView
 
 It is separate from `federation.protocol`, which every site imports, because no site may import the key holder's side.
@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from crypto.noise import NoiseSource
+from federation.aggregation import OpenedView
 from federation.batch.reports import Randomness, Reports
 from federation.plan import Plan
-from federation.protocol import OpenedView
 
 from .key_holder import HeKeyHolder
-from .leader import HeAggregating
+from .leader import HeAggregation
 from .reports import Encrypt, encrypt_one_by_one, encrypt_reports
 
 
@@ -40,7 +40,7 @@ def run_encrypted_collections(
     key_holder = HeKeyHolder(plan)
     try:
         keys = key_holder.public_keys
-        leader = HeAggregating.start(plan, keys)
+        leader = HeAggregation.start(plan, keys)
         for reports in batches:
             leader = leader.add(encrypt_reports(plan, keys, reports, randomness, encrypt=encrypt))
         closed = leader.close()

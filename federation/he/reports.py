@@ -10,7 +10,7 @@ from crypto.bfv_parameters import Slots
 from federation.batch.reports import Half, Randomness, ReportIds, Reports
 from federation.errors import ReportRefused
 from federation.plan import Plan
-from federation.protocol import ids_of
+from federation.sharding import ids_of
 from federation.terms import Encrypted
 
 from .view import encode_report

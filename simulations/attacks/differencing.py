@@ -15,8 +15,9 @@ from typing import Final
 import numpy as np
 
 from featurestore.define.kinds import Count
+from federation.aggregation import Aggregation, ClosedAggregation, open_shares
 from federation.plan import Plan
-from federation.protocol import Aggregating, Closed, open_shares, shard
+from federation.sharding import shard
 
 from .attack import AttackResult, DescribedAttack, Progress, ResultLabels, Setting, Success, epsilon_note, result_of
 from .stage.ledgers import gate
@@ -80,10 +81,10 @@ class Differencing(DescribedAttack):
         )
 
 
-def _close(plan: Plan, vectors: Ints, rng: np.random.Generator) -> tuple[Closed, Closed]:
+def _close(plan: Plan, vectors: Ints, rng: np.random.Generator) -> tuple[ClosedAggregation, ClosedAggregation]:
     """Close both aggregators with two panes: in the first the target is active, in the second it is not."""
     to_leader, to_helper = shard(plan, reports_of(vectors), rng.bytes)
-    leader, helper = Aggregating.start("leader", plan).add(to_leader), Aggregating.start("helper", plan).add(to_helper)
+    leader, helper = Aggregation.start("leader", plan).add(to_leader), Aggregation.start("helper", plan).add(to_helper)
     return leader.close(), helper.close()
 
 

@@ -17,8 +17,10 @@ import numpy as np
 from crypto import field as field64
 from crypto.noise import NoiseSource, SeededNoise
 from featurestore.define.kinds import Count
+from federation.aggregation import Aggregation, ClosedAggregation, NoisedShares
 from federation.basis import to_noise_basis
-from federation.protocol import Aggregating, Closed, Commitment, NoisedShares, Outcome, shard
+from federation.commitment import Commitment, Outcome
+from federation.sharding import shard
 
 from .attack import (
     AttackResult,
@@ -38,12 +40,12 @@ from .statistics.measures import epsilon, rate, roc
 MARGIN: Final = 0.5
 
 
-class TrustingHelper(Closed):
+class TrustingHelper(ClosedAggregation):
     """A helper that trusts the leader's count and set of reports: the defence is off."""
 
     def noise(self, other: Commitment, source: NoiseSource | None) -> NoisedShares:
         """Decide by the leader's commitment instead of its own."""
-        return Closed(self.role, self.plan, self.sums, other, self.most_reports).noise(other, source)
+        return ClosedAggregation(self.role, self.plan, self.sums, other, self.most_reports).noise(other, source)
 
 
 class DropAllButOne(DescribedAttack):
@@ -60,8 +62,8 @@ class DropAllButOne(DescribedAttack):
         worlds = two_worlds(setting, layout, np.ones(1, np.int64), rng)
         to_leader, to_helper = shard(plan, reports_of(worlds.vectors), rng.bytes)
         kept = np.arange(len(to_leader.collection)) % setting.clients == 0  # each pane's first report is the target's
-        leader = Aggregating.start("leader", plan).add(to_leader.take(kept)).close()
-        helper = Aggregating.start("helper", plan).add(to_helper.take(kept)).close()
+        leader = Aggregation.start("leader", plan).add(to_leader.take(kept)).close()
+        helper = Aggregation.start("helper", plan).add(to_helper.take(kept)).close()
         if not defended:
             helper = TrustingHelper(helper.role, helper.plan, helper.sums, helper.commitment, helper.most_reports)
         truth = leader.commitment

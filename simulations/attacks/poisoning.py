@@ -17,7 +17,7 @@ import numpy as np
 from featurestore.define.kinds import Count
 from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds
-from federation.protocol import OpenedView
+from federation.aggregation import OpenedView
 from federation.terms import Participation, Shares, Validity
 
 from .attack import AttackResult, DescribedAttack, Measure, Progress, ResultLabels, Series, Setting, Success, result_of

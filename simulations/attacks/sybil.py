@@ -18,8 +18,8 @@ import numpy as np
 from crypto.signing import VerifyKey
 from featurestore.define.kinds import Count
 from featurestore.define.layout import Layout
+from federation.aggregation import open_shares
 from federation.parties import Roster, RosterEntry
-from federation.protocol import open_shares
 from federation.terms import Noise
 
 from .attack import (

@@ -26,7 +26,7 @@ from edge_client.answering import answer_plan
 from edge_client.policy import Refuse
 from edge_client.site_config import load_config
 from federation.ledger.operator import LEDGERS
-from federation.protocol import Protect, protect
+from federation.sharding import Protect, protect
 from simulations.measuring import peak_bytes
 
 from .collection import Collected, Collection, Progress

@@ -24,9 +24,10 @@ from deployment.local.processes_run import DEADLINE_SECONDS, SITE_SECONDS
 from deployment.project.fleet import EventColumns, SiteEvents, make_project
 from featurestore.define.release import Release
 from featurestore.store import Store
+from federation.aggregation import OpenedView
+from federation.commitment import Outcome
 from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
-from federation.protocol import OpenedView, Outcome
 from simulations.fleets.block import SiteBlock
 from simulations.shards.counted import CountedReports
 from simulations.shards.run import FleetRun, plan_of, publish_truth

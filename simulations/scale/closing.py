@@ -21,13 +21,15 @@ from crypto.noise import NOISE_KEY_BYTES, SecretNoise
 from crypto.sharing import Accumulator
 from crypto.signing import SIGNING_SEED_BYTES, SigningKey
 from featurestore.define.layout import layout_of
+from federation.aggregation import draw_noise
 from federation.basis import to_noise_basis
 from federation.batch.batch import BATCH_ID_BYTES
 from federation.batch.sealing import seal_batch
+from federation.commitment import ReceivedReports, commit
 from federation.noise_context import NoiseContext
 from federation.parties import Roster, RosterEntry
 from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, new_plan
-from federation.protocol import commit, draw_noise, protect
+from federation.sharding import protect
 from federation.terms import Noise, Shares, Validity
 from simulations.measuring import PROCESS, medians
 
@@ -99,16 +101,16 @@ def _number(pair: Pair) -> int:
 
 
 def _commitment(plan: Plan, ids: Any) -> tuple[float, float]:
-    """Measure seconds and bytes an id of `federation.protocol.commit`."""
-    taken = ((np.zeros(len(ids), np.uint32), ids, None),)
-    seconds = _cpu_s(lambda: commit(plan, taken), 3)
+    """Measure seconds and bytes an id of `federation.commitment.commit`."""
+    received = (ReceivedReports(np.zeros(len(ids), np.uint32), ids, None),)
+    seconds = _cpu_s(lambda: commit(plan, received), 3)
     tracemalloc.start()
     try:
-        commit(plan, taken)
+        commit(plan, received)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    held = ids.nbytes + taken[0][0].nbytes
+    held = ids.nbytes + received[0].collection.nbytes
     return seconds / len(ids), (peak + held) / len(ids)
 
 

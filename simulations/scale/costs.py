@@ -61,7 +61,7 @@ class ClosingCosts:
 
     Attributes:
         merge_s: CPU seconds to merge one slot of two shards.
-        commit_s: CPU seconds an id of `federation.protocol.commit`, for counts and digests. It is linear, because `commit`
+        commit_s: CPU seconds an id of `federation.commitment.commit`, for counts and digests. It is linear, because `commit`
             sorts a bounded number of ids at a time.
         noise_s, open_s: CPU seconds a slot, of the noise of one aggregator, and of basis and opening.
         service_close_s: CPU seconds an id of a whole Collect of the services, which read the ids from SQLite.

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from federation.aggregation import Aggregation
 from federation.batch.batch import BATCH_ID_BYTES, SealedBatch
 from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf
 from federation.batch.sealing import max_reports, open_content, open_half, seal_batch
 from federation.plan import AGGREGATORS
-from federation.protocol import Aggregating, protect, verify
+from federation.protocol import verify
+from federation.sharding import protect
 from federation.terms import Noise, Validity
 from simulations.measuring import PROCESS, Watch
 
@@ -123,7 +125,7 @@ def _pieces(pair: Pair, sent: bytes, clocks: Watch) -> None:
             open_content(role, pair.seal_keys[role], batch.half(role))
     leader = open_half("leader", plan, pair.seal_keys["leader"], pair.roster, batch.half("leader"))
     helper = open_half("helper", plan, pair.seal_keys["helper"], pair.roster, batch.half("helper"))
-    states = Aggregating.start("leader", plan), Aggregating.start("helper", plan)
+    states = Aggregation.start("leader", plan), Aggregation.start("helper", plan)
     key = pair.verification_key
     if isinstance(leader, ProvenHalf) and isinstance(helper, ProvenHalf) and key is not None:
         with clocks.step("verify proof, both"):

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from federation.aggregation import Aggregation
 from federation.batch.reports import Addable
 from federation.plan import Plan
-from federation.protocol import Aggregating
 
 
 def shard_of(batch_id: bytes, shards: int) -> int:
@@ -30,21 +30,21 @@ class ShardedBatch:
 
 def take(
     plan: Plan, batches: Iterable[ShardedBatch], shards: int, order: Sequence[int] | None = None
-) -> tuple[Aggregating, Aggregating]:
+) -> tuple[Aggregation, Aggregation]:
     """Add every batch to its shard and merge the shards. Return the states of leader and helper, ready to be closed.
 
     Args:
         order: order in which the shards are merged; default: by number.
 
     Raises:
-        ReportRefused: see `Aggregating.add`.
+        ReportRefused: see `Aggregation.add`.
     """
-    leaders = [Aggregating.start("leader", plan) for _ in range(shards)]
-    helpers = [Aggregating.start("helper", plan) for _ in range(shards)]
+    leaders = [Aggregation.start("leader", plan) for _ in range(shards)]
+    helpers = [Aggregation.start("helper", plan) for _ in range(shards)]
     for batch in batches:
         at = shard_of(batch.batch_id, shards)
         leaders[at], helpers[at] = leaders[at].add(batch.leader), helpers[at].add(batch.helper)
-    leader, helper = Aggregating.start("leader", plan), Aggregating.start("helper", plan)
+    leader, helper = Aggregation.start("leader", plan), Aggregation.start("helper", plan)
     for at in range(shards) if order is None else order:
         leader, helper = leader.merge(leaders[at]), helper.merge(helpers[at])
     return leader, helper

@@ -22,9 +22,10 @@ from deployment.errors import RunRefused
 from deployment.in_process.run import NoisePair
 from featurestore.define.definitions import FeatureView
 from featurestore.publish.publish import Publisher
+from federation.aggregation import Aggregation, OpenedView
 from federation.basis import to_noise_basis
 from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, new_plan, plan_to_bytes
-from federation.protocol import Aggregating, Open, OpenedView, finish_collections
+from federation.protocol import Open, finish_collections
 from federation.terms import Encrypted, Finish, Noise, ReportPer, Shares, Terms, Validity
 from simulations.attacks.lies.lying_site import LyingSite
 from simulations.fleets.arrivals import Arrivals
@@ -195,7 +196,7 @@ class _MergedShards:
     """The merged results of the shards."""
 
     def __init__(self, plan: Plan) -> None:
-        self.leader, self.helper = Aggregating.start("leader", plan), Aggregating.start("helper", plan)
+        self.leader, self.helper = Aggregation.start("leader", plan), Aggregation.start("helper", plan)
         self.truth = [np.zeros((len(one.pane_starts), one.layout.length), np.int64) for one in plan.views]
         self.tally, self.peak_bytes = Tally(), 0
         self.seconds: dict[str, float] = defaultdict(float)

@@ -17,12 +17,14 @@ from crypto.sharing import SparseRows
 from crypto.signing import SigningKey
 from edge_client.compute import compute
 from edge_client.participation import of_active_clients, of_every_client, of_sites
+from federation.aggregation import Aggregation
 from federation.batch.batch import BATCH_ID_BYTES, SealedBatch, SealedHalf
 from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf, Reports, declared
 from federation.batch.sealing import max_reports, open_half, seal_batch
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan, plan_from_bytes
-from federation.protocol import Aggregating, protect, verify
+from federation.protocol import verify
+from federation.sharding import protect
 from federation.terms import Participation, ReportPer
 from simulations.fleets.block import SiteBlock
 from simulations.measuring import Watch, peak_bytes
@@ -46,8 +48,8 @@ class _Shard:
 
     def __init__(self, work: ShardWork) -> None:
         self._work, self._plan = work, _parsed(work.plan)
-        self._leader = Aggregating.start("leader", self._plan)
-        self._helper = Aggregating.start("helper", self._plan)
+        self._leader = Aggregation.start("leader", self._plan)
+        self._helper = Aggregation.start("helper", self._plan)
         self._truth = [np.zeros((len(one.pane_starts), one.layout.length), np.int64) for one in self._plan.views]
         self._tally, self._watch = Tally(), Watch()
         self._open_keys = {role: work.parties.seal_key(role) for role in ("leader", "helper")}

@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from crypto.sharing import Accumulator
 from edge_client.compute import Dropped
+from federation.aggregation import Aggregation
 from federation.batch.reports import REPORT_ID_BYTES
+from federation.commitment import ReceivedReports
 from federation.parties import Aggregator
 from federation.plan import Plan
-from federation.protocol import Aggregating
 from federation.terms import ReportPer
 from simulations.attacks.lies.lying_site import LyingSite
 from simulations.fleets.arrivals import Arrivals, Fates
@@ -60,21 +61,22 @@ class AggregatorShard:
     clients: npt.NDArray[np.uint32] | None = field(repr=False)
 
     @classmethod
-    def of(cls, state: Aggregating) -> AggregatorShard:
+    def of(cls, state: Aggregation) -> AggregatorShard:
         """Take the data of a state."""
-        collection = np.concatenate([np.empty(0, np.uint32), *(part for part, _, _ in state.taken)])
-        ids = np.concatenate([np.empty((0, REPORT_ID_BYTES), np.uint8), *(part for _, part, _ in state.taken)])
+        collection = np.concatenate([np.empty(0, np.uint32), *(part.collection for part in state.received)])
+        ids = np.concatenate([np.empty((0, REPORT_ID_BYTES), np.uint8), *(part.report_ids for part in state.received)])
         clients = None
         if state.plan.terms.report_per is ReportPer.SITE:
             clients = np.concatenate(
-                [np.empty(0, np.uint32), *(part for _, _, part in state.taken if part is not None)]
+                [np.empty(0, np.uint32), *(part.clients for part in state.received if part.clients is not None)]
             )
         return cls(tuple(one.values for one in state.sums), collection, ids, clients)
 
-    def state(self, role: Aggregator, plan: Plan) -> Aggregating:
+    def state(self, role: Aggregator, plan: Plan) -> Aggregation:
         """Make the state again."""
         sums = tuple(Accumulator.from_values(one) for one in self.sums)
-        return Aggregating(role, plan, sums, ((self.collection, self.report_ids, self.clients),))
+        received = ReceivedReports(self.collection, self.report_ids, self.clients)
+        return Aggregation(role, plan, sums, (received,))
 
 
 @dataclass

@@ -29,10 +29,11 @@ from featurestore.define.release import Release, Void
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from federation import terms
+from federation.aggregation import OpenedView, draw_noise
 from federation.batch.reports import Reports
 from federation.noise_context import NoiseContext
 from federation.plan import Plan, PlannedView, new_plan
-from federation.protocol import OpenedView, draw_noise, run_collections
+from federation.protocol import run_collections
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -25,13 +25,14 @@ from aggregator.storage.live_folder import LiveFolder
 from aggregator.storage.role_storage import Storage
 from crypto.bfv import PublicKey
 from crypto.signing import SigningKey
+from federation.aggregation import OpenedView
 from federation.batch.batch import SealedBatch
 from federation.batch.he_batch import seal_encrypted
+from federation.commitment import Outcome
 from federation.he.keys import keys_hash, verify_keys
 from federation.he.reports import EncryptedReports, encrypt_reports
 from federation.ledger.ledger import Ledger
 from federation.plan import Plan, PlannedView
-from federation.protocol import OpenedView, Outcome
 from federation.statement import statement_of
 from federation.terms import Protection
 from tests.aggregator.world import DEADLINE, KEYS, SETTINGS, Clock, LocalLink, files_of, make_leader, signed

@@ -14,8 +14,9 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count, Histogram, Mean
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.release import Manifest
+from federation.aggregation import OpenedView
+from federation.commitment import Outcome
 from federation.plan import FromEvents, PlannedView
-from federation.protocol import OpenedView, Outcome
 from tests.federation.words import plan_in_words
 
 DAY = 86_400 * 10**6

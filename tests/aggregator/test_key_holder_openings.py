@@ -19,10 +19,10 @@ from crypto import field as field64
 from crypto.bfv import Ciphertexts
 from crypto.bfv_secret import SecretKey
 from crypto.errors import CoefficientOutOfRange, KeyMismatch, SignatureInvalid, SumOutOfRange
+from federation.commitment import Outcome
 from federation.draft import sign_draft
 from federation.errors import KeyBurnt, StatementMalformed
 from federation.plan import Plan
-from federation.protocol import Outcome
 from tests.aggregator.he_world import (
     Killed,
     LeaderAndKeyHolder,

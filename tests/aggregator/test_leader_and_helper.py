@@ -31,13 +31,14 @@ from aggregator.shares.leader import Leader
 from aggregator.signed_message import Signed, sign
 from aggregator.storage.retention import LATEST_CHARGE_US
 from featurestore.define.wire import definition_hash
+from federation.aggregation import Aggregation
 from federation.batch.sealing import open_half
+from federation.commitment import Commitment
 from federation.errors import DayBudgetSpent, PaneTaken
 from federation.ledger.entries import CompletionEntry, Head, IntentEntry
 from federation.ledger.state import Budget
 from federation.parties import Roster
 from federation.plan import Plan
-from federation.protocol import Aggregating, Commitment
 from federation.statement import digest_of
 from tests.aggregator.world import (
     COLLECTOR,
@@ -91,7 +92,7 @@ def opened(plan: Plan, leader: list[SealedShare], helper: list[SealedShare]) -> 
 
 def test_the_stored_commitment_is_the_one_of_the_protocol(two: LeaderAndHelper) -> None:
     plan = make_plan(view("v", 2), view("w", 1), panes=3)
-    site, states = Site(plan), Aggregating.start("leader", plan)
+    site, states = Site(plan), Aggregation.start("leader", plan)
     two.open(plan)
     for collections in ([2, 0, 0], [3, 5, 5], [2, 2, 0]):
         batch = site.batch(collections)

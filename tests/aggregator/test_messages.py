@@ -15,9 +15,9 @@ from aggregator.intake.aggregation_job import AggregationJob, JobAnswer, verdict
 from aggregator.intake.refusals import REASONS, Refusal, refusal_of
 from aggregator.services import aggregator_pb2 as pb
 from aggregator.signed_message import Signed, plan_of, sign
+from federation.commitment import Commitment
 from federation.errors import DayBudgetSpent, LedgerRefusal, RosterExceeded
 from federation.ledger.entries import Head
-from federation.protocol import Commitment
 from federation.refusal_codes import RefusalCode
 from tests.aggregator.world import LEADER, make_plan, view
 

@@ -26,9 +26,11 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import ClientCount, Count, Mean
 from featurestore.define.privacy import Bounds, Privacy
+from federation.aggregation import Aggregation, NoisedShares, open_shares
+from federation.commitment import Outcome
 from federation.errors import FinishRefused, PlanInvalid
+from federation.largest_sum import largest_sum
 from federation.plan import Plan, PlannedView
-from federation.protocol import Aggregating, NoisedShares, Outcome, largest_sum, open_shares
 from tests.aggregator.mpc_transcript import read
 from tests.federation.words import plan_in_words, with_words
 
@@ -129,7 +131,7 @@ def test_shares_without_noise_never_enter(finish: MpcFinish) -> None:
         plan(noise="none")
     the_plan, sums = plan(), np.zeros((3, 5, 4), np.int64)
     leader, helper = shares_of(sums)
-    closed = Aggregating.start("leader", the_plan).close()
+    closed = Aggregation.start("leader", the_plan).close()
     for wrong in ((closed, helper), (leader, sums), (helper, leader), (leader, leader)):
         with pytest.raises(FinishRefused):
             finish(the_plan, *wrong, clients=10)

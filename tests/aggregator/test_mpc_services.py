@@ -40,10 +40,10 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import ClientCount, Mean
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.wire import definition_hash
+from federation.aggregation import OpenedView, open_shares
 from federation.errors import FinishRefused, StatementsDisagree
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan
-from federation.protocol import OpenedView, open_shares
 from federation.statement import Statement
 from tests.aggregator.refusals import refused
 from tests.aggregator.world import (

@@ -15,11 +15,12 @@ from aggregator.errors import MessageMalformed
 from aggregator.services.share_parts import shares_from_parts, shares_to_parts
 from crypto.errors import FieldElementOutOfRange, SealBroken, SignatureInvalid
 from crypto.seal import seal
+from federation.aggregation import NoisedShares, open_shares
+from federation.commitment import Commitment
 from federation.errors import StatementMalformed, StatementsDisagree
 from federation.keys import RoleKeys
 from federation.opened_values import sign_values
 from federation.plan import Plan
-from federation.protocol import Commitment, NoisedShares, open_shares
 from federation.statement import DOMAIN, sign_statement, verify_statement
 from tests.aggregator.world import COLLECTOR, HELPER, LEADER, make_plan, view
 from tests.federation.wire import HELPER_SEAL

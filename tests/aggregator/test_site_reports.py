@@ -18,9 +18,10 @@ from federation.batch.batch import SealedBatch
 from federation.batch.reports import Reports
 from federation.batch.sealing import seal_batch
 from federation.circuit.validity import encode, prove
+from federation.commitment import Commitment, Outcome
 from federation.errors import ReportedTwice, RosterExceeded
 from federation.plan import Plan
-from federation.protocol import Commitment, Outcome, protect
+from federation.sharding import protect
 from tests.aggregator.world import (
     KEYS,
     SETTINGS,

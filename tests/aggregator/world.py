@@ -30,6 +30,7 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count, Rate
 from featurestore.define.privacy import Bounds, Privacy
+from federation.aggregation import OpenedView
 from federation.batch.batch import Heads, SealedBatch
 from federation.batch.reports import Reports
 from federation.batch.sealing import seal_batch
@@ -40,7 +41,7 @@ from federation.ledger.ledger import Ledger
 from federation.ledger.state import Budget
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan, PlannedView
-from federation.protocol import OpenedView, shard
+from federation.sharding import shard
 from federation.signed_plan import sign_plan
 from tests.federation.wire import (
     COLLECTOR,

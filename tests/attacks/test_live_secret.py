@@ -33,7 +33,7 @@ from federation.batch.sealing import open_content, seal_batch
 from federation.keys import load_keys
 from federation.parties import Aggregator
 from federation.plan import Plan
-from federation.protocol import shard
+from federation.sharding import shard
 from tests.attacks.test_budget_spent_twice import DAY, VIEW, start
 
 ROLES: tuple[Aggregator, Aggregator] = ("leader", "helper")

@@ -27,7 +27,8 @@ from federation.errors import ReportRefused
 from federation.keys import RoleKeys, site_role
 from federation.parties import MAX_CLIENTS, Roster, RosterEntry
 from federation.plan import Plan
-from federation.protocol import protect, run_collections
+from federation.protocol import run_collections
+from federation.sharding import protect
 from tests.aggregator.world import SETTINGS, World, make_plan, prepared, running, signed
 from tests.federation.wire import live
 from tests.federation.words import with_words

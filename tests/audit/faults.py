@@ -13,7 +13,8 @@ from edge_client.compute import Contributions, UsedCells
 from edge_client.events import Events
 from featurestore.define.definitions import FeatureView
 from featurestore.define.kinds import Mean
-from federation.protocol import Closed, Commitment, NoisedShares
+from federation.aggregation import ClosedAggregation, NoisedShares
+from federation.commitment import Commitment
 
 from .chain import Chain
 
@@ -35,7 +36,9 @@ class CopiedNoise(Chain):
 class FreshNoiseOnRepeat(Chain):
     """A repeated collect is answered with fresh noise, so that the answers can be averaged."""
 
-    def collect(self, closed: Closed, other: Commitment, source: NoiseSource, requests: int) -> list[NoisedShares]:
+    def collect(
+        self, closed: ClosedAggregation, other: Commitment, source: NoiseSource, requests: int
+    ) -> list[NoisedShares]:
         return [closed.noise(other, source) for _ in range(requests)]
 
 

@@ -24,9 +24,10 @@ from featurestore.define.entities import Entity
 from featurestore.define.feature import ViewFeature
 from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.privacy import Bounds, Privacy
+from federation.aggregation import Aggregation, ClosedAggregation
 from federation.batch.reports import Reports
 from federation.plan import Plan, PlannedView
-from federation.protocol import Aggregating, Closed, shard
+from federation.sharding import shard
 from tests.federation.words import plan_in_words
 
 from .chain import Chain
@@ -80,8 +81,8 @@ class World:
     """
 
     plan: Plan
-    leader: Closed
-    helper: Closed
+    leader: ClosedAggregation
+    helper: ClosedAggregation
 
 
 def run_world(view: FeatureView, chain: Chain, *, canary: bool) -> World:
@@ -93,7 +94,7 @@ def run_world(view: FeatureView, chain: Chain, *, canary: bool) -> World:
     rng = np.random.default_rng(0)
     starts = FIRST_PANE + np.arange(PANES) * HOUR_US
     plan = plan_in_words(rng.bytes(16), (PlannedView(view, starts, CLIENTS),), "full", participation="all")
-    leader, helper = Aggregating.start("leader", plan), Aggregating.start("helper", plan)
+    leader, helper = Aggregation.start("leader", plan), Aggregation.start("helper", plan)
     for reports in _reports(view, _events(rng, canary=canary), chain):
         to_leader, to_helper = shard(plan, reports, rng.bytes)
         leader, helper = leader.add(to_leader), helper.add(to_helper)

@@ -21,8 +21,8 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from featurestore.define.views_file import load_views
 from featurestore.store import Store
+from federation.largest_sum import largest_sum
 from federation.ledger.operator import LEDGERS, operator_path
-from federation.protocol import largest_sum
 from tests.covey.conftest import VIEWS, make_events
 from tests.pipeline import run_views
 

@@ -21,8 +21,8 @@ from featurestore.define.entities import Entity
 from featurestore.define.privacy import Bounds
 from federation.ledger.snapshot import read_ledger
 from federation.plan import Plan
-from federation.protocol import shard
 from federation.refusal_codes import RefusalCode
+from federation.sharding import shard
 from tests.aggregator.world import NOW, make_plan
 
 from . import making

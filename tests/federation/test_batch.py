@@ -17,6 +17,7 @@ from crypto.seal import SEAL_OVERHEAD, seal
 from crypto.sharing import HelperSeeds, LeaderShares
 from crypto.signing import SigningKey
 from featurestore.define.definitions import FeatureView
+from federation.aggregation import Aggregation
 from federation.batch import batch_pb2 as pb
 from federation.batch.batch import DOMAIN, BatchHeader, Heads, SealedBatch, SealedHalf, SignedHeader
 from federation.batch.encoding import MAX_BATCH_BYTES
@@ -37,7 +38,6 @@ from federation.errors import (
 from federation.ledger.entries import Head
 from federation.parties import Aggregator, Roster, RosterEntry
 from federation.plan import Plan, PlannedView
-from federation.protocol import Aggregating
 from tests.federation.words import plan_in_words
 
 from .wire import HELPER_SEAL, LEADER_SEAL, OTHER_SITE, PLAN, ROSTER, SITE, TERMS, halves, plan, view
@@ -107,7 +107,7 @@ def test_what_a_site_seals_is_what_the_aggregators_open(collections: list[int], 
         assert (half.report_ids == sent.report_ids).all()
     assert (leader.shares.elements == to_leader.shares.elements).all()
     assert (helper.seeds.seeds == to_helper.seeds.seeds).all()
-    sums = Aggregating.start("leader", PLAN).add(leader).sums[1], Aggregating.start("helper", PLAN).add(helper).sums[1]
+    sums = Aggregation.start("leader", PLAN).add(leader).sums[1], Aggregation.start("helper", PLAN).add(helper).sums[1]
     total = field.decode_centred(field.add(*(part.values for part in sums)))
     assert total[:, 0].sum() == sum(range(1, len(collections) + 1))
     assert not total[:, 1:].any()

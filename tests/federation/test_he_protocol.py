@@ -18,6 +18,8 @@ from crypto.bfv_seal import SealContext
 from crypto.bfv_secret import SecretKey
 from crypto.errors import KeyErased, KeyMismatch, SumOutOfRange, TooManyReports, ValueOutOfRange, WrongLength
 from crypto.noise import SeededNoise
+from federation.aggregation import OpenedView, draw_noise
+from federation.commitment import Outcome
 from federation.errors import (
     DuplicateReport,
     KeyBurnt,
@@ -27,12 +29,13 @@ from federation.errors import (
     StatementMalformed,
 )
 from federation.he.key_holder import HeKeyHolder
-from federation.he.leader import EncryptedSums, HeAggregating, HeClosed
+from federation.he.leader import ClosedHeAggregation, EncryptedSums, HeAggregation
 from federation.he.protocol import run_encrypted_collections
 from federation.he.reports import EncryptedReports, encrypt_reports
 from federation.noise_context import NoiseContext
 from federation.plan import Plan
-from federation.protocol import OpenedView, Outcome, draw_noise, run_collections, shard
+from federation.protocol import run_collections
+from federation.sharding import shard
 from tests.crypto.bfv_cases import chosen
 from tests.federation.he_cases import plan, random_reports, reports_of, vectors, view, with_shares
 
@@ -67,7 +70,7 @@ def test_as_many_clients_as_the_plan_has_room_for_are_exact_and_one_more_is_refu
     layout = the_plan.views[0].layout
     assert np.array_equal(opened.sums[0], 40 * dense[0].reshape(2, -1) @ layout.basis.T)
     keys = HeKeyHolder(the_plan).public_keys
-    leader = HeAggregating.start(the_plan, keys)
+    leader = HeAggregation.start(the_plan, keys)
     with pytest.raises(TooManyReports):
         leader.add(encrypt_reports(the_plan, keys, reports, np.random.default_rng(3).bytes))
     assert not leader.sums  # a batch counts completely or not at all
@@ -105,13 +108,13 @@ class Recorded(HeKeyHolder):
 
 
 @pytest.fixture(scope="module")
-def collected() -> tuple[Plan, list[EncryptedReports], HeClosed, Recorded, np.ndarray]:
+def collected() -> tuple[Plan, list[EncryptedReports], ClosedHeAggregation, Recorded, np.ndarray]:
     """A collection by hand: (plan, what the leader received, the leader, the key holder, the plain sums)."""
     the_plan = plan(noise="full", panes=2)
     rng = np.random.default_rng(8)
     reports, sums = random_reports(the_plan, 0, 20, rng)
     key_holder = Recorded(the_plan)
-    leader = HeAggregating.start(the_plan, key_holder.public_keys)
+    leader = HeAggregation.start(the_plan, key_holder.public_keys)
     batches = [encrypt_reports(the_plan, key_holder.public_keys, part, rng.bytes) for part in reports.batches(2**19)]
     assert len(batches) > 2
     for batch in batches:
@@ -204,7 +207,7 @@ def both() -> tuple[Plan, HeKeyHolder, EncryptedSums]:
     reports, _ = random_reports(the_plan, 0, 12, rng)
     key_holder = HeKeyHolder(the_plan)
     keys = key_holder.public_keys
-    closed = HeAggregating.start(the_plan, keys).add(encrypt_reports(the_plan, keys, reports, rng.bytes)).close()
+    closed = HeAggregation.start(the_plan, keys).add(encrypt_reports(the_plan, keys, reports, rng.bytes)).close()
     (sums,) = closed.noise(None, flood())
     return the_plan, key_holder, sums
 
@@ -248,7 +251,7 @@ def test_one_client_that_encrypts_the_attack_burns_the_keys_too(both: Any) -> No
     reports, _ = random_reports(the_plan, 0, 8, rng)
     batch = encrypt_reports(the_plan, keys, reports, rng.bytes)
     lie = chosen(keys[0].parameters, keys[0].key_id, 1).to_bytes()
-    closed = HeAggregating.start(the_plan, keys).add(replace(batch, messages=(lie, *batch.messages[1:]))).close()
+    closed = HeAggregation.start(the_plan, keys).add(replace(batch, messages=(lie, *batch.messages[1:]))).close()
     (sums,) = closed.noise(None, flood())
     with pytest.raises(SumOutOfRange):
         key_holder.open(sums, None)
@@ -281,7 +284,7 @@ def test_the_leader_takes_a_batch_whole_or_not_at_all(both: Any) -> None:
     keys = key_holder.public_keys
     reports, sums = random_reports(the_plan, 0, 8, rng)
     batch = encrypt_reports(the_plan, keys, reports, rng.bytes)
-    leader = HeAggregating.start(the_plan, keys)
+    leader = HeAggregation.start(the_plan, keys)
     *good, last = batch.messages
     for error, messages in (
         (WrongLength, (*good, last + b"\0")),
@@ -305,7 +308,7 @@ def test_a_report_that_comes_twice_opens_nothing(both: Any) -> None:
     rng = np.random.default_rng(4)
     reports, _ = random_reports(the_plan, 0, 3, rng)
     batch = encrypt_reports(the_plan, key_holder.public_keys, reports, rng.bytes)
-    leader = HeAggregating.start(the_plan, key_holder.public_keys).add(batch).add(batch)
+    leader = HeAggregation.start(the_plan, key_holder.public_keys).add(batch).add(batch)
     with pytest.raises(DuplicateReport):
         leader.close()
 

@@ -34,7 +34,8 @@ from federation.errors import (
 )
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan
-from federation.protocol import shard, shard_proven, verify
+from federation.protocol import verify
+from federation.sharding import shard, shard_proven
 from federation.terms import Validity
 from tests.federation.test_validity import sparse
 from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, PLAN, ROSTER, SITE, TERMS, live, view

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from featurestore.define.release import Manifest, Release, Void, content_of
+from federation.commitment import Commitment
 from federation.errors import VerificationFailed
 from federation.keys import RoleKeys
 from federation.manifest import manifest_of
 from federation.opened_values import OpenedValues, sign_values
 from federation.parties import Aggregator
 from federation.plan import Plan
-from federation.protocol import Commitment
 from federation.release_check import find_plan, verify_opening
 from federation.release_signing import sign_release
 from federation.signed_plan import sign_plan

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from crypto.errors import SignatureInvalid
 from featurestore.define.wire import definition_hash
+from federation.commitment import Commitment
 from federation.errors import StatementMalformed, StatementsDisagree
-from federation.protocol import Commitment
 from federation.statement import (
     DOMAIN,
     FIXED_BYTES,

@@ -18,7 +18,7 @@ from federation.keys import RoleKeys
 from federation.live_keys import LiveSecret
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan, PlannedView, WireTerms
-from federation.protocol import shard
+from federation.sharding import shard
 from tests.federation.words import plan_in_words
 
 DAY = 86_400 * 10**6

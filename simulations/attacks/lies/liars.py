@@ -18,7 +18,7 @@ from crypto.sharing import HelperSeeds, LeaderShares, SparseRows
 from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf, Randomness, ReportIds, Reports
 from federation.circuit.validity import prove
 from federation.plan import Plan
-from federation.protocol import Halves, protect, shard
+from federation.sharding import Halves, protect, shard
 from federation.terms import Validity
 
 from .forging import forge
@@ -43,7 +43,7 @@ class Liars:
     def protect(
         self, plan: Plan, reports: Reports, randomness: Randomness, *, report_ids: ReportIds | None = None
     ) -> Halves:
-        """Protect as `federation.protocol.protect` does. Raises LieInapplicable: the lie does not apply to the view."""
+        """Protect as `federation.sharding.protect` does. Raises LieInapplicable: the lie does not apply to the view."""
         halves = protect(plan, reports, randomness, report_ids=report_ids)
         number = self._numbers(plan, reports.collection)
         lying = np.flatnonzero(number < len(self._kinds))

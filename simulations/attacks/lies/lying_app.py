@@ -10,7 +10,7 @@ from typing import Any, Final
 from deployment.errors import RunRefused
 from deployment.local.processes_run import SiteApp
 from edge_client.flower_app import SITES_VARIABLE, client_app
-from federation.protocol import Protect
+from federation.sharding import Protect
 
 from .lying_site import LyingSite
 

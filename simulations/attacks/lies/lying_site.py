@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from federation.protocol import Protect, protect
+from federation.sharding import Protect, protect
 
 from .liars import Liars
 

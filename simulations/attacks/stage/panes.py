@@ -20,9 +20,12 @@ from featurestore.define.feature import ViewFeature
 from featurestore.define.layout import Layout
 from featurestore.define.privacy import Bounds, Privacy
 from federation.accountant import cost_of_day
+from federation.aggregation import ClosedAggregation, OpenedView
 from federation.batch.reports import Reports
+from federation.commitment import Commitment, Outcome
 from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, WireTerms, new_plan
-from federation.protocol import Closed, Commitment, OpenedView, Outcome, Protect, protect, run_collections
+from federation.protocol import run_collections
+from federation.sharding import Protect, protect
 from federation.terms import Noise, Participation, Shares, Terms
 from simulations.attacks.attack import Floats, Setting
 from simulations.attacks.statistics.bounds import Scores
@@ -93,7 +96,7 @@ def claimed(layout: Layout, setting: Setting) -> float:
     return cost_of_day([layout]).epsilon(setting.delta)
 
 
-def repeated(closed: Closed, plan: Plan, times: int) -> Closed:
+def repeated(closed: ClosedAggregation, plan: Plan, times: int) -> ClosedAggregation:
     """Repeat the panes of a closed aggregator `times` times, as panes of `plan`."""
     totals = np.tile(closed.sums[0].values, (times, 1))
     commitment = Commitment(closed.commitment.counts * times, closed.commitment.digests * times)

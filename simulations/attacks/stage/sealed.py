@@ -9,6 +9,7 @@ from typing import Final
 from base.times import DAY_US
 from crypto.errors import SignatureInvalid
 from crypto.seal import SealKey
+from federation.aggregation import Aggregation, ClosedAggregation
 from federation.batch.batch import BATCH_ID_BYTES, SealedBatch
 from federation.batch.reports import HelperHalf, LeaderHalf, Randomness, Reports
 from federation.batch.sealing import max_reports, open_half, seal_batch
@@ -18,7 +19,7 @@ from federation.keys import RoleKeys, site_role
 from federation.live_keys import LiveSecret
 from federation.parties import Aggregator, Roster
 from federation.plan import AGGREGATORS, Plan, WireTerms
-from federation.protocol import Aggregating, Closed, shard
+from federation.sharding import shard
 
 DEADLINE_US: Final = 10**6 * DAY_US
 
@@ -81,8 +82,8 @@ class Site:
 class AcceptedBatches:
     """Both aggregators after all batches. `refused`: number of reports of unknown sites or with a wrong signature."""
 
-    leader: Closed
-    helper: Closed
+    leader: ClosedAggregation
+    helper: ClosedAggregation
     refused: int
 
 
@@ -92,7 +93,7 @@ def take(plan: Plan, parties: StageKeys, roster: Roster, batches: Iterable[Seale
     Raises:
         ReportRefused: the reports have proofs.
     """
-    leader, helper, refused = Aggregating.start("leader", plan), Aggregating.start("helper", plan), 0
+    leader, helper, refused = Aggregation.start("leader", plan), Aggregation.start("helper", plan), 0
     for batch in batches:
         try:
             to_leader = open_half("leader", plan, parties.seal_key("leader"), roster, batch.half("leader"))

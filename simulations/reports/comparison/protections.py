@@ -27,13 +27,15 @@ from crypto.prio3_batch import VERIFY_KEY_SIZE
 from crypto.sharing import HelperSeeds, LeaderShares, SparseRows
 from featurestore.define.layout import Layout
 from federation import terms
+from federation.aggregation import Aggregation, open_shares
 from federation.basis import to_noise_basis
 from federation.batch.reports import HelperHalf, Indices, LeaderHalf, ProvenHalf, ReportIds, Reports
 from federation.circuit.circuit import prio3_of
 from federation.circuit.validity import VerificationKey, report_elements
 from federation.he.view import encode_report, he_parameters
 from federation.plan import Plan
-from federation.protocol import Aggregating, open_shares, shard, shard_proven, verify
+from federation.protocol import verify
+from federation.sharding import shard, shard_proven
 from federation.terms import Validity
 
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -125,7 +127,7 @@ class UnprovenShares:
     def __init__(self, plan: Plan, _clients: int) -> None:
         self._plan = replace(plan, terms=terms.Shares(self.validity))
         self._layout = plan.views[0].layout
-        self._leader, self._helper = (Aggregating.start(role, self._plan) for role in ("leader", "helper"))
+        self._leader, self._helper = (Aggregation.start(role, self._plan) for role in ("leader", "helper"))
 
     def protect(self, reports: Reports) -> Sent:
         """Split each report into two shares."""

@@ -15,7 +15,7 @@ import pytest
 
 from federation.batch.batch import HEADER_REPORT_BYTES
 from federation.batch.sealing import seal_batch
-from federation.protocol import protect
+from federation.sharding import protect
 from federation.terms import Noise, Validity
 from simulations.scale.closing import Effort
 from simulations.scale.costs import ClosingCosts, Costs, Linear, ReportCosts

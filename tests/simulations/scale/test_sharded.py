@@ -11,11 +11,13 @@ import pytest
 
 from crypto.noise import SeededNoise
 from crypto.prio3_batch import VERIFY_KEY_SIZE
+from federation.aggregation import Aggregation, NoisedShares, open_shares
 from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf, Reports
 from federation.circuit.validity import VerificationKey
 from federation.errors import DuplicateReport, ReportRefused
 from federation.plan import Plan, PlannedView
-from federation.protocol import Aggregating, NoisedShares, open_shares, protect, verify
+from federation.protocol import verify
+from federation.sharding import protect
 from federation.terms import Validity
 from simulations.scale.pair import reports_of, view_of
 from simulations.scale.sharded import ShardedBatch, shard_of, take
@@ -51,7 +53,7 @@ def batches_of(plan: Plan, sizes: Sequence[int]) -> tuple[list[ShardedBatch], np
     return made, truth
 
 
-def noised(leader: Aggregating, helper: Aggregating) -> tuple[NoisedShares, NoisedShares]:
+def noised(leader: Aggregation, helper: Aggregation) -> tuple[NoisedShares, NoisedShares]:
     mine, its = leader.close(), helper.close()
     return (
         mine.noise(its.commitment, SeededNoise(5, "leader")),
@@ -91,21 +93,21 @@ def test_any_shards_in_any_order_give_the_same_sums_counts_digests_and_opening_t
             np.testing.assert_array_equal(again[0].sums, opened[0].sums)
             np.testing.assert_array_equal(again[0].outcomes, opened[0].outcomes)
     exact = with_words(plan, noise="none")
-    mine, its = (Aggregating(each.role, exact, each.sums, each.taken).close() for each in take(plan, batches, 7))
+    mine, its = (Aggregation(each.role, exact, each.sums, each.received).close() for each in take(plan, batches, 7))
     (plain_view,) = open_shares(exact, mine.noise(its.commitment, None), its.noise(mine.commitment, None))
     np.testing.assert_array_equal(plain_view.sums.reshape(3, 5), truth)
     assert truth.any(axis=1).all()
 
 
 def test_shards_of_another_role_or_plan_are_not_merged() -> None:
-    plan, mine = make_plan("none"), Aggregating.start("leader", make_plan("none"))
+    plan, mine = make_plan("none"), Aggregation.start("leader", make_plan("none"))
     for other in (
-        Aggregating.start("helper", plan),
-        Aggregating.start("leader", replace(plan, plan_id=bytes([1]) * 16)),
+        Aggregation.start("helper", plan),
+        Aggregation.start("leader", replace(plan, plan_id=bytes([1]) * 16)),
     ):
         with pytest.raises(ReportRefused, match="can be merged"):
             mine.merge(other)
-    assert mine.merge(Aggregating.start("leader", plan)).close().commitment.counts == (0, 0, 0)
+    assert mine.merge(Aggregation.start("leader", plan)).close().commitment.counts == (0, 0, 0)
 
 
 def test_every_shard_gets_batches_and_both_aggregators_agree_on_which() -> None:

@@ -17,11 +17,12 @@ from featurestore.define.feature import ViewFeature
 from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import Layout, layout_of
 from featurestore.define.privacy import Bounds, Privacy
+from federation.aggregation import OpenedView
 from federation.batch.reports import Reports
 from federation.circuit.circuit import prio3_of
 from federation.circuit.validity import encode
 from federation.plan import Plan, PlannedView
-from federation.protocol import OpenedView, run_collections
+from federation.protocol import run_collections
 from simulations.attacks.lies.forging import forge
 from simulations.attacks.lies.kinds import COPIED, KINDS, PLAUSIBLE
 from simulations.attacks.lies.liars import Liars
