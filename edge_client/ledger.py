@@ -222,10 +222,10 @@ class SiteLedger:
         if plan.wire is None or plan.hash in self.state.intended:
             return
         for role, key in zip(AGGREGATORS, _sign_keys(plan), strict=True):
-            told, known = plan.wire.live(role).head, self._known_head(db, key, plan)
-            if known is not None and (told.seq < known.seq or (told.seq == known.seq and told != known)):
-                raise AggregatorBehind(role, told.seq, known.seq)
-            db.execute("INSERT INTO heads VALUES (?, ?, ?, ?)", (key, plan.hash, told.seq, told.digest))
+            head, known = plan.wire.live(role).head, self._known_head(db, key, plan)
+            if known is not None and (head.seq < known.seq or (head.seq == known.seq and head != known)):
+                raise AggregatorBehind(role, head.seq, known.seq)
+            db.execute("INSERT INTO heads VALUES (?, ?, ?, ?)", (key, plan.hash, head.seq, head.digest))
 
     def _known_head(self, db: sqlite3.Connection, key: bytes, plan: Plan) -> Head | None:
         found = db.execute(

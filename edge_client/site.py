@@ -136,8 +136,9 @@ def answer(
         keys: under `he`, the public key of each view.
 
     Raises:
-        LedgerRefusal: meanwhile the ledger was charged for other plans. LedgerBroken: the ledger was edited. EdgeError: the
-            events do not fit a view; the charge stands, and the site may answer the same plan again.
+        LedgerRefusal: meanwhile the ledger was charged for other plans. LedgerBroken: the ledger was edited. LedgerWriteFailed:
+            its head file could not be written. EdgeError: the events do not fit a view; the charge stands, and the site may
+            answer the same plan again.
     """
     ledger.intend(plan, settings.policy.budget)
     clients = [hashlib.sha256(repr(identity).encode()).digest() for identity in events.identities.to_pylist()]

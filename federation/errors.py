@@ -275,6 +275,21 @@ class LedgerBehind(LedgerBroken):
     """A ledger that was rolled back: its head file, or another party, knows a later entry."""
 
 
+class LedgerWriteFailed(LedgerError):
+    """The head file of a ledger could not be written, for example on a full disk. The ledger itself has the entry.
+
+    Attributes:
+        path: the head file; reason: `disk full`, or the operating system's message.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"{path} could not be written ({reason}). The ledger has its newest entry and writes this file when it is opened "
+            "next. Mend the disk, or free some space, and try again"
+        )
+
+
 class LedgersApart(LedgerError):
     """A ledger of a single role, from an earlier version. Ignoring it would spend its budget again."""
 
@@ -341,10 +356,10 @@ class ClockWentBack(LedgerRefusal):
 class AggregatorBehind(LedgerRefusal):
     """An aggregator's ledger that is shorter than in an earlier plan, or differs from it."""
 
-    def __init__(self, role: str, told: int, known: int) -> None:
-        self.role, self.told, self.known = role, told, known
+    def __init__(self, role: str, have: int, known: int) -> None:
+        self.role, self.have, self.known = role, have, known
         super().__init__(
-            f"the {role}'s ledger has {told:,} entries in this plan, but {known:,} or different ones in a plan answered before: "
+            f"the {role}'s ledger has {have:,} entries in this plan, but {known:,} or different ones in a plan answered before: "
             f"the {role} was rolled back, or this plan is older. Announce a new plan. If that is refused too, the {role} "
             "must put the newest copy of its ledger back"
         )

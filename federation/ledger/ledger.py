@@ -22,9 +22,18 @@ from types import TracebackType
 from typing import ClassVar, Final, Self
 
 from base.atomic_files import replace_file
+from base.disk import reason_of
 from base.errors import NotPrivate
 from base.sqlite import Format, Identity, Synchronous, connect, prepare, transaction
-from federation.errors import ClockWentBack, DayBudgetSpent, LedgerBehind, LedgerBroken, LedgerRefusal, PlanOpenedBefore
+from federation.errors import (
+    ClockWentBack,
+    DayBudgetSpent,
+    LedgerBehind,
+    LedgerBroken,
+    LedgerRefusal,
+    LedgerWriteFailed,
+    PlanOpenedBefore,
+)
 from federation.plan import Plan
 from federation.refusal_codes import code_of
 
@@ -60,6 +69,7 @@ class Ledger:
 
     Raises:
         LedgerBroken: edited, cut, rolled back, or not a ledger of this owner.
+        LedgerWriteFailed: the head file could not be written; every transaction that appends an entry may raise it, too.
     """
 
     synchronous: ClassVar[Synchronous] = "FULL"
@@ -112,7 +122,7 @@ class Ledger:
         with self._lock:
             return self._head
 
-    # run by the owner
+    # charges and results
 
     def check(self, plan: Plan, budget: Budget) -> None:
         """Return if the plan may be charged now, or is charged already. Writes nothing.
@@ -171,7 +181,7 @@ class Ledger:
         elif before != digest:
             raise PlanOpenedBefore(plan_hash)
 
-    # memory of other parties
+    # heads of other parties
 
     def see_peer(self, name: str, head: Head, confirmed: Head | None) -> Head | None:
         """Remember another party's head; returns the head that is remembered from now on.
@@ -237,7 +247,7 @@ class Ledger:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it is on disk afterwards, or nothing; then the second file is written. Not nested."""
+        """A transaction: afterwards all of it is on disk, or nothing; then the head file is written. Not nested."""
         with self._lock:
             before = self._head
             try:
@@ -344,4 +354,7 @@ class Ledger:
 
     def _replace_outside(self) -> None:
         text = json.dumps({"owner": self.owner, "seq": self._head.seq, "head": self._head.digest.hex()})
-        replace_file(self._outside_path, text + "\n", private=True, durable=self.synchronous == "FULL")
+        try:
+            replace_file(self._outside_path, text + "\n", private=True, durable=self.synchronous == "FULL")
+        except OSError as error:
+            raise LedgerWriteFailed(str(self._outside_path), reason_of(error)) from error

@@ -131,6 +131,7 @@ KEY_FILE_OUTDATED federation.KeyFileOutdated 1
 LEDGER_ERROR federation.LedgerError 1
 LEDGER_BROKEN federation.LedgerBroken 1
 LEDGER_BEHIND federation.LedgerBehind 1
+LEDGER_WRITE_FAILED federation.LedgerWriteFailed 1
 LEDGERS_APART federation.LedgersApart 1
 LEDGER_REFUSAL federation.LedgerRefusal 4
 PANE_ALREADY_REPORTED federation.PaneTaken 4

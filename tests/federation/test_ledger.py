@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import sqlite3
+import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +24,7 @@ from federation.errors import (
     DayBudgetSpent,
     LedgerBehind,
     LedgerBroken,
+    LedgerWriteFailed,
     PaneTaken,
     PlanOpenedBefore,
     ViewOverlap,
@@ -287,6 +291,28 @@ def test_a_file_that_is_gone_is_noticed(ledger: Ledger) -> None:
     ledger.path.unlink()
     with pytest.raises(LedgerBehind):
         again(ledger)
+
+
+@pytest.mark.parametrize("fails", ["content", "name"])
+def test_a_head_file_that_cannot_be_written_is_named_and_written_later(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    sync = os.fsync
+
+    def full(number: int) -> None:
+        if stat.S_ISDIR(os.fstat(number).st_mode) == (fails == "name"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        patched.setattr(Ledger, "synchronous", "FULL")
+        with pytest.raises(LedgerWriteFailed, match=r"leader\.db\.head could not be written \(disk full\)"):
+            ledger.intend(plan_of(1, A), ONE)
+    ledger.close()
+    with again(ledger) as later:
+        assert plan_of(1, A).hash in later.state.intended  # the charge was on disk
+    assert json.loads(ledger.path.with_name("leader.db.head").read_text())["seq"] == 1
 
 
 def test_a_head_file_that_is_gone_or_nonsense_is_noticed(ledger: Ledger) -> None:
