@@ -244,8 +244,8 @@ def _values(
     place = statement.outcomes[:pane].count(Outcome.OPENED)
     for role, one in zip(roles, signed, strict=True):
         with _failing("values"):
-            said = verify_values(one, plan, view, role, wire.sign_key(role), opened)
-        if said.contents[place] != item.content_hash:
+            values = verify_values(one, plan, view, role, wire.sign_key(role), opened)
+        if values.contents[place] != item.content_hash:
             raise VerificationFailed(
                 "values", f"the {role} signed sums of this pane that differ from the published sums"
             )

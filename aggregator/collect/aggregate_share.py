@@ -35,7 +35,7 @@ from federation.statement import (
 
 _INFO = b"covey-1 share"
 ROLES: Final[tuple[Aggregator, ...]] = ("leader", "helper")
-"""In the order of a collection: the collector asks the leader first."""
+"""In the order of a collection: the collector sends its request to the leader first."""
 
 
 @dataclass(frozen=True)
@@ -68,25 +68,25 @@ class SealedShare:
         return cls(sealed, sign_statement(plan, view, shares.role, outcomes, commitment, sealed, key))
 
     @classmethod
-    def of_finished(cls, plan: Plan, said: Statement, opened: OpenedView, key: SigningKey) -> SealedShare:
-        """Run by leader and helper, with finish mpc: seal the opened values instead of the share that `said` describes."""
+    def of_finished(cls, plan: Plan, statement: Statement, opened: OpenedView, key: SigningKey) -> SealedShare:
+        """Run by leader and helper, with finish mpc: seal the opened values instead of the share that `statement` describes."""
         if plan.wire is None:
             raise PlanUnknown(plan.hash)
         collector = plan.wire.collector.seal
-        sealed = seal(collector, sums_to_bytes(opened), _share_info(plan, said.role, said.view, collector))
-        values = sign_values(plan, said.view, said.role, opened.sums, key)
-        return cls(sealed, replace(said, share=hashlib.sha256(sealed).digest()).sign(key), values)
+        sealed = seal(collector, sums_to_bytes(opened), _share_info(plan, statement.role, statement.view, collector))
+        values = sign_values(plan, statement.view, statement.role, opened.sums, key)
+        return cls(sealed, replace(statement, share=hashlib.sha256(sealed).digest()).sign(key), values)
 
     @classmethod
     def of_sums(
-        cls, plan: Plan, said: Statement, sums: npt.NDArray[np.int64], collector: SealPublicKey, key: SigningKey
+        cls, plan: Plan, statement: Statement, sums: npt.NDArray[np.int64], collector: SealPublicKey, key: SigningKey
     ) -> SealedShare:
         """Run by the key holder: seal int64[opened, K·S] with both noises, and state that it opened the leader's sums."""
-        info = _share_info(plan, "helper", said.view, collector)
+        info = _share_info(plan, "helper", statement.view, collector)
         sealed = seal(collector, field64.to_bytes(field64.encode(sums)), info)
         digest = hashlib.sha256(sealed).digest()
-        mine = statement_of(plan, said.view, "helper", said.outcomes, said.sets, digest)
-        return cls(sealed, mine.sign(key), sign_values(plan, said.view, "helper", sums, key))
+        mine = statement_of(plan, statement.view, "helper", statement.outcomes, statement.sets, digest)
+        return cls(sealed, mine.sign(key), sign_values(plan, statement.view, "helper", sums, key))
 
     def plaintext(self, plan: Plan, view: int, role: Aggregator, collector: SealKey) -> tuple[Statement, bytes]:
         """Run by the collector: the statement of the plan's leader or helper, and its unsealed bytes.
@@ -115,7 +115,7 @@ class SealedShare:
         elements = require_length(f"share of view {view}", plaintext, opened * length * field64.ELEMENT_BYTES)
         return statement, field64.from_bytes(elements).reshape(opened, length)
 
-    def said(self, plan: Plan, view: int) -> tuple[Statement, npt.NDArray[np.uint64]]:
+    def leader_statement(self, plan: Plan, view: int) -> tuple[Statement, npt.NDArray[np.uint64]]:
         """Run by the collector, under `he`: the leader's statement, and zeros, because its noise is in the key holder's sums.
 
         Raises:
@@ -154,12 +154,12 @@ def noised_of(
     plan: Plan, role: Aggregator, held: list[HeldShare], key: VerifyKey
 ) -> tuple[NoisedShares, list[Statement]]:
     """Run by the same aggregator: read the shares again, with its own statements."""
-    said = [verify_statement(one.statement, key) for one in held]
+    statements = [verify_statement(one.statement, key) for one in held]
     shares = [
         (statement, field64.from_bytes(one.share).reshape(-1, planned.layout.length))
-        for statement, one, planned in zip(said, held, plan.views, strict=True)
+        for statement, one, planned in zip(statements, held, plan.views, strict=True)
     ]
-    return noised_shares(role, shares), said
+    return noised_shares(role, shares), statements
 
 
 def sums_to_bytes(opened: OpenedView) -> bytes:

@@ -90,7 +90,7 @@ class CollectedShares:
             case Shares():
                 from_leader = [share.open(plan, view, "leader", collector) for view, share in enumerate(leader)]
             case Encrypted():
-                from_leader = [share.said(plan, view) for view, share in enumerate(leader)]
+                from_leader = [share.leader_statement(plan, view) for view, share in enumerate(leader)]
             case other:
                 assert_never(other)
         from_helper = [share.open(plan, view, "helper", collector) for view, share in enumerate(helper)]
@@ -120,9 +120,9 @@ def _values(
     return tuple(found)
 
 
-def _sums_from_bytes(planned: PlannedView, said: Statement, data: bytes) -> OpenedView:
+def _sums_from_bytes(planned: PlannedView, statement: Statement, data: bytes) -> OpenedView:
     """The inverse of `sums_to_bytes`. Raises MessageMalformed."""
-    layout, panes = planned.layout, said.outcomes.count(Outcome.OPENED)
+    layout, panes = planned.layout, statement.outcomes.count(Outcome.OPENED)
     words = panes * layout.length * field64.ELEMENT_BYTES
     what = f"the opened sums of view {planned.view.name!r}"
     require_length(what, data, words + panes * layout.keys)
@@ -130,7 +130,7 @@ def _sums_from_bytes(planned: PlannedView, said: Statement, data: bytes) -> Open
     cells = np.frombuffer(data[words:], np.uint8).reshape(panes, layout.keys)
     if (cells > 1).any() or sums[cells == 1].any():
         raise MessageMalformed(f"{what} are malformed: a flag is not 0 or 1, or a suppressed cell is not zero")
-    return OpenedView(planned, np.frombuffer(said.outcomes, np.uint8), sums, suppressed=cells == 1)
+    return OpenedView(planned, np.frombuffer(statement.outcomes, np.uint8), sums, suppressed=cells == 1)
 
 
 Collection: TypeAlias = CollectedShares | CollectedSums

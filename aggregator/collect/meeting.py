@@ -58,7 +58,7 @@ class Closing:
         storage = self._files.storage
         stored, _ = self._plans.opened(plan.hash)
         while stored.own is None:
-            self._intake.ask_all(stored.number)
+            self._intake.send_jobs(stored.number)
             self._plans.charge(plan)
             with storage.transaction():
                 if not storage.pending_jobs(stored.number):  # a batch may have arrived in between
@@ -109,8 +109,8 @@ class Meeting:
             LedgerBehind: one of the two ledgers was rolled back. HelperUnavailable, KeyHolderUnavailable, PeerRefused, Stopping.
         """
         stored, _ = self._plans.opened(plan.hash)
-        told = self._heads.witness(plan, committed=committed, confirmed=confirmed)
-        data = sign(WITNESS_DOMAIN["leader"], told.to_bytes(), self._plans.identity.keys.sign)
+        message = self._heads.witness(plan, committed=committed, confirmed=confirmed)
+        data = sign(WITNESS_DOMAIN["leader"], message.to_bytes(), self._plans.identity.keys.sign)
         thread = ThreadPoolExecutor(1, thread_name_prefix="witness")
         peer = self._peer()
         reply = thread.submit(self._calls.call, stored, peer, peer.witness, data)
@@ -126,7 +126,7 @@ class Meeting:
             answer = Witness.from_bytes(
                 Signed.from_bytes(reply.result()).verify(WITNESS_DOMAIN["helper"], helper_of(plan))
             )
-            if (answer.plan_hash, answer.committed, answer.confirmed) != (plan.hash, committed, told.remembered):
+            if (answer.plan_hash, answer.committed, answer.confirmed) != (plan.hash, committed, message.remembered):
                 raise MessageMalformed("it answers another message")
         self._heads.check(plan, answer)
         return answer
@@ -155,7 +155,7 @@ class SharedOpening:
         A plan that was opened before takes the same steps: no noise is drawn again, and rolled-back files are detected.
         """
         confirmed: Head | None = None
-        if self._plans.opened(plan.hash)[0].takes_reports:  # detect a rolled-back ledger before it charges
+        if self._plans.opened(plan.hash)[0].accepts_reports:  # detect a rolled-back ledger before it charges
             confirmed = self._meeting.meet(plan, committed=False, confirmed=None).remembered
         self._closing.close_with_helper(plan)
         self._meeting.conclude(plan, confirmed, lambda: self._noising.noise(plan))

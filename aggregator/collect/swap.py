@@ -159,7 +159,7 @@ class LeaderSwap:
                 self._storage.set_opened(stored.number, values)
                 self._storage.settle(stored.number)
             self._plans.retention.forget()
-        ask_to_finish(self._calls, stored, plan, 0, self._key)
+        request_finish(self._calls, stored, plan, 0, self._key)
 
     def _exchange_digests(self, stored: StoredPlan, plan: Plan, mine: bytes) -> None:
         own = ShareDigest(plan.hash, hashlib.sha256(mine).digest())
@@ -174,7 +174,7 @@ class LeaderSwap:
         self._own.keep_digest(stored, theirs.digest)
 
 
-def ask_to_finish(calls: PeerCalls, stored: StoredPlan, plan: Plan, port: int, key: SigningKey) -> None:
+def request_finish(calls: PeerCalls, stored: StoredPlan, plan: Plan, port: int, key: SigningKey) -> None:
     """Run by the leader: the helper runs its process of the finish mpc, or (port 0) erases its noised shares.
 
     Raises:

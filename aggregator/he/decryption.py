@@ -84,16 +84,16 @@ class Decryption:
         try:
             for view, key in enumerate(self.secret_keys(plan)):
                 planned, end = plan.views[view], at + statement_bytes(plan, view)
-                said, at = statement_in(plan, view, stored.other[at:end]), end
-                collections = opened_of(plan, view, said.outcomes)
-                self._require_sums(stored.number, said, collections)
+                statement, at = statement_in(plan, view, stored.other[at:end]), end
+                collections = opened_of(plan, view, statement.outcomes)
+                self._require_sums(stored.number, statement, collections)
                 sums = np.zeros((len(collections), planned.layout.length), np.int64)
                 for row, collection in enumerate(collections):
                     sums[row] = self._opened_sum(stored.number, plan, view, key, collection)
                 if source is not None and len(collections):
-                    context = NoiseContext.of_decrypted(plan, view, said.sets, said.outcomes, sums)
+                    context = NoiseContext.of_decrypted(plan, view, statement.sets, statement.outcomes, sums)
                     sums += draw_noise(planned.layout, len(collections), source, context).reshape(sums.shape)
-                shares.append(SealedShare.of_sums(plan, said, sums, plan.wire.collector.seal, self._key))
+                shares.append(SealedShare.of_sums(plan, statement, sums, plan.wire.collector.seal, self._key))
         except SumOutOfRange:
             with self._storage.transaction():
                 self._storage.burn(stored.number, plan.plan_id)
@@ -103,12 +103,12 @@ class Decryption:
         with self._storage.transaction():
             self._storage.add_noised(stored.number, shares)
 
-    def _require_sums(self, number: int, said: Statement, collections: list[int]) -> None:
+    def _require_sums(self, number: int, statement: Statement, collections: list[int]) -> None:
         """Check that the stored sums are those that the leader signed. Raises StatementMalformed before anything is decrypted."""
         digest = hashlib.sha256()
         for collection in collections:
             digest.update(self._storage.message("ciphertexts", number, collection) or b"")
-        if digest.digest() != said.share:
+        if digest.digest() != statement.share:
             raise StatementMalformed("it is about other sums")
 
     def _opened_sum(self, number: int, plan: Plan, view: int, key: SecretKey, collection: int) -> Slots:

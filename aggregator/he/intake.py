@@ -10,7 +10,7 @@ import numpy as np
 
 from aggregator.errors import JobConflict
 from aggregator.intake.aggregation_job import JobAnswer, Verdict
-from aggregator.intake.submission import Submitted, job_of, known_digest, submitted
+from aggregator.intake.submission import Submission, job_of, known_digest, submission_of
 from aggregator.intake.tally import ReportTally
 from aggregator.shares.plans import PlanBook
 from aggregator.storage.records import StoredPlan
@@ -32,13 +32,13 @@ class EncryptedIntake:
         self._storage, self._ledger = plans.files.storage, plans.files.ledger
         self._public_keys: dict[bytes, tuple[PublicKey, ...]] = {}
 
-    def submit(self, stored: StoredPlan, plan: Plan, batch: SealedBatch, data: bytes) -> Submitted:
-        """As `Intake`. Raises as `_take`, and RemoteRefusal."""
+    def submit(self, stored: StoredPlan, plan: Plan, batch: SealedBatch, data: bytes) -> Submission:
+        """As `Intake`. Raises as `_accept`, and RemoteRefusal."""
         job = job_of(batch)
         if known_digest(self._storage, stored.number, job) != batch.signed.digest:
             self._plans.require_open(plan.hash)
-            self._take(stored, plan, job, batch)
-        return submitted(self._storage, stored.number, job)
+            self._accept(stored, plan, job, batch)
+        return submission_of(self._storage, stored.number, job)
 
     def public_keys(self, stored: StoredPlan, plan: Plan) -> tuple[PublicKey, ...]:
         """The public key of each view of the plan."""
@@ -50,7 +50,7 @@ class EncryptedIntake:
         """Free the keys of a plan: TenSEAL keeps megabytes for each key that was used."""
         self._public_keys.pop(plan.hash, None)
 
-    def _take(self, stored: StoredPlan, plan: Plan, job: bytes, batch: SealedBatch) -> None:
+    def _accept(self, stored: StoredPlan, plan: Plan, job: bytes, batch: SealedBatch) -> None:
         """Record a new batch: ids, counts, sums and answer, or nothing.
 
         Raises:

@@ -91,7 +91,7 @@ class KeyHolder:
         Raises:
             MessageMalformed, PlanUnknown, SignatureInvalid. LedgerBehind: one of the two ledgers was rolled back.
             StateBehindLedger: the storage here was rolled back. KeyBurnt.
-            NotCommitted: the leader says that both have committed, but it has sent no sums.
+            NotCommitted: by its message both have committed, but the leader has sent no sums.
         """
         signed = Signed.from_bytes(data)
         stored, plan = self.plans.opened(plan_of(signed))
@@ -113,7 +113,7 @@ class KeyHolder:
         Raises:
             NotCommitted: the leader has not opened the plan. LedgerBehind. KeyBurnt.
         """
-        stored, plan = self.plans.asked_by_collector(data)
+        stored, plan = self.plans.verify_collect_request(data)
         if stored.state is PlanState.BURNT:
             raise KeyBurnt(plan.hash)
         return self.noising.shares(plan)
@@ -156,13 +156,13 @@ class KeyHolder:
         pieces, statements = SumStream(first, rest), b""
         for view, key in enumerate(verify_keys(held.public, plan)):
             signed, size = pieces.statement(view, statement_bytes(plan, view)), message_bytes(key.parameters)
-            said, digest, statements = statement_in(plan, view, signed), hashlib.sha256(), statements + signed
-            for collection in opened_of(plan, view, said.outcomes):
+            statement, digest, statements = statement_in(plan, view, signed), hashlib.sha256(), statements + signed
+            for collection in opened_of(plan, view, statement.outcomes):
                 message = pieces.message(view, size)
                 Ciphertexts.from_bytes(key.parameters, key.key_id, message)
                 digest.update(message)
                 self._keep(plan, statements, collection, message)
-            if digest.digest() != said.share:
+            if digest.digest() != statement.share:
                 raise StatementMalformed("it is about other sums")
         pieces.end()
         return statements

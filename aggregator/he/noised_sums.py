@@ -119,7 +119,7 @@ class SumsOpening:
         """Close the plan, noise its sums and have the key holder open them. After a failure, the next call continues from there.
 
         Raises:
-            KeyHolderUnavailable, PeerRefused: nothing is lost; ask again. LedgerRefusal, and as `Noising.noise`.
+            KeyHolderUnavailable, PeerRefused: nothing is lost; call again. LedgerRefusal, and as `Noising.noise`.
         """
         confirmed: Head | None = None
         if self._plans.opened(plan.hash)[0].state is not PlanState.WITNESSED:

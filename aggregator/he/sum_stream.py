@@ -57,11 +57,11 @@ class SumStream:
 
 def statement_in(plan: Plan, view: int, signed: bytes) -> Statement:
     """The leader's statement of this view, verified. Raises SignatureInvalid and StatementMalformed."""
-    said = verify_statement(signed, leader_of(plan))
-    require_sums(plan, said)
-    if said.view != view:
-        raise StatementMalformed(f"it is about view {said.view}, not about view {view}")
-    return said
+    statement = verify_statement(signed, leader_of(plan))
+    require_sums(plan, statement)
+    if statement.view != view:
+        raise StatementMalformed(f"it is about view {statement.view}, not about view {view}")
+    return statement
 
 
 def statement_bytes(plan: Plan, view: int) -> int:

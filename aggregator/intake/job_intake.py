@@ -19,7 +19,7 @@ from aggregator.intake.aggregation_job import (
 )
 from aggregator.intake.refusals import INTERNAL, refusal_of
 from aggregator.intake.tally import ReportTally
-from aggregator.intake.verification import judged
+from aggregator.intake.verification import judge_job
 from aggregator.shares.peers import leader_of
 from aggregator.shares.plans import PlanBook
 from aggregator.signed_message import Signed, plan_of, require_length, sign
@@ -65,7 +65,7 @@ class JobIntake:
     def _answer(self, stored: StoredPlan, plan: Plan, job: AggregationJob, digest: bytes) -> bytes:
         """Decide on a new job and record the answer. A refusal is recorded too; the leader then accepts no report."""
         try:
-            return self._take(stored, plan, job, digest)
+            return self._accept(stored, plan, job, digest)
         except (AlreadyCollected, JobConflict):
             raise
         except (AggregatorError, FederationError, CryptoError) as error:
@@ -76,12 +76,12 @@ class JobIntake:
         with self._storage.transaction():
             if (before := self._recorded(stored.number, job, digest)) is not None:
                 return before
-            if (now := self._storage.plan(plan.hash)) is None or not now.takes_reports:
+            if (now := self._storage.plan(plan.hash)) is None or not now.accepts_reports:
                 raise AlreadyCollected(plan.hash)
             self._storage.record(stored.number, job.job_id, digest, answer)
         return answer
 
-    def _take(self, stored: StoredPlan, plan: Plan, job: AggregationJob, digest: bytes) -> bytes:
+    def _accept(self, stored: StoredPlan, plan: Plan, job: AggregationJob, digest: bytes) -> bytes:
         grace_us = self._plans.retention.grace_us
         self._plans.require_open(plan.hash, grace_us)
         sealed = SealedHalf.from_bytes(job.half)
@@ -94,7 +94,7 @@ class JobIntake:
         if isinstance(half, ProvenHalf):
             work = start(plan, self._plans.verification_key(plan), half)
             offered = verdicts == Verdict.TAKEN
-            messages, accepted = judged(plan, work, job.verifier_shares, offered)
+            messages, accepted = judge_job(plan, work, job.verifier_shares, offered)
             verdicts[offered & ~accepted] = Verdict.REJECTED
         else:
             work = half

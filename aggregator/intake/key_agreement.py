@@ -50,7 +50,7 @@ def offered_key(sealed: bytes, draft: bytes, leader: VerifyKey, helper: SealKey)
         raise MessageMalformed(str(error)) from None
 
 
-def key_taken(plan_id: bytes, key: VerificationKey, helper: SigningKey) -> bytes:
+def confirm_key(plan_id: bytes, key: VerificationKey, helper: SigningKey) -> bytes:
     """Run by the helper: confirm that it stores the key."""
     return sign(TAKEN_DOMAIN, encode(pb.KeyTaken(plan_id=plan_id, key_hash=key.hash_for(plan_id))), helper)
 

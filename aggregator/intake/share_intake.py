@@ -26,9 +26,9 @@ from aggregator.intake.aggregation_job import (
     verdicts_from,
 )
 from aggregator.intake.refusals import refusal_of
-from aggregator.intake.submission import Submitted, job_of, known_digest, submitted
+from aggregator.intake.submission import Submission, job_of, known_digest, submission_of
 from aggregator.intake.tally import ReportTally
-from aggregator.intake.verification import finished, offer
+from aggregator.intake.verification import finish_job, offer
 from aggregator.services.peer_links import as_peers
 from aggregator.shares.peers import PeerCalls, helper_of
 from aggregator.shares.plans import PlanBook
@@ -63,7 +63,7 @@ class ShareIntake:
         self._identity, self._storage, self._ledger = plans.identity, plans.files.storage, plans.files.ledger
         self._fresh: dict[bytes, tuple[SealedBatch, _Work]] = {}  # by digest, while in progress: each is opened once
 
-    def submit(self, stored: StoredPlan, plan: Plan, batch: SealedBatch, data: bytes) -> Submitted:
+    def submit(self, stored: StoredPlan, plan: Plan, batch: SealedBatch, data: bytes) -> Submission:
         """As `Intake`.
 
         Raises:
@@ -81,12 +81,12 @@ class ShareIntake:
                 self.keep(plan, job, batch, data, _offered(work))
             if self._storage.pending_digest(stored.number, job) is not None:
                 with self.line:
-                    self.ask_all(None)
+                    self.send_jobs(None)
         except (HelperUnavailable, PeerRefused) as error:
             log.warning("batches stay stored and are sent to the helper again later: %s", error)
         finally:
             self._fresh.pop(digest, None)
-        return submitted(self._storage, stored.number, job)
+        return submission_of(self._storage, stored.number, job)
 
     # a batch
 
@@ -122,7 +122,7 @@ class ShareIntake:
 
     # stored batches (holding the line)
 
-    def ask_all(self, number: int | None) -> None:
+    def send_jobs(self, number: int | None) -> None:
         """Send a job to the helper for each waiting batch (of one plan), oldest first.
 
         Raises:
@@ -134,13 +134,13 @@ class ShareIntake:
             if pending is None:
                 continue
             try:
-                self._ask(pending)
+                self._send_job(pending)
             except PeerRefused as error:
                 refused = refused or error
         if refused is not None:
             raise refused
 
-    def _ask(self, pending: Pending) -> None:
+    def _send_job(self, pending: Pending) -> None:
         """Send the job of one batch, and commit the helper's answer."""
         stored, plan = self._plans.opened(self._storage.hash_of(pending.plan))
         try:
@@ -170,7 +170,7 @@ class ShareIntake:
             if (taken & ~offered).any():
                 raise MessageMalformed("the helper accepted a report that was not offered")
             if isinstance(work, Verification):
-                mine: Addable = finished(plan, work, answer.verifier_messages, taken)
+                mine: Addable = finish_job(plan, work, answer.verifier_messages, taken)
             else:
                 mine = work.take(taken)
 

@@ -15,8 +15,8 @@ from federation.plan import Plan
 
 
 @dataclass(frozen=True)
-class Submitted:
-    """The state of a submitted batch.
+class Submission:
+    """A submitted batch, as the leader reports its state.
 
     Attributes:
         pending: stored; the helper has not answered yet, so there are no verdicts.
@@ -30,7 +30,7 @@ class Submitted:
 class Intake(Protocol):
     """A leader's intake of batches for plans of some terms. The leader chooses one by the plan's terms."""
 
-    def submit(self, stored: StoredPlan, plan: Plan, batch: SealedBatch, data: bytes) -> Submitted:
+    def submit(self, stored: StoredPlan, plan: Plan, batch: SealedBatch, data: bytes) -> Submission:
         """Accept one batch of a site, whole except for duplicate ids. A repeat gives the same answer.
 
         Args:
@@ -56,12 +56,12 @@ def known_digest(storage: Storage, number: int, job: bytes) -> bytes | None:
     return answered[0] if answered else storage.pending_digest(number, job)
 
 
-def submitted(storage: Storage, number: int, job: bytes) -> Submitted:
+def submission_of(storage: Storage, number: int, job: bytes) -> Submission:
     """The state of a batch in the storage. Raises RemoteRefusal."""
     if (found := storage.job(number, job)) is None:
-        return Submitted(True, b"")
+        return Submission(True, b"")
     answer = JobAnswer.from_bytes(found[1])
     if answer.refusal is not None:
         refusal = answer.refusal
         raise RemoteRefusal("helper", refusal.reason, refusal.text, refusal.numbers)
-    return Submitted(False, answer.verdicts)
+    return Submission(False, answer.verdicts)

@@ -21,8 +21,8 @@ def offer(plan: Plan, leader: Verification, offered: Mask) -> bytes:
     return prio3.encode_verifier_shares(leader.shares)[offered].tobytes()
 
 
-def judged(plan: Plan, helper: Verification, data: bytes, offered: Mask) -> tuple[Octets, Mask]:
-    """Run by the helper: every report's verifier message, uint8[R, size], and bool[R], which proofs hold.
+def judge_job(plan: Plan, helper: Verification, data: bytes, offered: Mask) -> tuple[Octets, Mask]:
+    """Run by the helper: the verifier message of every report, uint8[R, size], and the reports whose proofs hold, bool[R].
 
     A malformed verifier share rejects its own report only. Raises MessageMalformed.
     """
@@ -33,11 +33,11 @@ def judged(plan: Plan, helper: Verification, data: bytes, offered: Mask) -> tupl
     return prio3.encode_verifier_messages(messages), accepted
 
 
-def finished(plan: Plan, leader: Verification, data: bytes, taken: Mask) -> VerifiedHalf:
-    """Run by the leader: exactly the reports that the helper accepted.
+def finish_job(plan: Plan, leader: Verification, data: bytes, taken: Mask) -> VerifiedHalf:
+    """Run by the leader: its output shares of exactly the reports that the helper accepted.
 
     Raises:
-        MessageMalformed: a message has another size, or does not verify: both would hold different sums.
+        MessageMalformed: a message has another size or is not valid. Leader and helper would then hold different sums.
     """
     prio3 = prio3_for(plan, leader.half.view)
     rows = rows_from("verifier messages", data, taken, prio3.verifier_message_size)

@@ -186,7 +186,7 @@ def _require_noised(plan: Plan, leader: NoisedShares, helper: NoisedShares) -> N
     for shares in (leader, helper):
         require_noised(plan, shares)
     if (leader.role, helper.role) != ("leader", "helper"):
-        raise FinishRefused("the MPC finish takes the leader's shares first, then the helper's")
+        raise FinishRefused("the MPC finish needs the leader's shares first, then the helper's")
     for planned, mine, other in zip(plan.views, leader.outcomes, helper.outcomes, strict=True):
         if not np.array_equal(mine, other):
             raise FinishRefused(f"view {planned.view.name!r}: leader and helper opened different panes")
@@ -196,10 +196,10 @@ def require_noised(plan: Plan, shares: NoisedShares) -> None:
     """Raise FinishRefused unless these are noised shares of a plan with this finish."""
     if plan.terms.finish is not Finish.MPC or plan.noise is Noise.NONE:
         raise FinishRefused(
-            f"the plan has finish {plan.terms.finish.value!r} and noise {plan.noise.value!r}: mpc takes noised shares only"
+            f"the plan has finish {plan.terms.finish.value!r} and noise {plan.noise.value!r}: mpc accepts only noised shares"
         )
     if not isinstance(shares, NoisedShares):
-        raise FinishRefused("the MPC finish takes noised shares only")
+        raise FinishRefused("the MPC finish accepts only noised shares")
 
 
 class MpcProcess:

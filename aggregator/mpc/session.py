@@ -14,7 +14,7 @@ from typing import Any, Final
 from aggregator.collect.aggregate_share import SealedShare
 from aggregator.collect.collection_job import PROVIDE_DOMAIN, FinishSession
 from aggregator.collect.meeting import SharedOpening
-from aggregator.collect.swap import ask_to_finish
+from aggregator.collect.swap import request_finish
 from aggregator.errors import (
     MpcFailed,
     PeerRefused,
@@ -71,7 +71,7 @@ class LeaderSuppression:
                 self._storage.set_finished(stored.number, finished)
                 self._storage.settle(stored.number)
             self._plans.retention.forget()
-        ask_to_finish(self._calls, stored, plan, 0, self._key)
+        request_finish(self._calls, stored, plan, 0, self._key)
 
     def _session(self, stored: StoredPlan, plan: Plan) -> list[SealedShare]:
         """Run all three processes. When this returns, the helper has stored the same values."""
@@ -80,7 +80,7 @@ class LeaderSuppression:
         providing = self._calls.peers.known_provider().provide(sign(PROVIDE_DOMAIN, body, self._key))
         try:
             third = threads.submit(providing.wait)
-            other = threads.submit(ask_to_finish, self._calls, stored, plan, port, self._key)
+            other = threads.submit(request_finish, self._calls, stored, plan, port, self._key)
             mine = threads.submit(self._own.run, stored, plan, port)
             return self._outcome(mine, other, third)
         finally:

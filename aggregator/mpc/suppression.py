@@ -53,9 +53,9 @@ class Suppression:
         """
         held = self._held.require(stored, self._storage.held(stored.number))
         key = self._identity.keys.sign
-        shares, said = noised_of(plan, self._identity.role, held, key.public)
+        shares, statements = noised_of(plan, self._identity.role, held, key.public)
         opened = finish_own(self.seat, port, plan, shares, self._most_clients(plan))
-        return [SealedShare.of_finished(plan, *both, key) for both in zip(said, opened, strict=True)]
+        return [SealedShare.of_finished(plan, *both, key) for both in zip(statements, opened, strict=True)]
 
     def _most_clients(self, plan: Plan) -> int:
         """The most clients that the reports of a collection can include, by roster and plan. Declared numbers do not matter."""

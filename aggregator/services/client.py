@@ -19,7 +19,7 @@ from aggregator.collect.collection_job import collect_request
 from aggregator.errors import HelperUnavailable, KeyHolderUnavailable, ProviderUnavailable, RemoteRefusal, Unreachable
 from aggregator.intake.preparation import Preparation
 from aggregator.intake.refusals import REASONS
-from aggregator.intake.submission import Submitted
+from aggregator.intake.submission import Submission
 from aggregator.services import aggregator_pb2 as pb
 from aggregator.services import aggregator_pb2_grpc as pb_grpc
 from aggregator.services.peer_channels import CALL_S, COLLECT_S
@@ -100,14 +100,14 @@ class Aggregators:
         reply = self._ask("leader", lambda: self._leader.OpenPlan(request, timeout=CALL_S))
         return bytes(reply.plan_hash)
 
-    def submit(self, batch: bytes) -> Submitted:
+    def submit(self, batch: bytes) -> Submission:
         """Run by the coordinator: pass a sealed batch on. Raises RemoteRefusal and Unreachable.
 
         The leader has stored a batch that is `pending`. It may be submitted again for its verdicts, but need not.
         """
         request = pb.SubmitRequest(batch=batch)
         reply = self._ask("leader", lambda: self._leader.Submit(request, timeout=CALL_S))
-        return Submitted(reply.pending, reply.verdicts)
+        return Submission(reply.pending, reply.verdicts)
 
     def collect(self, plan: Plan, keys: RoleKeys) -> Collection:
         """Run by the collector: have the plan opened, and fetch both noised shares, or results, with their statements.

@@ -38,7 +38,7 @@ class HelperChannel:
         self._call(lambda: self._stub.OpenPlan(request, timeout=self._call_s))
 
     def prepare(self, signed_draft: bytes) -> Preparation:
-        """A signed draft → what the helper has prepared for it. Raises RemoteRefusal, Unreachable and MessageMalformed."""
+        """A signed draft → the helper's preparation for it. Raises RemoteRefusal, Unreachable and MessageMalformed."""
         request = pb.PrepareRequest(signed_draft=signed_draft)
         return Preparation.from_parts(self._call(lambda: list(self._stub.Prepare(request, timeout=self._call_s))))
 
@@ -54,9 +54,9 @@ class HelperChannel:
         """The leader's signed commitment → the helper's. Raises RemoteRefusal and Unreachable."""
         return self._signed(self._stub.Commit, commitment)
 
-    def witness(self, told: bytes) -> bytes:
+    def witness(self, message: bytes) -> bytes:
         """The leader's signed `Witness` → the helper's. Raises RemoteRefusal and Unreachable."""
-        return self._signed(self._stub.Witness, told, COLLECT_S)
+        return self._signed(self._stub.Witness, message, COLLECT_S)
 
     def digest(self, signed: bytes) -> bytes:
         """The leader's signed `ShareDigest` → the helper's. Raises RemoteRefusal and Unreachable."""
@@ -67,9 +67,9 @@ class HelperChannel:
         parts = self._call(lambda: list(self._stub.Swap(swap_parts(shares, PART_BYTES, plan_hash), timeout=COLLECT_S)))
         return [part.shares for part in parts]
 
-    def finish(self, asked: bytes) -> bytes:
+    def finish(self, session: bytes) -> bytes:
         """The leader's signed `FinishSession` → the same, signed by the helper. Raises RemoteRefusal and Unreachable."""
-        return self._signed(self._stub.Finish, asked, COLLECT_S)
+        return self._signed(self._stub.Finish, session, COLLECT_S)
 
     def close(self) -> None:
         """Close the connection."""
@@ -104,9 +104,9 @@ class KeyHolderChannel:
         """Send the leader's sums in pieces. They are opened when this returns. Raises RemoteRefusal and Unreachable."""
         self._call(lambda: self._stub.OpenSums(parts, timeout=COLLECT_S))
 
-    def witness(self, told: bytes) -> bytes:
+    def witness(self, message: bytes) -> bytes:
         """The leader's signed `Witness` → the key holder's. Raises RemoteRefusal and Unreachable."""
-        request = pb.Signed.FromString(told)
+        request = pb.Signed.FromString(message)
         reply = self._call(lambda: self._stub.Witness(request, timeout=self._call_s))
         data: bytes = reply.SerializeToString(deterministic=True)
         return data
@@ -130,9 +130,9 @@ class ProviderChannel:
         self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
         self._stub = pb_grpc.ProviderStub(self._channel)
 
-    def provide(self, asked: bytes) -> ProviderCall:
+    def provide(self, session: bytes) -> ProviderCall:
         """Have the provider start its process."""
-        return ProviderCall(self._stub.Provide.future(pb.Signed.FromString(asked), timeout=COLLECT_S), self._address)
+        return ProviderCall(self._stub.Provide.future(pb.Signed.FromString(session), timeout=COLLECT_S), self._address)
 
     def close(self) -> None:
         """Close the connection."""

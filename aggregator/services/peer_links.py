@@ -18,7 +18,7 @@ class PeerLink(Protocol):
     def open_plan(self, signed: bytes) -> None:
         """Pass a signed plan on."""
 
-    def witness(self, told: bytes) -> bytes:
+    def witness(self, message: bytes) -> bytes:
         """The leader's signed `Witness` → the peer's. If both have committed, a helper has drawn its noise when this returns."""
 
 
@@ -26,7 +26,7 @@ class HelperLink(PeerLink, Protocol):
     """The leader's link to the helper."""
 
     def prepare(self, signed_draft: bytes) -> Preparation:
-        """A signed draft → what the helper has prepared for it."""
+        """A signed draft → the helper's preparation for it."""
         ...
 
     def take_key(self, offer: bytes) -> bytes:
@@ -45,7 +45,7 @@ class HelperLink(PeerLink, Protocol):
         """The leader's noised shares of a plan → the helper's, in pieces."""
         ...
 
-    def finish(self, asked: bytes) -> bytes:
+    def finish(self, session: bytes) -> bytes:
         """The leader's signed `FinishSession` → the same, signed by the helper after it has finished."""
 
 
@@ -69,7 +69,7 @@ class ProviderSession(Protocol):
 class ProviderLink(Protocol):
     """The leader's link to the provider of triples."""
 
-    def provide(self, asked: bytes) -> ProviderSession:
+    def provide(self, session: bytes) -> ProviderSession:
         """The leader's signed `FinishSession` → a session."""
         ...
 

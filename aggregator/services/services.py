@@ -85,8 +85,8 @@ class LeaderServicer(_Servicer, pb_grpc.LeaderServicer):
         self._leader = leader
 
     def Submit(self, request: pb.SubmitRequest, context: grpc.ServicerContext) -> pb.SubmitReply:
-        submitted = _answer(context, lambda: self._leader.submit(request.batch))
-        return pb.SubmitReply(pending=submitted.pending, verdicts=submitted.verdicts)
+        submission = _answer(context, lambda: self._leader.submit(request.batch))
+        return pb.SubmitReply(pending=submission.pending, verdicts=submission.verdicts)
 
 
 class HelperServicer(_Servicer, pb_grpc.HelperServicer):
@@ -197,7 +197,7 @@ def serve(party: Role | Provider, host: str, port: int) -> Service:
     try:
         bound = server.add_insecure_port(address)
     except RuntimeError:
-        raise AddressUnusable(address, "the port may be in use; take another one, or port 0 for a free one") from None
+        raise AddressUnusable(address, "the port may be in use; use another one, or port 0 for a free one") from None
     server.start()
     return Service(party, server, f"{address.rpartition(':')[0]}:{bound}")
 

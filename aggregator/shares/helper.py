@@ -38,7 +38,7 @@ from aggregator.collect.swap import Swap
 from aggregator.errors import CommitmentConflict, LiveSecretLost, VerificationKeyConflict
 from aggregator.identity import Clock, RoleIdentity, Settings
 from aggregator.intake.job_intake import JobIntake
-from aggregator.intake.key_agreement import key_taken, offered_key, offered_plan
+from aggregator.intake.key_agreement import confirm_key, offered_key, offered_plan
 from aggregator.intake.preparation import Preparation
 from aggregator.intake.tally import ReportTally
 from aggregator.mpc.suppression import Suppression
@@ -83,7 +83,7 @@ class Helper:
 
         Raises:
             MessageMalformed, SignatureInvalid, SealBroken: not an offer of this helper's leader. PeerUnknown.
-            LiveSecretLost: nothing was prepared for this plan id, or its live secret is gone.
+            LiveSecretLost: nothing was prepared for this plan id, or its live secret is lost.
             VerificationKeyConflict: another key is stored under this plan id.
         """
         leader = self.identity.pinned_peer()
@@ -95,7 +95,7 @@ class Helper:
         key = offered_key(sealed, file.draft, leader, file.secret.seal)
         if self.files.storage.keep_key(plan_id, key, self._clock()).hash_for(plan_id) != key.hash_for(plan_id):
             raise VerificationKeyConflict(plan_id)
-        return key_taken(plan_id, key, self.identity.keys.sign)
+        return confirm_key(plan_id, key, self.identity.keys.sign)
 
     def aggregate(self, data: bytes) -> bytes:
         """Answer one aggregation job of the leader. Raises as `JobIntake.aggregate`."""
@@ -146,7 +146,7 @@ class Helper:
         """Store the leader's digest of its noised shares, and answer with the digest of the helper's.
 
         Raises:
-            MessageMalformed, PlanUnknown, SignatureInvalid. NotCommitted: the leader has not confirmed that it knows of
+            MessageMalformed, PlanUnknown, SignatureInvalid. NotCommitted: the leader has not confirmed that it remembers
             the helper's opening. CommitmentConflict. FinishRefused.
         """
         signed = Signed.from_bytes(data)
@@ -197,7 +197,7 @@ class Helper:
         Raises:
             NotCommitted: the leader has not opened the plan with the helper. LedgerBehind.
         """
-        return self.noising.shares(self.plans.asked_by_collector(data)[1])
+        return self.noising.shares(self.plans.verify_collect_request(data)[1])
 
     def status(self, plan_hash: bytes = b"") -> list[PlanStatus]:
         """The state of one plan, or of all. Raises PlanUnknown."""
@@ -225,7 +225,7 @@ class Helper:
                 assert_never(other)
 
     def _require_swap(self, plan: Plan) -> None:
-        """Raise FinishRefused for a plan with finish mpc: whoever gets its noised shares opens the suppressed cells, too."""
+        """Raise FinishRefused for a plan with finish mpc: a party with its noised shares could open the suppressed cells."""
         if self._opening_of(plan) is self.suppression:
             raise FinishRefused(
                 "the helper swaps no noised shares of a plan with finish mpc: it opens such a plan by MPC"

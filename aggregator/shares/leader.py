@@ -28,7 +28,7 @@ from aggregator.identity import Clock, RoleIdentity, Settings
 from aggregator.intake.key_agreement import KEY_BYTES, key_offer, require_taken
 from aggregator.intake.preparation import Preparation
 from aggregator.intake.share_intake import ShareIntake
-from aggregator.intake.submission import Intake, Submitted
+from aggregator.intake.submission import Intake, Submission
 from aggregator.intake.tally import ReportTally
 from aggregator.mpc.session import LeaderSuppression
 from aggregator.mpc.suppression import Suppression
@@ -120,7 +120,7 @@ class Leader:
         """
         return self.plans.open(signed, encryption_keys)
 
-    def submit(self, data: bytes) -> Submitted:
+    def submit(self, data: bytes) -> Submission:
         """Accept one batch of a site, whole except for duplicate ids. A repeat gives the same answer.
 
         Raises:
@@ -137,7 +137,7 @@ class Leader:
             HelperUnavailable, KeyHolderUnavailable, PeerRefused: nothing is lost; call again. LedgerRefusal, and as the
             opening of the plan's terms.
         """
-        _, plan = self.plans.asked_by_collector(data)
+        _, plan = self.plans.verify_collect_request(data)
         with self._opening:
             self._parts(plan).opening.open(plan)
         return self.noising.shares(plan)

@@ -162,7 +162,7 @@ class PlanBook:
         stored = self.files.storage.plan(plan_hash)
         if stored is None:
             raise PlanUnknown(plan_hash)
-        if not stored.takes_reports:
+        if not stored.accepts_reports:
             raise AlreadyCollected(plan_hash)
         if self._clock() >= stored.deadline_us + grace_us:
             raise AfterDeadline(stored.deadline_us)
@@ -196,7 +196,7 @@ class PlanBook:
         self.require_terms(plan)
         self.charges.require_charged(plan)
 
-    def asked_by_collector(self, data: bytes) -> tuple[StoredPlan, Plan]:
+    def verify_collect_request(self, data: bytes) -> tuple[StoredPlan, Plan]:
         """The plan of a collect request, whose collector's signature is verified."""
         signed = Signed.from_bytes(data)
         stored, plan = self.opened(plan_of(signed))

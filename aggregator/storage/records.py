@@ -46,7 +46,7 @@ class StoredPlan:
     encryption_keys: bytes = field(repr=False)
 
     @property
-    def takes_reports(self) -> bool:
+    def accepts_reports(self) -> bool:
         """Whether the plan is not closed yet."""
         return self.state is PlanState.OPEN
 

@@ -81,7 +81,7 @@ def forget_live(live: LiveFolder, storage: Storage, ledger: LedgerState, now_us:
         )
         if over or now_us > file.not_after_us + LATEST_SECRET_US:
             live.erase(plan_id)
-        elif now_us >= file.not_after_us or (plans and not any(plan.takes_reports for plan in plans)):
+        elif now_us >= file.not_after_us or (plans and not any(plan.accepts_reports for plan in plans)):
             live.erase_seal(plan_id)
 
 

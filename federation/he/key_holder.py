@@ -89,8 +89,8 @@ class HeKeyHolder:
         shape = len(opened), planned.layout.keys, planned.layout.slots_per_key
         values = np.array(opened, np.int64).reshape(shape)
         if source is not None:
-            said = sums.statement
-            context = NoiseContext.of_decrypted(self.plan, view, said.sets, said.outcomes, values)
+            statement = sums.statement
+            context = NoiseContext.of_decrypted(self.plan, view, statement.sets, statement.outcomes, values)
             values += draw_noise(planned.layout, len(opened), source, context)
         return OpenedView(planned, np.frombuffer(sums.statement.outcomes, np.uint8), values)
 

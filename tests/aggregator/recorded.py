@@ -12,7 +12,7 @@ from aggregator.collect.collection_job import collect_request
 from aggregator.errors import RemoteRefusal
 from aggregator.intake.preparation import Preparation
 from aggregator.intake.refusals import refusal_of
-from aggregator.intake.submission import Submitted
+from aggregator.intake.submission import Submission
 from aggregator.services import aggregator_pb2 as pb
 from aggregator.services.share_parts import shares_from_parts, shares_to_parts
 from federation.keys import RoleKeys
@@ -75,7 +75,7 @@ class Recorded:
             self._tell(pb.OpenPlanReply(plan_hash=reply))
         return reply
 
-    def submit(self, batch: bytes) -> Submitted:
+    def submit(self, batch: bytes) -> Submission:
         self.batches.append(batch)
         self.received["coordinator"].append(batch)  # from the site
         reply = self._ask("leader", lambda party: party.submit(batch), batch)

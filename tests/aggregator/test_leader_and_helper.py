@@ -155,15 +155,15 @@ def test_a_batch_that_comes_while_the_plan_closes_is_asked_about_first(
     two.open(plan)
     two.leader.submit(site.batch([0, 0, 1]).to_bytes())
     late = site.batch([1, 1])
-    ask_all = two.leader.share_intake.ask_all
+    send_jobs = two.leader.share_intake.send_jobs
 
     def slow(number: int | None) -> None:
-        ask_all(number)
+        send_jobs(number)
         if not two.leader.files.storage.job(1, b"late"):
             two.leader.files.storage.record(1, b"late", b"", b"")  # in the first call only
             two.leader.share_intake.keep(plan, b"j" * 16, late, late.to_bytes(), np.ones(2, np.bool_))
 
-    monkeypatch.setattr(two.leader.share_intake, "ask_all", slow)
+    monkeypatch.setattr(two.leader.share_intake, "send_jobs", slow)
     require_exact(plan, two.collect(plan), site.sums)
 
 
