@@ -24,6 +24,9 @@ from .signed_bytes import signed_bytes, to_signed
 
 DOMAIN: Final = b"covey-1 draft"
 
+NO_WIRE_TERMS: Final = "the plan has no keys of parties and no deadline; a plan on the wire needs both"
+"""The error of a plan for one process, where a plan on the wire is needed."""
+
 
 def draft_of(plan: Plan) -> Plan:
     """The plan before its keys are made. Raises PlanInvalid: the plan is for one process."""
@@ -43,7 +46,7 @@ def verify_draft(data: bytes, coordinator: VerifyKey) -> Plan:
 
     Raises:
         SignatureInvalid: another key signed it, or it was changed.
-        PlanInvalid: too long, no plan, or a plan that has keys already.
+        PlanInvalid: too long, not a plan, or a plan that has keys already.
     """
     signed = signed_bytes(data, DOMAIN, coordinator)
     try:
@@ -63,7 +66,7 @@ def require_live(plan: Plan) -> None:
             the deadline, or more than a day after it.
     """
     if plan.wire is None:
-        raise PlanInvalid("the plan has no keys of parties and no deadline, which every plan on the wire has")
+        raise PlanInvalid(NO_WIRE_TERMS)
     draft = draft_of(plan).hash
     for role in AGGREGATORS:
         live = plan.wire.live(role)

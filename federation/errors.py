@@ -174,7 +174,7 @@ class BatchRefused(FederationError):
 
 
 class BatchMalformed(BatchRefused):
-    """Bytes that are no canonical batch, or a part of a batch with a wrong length."""
+    """Bytes that are not a canonical batch, or a part of a batch with a wrong length."""
 
 
 class BatchTooLarge(BatchRefused):
@@ -206,7 +206,7 @@ class KeyFileError(FederationError):
 
 
 class KeyFileMissing(KeyFileError):
-    """No key of this role in this folder."""
+    """A key file, or its folder, that does not exist."""
 
     exit_code = NOT_FOUND
 
@@ -237,7 +237,7 @@ class KeyFileExposed(KeyFileError):
 
 
 class KeyFileMalformed(KeyFileError):
-    """A file that holds no key of this role."""
+    """A file that does not hold the keys of this role."""
 
     def __init__(self, path: str, why: str) -> None:
         self.path, self.why = path, why
@@ -272,7 +272,7 @@ class LedgerBroken(LedgerError):
 
 
 class LedgerBehind(LedgerBroken):
-    """A ledger that was rolled back: its head file, or another party, knows a later entry."""
+    """A ledger that was rolled back: its head file, or another party, names a later entry."""
 
 
 class LedgerWriteFailed(LedgerError):

@@ -59,7 +59,9 @@ def require_role(role: str) -> str:
     """The same text, if it is the name of a role. Raises PartyInvalid."""
     if role not in ROLES:
         if not role.startswith(SITE_PREFIX):
-            raise PartyInvalid(f"no role {role[:80]!r}; roles are {', '.join(ROLES)} and {SITE_PREFIX}<id>")
+            raise PartyInvalid(
+                f"there is no role {role[:80]!r}; the roles are {', '.join(ROLES)} and {SITE_PREFIX}<id>"
+            )
         require_site_id(role.removeprefix(SITE_PREFIX))
     return role
 
@@ -216,17 +218,17 @@ def _parse(text: str, tag: str, lengths: tuple[int, int, int], source: str) -> t
     if match is not None and match[1] in _OLDER:
         raise KeyFileOutdated(source)
     if match is None or match[1] != tag:
-        raise KeyFileMalformed(source, f"not one line `{tag} ROLE BASE64`")
+        raise KeyFileMalformed(source, f"it is not one line `{tag} ROLE BASE64`")
     try:
         role, data = require_role(match[2]), base64.b64decode(match[3], validate=True)
     except (PartyInvalid, ValueError):
-        raise KeyFileMalformed(source, "neither a role nor base64") from None
+        raise KeyFileMalformed(source, "its role or its base64 is not valid") from None
     sign, seal, node = lengths
     seal, node = seal if role == SEALED_TO else 0, node if _site_of(role) else 0
     if len(data) != sign + seal + node:
-        raise KeyFileMalformed(source, f"{len(data)} bytes of keys, need {sign + seal + node}")
+        raise KeyFileMalformed(source, f"it has {len(data)} bytes of keys, need {sign + seal + node}")
     if _line(tag, role, data) != text:
-        raise KeyFileMalformed(source, "the base64 is not canonical")
+        raise KeyFileMalformed(source, "its base64 is not canonical")
     return role, (data[:sign], data[sign : sign + seal], data[sign + seal :])
 
 
@@ -240,7 +242,7 @@ def _require_private_folder(folder: Path) -> None:
     except FileNotFoundError:
         raise KeyFileMissing(str(folder)) from None
     if not stat.S_ISDIR(found.st_mode):
-        raise KeyFileMalformed(str(folder), "not a folder")
+        raise KeyFileMalformed(str(folder), "it is not a folder")
     if (mode := stat.S_IMODE(found.st_mode)) & 0o077:
         raise KeyFileExposed(str(folder), mode, 0o700)
 
@@ -252,19 +254,19 @@ def _read_private(path: Path) -> str:
     except FileNotFoundError:
         raise KeyFileMissing(str(path)) from None
     except OSError as error:
-        raise KeyFileMalformed(str(path), f"cannot be opened as a file ({error.strerror})") from None
+        raise KeyFileMalformed(str(path), f"it cannot be opened as a file ({error.strerror})") from None
     try:
         found = os.fstat(number)
         if not stat.S_ISREG(found.st_mode):
-            raise KeyFileMalformed(str(path), "not a file")
+            raise KeyFileMalformed(str(path), "it is not a file")
         if (mode := stat.S_IMODE(found.st_mode)) & 0o177:
             raise KeyFileExposed(str(path), mode, 0o600)
         data = os.read(number, _MAX_BYTES + 1)
     finally:
         os.close(number)
     if len(data) > _MAX_BYTES:
-        raise KeyFileMalformed(str(path), f"over {_MAX_BYTES:,} bytes")
+        raise KeyFileMalformed(str(path), f"it has more than {_MAX_BYTES:,} bytes")
     try:
         return data.decode("ascii")
     except UnicodeDecodeError:
-        raise KeyFileMalformed(str(path), "not text") from None
+        raise KeyFileMalformed(str(path), "it is not text") from None

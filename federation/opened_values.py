@@ -29,7 +29,7 @@ _ROLES: Final[tuple[Aggregator, ...]] = ("leader", "helper")
 _ROLE_BYTES: Final = 6
 _VIEW_BYTES: Final = 4
 FIXED_BYTES: Final = _ROLE_BYTES + PLAN_HASH_BYTES + _VIEW_BYTES
-"""Signed values without their contents and their signature."""
+"""Length of signed values without their contents and their signature."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class OpenedValues:
         """Parse. Raises StatementMalformed."""
         contents = data[FIXED_BYTES:]
         if len(data) < FIXED_BYTES or len(contents) % CONTENT_BYTES:
-            raise StatementMalformed(f"{len(data)} bytes hold no opened values")
+            raise StatementMalformed(f"{len(data)} bytes are not the length of opened values")
         role = next((role for role in _ROLES if data.startswith(role.encode("ascii"))), None)
         if role is None:
             raise StatementMalformed("it does not begin with a role of an aggregator")
@@ -95,7 +95,7 @@ def verify_values(signed: bytes, plan: Plan, view: int, role: Aggregator, key: V
         SignatureInvalid, StatementMalformed.
     """
     if len(signed) < SIGNATURE_BYTES:
-        raise StatementMalformed(f"{len(signed)} bytes hold no signature")
+        raise StatementMalformed(f"{len(signed)} bytes are too short for a signature")
     body, signature = signed[:-SIGNATURE_BYTES], signed[-SIGNATURE_BYTES:]
     key.verify(DOMAIN, body, signature)
     values = OpenedValues.from_bytes(body)
@@ -105,7 +105,7 @@ def verify_values(signed: bytes, plan: Plan, view: int, role: Aggregator, key: V
     ):
         if mine != theirs:
             raise StatementMalformed(
-                f"its {what} is not that of the {role}'s values of view {plan.views[view].view.name!r}"
+                f"its {what} does not fit the {role}'s values of view {plan.views[view].view.name!r}"
             )
     return values
 

@@ -36,7 +36,7 @@ from .signed_bytes import signed_bytes
 from .signed_plan import DOMAIN as PLAN_DOMAIN
 from .statement import ROLES, Statement, plan_of, require_agreement, require_subject, verify_statement
 
-_OF_THE_PUBLISHER: Final = ("view_version", "noise_source", "trust")
+_COLLECTOR_TERMS: Final = ("view_version", "noise_source", "trust")
 """Terms of a manifest that come from the collector, not from the plan."""
 
 
@@ -114,11 +114,11 @@ def verify_opening(
         VerificationFailed: names the check: `plan`, `parties`, `view`, `pane`, `manifest`, `commitments`, `statement`,
             `agreement`, `outcome`, `values` or `signature`.
     """
-    plan = _plan(item, signed_plan, coordinator)
-    wire = _parties(plan, collector=collector, leader=leader, helper=helper)
-    view, planned = _view(item, plan)
-    _manifest(item, plan, planned)
-    pane = _pane(item, planned)
+    plan = _check_plan(item, signed_plan, coordinator)
+    wire = _check_parties(plan, collector=collector, leader=leader, helper=helper)
+    view, planned = _find_view(item, plan)
+    _check_manifest(item, plan, planned)
+    pane = _find_pane(item, planned)
     if isinstance(item, Void) and item.reason == BUDGET_SPENT:
         if statements is not None or item.manifest.commitments != ("", ""):
             raise VerificationFailed(
@@ -126,16 +126,16 @@ def verify_opening(
                 "the void says that nothing was opened for lack of budget, but there are opening statements",
             )
     else:
-        statement = _statements(item, plan, view, wire, statements)
-        _outcome(item, statement, pane)
+        statement = _check_statements(item, plan, view, wire, statements)
+        _check_outcome(item, statement, pane)
         if isinstance(item, Release):
-            _values(item, plan, view, wire, values, statement, pane)
+            _check_values(item, plan, view, wire, values, statement, pane)
     with _failing("signature"):
         verify_release(item, wire.collector.sign)
     return plan
 
 
-def _plan(item: Release | Void, signed_plan: bytes, coordinator: VerifyKey | None) -> Plan:
+def _check_plan(item: Release | Void, signed_plan: bytes, coordinator: VerifyKey | None) -> Plan:
     with _failing("plan"):
         plan = _read_plan(signed_plan, coordinator)
     if plan.hash.hex() != item.manifest.plan_hash:
@@ -149,7 +149,7 @@ def _read_plan(signed_plan: bytes, coordinator: VerifyKey | None) -> Plan:
     return plan_from_bytes(unchecked if coordinator is None else signed_bytes(signed_plan, PLAN_DOMAIN, coordinator))
 
 
-def _parties(plan: Plan, **pinned: CollectorKeys | VerifyKey | None) -> WireTerms:
+def _check_parties(plan: Plan, **pinned: CollectorKeys | VerifyKey | None) -> WireTerms:
     if plan.wire is None:
         raise VerificationFailed("parties", "the plan names no parties: it was run in one process, without signatures")
     for role, keys in pinned.items():
@@ -158,14 +158,14 @@ def _parties(plan: Plan, **pinned: CollectorKeys | VerifyKey | None) -> WireTerm
     return plan.wire
 
 
-def _view(item: Release | Void, plan: Plan) -> tuple[int, PlannedView]:
+def _find_view(item: Release | Void, plan: Plan) -> tuple[int, PlannedView]:
     for index, planned in enumerate(plan.views):
         if planned.view.name == item.manifest.view:
             return index, planned
     raise VerificationFailed("view", f"the plan has no view {item.manifest.view!r}")
 
 
-def _pane(item: Release | Void, planned: PlannedView) -> int:
+def _find_pane(item: Release | Void, planned: PlannedView) -> int:
     """The index of the item's pane in the planned view."""
     found = (planned.pane_starts == item.pane_start).nonzero()[0]
     if not len(found):
@@ -185,8 +185,8 @@ def _pane(item: Release | Void, planned: PlannedView) -> int:
     return int(found[0])
 
 
-def _manifest(item: Release | Void, plan: Plan, planned: PlannedView) -> None:
-    """Every term of the manifest that follows from view and plan."""
+def _check_manifest(item: Release | Void, plan: Plan, planned: PlannedView) -> None:
+    """Return if every term that follows from view and plan is as in the manifest."""
     mine = item.manifest
     due = asdict(
         manifest_of(
@@ -199,14 +199,14 @@ def _manifest(item: Release | Void, plan: Plan, planned: PlannedView) -> None:
         )
     )
     for term, value in asdict(mine).items():
-        if term not in _OF_THE_PUBLISHER and value != due[term]:
+        if term not in _COLLECTOR_TERMS and value != due[term]:
             raise VerificationFailed("manifest", f"{term} is {value!r}; by the plan it must be {due[term]!r}")
 
 
-def _statements(
+def _check_statements(
     item: Release | Void, plan: Plan, view: int, wire: WireTerms, signed: tuple[bytes, bytes] | None
 ) -> Statement:
-    """The leader's statement, after both statements are verified and agree."""
+    """The leader's statement, if both statements are valid and agree."""
     if signed is None:
         raise VerificationFailed("commitments", "the aggregators' opening statements are missing")
     if item.manifest.commitments != tuple(hashlib.sha256(one).hexdigest() for one in signed):
@@ -220,7 +220,7 @@ def _statements(
     return leader
 
 
-def _outcome(item: Release | Void, statement: Statement, pane: int) -> None:
+def _check_outcome(item: Release | Void, statement: Statement, pane: int) -> None:
     outcome = Outcome(statement.outcomes[pane])
     if isinstance(item, Release) or is_retraction(item.reason):
         fits = outcome == Outcome.OPENED
@@ -231,10 +231,10 @@ def _outcome(item: Release | Void, statement: Statement, pane: int) -> None:
         raise VerificationFailed("outcome", f"both aggregators signed {outcome.name}, but this is {says}")
 
 
-def _values(
+def _check_values(
     item: Release, plan: Plan, view: int, wire: WireTerms, signed: Sequence[bytes], statement: Statement, pane: int
 ) -> None:
-    """The sums of the release are those that the aggregators signed."""
+    """Return if the aggregators signed exactly the sums of the release."""
     roles = signers(plan)
     if len(signed) != len(roles) or item.manifest.opened != tuple(hashlib.sha256(one).hexdigest() for one in signed):
         raise VerificationFailed(

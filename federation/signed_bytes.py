@@ -1,4 +1,4 @@
-"""The frame of a signed plan or draft: its canonical bytes, signed by the coordinator in a domain."""
+"""The frame of a signed plan or draft: its canonical bytes, and the coordinator's signature in a domain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def to_signed(plan: bytes, domain: bytes, coordinator: SigningKey) -> bytes:
     signed: bytes = message.SerializeToString(deterministic=True)
     if len(signed) > MAX_PLAN_BYTES:
         raise PlanInvalid(
-            f"the signed plan has {len(signed):,} bytes, at most {MAX_PLAN_BYTES:,} fit: make several plans"
+            f"the signed plan has {len(signed):,} bytes; at most {MAX_PLAN_BYTES:,} are allowed. Make several plans"
         )
     return signed
 
@@ -31,7 +31,7 @@ def signed_bytes(data: bytes, domain: bytes, coordinator: VerifyKey) -> bytes:
     """The plan's bytes, not parsed yet, if the pinned coordinator signed them. Their SHA-256 is the plan's hash.
 
     Raises:
-        PlanInvalid: too long, or no canonical frame of a plan and a signature.
+        PlanInvalid: too long, or not a canonical frame of a plan and a signature.
         SignatureInvalid: another key signed them, or they were changed.
     """
     if len(data) > MAX_PLAN_BYTES:

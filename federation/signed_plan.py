@@ -9,15 +9,13 @@ from featurestore.errors import FeatureStoreError
 from federation.batch.sealing import max_reports
 from federation.terms import Encrypted, Validity
 
-from .draft import require_live
+from .draft import NO_WIRE_TERMS, require_live
 from .errors import PlanInvalid
 from .parties import Aggregator
 from .plan import Plan, plan_from_bytes, plan_to_bytes
 from .signed_bytes import signed_bytes, to_signed
 
 DOMAIN: Final = b"covey-1 plan"
-
-NO_TERMS: Final = "the plan has no keys of parties and no deadline, which every plan on the wire has"
 
 
 def sign_plan(plan: Plan, coordinator: SigningKey) -> bytes:
@@ -57,14 +55,14 @@ def require_own_key(plan: Plan, role: Aggregator, own: VerifyKey) -> None:
         PlanInvalid: the plan gives another signing key for this role.
     """
     if plan.wire is None:
-        raise PlanInvalid(NO_TERMS)
+        raise PlanInvalid(NO_WIRE_TERMS)
     if (named := plan.wire.sign_key(role)) != own:
         raise PlanInvalid(f"the plan's {role} has the signing key {named.id.hex()}; this {role} has {own.id.hex()}")
 
 
 def _require_wire(plan: Plan) -> None:
     if plan.wire is None:
-        raise PlanInvalid(NO_TERMS)
+        raise PlanInvalid(NO_WIRE_TERMS)
     if plan.terms.validity is Validity.PRIO3 and not plan.wire.verify_key_hash:
         raise PlanInvalid("the plan has proofs but no hash of a verification key, which it needs on the wire")
     if isinstance(plan.terms, Encrypted) and not plan.wire.encryption_keys_hash:

@@ -2,7 +2,7 @@
 
 A statement binds the plan, the view, the outcome of each pane, the set of reports behind the opened panes, and the bytes
 that were sent to the collector. It holds no count of reports, and its digest of random ids reveals none. The statements of
-leader and helper are equal except for role and share: a collector that receives two others opens nothing.
+leader and helper are equal except for role and share: a collector that receives statements that disagree opens nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROLES: Final = (b"leader", b"helper")
 """The first bytes of a statement; no other evidence begins with them."""
 _VIEW_BYTES: Final = 4
 FIXED_BYTES: Final = _ROLE_BYTES + PLAN_HASH_BYTES + _VIEW_BYTES + 3 * DIGEST_BYTES
-"""A statement without its outcomes and its signature."""
+"""Length of a statement without its outcomes and its signature."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Statement:
             raise StatementMalformed("it does not begin with a role of an aggregator")
         outcomes = data[FIXED_BYTES:]
         if max(outcomes) > max(Outcome):
-            raise StatementMalformed(f"an outcome of {max(outcomes)} does not exist")
+            raise StatementMalformed(f"there is no outcome {max(outcomes)}")
         at = _ROLE_BYTES + PLAN_HASH_BYTES + _VIEW_BYTES
         definition, sets, share = (data[at + n * DIGEST_BYTES :][:DIGEST_BYTES] for n in range(3))
         plan_hash, view = data[_ROLE_BYTES:][:PLAN_HASH_BYTES], data[at - _VIEW_BYTES : at]
@@ -114,7 +114,7 @@ def statement_of(plan: Plan, view: int, role: Aggregator, outcomes: bytes, sets:
 def verify_statement(signed: bytes, key: VerifyKey) -> Statement:
     """The statement of these bytes, if this key signed it. Raises SignatureInvalid and StatementMalformed."""
     if len(signed) < SIGNATURE_BYTES:
-        raise StatementMalformed(f"{len(signed)} bytes hold no signature")
+        raise StatementMalformed(f"{len(signed)} bytes are too short for a signature")
     body, signature = signed[:-SIGNATURE_BYTES], signed[-SIGNATURE_BYTES:]
     key.verify(DOMAIN, body, signature)
     return Statement.from_bytes(body)
@@ -128,7 +128,7 @@ def require_subject(statement: Statement, plan: Plan, view: int, role: Aggregato
     what = ("role", "plan", "view", "definition", "number of panes")
     for name, mine, theirs in zip(what, need, have, strict=True):
         if mine != theirs:
-            raise StatementMalformed(f"its {name} is not that of the {role}'s statement of view {planned.view.name!r}")
+            raise StatementMalformed(f"its {name} does not fit the {role}'s statement of view {planned.view.name!r}")
 
 
 def require_agreement(view: str, leader: Statement, helper: Statement) -> None:

@@ -65,7 +65,7 @@ class HeKeyHolder:
             SumOutOfRange: a sum is out of range. Nothing about any sum is revealed, and the plan's keys are erased.
             KeyBurnt: the keys were erased before, for that reason. KeyErased: they were erased before.
             PaneOpenedBefore, NoiseRefused. StatementMalformed: the leader's statement is about something else. WrongLength,
-            KeyMismatch, CoefficientOutOfRange: these are no sums under this plan's key. In all these cases nothing is
+            KeyMismatch, CoefficientOutOfRange: these are not sums under this plan's key. In all these cases nothing is
             decrypted.
         """
         if self._burnt:
@@ -106,7 +106,7 @@ class HeKeyHolder:
         if (need := statement.outcomes.count(Outcome.OPENED)) != len(sums.messages):
             raise StatementMalformed(f"{len(sums.messages)} sums came with it, need {need}: one for each opened pane")
         if hashlib.sha256(b"".join(sums.messages)).digest() != statement.share:
-            raise StatementMalformed("it names other sums than those that came with it")
+            raise StatementMalformed("it names other sums than the ones that came with it")
         return statement.view
 
     def _spend(self, view: int, collections: list[int]) -> None:

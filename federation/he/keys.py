@@ -42,7 +42,7 @@ def verify_keys(signed: bytes, plan: Plan) -> tuple[PublicKey, ...]:
     """Run by site and leader: the public key of each view, as the plan's key holder signed them.
 
     Raises:
-        EncryptionKeysInvalid: the plan commits to other keys, its key holder did not sign them, or they are no keys.
+        EncryptionKeysInvalid: the plan commits to other keys, its key holder did not sign them, or they are malformed.
     """
     if plan.wire is None or not isinstance(plan.terms, Encrypted):
         raise EncryptionKeysInvalid("the plan's reports are not encrypted")

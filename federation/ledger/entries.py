@@ -47,7 +47,7 @@ class Head:
         if len(data) != SEQ_BYTES + HASH_BYTES:
             raise ValueError(f"the head of a ledger has {len(data):,} bytes, need {SEQ_BYTES + HASH_BYTES}")
         if (seq := int.from_bytes(data[:SEQ_BYTES], "big")) > LARGEST_SEQ:
-            raise ValueError(f"the head of a ledger names entry {seq:,}, above the largest, {LARGEST_SEQ:,}")
+            raise ValueError(f"the head of a ledger names entry {seq:,}; the largest is {LARGEST_SEQ:,}")
         return cls(seq, data[SEQ_BYTES:])
 
 

@@ -287,7 +287,10 @@ class Ledger:
             raise LedgerBroken(str(self.path), "it is not a ledger of this version")
         owners = self._db.execute("SELECT owner FROM ledger").fetchall()
         if owners != [(self.owner,)]:
-            raise LedgerBroken(str(self.path), f"it is the ledger of {owners}, not of {self.owner!r}")
+            raise LedgerBroken(
+                str(self.path),
+                f"it is the ledger of {', '.join(repr(owner) for (owner,) in owners) or 'no owner'}, not of {self.owner!r}",
+            )
 
     def _refresh(self) -> None:
         """Read and check the new entries on disk."""

@@ -107,7 +107,7 @@ def test_a_plan_that_cannot_travel_is_not_signed() -> None:
     with pytest.raises(PlanInvalid, match="no keys of parties and no deadline"):
         sign_plan(plan(terms=None), COORDINATOR.sign)
     long = live(dataclasses.replace(PLAN, views=(PlannedView(view("v", 2), np.arange(700_000) * DAY, 2),)))
-    with pytest.raises(PlanInvalid, match="make several plans"):
+    with pytest.raises(PlanInvalid, match="Make several plans"):
         sign_plan(long, COORDINATOR.sign)
     wide = live(
         plan_in_words(bytes(16), (PlannedView(view("w", 523_770), np.zeros(1, np.int64), 2),), "none", wire=TERMS)
