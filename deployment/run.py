@@ -152,7 +152,16 @@ def requested_terms(
             fit the protection or the noise.
     """
     from federation.errors import TermsImpossible, TermUnknown
-    from federation.terms import Finish, Noise, Participation, Protection, ReportPer, RequestedTerms, Validity, word
+    from federation.terms import (
+        Finish,
+        Noise,
+        Participation,
+        Protection,
+        ReportPer,
+        RequestedTerms,
+        Validity,
+        parse_term,
+    )
 
     match noise:
         case "on":
@@ -163,11 +172,11 @@ def requested_terms(
             raise UsageError(f"unknown noise {noise!r}: it is 'on' or 'off'")
     try:
         return RequestedTerms(
-            word(Protection, protection),
-            word(Validity, validity),
-            word(Finish, finish),
-            word(ReportPer, report_per),
-            None if participation is None else word(Participation, participation),
+            parse_term(Protection, protection),
+            parse_term(Validity, validity),
+            parse_term(Finish, finish),
+            parse_term(ReportPer, report_per),
+            None if participation is None else parse_term(Participation, participation),
             added,
         )
     except TermUnknown as error:

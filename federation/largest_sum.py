@@ -9,7 +9,7 @@ from featurestore.define.layout import Layout
 from federation.terms import ReportPer
 
 from .errors import PlanInvalid, ReportRefused
-from .noise import farthest
+from .noise import largest_noise
 from .plan import Plan
 
 
@@ -17,7 +17,7 @@ def largest_sum(layout: Layout, clients: int) -> int:
     """The largest distance from 0 of an opened sum over so many clients, with the noise of both aggregators."""
     sums = np.array([slot.max_value for slot in layout.slots], dtype=object)
     largest = int(max(np.abs(layout.basis.astype(object)) @ sums)) * clients  # a client has one cell of a key and pane
-    return largest + max(farthest(group.mechanism) for group in layout.groups)
+    return largest + max(largest_noise(group.mechanism) for group in layout.groups)
 
 
 def require_sums_fit(plan: Plan, sites: int) -> None:

@@ -26,7 +26,7 @@ def draw(mechanism: NoiseMechanism, stream: NoiseStream, size: int) -> Noise:
             assert_never(mechanism)
 
 
-def farthest(mechanism: NoiseMechanism) -> int:
+def largest_noise(mechanism: NoiseMechanism) -> int:
     """How far both aggregators' noise may move a sum, at the tails above."""
     match mechanism:
         case GaussianMechanism(sigma_sq=sigma_sq):

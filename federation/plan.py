@@ -35,9 +35,9 @@ from .terms import (
     Shares,
     Terms,
     Validity,
+    parse_term,
     require_noise,
     terms_of,
-    word,
 )
 
 FromEvents = Literal["days", "sites"]
@@ -261,13 +261,13 @@ def plan_from_bytes(data: bytes) -> Plan:
     plan = Plan(
         message.id,
         views,
-        word(Noise, message.noise),
+        parse_term(Noise, message.noise),
         terms_of(
-            word(Protection, message.protection),
-            word(Validity, message.validity),
-            word(Finish, message.finish or Finish.OPEN.value),
-            word(ReportPer, message.report_per or ReportPer.CLIENT.value),
-            word(Participation, message.participation),
+            parse_term(Protection, message.protection),
+            parse_term(Validity, message.validity),
+            parse_term(Finish, message.finish or Finish.OPEN.value),
+            parse_term(ReportPer, message.report_per or ReportPer.CLIENT.value),
+            parse_term(Participation, message.participation),
         ),
         _wire_from_pb(message.wire) if message.HasField("wire") else None,
         message.max_clients,

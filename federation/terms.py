@@ -3,7 +3,7 @@
     Terms = Shares(validity, finish, report_per, participation) | Encrypted(participation)
 
 Combinations that cannot be collected cannot be constructed. Each edge (command line, configuration file, bytes of a plan)
-parses its words once with `word`, and combines them with `terms_of`, which raises an error with the reason if they exclude
+parses its words once with `parse_term`, and combines them with `terms_of`, which raises an error if they exclude
 each other. Behind the edge, code matches terms as types. Noise is separate from terms: under any terms, each aggregator adds
 it; only tests and laboratories turn it off.
 """
@@ -97,7 +97,7 @@ _NAMES: Final[dict[type[Word], str]] = {
 _W = TypeVar("_W", Noise, Protection, Validity, Finish, ReportPer, Participation)
 
 
-def word(kind: type[_W], text: object) -> _W:
+def parse_term(kind: type[_W], text: object) -> _W:
     """The member of an enum that has this text as its value. Raises TermUnknown."""
     for known in kind:
         if known.value == text:

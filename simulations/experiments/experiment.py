@@ -14,7 +14,7 @@ from base.times import DAY_US
 from deployment.errors import RunRefused, UsageError
 from featurestore.define.definitions import FeatureView
 from federation.errors import TermsImpossible
-from federation.terms import Finish, Noise, Participation, Protection, ReportPer, RequestedTerms, Validity, word
+from federation.terms import Finish, Noise, Participation, Protection, ReportPer, RequestedTerms, Validity, parse_term
 from simulations.fleets.arrivals import Arrivals, FromFile, Generated
 from simulations.fleets.block import Columns, Source
 from simulations.fleets.event_file import EventFile
@@ -163,11 +163,11 @@ def workers_of(experiment: Experiment, count: int | None) -> Workers:
 def _collection(config: LabConfig, views: tuple[FeatureView, ...], scratch: Path) -> Collection:
     try:
         requested = RequestedTerms(
-            word(Protection, config.protection),
-            word(Validity, config.validity),
-            word(Finish, config.finish),
-            word(ReportPer, config.report_per),
-            word(Participation, config.participation),
+            parse_term(Protection, config.protection),
+            parse_term(Validity, config.validity),
+            parse_term(Finish, config.finish),
+            parse_term(ReportPer, config.report_per),
+            parse_term(Participation, config.participation),
             Noise.NONE if config.noise == "off" else Noise.FULL,
         )
     except TermsImpossible as error:

@@ -23,9 +23,9 @@ from federation.terms import (
     Terms,
     Validity,
     default_participation,
+    parse_term,
     require_noise,
     terms_of,
-    word,
 )
 
 KINDS = (Noise, Protection, Validity, Finish, ReportPer, Participation)
@@ -34,7 +34,7 @@ GOLDEN: dict[str, str | None] = json.loads((Path(__file__).parent / "golden_plan
 
 
 def made(words: str) -> tuple[Noise, Terms]:
-    noise, *others = (word(kind, text) for kind, text in zip(KINDS, words.split(), strict=True))
+    noise, *others = (parse_term(kind, text) for kind, text in zip(KINDS, words.split(), strict=True))
     terms = terms_of(*others)  # type: ignore[arg-type]
     require_noise(terms, noise)  # type: ignore[arg-type]
     return noise, terms  # type: ignore[return-value]
@@ -111,6 +111,6 @@ def test_who_reports_follows_from_the_sites_unless_it_is_asked_for() -> None:
 @pytest.mark.parametrize("text", ["", "FULL", "shares ", "nine", None, 1])
 def test_a_word_that_is_none_is_refused_with_those_that_there_are(text: object) -> None:
     with pytest.raises(TermUnknown, match=r"unknown validity .*: it must be 'none' or 'prio3'") as refused:
-        word(Validity, text)
+        parse_term(Validity, text)
     assert isinstance(refused.value, PlanInvalid)
     assert refused.value.known == ("none", "prio3")

@@ -18,7 +18,7 @@ from featurestore.define.feature import PaneFeature
 from featurestore.define.kinds import Count, Mean, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds, Privacy
-from federation.terms import Shares, Validity, word
+from federation.terms import Shares, Validity, parse_term
 from simulations.attacks.attack import Measure, Setting
 from simulations.attacks.registry import ATTACKS
 from simulations.experiments.plain import attack_as_dict
@@ -76,7 +76,7 @@ def _errors(asked: Mapping[str, Any], workers: Workers, progress: Progress) -> I
 def _cost(asked: Mapping[str, Any], workers: Workers, progress: Progress) -> ItemResult:
     """Measure CPU time a report and bytes a client of a collection."""
     view = visits(asked["keys"], 0.1)
-    validity = word(Validity, asked["validity"])
+    validity = parse_term(Validity, asked["validity"])
     for clients in (2 * K, asked["clients"]):  # the first run loads kernels and makes tables
         collection = _collection(view, {**asked, "days": 1, "clients": clients}, asked["seed"])
         terms = replace(collection.terms, terms=Shares(validity))
