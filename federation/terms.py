@@ -115,7 +115,7 @@ def terms_of(
         case Protection.HE:
             for name, choice, possible, why in (
                 ("validity", validity, Encrypted.validity, "nothing can be proven of encrypted reports"),
-                ("finish", finish, Encrypted.finish, "MPC computes with shares"),
+                ("finish", finish, Encrypted.finish, "the aggregators compute with shares under MPC"),
                 ("report_per", report_per, Encrypted.report_per, "a site's sum is not encrypted"),
             ):
                 if choice is not possible:
