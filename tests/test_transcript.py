@@ -29,8 +29,9 @@ from federation.batch.batch import SealedBatch
 from federation.batch.reports import Reports
 from federation.batch.sealing import _info, open_half
 from federation.circuit.validity import VerificationKey
+from federation.commitment import Outcome
 from federation.plan import plan_to_bytes
-from federation.protocol import Outcome, shard
+from federation.sharding import shard
 from federation.statement import Statement
 from tests.aggregator.world import KEYS
 from tests.audit.files import Facts, differences, facts

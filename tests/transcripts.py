@@ -30,13 +30,13 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count, Mean, Rate
 from featurestore.define.privacy import Bounds, Privacy
+from federation.aggregation import OpenedView
 from federation.batch.batch import SealedBatch, SealedHalf
 from federation.batch.reports import LeaderHalf, ProvenHalf
 from federation.batch.sealing import open_half
 from federation.draft import draft_of
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan
-from federation.protocol import OpenedView
 from federation.terms import Noise
 from tests.aggregator.recorded import Recorded
 from tests.aggregator.world import KEYS, NOW, SETTINGS, make_plan

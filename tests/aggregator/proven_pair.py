@@ -8,8 +8,8 @@ from typing import Any
 from aggregator.collect.collection import CollectedShares
 from aggregator.collect.collection_job import collect_request
 from aggregator.intake.aggregation_job import Verdict
+from federation.aggregation import OpenedView
 from federation.plan import Plan
-from federation.protocol import OpenedView
 from tests.aggregator.world import (
     SETTINGS,
     Clock,

@@ -20,9 +20,9 @@ from aggregator.services.rpc import CHANNEL_OPTIONS
 from aggregator.signed_message import Signed, sign
 from featurestore.define.privacy import Privacy
 from federation import plan_pb2
+from federation.commitment import Outcome
 from federation.ledger.state import Budget
 from federation.plan import plan_to_bytes
-from federation.protocol import Outcome
 from federation.signed_plan import sign_plan
 from tests.aggregator.refusals import refused
 from tests.aggregator.world import (

@@ -18,7 +18,7 @@ from aggregator.errors import AddressUnusable, Unreachable
 from aggregator.services.client import Aggregators
 from aggregator.services.services import serve
 from aggregator.shares.stoppable_noise import StoppableNoise
-from federation.protocol import Outcome
+from federation.commitment import Outcome
 from tests.aggregator.refusals import refused
 from tests.aggregator.world import (
     COLLECTOR,

@@ -17,7 +17,7 @@ from aggregator.errors import (
     VerificationKeyConflict,
     VerificationKeyMissing,
 )
-from aggregator.intake.key_agreement import key_offer, key_taken
+from aggregator.intake.key_agreement import confirm_key, key_offer
 from crypto.errors import SealBroken, SignatureInvalid
 from federation.circuit.validity import VerificationKey
 from federation.draft import draft_of, sign_draft
@@ -104,8 +104,8 @@ def test_only_the_coordinator_asks_for_a_key_and_only_the_leader_offers_one(two:
 @pytest.mark.parametrize(
     "wrong",
     [
-        key_taken(bytes(16), VerificationKey(bytes(32)), HELPER.sign),
-        key_taken(b"x" * 16, VerificationKey(bytes(32)), HELPER.sign),
+        confirm_key(bytes(16), VerificationKey(bytes(32)), HELPER.sign),
+        confirm_key(b"x" * 16, VerificationKey(bytes(32)), HELPER.sign),
         b"",
     ],
     ids=["another key", "another plan", "nothing"],

@@ -8,7 +8,8 @@ from crypto.noise import NoiseSource, SeededNoise
 from edge_client.compute import Contributions, UsedCells, compute
 from edge_client.events import Events
 from featurestore.define.definitions import FeatureView
-from federation.protocol import Closed, Commitment, NoisedShares
+from federation.aggregation import ClosedAggregation, NoisedShares
+from federation.commitment import Commitment
 
 
 class Chain:
@@ -26,6 +27,8 @@ class Chain:
         """The helper's noise source."""
         return SeededNoise(seed, "helper")
 
-    def collect(self, closed: Closed, other: Commitment, source: NoiseSource, requests: int) -> list[NoisedShares]:
+    def collect(
+        self, closed: ClosedAggregation, other: Commitment, source: NoiseSource, requests: int
+    ) -> list[NoisedShares]:
         """An aggregator's answers to `requests` requests for one collection. Noise is drawn once and recorded."""
         return [closed.noise(other, source)] * requests

@@ -20,9 +20,9 @@ from crypto import field as field64
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import Layout
 from federation.accountant import cost_of_day
+from federation.aggregation import ClosedAggregation, NoisedShares, open_shares
 from federation.basis import to_noise_basis
 from federation.plan import Plan, PlannedView
-from federation.protocol import Closed, NoisedShares, open_shares
 from simulations.attacks.stage.panes import repeated
 from simulations.attacks.statistics.bounds import Floats, LowerBounds, Scores, lower_bounds
 
@@ -183,7 +183,7 @@ def _summed(weights: Floats, answers: list[npt.NDArray[np.int64]]) -> Floats:
     return mean
 
 
-def _noise_in(closed: Closed, noised: NoisedShares) -> npt.NDArray[np.int64]:
+def _noise_in(closed: ClosedAggregation, noised: NoisedShares) -> npt.NDArray[np.int64]:
     """int64[panes, K·S]: what this aggregator added to its share of each sum. The aggregator has both values."""
     mapped = to_noise_basis(closed.plan.views[0].layout, closed.sums[0].values)
     return field64.decode_centred(field64.subtract(noised.shares[0], mapped))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -180,6 +182,14 @@ def test_a_site_that_is_broken_answers_a_code(node: Node, what: str) -> None:
 def test_a_ledger_that_cannot_be_used_is_a_code(node: Node, what: str) -> None:
     LEDGER_BROKEN[what](node)
     assert node.ask() == ("LEDGER_BROKEN", "a", [])
+
+
+def test_a_ledger_whose_head_file_cannot_be_written_is_a_code(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("federation.ledger.ledger.replace_file", full)
+    assert node.ask() == ("SITE_FAILED", "a", [])
 
 
 @pytest.mark.parametrize("what", SCHEMA)

@@ -13,16 +13,19 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count, Rate
 from featurestore.define.privacy import Bounds, Privacy
+from federation.aggregation import ClosedAggregation
+from federation.commitment import Commitment
 from federation.noise_context import NoiseContext
 from federation.plan import Plan, PlannedView
-from federation.protocol import Closed, Commitment
 from tests.federation.wire import DAY
 from tests.federation.words import plan_in_words, with_words
 
 SECRET = SecretNoise(bytes(range(32)))
 
 
-def noise_of(closed: Closed, other: Commitment | None = None, source: SecretNoise = SECRET) -> list[np.ndarray]:
+def noise_of(
+    closed: ClosedAggregation, other: Commitment | None = None, source: SecretNoise = SECRET
+) -> list[np.ndarray]:
     """The noise in each view's shares, int64[opened, K·S]."""
     other = other or closed.commitment
     noised = closed.noise(other, source).shares
@@ -35,14 +38,14 @@ def independent(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
     return all((a != b).any() for a, b in zip(one, other, strict=True))
 
 
-def closed_aggregator() -> Closed:
+def closed_aggregator() -> ClosedAggregation:
     rng = np.random.default_rng(3)
     plan = plan_of(many_keys())
     sums = tuple(
         Accumulator.from_values(rng.integers(0, 9, (3, one.layout.length), dtype=np.uint64)) for one in plan.views
     )
     collections = plan.offsets[-1]
-    return Closed(
+    return ClosedAggregation(
         "leader", plan, sums, Commitment((9,) * collections, tuple(rng.bytes(32) for _ in range(collections))), 9
     )
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -18,11 +17,14 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import ClientCount, Count, Mean, Rate
 from featurestore.define.privacy import Bounds, Privacy
-from federation import protocol
+from federation.aggregation import Aggregation, open_shares
 from federation.batch.reports import Reports
+from federation.commitment import Outcome
 from federation.errors import DuplicateReport, NoiseRefused, ReportRefused
+from federation.largest_sum import require_range
 from federation.plan import Plan, PlannedView
-from federation.protocol import Aggregating, Outcome, _require_range, open_shares, run_collections, shard
+from federation.protocol import run_collections
+from federation.sharding import shard
 from tests.federation.words import plan_in_words
 
 DAY = 86_400 * 10**6
@@ -136,14 +138,14 @@ def test_each_aggregator_counts_for_itself_and_a_difference_opens_nothing() -> N
     the_plan = plan()
     batch, _ = reports(the_plan, 0, np.random.default_rng(1), 30)
     to_leader, to_helper = shard(the_plan, batch, random_bytes(1))
-    leader = Aggregating.start("leader", the_plan).add(to_leader).close()
+    leader = Aggregation.start("leader", the_plan).add(to_leader).close()
     fewer = dataclasses.replace(
         to_helper,
         collection=to_helper.collection[1:],
         report_ids=to_helper.report_ids[1:],
         seeds=type(to_helper.seeds)(to_helper.seeds.seeds[1:]),
     )
-    helper = Aggregating.start("helper", the_plan).add(fewer).close()
+    helper = Aggregation.start("helper", the_plan).add(fewer).close()
     shares = leader.noise(helper.commitment, None)
     first = batch.collection[0]
     assert shares.outcomes[0][first] == Outcome.BATCH_MISMATCH
@@ -161,44 +163,19 @@ def test_a_pane_below_k_is_not_opened_and_the_others_go_on() -> None:
     assert result.sums[:, 0, 0].tolist() == [20, 15]
 
 
-def test_a_report_id_that_is_taken_twice_opens_nothing() -> None:
+def test_a_report_id_that_is_received_twice_opens_nothing() -> None:
     the_plan = plan()
     batch, _ = reports(the_plan, 0, np.random.default_rng(1), 10)
     half, _ = shard(the_plan, batch, random_bytes(1))
     with pytest.raises(DuplicateReport, match="10 report id"):
-        Aggregating.start("leader", the_plan).add(half).add(half).close()
-
-
-@pytest.mark.parametrize("sorted_ids", [1, 7, 40, 2**17])
-@pytest.mark.parametrize("batch", [1, 3, 50])
-def test_digests_are_over_the_sorted_ids_however_many_are_sorted_at_a_time(
-    monkeypatch: pytest.MonkeyPatch, sorted_ids: int, batch: int
-) -> None:
-    monkeypatch.setattr(protocol, "SORTED_IDS", sorted_ids)
-    rng, of = np.random.default_rng(3), plan(view())
-    collection = rng.integers(0, 2, 200).astype(np.uint32)  # no report of the third pane
-    ids = rng.integers(0, 256, (200, 16)).astype(np.uint8)
-    ids[:100, 0] = 255  # many ids in one part
-    taken: tuple[protocol.Taken, ...] = ()
-    for first in range(0, 200, batch):
-        taken = protocol._with(taken, (collection[first : first + batch], ids[first : first + batch], None))
-    expected = [hashlib.sha256(b"".join(sorted(map(bytes, ids[collection == pane])))).digest() for pane in range(3)]
-    made = protocol.commit(of, taken)
-    assert list(made.digests) == expected
-    assert made.counts == tuple(np.bincount(collection, minlength=3).tolist())
-    assert sum(len(part[0]) for part in taken) == 200
-    if batch == 1 and sorted_ids == 2**17:
-        assert len(taken) <= 8  # not 200
-    twice = (np.zeros(1, np.uint32), ids[150:151], None)
-    with pytest.raises(DuplicateReport):
-        protocol.commit(of, (*taken, twice))
+        Aggregation.start("leader", the_plan).add(half).add(half).close()
 
 
 def test_a_report_of_another_plan_or_view_is_refused_by_name() -> None:
     the_plan = plan()
     batch, _ = reports(the_plan, 0, np.random.default_rng(1), 10)
     half, _ = shard(the_plan, batch, random_bytes(1))
-    leader = Aggregating.start("leader", the_plan)
+    leader = Aggregation.start("leader", the_plan)
     for wrong in (
         dataclasses.replace(half, view=1),
         dataclasses.replace(half, collection=half.collection + np.uint32(9)),
@@ -217,17 +194,17 @@ def test_an_element_outside_the_field_is_refused_and_nothing_of_its_batch_is_add
     half, _ = shard(the_plan, batch, random_bytes(1))
     bad = half.shares.elements.copy()
     bad[7, 3] = 2**64 - 1
-    leader = Aggregating.start("leader", the_plan)
+    leader = Aggregation.start("leader", the_plan)
     with pytest.raises(FieldElementOutOfRange):
         leader.add(dataclasses.replace(half, shares=LeaderShares(bad)))
     assert not leader.sums[0].values.any()
 
 
 def test_noise_and_plan_must_agree() -> None:
-    closed = Aggregating.start("leader", plan()).close()
+    closed = Aggregation.start("leader", plan()).close()
     with pytest.raises(NoiseRefused):
         closed.noise(closed.commitment, SeededNoise(1, "x"))
-    noisy = Aggregating.start("leader", plan(noise="full")).close()
+    noisy = Aggregation.start("leader", plan(noise="full")).close()
     with pytest.raises(NoiseRefused):
         noisy.noise(noisy.commitment, None)
 
@@ -236,8 +213,8 @@ def test_the_collector_refuses_aggregators_that_opened_different_panes() -> None
     the_plan = plan()
     batch, _ = reports(the_plan, 0, np.random.default_rng(1), 30)
     to_leader, to_helper = shard(the_plan, batch, random_bytes(1))
-    leader = Aggregating.start("leader", the_plan).add(to_leader).close()
-    helper = Aggregating.start("helper", the_plan).add(to_helper).close()
+    leader = Aggregation.start("leader", the_plan).add(to_leader).close()
+    helper = Aggregation.start("helper", the_plan).add(to_helper).close()
     mine = leader.noise(helper.commitment, None)
     other = helper.noise(leader.commitment, None)
     with pytest.raises(ReportRefused):
@@ -285,14 +262,14 @@ def test_sums_and_noise_together_stay_below_half_the_field(privacy: Privacy, rea
     )
     layout = PlannedView(one, np.zeros(1, np.int64), 2).layout
     most = field64.HALF - reach - 1  # clients with one event each: their sum and the noise just fit
-    _require_range(layout, most)
+    require_range(layout, most)
     with pytest.raises(ReportRefused, match="half the field"):
-        _require_range(layout, most + 1)
+        require_range(layout, most + 1)
 
 
 def test_secrets_are_redacted_in_repr() -> None:
     the_plan = plan()
     batch, _ = reports(the_plan, 0, np.random.default_rng(1), 3)
     to_leader, to_helper = shard(the_plan, batch, random_bytes(1))
-    for secret in (batch, batch.slots, to_leader.shares, to_helper.seeds, Aggregating.start("leader", the_plan)):
+    for secret in (batch, batch.slots, to_leader.shares, to_helper.seeds, Aggregation.start("leader", the_plan)):
         assert "array" not in repr(secret)

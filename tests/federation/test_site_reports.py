@@ -16,24 +16,19 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import ClientCount, Count, Mean
 from featurestore.define.privacy import Bounds, Privacy
 from federation import plan_pb2 as pb
+from federation.aggregation import Aggregation
 from federation.batch.batch import HEADER_REPORT_BYTES, BatchHeader, SealedBatch
 from federation.batch.reports import Reports
 from federation.batch.sealing import max_reports, open_half, seal_batch
 from federation.circuit.validity import encode, prove
+from federation.commitment import Outcome
 from federation.errors import BatchMalformed, PlanInvalid, ReportedTwice, ReportRefused, RosterExceeded, TooManyDeclared
+from federation.largest_sum import require_sums_fit
 from federation.manifest import manifest_of
 from federation.parties import MAX_CLIENTS, Roster, RosterEntry, clients_in
 from federation.plan import LARGEST_PROVEN, Plan, PlannedView, max_clients_of, plan_from_bytes, plan_to_bytes
-from federation.protocol import (
-    Aggregating,
-    Outcome,
-    protect,
-    require_sums_fit,
-    run_collections,
-    shard,
-    shard_proven,
-    verify,
-)
+from federation.protocol import run_collections, verify
+from federation.sharding import protect, shard, shard_proven
 from tests.federation.test_validity import KEY, sparse
 from tests.federation.view_rules import random_reports
 from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, PLAN, SITE
@@ -197,7 +192,7 @@ def test_reports_of_the_other_kind_are_refused_in_memory() -> None:
             shard(of, reports([3], clients, of), np.random.default_rng(0).bytes)
     leader, helper = shard(OF_SITES, reports([3], [2]), np.random.default_rng(0).bytes)
     with pytest.raises(ReportRefused, match="says report_per"):
-        Aggregating.start("leader", OF_SITES).add(replace(leader, clients=None))
+        Aggregation.start("leader", OF_SITES).add(replace(leader, clients=None))
     with pytest.raises(ReportRefused, match="not of one batch"):
         seal_batch(OF_SITES, "a", bytes(16), leader, replace(helper, clients=u32(3)), SITE.sign)
     with pytest.raises(ReportRefused, match="not of one batch"):
@@ -210,7 +205,7 @@ def test_reports_of_the_other_kind_are_refused_in_memory() -> None:
 def test_each_aggregator_opens_by_the_clients_that_were_declared_to_it() -> None:
     """k is 2. Two reports of one client each open, and so does one report of two; one report of one client does not."""
     of = with_words(OF_SITES, noise="none", wire=None)
-    leader, helper = (Aggregating.start(role, of) for role in ("leader", "helper"))
+    leader, helper = (Aggregation.start(role, of) for role in ("leader", "helper"))
     for seed, (collections, clients) in enumerate([([3, 4, 5], [1, 1, 2]), ([4], [1])]):
         halves = shard(of, reports(collections, clients, of), np.random.default_rng(seed).bytes)
         leader, helper = leader.add(halves[0]), helper.add(halves[1])
@@ -230,7 +225,7 @@ def test_a_sum_of_reports_of_so_many_clients_that_it_could_wrap_is_not_opened_wh
     for most, fits in ((1_000, True), (MAX_CLIENTS, False)):
         of = plan_in_words(bytes(16), (planned,), "none", report_per="site", max_clients=most)
         leader, _ = shard(of, Reports(0, u32(0), nothing, u32(1)), np.random.default_rng(0).bytes)
-        closed = Aggregating.start("leader", of).add(leader).close()
+        closed = Aggregation.start("leader", of).add(leader).close()
         with nullcontext() if fits else pytest.raises(ReportRefused, match="could pass half the field"):
             closed.noise(closed.commitment, None)
         with nullcontext() if fits else pytest.raises(PlanInvalid, match="3 sites with reports of up to"):

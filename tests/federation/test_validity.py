@@ -21,12 +21,14 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.store import Store
+from federation.aggregation import Aggregation
 from federation.batch.reports import ProvenHalf, Reports
 from federation.circuit.circuit import contexts, prio3_of
 from federation.circuit.validity import VerificationKey, encode, finish, judge, prove, start
 from federation.errors import ReportRefused
 from federation.plan import Plan, PlannedView
-from federation.protocol import Aggregating, Verified, run_collections, shard, shard_proven, verify
+from federation.protocol import VerifiedBatch, run_collections, verify
+from federation.sharding import shard, shard_proven
 from simulations.attacks.lies.forging import forge
 from tests.federation.words import plan_in_words
 from tests.oracle import oracle
@@ -82,7 +84,7 @@ def sharded(dense: np.ndarray, seed: int = 0, of: Plan = PLAN) -> tuple[ProvenHa
     return shard_proven(of, reports(dense), np.random.default_rng(seed).bytes)
 
 
-def opened(verified: Verified) -> np.ndarray:
+def opened(verified: VerifiedBatch) -> np.ndarray:
     """The vectors of the accepted reports, which no party may see outside of tests."""
     return FIELD64.add(verified.leader.out_shares, verified.helper.out_shares).astype(np.int64)
 
@@ -139,7 +141,7 @@ def test_a_vector_outside_the_bounds_is_refused_by_an_honest_site() -> None:
 # lies
 
 
-def tampered(change: Callable[[Elements], None]) -> tuple[np.ndarray, Verified]:
+def tampered(change: Callable[[Elements], None]) -> tuple[np.ndarray, VerifiedBatch]:
     """Eight reports; the fourth is changed after its encoding and before its proof."""
     rng = np.random.default_rng(7)
     dense = honest(rng, 8)
@@ -152,7 +154,7 @@ def tampered(change: Callable[[Elements], None]) -> tuple[np.ndarray, Verified]:
     return dense, verify(PLAN, KEY, *halves)
 
 
-def require_only_the_fourth_is_rejected(dense: np.ndarray, verified: Verified) -> None:
+def require_only_the_fourth_is_rejected(dense: np.ndarray, verified: VerifiedBatch) -> None:
     assert verified.accepted.tolist() == [True] * 3 + [False] + [True] * 4
     assert (opened(verified) == np.delete(dense, 3, axis=0)).all()
 
@@ -438,10 +440,10 @@ def test_shares_without_proofs_do_not_enter_a_plan_with_proofs_and_the_other_way
         shard_proven(plain, batch, np.random.default_rng(0).bytes)
     half, _ = shard(plain, batch, np.random.default_rng(0).bytes)
     with pytest.raises(ReportRefused, match="says validity 'prio3'"):
-        Aggregating.start("leader", PLAN).add(half)
+        Aggregation.start("leader", PLAN).add(half)
     verified = verify(PLAN, KEY, *sharded(honest(np.random.default_rng(0), 2)))
     with pytest.raises(ReportRefused, match="says validity 'none'"):
-        Aggregating.start("leader", plain).add(verified.leader)
+        Aggregation.start("leader", plain).add(verified.leader)
 
 
 def test_a_run_tells_how_many_were_rejected_and_opens_the_rest_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -452,7 +454,7 @@ def test_a_run_tells_how_many_were_rejected_and_opens_the_rest_exactly(monkeypat
         measurements[4, 0] = 2**40
         return measurements
 
-    monkeypatch.setattr("federation.protocol.encode", lying)
+    monkeypatch.setattr("federation.sharding.encode", lying)
     batch = reports(dense, [0] * 5 + [1] * 4)
     (result,) = run_collections(PLAN, [batch], np.random.default_rng(1).bytes, None, None)
     assert result.rejected == 1

@@ -18,8 +18,8 @@ from federation.terms import (
     Shares,
     Terms,
     Validity,
+    parse_term,
     terms_of,
-    word,
 )
 
 WORDS: Final[dict[str, Any]] = {
@@ -34,7 +34,7 @@ USUAL: Final = Shares()
 
 def terms_in_words(usual: Terms = USUAL, **words: str) -> Terms:
     """The usual terms, changed by these words."""
-    chosen = {name: word(kind, words.pop(name, getattr(usual, name))) for name, kind in WORDS.items()}
+    chosen = {name: parse_term(kind, words.pop(name, getattr(usual, name))) for name, kind in WORDS.items()}
     assert not words, words
     return terms_of(**chosen)
 
@@ -62,12 +62,14 @@ def plan_in_words(
     **words: Any,
 ) -> Plan:
     """A plan of these fields, with terms in words."""
-    return Plan(plan_id, tuple(views), word(Noise, noise), terms_in_words(**words), wire, max_clients, from_events)
+    return Plan(
+        plan_id, tuple(views), parse_term(Noise, noise), terms_in_words(**words), wire, max_clients, from_events
+    )
 
 
 def with_words(plan: Plan, **changes: Any) -> Plan:
     """A plan changed by these words and other fields."""
     words = {name: changes.pop(name) for name in WORDS if name in changes}
     if "noise" in changes:
-        changes["noise"] = word(Noise, changes["noise"])
+        changes["noise"] = parse_term(Noise, changes["noise"])
     return replace(plan, terms=terms_in_words(plan.terms, **words), **changes)
