@@ -106,7 +106,7 @@ def test_the_collector_takes_no_values_but_those_that_the_shares_add_up_to() -> 
         with pytest.raises(StatementMalformed, match="differ from the sum of the shares"):
             CollectedShares.of(PLAN, leader, helper, COLLECTOR.seal)
     unsigned = [replace(one, opened=b"") for one in both(HELPER)]
-    with pytest.raises(StatementMalformed, match="no signature"):
+    with pytest.raises(StatementMalformed, match="too short for a signature"):
         CollectedShares.of(PLAN, both(LEADER), unsigned, COLLECTOR.seal)
 
 

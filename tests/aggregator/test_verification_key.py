@@ -123,7 +123,7 @@ def test_a_plan_with_another_key_than_the_one_that_was_prepared_is_refused(two: 
     with pytest.raises(PlanInvalid, match="verification key"):
         sign_plan(plan, COORDINATOR.sign)
     hashed = replace(plan, wire=replace(plan.wire, verify_key_hash=bytes(32)))  # type: ignore[type-var]
-    with pytest.raises(PlanInvalid, match="no verification key"):
+    with pytest.raises(PlanInvalid, match="must not have a hash of a verification key"):
         replace(make_plan(), wire=hashed.wire)
     for party in (two.leader, two.helper):
         with pytest.raises(VerificationKeyMissing):  # no key was prepared

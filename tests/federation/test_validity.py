@@ -434,9 +434,9 @@ def test_a_verifier_message_with_a_bit_flipped_is_refused_by_the_leader() -> Non
 def test_shares_without_proofs_do_not_enter_a_plan_with_proofs_and_the_other_way_round() -> None:
     batch = reports(honest(np.random.default_rng(0), 2))
     plain = plan(validity="none")
-    with pytest.raises(ReportRefused, match="asks for proofs"):
+    with pytest.raises(ReportRefused, match="these shares have no proofs"):
         shard(PLAN, batch, np.random.default_rng(0).bytes)
-    with pytest.raises(ReportRefused, match="does not ask for proofs"):
+    with pytest.raises(ReportRefused, match="its reports have no proofs"):
         shard_proven(plain, batch, np.random.default_rng(0).bytes)
     half, _ = shard(plain, batch, np.random.default_rng(0).bytes)
     with pytest.raises(ReportRefused, match="says validity 'prio3'"):
