@@ -36,7 +36,7 @@ from featurestore.errors import BadReference, NotFoundError, StoreCorrupt, Store
 from featurestore.online.blocks import Blocks, Snapshot, open_blocks
 from featurestore.online.settings import store_path
 from featurestore.online.view_rows import ViewHeader
-from featurestore.read.request import Found, Reading, RequestedColumn, ask
+from featurestore.read.request import Reading, RequestedColumn, RequestedRows, find_columns
 
 Row = tuple[datetime | None, dict[str, Value] | None]
 Rows = list[tuple[EntityKey, dict[str, Value], datetime, datetime | None]]
@@ -112,11 +112,11 @@ class CoveyOnlineStore(OnlineStore):
         with self._one_epoch(config) as snapshot:
             try:
                 refs = [f"{table.name}:{name}" for name in names]
-                asked = ask(refs, snapshot, NO_ON_DEMAND, full_names=False, companions=True)
+                requested = find_columns(refs, snapshot, NO_ON_DEMAND, full_names=False, companions=True)
                 view = snapshot.find(table.name)
                 entities = _entities(view.header, entity_keys)
                 reading = Reading(snapshot, NO_ON_DEMAND, entities, len(entity_keys), time.time_ns() // 1_000)
-                return _rows(asked, view.header, reading.found(view))
+                return _rows(requested, view.header, reading.rows(view))
             except NotFoundError as error:
                 raise FeastObjectNotFoundException(str(error)) from error
             except BadReference as error:
@@ -191,12 +191,12 @@ def _scalar(value: Value) -> Any:
     return None if kind is None else getattr(value, kind)
 
 
-def _rows(asked: Sequence[RequestedColumn], header: ViewHeader, found: Found) -> list[Row]:
-    columns = {one.name: _values(one, found) for one in asked}
-    statuses = {one.name for one in asked if one.column.kind == "status"}
+def _rows(requested: Sequence[RequestedColumn], header: ViewHeader, found: RequestedRows) -> list[Row]:
+    columns = {one.name: _values(one, found) for one in requested}
+    statuses = {one.name for one in requested if one.column.kind == "status"}
     moment = None if header.pane_end is None else from_us(header.pane_end)
     rows: list[Row] = []
-    for i, is_there in enumerate(found.found.tolist()):
+    for i, is_there in enumerate(found.has_row.tolist()):
         if is_there:
             rows.append((moment, {name: values[i] for name, values in columns.items()}))
         else:
@@ -204,9 +204,9 @@ def _rows(asked: Sequence[RequestedColumn], header: ViewHeader, found: Found) ->
     return rows
 
 
-def _values(asked: RequestedColumn, found: Found) -> list[Value]:
+def _values(requested: RequestedColumn, found: RequestedRows) -> list[Value]:
     """A column as Feast's values; NaN is null."""
-    column, codes = asked.column, found.status(asked.column)
+    column, codes = requested.column, found.status(requested.column)
     if column.kind == "status":
         return [_STATUSES[code] for code in codes.tolist()]
     numbers = found.numbers(column).tolist()

@@ -20,7 +20,7 @@ from featurestore.define.references import Reference
 from featurestore.define.release import Release, Void
 from featurestore.define.services import FeatureService, refs_of
 from featurestore.join.labels import open_labels
-from featurestore.join.on_demand import ask_join
+from featurestore.join.on_demand import find_join_columns
 from featurestore.join.plan import RowSource, ViewToJoin, joined, joined_schema
 from featurestore.join.view_history import StoredRows
 from featurestore.offline.history import History
@@ -28,7 +28,7 @@ from featurestore.offline.parquet import Offline
 from featurestore.online.blocks import Snapshot, open_blocks
 from featurestore.online.settings import store_path
 from featurestore.read.answer import Keys, answer_table, entities_of, key_table, key_types
-from featurestore.read.request import Reading, ask, inputs_of, views_of
+from featurestore.read.request import Reading, find_columns, inputs_of, views_of
 from featurestore.registry.consistency import registry_problems
 from featurestore.registry.models import RegisteredModel, find_model
 from featurestore.registry.registry import Registry
@@ -133,8 +133,8 @@ class Store:
     def key_types(self, refs: Sequence[str] | FeatureService) -> dict[str, ColumnType]:
         """The join keys and inputs that these references need, with their types. Constant entities need no keys."""
         snapshot = self._newest()
-        asked = ask(refs_of(refs), snapshot, self.on_demand, full_names=True)
-        return inputs_of(asked) | key_types(views_of(asked, snapshot))
+        requested = find_columns(refs_of(refs), snapshot, self.on_demand, full_names=True)
+        return inputs_of(requested) | key_types(views_of(requested, snapshot))
 
     def get(
         self,
@@ -162,12 +162,12 @@ class Store:
             BadReference, UnknownView, UnknownFeature; BadReference for missing or wrongly typed keys.
         """
         snapshot = self._newest()
-        asked = ask(refs_of(refs), snapshot, self.on_demand, full_names=full_names)
-        types = key_types(views_of(asked, snapshot))
+        requested = find_columns(refs_of(refs), snapshot, self.on_demand, full_names=full_names)
+        types = key_types(views_of(requested, snapshot))
         table = key_table(keys, types)
         entities, count = entities_of(table, types)
         reading = Reading(snapshot, self.on_demand, entities, count, self.clock())
-        return answer_table(table, asked, reading, clamp=clamp)
+        return answer_table(table, requested, reading, clamp=clamp)
 
     def reader(self, refs: Sequence[str] | FeatureService) -> Reader:
         """A reader of one feature vector, without Arrow: for models that are served in this process.
@@ -242,11 +242,13 @@ class Store:
             MemoryLimitTooSmall: names the least limit that suffices. MemoryLimitUnreadable. SpillFailed: TMPDIR is full.
             UnknownView, UnknownFeature. OnDemandFailed: raised while the batches are read.
         """
-        asked = ask_join(refs_of(features), self.on_demand, cache(self._registry.view), full_names=full_names)
-        given = open_labels(labels, asked.column_types)
-        schema = joined_schema(given.schema, asked.stored, time)
-        batches = joined(given, schema, time, self._views_to_join(asked.stored), memory_limit)
-        return asked.computed(given.schema, pa.RecordBatchReader.from_batches(schema, batches))
+        columns = find_join_columns(
+            refs_of(features), self.on_demand, cache(self._registry.view), full_names=full_names
+        )
+        given = open_labels(labels, columns.column_types)
+        schema = joined_schema(given.schema, columns.stored, time)
+        batches = joined(given, schema, time, self._views_to_join(columns.stored), memory_limit)
+        return columns.computed(given.schema, pa.RecordBatchReader.from_batches(schema, batches))
 
     def release(self, release_id: bytes) -> Release | Void:
         """The release of a pane with its slots, or its void, as it was signed; also after a retraction.

@@ -14,8 +14,8 @@ from crypto.bfv import message_bytes
 from crypto.xof import SEED_BYTES
 from deployment.project.project import DEFAULT_BUDGET
 from featurestore.define.decoded import Decoded, value_is_there
-from featurestore.define.definitions import FeatureView, derivation
-from featurestore.define.feature import DerivableFeature, PaneFeature
+from featurestore.define.definitions import FeatureView
+from featurestore.define.feature import DerivableFeature, PaneFeature, derivation
 from featurestore.define.filtered import Filtered
 from featurestore.define.layout import Group, Layout, layout_of
 from featurestore.define.mechanism import NOISERS, LaplaceMechanism
@@ -311,7 +311,7 @@ def _group(layout: Layout, group: Group) -> GroupExplained:
 def _feature(layout: Layout, feature: PaneFeature) -> FeatureExplained:
     source, other = None, None
     if isinstance(feature, DerivableFeature):
-        source = derivation(layout.view, feature)
+        source = derivation(layout.view.features, feature)
         if source is not None:
             with suppress(
                 DefinitionError

@@ -15,27 +15,28 @@ Bytes = npt.NDArray[np.uint8]
 
 
 class Status(IntEnum):
-    """Says how good a value is, or why it is null. Statuses up to STALE_BUDGET have a value; DROWNED still has its n."""
+    """Says whether a value is usable, or why it is null. Statuses up to STALE_BUDGET have a value; DROWNED has only its n."""
 
     OK = 0
     ROUGH_SE = 1
-    """A Mean or Rate whose noised n is below 20·se(n): the delta method does not hold, its standard error is rough."""
+    """The noised n of a Mean or Rate is below 20·se(n). There the delta method does not hold, so the standard error is rough."""
     STALE_BUDGET = 2
-    """The last value before the budget of a later client-day was spent. It was OK or ROUGH_SE when it was released."""
+    """No newer pane was opened, because a later client-day has no budget left; this is the last value before that. It was OK
+    or ROUGH_SE at its release."""
     VOID = 3
     """The pane was not opened (too few clients, or it failed), or its release was retracted."""
     LOW_COVERAGE = 4
-    """Too few of the window's panes were opened."""
+    """The share of the window's panes that were opened is below `min_coverage`."""
     DROWNED = 5
-    """A Mean or Rate whose noised n is below max(1, 3·se(n)): the noise drowns it."""
+    """The noised n of a Mean or Rate is below max(1, 3·se(n)), so the value would be mostly noise."""
     SUPPRESSED = 6
     """The key's noised ClientCount is below `suppress_below`."""
     OUTSIDE_MAX_AGE = 7
-    """The row is older than the view's ttl (told at reads only)."""
+    """The row is older than the view's ttl. Only reads give this status."""
     NOT_FOUND = 8
-    """No such key, or no row yet at the time asked for (told at reads only)."""
+    """The key is unknown, or has no row yet at the requested time. Only reads give this status."""
     UNDEFINED = 9
-    """The function of an on-demand transformation gave no number (told at reads only)."""
+    """The function of an on-demand view returned NaN. Only reads give this status."""
 
 
 _LAST_WITH_VALUE = np.uint8(Status.STALE_BUDGET)  # comparing an array with an IntEnum takes several times as long
@@ -43,19 +44,19 @@ _DROWNED = np.uint8(Status.DROWNED)
 
 
 def value_is_there(status: Bytes) -> npt.NDArray[np.bool_]:
-    """Where these statuses go with a value and its `__se`; bool in the shape of `status`."""
+    """True where the status has a value and its `__se`; bool in the shape of `status`."""
     is_there: npt.NDArray[np.bool_] = status <= _LAST_WITH_VALUE
     return is_there
 
 
 def n_is_there(status: Bytes) -> npt.NDArray[np.bool_]:
-    """Where these statuses go with the `__n` of a Mean or Rate."""
+    """True where the status of a Mean or Rate has its `__n`."""
     is_there: npt.NDArray[np.bool_] = value_is_there(status) | (status == _DROWNED)
     return is_there
 
 
 def made_stale(status: Bytes) -> Bytes:
-    """The statuses of a row that is served on because the budget of a later pane was gone."""
+    """The statuses of a row that is still served because a later pane had no budget."""
     return np.where(value_is_there(status), np.uint8(Status.STALE_BUDGET), status)
 
 
@@ -69,7 +70,7 @@ class Serving:
 
     Attributes:
         width: number of cells of a list; else 1.
-        clamp: what a value is held to where clamping is asked for: [low, high]; None: no such end.
+        clamp: the interval [low, high] that clamping limits a value to; None: unlimited at that end.
     """
 
     shape: Shape
@@ -83,7 +84,7 @@ class OpenedSlots:
 
     Attributes:
         slots: int64[N, S].
-        variances: of the noise in each of the feature's groups, float64[N]; all slots of a group have the same.
+        variances: float64[N] for each of the feature's groups, the variance of the noise in each slot of the group.
         status: uint8[N], OK or the reason why the whole row is null (VOID, LOW_COVERAGE, SUPPRESSED).
     """
 
@@ -94,11 +95,12 @@ class OpenedSlots:
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """One served feature over N rows; entries are meaningful only where `status` says so.
+    """One served feature over N rows. An entry has a meaning only if `status` says that it has a value.
 
     Attributes:
         value: int64[N] (count), float64[N] (ratio, estimate) or int64[N, width] (list).
-        se: float64[N], standard error due to noise; of each cell for a list. Of an estimate, with all other error too.
+        se: float64[N], standard error due to noise, for a list that of each cell. The standard error of an estimate includes
+            all other error.
         n: int64[N] for a ratio, else None.
         status: uint8[N] of `Status`.
     """
@@ -110,14 +112,14 @@ class Decoded:
 
 
 def ratio_se(numerator: Ints, n: Ints, numerator_var: Floats, n_var: Floats) -> Floats:
-    """Delta method for numerator/n with independent noise, from released values only."""
+    """The standard error of numerator/n by the delta method, for independent noise, from released values only."""
     ratio = numerator / n
     spread: Floats = np.sqrt(numerator_var + ratio**2 * n_var) / np.abs(n)
     return spread
 
 
 def decoded_ratio(value: Floats, se: Floats, n: Ints, n_var: Floats, base: Bytes) -> Decoded:
-    """A ratio with its status: nothing is said where n drowns, and 20 standard errors are where 1/n is nearly linear."""
+    """A ratio with its status: DROWNED below 3 standard errors of n, ROUGH_SE below 20, from where on 1/n is nearly linear."""
     n_se = np.sqrt(n_var)
     own = np.where(n < 20.0 * n_se, np.uint8(Status.ROUGH_SE), np.uint8(Status.OK))
     own = np.where(n < np.maximum(1.0, 3.0 * n_se), np.uint8(Status.DROWNED), own)

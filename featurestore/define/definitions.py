@@ -11,16 +11,27 @@ from base.plain import is_text, plain, plain_tuple
 from base.times import DAY_US, parse_duration
 
 from .entities import Entity
-from .feature import DerivableFeature, PaneFeature, ViewFeature
+from .feature import DerivableFeature, PaneFeature, ViewFeature, derivation
 from .filtered import Filtered
 from .kinds import Rate
 from .privacy import Bounds, Privacy
-from .view_checks import check_view
+from .view_checks import (
+    check_delays,
+    check_features,
+    check_fit,
+    check_name,
+    check_pane,
+    check_privacy,
+    check_served_names,
+    check_texts,
+    check_types,
+    check_windows,
+)
 
 
 @dataclass(frozen=True)
 class Window:
-    """A trailing window: as spelled (`7d`, it becomes the suffix) and its width in panes."""
+    """A trailing window: its name as the view spells it (`7d`), which is the suffix of its features, and its width in panes."""
 
     name: str
     panes: int
@@ -33,21 +44,22 @@ class FeatureView:
     Args:
         name: `[a-z][a-z0-9_]*` without `__`.
         entity: what the features describe.
-        features: at least one of Count, ClientCount, Mean, Histogram, Rate; and any Filtered of its Rates.
-        pane: `1m 5m 15m 1h 1d`: the disjoint intervals that are each opened once.
-        bounds: what one client may add in one UTC day.
+        features: at least one Count, ClientCount, Mean, Histogram or Rate, and any number of Filtered, each of a Rate here.
+        pane: `1m`, `5m`, `15m`, `1h` or `1d`: the width of the disjoint intervals that are each opened once.
+        bounds: how much one client may contribute in one UTC day.
         privacy: price, mechanism, k and δ.
         windows: trailing windows, multiples of the pane; each serves every feature but ClientCount, as
             `<feature>_<window>`.
         time: the events' time column; default: the source's.
-        release_delay: from a pane's end to the moment its release is available to joins (replay).
-        grace: how long after a pane's end its late events are still taken; at most `release_delay`.
-        ttl: a row older than this is not served.
+        release_delay: the time from a pane's end until joins can use its release (replay).
+        grace: how long after a pane's end its late events are still accepted; at most `release_delay`.
+        ttl: the age from which a row is no longer served.
         min_coverage: a window with a smaller share of opened panes is null.
         owner, tags, description: texts for people.
 
     Raises:
-        DefinitionError: names the view, the feature and the mend.
+        DefinitionError: the view cannot be registered; the error names the view, the feature and the mend. It is an
+            ExpressionRefused if a condition is the reason.
     """
 
     name: str
@@ -104,10 +116,22 @@ class FeatureView:
         }
         for attribute, value in given.items():
             object.__setattr__(self, attribute, plain(value))
-        check_view(self)
+        self._check()
+
+    def _check(self) -> None:
+        check_name(self.name)
+        check_types(self.name, self.entity, self.features, self.bounds, self.privacy, self.windows)
+        check_texts(self.name, self.owner, self.description, self.tags, self.time)
+        check_pane(self.name, self.pane)
+        check_delays(self.name, self.release_delay, self.grace, self.ttl)
+        check_windows(self.name, self.pane, self.windows, self.min_coverage)
+        check_privacy(self.name, self.privacy, self.features)
+        check_features(self.name, self.features)
+        check_served_names(self.name, self.entity.keys, self.features, self.windows)
+        check_fit(self.name, self.features, self.bounds, self.privacy, self.pane)
 
     def __hash__(self) -> int:
-        # Equal views have equal parts, so some of them do; a domain may hold a million keys.
+        # A domain may hold a million keys, so the hash covers only some parts; equal views still have equal hashes.
         return hash((self.name, self.entity.keys, len(self.entity.domain), self.features, self.pane))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -147,17 +171,17 @@ class FeatureView:
         return None if self.ttl is None else parse_duration(self.ttl)
 
     def source_of(self, feature: PaneFeature) -> PaneFeature | None:
-        """The feature whose slots a derived one is read off; None if the feature is not derived."""
-        return derivation(self, feature) if isinstance(feature, DerivableFeature) and feature.derive else None
+        """The feature from whose slots a derived feature is decoded; None if the feature is not derived."""
+        return derivation(self.features, feature) if isinstance(feature, DerivableFeature) and feature.derive else None
 
     @property
     def pane_features(self) -> tuple[PaneFeature, ...]:
-        """The features among them that are read off sums."""
+        """The features that are decoded from sums."""
         return tuple(feature for feature in self.features if isinstance(feature, PaneFeature))
 
     @property
     def filtered(self) -> tuple[Filtered, ...]:
-        """The features among them that are filtered from Rates."""
+        """The features that filter a Rate."""
         return tuple(feature for feature in self.features if isinstance(feature, Filtered))
 
     def rate_of(self, filtered: Filtered) -> Rate:
@@ -165,13 +189,8 @@ class FeatureView:
         return next(one for one in self.features if isinstance(one, Rate) and one.name == filtered.rate)
 
 
-def derivation(view: FeatureView, feature: DerivableFeature) -> PaneFeature | None:
-    """The first feature of the view that this one could be read off, whether or not `derive=True` asks for it."""
-    return next((other for other in view.pane_features if not other.derive and feature.reads(other)), None)
-
-
 def _tags(tags: object) -> object:
-    """Read-only, by key: a view is immutable. What is no mapping of texts is left for `_check_types` to refuse."""
+    """A read-only mapping in the order of its keys. `check_texts` refuses anything that is not a mapping of texts."""
     if tags is None:
         return MappingProxyType({})
     if isinstance(tags, Mapping) and all(is_text(key) for key in tags):

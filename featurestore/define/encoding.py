@@ -1,11 +1,12 @@
-"""What one client adds to the slots of a key: a small closed algebra, from which everything below a feature follows.
+"""Encodings: what one client adds to the slots of a key. They are a small closed union.
 
-A feature kind names one encoding. The layout takes slots, sensitivities and noise basis from it, the site its SQL
-(`edge_client.compute`), and the proof its circuit (`federation.circuit.cell`). A new kind that is read off one of these
+A feature kind has one encoding. The layout takes slots, sensitivities and noise basis from it. The site takes its SQL from
+it (`edge_client.compute`), and the proof its circuit (`federation.circuit.cell`). A new kind with one of these encodings
 needs no code in any of those places.
 
-Every group gives the largest norm of one cell: of what one client adds to the group's mapped slots there. A cell holds at
-most E events, E being `max_events_per_cell`. L1 and L2 norm agree: at their largest, all events move one slot the same way.
+A group states the largest norm of one cell, that is, of the vector that one client adds to the group's mapped slots in the
+cell. A cell has at most `max_events_per_cell` events. The largest L1 norm and the largest L2 norm are equal: both are reached
+when all events move the same slot in the same direction.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ from .expressions import ColumnType, parse
 GroupKind = Literal["count", "client_count", "histogram", "centred_sum", "non_null_count"]
 Basis = npt.NDArray[np.int64]
 SUM_TENTHS = 7
-"""Of a ratio's part of the price the centred sum gets 7/10, the count the rest (measured: DESIGN §3)."""
+"""Tenths of a ratio's price that its centred sum gets; its count gets the rest (measured: DESIGN §3)."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One raw slot of a key: what a client adds to it in one cell, at most."""
+    """One raw slot of a key.
+
+    Attributes:
+        max_value: the most that a client adds to it in one cell.
+    """
 
     feature: str
     part: str
@@ -36,7 +41,7 @@ class Slot:
 
     @property
     def bits(self) -> int:
-        """Bits of the largest value that one cell can hold."""
+        """Number of bits of `max_value`."""
         return self.max_value.bit_length()
 
 
@@ -45,9 +50,9 @@ class GroupShape:
     """Mapped slots that share a sensitivity and a scale of noise.
 
     Attributes:
-        positions: of the slots within the feature.
+        positions: the places of its slots within the feature.
         per_cell: the largest norm of one client's cell.
-        tenths: its part of the feature's price.
+        tenths: its share of the feature's price, in tenths.
     """
 
     kind: GroupKind
@@ -61,7 +66,7 @@ class EachEvent:
     """One slot: the number of events."""
 
     def slots(self, feature: str, events: int) -> list[Slot]:
-        """The raw slots, each cell holding at most so many events."""
+        """The raw slots, for cells of at most `events` events."""
         return [Slot(feature, "count", events)]
 
     def groups(self, events: int) -> list[GroupShape]:
@@ -94,7 +99,7 @@ class EachClient:
 
 @dataclass(frozen=True)
 class OneHot:
-    """A slot for each interval of a column: an event adds 1 to the one that holds its value.
+    """A slot for each interval of a column: an event adds 1 to the slot of the interval that contains its value.
 
     The intervals are (−∞, e0), [e0, e1), …, [en, ∞); with `nulls` a last slot counts the null values.
     """
@@ -110,7 +115,7 @@ class OneHot:
 
     @property
     def counts_all(self) -> bool:
-        """Whether every event, null or not, falls into one of the slots."""
+        """Whether every event, also one with a null value, adds to one of the slots."""
         return self.nulls
 
     def slots(self, feature: str, events: int) -> list[Slot]:
@@ -129,7 +134,7 @@ class OneHot:
 
 @dataclass(frozen=True)
 class TrueOrFalse:
-    """Two slots: the events for which a condition is true, and those for which it is false; none where it is null."""
+    """Two slots: the numbers of events for which a condition is true and is false. An event for which it is null adds nothing."""
 
     where: str
     cells = 2
@@ -145,7 +150,7 @@ class TrueOrFalse:
         return [Slot(feature, "true", events), Slot(feature, "false", events)]
 
     def groups(self, events: int) -> list[GroupShape]:
-        """See `EachEvent`. An event moves either group by 1."""
+        """See `EachEvent`. An event moves each group by 1."""
         return _ratio_groups(events, events)
 
     @property
@@ -156,9 +161,9 @@ class TrueOrFalse:
 
 @dataclass(frozen=True)
 class OffsetSum:
-    """Two slots: the sum of q(x) = ⌊(x − low)/step + ½⌋ over the non-null values of a column, and how many there are.
+    """Two slots: the sum of q(x) = ⌊(x − low)/step + ½⌋ over the non-null values of a column, and their number.
 
-    A value is clipped to [low, high] first, so that 0 ≤ q ≤ q_max; all in float64.
+    A value is first clipped to [low, high], so 0 ≤ q ≤ q_max. All of it is computed in float64.
     """
 
     column: str
@@ -173,7 +178,7 @@ class OffsetSum:
 
     @property
     def middle(self) -> int:
-        """What is taken from each q, so that the sum is centred."""
+        """The number that is subtracted from each q to centre the sum."""
         return self.q_max // 2
 
     def slots(self, feature: str, events: int) -> list[Slot]:
@@ -181,7 +186,7 @@ class OffsetSum:
         return [Slot(feature, "sum", events * self.q_max), Slot(feature, "non-null", events)]
 
     def groups(self, events: int) -> list[GroupShape]:
-        """See `EachEvent`. An event moves the centred sum by ⌈q_max/2⌉ at most."""
+        """See `EachEvent`. An event moves the centred sum by at most ⌈q_max/2⌉."""
         return _ratio_groups(events * ((self.q_max + 1) // 2), events)
 
     @property
@@ -191,7 +196,7 @@ class OffsetSum:
 
 
 Divided = OneHot | TrueOrFalse
-"""An event falls into at most one of `cells` slots."""
+"""Encodings in which an event adds to at most one of `cells` slots."""
 Encoding = EachEvent | EachClient | OneHot | TrueOrFalse | OffsetSum
 
 

@@ -13,7 +13,7 @@ from base.plain import is_text, plain, plain_tuple
 
 KeyType = Literal["string", "int64", "bool"]
 ColumnType = Literal["string", "int64", "bool", "float64"]
-"""Of a join key, or of what else a request brings."""
+"""The type of a join key or of another input of a request."""
 KeyValue = str | int | bool
 Key = tuple[KeyValue, ...]
 
@@ -25,15 +25,15 @@ MAX_KEY_CHARACTERS: Final = 1_000
 class Entity:
     """The join keys of a view.
 
-    `Entity("dest", domain=AIRPORTS)` has one key column; `Entity(["a", "b"], domain=product(A, B))` is composite;
+    `Entity("dest", domain=AIRPORTS)` has one key column. `Entity(["a", "b"], domain=product(A, B))` is composite.
     `Entity("area", value="NYC")` is constant: every event belongs to its one key, and reads need no key.
 
     Args:
         keys: name(s) of the join keys, as reads spell them.
-        domain: every join key there can be: values (tuples for a composite entity), or the path of a `.parquet` or
-            `.csv` file with the key columns, or of a text file with one string a line. It is public. Its order does
-            not matter: it is kept sorted. A relative path is one from the working directory; beside a VIEWS.py,
-            write `Path(__file__).with_name("dests.csv")`.
+        domain: all possible join keys: values (tuples for a composite entity), or the path of a `.parquet` or `.csv` file
+            with the key columns, or of a text file with one string a line. It is public. Its order does not matter,
+            because it is sorted. A relative path starts at the working directory; for a file beside VIEWS.py, write
+            `Path(__file__).with_name("dests.csv")`.
         column: name(s) of the source columns; default: the keys' own names.
         value: the key of a constant entity.
     """
@@ -53,12 +53,12 @@ class Entity:
     ) -> None:
         names = _names(keys)
         if not names or len(set(names)) != len(names):
-            raise ValueError(f"an entity needs one or more distinct key names, in valid Unicode, got {keys!r}")
+            raise ValueError(f"an entity needs one or more distinct names of keys, in valid Unicode, got {keys!r}")
         constant = value is not None
         if constant == (domain is not None):
             raise ValueError(f"entity {names}: give either domain= or value=")
         if constant and column is not None:
-            raise ValueError(f"entity {names}: a constant entity reads no column; leave out column=")
+            raise ValueError(f"entity {names}: a constant entity (value=) reads no column; leave out column=")
         columns = names if column is None else _names(column)
         if len(columns) != len(names):
             raise ValueError(
@@ -67,14 +67,14 @@ class Entity:
         raw: Iterable[object] = [value] if constant else _read_domain(domain, columns, names)
         rows = tuple(_as_key(item, names) for item in raw)
         if not rows:
-            raise ValueError(f"entity {names}: the domain is empty")
+            raise ValueError(f"entity {names}: the domain is empty; give at least one key")
         if len(rows) > MAX_KEYS:
-            raise ValueError(f"entity {names}: {len(rows):,} keys; at most {MAX_KEYS:,}")
+            raise ValueError(f"entity {names}: the domain has {len(rows):,} keys, but at most {MAX_KEYS:,} are allowed")
         types = tuple(_type_of([row[i] for row in rows], name) for i, name in enumerate(names))
         if len(set(rows)) != len(rows):
             seen: set[Key] = set()
             twice = next(row for row in rows if row in seen or seen.add(row))  # type: ignore[func-returns-value]
-            raise ValueError(f"entity {names}: {twice} is in the domain twice")
+            raise ValueError(f"entity {names}: {twice} is in the domain twice; each key must be there once")
         for name, given in (
             ("keys", names),
             ("columns", () if constant else columns),
@@ -86,7 +86,7 @@ class Entity:
 
 
 def _names(given: object) -> tuple[str, ...]:
-    """One name or several; () if something else is among them."""
+    """One name or several; () if anything else is given."""
     names = (plain(given),) if isinstance(given, str) else plain_tuple(given)
     if isinstance(names, tuple) and all(is_text(name) and name for name in names):
         return names
@@ -103,7 +103,7 @@ def _read_domain(domain: object, columns: tuple[str, ...], names: tuple[str, ...
 
 def _read_domain_file(path: Path, columns: tuple[str, ...], names: tuple[str, ...]) -> Iterable[object]:
     if not path.is_file():
-        raise ValueError(f"entity {names}: no domain file {path}")
+        raise ValueError(f"entity {names}: no domain file {path}; a relative path starts at the working directory")
     if path.suffix not in (".parquet", ".csv"):
         return [line for line in path.read_text(encoding="utf-8").splitlines() if line]
     import pyarrow.csv
@@ -125,9 +125,11 @@ def _as_key(item: object, names: tuple[str, ...]) -> Key:
             raise ValueError(f"entity {names}: {part!r} in the domain is {type(part).__name__}; use str, int or bool")
         if isinstance(part, str):
             if len(part) > MAX_KEY_CHARACTERS or not is_text(part):
-                raise ValueError(f"entity {names}: a key of over {MAX_KEY_CHARACTERS} characters, or not valid Unicode")
+                raise ValueError(
+                    f"entity {names}: the key {part[:40]!r} has over {MAX_KEY_CHARACTERS:,} characters, or is not valid Unicode"
+                )
         elif not -(2**63) <= part < 2**63:
-            raise ValueError(f"entity {names}: {part} does not fit into int64")
+            raise ValueError(f"entity {names}: the key {part} does not fit into int64")
     return row
 
 

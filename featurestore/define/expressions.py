@@ -1,12 +1,13 @@
-"""The closed grammar of `where`: parsed on every side, and rendered again from our own tree.
+"""The closed grammar of `where`. Every party parses the text into the tree below, and renders SQL from that tree only.
 
-A plan is foreign code on a private device, so nothing of its text reaches DuckDB. sqlglot parses the text; `parse`
-accepts columns, literals, comparisons (a column with a literal or a column), a boolean column, AND OR NOT,
-IS [NOT] NULL, [NOT] IN, [NOT] BETWEEN and [NOT] LIKE, and refuses all else by name. `Predicate.sql` renders that tree.
+A plan is foreign code on a private device, so none of its text reaches DuckDB. sqlglot parses the text. `parse` accepts
+columns, literals, comparisons of a column with a literal or a column, a boolean column, AND, OR, NOT, IS [NOT] NULL,
+[NOT] IN, [NOT] BETWEEN and [NOT] LIKE. It refuses everything else by name. `Predicate.sql` renders the tree.
 
-A column's type follows from its use: compared with a number it is a number, with a text or under LIKE a text,
-standing alone or compared with TRUE/FALSE a boolean. Two columns compared with each other share a type; if nothing else tells it,
-they are numbers. A column used only under IS NULL may have any type.
+The type of a column follows from its use. A column that is compared with a number is a number. One that is compared with a
+text, or is under LIKE, is a text. One that is alone, or is compared with TRUE or FALSE, is a boolean. Two columns that are
+compared with each other have the same type: the one that another use gives, else number. A column that is only under IS NULL
+may have any type.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Compare:
-    """`left op right`, `left` always a column."""
+    """`left op right`; `left` is always a column."""
 
     op: str
     left: Column
@@ -62,7 +63,7 @@ class Compare:
 
 @dataclass(frozen=True)
 class Truth:
-    """A boolean column standing alone."""
+    """A boolean column alone."""
 
     column: Column
 
@@ -127,18 +128,18 @@ class Predicate:
     columns: tuple[tuple[str, ColumnType], ...]
 
     def sql(self, names: dict[str, str]) -> str:
-        """The DuckDB expression, with each column replaced by the (already quoted) name that `names` gives it."""
+        """The DuckDB expression. `names` has the quoted name of each column."""
         return _render(self.root, names)
 
 
 def parse(text: str) -> Predicate:
     """Parse a `where`; ExpressionError if it is outside the grammar or uses a column in two types."""
     if not isinstance(text, str) or not text.strip():
-        raise ExpressionError(str(text), "empty; write a condition such as 'arr_delay >= 15'")
+        raise ExpressionError(str(text), "it is empty or not a text; write a condition such as 'arr_delay >= 15'")
     if len(text) > MAX_CHARACTERS or "\0" in text:
-        raise ExpressionError(text, f"over {MAX_CHARACTERS} characters, or with a NUL character")
+        raise ExpressionError(text, f"it has over {MAX_CHARACTERS:,} characters, or a NUL character")
     if not is_text(text):
-        raise ExpressionError(text, "not valid Unicode")
+        raise ExpressionError(text, "it is not valid Unicode")
     return _parsed(text)
 
 
@@ -148,16 +149,16 @@ def _parsed(text: str) -> Predicate:
         with _quiet():
             statements = sqlglot.parse(text, read="duckdb")
     except (SqlglotError, RecursionError, ValueError) as error:
-        raise ExpressionError(text, f"cannot be parsed ({str(error).splitlines()[0]})") from None
+        raise ExpressionError(text, f"it cannot be parsed ({str(error).splitlines()[0]})") from None
     if len(statements) != 1 or statements[0] is None:
-        raise ExpressionError(text, "must be one condition")
+        raise ExpressionError(text, "it must be one condition")
     root = _Builder(text).build(statements[0], 0)
     return Predicate(text, root, _infer(text, root))
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """sqlglot logs the commands that it does not know; here they are refused, in one line. Other threads keep theirs."""
+    """Silence sqlglot's log in this thread: it logs each unknown command, which `parse` refuses in one line anyway."""
     here = threading.get_ident()
     logger = logging.getLogger("sqlglot")
 
@@ -172,22 +173,22 @@ def _quiet() -> Iterator[None]:
 
 
 class _Builder:
-    """Turns sqlglot's tree into ours, node by node; whatever has no rule here is refused."""
+    """Turns sqlglot's tree into ours, node by node. It refuses each node that has no rule here."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.nodes = 0
 
     def refuse(self, node: sql.Expr, hint: str = "") -> ExpressionError:
-        allowed = "allowed are columns, literals, comparisons, AND OR NOT, IS NULL, IN, BETWEEN, LIKE"
+        allowed = "use columns, literals, comparisons, AND, OR, NOT, IS NULL, IN, BETWEEN and LIKE"
         return ExpressionError(self.text, f"{type(node).__name__.upper()} is not allowed here; {hint or allowed}")
 
     def build(self, node: object, depth: int) -> Node:
         self.nodes += 1
         if self.nodes > MAX_NODES or depth > MAX_DEPTH:
-            raise ExpressionError(self.text, f"over {MAX_NODES} terms, or nested deeper than {MAX_DEPTH}")
+            raise ExpressionError(self.text, f"it has over {MAX_NODES} terms, or is nested deeper than {MAX_DEPTH}")
         if not isinstance(node, sql.Expr):
-            raise ExpressionError(self.text, "not a condition")
+            raise ExpressionError(self.text, "it is not a condition")
         match node:
             case sql.Paren():
                 return self.build(node.this, depth + 1)
@@ -216,7 +217,7 @@ class _Builder:
                 if set(_given(node)) - {"this", "expression", "negate"} or not isinstance(pattern, str):
                     raise self.refuse(node, "LIKE takes a text")
                 like = Like(self.column(node.this), pattern)
-                return Not(like) if node.args.get("negate") else like  # NOT LIKE, by the version of sqlglot
+                return Not(like) if node.args.get("negate") else like  # NOT LIKE, in some versions of sqlglot
             case sql.Column():
                 return Truth(self.column(node))
         if type(node) in _COMPARISONS:
@@ -271,7 +272,7 @@ def _given(node: sql.Expr) -> list[str]:
 
 
 def _infer(text: str, root: Node) -> tuple[tuple[str, ColumnType], ...]:
-    """Each column's type from its uses. Columns that are compared with each other form one class (union-find)."""
+    """The type of each column from its uses. Columns that are compared with each other form one class (union-find)."""
     parent: dict[str, str] = {}
     uses: list[tuple[str, ColumnType]] = []
 

@@ -1,8 +1,8 @@
-"""What a feature is to everything that handles it: an interface for each way of being a feature, and the known kinds.
+"""The interfaces of a feature, and the registered kinds of features.
 
-A kind is declared once, in one class in one file: what an event adds (an encoding), how it is served, how it is decoded, and
-how its definition is spelled. `register` makes a kind known, also one that an installation brings itself: the layout, the
-site's SQL, the proof and the store follow from what the class says.
+One class in one file declares a kind: what an event adds to a report (its encoding), how the feature is served and decoded,
+and how its definition is spelled. The layout, the site's SQL, the proof and the store follow from that class. `register` adds
+a kind, and an installation can register kinds of its own.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from .encoding import Encoding
 
 Weight = int | float | Fraction
 Setting = str | float | bool | tuple[float, ...]
-"""A value of a definition as it is spelled."""
+"""A value in a feature's definition."""
 
 MAX_WEIGHT_DIGITS: Final = 1_000
-"""Decimal digits of a weight's numerator and denominator: those of any float64 fit."""
+"""The largest number of decimal digits of a weight's numerator and denominator. Every float64 needs fewer."""
 
 
 class ViewFeature(ABC):
     """A feature as a view declares it: plain, frozen data.
 
     Attributes:
-        kind: what people call it: the name of its class.
-        spelling: its name in the canonical bytes of a view; stable.
-        name: what it is served as, or what its served names begin with.
+        kind: the name of its class, for messages.
+        spelling: the kind's name in the canonical bytes of a view; it never changes.
+        name: the name of its column, or the beginning of the names of its columns.
     """
 
     kind: ClassVar[str]
@@ -42,34 +42,37 @@ class ViewFeature(ABC):
 
     @abstractmethod
     def problem(self) -> str | None:
-        """What is wrong with it taken alone, with the mend; None if nothing is."""
+        """The problem of this feature alone, with the mend; None if it is valid."""
 
     @abstractmethod
     def served_names(self, windows: Sequence[str]) -> tuple[str, ...]:
-        """The columns that it serves in a view with these windows, without companions."""
+        """The columns that the feature has in a view with these windows, without companions."""
 
     @abstractmethod
     def settings(self) -> Mapping[str, Setting]:
-        """All that its definition says beside name, weight and description, by name; only after `problem` found nothing."""
+        """The values of its definition by name, except name, weight and description. Call it only if `problem` is None."""
 
     @classmethod
     @abstractmethod
     def of(cls, settings: Mapping[str, Any], **common: Any) -> Self:
-        """The feature with these settings; `common` is name and description, and of a pane feature the weight.
+        """The feature with these settings, the inverse of `settings`.
 
-        The settings come from outside; those of a kind of this installation have the types that `settings` gives.
+        Args:
+            settings: from another party, so they may be missing or have other types.
+            common: name and description, and for a pane feature the weight.
 
         Raises:
-            KeyError, TypeError, ValueError: they are not what `settings` gives.
+            KeyError, TypeError, ValueError: the settings are not those of this kind.
         """
 
 
 class PaneFeature(ViewFeature):
-    """A feature that is read off the sums of a pane, or of a window: from slots of its own, or from those of another one.
+    """A feature that is decoded from the sums of a pane or a window: from slots of its own, or from another feature's.
 
     Attributes:
-        weight: its share of the view's price, in proportion.
-        counts_clients: whether it counts distinct clients of a pane. Panes do not add up to those: it has no windows.
+        weight: its share of the view's price, in proportion to the other weights.
+        counts_clients: whether it counts distinct clients of a pane. Such counts of several panes do not add up, so the
+            feature has no windows.
     """
 
     counts_clients: ClassVar[bool] = False
@@ -77,61 +80,67 @@ class PaneFeature(ViewFeature):
 
     @property
     def derive(self) -> bool:
-        """Whether it is read off another feature's slots, at no cost."""
+        """Whether it is decoded from another feature's slots, at no cost."""
         return False
 
     @property
     @abstractmethod
     def encoding(self) -> Encoding:
-        """What a client adds to its slots; only after `problem` found nothing."""
+        """What a client adds to its slots. Call it only if `problem` is None."""
 
     @property
     @abstractmethod
     def serving(self) -> Serving:
-        """How it is served."""
+        """The shape of its values, and the interval that clamping limits them to."""
 
     @abstractmethod
     def decode(self, opened: OpenedSlots) -> Decoded:
-        """Read it off opened sums of its own slots. Nothing is clamped."""
+        """Decode the opened sums of its own slots, without clamping."""
 
     def served_names(self, windows: Sequence[str]) -> tuple[str, ...]:
-        """Its name for the pane, and one for each window."""
+        """Its name, and `<name>_<window>` for each window."""
         return (self.name, *(f"{self.name}_{window}" for window in (() if self.counts_clients else windows)))
 
 
 class DerivableFeature(PaneFeature):
-    """A pane feature that can be read off the slots of another one as well.
+    """A pane feature that can also be decoded from the slots of another feature.
 
     Attributes:
-        needs: what a view must hold for that.
+        needs: the feature that a view must have for that, for messages.
     """
 
     needs: ClassVar[str]
 
     @abstractmethod
     def turned(self) -> Self:
-        """The same feature the other way: derived if it is not, with slots of its own if it is."""
+        """The same feature with `derive` the other way: a derived one gets slots of its own, another one becomes derived."""
 
     @abstractmethod
     def reads(self, other: PaneFeature) -> bool:
-        """Whether it can be read off the slots of this one."""
+        """Whether it can be decoded from the slots of the other feature."""
 
     @abstractmethod
     def decode_from(self, other: PaneFeature, opened: OpenedSlots) -> Decoded:
-        """Read it off opened sums of the slots of another feature, one that it `reads`."""
+        """Decode the opened sums of the other feature's slots. The feature must be one that it `reads`."""
+
+
+def derivation(features: tuple[ViewFeature, ...], feature: DerivableFeature) -> PaneFeature | None:
+    """The first of a view's features from which this one could be decoded, whether or not `derive=True` asks for it."""
+    others = (other for other in features if isinstance(other, PaneFeature) and not other.derive)
+    return next((other for other in others if feature.reads(other)), None)
 
 
 KINDS: Final[dict[str, type[ViewFeature]]] = {}
-"""The known kinds, by spelling."""
+"""The registered kinds, by spelling."""
 
 Kind = TypeVar("Kind", bound=type[ViewFeature])
 
 
 def register(kind: Kind) -> Kind:
-    """Make a kind known, so that a view with it can be read from bytes. A class decorator.
+    """Register a kind, so that views with it can be read from bytes. A class decorator.
 
     Raises:
-        ValueError: another kind is spelled so.
+        ValueError: another kind has this spelling.
     """
     if KINDS.setdefault(kind.spelling, kind) is not kind:
         raise ValueError(
@@ -141,14 +150,14 @@ def register(kind: Kind) -> Kind:
 
 
 def column_problem(column: object) -> str | None:
-    """What is wrong with the name of a column."""
+    """The problem of a column's name, with the mend; None if it is valid."""
     if is_text(column) and column:
         return None
     return f"`column` must be the name of a column, in valid Unicode, got {column!r}"
 
 
 def flag_problem(**flags: object) -> str | None:
-    """What is wrong with flags."""
+    """The problem of the first flag that is not a bool; None if all of them are."""
     for name, flag in flags.items():
         if type(flag) is not bool:
             return f"`{name}` must be True or False, got {flag!r}"
@@ -156,18 +165,18 @@ def flag_problem(**flags: object) -> str | None:
 
 
 def weight_problem(weight: object) -> str | None:
-    """What is wrong with a weight."""
+    """The problem of a weight, with the mend; None if it is valid."""
     if isinstance(weight, bool) or not isinstance(weight, int | float | Fraction):
         return f"`weight` must be a number, got {weight!r}"
     if not weight > 0 or (isinstance(weight, float) and not math.isfinite(weight)):
         return f"`weight` must be above 0 and finite, got {weight}"
     if max(Fraction(weight).as_integer_ratio()) >= 10**MAX_WEIGHT_DIGITS:
-        return f"`weight` has over {MAX_WEIGHT_DIGITS:,} digits; only the weights' proportions count: divide them all"
+        return f"`weight` has over {MAX_WEIGHT_DIGITS:,} digits; only the proportions of weights count, so divide all of them"
     return None
 
 
 def is_finite(x: object) -> bool:
-    """Whether this is a number that float64 can hold."""
+    """Whether this is a finite number that fits into float64."""
     try:
         return isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
     except OverflowError:

@@ -1,8 +1,8 @@
-"""`Filtered`: a causal estimate of a noisy rate, from released panes alone. It is post-processing: it costs no privacy.
+"""`Filtered`: a causal estimate of a noisy rate, from released panes only. It is post-processing, so it costs no privacy.
 
-A key's state is what is known of its rate: a count to expect, a baseline for each slot of the season, and how far the rate
-is from its baseline now. It is advanced pane by pane and served with each pane's row (`featurestore.offline.filter_runs`). Season
-and week are those of local time: in UTC a change of the clock moves the day under its baseline.
+The state of a key has an expected count, a baseline for each slot of the season, and the current distance of the rate from
+its baseline. Each pane advances the state, and each pane's row serves it (`featurestore.offline.filter_runs`). Season and week
+follow local time, because in UTC the change to summer time would shift the day against its baseline.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .decoded import Serving
 from .feature import Setting, ViewFeature, register
 
 Part = Literal["dev", "pred", "n"]
-"""What a Filtered serves: the deviation from the baseline, a prediction of the next pane's rate, the number of events."""
+"""The three features of a Filtered: deviation from the baseline, predicted rate of the next pane, and number of events."""
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 SERVINGS: Final[dict[Part, Serving]] = {
     "dev": Serving("estimate", clamp=(None, None)),
@@ -35,28 +35,28 @@ SERVINGS: Final[dict[Part, Serving]] = {
 
 WEEK_US: Final = 7 * DAY_US
 _MONDAY_US: Final = -3 * DAY_US
-"""The first day of the epoch was a Thursday."""
+"""The Monday before the epoch, whose first day was a Thursday."""
 _OFFSETS_KNOWN: Final = (to_us(datetime(2, 1, 1, tzinfo=UTC)), to_us(datetime(9998, 1, 1, tzinfo=UTC)))
-"""Where local time is within what a date can name."""
+"""The moments whose local time fits into a `datetime`."""
 
 
 @register
 @dataclass(frozen=True)
 class Filtered(ViewFeature):
-    """A Rate of the view, filtered: three features, `<name>_dev`, `<name>_pred` and `<name>_n`, without windows.
+    """A filter of one Rate of the view. It has three features, `<name>_dev`, `<name>_pred` and `<name>_n`, without windows.
 
-    Their standard errors hold tracking and sampling error too, not the noise alone.
+    Their standard errors include tracking and sampling error, besides the error due to noise.
 
     Args:
         rate: the name of a Rate of the view that has slots of its own.
-        half_life: in which a deviation from the baseline is half forgotten, such as `258m`.
-        sd: s₀, the usual deviation of the rate from its baseline, a standard deviation.
-        season: the length of time after which the baseline comes again; None: one baseline for all times.
-        tz: the IANA name of the zone whose local time the season and the week follow.
-        scaled: whether the deviation's scale follows the rate's (g = √(μ(1−μ))/.4), or not (g = 1).
-        baseline_half_life: in which what the baseline was made of is half forgotten.
-        baseline_variance: τ², how far the slots' baselines lie from their mean.
-        name: what the three names begin with; default: the Rate's.
+        half_life: the time in which a deviation from the baseline decays by half, such as `258m`.
+        sd: s₀, the standard deviation of the rate from its baseline.
+        season: the period of the baseline; None: one baseline for all times.
+        tz: the IANA name of the time zone that season and week follow.
+        scaled: whether the scale of the deviation follows that of the rate (g = √(μ(1−μ))/.4) or is constant (g = 1).
+        baseline_half_life: the time in which the weight of old panes in the baseline decays by half.
+        baseline_variance: τ², the variance of the slots' baselines around their mean.
+        name: the beginning of the three names; default: the Rate's name.
     """
 
     kind: ClassVar[str] = "Filtered"
@@ -80,7 +80,7 @@ class Filtered(ViewFeature):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The three features that it serves."""
+        """The names of the three features."""
         return tuple(f"{self.name}_{part}" for part in PARTS)
 
     @property
@@ -112,7 +112,7 @@ class Filtered(ViewFeature):
                 if parse_duration(text) == 0:
                     return f"`{attribute}` must be above 0, got {text!r}"
             except ValueError as error:
-                return f"`{attribute}` is {error}"
+                return f"`{attribute}`: {error}"
         if not _is_share(self.sd):
             return f"`sd` must be above 0 and at most 1, such as 0.1, got {self.sd!r}"
         if not _is_share(self.baseline_variance):
@@ -144,28 +144,28 @@ class Filtered(ViewFeature):
 
 
 def season_problem(filtered: Filtered, pane_us: int) -> str | None:
-    """What is wrong with the season of a Filtered in a view of such panes, with the mend; None if nothing is."""
+    """The problem of the season of a Filtered in a view with panes of this width, with the mend; None if it is valid."""
     try:
         season = filtered.season_us
     except ValueError as error:
-        return f"`season` is {error}"
+        return f"`season`: {error}"
     if season is None:
         return None
     if season == 0 or WEEK_US % season:
-        return f"`season` {filtered.season!r} does not divide the week; such as '1d' or '7d', or None"
+        return f"`season` {filtered.season!r} does not divide the week; use one such as '1d' or '7d', or None"
     if season % pane_us:
-        return f"the view's pane does not divide the `season` {filtered.season!r}; take a longer one, or None"
+        return f"the view's pane does not divide the `season` {filtered.season!r}; use a longer season, or None"
     return None
 
 
 @lru_cache(maxsize=256)
 def is_zone(name: object) -> bool:
-    """Whether this is the name of a time zone that this machine knows."""
+    """Whether the time-zone data of this machine have a zone of this name."""
     if not isinstance(name, str) or not name.isascii():
         return False
     try:
         ZoneInfo(name)
-    except (ValueError, OSError, KeyError):  # no name at all; a folder of names; an unknown one
+    except (ValueError, OSError, KeyError):  # an invalid name; a folder of zones; an unknown zone
         return False
     return True
 
@@ -177,7 +177,7 @@ def _is_share(number: object) -> bool:
 
 
 def slots_of(filtered: Filtered, pane_us: int) -> tuple[int, int]:
-    """How many slots the season and the week have."""
+    """The numbers of slots of the season and of the week."""
     season = filtered.season_us
     return 1 if season is None else season // pane_us, WEEK_US // pane_us
 
@@ -185,7 +185,7 @@ def slots_of(filtered: Filtered, pane_us: int) -> tuple[int, int]:
 def local_slots(
     filtered: Filtered, pane_us: int, start: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The slot of the season and of the week of some panes: those that hold the local time of the pane's middle.
+    """The slot of the season and the slot of the week for each pane, by the local time of the pane's middle.
 
     Args:
         start: int64[N], µs, increasing.
@@ -198,7 +198,8 @@ def local_slots(
 
 
 def _offsets(zone: ZoneInfo, moments: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Local time − UTC at some increasing moments, µs: looked up once a UTC day, but on days with a change of the clock."""
+    """Local time − UTC at increasing moments, µs. It is looked up once a UTC day, and at each moment of a day on which it
+    changes."""
     held = np.clip(moments, *_OFFSETS_KNOWN)
     day, first = np.unique(held // DAY_US, return_index=True)
     offsets = np.empty_like(held)

@@ -1,4 +1,4 @@
-"""Join keys: their place in a view's domain (whole batches), and their order-preserving bytes in RocksDB."""
+"""Join keys: their places in a view's domain, for whole batches, and their order-preserving bytes in RocksDB."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def domain_index(entity: Entity, columns: Sequence[Column]) -> npt.NDArray[np.in
     """int64[N]: the place of each row's key in the sorted domain; −1 for null or a key outside the domain.
 
     Args:
-        columns: one array a key column; narrower integers, large or dictionary-encoded strings are taken as well.
+        columns: one array a key column; narrower integers and large or dictionary-encoded strings are accepted, too.
 
     Raises:
-        BadReference: a column of another type (by schema, never by a row).
+        BadReference: a column has another type. The schema decides it, never a row.
     """
     index: npt.NDArray[np.int64] | None = None
     reached: npt.NDArray[np.int64] | None = None
@@ -51,12 +51,12 @@ def domain_index(entity: Entity, columns: Sequence[Column]) -> npt.NDArray[np.in
         own, given = _index_in(declared, parts), _index_in(key_column(name, kind, values), parts)
         if index is None or reached is None:
             index, reached = given, own
-        else:  # (place of what stands so far, place of this part) → place among the pairs that the domain has
+        else:  # (place of the parts before, place of this part) → place among the pairs of the domain
             pairs = np.unique(reached * len(parts) + own)
             index = _place(pairs, np.where((index < 0) | (given < 0), -1, index * len(parts) + given))
             reached = _place(pairs, reached * len(parts) + own)
     if index is None or reached is None:
-        raise BadReference("an entity without keys")
+        raise BadReference("the entity has no keys")
     order = np.empty(len(reached), dtype=np.int64)
     order[reached] = np.arange(len(reached))
     return np.where(index < 0, -1, order[index])
@@ -74,7 +74,11 @@ def _place(pairs: npt.NDArray[np.int64], codes: npt.NDArray[np.int64]) -> npt.ND
 
 
 def key_column(name: str, kind: KeyType, values: Column) -> Column:
-    """A column of join keys in the key's own type; what does not fit into int64 becomes null. Raises BadReference."""
+    """A column of join keys in the key's own type. A number that does not fit into int64 becomes null.
+
+    Raises:
+        BadReference: the column has another type.
+    """
     given = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     fits = {
         "string": any(is_text(given) for is_text in _TEXTS),
@@ -83,16 +87,19 @@ def key_column(name: str, kind: KeyType, values: Column) -> Column:
     }[kind]
     if not fits and not pa.types.is_null(given):
         raise BadReference(f"join key {name!r} is {kind}, but the given column holds {given}; cast it to {kind}")
-    if pa.types.is_uint64(given):  # what does not fit into int64 is outside every domain
+    if pa.types.is_uint64(given):  # a number that does not fit into int64 is outside every domain
         values = values.cast(pa.uint64())
         values = pc.if_else(pc.less_equal(values, pa.scalar(2**63 - 1, pa.uint64())), values, None)
-    if pa.types.is_dictionary(values.type) and pa.types.is_string_view(given):  # as of Polars; Arrow cannot decode it
+    if pa.types.is_dictionary(values.type) and pa.types.is_string_view(
+        given
+    ):  # Polars makes them; Arrow cannot decode them
         values = values.cast(pa.dictionary(values.type.index_type, pa.string()))
     return values.cast(arrow_type(kind))
 
 
 def encode_key(key: Key) -> bytes:
-    """Bytes that sort as keys do: strings escape 00 → 00 FF and end in 00 00, int64 big-endian with the sign flipped."""
+    """Bytes in the order of the keys. A string is escaped (00 → 00 FF) and ends in 00 00; an int64 is big-endian with its sign
+    flipped."""
     return b"".join(_encode_part(part) for part in key)
 
 

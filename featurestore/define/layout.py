@@ -1,9 +1,9 @@
-"""The layout: which slot of the reported vector holds what, how far one client-day can move it, and what noise it gets.
+"""The layout: the meaning of each slot of a report, the most that one client-day can change it, and its noise.
 
-A report is one vector of non-negative integers, key-major: slot `key · slots_per_key + j`. Before the aggregators add
-noise they apply a public integer map to the slots of each key, the *noise basis*: a Mean's (Σq, n) becomes
-(Σq − ⌊q_max/2⌋·n, n), a Rate's (true, false) becomes (true − false, true + false). Each *group* of mapped slots has its
-own sensitivity, price and noise (`mechanism`). Prices add up over the groups.
+A report is one vector of non-negative integers, key-major: slot `key · slots_per_key + j`. Before the aggregators add noise,
+they apply a public integer map, the *noise basis*, to the slots of each key: a Mean's (Σq, n) becomes (Σq − ⌊q_max/2⌋·n, n),
+and a Rate's (true, false) becomes (true − false, true + false). Each *group* of mapped slots has its own sensitivity, price
+and noise (`mechanism`). The prices of the groups add up.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from .feature import PaneFeature
 from .mechanism import NOISERS, GaussianMechanism, LaplaceMechanism, NoiseMechanism
 
 MAX_SLOTS: Final = 2**24
-"""Slots of one report: 128 MiB of shares."""
+"""The most slots of one report: 128 MiB of shares."""
 MAX_SLOTS_PER_KEY: Final = 2**11
-"""The noise basis has the square of them, and plans from outside are measured by layouts."""
+"""The most slots of one key. The noise basis has the square of that, and a plan from outside makes its reader build one."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Group:
     Attributes:
         slots: their positions within a key.
         delta1, delta2_sq: L1 sensitivity of a client-day, and its squared L2 sensitivity.
-        mechanism: what the group costs, and the noise that it gets for it.
+        mechanism: its price, and the noise for that price.
     """
 
     feature: str
@@ -47,12 +47,12 @@ class Group:
 
     @property
     def variance(self) -> float:
-        """Of one aggregator's noise."""
+        """The variance of one aggregator's noise."""
         return self.mechanism.variance
 
     @property
     def opened_variance(self) -> float:
-        """Of an opened sum: both aggregators' noise."""
+        """The variance of both aggregators' noise, which an opened sum has."""
         return NOISERS * self.variance
 
 
@@ -88,29 +88,29 @@ class Layout:
 
     @property
     def client_counts(self) -> tuple[int, ...]:
-        """The slots of each ClientCount within a key: what `suppress_below` is compared with, the least of them."""
+        """The slot of each ClientCount within a key. `suppress_below` is compared with the smallest of their values."""
         return tuple(group.slots[0] for group in self.groups if group.kind == "client_count")
 
     @property
     def micro_rho(self) -> int:
-        """What a client-day costs in zCDP: the sum over the groups; of a Gaussian view at most its ρ."""
+        """The price of a client-day in zCDP, the sum over the groups. For a Gaussian view it is at most the view's ρ."""
         return sum(group.mechanism.micro_rho for group in self.groups)
 
     @property
     def micro_epsilon(self) -> int | None:
-        """What a client-day costs in pure DP: the sum over the groups, at most the view's ε. None of a Gaussian view."""
+        """The price of a client-day in pure DP, the sum over the groups: at most the view's ε. None for a Gaussian view."""
         pure = [one.mechanism.micro_epsilon for one in self.groups if isinstance(one.mechanism, LaplaceMechanism)]
         return sum(pure) if len(pure) == len(self.groups) else None
 
     def groups_of(self, feature: PaneFeature) -> tuple[Group, ...]:
-        """The groups that hold a feature; for a derived one, those of its histogram."""
+        """The groups of a feature; for a derived feature those of the feature that it is derived from."""
         source = self.view.source_of(feature) or feature
         return tuple(group for group in self.groups if group.feature == source.name)
 
 
 @lru_cache(maxsize=256)
 def layout_of(view: FeatureView) -> Layout:
-    """The layout that follows from a view; every party derives it itself.
+    """The layout of a view. Every party computes it from the view.
 
     Raises:
         DefinitionError: the vector is too long, or the price is too small or too large for a group.
@@ -125,7 +125,8 @@ def layout_of(view: FeatureView) -> Layout:
         slots += encoding.slots(feature.name, events)
         if len(slots) > MAX_SLOTS_PER_KEY:
             raise DefinitionError(
-                view.name, f"more than {MAX_SLOTS_PER_KEY:,} slots a key; use fewer cells, or two views"
+                view.name,
+                f"its features have more than {MAX_SLOTS_PER_KEY:,} slots a key; use fewer cells in histograms, or two views",
             )
         blocks.append(encoding.basis)
         groups += [
@@ -141,16 +142,19 @@ def layout_of(view: FeatureView) -> Layout:
     layout = Layout(view, tuple(slots), tuple(groups), basis)
     if layout.length > MAX_SLOTS:
         raise DefinitionError(
-            view.name, f"{layout.keys:,} keys × {layout.slots_per_key} slots = {layout.length:,}; at most {MAX_SLOTS:,}"
+            view.name,
+            f"{layout.keys:,} keys × {layout.slots_per_key} slots = {layout.length:,} slots a report, but at most "
+            f"{MAX_SLOTS:,} are allowed; use a smaller domain, or fewer features",
         )
     return layout
 
 
 def _group(view: FeatureView, feature: str, first: int, shape: GroupShape, price: int) -> Group:
-    """A group with the sensitivities of a client-day, max_cells cells of such a norm, and its price in millionths.
+    """A group with the sensitivity of a client-day, which is that of `max_cells` cells of the shape's norm.
 
     Args:
         first: the feature's first slot.
+        price: in millionths.
 
     Raises:
         DefinitionError: the price is too small or too large.
@@ -159,7 +163,9 @@ def _group(view: FeatureView, feature: str, first: int, shape: GroupShape, price
     laplace = privacy.mechanism == "laplace"
     parameter = "epsilon" if laplace or privacy.epsilon is not None else "rho"
     if price < 1:
-        raise DefinitionError(view.name, f"`{parameter}` is too small: this feature's part is below 0.000001", feature)
+        raise DefinitionError(
+            view.name, f"`{parameter}` is too small: this feature's part of it is below 0.000001", feature
+        )
     delta1, delta2_sq = view.bounds.max_cells * norm, view.bounds.max_cells * norm**2
     mechanism = LaplaceMechanism(delta1, price) if laplace else GaussianMechanism(delta2_sq, price)
     try:
@@ -173,7 +179,7 @@ def _group(view: FeatureView, feature: str, first: int, shape: GroupShape, price
 
 
 def _split_price(view: FeatureView, collected: list[PaneFeature]) -> dict[str, int]:
-    """The view's price over the collected features by weight, each part rounded down to whole millionths."""
+    """Each collected feature's part of the view's price by weight, rounded down to whole millionths."""
     price = view.privacy.micro_epsilon if view.privacy.mechanism == "laplace" else view.privacy.micro_rho
     weights = {feature.name: Fraction(feature.weight) for feature in collected}
     total = sum(weights.values(), Fraction(0))

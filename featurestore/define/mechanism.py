@@ -1,12 +1,12 @@
-"""Noise mechanisms: what a group of sums costs and the noise that it gets for that, made together from its sensitivity.
+"""Noise mechanisms: the price of a group of sums and its noise, both from the group's sensitivity.
 
-Each scale is an exact fraction of integers; one that the sampler has no room for is rounded up (`noise_scale`):
+Each scale is an exact fraction of integers. One that is too long for the sampler is rounded up (`noise_scale`):
 
-    Gaussian   ρ = Δ₂²/2σ², held as whole micro-ρ:  σ² = Δ₂²·10⁶/(2·µρ)
-    Laplace    ε = Δ₁/b,    held as whole micro-ε:  b  = Δ₁·10⁶/µε
+    Gaussian   ρ = Δ₂²/2σ², in whole micro-ρ:  σ² = Δ₂²·10⁶/(2·µρ)
+    Laplace    ε = Δ₁/b,    in whole micro-ε:  b  = Δ₁·10⁶/µε
 
-Prices add up over groups. A ledger holds micro-ρ of both: ε-DP implies (ε²/2)-zCDP (Bun and Steinke 2016, Proposition 1.4),
-which is what Laplace noise is charged, rounded up. The samplers are `crypto.noise`'s; `federation.noise` joins the two.
+The prices of groups add up. A ledger charges micro-ρ for both: ε-DP implies (ε²/2)-zCDP (Bun and Steinke 2016, Proposition
+1.4), which is the charge for Laplace noise, rounded up. The samplers are in `crypto.noise`; `federation.noise` joins the two.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from .noise_scale import drawable_scale, drawable_sigma_sq
 from .privacy import Mechanism
 
 NOISERS: Final = 2
-"""Leader and helper each add noise of the full scale, so that either one alone protects."""
+"""Leader and helper each add noise of the full scale, so the noise of either one is sufficient."""
 MIN_SIGMA_SQ: Final = Fraction(1, 4)
-"""Below σ = ½ a discrete Gaussian is mostly zero, and below about 0.3 hardly anything else."""
+"""Below σ = ½ most samples of a discrete Gaussian are zero, and below about 0.3 nearly all."""
 MIN_SCALE: Final = Fraction(1, 2)
-"""Likewise of a discrete Laplace: at σ = ½ and at b = ½ three samples of four are zero, and Δ = 1 costs ρ = 2."""
+"""The same bound for a discrete Laplace: at σ = ½ and at b = ½ three of four samples are zero, and Δ = 1 costs ρ = 2."""
 
 
 @dataclass(frozen=True)
 class GaussianMechanism:
-    """Discrete Gaussian noise on sums of one squared L2 sensitivity, at a price in millionths of ρ (zCDP)."""
+    """Discrete Gaussian noise for sums with this squared L2 sensitivity, at a price in millionths of ρ (zCDP)."""
 
     name: ClassVar[Mechanism] = "gaussian"
     delta2_sq: int
@@ -45,7 +45,7 @@ class GaussianMechanism:
 
     @cached_property
     def sigma_sq(self) -> Fraction:
-        """σ² of one aggregator's noise, as it is drawn. Raises OverflowError: the sampler cannot draw so much."""
+        """σ² of one aggregator's noise as the sampler draws it. Raises OverflowError: it is too large for the sampler."""
         return _drawn(drawable_sigma_sq, Fraction(self.delta2_sq * 10**6, 2 * self.micro_rho), "σ²")
 
     @property
@@ -55,18 +55,18 @@ class GaussianMechanism:
 
     @property
     def variance(self) -> float:
-        """Of one aggregator's noise: σ², never below a discrete Gaussian's (CKS20, Corollary 9)."""
+        """σ², which bounds the variance of one aggregator's noise from above (CKS20, Corollary 9)."""
         return float(self.sigma_sq)
 
     @property
     def too_little(self) -> str | None:
-        """That the noise is hardly any, and how much it is; None if it is enough."""
+        """The scale and the bound that it is below, for an error; None if there is enough noise."""
         return f"σ² = {float(self.sigma_sq):.3g} < 1/4" if self.sigma_sq < MIN_SIGMA_SQ else None
 
 
 @dataclass(frozen=True)
 class LaplaceMechanism:
-    """Discrete Laplace noise on sums of one L1 sensitivity, at a price in millionths of ε (pure DP)."""
+    """Discrete Laplace noise for sums with this L1 sensitivity, at a price in millionths of ε (pure DP)."""
 
     name: ClassVar[Mechanism] = "laplace"
     delta1: int
@@ -74,7 +74,7 @@ class LaplaceMechanism:
 
     @property
     def micro_rho(self) -> int:
-        """What its ε implies, in millionths of ρ: what a ledger charges."""
+        """The ρ that its ε implies, in millionths, which a ledger charges."""
         return micro_rho_of_pure(self.micro_epsilon)
 
     @property
@@ -84,7 +84,7 @@ class LaplaceMechanism:
 
     @cached_property
     def b(self) -> Fraction:
-        """b of one aggregator's noise, as it is drawn. Raises OverflowError: the sampler cannot draw so much."""
+        """b of one aggregator's noise as the sampler draws it. Raises OverflowError: it is too large for the sampler."""
         return _drawn(drawable_scale, Fraction(self.delta1 * 10**6, self.micro_epsilon), "b")
 
     @property
@@ -94,12 +94,12 @@ class LaplaceMechanism:
 
     @property
     def variance(self) -> float:
-        """Of one aggregator's noise: with q = e^(−1/b) it is 2q/(1 − q)² = 1/(2·sinh²(1/2b))."""
+        """The variance of one aggregator's noise: with q = e^(−1/b) it is 2q/(1 − q)² = 1/(2·sinh²(1/2b))."""
         return 0.5 / math.sinh(0.5 / float(self.b)) ** 2
 
     @property
     def too_little(self) -> str | None:
-        """That the noise is hardly any, and how much it is; None if it is enough."""
+        """The scale and the bound that it is below, for an error; None if there is enough noise."""
         return f"b = {float(self.b):.3g} < 1/2" if self.b < MIN_SCALE else None
 
 
@@ -107,7 +107,7 @@ NoiseMechanism = GaussianMechanism | LaplaceMechanism
 
 
 def _drawn(drawable: Callable[[Fraction], Fraction | None], exact: Fraction, what: str) -> Fraction:
-    """What is drawn for this scale."""
+    """The scale that the sampler draws for an exact one."""
     if (drawn := drawable(exact)) is None:
-        raise OverflowError(f"{what} = {float(exact):.3g} is more than the sampler can draw")
+        raise OverflowError(f"{what} = {float(exact):.3g} is too large for the sampler")
     return drawn

@@ -1,9 +1,9 @@
-"""Scales of noise as fractions that the sampler can draw exactly; a longer one is rounded up, so that there is more noise.
+"""Scales of noise as fractions that the sampler can draw exactly. A longer fraction is rounded up, which gives more noise.
 
-The sampler (`crypto.cks20`) holds n and t²·m of σ² = n/m, with t = ⌊σ⌋ + 1, in 56 bits, and both parts of b likewise. A
-longer fraction becomes ⌈x·d⌉/d, with d the largest power of two that fits; a σ of about 2^28 or more becomes the next whole
-number, up to 2^56. The error bars and the manifest give the scale
-that is drawn; the price, which was set before, is an upper bound of what it costs.
+The sampler (`crypto.cks20`) has 56 bits for n and for t²·m of σ² = n/m, with t = ⌊σ⌋ + 1, and for both parts of b. A longer
+fraction becomes ⌈x·d⌉/d, with d the largest power of two that fits. A σ of about 2^28 or more becomes the next whole number,
+up to 2^56. Standard errors and manifest state the scale that is drawn. The price comes from the exact scale, so it is an
+upper bound of the drawn scale's price.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from fractions import Fraction
 from typing import Final
 
 SAMPLER_ROOM: Final = 2**56
-"""As in `crypto.cks20.ROOM`; a test compares the two."""
+"""Equal to `crypto.cks20.ROOM`; a test compares the two."""
 
 
 def drawable_sigma_sq(sigma_sq: Fraction) -> Fraction | None:
-    """A σ² that is at least this one, and hardly more; None where σ is 2^56 or more."""
+    """The σ² that the sampler draws for this one, at least as large; None if σ is 2^56 or more."""
     fraction = _rounded_up(sigma_sq, lambda x: max(x.numerator, _t(x) ** 2 * x.denominator) < SAMPLER_ROOM)
     if fraction is not None:
         return fraction
@@ -27,7 +27,7 @@ def drawable_sigma_sq(sigma_sq: Fraction) -> Fraction | None:
 
 
 def drawable_scale(scale: Fraction) -> Fraction | None:
-    """The smallest such b that is at least this one; None where there is none."""
+    """The b that the sampler draws for this one, at least as large; None if there is none."""
     return _rounded_up(scale, lambda b: max(b.numerator, b.denominator) < SAMPLER_ROOM)
 
 

@@ -1,4 +1,4 @@
-"""On-demand transformations: features that a read computes from stored features and the inputs of the request.
+"""On-demand views: features that a read computes from stored features and the inputs of the request.
 
     @on_demand(outputs=["risk"])
     def late_risk(
@@ -6,9 +6,9 @@
     ) -> np.ndarray:
         return late * np.where(hour >= 18, 1.3, 1.0)
 
-The function is called with whole batches, one array for each argument. Joins and reads give the same bits. It must treat each
-row separately. A row with a null stored feature is null and has that feature's status. A row with a null input is null
-(NOT_FOUND), and so is a row for which the function returns NaN (UNDEFINED).
+The function is called with whole batches, one array for each argument. It must compute each row from that row alone; then
+joins and reads give the same bits. A row with a null stored feature is null and has that feature's status. A row with a null
+input is null (NOT_FOUND). A row for which the function returns NaN is null, too (UNDEFINED).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from .keys import arrow_type
 from .references import REFERENCE
 
 Array: TypeAlias = npt.NDArray[Any]
-Given: TypeAlias = tuple[Array, npt.NDArray[np.bool_]]
-"""The values of an input, and whether each is known."""
+InputValues: TypeAlias = tuple[Array, npt.NDArray[np.bool_]]
+"""The values of an input, and which of them are not null."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _EMPTY: Final[Mapping[ColumnType, Any]] = {"float64": np.nan, "int64": 0, "string": "", "bool": False}
@@ -56,13 +56,13 @@ class Input:
 
 @dataclass(frozen=True, eq=False)
 class OnDemandView:
-    """A declared transformation; `@on_demand` makes it.
+    """A declared on-demand view; `@on_demand` makes it.
 
     Attributes:
-        outputs: names of its features, `name:output`; each is float64.
-        features: argument → reference of a stored feature.
-        inputs: argument → kind; the request's column of the same name.
-        function: the arguments as arrays → float64[N], or by output.
+        outputs: names of its features, each float64; their references are `name:output`.
+        features: the reference of a stored feature for each argument that is one.
+        inputs: the kind of each other argument, which is the request's column of the same name.
+        function: takes the arguments as arrays and returns float64[N], or a mapping of it by output.
     """
 
     name: str
@@ -71,7 +71,9 @@ class OnDemandView:
     inputs: Mapping[str, ColumnType]
     function: Callable[..., Any]
 
-    def evaluate(self, stored: Mapping[str, tuple[Floats, Bytes]], given: Mapping[str, Given], count: int) -> Computed:
+    def evaluate(
+        self, stored: Mapping[str, tuple[Floats, Bytes]], given: Mapping[str, InputValues], count: int
+    ) -> Computed:
         """The outputs of a batch.
 
         Args:
@@ -79,7 +81,7 @@ class OnDemandView:
             given: values by input, from `input_array`.
 
         Raises:
-            OnDemandFailed.
+            OnDemandFailed: the function failed, or its result does not match its declaration.
         """
         arguments: dict[str, Array] = {}
         status = np.zeros(count, np.uint8)
@@ -103,7 +105,8 @@ class OnDemandView:
         by_name = result if isinstance(result, Mapping) else {self.outputs[0]: result}
         if set(by_name) != set(self.outputs):
             raise OnDemandFailed(
-                self.name, f"it returned {', '.join(map(str, by_name))}, not {', '.join(self.outputs)}"
+                self.name,
+                f"it returned the outputs {', '.join(map(str, by_name)) or 'none'}, but declares {', '.join(self.outputs)}",
             )
         return {name: self._column(name, by_name[name], count) for name in self.outputs}
 
@@ -111,15 +114,21 @@ class OnDemandView:
         try:
             column = np.asarray(values, np.float64)
         except (TypeError, ValueError) as error:
-            raise OnDemandFailed(self.name, f"output {name!r} is no array of numbers ({error})") from None
+            raise OnDemandFailed(self.name, f"output {name!r} is not an array of numbers ({error})") from None
         if column.shape != (count,):
-            raise OnDemandFailed(self.name, f"output {name!r} has the shape {column.shape}, not ({count},)")
+            raise OnDemandFailed(
+                self.name, f"output {name!r} has the shape {column.shape}; it must have ({count},), one number a row"
+            )
         return column
 
 
 @dataclass(frozen=True, eq=False)
 class Computed:
-    """The outputs of a batch; `base`: uint8[N], the status of every output that follows from the arguments."""
+    """The outputs of a batch.
+
+    Attributes:
+        base: uint8[N], the status that the arguments of a row give to all of its outputs.
+    """
 
     values: Mapping[str, Floats]
     base: Bytes
@@ -133,11 +142,11 @@ class Computed:
 
 
 def on_demand(*, outputs: Sequence[str], name: str | None = None) -> Callable[[Callable[..., Any]], OnDemandView]:
-    """Declare a transformation; see the module's docstring.
+    """Declare an on-demand view; see the module's docstring.
 
     Args:
-        outputs: names of the features that it computes. A function of one output may return the array alone.
-        name: of the view; default: the function's.
+        outputs: names of the features that it computes. A function with one output may return the array alone.
+        name: the view's name; default: the function's.
 
     Raises:
         OnDemandInvalid: an argument has no `Feature` or `Input`, or a name is invalid.
@@ -157,7 +166,7 @@ def _declared(name: str, outputs: tuple[str, ...], function: Callable[..., Any])
                 f"{one!r} is not a valid name: use lower-case letters, digits and underscores, and start with a letter",
             )
     if not outputs or len(set(outputs)) < len(outputs):
-        raise OnDemandInvalid(name, "outputs must be one or more distinct names")
+        raise OnDemandInvalid(name, f"outputs must be one or more distinct names, got {list(outputs)}")
     try:
         hints = get_type_hints(function, include_extras=True)
     except Exception as error:
@@ -188,8 +197,8 @@ def _mark(hint: Any) -> Any:
     return get_args(hint)[1] if get_origin(hint) is Annotated else None
 
 
-def input_array(name: str, kind: ColumnType, values: Any) -> Given:
-    """An input of a batch in the form that the function takes.
+def input_array(name: str, kind: ColumnType, values: Any) -> InputValues:
+    """An input of a batch as the arrays that a function gets.
 
     Args:
         values: a list, or an Arrow array.
@@ -197,19 +206,19 @@ def input_array(name: str, kind: ColumnType, values: Any) -> Given:
     Raises:
         BadReference: the values have another type.
     """
-    wanted = arrow_type(kind)
+    declared = arrow_type(kind)
     try:
         column = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
         if kind == "float64" and pa.types.is_integer(column.type):
-            column = column.cast(wanted, safe=False)
+            column = column.cast(declared, safe=False)
         elif pa.types.is_null(column.type) or _same_kind(column.type, kind):
-            column = column.cast(wanted)
+            column = column.cast(declared)
         else:
             raise BadReference(f"input {name!r} is {kind}, but the given column holds {column.type}")
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise BadReference(f"input {name!r} is {kind}: {str(error).splitlines()[0]}") from None
     known = np.asarray(column.is_valid())
-    filled = pc.fill_null(column, pa.scalar(_EMPTY[kind], wanted))
+    filled = pc.fill_null(column, pa.scalar(_EMPTY[kind], declared))
     array = np.asarray(filled.to_pylist(), dtype=np.str_) if kind == "string" else np.asarray(filled)
     return array, known
 
@@ -237,11 +246,11 @@ NO_ON_DEMAND: Final[OnDemand] = MappingProxyType({})
 
 
 def on_demand_by_name(views: Iterable[OnDemandView], stored: Container[str]) -> OnDemand:
-    """Transformations by name. Raises OnDemandInvalid: two of one name, or one with the name of a stored view."""
-    found: dict[str, OnDemandView] = {}
+    """On-demand views by name. Raises OnDemandInvalid: two have one name, or one has the name of a stored view."""
+    by_name: dict[str, OnDemandView] = {}
     for view in views:
         if view.name in stored:
-            raise OnDemandInvalid(view.name, "the store has a feature view of this name")
-        if found.setdefault(view.name, view) is not view:
-            raise OnDemandInvalid(view.name, "two on-demand views have this name")
-    return MappingProxyType(found)
+            raise OnDemandInvalid(view.name, "the store has a feature view of this name; choose another one")
+        if by_name.setdefault(view.name, view) is not view:
+            raise OnDemandInvalid(view.name, "two on-demand views have this name; rename one of them")
+    return MappingProxyType(by_name)

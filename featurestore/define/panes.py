@@ -1,4 +1,4 @@
-"""What is known of the panes of a view: all that its rows are made of."""
+"""The published panes of a view, from which all of its rows are computed."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy.typing as npt
 from .decoded import Floats, Ints
 
 NEVER: Final = 2**63 - 1
-"""`retracted_at` of a pane that was not retracted."""
+"""The `retracted_at` of a pane without a retraction."""
 
 Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
 class Panes:
-    """Known panes of one view, by increasing start.
+    """Published panes of one view, by increasing start.
 
     Attributes:
         start: int64[P], µs.
         opened: bool[P]; the others are void.
-        slots: int64[P, K, S], zero where void.
-        withheld: bool[P], panes of which the cells below `suppress_below` were never opened: their slots are 0 (finish mpc).
-        noise_units: float64[P], noises of the full scale in each opened pane (2, or 0 with noise off).
+        slots: int64[P, K, S], zero in void panes.
+        withheld: bool[P], whether the pane's cells below `suppress_below` were never opened (finish mpc); their slots are 0.
+        noise_units: float64[P], the number of noises of the full scale in each opened pane (2, or 0 with noise off).
         released_at: int64[P], µs.
-        retracted_at: int64[P], µs; NEVER for most.
+        retracted_at: int64[P], µs; NEVER without a retraction.
     """
 
     start: Ints

@@ -12,7 +12,7 @@ from base.plain import make_plain
 from .epsilon import largest_micro_rho
 
 Mechanism = Literal["gaussian", "laplace"]
-"""Discrete Gaussian noise, priced in ρ (zCDP), or discrete Laplace noise, priced in ε (pure DP)."""
+"""Discrete Gaussian noise with a price in ρ (zCDP), or discrete Laplace noise with a price in ε (pure DP)."""
 MECHANISMS: Final[tuple[Mechanism, ...]] = get_args(Mechanism)
 
 MAX_MICRO_RHO: Final = 1_000 * 10**6
@@ -21,7 +21,10 @@ MAX_MICRO_EPSILON: Final = 1_000 * 10**6
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one client may add in one UTC day, the privacy unit: cells (join key, pane), and events in each of them."""
+    """The most that one client may contribute in one UTC day: cells (join key, pane), and events in each cell.
+
+    A client-day is the unit of privacy.
+    """
 
     max_cells: int
     max_events_per_cell: int = 1
@@ -32,23 +35,25 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Privacy:
-    """The price and the protection of a view. Two are equal if they hold the same values, however they are spelled.
+    """The price of a view, and the noise and thresholds that protect its clients.
 
-    The price is that of a whole client-day, whatever the pane: give `rho` or `epsilon`, exactly one.
+    The price is that of a whole client-day, for panes of any width. Give exactly one of `rho` and `epsilon`. Two values are
+    equal if their prices are equal in millionths and all else is equal.
 
     Args:
-        rho: zCDP, for Gaussian noise; held as whole micro-ρ, rounded down.
-        epsilon: with Laplace noise, pure ε; held as whole micro-ε, rounded down. With Gaussian noise, ε at `delta`: the
-            view gets the largest whole micro-ρ whose ε is not above it.
+        rho: zCDP, for Gaussian noise; rounded down to whole micro-ρ.
+        epsilon: for Laplace noise pure ε, rounded down to whole micro-ε. For Gaussian noise ε at `delta`: the view gets the
+            largest whole micro-ρ whose ε is at most this.
         delta: the δ at which ε is reported; below 1/min_clients.
-        min_clients: k, the fewest reports of an opened pane.
-        suppress_below: pane features of a key are withheld where its noised ClientCount is below this.
-        mechanism: `gaussian`, or `laplace` for pure DP: no δ, but far more noise where a view has many groups.
+        min_clients: k, the smallest number of reports of an opened pane.
+        suppress_below: withholds the pane features of a key whose noised ClientCount is below this.
+        mechanism: `gaussian`, or `laplace` for pure DP. Laplace noise needs no δ, but is far larger in a view with many
+            groups.
 
     Attributes:
-        micro_rho: ρ of a Gaussian view in millionths: what its groups share. 0 of a Laplace view, and where the price is
-            none that a view takes.
-        micro_epsilon: the same of a Laplace view, ε in millionths.
+        micro_rho: for a Gaussian view its ρ in millionths, which its groups share; 0 for a Laplace view and for an invalid
+            price.
+        micro_epsilon: for a Laplace view its ε in millionths; else 0.
     """
 
     rho: float | Fraction | None = field(default=None, compare=False)
@@ -77,7 +82,7 @@ class Privacy:
 
 
 def _exact(price: object) -> Fraction | None:
-    """A number as a fraction, a float by its decimal text; None if it is not a finite number."""
+    """A number as a fraction, for a float that of its decimal text; None if it is not a finite number."""
     if isinstance(price, bool) or not isinstance(price, int | float | Fraction):
         return None
     if isinstance(price, float):

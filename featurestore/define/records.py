@@ -11,7 +11,7 @@ from .release import BUDGET_SPENT, Clock, Manifest
 
 @dataclass(frozen=True)
 class RegisteredView:
-    """A view as registered; `view_id` is its number in RocksDB."""
+    """A registered view; `view_id` is its number in RocksDB."""
 
     view_id: int
     version: int
@@ -20,7 +20,12 @@ class RegisteredView:
 
 @dataclass(frozen=True)
 class PaneRecord:
-    """One published pane; `content` is a hash of its slots or reason, `tombstone` its retraction."""
+    """One published pane.
+
+    Attributes:
+        content: the hash of its slots or of its reason.
+        tombstone: its retraction, if it was retracted.
+    """
 
     pane_start: int
     release_id: bytes
@@ -36,18 +41,18 @@ class PaneRecord:
 
     @property
     def makes_row(self) -> bool:
-        """Whether the store has rows of this pane's end."""
+        """Whether the store has rows that end with this pane."""
         return self.reason != BUDGET_SPENT
 
     @property
     def retracted_at(self) -> int:
-        """From when on the pane counts as not opened, µs; NEVER for most."""
+        """The moment from which on the pane counts as not opened, µs; NEVER without a retraction."""
         return NEVER if self.tombstone is None else self.tombstone.released_at
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """One Parquet file of one view and UTC day; `path` is relative to the offline folder."""
+    """A Parquet file of one view and UTC day; `path` is relative to the offline folder."""
 
     path: str
     day: int

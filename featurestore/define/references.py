@@ -27,11 +27,12 @@ def resolve(refs: Sequence[str], find: Callable[[str], RegisteredView], *, full_
     """Resolve references to features, in their order.
 
     Args:
-        find: a registered view by name; raises UnknownView.
+        find: returns a registered view by name, or raises UnknownView.
         full_names: columns are `view__feature` instead of `feature`.
 
     Raises:
-        BadReference: a text is not a reference, or two references have one column. UnknownView, UnknownFeature.
+        BadReference: a text is not a reference, or two references give the same column.
+        UnknownView, UnknownFeature: the store does not have it.
     """
     if isinstance(refs, str):
         raise BadReference(f"references are a list; write [{refs!r}]")
@@ -41,7 +42,7 @@ def resolve(refs: Sequence[str], find: Callable[[str], RegisteredView], *, full_
     for ref in refs:
         match = REFERENCE.fullmatch(ref)
         if match is None:
-            raise BadReference(f"{ref!r} is no feature reference; write view:feature, such as dest_delay:late_7d")
+            raise BadReference(f"{ref!r} is not a feature reference; write view:feature, such as dest_delay:late_7d")
         name, version, feature = match.groups()
         registered = find(name)
         if version is not None and int(version) != registered.version:
@@ -51,6 +52,8 @@ def resolve(refs: Sequence[str], find: Callable[[str], RegisteredView], *, full_
             raise UnknownFeature(name, feature, list(served))
         column = f"{name}__{feature}" if full_names else feature
         if any(other.column == column for other in found):
-            raise BadReference(f"{ref!r} becomes the column {column!r} twice; use full names (view__feature)")
+            raise BadReference(
+                f"{ref!r} and an earlier reference give the same column {column!r}; use full names (view__feature)"
+            )
         found.append(Reference(registered, served[feature], column))
     return found

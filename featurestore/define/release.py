@@ -1,4 +1,4 @@
-"""What is published: a release (the noised sums of one pane) or a void (a pane that was not opened); nothing else."""
+"""Releases and voids, the only things that are published: the noised sums of a pane, or the decision that it has none."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from .layout import Group
 from .mechanism import LaplaceMechanism
 
 BUDGET_SPENT: Final = "BUDGET_SPENT"
-"""The reason of a void whose client-day had no budget left: the last row goes on being served, as STALE_BUDGET."""
+"""The reason of a void whose client-day had no budget left. The row before it stays the served one, with STALE_BUDGET."""
 RETRACTED: Final = "RETRACTED"
-"""The reason of a tombstone, alone or as `RETRACTED: why`: a void of a pane that was opened; from its `released_at` on the
-pane counts as not opened."""
+"""The reason of a tombstone, alone or as `RETRACTED: why`. A tombstone is a void of an opened pane: from its `released_at` on
+the pane counts as not opened."""
 
 Clock = Literal["replay", "live"]
-"""`live`: released when published. `replay`: old events, released (virtually) at the pane's end + `release_delay`."""
+"""`live`: the release time is the time of publication. `replay` (old events): it is the pane's end + `release_delay`."""
 
 
 @dataclass(frozen=True)
 class GroupNoise:
-    """What one noise group cost and how much noise it got.
+    """The price and the noise of one noise group.
 
-    Parties compare the integers; the floats follow from them, for people.
+    Parties compare the integers. The floats follow from them and are for people.
 
     Attributes:
         mechanism: `gaussian` or `laplace`.
         delta1, delta2_sq: L1 sensitivity of a client-day, and its squared L2 sensitivity.
-        micro_epsilon: pure ε in millionths, of Laplace noise; else 0.
-        micro_rho: zCDP in millionths: what a ledger charges.
-        scale: of one aggregator's noise: σ (Gaussian) or b (Laplace); 0 with noise off.
-        standard_error: of the opened sum, of both aggregators' noise; 0 with noise off.
+        micro_epsilon: for Laplace noise its pure ε, in millionths; else 0.
+        micro_rho: its zCDP, in millionths, which a ledger charges.
+        scale: σ (Gaussian) or b (Laplace) of one aggregator's noise; 0 with noise off.
+        standard_error: the standard error of an opened sum due to both aggregators' noise; 0 with noise off.
     """
 
     feature: str
@@ -79,27 +79,29 @@ _USUAL: Final = (
 
 @dataclass(frozen=True)
 class Manifest:
-    """Under which terms the panes of one plan were opened. Shared by all of its releases.
+    """The terms under which the panes of one plan were opened. All releases of the plan share it.
 
     Attributes:
-        noise: `discrete-gaussian`, `discrete-laplace`, or `none` in tests and labs.
-        noise_source: who sampled, leader then helper (`he`: key holder): `cks20-hkdf-chacha20`; `cks20-seeded` in simulations.
-        noisers: how many independent noises of the full scale are in each sum (2; 0 with noise off).
-        noise_factor: standard error of an opened sum ÷ that of one aggregator's noise: √noisers. With two it is √2, the
-            price of a claim that holds if either aggregator is honest: each adds the whole noise that the claim needs.
-        micro_rho: zCDP of a client-day, in millionths: the sum over the groups, and `leak_micro_rho`.
-        micro_epsilon: its pure ε, likewise; None of a Gaussian view.
-        outside_claim: what others see beyond the differential privacy claim.
-        trust: what has to hold for the claim. `one-honest-noiser`: leader or helper added its noise and keeps it and its
-            share to itself. `in-process`: one process saw everything.
+        noise: `discrete-gaussian` or `discrete-laplace`; `none` in tests and labs.
+        noise_source: the samplers of leader and helper (`he`: of the key holder): `cks20-hkdf-chacha20`, or `cks20-seeded` in
+            simulations.
+        noisers: the number of independent noises of the full scale in each sum (2; 0 with noise off).
+        noise_factor: √noisers, the standard error of an opened sum ÷ that of one aggregator's noise. Two noisers cost √2: the
+            claim holds if either aggregator is honest, because each adds the whole noise that the claim needs.
+        micro_rho: zCDP of a client-day, in millionths: the sum over the groups, plus `leak_micro_rho`.
+        micro_epsilon: its pure ε, in millionths; None for a Gaussian view.
+        outside_claim: what the release reveals beyond differential privacy.
+        trust: the assumption of the claim. `one-honest-noiser`: the leader or the helper added its noise, and keeps the noise
+            and its share secret. `in-process`: one process saw everything.
         commitments: hex SHA-256 of the opening statements that leader and helper signed; empty in one process.
-        leak_micro_rho: under `he`, what the openings of a client-day's panes tell the key holder besides; 0 under shares.
-        k_checked_by: `both` aggregators, or under `he` the `leader` alone.
-        finish: `open`: all sums were opened. `mpc`: cells below the view's `suppress_below` were not, by anybody; their sums
-            in a release are zeros that stand for nothing.
+        leak_micro_rho: under `he`, what the key holder additionally learns from the openings of a client-day's panes; 0 under
+            shares.
+        k_checked_by: `both` aggregators, or under `he` only the `leader`.
+        finish: `open`: all sums were opened. `mpc`: nobody opened the cells below the view's `suppress_below`; their sums in
+            a release are zeros without a meaning.
         opened: hex SHA-256 of the opened values that leader and helper (under `he` the key holder) signed; empty in one process.
-        report_per: `client`: k counts reports, each of one client. `site`: a report is the sum of a site's clients, and k
-            counts those that the sites declare.
+        report_per: `client`: a report is of one client, and k counts reports. `site`: a report is the sum of a site's
+            clients, and k counts the clients that the sites declare.
     """
 
     view: str
@@ -129,12 +131,12 @@ class Manifest:
 
     @property
     def noisy(self) -> bool:
-        """Whether there is noise in its sums."""
+        """Whether its sums have noise."""
         return self.noise != "none"
 
     @property
     def suppressed(self) -> bool:
-        """Whether not all sums were opened: cells below `suppress_below` were not."""
+        """Whether the cells below `suppress_below` were not opened."""
         return self.finish != "open"
 
     @property
@@ -148,7 +150,7 @@ class Manifest:
         return self.protection == "he"
 
     def to_dict(self) -> dict[str, Any]:
-        """All terms, for JSON; those with a default only where they differ from it."""
+        """All terms, for JSON, except those that have their default."""
         return {name: value for name, value in asdict(self).items() if (name, value) not in _USUAL}
 
     def to_json(self) -> str:
@@ -157,7 +159,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """The inverse of `to_json`. Raises StoreCorrupt: it is no manifest."""
+        """The inverse of `to_json`. Raises StoreCorrupt: the text is not a manifest."""
         try:
             data: dict[str, Any] = json.loads(text)
             data["groups"] = tuple(GroupNoise(**group) for group in data["groups"])
@@ -181,14 +183,14 @@ class _Pane:
 
     @property
     def release_id(self) -> bytes:
-        """First 16 bytes of SHA-256(definition hash ‖ pane_start as i64 BE): one id for one (view version, pane)."""
+        """First 16 bytes of SHA-256(definition hash ‖ pane_start as i64 BE): each (view version, pane) has one id."""
         return release_id(bytes.fromhex(self.manifest.definition_hash), self.pane_start)
 
     @property
     def signed_bytes(self) -> bytes:
-        """What the collector signs: SHA-256 of the manifest ‖ release id ‖ four times (i64 BE) ‖ clock ‖ content hash.
+        """The bytes that the collector signs: SHA-256(manifest) ‖ release id ‖ four times (i64 BE) ‖ clock ‖ content hash.
 
-        The manifest names plan and definition by their hashes, so a signature fits one pane of one view under one plan.
+        The manifest has the hashes of plan and definition, so a signature is valid for one pane of one view under one plan.
         """
         times = (self.pane_start, self.pane_end, self.released_at, self.published_at)
         return b"".join(
@@ -203,7 +205,7 @@ class _Pane:
 
     @property
     def content_hash(self) -> bytes:
-        """SHA-256 of what was published: 32 bytes."""
+        """SHA-256 of the published slots or reason: 32 bytes."""
         raise TypeError("a pane is a Release or a Void")
 
 
@@ -214,7 +216,7 @@ class Release(_Pane):
     Attributes:
         pane_start, pane_end, released_at, published_at: µs since the epoch, UTC.
         slots: int64[keys, slots_per_key], after the noise basis, centred (may be negative).
-        signature: the collector's, over `signed_bytes`; none from a run in one process.
+        signature: the collector's, over `signed_bytes`; empty after a run in one process.
     """
 
     slots: npt.NDArray[np.int64]
@@ -228,7 +230,7 @@ class Release(_Pane):
 
 @dataclass(frozen=True, eq=False)
 class Void(_Pane):
-    """A pane that was not opened, and why: a reason code such as BATCH_TOO_SMALL, and no value."""
+    """A pane that was not opened. It has no values, and a reason code such as BATCH_TOO_SMALL."""
 
     reason: str
     signature: bytes = b""

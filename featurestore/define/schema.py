@@ -33,7 +33,7 @@ def feature_fields(served: ServedFeature) -> list[pa.Field]:
 
 
 def history_schema(view: FeatureView) -> pa.Schema:
-    """Columns of `history`: join keys, pane, features with companions, coverage, and where the row comes from."""
+    """Columns of `history`: join keys, pane, features with companions, coverage, and the release of the row."""
     entity = view.entity
     fields = [pa.field(key, arrow_type(kind)) for key, kind in zip(entity.keys, entity.types, strict=True)]
     fields += [pa.field("pane_start", TIMESTAMP), pa.field("pane_end", TIMESTAMP)]
@@ -57,7 +57,7 @@ def offline_schema(view: FeatureView) -> pa.Schema:
 
 
 def feature_arrays(served: ServedFeature, decoded: Decoded) -> list[pa.Array]:
-    """The arrays of `feature_fields`; null wherever the status says that there is no value."""
+    """The arrays of `feature_fields`; null where the status has no value."""
     hidden = ~value_is_there(decoded.status)
     if served.is_list:
         flat = pa.array(np.ascontiguousarray(decoded.value).reshape(-1))

@@ -1,4 +1,4 @@
-"""Feature services: the feature vector of a model under one name."""
+"""Feature services: each names the feature vector of a model."""
 
 from __future__ import annotations
 
@@ -20,28 +20,29 @@ class FeatureService:
     """A named list of references, such as the features that a model reads.
 
     Attributes:
-        name: lower case, digits and underscores.
-        refs: `view:feature` of stored and on-demand views, in the order of the vector.
+        name: lower-case letters, digits and underscores.
+        refs: references (`view:feature`) to stored and on-demand views, in the order of the vector.
     """
 
     name: str
     refs: tuple[str, ...]
 
     def __init__(self, name: str, refs: Sequence[str]) -> None:
-        """Raises ServiceInvalid."""
+        """Raises ServiceInvalid: the name or a reference is invalid."""
         if not _NAME.fullmatch(name):
             raise ServiceInvalid(
-                name, "its name has lower-case letters, digits and underscores, and starts with a letter"
+                name, "a name has lower-case letters, digits and underscores, and starts with a letter"
             )
         if isinstance(refs, str):
             raise ServiceInvalid(name, f"references are a list; write [{refs!r}]")
         if not refs:
-            raise ServiceInvalid(name, "it lists no feature")
+            raise ServiceInvalid(name, "it lists no feature; add references such as dest_delay:late_7d")
         for ref in refs:
             if not REFERENCE.fullmatch(ref):
-                raise ServiceInvalid(name, f"{ref!r} is no feature reference; write view:feature")
+                raise ServiceInvalid(name, f"{ref!r} is not a feature reference; write view:feature")
         if len(set(refs)) < len(refs):
-            raise ServiceInvalid(name, "it lists a feature twice")
+            twice = next(ref for i, ref in enumerate(refs) if ref in refs[:i])
+            raise ServiceInvalid(name, f"it lists {twice!r} twice; list each feature once")
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "refs", tuple(refs))
 
@@ -52,7 +53,7 @@ def refs_of(refs: Sequence[str] | FeatureService) -> Sequence[str]:
 
 
 def require_service(service: FeatureService, find: Callable[[str], RegisteredView], on_demand: OnDemand) -> None:
-    """Raise ServiceInvalid unless every reference names a registered feature, or an output of a transformation of them."""
+    """Raise ServiceInvalid unless each reference names a registered feature, or an output of an on-demand view of such."""
     for ref in service.refs:
         view, _, name = ref.partition(":")
         transformation = on_demand.get(view)

@@ -1,4 +1,4 @@
-"""The served features of a view, and their values read off opened sums. All of it is post-processing of releases."""
+"""The served features of a view, and their values from opened sums. All of it is post-processing of releases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ServedFeature:
 
     Attributes:
         name: `<feature>`, `<feature>_<window>` or `<filtered>_<part>`.
-        part: of a Filtered; else None.
+        part: the part of a Filtered that it is; else None.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ServedFeature:
 
     @property
     def has_n(self) -> bool:
-        """Whether `__n`, the noised number of events behind it, is served beside it."""
+        """Whether it has the companion `__n`, its noised number of events."""
         return self.serving.shape == "ratio"
 
     @property
@@ -63,12 +63,12 @@ def served_features(view: FeatureView) -> tuple[ServedFeature, ...]:
 
 
 def decode(layout: Layout, feature: PaneFeature, sums: Ints, noise_units: Floats, base: Bytes) -> Decoded:
-    """Read one feature off N rows of opened sums.
+    """Decode one feature from N rows of opened sums.
 
     Args:
         sums: int64[N, slots_per_key], mapped slots (after the noise basis), summed over the opened panes of a row.
-        noise_units: float64[N], how many noises of the full scale are in each sum: 2 for every opened pane that both
-            aggregators noised, 0 where noise is off.
+        noise_units: float64[N], the number of noises of the full scale in each sum: 2 for each opened pane, because both
+            aggregators add noise; 0 with noise off.
         base: uint8[N], OK or the reason why the whole row is null (VOID, LOW_COVERAGE, SUPPRESSED).
     """
     groups = layout.groups_of(feature)

@@ -1,11 +1,14 @@
-"""Every check of a view's definition. Each error names the view, the feature and the mend."""
+"""Every check of a view's definition, on the parts of the view. Each error names the view, the feature and the mend.
+
+`FeatureView` calls the checks in the order in which this file has them: each relies on the ones before it.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from base.plain import is_text
 from base.times import PANES, parse_duration
@@ -13,13 +16,12 @@ from featurestore.errors import DefinitionError, ExpressionError, ExpressionRefu
 
 from .encoding import OffsetSum, TrueOrFalse
 from .entities import Entity
-from .feature import DerivableFeature, PaneFeature, ViewFeature, weight_problem
+from .feature import DerivableFeature, PaneFeature, ViewFeature, derivation, weight_problem
 from .filtered import Filtered, season_problem
 from .kinds import Rate
 from .privacy import MAX_MICRO_EPSILON, MAX_MICRO_RHO, MECHANISMS, Bounds, Privacy, is_delta
 
-if TYPE_CHECKING:
-    from .definitions import FeatureView
+Features = tuple[ViewFeature, ...]
 
 RESERVED_COLUMNS: Final = frozenset(
     {"pane_start", "pane_end", "released_at", "published_at", "clock", "view_version", "release_id", "seq", "slots"}
@@ -29,108 +31,181 @@ RESERVED_COLUMNS: Final = frozenset(
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def check_view(view: FeatureView) -> None:
-    """Raise DefinitionError if this view cannot be registered; ExpressionRefused if a condition is the reason."""
-    _check_name(view)
-    _check_types(view)
-    _check_time(view)
-    _check_privacy(view)
-    for feature in view.features:
-        if trouble := _problem(feature):
-            raise DefinitionError(view.name, trouble, feature.name or feature.kind)
-    _check_names(view)
-    for feature in view.features:
-        _check_use(view, feature)
+def check_name(view: str) -> None:
+    """Check the name of a view."""
+    if not _is_name(view):
+        raise DefinitionError(
+            str(view), "a view's name is a lower-case letter, then lower-case letters, digits and _, without __"
+        )
+
+
+def check_types(
+    view: str, entity: Entity, features: Features, bounds: Bounds, privacy: Privacy, windows: tuple[str, ...]
+) -> None:
+    """Check that each part of a view has its type, and that the bounds are whole numbers in range."""
+    for attribute, part, kind in (
+        ("entity", entity, Entity),
+        ("bounds", bounds, Bounds),
+        ("privacy", privacy, Privacy),
+    ):
+        if not isinstance(part, kind):
+            raise DefinitionError(view, f"`{attribute}` must be {kind.__name__}(…), got {part!r}")
+    if not isinstance(features, tuple):
+        raise DefinitionError(view, f"`features` must be a list, such as [Count('n')], got {features!r}")
+    if not isinstance(windows, tuple):
+        raise DefinitionError(view, f"`windows` must be a list, such as ['7d'], got {windows!r}")
+    if not features:
+        raise DefinitionError(view, "`features` is empty; add at least one, such as Count('n')")
+    for feature in features:
+        if not isinstance(feature, ViewFeature):
+            raise DefinitionError(
+                view, f"{feature!r} is not a feature; use Count, ClientCount, Mean, Histogram, Rate or Filtered"
+            )
+    for attribute, bound in (
+        ("max_cells", bounds.max_cells),
+        ("max_events_per_cell", bounds.max_events_per_cell),
+    ):
+        if type(bound) is not int or not 1 <= bound <= 1_000_000:
+            raise DefinitionError(view, f"`{attribute}` must be a whole number from 1 to 1,000,000, got {bound!r}")
+
+
+def check_texts(view: str, owner: str, description: str, tags: Mapping[str, str], time: str | None) -> None:
+    """Check the texts for people, and the name of the time column."""
+    for attribute, text in (("owner", owner), ("description", description)):
+        if not is_text(text):
+            raise DefinitionError(view, f"`{attribute}` must be a text of valid Unicode, got {text!r}")
+    if not isinstance(tags, Mapping) or not all(is_text(text) for tag in tags.items() for text in tag):
+        got = repr(dict(tags) if isinstance(tags, Mapping) else tags)
+        raise DefinitionError(view, f"`tags` must map texts to texts, such as {{'team': 'ops'}}, got {got}")
+    if time is not None and not (is_text(time) and time):
+        raise DefinitionError(view, f"`time` must be the name of a column, in valid Unicode, got {time!r}")
+
+
+def check_pane(view: str, pane: str) -> None:
+    """Check the width of a pane."""
+    if pane not in PANES:
+        raise DefinitionError(view, f"`pane` must be one of {' '.join(PANES)}, got {pane!r}")
+
+
+def check_delays(view: str, release_delay: str, grace: str, ttl: str | None) -> None:
+    """Check the lengths of time after a pane's end."""
+    delay, late = _duration(view, "release_delay", release_delay), _duration(view, "grace", grace)
+    if ttl is not None and _duration(view, "ttl", ttl) == 0:
+        raise DefinitionError(view, f"`ttl` must be above 0, got {ttl!r}")
+    if late > delay:
+        raise DefinitionError(
+            view,
+            f"`grace` {grace} is longer than `release_delay` {release_delay}; shorten it, or raise `release_delay`",
+        )
+
+
+def check_windows(view: str, pane: str, windows: tuple[str, ...], min_coverage: float) -> None:
+    """Check that each window is a multiple of the pane, and the share of its panes that it needs."""
+    width = parse_duration(pane)
+    widths = [_duration(view, "windows", window) for window in windows]
+    for window, length in zip(windows, widths, strict=True):
+        if length == width:
+            raise DefinitionError(view, f"window {window!r} equals the pane, which is always served; leave it out")
+        if length == 0 or length % width:
+            raise DefinitionError(view, f"window {window!r} is not a multiple of the pane {pane!r}")
+    if len(set(widths)) != len(widths):
+        raise DefinitionError(view, f"`windows` has one length twice: {', '.join(windows)}; leave one of them out")
+    if not (isinstance(min_coverage, int | float) and 0 <= min_coverage <= 1):
+        raise DefinitionError(view, f"`min_coverage` must be from 0 to 1, got {min_coverage!r}")
+
+
+def _duration(view: str, attribute: str, text: str) -> int:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise DefinitionError(view, f"`{attribute}`: {error}") from None
+
+
+def check_privacy(view: str, privacy: Privacy, features: Features) -> None:
+    """Check the δ, k and price of a view, and that suppression has counts to go by."""
+    if not is_delta(privacy.delta):
+        raise DefinitionError(view, f"`delta` must be above 0 and below 1, such as 1e-6, got {privacy.delta!r}")
+    if type(privacy.min_clients) is not int or not 2 <= privacy.min_clients < 2**32:
+        raise DefinitionError(view, f"`min_clients` must be a whole number of at least 2, got {privacy.min_clients!r}")
+    if Fraction(repr(privacy.delta)) * privacy.min_clients >= 1:
+        raise DefinitionError(
+            view,
+            f"`delta` {privacy.delta:g} must be below 1/min_clients = 1/{privacy.min_clients}: at 1/n, publishing one of n "
+            f"clients outright would count as private; use one such as {min(1e-6, 0.1 / privacy.min_clients):.0e}",
+        )
+    _check_price(view, privacy)
+    if privacy.suppress_below is not None:
+        if type(privacy.suppress_below) is not int or not 1 <= privacy.suppress_below < 2**32:
+            raise DefinitionError(
+                view, f"`suppress_below` must be a whole number from 1 to 2**32 − 1, got {privacy.suppress_below!r}"
+            )
+        if not any(isinstance(feature, PaneFeature) and feature.counts_clients for feature in features):
+            raise DefinitionError(view, "`suppress_below` needs a ClientCount: add ClientCount('clients')")
+
+
+def _check_price(view: str, privacy: Privacy) -> None:
+    if privacy.mechanism not in MECHANISMS:
+        raise DefinitionError(view, f"`mechanism` must be {' or '.join(MECHANISMS)}, got {privacy.mechanism!r}")
+    if privacy.mechanism == "laplace" and privacy.rho is not None:
+        raise DefinitionError(
+            view,
+            "`rho` is the price of Gaussian noise (zCDP), but mechanism='laplace' is pure DP; give `epsilon=` instead",
+        )
+    if (privacy.rho is None) == (privacy.epsilon is None):
+        got = "neither" if privacy.rho is None else "both"
+        raise DefinitionError(view, f"give `rho=` or `epsilon=`, exactly one; got {got}")
+    if privacy.mechanism == "laplace" and not 1 <= privacy.micro_epsilon <= MAX_MICRO_EPSILON:
+        raise DefinitionError(view, f"`epsilon` must be from 0.000001 to 1000, got {privacy.epsilon!r}")
+    if privacy.mechanism == "gaussian" and not 1 <= privacy.micro_rho <= MAX_MICRO_RHO:
+        if privacy.epsilon is None:
+            raise DefinitionError(view, f"`rho` must be from 0.000001 to 1000, got {privacy.rho!r}")
+        raise DefinitionError(
+            view,
+            f"`epsilon` must be the ε of a ρ from 0.000001 to 1000 at δ = {privacy.delta:g}, got {privacy.epsilon!r}",
+        )
+
+
+def check_features(view: str, features: Features) -> None:
+    """Check each feature alone."""
+    for feature in features:
+        if problem := _problem(feature):
+            raise DefinitionError(view, problem, feature.name or feature.kind)
 
 
 def _problem(feature: ViewFeature) -> str | None:
-    """The problem of a feature by itself."""
-    trouble = feature.problem()
-    if trouble is None and not is_text(feature.description):
+    problem = feature.problem()
+    if problem is None and not is_text(feature.description):
         return f"`description` must be a text of valid Unicode, got {feature.description!r}"
-    return weight_problem(feature.weight) if trouble is None and isinstance(feature, PaneFeature) else trouble
+    return weight_problem(feature.weight) if problem is None and isinstance(feature, PaneFeature) else problem
 
 
-def _check_name(view: FeatureView) -> None:
-    if not isinstance(view.name, str) or not _is_name(view.name):
-        raise DefinitionError(str(view.name), "a view's name is [a-z][a-z0-9_]*, without __")
-
-
-def _check_types(view: FeatureView) -> None:
-    for attribute, kind in (("entity", Entity), ("bounds", Bounds), ("privacy", Privacy)):
-        if not isinstance(getattr(view, attribute), kind):
-            raise DefinitionError(view.name, f"`{attribute}` must be {kind.__name__}(…)")
-    if not isinstance(view.features, tuple):
-        raise DefinitionError(view.name, f"`features` must be a list, such as [Count('n')], got {view.features!r}")
-    if not isinstance(view.windows, tuple):
-        raise DefinitionError(view.name, f"`windows` must be a list, such as ['7d'], got {view.windows!r}")
-    if not view.features:
-        raise DefinitionError(view.name, "a view needs at least one feature")
-    for feature in view.features:
-        if not isinstance(feature, ViewFeature):
+def check_served_names(view: str, keys: tuple[str, ...], features: Features, windows: tuple[str, ...]) -> None:
+    """Check that the join keys and all served columns have names of their own, none of them reserved."""
+    for key in keys:
+        if _is_reserved(key) or "__" in key:
             raise DefinitionError(
-                view.name, f"{feature!r} is not a feature; use Count, ClientCount, Mean, Histogram, Rate or Filtered"
+                view,
+                f"the join key {key!r} has a reserved name; give it another one, and the source's name with column=",
             )
-    for attribute in ("max_cells", "max_events_per_cell"):
-        bound = getattr(view.bounds, attribute)
-        if type(bound) is not int or not 1 <= bound <= 1_000_000:
-            raise DefinitionError(view.name, f"`{attribute}` must be a whole number from 1 to 1,000,000, got {bound!r}")
-    for attribute in ("owner", "description"):
-        if not is_text(getattr(view, attribute)):
-            got = repr(getattr(view, attribute))
-            raise DefinitionError(view.name, f"`{attribute}` must be a text of valid Unicode, got {got}")
-    if not isinstance(view.tags, Mapping) or not all(is_text(text) for tag in view.tags.items() for text in tag):
-        got = repr(dict(view.tags) if isinstance(view.tags, Mapping) else view.tags)
-        raise DefinitionError(view.name, f"`tags` must map texts to texts, such as {{'team': 'ops'}}, got {got}")
-    if view.time is not None and not (is_text(view.time) and view.time):
-        raise DefinitionError(view.name, f"`time` must name a column, in valid Unicode, got {view.time!r}")
-
-
-def _check_time(view: FeatureView) -> None:
-    if view.pane not in PANES:
-        raise DefinitionError(view.name, f"`pane` must be one of {' '.join(PANES)}, got {view.pane!r}")
-    try:
-        delay, grace = view.release_delay_us, view.grace_us
-        if view.ttl_us == 0:
-            raise ValueError("`ttl` must be above 0")
-        widths = [parse_duration(window) for window in view.windows]
-    except ValueError as error:
-        raise DefinitionError(view.name, str(error)) from None
-    if grace > delay:
-        raise DefinitionError(view.name, f"`grace` {view.grace} is longer than `release_delay` {view.release_delay}")
-    for window, width in zip(view.windows, widths, strict=True):
-        if width == view.pane_us:
-            raise DefinitionError(view.name, f"window {window!r} equals the pane, which is always served; leave it out")
-        if width == 0 or width % view.pane_us:
-            raise DefinitionError(view.name, f"window {window!r} is not a multiple of the pane {view.pane!r}")
-    if len(set(widths)) != len(widths):
-        raise DefinitionError(view.name, f"`windows` spell one length twice: {', '.join(view.windows)}")
-    if not (isinstance(view.min_coverage, int | float) and 0 <= view.min_coverage <= 1):
-        raise DefinitionError(view.name, f"`min_coverage` must be from 0 to 1, got {view.min_coverage!r}")
-
-
-def _check_names(view: FeatureView) -> None:
-    for key in view.entity.keys:
-        if key in RESERVED_COLUMNS or key.startswith("coverage_") or "__" in key:
-            raise DefinitionError(
-                view.name, f"the join key {key!r} is a reserved name; choose another and give column="
-            )
-    taken = dict.fromkeys(view.entity.keys, "a join key")
-    for feature in view.features:
+    taken = dict.fromkeys(keys, "a join key")
+    for feature in features:
         name = feature.name
         if not _is_name(name):
             raise DefinitionError(
-                view.name, "a feature's name is [a-z][a-z0-9_]*, without __; give one with `name=`", name
+                view,
+                "a feature's name is a lower-case letter, then lower-case letters, digits and _, without __; give one with "
+                "`name=`",
+                name,
             )
-        served = feature.served_names(view.windows)
+        served = feature.served_names(windows)
         if isinstance(feature, Filtered) and not all(map(_is_name, served)):
-            raise DefinitionError(view.name, f"its name must not end in _: it serves {', '.join(served)}", name)
-        if any(column in RESERVED_COLUMNS or column.startswith("coverage_") for column in served):
-            raise DefinitionError(view.name, "the name is reserved; give another with `name=`", name)
+            raise DefinitionError(view, f"its name must not end in _, because it serves {', '.join(served)}", name)
+        if any(map(_is_reserved, served)):
+            raise DefinitionError(view, "the name is reserved; give another with `name=`", name)
         for column in served:
             if column in taken:
                 raise DefinitionError(
-                    view.name,
+                    view,
                     f"{column!r} is already {taken[column]}; give another name, such as name={name + '_2'!r}",
                     name,
                 )
@@ -141,87 +216,48 @@ def _is_name(name: object) -> bool:
     return isinstance(name, str) and len(name) <= 200 and _NAME.fullmatch(name) is not None and "__" not in name
 
 
-def _check_use(view: FeatureView, feature: ViewFeature) -> None:
-    if isinstance(feature, Filtered):
-        if trouble := _filtered_problem(view, feature):
-            raise DefinitionError(view.name, trouble, feature.name)
-    elif isinstance(feature, PaneFeature):
-        _check_encoding(view, feature)
-        if feature.derive and isinstance(feature, DerivableFeature) and view.source_of(feature) is None:
-            raise DefinitionError(
-                view.name, f"`derive=True` finds nothing to derive from; it needs {feature.needs}", feature.name
-            )
+def _is_reserved(column: str) -> bool:
+    return column in RESERVED_COLUMNS or column.startswith("coverage_")
 
 
-def _check_encoding(view: FeatureView, feature: PaneFeature) -> None:
+def check_fit(view: str, features: Features, bounds: Bounds, privacy: Privacy, pane: str) -> None:
+    """Check each feature against the rest of the view. Raises ExpressionRefused if its condition is the reason."""
+    for feature in features:
+        if isinstance(feature, Filtered):
+            if problem := _filtered_problem(feature, features, privacy, pane):
+                raise DefinitionError(view, problem, feature.name)
+        elif isinstance(feature, PaneFeature):
+            _check_encoding(view, feature, bounds)
+            if feature.derive and isinstance(feature, DerivableFeature) and derivation(features, feature) is None:
+                raise DefinitionError(
+                    view, f"`derive=True` finds no feature to derive it from; it needs {feature.needs}", feature.name
+                )
+
+
+def _check_encoding(view: str, feature: PaneFeature, bounds: Bounds) -> None:
     match feature.encoding:
         case TrueOrFalse() as condition:
             try:
                 _ = condition.columns
             except ExpressionError as error:
-                raise ExpressionRefused(view.name, str(error), feature.name) from error
-        case OffsetSum(q_max=q_max) if q_max * view.bounds.max_events_per_cell >= 2**32:
+                raise ExpressionRefused(view, str(error), feature.name) from error
+        case OffsetSum(q_max=q_max) if q_max * bounds.max_events_per_cell >= 2**32:
             raise DefinitionError(
-                view.name,
-                "max_events_per_cell × steps of the clip range reaches 2**32: coarsen `resolution`",
+                view,
+                f"`max_events_per_cell` × steps of the clip range = {q_max * bounds.max_events_per_cell:,}, which must be "
+                "below 2**32; coarsen `resolution`",
                 feature.name,
             )
 
 
-def _filtered_problem(view: FeatureView, filtered: Filtered) -> str | None:
-    rates = [feature for feature in view.features if isinstance(feature, Rate)]
+def _filtered_problem(filtered: Filtered, features: Features, privacy: Privacy, pane: str) -> str | None:
+    rates = [feature for feature in features if isinstance(feature, Rate)]
     rate = next((one for one in rates if one.name == filtered.rate), None)
     if rate is None:
         known = ", ".join(one.name for one in rates) or "none"
-        return f"`rate` names no Rate of the view: {filtered.rate!r}; it has: {known}"
+        return f"the view has no Rate {filtered.rate!r} for `rate`; its Rates: {known}"
     if rate.derive:
-        return f"the Rate {filtered.rate!r} is derived; a Filtered needs one with slots, and noise, of its own"
-    if view.privacy.suppress_below is not None:
-        return "`suppress_below` withholds panes that a Filtered is made of; leave one of them out"
-    return season_problem(filtered, view.pane_us)
-
-
-def _check_privacy(view: FeatureView) -> None:
-    privacy = view.privacy
-    if not is_delta(privacy.delta):
-        raise DefinitionError(view.name, f"`delta` must be above 0 and below 1, such as 1e-6, got {privacy.delta!r}")
-    if type(privacy.min_clients) is not int or not 2 <= privacy.min_clients < 2**32:
-        raise DefinitionError(
-            view.name, f"`min_clients` must be a whole number of at least 2, got {privacy.min_clients!r}"
-        )
-    if Fraction(repr(privacy.delta)) * privacy.min_clients >= 1:
-        raise DefinitionError(
-            view.name,
-            f"`delta` {privacy.delta:g} must be below 1/min_clients = 1/{privacy.min_clients}: at 1/n, publishing one of n "
-            f"clients outright would count as private; such as {min(1e-6, 0.1 / privacy.min_clients):.0e}",
-        )
-    _check_price(view.name, privacy)
+        return f"the Rate {filtered.rate!r} is derived; a Filtered needs a Rate with slots and noise of its own"
     if privacy.suppress_below is not None:
-        if type(privacy.suppress_below) is not int or not 1 <= privacy.suppress_below < 2**32:
-            raise DefinitionError(
-                view.name, f"`suppress_below` must be a whole number from 1 to 2**32, got {privacy.suppress_below!r}"
-            )
-        if not any(feature.counts_clients for feature in view.pane_features):
-            raise DefinitionError(view.name, "`suppress_below` needs a ClientCount: add ClientCount('clients')")
-
-
-def _check_price(name: str, privacy: Privacy) -> None:
-    if privacy.mechanism not in MECHANISMS:
-        raise DefinitionError(name, f"`mechanism` must be {' or '.join(MECHANISMS)}, got {privacy.mechanism!r}")
-    if privacy.mechanism == "laplace" and privacy.rho is not None:
-        raise DefinitionError(
-            name, "`rho` prices Gaussian noise (zCDP); mechanism='laplace' is pure DP: give `epsilon=` instead"
-        )
-    if (privacy.rho is None) == (privacy.epsilon is None):
-        got = "neither" if privacy.rho is None else "both"
-        raise DefinitionError(name, f"give `rho=` or `epsilon=`, exactly one; got {got}")
-    if privacy.mechanism == "laplace" and not 1 <= privacy.micro_epsilon <= MAX_MICRO_EPSILON:
-        raise DefinitionError(name, f"`epsilon` must be from 0.000001 to 1000, got {privacy.epsilon!r}")
-    if privacy.mechanism == "gaussian" and not 1 <= privacy.micro_rho <= MAX_MICRO_RHO:
-        if privacy.epsilon is None:
-            raise DefinitionError(name, f"`rho` must be from 0.000001 to 1000, got {privacy.rho!r}")
-        raise DefinitionError(
-            name,
-            f"`epsilon` must be a number that a ρ from 0.000001 to 1000 has at δ = {privacy.delta:g}, "
-            f"got {privacy.epsilon!r}",
-        )
+        return "a Filtered needs every cell of a pane, but `suppress_below` withholds some; leave one of the two out"
+    return season_problem(filtered, parse_duration(pane))

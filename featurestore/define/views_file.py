@@ -1,6 +1,6 @@
-"""Reads a views file: Python with feature views at module level, and perhaps on-demand views and feature services.
+"""Reads a views file: a Python file with feature views, on-demand views and feature services at module level.
 
-The file is the user's own code, and runs as such.
+Reading it runs it: it is the user's own code.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def load_declared(path: Path, *, need_views: bool) -> Declared:
     While the file runs, its folder is first on the import path, as for a script, and its output goes to stderr.
 
     Raises:
-        ViewsFileError: the file is missing, it has an error (with its line), two declarations have one name, or a required
-            feature view is missing.
-        DefinitionError: a view that cannot be collected as written. OnDemandInvalid, ServiceInvalid.
+        ViewsFileError: the file is missing, it has an error (the message has its line), two declarations have one name, or
+            a required feature view is missing.
+        DefinitionError: a view is invalid. Likewise OnDemandInvalid and ServiceInvalid.
     """
     if not path.is_file():
-        raise ViewsFileError(f"no views file {path}")
+        raise ViewsFileError(f"there is no views file {path}")
     try:
         with _imports_from(path.absolute().parent), redirect_stdout(sys.stderr):
             names = runpy.run_path(str(path), run_name="covey_views")
@@ -57,7 +57,7 @@ def load_declared(path: Path, *, need_views: bool) -> Declared:
     except SyntaxError as error:
         raise ViewsFileError(f"{error.filename or path}, line {error.lineno}: {error.msg}") from None
     except SystemExit as error:
-        mend = "a views file defines views and ends by itself"
+        mend = "a views file only defines views; remove the exit"
         raise ViewsFileError(f"{path}{_line(path, error)}: it exits with {error.code!r}; {mend}") from None
     except Exception as error:
         raise ViewsFileError(f"{path}{_line(path, error)}: {type(error).__name__}: {error}") from error

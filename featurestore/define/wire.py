@@ -20,12 +20,12 @@ from .privacy import MECHANISMS, Bounds, Privacy
 _KIND_FIELDS: Final = frozenset(field.name for field in pb.Feature.DESCRIPTOR.oneofs_by_name["kind"].fields) - {
     "custom"
 }
-"""The kinds with their own message; every other kind is a Custom."""
+"""The kinds that have a message of their own; every other kind is encoded as a Custom."""
 
 
 @lru_cache(maxsize=256)
 def view_to_bytes(view: FeatureView) -> bytes:
-    """The canonical encoding of a view: equal views give equal bytes, on every machine."""
+    """The canonical encoding of a view: equal views have equal bytes on every machine."""
     message = pb.FeatureView(
         name=view.name,
         entity=_entity_to_pb(view.entity),
@@ -53,11 +53,11 @@ def view_to_bytes(view: FeatureView) -> bytes:
 
 
 def view_from_bytes(data: bytes) -> FeatureView:
-    """The view that these canonical bytes encode.
+    """The view of canonical bytes.
 
     Raises:
-        ViewMalformed: not protobuf, not canonical, or not a valid view. For an invalid view its cause is the view's error,
-            such as an `ExpressionRefused`.
+        ViewMalformed: the bytes are not protobuf, not canonical, or not a valid view. For an invalid view its cause is the
+            view's error, such as an `ExpressionRefused`.
     """
     try:
         message = pb.FeatureView.FromString(data)
@@ -74,7 +74,7 @@ def view_from_bytes(data: bytes) -> FeatureView:
 
 @lru_cache(maxsize=256)
 def definition_hash(view: FeatureView) -> bytes:
-    """SHA-256 of the canonical bytes (32 bytes), which changes with every part of the definition."""
+    """SHA-256 of the canonical bytes: 32 bytes. Every part of the definition changes it."""
     return hashlib.sha256(view_to_bytes(view)).digest()
 
 
@@ -99,7 +99,7 @@ def _view_from_pb(message: pb.FeatureView) -> FeatureView:
 
 
 def _privacy_from_pb(message: pb.FeatureView) -> Privacy:
-    """The price of a view. If both prices are given, both are read, and the view is refused."""
+    """The price of a view. Bytes with both prices give both, and the checks of the view refuse that."""
     mechanism = message.mechanism or "gaussian"
     for known in MECHANISMS:
         if mechanism == known:
@@ -146,7 +146,7 @@ def _part_from_pb(part: pb.KeyPart) -> KeyValue:
             return part.number
         case "flag":
             return part.flag
-    raise ViewMalformed("a join key without a value")
+    raise ViewMalformed("a join key has no value")
 
 
 def _feature_to_pb(feature: ViewFeature) -> pb.Feature:
@@ -200,7 +200,9 @@ def _feature_from_pb(message: pb.Feature) -> ViewFeature:
     try:
         return kind.of(settings, **common)
     except (KeyError, TypeError) as error:
-        raise ViewMalformed(f"feature {message.name!r} has not the settings of its kind, {spelling}: {error}") from None
+        raise ViewMalformed(
+            f"feature {message.name!r} does not have the settings of its kind, {spelling}: {error}"
+        ) from None
 
 
 def _setting_from_pb(message: pb.Setting) -> tuple[str, str | float | bool | tuple[float, ...]]:

@@ -46,20 +46,20 @@ class JoinColumns:
     """The columns of a join.
 
     Attributes:
-        asked: the requested columns, in the order of the answer.
+        requested: the requested columns, in the order of the answer.
         stored: the joined references: the requested stored ones, then those that only transformations need, under hidden
             names.
         sources: the joined column of each reference of a transformation.
     """
 
-    asked: tuple[Reference | _Output, ...]
+    requested: tuple[Reference | _Output, ...]
     stored: tuple[Reference, ...]
     sources: Mapping[str, Reference]
 
     @property
     def outputs(self) -> list[_Output]:
         """The requested outputs of transformations."""
-        return [one for one in self.asked if isinstance(one, _Output)]
+        return [one for one in self.requested if isinstance(one, _Output)]
 
     @property
     def column_types(self) -> dict[str, ColumnType]:
@@ -77,7 +77,7 @@ class JoinColumns:
         if not self.outputs:
             return joined
         fields = [*labels]
-        for one in self.asked:
+        for one in self.requested:
             fields += one.fields if isinstance(one, _Output) else joined_fields(one)
         schema = pa.schema(fields)
         for name in schema.names:
@@ -102,7 +102,7 @@ class JoinColumns:
             yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def ask_join(
+def find_join_columns(
     refs: Sequence[str], on_demand: OnDemand, find: Callable[[str], RegisteredView], *, full_names: bool
 ) -> JoinColumns:
     """Resolve the references of a join.
@@ -123,12 +123,12 @@ def ask_join(
             stored.append(known)
         sources[ref] = known
     in_order = iter(references)
-    asked = tuple(outputs.get(ref) or next(in_order) for ref in refs)
-    columns = [one.column for one in asked]
+    requested = tuple(outputs.get(ref) or next(in_order) for ref in refs)
+    columns = [one.column for one in requested]
     for column in columns:
         if columns.count(column) > 1:
             raise BadReference(f"two features become the column {column!r}; use full names (view__feature)")
-    return JoinColumns(asked, tuple(stored), sources)
+    return JoinColumns(requested, tuple(stored), sources)
 
 
 def _same(one: Reference, other: Reference) -> bool:

@@ -1,9 +1,9 @@
 """Point-in-time joins: each label gets the values that were released by its time, and nothing later.
 
-Every issue of a view has a row for every key of the domain, so a label's time alone decides its issue. The rule of the store
-(of the rows released by t, the one with the greatest (pane end, release time)) is applied once to the issues, which are few.
-Each label then takes a binary search and a gather (docs/adr/0003-join-on-issues.md). The label's time also decides whether
-its row is stale (`featurestore.registry.staleness`).
+Every issue of a view has a row for every key of the domain, so a label's issue depends only on the label's time. The store
+returns, of the rows released by t, the one with the greatest (pane end, release time). That rule is applied once to the
+issues, which are few. Each label then takes a binary search and a gather (docs/adr/0003-join-on-issues.md). The label's time
+also decides whether its row is stale (`featurestore.registry.staleness`).
 
 Finding a label's row and reading it are two steps. The rows come from memory (`RowsInMemory`) or from the disk
 (`featurestore.join.spill`).
@@ -40,7 +40,7 @@ class JoinSide:
 
     Attributes:
         pane_end, released_at: int64[I], µs, both increasing.
-        first_row: int64[I], each issue's first row among the view's stored rows; an issue has a row a key.
+        first_row: int64[I], each issue's first row among the view's stored rows; an issue has one row for each key.
         spent: the panes without budget.
     """
 
@@ -57,17 +57,17 @@ class JoinSide:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class LabelRows:
     """The stored row of each label, and its status.
 
     Attributes:
-        row: int64[N], the stored row; −1: there is none, or it is too old.
-        told: uint8[N] of `Status`: OK (the row's own statuses apply), STALE_BUDGET (they become stale), and for −1
+        row: int64[N], the stored row; −1 if there is none, or it is too old.
+        status: uint8[N] of `Status`: OK (the row's own statuses apply), STALE_BUDGET (they become stale), and for −1
             OUTSIDE_MAX_AGE or NOT_FOUND.
     """
 
     row: Ints
-    told: Bytes
+    status: Bytes
 
 
 def make_side(references: tuple[Reference, ...], issues: tuple[Ints, Ints, Ints], spent: SpentPanes) -> JoinSide:
@@ -85,11 +85,11 @@ def make_side(references: tuple[Reference, ...], issues: tuple[Ints, Ints, Ints]
 
 
 def visible_issues(pane: Ints, released_at: Ints, seq: Ints) -> Ints:
-    """Indices of the issues that a label can see, by release time.
+    """Indices of the issues that a label can get, by release time.
 
-    Of equal (pane, release time) the last published one is kept; then those whose pane is at least the running maximum in
-    the order (release time, pane); then of equal release times the latest pane. The k-th is visible from its release until
-    the next one's.
+    Three steps select them: of issues with equal (pane, release time) the last published one; then, in the order (release
+    time, pane), those whose pane is at least the running maximum; then of equal release times the latest pane. The k-th issue
+    is visible from its release until the release of the next one.
     """
     last = last_of_each(pane, released_at, seq)
     order = last[np.lexsort((pane[last], released_at[last]))]
@@ -101,12 +101,14 @@ def visible_issues(pane: Ints, released_at: Ints, seq: Ints) -> Ints:
     return visible
 
 
-def rows_seen(side: JoinSide, labels: pa.RecordBatch | pa.Table, times: Ints, known: npt.NDArray[np.bool_]) -> Seen:
+def find_rows(
+    side: JoinSide, labels: pa.RecordBatch | pa.Table, times: Ints, known: npt.NDArray[np.bool_]
+) -> LabelRows:
     """Find the stored row of each label."""
     view, count = side.view, labels.num_rows
-    told = np.full(count, Status.NOT_FOUND, dtype=np.uint8)
+    status = np.full(count, Status.NOT_FOUND, dtype=np.uint8)
     if len(side.released_at) == 0:
-        return Seen(np.full(count, -1, dtype=np.int64), told)
+        return LabelRows(np.full(count, -1, dtype=np.int64), status)
     if view.entity.constant:
         key = np.zeros(count, dtype=np.int64)
     else:
@@ -114,25 +116,25 @@ def rows_seen(side: JoinSide, labels: pa.RecordBatch | pa.Table, times: Ints, kn
     issue = np.searchsorted(side.released_at, times, side="right") - 1
     found = known & (issue >= 0) & (key >= 0)
     pane_end = side.pane_end[issue]
-    told[found] = Status.OK
-    told[found & side.spent.stale_at(times, pane_end)] = Status.STALE_BUDGET
+    status[found] = Status.OK
+    status[found & side.spent.stale_at(times, pane_end)] = Status.STALE_BUDGET
     if view.ttl_us is not None:
-        told[found & (times - pane_end > view.ttl_us)] = Status.OUTSIDE_MAX_AGE
-    return Seen(np.where(told < Status.OUTSIDE_MAX_AGE, side.first_row[issue] + key, -1), told)
+        status[found & (times - pane_end > view.ttl_us)] = Status.OUTSIDE_MAX_AGE
+    return LabelRows(np.where(status < Status.OUTSIDE_MAX_AGE, side.first_row[issue] + key, -1), status)
 
 
-def joined_columns(side: JoinSide, told: Bytes, rows: Rows) -> dict[str, pa.Array]:
-    """The columns of each reference by name, a row a label; a label without a value gets null and a status.
+def joined_columns(side: JoinSide, status: Bytes, rows: Rows) -> dict[str, pa.Array]:
+    """The columns of each reference by name, one row for each label. A label without a value gets null and a status.
 
     Args:
-        told: see `Seen`.
+        status: see `LabelRows`.
         rows: the row of each label, in the labels' order; any row for a label without one.
     """
     columns: dict[str, pa.Array] = {}
     for i, reference in enumerate(side.references):
         codes = rows[f"status{i}"]
-        codes = np.where(told == Status.STALE_BUDGET, made_stale(codes), codes)
-        codes = np.where(told >= Status.OUTSIDE_MAX_AGE, told, codes)
+        codes = np.where(status == Status.STALE_BUDGET, made_stale(codes), codes)
+        codes = np.where(status >= Status.OUTSIDE_MAX_AGE, status, codes)
         hidden = ~value_is_there(codes)
         arrays = [_masked(rows[f"value{i}"], hidden), _masked(rows[f"se{i}"], hidden)]
         if reference.served.has_n:
@@ -160,13 +162,13 @@ def joined_fields(reference: Reference) -> list[pa.Field]:
 
 
 class RowsInMemory:
-    """A side of a join with all stored rows of its view in memory."""
+    """One view of a join, with all of its stored rows in memory."""
 
     def __init__(self, side: JoinSide, rows: Rows, times: Times) -> None:
         self._side, self._times = side, times
         self._rows = rows if len(rows) else np.zeros(1, dtype=record_dtype(side.references))
 
     def columns(self, _number: int, labels: pa.RecordBatch) -> dict[str, pa.Array]:
-        """The columns of each reference by name, a row a label."""
-        seen = rows_seen(self._side, labels, *self._times(labels))
-        return joined_columns(self._side, seen.told, self._rows.take(np.maximum(seen.row, 0)))
+        """The columns of each reference by name, one row for each label."""
+        label_rows = find_rows(self._side, labels, *self._times(labels))
+        return joined_columns(self._side, label_rows.status, self._rows.take(np.maximum(label_rows.row, 0)))

@@ -1,7 +1,7 @@
 """Joins of views whose rows do not fit into memory: labels are spilled to disk, and rows are read once, in their order.
 
     1. every batch of labels is written to a file, as it comes
-    2. of each view: where each label's row is (`rows_seen`) is written, of a batch at a time, by chunks of the view's rows
+    2. of each view: where each label's row is (`find_rows`) is written, of a batch at a time, by chunks of the view's rows
     3. the view's rows are read a chunk at a time; of each batch the part that lies in the chunk is picked up, and written
        beside what was picked up for the batch before
     4. batches are read back in order, and what was picked up for them is put into the order of the labels
@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from featurestore.errors import SpillFailed
 
-from .point_in_time import JoinSide, Times, joined_columns, rows_seen
+from .point_in_time import JoinSide, Times, find_rows, joined_columns
 from .view_history import StoredRows, record_dtype
 
 Ints = npt.NDArray[np.int64]
@@ -86,7 +86,7 @@ class _Placed:
     """The position of a batch's places in the file.
 
     Attributes:
-        at: in the file of places, bytes: int64[F] rows by chunk, int32[N] the labels in this order, uint8[N] `Seen.told`.
+        at: in the file of places, bytes: int64[F] rows by chunk, int32[N] the labels in this order, uint8[N] `LabelRows.status`.
             The F labels that see a row come first.
         edges: int64[C + 1], chunk c has the rows edges[c] … edges[c + 1].
         first: how many rows were picked up for earlier batches.
@@ -117,24 +117,24 @@ class RowsOnDisk:
         found = int(placed.edges[-1])
         at = placed.at + 8 * found
         order = self._places.read(np.int32, placed.count, at)
-        told = self._places.read(np.uint8, placed.count, at + 4 * placed.count)
+        status = self._places.read(np.uint8, placed.count, at + 4 * placed.count)
         if found == 0:
-            return joined_columns(self._side, told, np.zeros(placed.count, dtype=self._kind))
+            return joined_columns(self._side, status, np.zeros(placed.count, dtype=self._kind))
         rows = self._rows.read(self._kind, found, placed.first * self._kind.itemsize)
         back = np.empty(placed.count, dtype=np.int64)
         back[order] = np.minimum(np.arange(placed.count), found - 1)
-        return joined_columns(self._side, told, rows.take(back))
+        return joined_columns(self._side, status, rows.take(back))
 
     def _place(self, labels: SpilledLabels, times: Times, chunk: int, chunks: int) -> None:
         at = first = 0
         for batch in labels.batches():
-            seen = rows_seen(self._side, batch, *times(batch))
-            number = np.where(seen.row < 0, chunks, seen.row // chunk)
+            label_rows = find_rows(self._side, batch, *times(batch))
+            number = np.where(label_rows.row < 0, chunks, label_rows.row // chunk)
             order = np.argsort(number, kind="stable")
             edges = np.searchsorted(number[order], np.arange(chunks + 1))
             found = int(edges[-1])
             self._placed.append(_Placed(batch.num_rows, at, edges, first))
-            for values in (seen.row[order[:found]], order.astype(np.int32), seen.told):
+            for values in (label_rows.row[order[:found]], order.astype(np.int32), label_rows.status):
                 at = self._places.write(values, at)
             first += found
 

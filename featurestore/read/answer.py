@@ -72,7 +72,7 @@ def entities_of(table: pa.Table, types: Mapping[str, KeyType]) -> tuple[dict[str
     return lists, table.num_rows if columns else 1
 
 
-def answer_table(given: pa.Table, asked: Sequence[RequestedColumn], reading: Reading, *, clamp: bool) -> pa.Table:
+def answer_table(given: pa.Table, requested: Sequence[RequestedColumn], reading: Reading, *, clamp: bool) -> pa.Table:
     """The given columns; for each requested feature its value, `__se`, `__n` (Mean, Rate), `__status`; the times of each view.
 
     Args:
@@ -83,7 +83,7 @@ def answer_table(given: pa.Table, asked: Sequence[RequestedColumn], reading: Rea
     """
     columns: dict[str, pa.Array] = dict(zip(given.column_names, given.columns, strict=True))
     times: dict[str, pa.Array] = {}
-    for one in asked:
+    for one in requested:
         made = _columns(one, reading, clamp=clamp)
         clash = next((name for name in made if name in columns), None)
         if clash is not None:
@@ -98,7 +98,7 @@ def answer_table(given: pa.Table, asked: Sequence[RequestedColumn], reading: Rea
 
 
 def _times(view: ViewRows, reading: Reading) -> dict[str, pa.Array]:
-    header, found = view.header, reading.found(view).found
+    header, found = view.header, reading.rows(view).has_row
     moments = {"pane_end": header.pane_end, "released_at": header.released_at}
     return {
         f"{header.view}__{name}": pa.array(np.full(len(found), moment or 0), mask=~found).cast(TIMESTAMP)
@@ -106,21 +106,21 @@ def _times(view: ViewRows, reading: Reading) -> dict[str, pa.Array]:
     }
 
 
-def _columns(asked: RequestedColumn, reading: Reading, *, clamp: bool) -> dict[str, pa.Array]:
+def _columns(requested: RequestedColumn, reading: Reading, *, clamp: bool) -> dict[str, pa.Array]:
     """One feature and its companions."""
-    column = asked.column
-    value, status = reading.values(asked)
+    column = requested.column
+    value, status = reading.values(requested)
     there = value_is_there(status)
-    columns = {asked.name: _value(column, value, there, clamp=clamp)}
-    if isinstance(asked.source, OnDemandView):
-        columns[f"{asked.name}__se"] = pa.nulls(len(status), pa.float64())
+    columns = {requested.name: _value(column, value, there, clamp=clamp)}
+    if isinstance(requested.source, OnDemandView):
+        columns[f"{requested.name}__se"] = pa.nulls(len(status), pa.float64())
     else:
-        found, companions = reading.found(asked.source), asked.source.columns
+        found, companions = reading.rows(requested.source), requested.source.columns
         se = found.numbers(companions[f"{column.name}__se"])
-        columns[f"{asked.name}__se"] = pa.array(se, mask=~there)
+        columns[f"{requested.name}__se"] = pa.array(se, mask=~there)
         if n := companions.get(f"{column.name}__n"):
-            columns[f"{asked.name}__n"] = _value(n, found.numbers(n), n_is_there(status), clamp=clamp)
-    columns[f"{asked.name}__status"] = status_array(status)
+            columns[f"{requested.name}__n"] = _value(n, found.numbers(n), n_is_there(status), clamp=clamp)
+    columns[f"{requested.name}__status"] = status_array(status)
     return columns
 
 

@@ -1,4 +1,4 @@
-"""The reads of one request: each view's rows and each on-demand transformation once, from one snapshot and at one time."""
+"""The reads of one request. Each view's rows and each on-demand view are read once, from one snapshot and at one time."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class RequestedColumn:
 
     Attributes:
         name: its name in the answer.
-        source: the view whose rows hold it, or the transformation that computes it.
-        column: the column of the source; for a transformation its output, whose place is unused.
+        source: the stored view that has it, or the on-demand view that computes it.
+        column: the column of the source. For an on-demand view it is an output, and its position is unused.
     """
 
     name: str
@@ -37,7 +37,7 @@ class RequestedColumn:
     column: ViewColumn
 
 
-def ask(
+def find_columns(
     refs: Sequence[str],
     snapshot: Snapshot,
     on_demand: OnDemand,
@@ -60,17 +60,17 @@ def ask(
         raise BadReference(f"references are a list; write [{refs!r}]")
     if not refs:
         raise BadReference("the request names no feature; write one as view:feature")
-    asked = [_ask(ref, snapshot, on_demand, full_names) for ref in refs]
-    for one in asked:
+    requested = [_find_column(ref, snapshot, on_demand, full_names) for ref in refs]
+    for one in requested:
         if not companions and one.column.kind not in ("value", "list"):
             raise BadReference(f"{one.column.name!r} comes with its feature; request only the feature")
-    names = [*given, *(one.name for one in asked)]
+    names = [*given, *(one.name for one in requested)]
     if len(set(names)) < len(names):
         raise NameCollision(next(name for i, name in enumerate(names) if name in names[:i])[:80])
-    return asked
+    return requested
 
 
-def _ask(ref: str, snapshot: Snapshot, on_demand: OnDemand, full_names: bool) -> RequestedColumn:
+def _find_column(ref: str, snapshot: Snapshot, on_demand: OnDemand, full_names: bool) -> RequestedColumn:
     view, _, name = ref.partition(":")
     transformation = on_demand.get(view)
     if transformation is None:
@@ -83,28 +83,28 @@ def _ask(ref: str, snapshot: Snapshot, on_demand: OnDemand, full_names: bool) ->
     )
 
 
-class Found:
+class RequestedRows:
     """The rows of one view for the keys of a request, at the request's time.
 
     Attributes:
         rows: the stored rows.
         codes: uint8[N, F] of `Status`.
-        found: bool[N], whether each key has a row.
+        has_row: bool[N], whether each key has a row.
         expired: whether the rows are older than the view's ttl.
     """
 
     def __init__(self, rows: Rows, now_us: int) -> None:
         self.rows, self.header = rows, rows.header
-        self.found = rows.place >= 0
+        self.has_row = rows.place >= 0
         self.expired = rows.header.expired(now_us)
         self.codes: Bytes = rows.status.take(rows.place, axis=0)
         if self.expired:
-            self.codes[self.found] = _EXPIRED
+            self.codes[self.has_row] = _EXPIRED
 
     def numbers(self, column: ViewColumn) -> Floats:
-        """float64[N], or [N, cells] of a list; NaN where there is no number, and in expired rows."""
+        """float64[N], for a list [N, cells]; NaN where there is no number, and in expired rows."""
         if self.expired:
-            return np.full((len(self.found), column.width) if column.kind == "list" else len(self.found), np.nan)
+            return np.full((len(self.has_row), column.width) if column.kind == "list" else len(self.has_row), np.nan)
         numbers, place = self.rows.numbers, self.rows.place
         at = slice(column.start, column.start + column.width) if column.kind == "list" else column.start
         found: Floats = numbers[place, at]
@@ -114,16 +114,16 @@ class Found:
         """uint8[N] of `Status`."""
         if column.status is not None:
             return self.codes[:, column.status]
-        return np.where(self.found, _EXPIRED if self.expired else np.uint8(Status.OK), _NOT_FOUND)
+        return np.where(self.has_row, _EXPIRED if self.expired else np.uint8(Status.OK), _NOT_FOUND)
 
 
 class Reading:
-    """The batch of one request.
+    """The reads of one request.
 
     Args:
-        entities: join keys and inputs, each `count` long.
+        entities: join keys and inputs, each of the length `count`.
         now_us: wall clock, µs since the epoch, for ttl.
-        placed: rows of views that were read for these keys already.
+        placed: the rows of views that were already read for these keys.
     """
 
     def __init__(
@@ -137,29 +137,29 @@ class Reading:
     ) -> None:
         self._snapshot, self._on_demand = snapshot, on_demand
         self._entities, self._count, self._now_us = entities, count, now_us
-        self._found = {view: Found(rows, now_us) for view, rows in placed.items()}
+        self._found = {view: RequestedRows(rows, now_us) for view, rows in placed.items()}
         self._computed: dict[str, Computed] = {}
 
-    def found(self, view: ViewRows) -> Found:
+    def rows(self, view: ViewRows) -> RequestedRows:
         """The rows of a view. Raises BadReference: a join key is missing or has another type."""
         known = self._found.get(view)
         if known is None:
-            known = self._found[view] = Found(view.rows(self._entities, self._count), self._now_us)
+            known = self._found[view] = RequestedRows(view.rows(self._entities, self._count), self._now_us)
         return known
 
-    def values(self, asked: RequestedColumn) -> tuple[Floats, Bytes]:
+    def values(self, requested: RequestedColumn) -> tuple[Floats, Bytes]:
         """float64[N] (a list: [N, cells]) and uint8[N] of `Status` of one column.
 
         Raises:
             BadReference: a join key or an input is missing, or has another type. OnDemandFailed.
         """
-        if isinstance(asked.source, OnDemandView):
-            return self.computed(asked.source).output(asked.column.name)
-        found = self.found(asked.source)
-        return found.numbers(asked.column), found.status(asked.column)
+        if isinstance(requested.source, OnDemandView):
+            return self.computed(requested.source).output(requested.column.name)
+        found = self.rows(requested.source)
+        return found.numbers(requested.column), found.status(requested.column)
 
     def computed(self, view: OnDemandView) -> Computed:
-        """The outputs of a transformation. Raises BadReference, UnknownView, UnknownFeature, OnDemandFailed."""
+        """The outputs of an on-demand view. Raises BadReference, UnknownView, UnknownFeature, OnDemandFailed."""
         if view.name not in self._computed:
             self._computed[view.name] = view.evaluate(
                 {ref: self._stored(ref) for ref in view.features.values()},
@@ -170,7 +170,7 @@ class Reading:
 
     def _stored(self, ref: str) -> tuple[Floats, Bytes]:
         rows, column = self._snapshot.column(ref)
-        found = self.found(rows)
+        found = self.rows(rows)
         return found.numbers(column), found.status(column)
 
     def _input(self, view: OnDemandView, name: str) -> Sequence[Any]:
@@ -180,10 +180,10 @@ class Reading:
         return self._entities[name]
 
 
-def views_of(asked: Sequence[RequestedColumn], snapshot: Snapshot) -> list[ViewRows]:
-    """The views that the columns read, directly or through a transformation, each once, in the order of first mention."""
+def views_of(requested: Sequence[RequestedColumn], snapshot: Snapshot) -> list[ViewRows]:
+    """The stored views that the columns need, directly or through an on-demand view, each once, in order of first use."""
     found: dict[int, ViewRows] = {}
-    for one in asked:
+    for one in requested:
         if isinstance(one.source, OnDemandView):
             sources = [snapshot.column(ref)[0] for ref in one.source.features.values()]
         else:
@@ -192,7 +192,7 @@ def views_of(asked: Sequence[RequestedColumn], snapshot: Snapshot) -> list[ViewR
     return list(found.values())
 
 
-def inputs_of(asked: Sequence[RequestedColumn]) -> dict[str, ColumnType]:
-    """The inputs that the requested transformations need, with their types."""
-    views = [one.source for one in asked if isinstance(one.source, OnDemandView)]
+def inputs_of(requested: Sequence[RequestedColumn]) -> dict[str, ColumnType]:
+    """The inputs that the requested on-demand views need, with their types."""
+    views = [one.source for one in requested if isinstance(one.source, OnDemandView)]
     return {name: kind for view in views for name, kind in view.inputs.items()}

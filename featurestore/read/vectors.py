@@ -15,7 +15,7 @@ from featurestore.online.blocks import Snapshot
 from featurestore.online.view_rows import Ints, Rows, ViewRows
 
 from .gather import gather
-from .request import Entities, Reading, RequestedColumn, ask, views_of
+from .request import Entities, Reading, RequestedColumn, find_columns, views_of
 
 
 class Vectors(NamedTuple):
@@ -83,14 +83,14 @@ class VectorPlan:
     """
 
     def __init__(self, snapshot: Snapshot, refs: Sequence[str], on_demand: OnDemand) -> None:
-        asked = ask(refs, snapshot, on_demand, full_names=True)
+        requested = find_columns(refs, snapshot, on_demand, full_names=True)
         self.snapshot, self._on_demand = snapshot, on_demand
-        self.names = tuple(name for one in asked for name in _names(one))
-        self.views = views_of(asked, snapshot)
+        self.names = tuple(name for one in requested for name in _names(one))
+        self.views = views_of(requested, snapshot)
         self._computed: list[tuple[RequestedColumn, int]] = []
         by_view: dict[int, tuple[ViewRows, list[tuple[RequestedColumn, int]]]] = {}
         at = 0
-        for one in asked:
+        for one in requested:
             if isinstance(one.source, OnDemandView):
                 self._computed.append((one, at))
             else:
@@ -127,10 +127,10 @@ class VectorPlan:
         return values, se, status
 
 
-def _names(asked: RequestedColumn) -> list[str]:
-    if asked.column.kind == "list":
-        return [f"{asked.name}[{cell}]" for cell in range(asked.column.width)]
-    return [asked.name]
+def _names(requested: RequestedColumn) -> list[str]:
+    if requested.column.kind == "list":
+        return [f"{requested.name}[{cell}]" for cell in range(requested.column.width)]
+    return [requested.name]
 
 
 class _Part:

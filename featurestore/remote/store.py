@@ -151,11 +151,11 @@ class RemoteStore:
         return self._transport.subscribe(view, after)
 
     def _table(self, name: str, arguments: Mapping[str, Any], given: pa.Table | None = None) -> pa.Table:
-        def ask() -> pa.Table:
+        def send() -> pa.Table:
             data = None if given is None else ipc_bytes(given.schema, given.to_batches())
             return _opened(self._transport.read(name, arguments, data)).read_all()
 
-        return _patiently(ask, self._sleep)
+        return _patiently(send, self._sleep)
 
 
 class RemoteReader:
@@ -170,16 +170,16 @@ class RemoteReader:
         return _patiently(lambda: self._transport.vectors(self._refs, entities), self._sleep)
 
 
-def _patiently(ask: Callable[[], _T], sleep: Callable[[float], None]) -> _T:
+def _patiently(send: Callable[[], _T], sleep: Callable[[float], None]) -> _T:
     """Call a server, and retry if it is throttling or its online store is away, and it names a short wait."""
     for _ in range(TRIES - 1):
         try:
-            return ask()
+            return send()
         except (Throttled, OnlineUnavailable) as error:
             if error.retry_after_s > MAX_WAIT_S:
                 raise
             sleep(error.retry_after_s)
-    return ask()
+    return send()
 
 
 class _Bytes(io.RawIOBase):

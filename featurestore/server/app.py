@@ -80,10 +80,10 @@ class FeatureServer:
             body = await _read(receive)
             if body is None:
                 return
-            asked = parse_request(body)
-            scope.get("covey.charge", _no_charge)(asked.rows)
+            request = parse_request(body)
+            scope.get("covey.charge", _no_charge)(request.rows)
             as_arrow = _accepts_arrow(scope["headers"])
-            data = await self._answer(asked, render_arrow if as_arrow else render)
+            data = await self._answer(request, render_arrow if as_arrow else render)
         except Exception as error:  # noqa: BLE001 - every error becomes an answer in Feast's form, defects too
             status, data = to_feast(error)
             if isinstance(error, OnlineUnavailable):
@@ -122,7 +122,7 @@ async def _read(receive: Receive) -> bytes | None:
         part = message.get("body", b"")
         size += len(part)
         if size > MAX_BODY:
-            raise RequestTooLarge(f"a body of more than {MAX_BODY:,} bytes; ask for fewer rows in one request")
+            raise RequestTooLarge(f"the body has more than {MAX_BODY:,} bytes; request fewer rows at once")
         parts.append(part)
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -24,7 +24,7 @@ from featurestore.online.view_rows import ViewColumn, ViewRows
 from featurestore.read.answer import answer_table, key_table, key_types
 from featurestore.read.arrow_stream import ipc_bytes
 from featurestore.read.gather import gather_columns
-from featurestore.read.request import Found, Reading, ask, views_of
+from featurestore.read.request import Reading, RequestedRows, find_columns, views_of
 
 from .plans import Plans
 from .request import OnlineRequest
@@ -71,7 +71,7 @@ class AnswerPlan:
     """The reads of some references in one snapshot, and how their results are written.
 
     Attributes:
-        asked: the columns, in the order of the answer.
+        requested: the columns, in the order of the answer.
         names: the names of the columns.
         views: all views that are read, directly or through a transformation.
         numbers: how many numbers a row of the answer has.
@@ -80,16 +80,16 @@ class AnswerPlan:
     def __init__(
         self, refs: Sequence[str], snapshot: Snapshot, on_demand: OnDemand, *, full_names: bool, given: Sequence[str]
     ) -> None:
-        self.asked = ask(refs, snapshot, on_demand, full_names=full_names, given=given, companions=True)
-        self.names = frozenset(one.name for one in self.asked)
-        self.views = views_of(self.asked, snapshot)
-        self.numbers = sum(max(1, one.column.width) for one in self.asked)
+        self.requested = find_columns(refs, snapshot, on_demand, full_names=full_names, given=given, companions=True)
+        self.names = frozenset(one.name for one in self.requested)
+        self.views = views_of(self.requested, snapshot)
+        self.numbers = sum(max(1, one.column.width) for one in self.requested)
         parts: dict[int, _Part] = {}
-        for at, one in enumerate(self.asked):
+        for at, one in enumerate(self.requested):
             if not isinstance(one.source, OnDemandView):
                 parts.setdefault(id(one.source), _Part(one.source)).add(at, one.column)
-        self._part_of = [parts.get(id(one.source)) for one in self.asked]
-        self._names = orjson.dumps([one.name for one in self.asked])[1:]
+        self._part_of = [parts.get(id(one.source)) for one in self.requested]
+        self._names = orjson.dumps([one.name for one in self.requested])[1:]
         versions = [{"name": part.view.header.view, "version": part.view.header.version} for part in parts.values()]
         self._versions = b',"feature_view_metadata":' + orjson.dumps(versions)
 
@@ -104,10 +104,10 @@ class AnswerPlan:
         results: dict[int, _Result] = {}
         for at, part in enumerate(self._part_of):
             if part is None:
-                results[at] = _computed(*reading.values(self.asked[at]))
+                results[at] = _computed(*reading.values(self.requested[at]))
             elif at not in results:
-                part.fill(reading.found(part.view), results)
-        return [results[at] for at in range(len(self.asked))]
+                part.fill(reading.rows(part.view), results)
+        return [results[at] for at in range(len(self.requested))]
 
 
 class AnswerPlans:
@@ -154,11 +154,11 @@ def render(request: OnlineRequest, plan: AnswerPlan, reading: Reading) -> bytes:
 
 def render_arrow(request: OnlineRequest, plan: AnswerPlan, reading: Reading) -> bytes:
     """The answer as an Arrow IPC stream: the table of `Store.get`. Raises as `render`."""
-    for one in plan.asked:
+    for one in plan.requested:
         if one.column.kind not in ("value", "list"):
             raise BadReference(f"{one.column.name!r} comes with its feature; request only the feature")
-    types = key_types(one.source for one in plan.asked if not isinstance(one.source, OnDemandView))
-    table = answer_table(key_table(request.entities, types), plan.asked, reading, clamp=False)
+    types = key_types(one.source for one in plan.requested if not isinstance(one.source, OnDemandView))
+    table = answer_table(key_table(request.entities, types), plan.requested, reading, clamp=False)
     return b"".join(ipc_bytes(table.schema, table.to_batches()))
 
 
@@ -181,7 +181,7 @@ class _Part:
             self._scalars.append((at, column))
             self._starts = np.append(self._starts, column.start)
 
-    def fill(self, found: Found, results: dict[int, _Result]) -> None:
+    def fill(self, found: RequestedRows, results: dict[int, _Result]) -> None:
         """Write the results of these columns into their places."""
         count, all_there = len(found.codes), bool(value_is_there(found.codes).all())
         times = _times(found, self._moment, count, all_there)
@@ -196,7 +196,7 @@ class _Part:
         for at, column in self._columns:
             results[at] = (_values(found, column), rest(column))
 
-    def _numbers(self, found: Found, count: int) -> list[bytes]:
+    def _numbers(self, found: RequestedRows, count: int) -> list[bytes]:
         """The arrays of the scalar columns."""
         if found.expired:
             return [_repeated(b"null", count)] * len(self._scalars)
@@ -205,7 +205,7 @@ class _Part:
         return [orjson.dumps(one, option=orjson.OPT_SERIALIZE_NUMPY) for one in numbers]
 
 
-def _values(found: Found, column: ViewColumn) -> bytes:
+def _values(found: RequestedRows, column: ViewColumn) -> bytes:
     """The array of the values of a list or a status."""
     codes = found.status(column)
     if column.kind == "status":
@@ -219,9 +219,9 @@ def _values(found: Found, column: ViewColumn) -> bytes:
     return orjson.dumps(shown, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _times(found: Found, moment: bytes, count: int, all_there: bool) -> bytes:
+def _times(found: RequestedRows, moment: bytes, count: int, all_there: bool) -> bytes:
     """The array of the rows' event timestamps."""
-    return _repeated(moment, count) if all_there else _tokens(found.found.astype(np.uint8), (_EPOCH, moment))
+    return _repeated(moment, count) if all_there else _tokens(found.has_row.astype(np.uint8), (_EPOCH, moment))
 
 
 def _computed(values: npt.NDArray[np.float64], codes: Codes) -> _Result:

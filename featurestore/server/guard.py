@@ -124,10 +124,10 @@ class Guard:
             return send(message)
 
         try:
-            asked = _read(scope["headers"])
-            self._hosts.require(asked.hosts, asked.origin)
+            headers = _read(scope["headers"])
+            self._hosts.require(headers.hosts, headers.origin)
             if path not in OPEN:
-                scope["covey.charge"] = self._gate.admit(asked.key)
+                scope["covey.charge"] = self._gate.admit(headers.key)
             if path == METRICS:
                 await self._metrics(scope["method"], watched)
             else:

@@ -72,11 +72,11 @@ class Hosts:
     def _is_own_address(self, found: str) -> bool:
         """Whether a host is an acceptable numeric address. It cannot be rebound, so on all interfaces every address is accepted."""
         try:
-            asked = ipaddress.ip_address(found.partition("%")[0])
+            address = ipaddress.ip_address(found.partition("%")[0])
         except ValueError:
             return False
         mine = ipaddress.ip_address(self.address.partition("%")[0])
-        return asked == mine or mine.is_unspecified or (mine.is_loopback and asked.is_loopback)
+        return address == mine or mine.is_unspecified or (mine.is_loopback and address.is_loopback)
 
 
 def hosts_of(listening: socket.socket, host: str, allowed: Iterable[str]) -> Hosts:

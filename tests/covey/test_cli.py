@@ -66,7 +66,7 @@ class TestBadInput:
             ("import nothing_like_this", "ModuleNotFoundError"),
             ("x = 1", "defines no FeatureView"),
             ("from covey import *\nv = FeatureView('v', entity=Entity('a', domain=[]), features=[], pane='1d', bounds=Bounds(1), privacy=Privacy(0.1))", "the domain is empty"),
-            ("from covey import *\nv = FeatureView('v', entity=Entity('a', domain=['x']), features=[Mean('m', clip=(180, -60))], pane='1d', bounds=Bounds(1), privacy=Privacy(0.1))", "`clip` must be low < high, got (180, -60)"),
+            ("from covey import *\nv = FeatureView('v', entity=Entity('a', domain=['x']), features=[Mean('m', clip=(180, -60))], pane='1d', bounds=Bounds(1), privacy=Privacy(0.1))", "`clip` must be (low, high) with low < high, got (180, -60)"),
             ("from covey import *\ndef f(): return FeatureView('v', entity=Entity('a', domain=['x']), features=[Count('n')], pane='1d', bounds=Bounds(1), privacy=Privacy(0.1))\na, b = f(), f()", "two views named v"),
         ],
     )  # fmt: skip

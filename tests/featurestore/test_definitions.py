@@ -83,7 +83,7 @@ class TestFeatures:
         ("clip", "says"),
         [
             (None, "`clip` is required"),
-            ((180, -60), "`clip` must be low < high, got (180, -60)"),
+            ((180, -60), "`clip` must be (low, high) with low < high, got (180, -60)"),
             ((1, 1), "low < high"),
             ((0, float("nan")), "finite"),
             ((0, float("inf")), "finite"),
@@ -289,7 +289,7 @@ class TestPrivacy:
 
     def test_pure_dp_has_no_price_in_rho(self) -> None:
         message = error(privacy=Privacy(rho=0.1, mechanism="laplace"))
-        assert "mechanism='laplace' is pure DP: give `epsilon=` instead" in message
+        assert "mechanism='laplace' is pure DP; give `epsilon=` instead" in message
 
     @pytest.mark.parametrize("mechanism", ["Laplace", "", None, 5, ["laplace"]])
     def test_an_unknown_mechanism_is_refused(self, mechanism: Any) -> None:

@@ -208,13 +208,16 @@ class TestDefinition:
     @pytest.mark.parametrize(
         ("features", "says"),
         [
-            ([LATE, replace(AREA, rate="early", name="x")], "`rate` names no Rate of the view: 'early'; it has: late"),
+            ([LATE, replace(AREA, rate="early", name="x")], "the view has no Rate 'early' for `rate`; its Rates: late"),
             ([LATE, Count("late_n"), AREA], "'late_n' is already served by feature 'late_n'; give another name"),
             ([LATE, AREA, AREA], "'late_dev' is already served by feature 'late'"),
-            ([LATE, replace(AREA, name="late_")], "must not end in _: it serves late__dev, late__pred, late__n"),
+            (
+                [LATE, replace(AREA, name="late_")],
+                "must not end in _, because it serves late__dev, late__pred, late__n",
+            ),
             ([LATE, replace(AREA, name="coverage")], "the name is reserved"),
             ([LATE, replace(AREA, half_life="0h")], "`half_life` must be above 0, got '0h'"),
-            ([LATE, replace(AREA, half_life="4.3h")], "`half_life` is not a duration: '4.3h'"),
+            ([LATE, replace(AREA, half_life="4.3h")], "`half_life`: not a duration: '4.3h'"),
             ([LATE, replace(AREA, baseline_half_life="0d")], "`baseline_half_life` must be above 0"),
             ([LATE, replace(AREA, sd=0)], "`sd` must be above 0 and at most 1, such as 0.1, got 0"),
             ([LATE, replace(AREA, sd=float("nan"))], "`sd` must be above 0 and at most 1"),
@@ -225,12 +228,12 @@ class TestDefinition:
             ([LATE, replace(AREA, tz=None)], "`tz` must be the IANA name of a time zone"),
             ([LATE, replace(AREA, season="5h")], "`season` '5h' does not divide the week"),
             ([LATE, replace(AREA, season="30m")], "the view's pane does not divide the `season` '30m'"),
-            ([LATE, replace(AREA, season="daily")], "`season` is not a duration: 'daily'"),
+            ([LATE, replace(AREA, season="daily")], "`season`: not a duration: 'daily'"),
             ([LATE, replace(AREA, scaled=1)], "`scaled` must be True or False, got 1"),
             ([LATE, replace(AREA, description=b"")], "`description` must be a text"),
             (
                 [Histogram("delay", edges=[15]), replace(LATE, derive=True), AREA],
-                "the Rate 'late' is derived; a Filtered needs one with slots, and noise, of its own",
+                "the Rate 'late' is derived; a Filtered needs a Rate with slots and noise of its own",
             ),
         ],
     )
@@ -241,13 +244,13 @@ class TestDefinition:
         assert str(caught.value).startswith("view 'delays', feature ")
 
     def test_a_view_that_withholds_small_panes_has_no_filter(self) -> None:
-        with pytest.raises(DefinitionError, match="`suppress_below` withholds panes that a Filtered is made of"):
+        with pytest.raises(DefinitionError, match="a Filtered needs every cell of a pane"):
             a_view(
                 features=[LATE, ClientCount("clients"), AREA], privacy=Privacy(rho=0.5, min_clients=2, suppress_below=5)
             )
 
     def test_a_mean_is_no_rate(self) -> None:
-        with pytest.raises(DefinitionError, match="names no Rate of the view: 'delay_mean'; it has: none"):
+        with pytest.raises(DefinitionError, match="no Rate 'delay_mean' for `rate`; its Rates: none"):
             a_view(features=[Mean("delay", clip=(0, 60)), Filtered("delay_mean", "4h", sd=0.1)])
 
     @pytest.mark.parametrize("filtered", [AREA, CARRIER, replace(AREA, name="x", description="why", season="7d")])

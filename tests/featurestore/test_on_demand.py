@@ -186,8 +186,8 @@ class TestFailures:
         [
             (lambda x: x[:-1], "shape"),
             (lambda x: 3.0, "shape"),
-            (lambda x: np.array(["a"] * len(x)), "no array of numbers"),
-            (lambda x: {"y": x}, "it returned y, not x"),
+            (lambda x: np.array(["a"] * len(x)), "not an array of numbers"),
+            (lambda x: {"y": x}, "it returned the outputs y, but declares x"),
             (lambda x: 1 / 0, "ZeroDivisionError"),
         ],
     )

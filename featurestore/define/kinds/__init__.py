@@ -1,4 +1,4 @@
-"""The kinds of features that come with covey, a file each. `featurestore.define.feature` says what a kind is."""
+"""The kinds of features that come with Covey, one in each file. `featurestore.define.feature` declares their interfaces."""
 
 from .client_count import ClientCount
 from .count import Count

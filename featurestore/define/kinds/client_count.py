@@ -17,7 +17,7 @@ from featurestore.define.feature import PaneFeature, Setting, Weight, register
 @register
 @dataclass(frozen=True)
 class ClientCount(PaneFeature):
-    """The number of distinct clients with an event of the key in one pane. It has no windows: panes do not add up."""
+    """The number of distinct clients with an event of the key in one pane. It has no windows, because it does not add up."""
 
     kind: ClassVar[str] = "ClientCount"
     spelling: ClassVar[str] = "client_count"
@@ -30,7 +30,7 @@ class ClientCount(PaneFeature):
         make_plain(self, "name", "weight", "description")
 
     def problem(self) -> str | None:
-        """See `ViewFeature`: nothing of its own."""
+        """See `ViewFeature`. A ClientCount has no settings that could be wrong."""
         return None
 
     @property
@@ -49,7 +49,7 @@ class ClientCount(PaneFeature):
         return Decoded(opened.slots[:, 0], np.sqrt(variance), None, opened.status)
 
     def settings(self) -> Mapping[str, Setting]:
-        """See `ViewFeature`: none."""
+        """See `ViewFeature`. A ClientCount has none."""
         return {}
 
     @classmethod

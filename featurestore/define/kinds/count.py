@@ -17,7 +17,7 @@ from featurestore.define.feature import DerivableFeature, PaneFeature, Setting, 
 @register
 @dataclass(frozen=True)
 class Count(DerivableFeature):
-    """The number of events. `derive=True` reads it off a `Histogram(nulls=True)` of the view, at no cost."""
+    """The number of events. `derive=True` decodes it from a `Histogram(nulls=True)` of the view, at no cost."""
 
     kind: ClassVar[str] = "Count"
     spelling: ClassVar[str] = "count"
@@ -54,7 +54,7 @@ class Count(DerivableFeature):
         return replace(self, derive=not self.derive)
 
     def reads(self, other: PaneFeature) -> bool:
-        """Whether every event falls into one of its cells."""
+        """Whether every event adds to one of the other feature's cells."""
         return isinstance(other.encoding, OneHot) and other.encoding.counts_all
 
     def decode_from(self, other: PaneFeature, opened: OpenedSlots) -> Decoded:

@@ -1,4 +1,4 @@
-"""`Histogram`: how many values fall into each interval."""
+"""`Histogram`: the number of values in each interval."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MAX_EDGES: Final = 1_000
 @register
 @dataclass(frozen=True)
 class Histogram(PaneFeature):
-    """How many non-null values fall into (−∞, e0), [e0, e1), …, [en, ∞).
+    """The numbers of non-null values in (−∞, e0), [e0, e1), …, [en, ∞).
 
     Args:
         column: a numeric column of the events.
         edges: e0 < e1 < … < en.
         nulls: adds a last cell that counts null values.
-        name: the whole name; default `<column>_hist`.
+        name: default: `<column>_hist`.
     """
 
     kind: ClassVar[str] = "Histogram"
@@ -46,7 +46,7 @@ class Histogram(PaneFeature):
 
     @property
     def cells(self) -> int:
-        """Number of cells, the null cell included."""
+        """Number of cells, including the null cell."""
         return len(self.edges) + 1 + self.nulls
 
     def problem(self) -> str | None:
@@ -79,11 +79,11 @@ class Histogram(PaneFeature):
 
 
 def edges_problem(edges: object) -> str | None:
-    """What is wrong with the edges of intervals, with the mend; None if nothing is."""
+    """The problem of the edges of intervals, with the mend; None if they are valid."""
     if not isinstance(edges, tuple):
         return f"`edges` must be a list of numbers, such as [0, 10, 20], got {edges!r}"
     if not 1 <= len(edges) <= MAX_EDGES:
-        return f"`edges` must hold 1 to {MAX_EDGES:,} numbers, got {len(edges)}"
+        return f"`edges` must have 1 to {MAX_EDGES:,} numbers, got {len(edges):,}"
     if not all(is_finite(edge) for edge in edges):
         return f"`edges` must be finite numbers, got {list(edges)}"
     if any(not float(a) < float(b) for a, b in pairwise(edges)):

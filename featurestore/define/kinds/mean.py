@@ -15,9 +15,9 @@ from featurestore.define.encoding import OffsetSum
 from featurestore.define.feature import PaneFeature, Setting, Weight, column_problem, is_finite, register
 
 MAX_Q: Final = 2**24
-"""The finest encoding of one clipped value, in steps: sums of 2**30 clients then stay far below half the field."""
+"""The largest encoded value. With it the sum of 2**30 clients is still far below half the field."""
 MIN_CLIP_WIDTH: Final = 1e-300
-"""A thousandth of it is still a normal float64."""
+"""The smallest width of a clip. A thousandth of it is still a normal float64."""
 
 
 @register
@@ -27,9 +27,9 @@ class Mean(PaneFeature):
 
     Args:
         column: a numeric column of the events.
-        clip: (low, high); every value is held inside. Needed: it bounds what one client can add.
+        clip: (low, high), the interval that every value is limited to. It is required, because it bounds what one client adds.
         resolution: the step of the encoding; default: the largest power of two ≤ (high − low)/1000.
-        name: the whole name; default `<column>_mean`.
+        name: default: `<column>_mean`.
     """
 
     kind: ClassVar[str] = "Mean"
@@ -49,14 +49,14 @@ class Mean(PaneFeature):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """`clip` as floats; only after `problem` found none."""
+        """`clip` as floats. Use it only if `problem` is None."""
         if self.clip is None:
-            raise ValueError("a Mean without clip")
+            raise ValueError("a Mean needs `clip`")
         return float(self.clip[0]), float(self.clip[1])
 
     @property
     def step(self) -> float:
-        """The resolution in force."""
+        """`resolution`, or its default."""
         low, high = self.bounds
         if self.resolution is not None:
             return float(self.resolution)
@@ -77,14 +77,14 @@ class Mean(PaneFeature):
     def _clip_problem(self) -> str | None:
         clip = self.clip
         if clip is None:
-            return "`clip` is required: it bounds what one client can add; write clip=(low, high)"
+            return "`clip` is required, because it bounds what one client adds; write clip=(low, high)"
         if not isinstance(clip, tuple) or len(clip) != 2 or not all(is_finite(x) for x in clip):
             return f"`clip` must be two finite numbers, (low, high), got {clip!r}"
         (low, high), got = self.bounds, f"got ({clip[0]}, {clip[1]})"
         if not low < high:
-            return f"`clip` must be low < high, {got}"
+            return f"`clip` must be (low, high) with low < high, {got}"
         if not math.isfinite(high - low):
-            return f"`clip` is too wide, {got}"
+            return f"`clip` is too wide, {got}: its width must fit into float64"
         if high - low < MIN_CLIP_WIDTH:
             return f"`clip` is too narrow, {got}: express the column in another unit"
         return None
@@ -95,7 +95,7 @@ class Mean(PaneFeature):
             return f"`resolution` must be above 0 and at most high − low = {high - low}, got {self.resolution!r}"
         if (high - low) / self.step > 2 * MAX_Q or not 1 <= self.q_max <= MAX_Q:
             steps = (high - low) / self.step
-            return f"`resolution` {self.step} makes {steps:,.0f} steps of the clip range; at most {MAX_Q:,}: coarsen it"
+            return f"`resolution` {self.step} divides the clip range into {steps:,.0f} steps, of at most {MAX_Q:,}; coarsen it"
         return None
 
     @property

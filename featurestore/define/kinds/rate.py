@@ -19,10 +19,10 @@ from featurestore.define.feature import DerivableFeature, PaneFeature, Setting, 
 @register
 @dataclass(frozen=True)
 class Rate(DerivableFeature):
-    """The share of events for which `where` is true, of those for which it is not null.
+    """The share of events for which `where` is true, among those for which it is not null.
 
-    `derive=True` reads it off a `Histogram` of the same column when `where` is exactly `column >= edge` or
-    `column < edge`: it then costs nothing, and has the noise of the cells that are summed.
+    `derive=True` decodes it from a `Histogram` of the same column, if `where` is exactly `column >= edge` or
+    `column < edge`. It then costs nothing, and has the noise of all cells that are added up for it.
     """
 
     kind: ClassVar[str] = "Rate"
@@ -40,7 +40,7 @@ class Rate(DerivableFeature):
         make_plain(self, "name", "where", "derive", "weight", "description")
 
     def problem(self) -> str | None:
-        """See `ViewFeature`. The condition is parsed with the view, which its errors name."""
+        """See `ViewFeature`. The checks of the view parse the condition, because its errors name the view."""
         return flag_problem(derive=self.derive)
 
     @property
@@ -67,7 +67,7 @@ class Rate(DerivableFeature):
         return replace(self, derive=not self.derive)
 
     def reads(self, other: PaneFeature) -> bool:
-        """Whether the condition is true in whole cells of a histogram of its column."""
+        """Whether the other feature is a histogram of the condition's column with the condition's edge."""
         cells = other.encoding
         match parse(self.where).root:
             case Compare(op=">=" | "<", left=column, right=float(edge)) if isinstance(cells, OneHot):
@@ -75,7 +75,7 @@ class Rate(DerivableFeature):
         return False
 
     def decode_from(self, other: PaneFeature, opened: OpenedSlots) -> Decoded:
-        """T true and F false events, each a sum of cells with independent noise."""
+        """T/(T + F) with T true and F false events, each a sum of cells with independent noise."""
         (variance,) = opened.variances
         is_true, non_null = self._cells(other)
         true = opened.slots[:, is_true].sum(axis=1)
@@ -89,10 +89,10 @@ class Rate(DerivableFeature):
         return decoded_ratio(value, se, n, true_var + false_var, opened.status)
 
     def _cells(self, other: PaneFeature) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """bool[cells] each: the cells in which the condition holds, and those of values that are not null."""
+        """Two masks, bool[cells]: the cells in which the condition is true, and the cells of non-null values."""
         comparison, cells = parse(self.where).root, other.encoding
         if not (isinstance(cells, OneHot) and isinstance(comparison, Compare) and isinstance(comparison.right, float)):
-            raise TypeError(f"{self.where!r} cannot be read off {other.name!r}")
+            raise TypeError(f"{self.where!r} cannot be decoded from {other.name!r}")
         index = np.arange(cells.cells)
         non_null = index <= len(cells.edges)
         above = (index > cells.edges.index(comparison.right)) & non_null
