@@ -298,7 +298,7 @@ class ServiceInvalid(FeatureStoreError):
 
 
 class OnDemandInvalid(FeatureStoreError):
-    """The declaration of an on-demand transformation is invalid."""
+    """The declaration of an on-demand view is invalid."""
 
     exit_code = USAGE
 
@@ -308,7 +308,7 @@ class OnDemandInvalid(FeatureStoreError):
 
 
 class OnDemandFailed(FeatureStoreError):
-    """The function of an on-demand transformation failed, or its result does not match its declaration."""
+    """The function of an on-demand view failed, or its result does not match its declaration."""
 
     def __init__(self, view: str, message: str) -> None:
         self.view = view

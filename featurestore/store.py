@@ -54,7 +54,7 @@ class Store:
 
     Attributes:
         blocks: the newest rows of every view.
-        on_demand: transformations by name.
+        on_demand: on-demand views by name.
         clock: wall clock in µs since the epoch, for ttl.
     """
 
@@ -101,7 +101,7 @@ class Store:
 
         Args:
             where: a directory, or `http://…`, `https://…`, `grpc://host:port`, `grpcs://host:port`.
-            on_demand: transformations whose outputs can be requested like stored features. A server has its own.
+            on_demand: on-demand views whose outputs can be requested like stored features. A server has its own.
             clock: wall clock, µs since the epoch, for ttl. A server has its own.
             key: an API key of the server; default: the environment variable COVEY_API_KEY.
 
@@ -148,7 +148,7 @@ class Store:
 
         Args:
             refs: `view:feature` (with a window as `view:feature_7d`), in the order of the answer, or a service.
-            keys: a column for each join key and each input of a transformation, all of one length; None or {} if all
+            keys: a column for each join key and each input of an on-demand view, all of one length; None or {} if all
                 entities are constant.
             clamp: limit counts and histogram cells to 0 or more, rates to [0, 1], and means to their clip range.
             full_names: name the columns `view__feature`.
@@ -227,7 +227,7 @@ class Store:
 
         Args:
             labels: a table, a reader, or a `.parquet` or `.csv` file, with the join keys (none for constant entities) and
-                the inputs of transformations.
+                the inputs of on-demand views.
             features: references, `view:feature`, or a service.
             time: the labels' time column.
             full_names: name the columns `view__feature`.

@@ -1,4 +1,4 @@
-"""On-demand transformations in joins: the stored features that they need are joined, and the outputs are computed from them."""
+"""On-demand views in joins: the stored features that they need are joined, and their outputs are computed from those."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .plan import join_keys
 from .point_in_time import joined_fields
 
 _HIDDEN = "\x00"
-"""The prefix of columns that are joined for a transformation only; no column of the labels has it."""
+"""The prefix of columns that are joined for an on-demand view only; no column of the labels has it."""
 
 
 @dataclass(frozen=True)
 class _Output:
-    """A requested output of a transformation, and its column."""
+    """A requested output of an on-demand view, and its column."""
 
     view: OnDemandView
     output: str
@@ -47,9 +47,9 @@ class JoinColumns:
 
     Attributes:
         requested: the requested columns, in the order of the answer.
-        stored: the joined references: the requested stored ones, then those that only transformations need, under hidden
+        stored: the joined references: the requested stored ones, then those that only on-demand views need, under hidden
             names.
-        sources: the joined column of each reference of a transformation.
+        sources: the joined column of each reference of an on-demand view.
     """
 
     requested: tuple[Reference | _Output, ...]
@@ -58,7 +58,7 @@ class JoinColumns:
 
     @property
     def outputs(self) -> list[_Output]:
-        """The requested outputs of transformations."""
+        """The requested outputs of on-demand views."""
         return [one for one in self.requested if isinstance(one, _Output)]
 
     @property
@@ -127,7 +127,7 @@ def find_join_columns(
     columns = [one.column for one in requested]
     for column in columns:
         if columns.count(column) > 1:
-            raise BadReference(f"two features become the column {column!r}; use full names (view__feature)")
+            raise BadReference(f"two features give the same column {column!r}; use full names (view__feature)")
     return JoinColumns(requested, tuple(stored), sources)
 
 
@@ -155,7 +155,7 @@ def _require_inputs(view: OnDemandView, labels: pa.Schema) -> None:
 
 
 def _stored(columns: Mapping[str, pa.Array], name: str) -> tuple[Floats, Bytes]:
-    """A joined feature in the form that a transformation takes; its status says whether its numbers are valid."""
+    """A joined feature in the form that an on-demand view takes; its status says whether its numbers are valid."""
     values, status = columns[name], status_codes(columns[f"{name}__status"])
     if pa.types.is_fixed_size_list(values.type):
         width = values.type.list_size

@@ -60,12 +60,12 @@ class ViewToJoin:
         return self.rows // len(self.references[0].registered.view.entity.domain) * _ISSUE_BYTES
 
     def in_memory(self, times: Times) -> RowsInMemory:
-        """A side of the join with all rows in memory."""
+        """The view's side of the join, with all rows in memory."""
         issues, rows = self.reads(StoredRows.everything)
         return RowsInMemory(make_side(self.references, issues, self.spent), rows, times)
 
     def on_disk(self, labels: SpilledLabels, times: Times, memory: int) -> RowsOnDisk:
-        """A side of the join whose rows were gathered on disk, with `memory` bytes of rows at a time."""
+        """The view's side of the join, with its rows copied to disk; `memory` bytes of rows are in memory at a time."""
 
         def read(stored: StoredRows) -> RowsOnDisk:
             return RowsOnDisk(make_side(self.references, stored.issues(), self.spent), stored, labels, times, memory)

@@ -1,14 +1,13 @@
 """Joins of views whose rows do not fit into memory: labels are spilled to disk, and rows are read once, in their order.
 
-    1. every batch of labels is written to a file, as it comes
-    2. of each view: where each label's row is (`find_rows`) is written, of a batch at a time, by chunks of the view's rows
-    3. the view's rows are read a chunk at a time; of each batch the part that lies in the chunk is picked up, and written
-       beside what was picked up for the batch before
-    4. batches are read back in order, and what was picked up for them is put into the order of the labels
+    1. each batch of labels is written to a file
+    2. for each view and batch, the place of each label's row (`find_rows`) is written, sorted by chunks of the view's rows
+    3. the view's rows are read chunk by chunk; for each batch, its rows in the chunk are written to another file
+    4. the batches are read back in order, and their rows are put into the order of the labels
 
-So labels, places and picked-up rows are written once, and read once or twice; memory holds one chunk and one batch. Views
-that fit into memory are joined in step 4. The files are in TMPDIR and have no names (`tempfile.TemporaryFile`), so the system
-frees their space however the process ends.
+So labels, places and rows are written once, and read once or twice. Memory has one chunk and one batch at a time. Views that
+fit into memory are joined in step 4. The files are in TMPDIR and have no names (`tempfile.TemporaryFile`), so the system frees
+their space when the process ends, also after a crash.
 """
 
 from __future__ import annotations
@@ -86,10 +85,10 @@ class _Placed:
     """The position of a batch's places in the file.
 
     Attributes:
-        at: in the file of places, bytes: int64[F] rows by chunk, int32[N] the labels in this order, uint8[N] `LabelRows.status`.
-            The F labels that see a row come first.
-        edges: int64[C + 1], chunk c has the rows edges[c] … edges[c + 1].
-        first: how many rows were picked up for earlier batches.
+        at: the offset in the file of places, in bytes. There are int64[F], the rows by chunk; int32[N], the labels in this
+            order; and uint8[N], `LabelRows.status`. The F labels that have a row come first.
+        edges: int64[C + 1]; chunk c has the rows edges[c] … edges[c + 1].
+        first: the number of rows that were copied for earlier batches.
     """
 
     count: int
@@ -99,7 +98,7 @@ class _Placed:
 
 
 class RowsOnDisk:
-    """A side of a join whose rows were picked up for all labels, in the order of their batches."""
+    """One view of a join, whose rows were copied to disk for all labels, in the order of their batches."""
 
     def __init__(self, side: JoinSide, stored: StoredRows, labels: SpilledLabels, times: Times, memory: int) -> None:
         self._side = side

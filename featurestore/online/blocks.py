@@ -223,18 +223,18 @@ class Blocks:
                 self._stamp, self.problem = stamp, None
                 return True
         except (OSError, StoreCorrupt, OnlineUnavailable) as error:
-            self.problem, self._stamp = self._told(error), None
+            self.problem, self._stamp = self._problem_of(error), None
             return False
 
-    def _told(self, error: Exception) -> str:
+    def _problem_of(self, error: Exception) -> str:
         """The problem as readers on other machines see it: without the paths of the store."""
         if isinstance(error, OnlineUnavailable):
-            told = "the online store is away, or a publication is under way"
+            problem = "the online store is away, or a publication is under way"
         else:
-            told = _first_line(error).replace(f"{self._folder}{os.sep}", "")
-        if told != self.problem:
+            problem = _first_line(error).replace(f"{self._folder}{os.sep}", "")
+        if problem != self.problem:
             _log.warning("the new epoch cannot be read: %s", error)
-        return told
+        return problem
 
     def _newest_stamp(self) -> tuple[int, int, int]:
         found = os.stat(self._path)  # noqa: PTH116 - os.stat of a text: a look that finds no change costs a microsecond

@@ -86,7 +86,7 @@ class Publisher:
     Args:
         directory: the project's (or store's) directory; made if it does not exist.
         clock: wall clock, µs since the epoch.
-        settings: of the online store; default: those of the directory's covey.toml.
+        settings: the settings of the online store; default: those of the directory's covey.toml.
 
     Raises:
         StoreInUse: there is another writer. StoreCorrupt: not a store of this version. SettingsInvalid. StoreWriteFailed,
@@ -143,7 +143,7 @@ class Publisher:
         """Register feature services, all at once. A service of a known name gets the new references.
 
         Args:
-            on_demand: the transformations whose outputs services may name.
+            on_demand: the on-demand views whose outputs services may name.
 
         Raises:
             ServiceInvalid: a reference to a view or feature that is neither registered nor among `on_demand`.
@@ -163,7 +163,7 @@ class Publisher:
 
         Args:
             files: contents by file name.
-            lineage: a JSON object, what the model was made from.
+            lineage: a JSON object with the data and settings that the model was trained with.
 
         Raises:
             ModelInvalid.

@@ -31,12 +31,12 @@ def require_plain(file: IO[bytes]) -> None:
         while head := file.read(8):
             mark, size = struct.unpack("<Ii", head)
             if mark != _CONTINUES or size < 0:
-                raise BadRequest("the table is no Arrow IPC stream")
+                raise BadRequest("the table is not an Arrow IPC stream")
             if size == 0:
                 break
             file.seek(_body_length(file.read(size)), 1)
     except (struct.error, ValueError, OSError) as error:
-        raise BadRequest(f"the table is no Arrow IPC stream: {error}") from None
+        raise BadRequest(f"the table is not an Arrow IPC stream: {error}") from None
     file.seek(0)
 
 

@@ -88,7 +88,7 @@ def _list(name: str, message: pb.Values) -> list[Any]:
 def require_small(rows: int, width: int) -> None:
     """Raise RequestTooLarge if an answer would have more than `MAX_NUMBERS` values."""
     if rows * width > MAX_NUMBERS:
-        raise RequestTooLarge(f"{rows * width:,} values; at most {MAX_NUMBERS:,} in one request: ask for fewer rows")
+        raise RequestTooLarge(f"{rows * width:,} values; at most {MAX_NUMBERS:,} in one request: request fewer rows")
 
 
 def reply_of(names: Sequence[str], epoch: int, values: Floats, se: Floats, status: Bytes) -> pb.GetFeaturesReply:

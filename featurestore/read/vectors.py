@@ -61,7 +61,7 @@ class Reader:
         """The newest values for some keys.
 
         Args:
-            keys: a list of values for each join key and each input of a transformation, all of one length; None where all
+            keys: a list of values for each join key and each input of an on-demand view, all of one length; None where all
                 entities are constant.
 
         Raises:
@@ -79,7 +79,7 @@ class VectorPlan:
 
     Attributes:
         names: see `Vectors`.
-        views: all views that are read, directly or through a transformation.
+        views: all views that are read, directly or through an on-demand view.
     """
 
     def __init__(self, snapshot: Snapshot, refs: Sequence[str], on_demand: OnDemand) -> None:

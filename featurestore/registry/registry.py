@@ -169,8 +169,8 @@ class Registry:
 
     def put_model(self, name: str, version: int, files: Mapping[str, str], lineage: str, registered_at: int) -> None:
         """Store a version of a model: the SHA-256 of its files by name, and its lineage as JSON."""
-        told = (name, version, json.dumps(dict(files)), lineage, registered_at)
-        self._db.execute("INSERT INTO models VALUES (?, ?, ?, ?, ?)", told)
+        row = (name, version, json.dumps(dict(files)), lineage, registered_at)
+        self._db.execute("INSERT INTO models VALUES (?, ?, ?, ?, ?)", row)
 
     def models(self) -> list[tuple[str, int, dict[str, str], str, int]]:
         """(name, version, files, lineage, registered_at) of every model, by name and version; see `put_model`."""

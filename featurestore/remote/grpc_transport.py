@@ -92,9 +92,11 @@ class GrpcTransport:
     def _named(self, error: Any) -> Exception:
         """The error that the server names; every error of a call has these methods."""
         details = str(error.details() or error.code().name)
-        told = {str(name): str(value) for name, value in error.trailing_metadata() or ()}
-        named = told.get(ERROR_KEY, "")
-        return error_named(named, details if named else f"{self._target}: {details}", retry_after(told.get(RETRY_KEY)))
+        metadata = {str(name): str(value) for name, value in error.trailing_metadata() or ()}
+        named = metadata.get(ERROR_KEY, "")
+        return error_named(
+            named, details if named else f"{self._target}: {details}", retry_after(metadata.get(RETRY_KEY))
+        )
 
 
 def _published(message: pb.Published) -> Published:

@@ -57,7 +57,7 @@ class FeatureServer:
 
     Args:
         store: the store that is served; while the server runs, it looks for a new epoch every `poll_s` seconds.
-        beside: makes what else runs on the server's event loop, such as the gRPC service, from the server's reads.
+        beside: makes a service that also runs on the server's event loop, such as gRPC, from the server's reads.
     """
 
     def __init__(self, store: Store, *, beside: Beside = alone, poll_s: float = POLL_S) -> None:

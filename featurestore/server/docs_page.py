@@ -59,8 +59,8 @@ def page(document: dict[str, Any]) -> str:
 
 
 def _parameter(one: dict[str, Any]) -> str:
-    told = f"<code>{escape(one['name'])}</code> ({escape(one['in'])}): {escape(one.get('description', ''))}"
-    return f"<p>Parameter {told}</p>"
+    shown = f"<code>{escape(one['name'])}</code> ({escape(one['in'])}): {escape(one.get('description', ''))}"
+    return f"<p>Parameter {shown}</p>"
 
 
 def _schema(content: dict[str, Any]) -> str:

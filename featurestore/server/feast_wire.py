@@ -73,7 +73,7 @@ class AnswerPlan:
     Attributes:
         requested: the columns, in the order of the answer.
         names: the names of the columns.
-        views: all views that are read, directly or through a transformation.
+        views: all views that are read, directly or through an on-demand view.
         numbers: how many numbers a row of the answer has.
     """
 
@@ -225,7 +225,7 @@ def _times(found: RequestedRows, moment: bytes, count: int, all_there: bool) -> 
 
 
 def _computed(values: npt.NDArray[np.float64], codes: Codes) -> _Result:
-    """The result of a transformation, which has no own time."""
+    """The result of an on-demand view, which has no own time."""
     statuses = _tokens(codes, _VALUE_TOKENS)
     return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY), _rest(statuses, _repeated(_EPOCH, len(codes)))
 

@@ -64,7 +64,7 @@ class Gate:
     def _allowance(self, key: bytes | None) -> tuple[str, Allowance]:
         """(name, allowance) of the key's consumer."""
         if self._keys is None:
-            return "everybody together", self._throttle.allowance(_ANYBODY, Limits())
+            return "all readers together", self._throttle.allowance(_ANYBODY, Limits())
         if key is None:
             raise Refused(
                 401,

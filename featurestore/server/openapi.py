@@ -131,7 +131,7 @@ def _json(description: str, schema: dict[str, Any], kind: str = "application/jso
 
 
 def _refusals(schema: dict[str, Any], kind: str, *of: str) -> dict[str, Any]:
-    """Args: of: these only; none: all."""
+    """The answers to refused requests with these statuses, or with any status if none is given."""
     return {
         status: _json(says, schema, kind) | headers for status, says, headers in _REFUSALS if not of or status in of
     }

@@ -72,7 +72,7 @@ class FeatureDataset(IterableDataset[Batch]):
         features: references `view:feature`, or a feature service or its name; a histogram fills a column of x a cell.
         time: the labels' time column.
         target: the target column, numbers or booleans.
-        rename: join key (or input of a transformation) → the labels' column that holds it, where the names differ.
+        rename: join key (or input of an on-demand view) → the labels' column that holds it, where the names differ.
         constants: join key (or input) → its value in every row; a constant entity needs none.
         columns: columns of the labels that are plain features; they come last in x.
         outcome_time: column of the time at which the target was known, never before `time`.

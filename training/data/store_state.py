@@ -59,7 +59,7 @@ def store_state_of(store: AnyStore, refs: Sequence[str]) -> StoreState:
     """Read the state of the views that the references need.
 
     A local store gives the content of its panes. A server gives the ids of its releases, which follow from their plans. The
-    server's own transformations are unknown here, so they get a new state every time.
+    server's own on-demand views are unknown here, so they get a new state every time.
     """
     names = list(dict.fromkeys(ref.partition(":")[0].partition("@")[0] for ref in refs))
     on_demand = store.on_demand if isinstance(store, Store) else {}
@@ -92,7 +92,7 @@ def _state_of(store: AnyStore, view: FeatureView) -> ViewState:
 
 
 def _code_of(view: OnDemandView) -> str:
-    """Hash a transformation: its code, and the functions and values that it refers to.
+    """Hash an on-demand view: its code, and the functions and values that it refers to.
 
     A class and installed code count by name only. Code that cannot be hashed has a new state every time.
     """

@@ -44,7 +44,7 @@ class Roles:
     Attributes:
         time: time at which the features are read.
         target: the target.
-        rename: join key or input of a transformation → the labels' column that holds it, where the names differ.
+        rename: join key or input of an on-demand view → the labels' column that holds it, where the names differ.
         constants: join key or input → its value in every row.
         columns: plain features.
         outcome_time: time at which the target was known.
@@ -68,7 +68,7 @@ class TrainingLabels:
 
     Args:
         labels: a `.parquet` or `.csv` file, a table, a pandas frame, or anything with an Arrow stream (Polars).
-        needed: join keys and inputs of transformations, with their types.
+        needed: join keys and inputs of on-demand views, with their types.
         constant: join keys of constant entities, with their value.
 
     Raises:
