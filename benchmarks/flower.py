@@ -55,15 +55,21 @@ VIEW = FeatureView(
 
 
 @dataclass(frozen=True)
-class Taken:
-    """Wall seconds of a run: from the plan to the last result, and of the start before it."""
+class RunFigures:
+    """Times of a run in wall seconds, and its bytes.
+
+    Attributes:
+        seconds: from the announced plan to the last result.
+        start_s: from the start of the programs to the announced plan.
+        bytes: what all sites sent.
+    """
 
     seconds: float
     start_s: float
     bytes: int
 
     def ms(self, count: int, *, with_start: bool = False) -> float:
-        """For each of so many."""
+        """Milliseconds for each of `count` sites or clients."""
         return 1e3 * (self.seconds + (self.start_s if with_start else 0.0)) / count
 
 
@@ -80,8 +86,10 @@ def main() -> None:
     ):
         prepared = prepare(collection(sites, clients), Path(folder))
         ours = _ours(prepared, sites, progress)
-        asked = len(sign_plan(plan_from_bytes(prepared.job.plan), load_keys(prepared.job.keys, "coordinator").sign))
-        peer = _peer(Path(folder) / "peer", sites, asked, ours.bytes // sites)
+        plan_bytes = len(
+            sign_plan(plan_from_bytes(prepared.job.plan), load_keys(prepared.job.keys, "coordinator").sign)
+        )
+        peer = _peer(Path(folder) / "peer", sites, plan_bytes, ours.bytes // sites)
     _print(ours, peer, sites, clients)
     figures = {
         "sites": sites,
@@ -108,18 +116,18 @@ def collection(sites: int, clients: int) -> Collection:
     return Collection(terms, Population(fleet, (VIEW,)), Generated(median_s=0), level="flower", noise_seed=None)
 
 
-def _ours(prepared: FleetProject, sites: int, progress: Progress) -> Taken:
+def _ours(prepared: FleetProject, sites: int, progress: Progress) -> RunFigures:
     """Run the collection; read its times from the files of the coordinator."""
     job, begun = replace(prepared.job, sites=sites), time.time()
     result = collect_project(prepared.project, job, progress)
     if set(result["answers"].values()) != {"OK"} or len(result["answers"]) != sites:
         raise SystemExit(f"some sites did not answer: {result['answers']}")
-    asked, done = (path.stat().st_mtime for path in (job.announced, job.result))
+    announced, done = (path.stat().st_mtime for path in (job.announced, job.result))
     lines = job.progress.read_text(encoding="utf-8").splitlines()
-    return Taken(done - asked, asked - begun, sum(json.loads(line)["bytes"] for line in lines))
+    return RunFigures(done - announced, announced - begun, sum(json.loads(line)["bytes"] for line in lines))
 
 
-def _peer(folder: Path, nodes: int, ask: int, answer: int) -> Taken:
+def _peer(folder: Path, nodes: int, ask: int, answer: int) -> RunFigures:
     """Run Flower's round trip: `ask` bytes to each node, `answer` bytes back."""
     result, ray = folder / "result.json", ray_folder()
     folder.mkdir()
@@ -141,13 +149,13 @@ def _peer(folder: Path, nodes: int, ask: int, answer: int) -> Taken:
                 time.sleep(0.05)
     finally:
         shutil.rmtree(ray, ignore_errors=True)
-    told: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-    if told["answers"] != nodes:
-        raise SystemExit(f"{told['answers']} of {nodes} nodes answered")
-    return Taken(told["answered"] - told["asked"], told["asked"] - begun, told["bytes"])
+    figures: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    if figures["answers"] != nodes:
+        raise SystemExit(f"{figures['answers']} of {nodes} nodes answered")
+    return RunFigures(figures["answered"] - figures["asked"], figures["asked"] - begun, figures["bytes"])
 
 
-def _print(ours: Taken, peer: Taken, sites: int, clients: int) -> None:
+def _print(ours: RunFigures, peer: RunFigures, sites: int, clients: int) -> None:
     table = Table("wall time", "Covey", "Flower alone", "ratio", title=f"{sites:,} sites, {clients:,} clients, one day")
     for name, with_start in (("asked to published", False), ("with start-up", True)):
         mine, its = ours.ms(sites, with_start=with_start), peer.ms(sites, with_start=with_start)

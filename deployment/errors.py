@@ -15,13 +15,14 @@ class UsageError(DeploymentError):
     """Options that do not fit together, or a missing prerequisite; the message names the mend."""
 
 
-class NotThere(DeploymentError):
+class ItemMissing(DeploymentError):
     """The requested file, ledger or release does not exist."""
 
+    code = "NOT_THERE"
     exit_code = NOT_FOUND
 
 
-class ProjectMissing(NotThere):
+class ProjectMissing(ItemMissing):
     """The project's directory has no covey.toml."""
 
     def __init__(self, path: str, folder: str) -> None:

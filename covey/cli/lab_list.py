@@ -24,7 +24,7 @@ def list_all(
 ) -> int:
     """Show the arguments of `covey lab run`: groups with their choices, sweeps, and every setting, with one line each."""
     from base.errors import DONE
-    from deployment.errors import NotThere
+    from deployment.errors import ItemMissing
 
     require_hydra()
     from deployment.printing.console import data_console
@@ -37,7 +37,7 @@ def list_all(
     told["sweep"] = {"choices": choices("sweep"), "kinds": []}
     told["settings"] = {"choices": {}, "kinds": [_of_kind("", LabConfig)]}
     if group is not None and group not in told:
-        raise NotThere(f"no group {group!r}{nearest(group, list(told))} There are {', '.join(told)}")
+        raise ItemMissing(f"no group {group!r}{nearest(group, list(told))} There are {', '.join(told)}")
     chosen = told if group is None else {group: told[group]}
     if as_json:
         typer.echo(json.dumps(chosen, ensure_ascii=False))

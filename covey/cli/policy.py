@@ -41,7 +41,7 @@ def check(
     """
     from base.errors import DONE, REFUSED
     from base.times import wall_clock
-    from deployment.errors import NotThere, UsageError
+    from deployment.errors import ItemMissing, UsageError
     from deployment.printing.console import data_console, talk_console
     from deployment.printing.policy_check import print_check
     from deployment.project.policy_check import BROKEN, check_plan, ledger_state, to_json
@@ -51,7 +51,7 @@ def check(
     try:
         signed = plan.read_bytes()
     except FileNotFoundError:
-        raise NotThere(f"no plan {plan}") from None
+        raise ItemMissing(f"no plan {plan}") from None
     except OSError as error:
         raise UsageError(f"{plan}: it cannot be read: {error.strerror}") from None
     rules, path = _rules(policy, site, ledger, project)

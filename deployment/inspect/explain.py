@@ -57,7 +57,7 @@ class ExpectedError:
 
 
 @dataclass(frozen=True)
-class FeatureExplained:
+class FeatureExplanation:
     """One feature: its slots, and its expected errors.
 
     Attributes:
@@ -77,7 +77,7 @@ class FeatureExplained:
 
 
 @dataclass(frozen=True)
-class FilteredExplained:
+class FilteredExplanation:
     """The features that are filtered from a Rate: they have no slots and no price.
 
     Attributes:
@@ -94,7 +94,7 @@ class FilteredExplained:
 
 
 @dataclass(frozen=True)
-class GroupExplained:
+class GroupExplanation:
     """One noise group.
 
     Attributes:
@@ -117,7 +117,7 @@ class GroupExplained:
 
 
 @dataclass(frozen=True)
-class CostExplained:
+class CostExplanation:
     """The cost of one client-day and of 30: as a ledger charges it, and as ε at δ.
 
     Attributes:
@@ -151,7 +151,7 @@ class EncryptedCost:
 
 
 @dataclass(frozen=True)
-class ViewExplained:
+class ViewExplanation:
     """Everything about a view that follows from its definition.
 
     Attributes:
@@ -185,11 +185,11 @@ class ViewExplained:
     asked_epsilon: float | None
     held_millionths: int
     lost_millionths: int
-    cost: CostExplained
+    cost: CostExplanation
     outside_claim: dict[str, tuple[str, ...]]
-    groups: tuple[GroupExplained, ...]
-    features: tuple[FeatureExplained, ...]
-    filtered: tuple[FilteredExplained, ...]
+    groups: tuple[GroupExplanation, ...]
+    features: tuple[FeatureExplanation, ...]
+    filtered: tuple[FilteredExplanation, ...]
     site_clients: int = 0
 
 
@@ -202,8 +202,8 @@ class Label:
         budget_micro_rho: the default budget of a client-day in a new project.
     """
 
-    views: tuple[ViewExplained, ...]
-    total: CostExplained
+    views: tuple[ViewExplanation, ...]
+    total: CostExplanation
     budget_micro_rho: int
 
     @property
@@ -227,12 +227,12 @@ def label_of(views: Sequence[FeatureView], site_clients: int = 0) -> Label:
     return Label(tuple(explain(view, site_clients) for view in views), total, DEFAULT_BUDGET.micro_rho)
 
 
-def explain(view: FeatureView, site_clients: int = 0) -> ViewExplained:
+def explain(view: FeatureView, site_clients: int = 0) -> ViewExplanation:
     """The slots, bytes, sensitivities, scales, cost and expected errors of a view."""
     layout, privacy = layout_of(view), view.privacy
     pure = layout.micro_epsilon
     held, charged = (privacy.micro_rho, layout.micro_rho) if pure is None else (privacy.micro_epsilon, pure)
-    return ViewExplained(
+    return ViewExplanation(
         view=view.name,
         entity=view.entity.keys,
         keys=layout.keys,
@@ -279,9 +279,9 @@ def _encrypted(view: FeatureView) -> EncryptedCost:
     )
 
 
-def _cost(day: Cost, delta: float) -> CostExplained:
+def _cost(day: Cost, delta: float) -> CostExplanation:
     month = day.over(DAYS)
-    return CostExplained(
+    return CostExplanation(
         day.micro_rho,
         delta,
         day.epsilon(delta),
@@ -291,9 +291,9 @@ def _cost(day: Cost, delta: float) -> CostExplained:
     )
 
 
-def _group(layout: Layout, group: Group) -> GroupExplained:
+def _group(layout: Layout, group: Group) -> GroupExplanation:
     mechanism = group.mechanism
-    return GroupExplained(
+    return GroupExplanation(
         group.feature,
         group.kind,
         len(group.slots),
@@ -308,7 +308,7 @@ def _group(layout: Layout, group: Group) -> GroupExplained:
     )
 
 
-def _feature(layout: Layout, feature: PaneFeature) -> FeatureExplained:
+def _feature(layout: Layout, feature: PaneFeature) -> FeatureExplanation:
     source, other = None, None
     if isinstance(feature, DerivableFeature):
         source = derivation(layout.view.features, feature)
@@ -318,7 +318,7 @@ def _feature(layout: Layout, feature: PaneFeature) -> FeatureExplained:
             ):  # the alternative may be impossible: too many slots, or too small a part of the price
                 other = _expected(*_other_way(layout.view, feature))
     fine = ENOUGH[~_drowned(feature, *_imagined(layout, feature, ENOUGH))]
-    return FeatureExplained(
+    return FeatureExplanation(
         feature.name,
         feature.kind,
         0 if feature.derive else sum(len(group.slots) for group in layout.groups_of(feature)),
@@ -329,8 +329,8 @@ def _feature(layout: Layout, feature: PaneFeature) -> FeatureExplained:
     )
 
 
-def _filtered(filtered: Filtered) -> FilteredExplained:
-    return FilteredExplained(
+def _filtered(filtered: Filtered) -> FilteredExplanation:
+    return FilteredExplanation(
         filtered.names,
         filtered.rate,
         filtered.half_life,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from base.times import DAY_US, from_us
-from deployment.errors import NotThere
+from deployment.errors import ItemMissing
 from deployment.project.project import DEFAULT_BUDGET
 from federation.errors import LedgerBroken
 from federation.ledger.entries import Head, RefusalEntry
@@ -86,18 +86,18 @@ def read_ledgers(
         owner: read only this owner's ledger. view: keep only this view's part of each day, and its refusals.
 
     Raises:
-        NotThere: no ledger, or no ledger with the view.
+        ItemMissing: no ledger, or no ledger with the view.
     """
     folder = directory / LEDGERS
     owners = owners_in(folder)
     if owner is not None and owner not in owners:
-        raise NotThere(f"no ledger of {owner!r} in {folder}; it has: {', '.join(owners) or 'none'}")
+        raise ItemMissing(f"no ledger of {owner!r} in {folder}; it has: {', '.join(owners) or 'none'}")
     if not owners:
-        raise NotThere(f"no ledger in {folder}: no plan was charged or refused here yet")
+        raise ItemMissing(f"no ledger in {folder}: no plan was charged or refused here yet")
     shown = [_read(folder, each, budgets[each], view) for each in ([owner] if owner else owners)]
     whole = [one for one in shown if isinstance(one, LedgerView)]
     if view is not None and len(whole) == len(shown) and not any(one.views or one.refused for one in whole):
-        raise NotThere(f"no ledger in {folder} has a view {view!r}")
+        raise ItemMissing(f"no ledger in {folder} has a view {view!r}")
     return shown
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from crypto.errors import SignatureInvalid
-from deployment.errors import NotThere, UsageError
+from deployment.errors import ItemMissing, UsageError
 from deployment.project.project import KEYS
 from featurestore.define.release import RETRACTED, Manifest, Release, Void
 from featurestore.publish.publish import Publisher
@@ -38,7 +38,7 @@ def find_id(store: Store, text: str) -> bytes:
     """The release id that begins with these hex digits.
 
     Raises:
-        UsageError: not hex digits, too few, or several ids begin with them. NotThere: no id begins with them.
+        UsageError: not hex digits, too few, or several ids begin with them. ItemMissing: no id begins with them.
     """
     prefix = text.lower()
     if not _ID.fullmatch(prefix):
@@ -46,7 +46,7 @@ def find_id(store: Store, text: str) -> bytes:
     ids = (one for view in store.views() for one in store.releases(view.name)["release_id"].to_pylist())
     found = [one for one in ids if one.startswith(prefix)]
     if not found:
-        raise NotThere(f"no release {prefix} in this store; `covey release list` shows them")
+        raise ItemMissing(f"no release {prefix} in this store; `covey release list` shows them")
     if len(found) > 1:
         raise UsageError(f"{len(found)} ids begin with {prefix}, such as {found[0]} and {found[1]}; give more digits")
     return bytes.fromhex(found[0])

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from base.atomic_files import replace_file
-from deployment.errors import NotThere, UsageError
+from deployment.errors import ItemMissing, UsageError
 
 CERTIFICATE: Final = "superlink.crt"
 PRIVATE_KEY: Final = "superlink.key"
@@ -50,13 +50,13 @@ class Certificate:
 
     @classmethod
     def load(cls, folder: Path) -> Certificate:
-        """Read `folder/superlink.crt`. Raises NotThere; UsageError: the file is not a certificate."""
+        """Read `folder/superlink.crt`. Raises ItemMissing; UsageError: the file is not a certificate."""
         path = folder / CERTIFICATE
         try:
             found = x509.load_pem_x509_certificate(path.read_bytes())
             names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except FileNotFoundError:
-            raise NotThere(
+            raise ItemMissing(
                 f"no {path}; `covey keys tls --project {folder.parent}` makes one at the SuperLink, whose operator hands it out"
             ) from None
         except (ValueError, x509.ExtensionNotFound) as error:

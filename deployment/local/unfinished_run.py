@@ -1,7 +1,7 @@
 """The project of an unfinished run over the wire: keys, rosters, and each site's events.
 
 It is beside the store, in the private folder `<store>.unfinished`: a store has many readers, but only their site may read the
-events. The folder is deleted when the run is done or given up.
+events. The folder is deleted when the run is done, or when it is given up.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _SUFFIX: Final = ".unfinished"
 
 
 @dataclass(frozen=True)
-class GivenUp:
-    """The permanent cost of a run that was given up.
+class AbandonedRun:
+    """The permanent cost of an unfinished run that was erased.
 
     Attributes:
-        panes: by view, the number of panes that stay closed although their days are charged.
+        panes: for each view the number of panes that stay closed although their days are charged.
     """
 
     panes: dict[str, int]
@@ -75,7 +75,7 @@ def go_on(directory: Path) -> Iterator[Path]:
         yield folder
 
 
-def give_up(directory: Path) -> GivenUp:
+def give_up(directory: Path) -> AbandonedRun:
     """Erase an unfinished run with its events and keys. The charges of its aggregators stay.
 
     Raises:
@@ -90,7 +90,7 @@ def give_up(directory: Path) -> GivenUp:
             views = plan.views if plan is not None and is_charged else ()
         finally:
             shutil.rmtree(folder)
-    return GivenUp({one.view.name: len(one.pane_starts) for one in views})
+    return AbandonedRun({one.view.name: len(one.pane_starts) for one in views})
 
 
 @contextmanager

@@ -7,12 +7,12 @@ from rich.table import Table
 from rich.text import Text
 
 from deployment.inspect.explain import (
-    CostExplained,
+    CostExplanation,
     EncryptedCost,
     ExpectedError,
-    FeatureExplained,
+    FeatureExplanation,
     Label,
-    ViewExplained,
+    ViewExplanation,
 )
 from featurestore.define.epsilon import rounded_up
 from federation.circuit.cost import ProofCost
@@ -28,7 +28,7 @@ def print_label(label: Label, out: Console) -> None:
     _print_total(label, out)
 
 
-def _print_view(view: ViewExplained, out: Console) -> None:
+def _print_view(view: ViewExplanation, out: Console) -> None:
     out.rule(Text(view.view, style="bold"))
     facts = Table.grid("what", "value", padding=(0, 2))
     for what, value in _facts(view):
@@ -48,7 +48,7 @@ def _print_view(view: ViewExplained, out: Console) -> None:
     out.print()
 
 
-def _facts(view: ViewExplained) -> list[tuple[str, str]]:
+def _facts(view: ViewExplanation) -> list[tuple[str, str]]:
     windows = f", windows {' '.join(view.windows)}" if view.windows else ""
     activity = (
         "activity, under participation `active` (only clients with an event report): coordinator, leader and helper see how "
@@ -85,11 +85,11 @@ def _facts(view: ViewExplained) -> list[tuple[str, str]]:
     ]
 
 
-def _counted(view: ViewExplained) -> str:
+def _counted(view: ViewExplanation) -> str:
     return "clients, as sites declare them" if view.site_clients else "reports"
 
 
-def _report_per(view: ViewExplained) -> str:
+def _report_per(view: ViewExplanation) -> str:
     return (
         f"site: the sum of {_many(view.site_clients, 'client')} at most, each within the bounds; the proof bounds the sum. "
         "docs/cross-silo.md"
@@ -114,7 +114,7 @@ def _encrypted(one: EncryptedCost) -> str:
     )
 
 
-def _price(view: ViewExplained) -> str:
+def _price(view: ViewExplanation) -> str:
     """The requested price, the charge, and the loss by rounding."""
     laplace = view.mechanism == "laplace"
     name = "ε" if laplace else "ρ"
@@ -130,7 +130,7 @@ def _price(view: ViewExplained) -> str:
     return f"{held}; {lost}{ledger}"
 
 
-def _epsilons(cost: CostExplained) -> list[tuple[str, str]]:
+def _epsilons(cost: CostExplanation) -> list[tuple[str, str]]:
     rows = []
     if cost.pure_epsilon_day is not None and cost.pure_epsilon_30_days is not None:
         pure = f"{rounded_up(cost.pure_epsilon_day)} a day, {rounded_up(cost.pure_epsilon_30_days)}"
@@ -139,7 +139,7 @@ def _epsilons(cost: CostExplained) -> list[tuple[str, str]]:
     return [*rows, (f"ε at δ = {cost.delta:g}", f"{approximate} over 30 days of daily participation, rounded up")]
 
 
-def _print_groups(view: ViewExplained, out: Console) -> None:
+def _print_groups(view: ViewExplanation, out: Console) -> None:
     laplace = view.mechanism == "laplace"
     norm, price, scale = ("Δ₁", "ε", "b") if laplace else ("Δ₂", "ρ", "σ")
     table = folding_table("noise group", "slots a key", "bits", norm, price, f"{scale} of one", "se opened")
@@ -157,7 +157,7 @@ def _print_groups(view: ViewExplained, out: Console) -> None:
     out.print(f"{norm}: sensitivity of a client-day; {scale}: of one aggregator's noise; se: of both together\n")
 
 
-def _print_errors(view: ViewExplained, out: Console) -> None:
+def _print_errors(view: ViewExplanation, out: Console) -> None:
     clients = [error.clients for error in view.features[0].expected]
     both_ways = any(feature.other_way is not None for feature in view.features)
     headers = ["feature", "read from", *(f"n = {n:,}" for n in clients), *(["alternative"] if both_ways else [])]
@@ -172,7 +172,7 @@ def _print_errors(view: ViewExplained, out: Console) -> None:
     out.print(table)
 
 
-def _print_filtered(view: ViewExplained, out: Console) -> None:
+def _print_filtered(view: ViewExplanation, out: Console) -> None:
     for one in view.filtered:
         season = "no season" if one.season is None else f"season {one.season} in the local time of {one.tz}"
         out.print(
@@ -181,7 +181,7 @@ def _print_filtered(view: ViewExplained, out: Console) -> None:
         )
 
 
-def _drowns(feature: FeatureExplained) -> str:
+def _drowns(feature: FeatureExplanation) -> str:
     """The warning about a feature that noise drowns at the first number of clients."""
     clients = feature.expected[0].clients
     if feature.enough_clients is None:

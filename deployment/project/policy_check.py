@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from base.times import DAY_US, from_us
 from crypto.errors import CryptoError
-from deployment.errors import NotThere
+from deployment.errors import ItemMissing
 from edge_client.columns import ColumnsRead, columns_read
 from edge_client.policy import PIN, Accept, Policy, decide
 from featurestore.define.definitions import FeatureView
@@ -112,12 +112,12 @@ def ledger_state(path: Path, *, may_be_missing: bool = False) -> LedgerState:
     """The state of a site's ledger; the owner is the file's name. Nothing is written.
 
     Raises:
-        NotThere: the file does not exist. LedgerBroken.
+        ItemMissing: the file does not exist. LedgerBroken.
     """
     if not path.exists() and not path.with_name(path.name + ".head").exists():
         if may_be_missing:
             return LedgerState()
-        raise NotThere(f"no ledger {path}")
+        raise ItemMissing(f"no ledger {path}")
     return read_ledger(path, path.stem).state
 
 

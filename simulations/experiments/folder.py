@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from base.atomic_files import replace_file
 from base.private_files import private_folder
-from deployment.errors import NotThere, UsageError
+from deployment.errors import ItemMissing, UsageError
 
 RUN, SWEEP, PLAN = "run.json", "sweep.json", "plan.json"
 RESULTS, RUNS = "results.parquet", "runs"
@@ -83,12 +83,12 @@ def planned_overrides(folder: Path) -> tuple[str, ...]:
     """Return the overrides of a single run, finished or not.
 
     Raises:
-        NotThere: the folder holds no run.
+        ItemMissing: the folder holds no run.
     """
     for path in (folder / RUN, part_of(folder) / PLAN):
         if path.is_file():
             return texts(read_json(path).get("overrides"), path)
-    raise NotThere(f"{folder} has no {SWEEP} and no {RUN}, so there is nothing to resume")
+    raise ItemMissing(f"{folder} has no {SWEEP} and no {RUN}, so there is nothing to resume")
 
 
 def texts(value: object, path: Path) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def plan_runs(
     """Plan the run or sweep of these overrides. Every run is checked before the first starts.
 
     Raises:
-        UsageError, NotThere, and the errors of `prepare`; the error of a sweep names the run.
+        UsageError, ItemMissing, and the errors of `prepare`; the error of a sweep names the run.
     """
     with composer() as of, tempfile.TemporaryDirectory(prefix="covey-lab-") as scratch:
         block = load(sweep) if sweep is not None else SweepBlock(())
@@ -96,7 +96,7 @@ def resume_runs(folder: Path) -> Iterator[PlannedRuns]:
     """Plan the rest of a run or sweep that was begun in a folder.
 
     Raises:
-        NotThere: the folder holds no run. UsageError: the folder is damaged. Also the errors of `plan_runs`.
+        ItemMissing: the folder holds no run. UsageError: the folder is damaged. Also the errors of `plan_runs`.
     """
     folder = folder if folder.name not in ("", "..") else folder.resolve()
     with composer() as of, tempfile.TemporaryDirectory(prefix="covey-lab-") as scratch:

@@ -15,7 +15,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
 
-from deployment.errors import NotThere, UsageError
+from deployment.errors import ItemMissing, UsageError
 
 from .config import CONF, MAX_RUNS, Composer, Resolved, choices, nearest
 
@@ -77,12 +77,12 @@ def load(name_or_path: str) -> SweepBlock:
     """Read a sweep by its name in conf/sweep, or from a file.
 
     Raises:
-        NotThere: there is no such name or file. UsageError: the file is no sweep.
+        ItemMissing: there is no such name or file. UsageError: the file is no sweep.
     """
     known = choices("sweep")
     path = CONF / "sweep" / f"{name_or_path}.yaml" if name_or_path in known else Path(name_or_path)
     if not path.is_file():
-        raise NotThere(
+        raise ItemMissing(
             f"there is no sweep {name_or_path!r}{nearest(name_or_path, list(known))} There are {', '.join(known)}, or a .yaml file"
         )
     return _block(_parsed(path), str(path), 0, count())

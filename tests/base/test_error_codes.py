@@ -189,7 +189,7 @@ SUPER_LINK_UNUSABLE aggregator.SuperLinkUnusable 1
 UNREACHABLE aggregator.Unreachable 1
 DEPLOYMENT_ERROR deployment.DeploymentError 2
 USAGE_ERROR deployment.UsageError 2
-NOT_THERE deployment.NotThere 5
+NOT_THERE deployment.ItemMissing 5
 PROJECT_MISSING deployment.ProjectMissing 5
 OVER_BUDGET deployment.OverBudget 4
 VERIFICATION_UNSUCCESSFUL deployment.VerificationUnsuccessful 1

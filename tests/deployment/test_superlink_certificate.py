@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from deployment.errors import NotThere, UsageError
+from deployment.errors import ItemMissing, UsageError
 from deployment.local.superlink_certificate import DAYS, Certificate, make_certificate, utc_now
 
 Covey = Callable[..., tuple[int, str, str]]
@@ -92,7 +92,7 @@ def test_a_name_that_is_no_host_is_refused(keys: Path, name: str) -> None:
 
 
 def test_what_is_no_certificate_and_none_at_all_are_named(keys: Path) -> None:
-    with pytest.raises(NotThere, match="covey keys tls --project"):
+    with pytest.raises(ItemMissing, match="covey keys tls --project"):
         Certificate.load(keys)
     (keys / "superlink.crt").write_text("nonsense")
     with pytest.raises(UsageError, match=r"superlink\.crt is not a SuperLink's certificate"):

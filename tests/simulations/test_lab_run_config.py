@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("hydra", reason="hydra-core is not installed")
 
-from deployment.errors import NotThere, RunRefused, UsageError
+from deployment.errors import ItemMissing, RunRefused, UsageError
 from federation.terms import Noise
 from simulations.attacks.lies.kinds import KINDS
 from simulations.attacks.texts import TEXTS
@@ -288,5 +288,5 @@ def test_a_sweep_file_is_parsed_strictly(tmp_path: Path, text: str, words: str) 
 
 
 def test_a_sweep_that_is_not_there_is_named_with_the_nearest() -> None:
-    with pytest.raises(NotThere, match="did you mean utility"):
+    with pytest.raises(ItemMissing, match="did you mean utility"):
         load("utilty")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args, get_type_hints
 
-from deployment.errors import NotThere, UsageError
+from deployment.errors import ItemMissing, UsageError
 from simulations.attacks.attack import Setting
 from simulations.attacks.texts import TEXTS
 from simulations.errors import ReportConfigInvalid, SettingRefused
@@ -119,17 +119,17 @@ def read_report_config(name: str) -> ReportConfig:
     """Read the set of this name, or a `.yaml` file.
 
     Raises:
-        NotThere: there is no such set or file. ReportConfigInvalid: the file is no valid set. UsageError: PyYAML is not installed.
+        ItemMissing: there is no such set or file. ReportConfigInvalid: the file is no valid set. UsageError: PyYAML is not installed.
     """
     path = Path(name) if name.endswith(".yaml") else FOLDER / f"{name}.yaml"
     named = {file.stem: file for file in sorted(FOLDER.glob("*.yaml"))}
     if not name.endswith(".yaml") and name not in named:  # a name cannot lead out of the folder
-        raise NotThere(f"there is no report {name[:80]!r}; choose {', '.join(named)}, or give a .yaml file")
+        raise ItemMissing(f"there is no report {name[:80]!r}; choose {', '.join(named)}, or give a .yaml file")
     try:
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise NotThere(f"the file {path} does not exist") from None
+        raise ItemMissing(f"the file {path} does not exist") from None
     return parse(path, text)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from deployment.errors import NotThere
+from deployment.errors import ItemMissing
 from simulations.errors import ReportConfigInvalid
 from simulations.reports.page import Failure, Page, Section, Table
 from simulations.reports.paper import report as reports
@@ -115,7 +115,7 @@ def test_the_sets_that_come_along_can_be_read_and_no_name_leads_out_of_their_fol
         assert len(set(names)) == len(names)
         assert all(re.fullmatch(r"[\w.+-]+", one) for one in names)
     for name in ("../report/paper", "nothing", "/tmp/nothing.yaml"):
-        with pytest.raises(NotThere):
+        with pytest.raises(ItemMissing):
             read_report_config(name)
 
 
