@@ -1,4 +1,4 @@
-"""The errors of a deployment, in one tree."""
+"""The errors of a deployment, in one tree. None of them speaks of a command's options: `settings` names the parameters."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ from base.errors import FAILURE, NOT_FOUND, REFUSED, USAGE, CoveyError
 
 
 class DeploymentError(CoveyError):
-    """The root of the errors that commands and public functions raise."""
+    """The root of the errors that commands and public functions raise.
+
+    Attributes:
+        settings: the parameters whose values mend the error, by their names in Python. A command names its options for them.
+    """
 
     exit_code = USAGE
 
+    def __init__(self, message: str, *, settings: tuple[str, ...] = ()) -> None:
+        self.settings = settings
+        super().__init__(message)
+
 
 class UsageError(DeploymentError):
-    """Options that do not fit together, or a missing prerequisite; the message names the mend."""
+    """Settings that do not fit together, or a missing prerequisite; the message names the mend."""
 
 
 class ItemMissing(DeploymentError):
@@ -61,15 +69,14 @@ class TrainingRefused(DeploymentError):
 
 
 class ModelOutdated(DeploymentError):
-    """The views or functions of a model have changed since it was trained."""
+    """The views or functions of a model have changed since it was trained, or cannot be compared with these settings."""
 
     exit_code = REFUSED
 
-    def __init__(self, model: str, reason: str) -> None:
+    def __init__(self, model: str, reason: str, *, settings: tuple[str, ...] = ()) -> None:
         self.model, self.reason = model, reason
-        super().__init__(
-            f"model {model}: {reason}, so its inputs have another meaning now. Train it again: covey train CONFIG.toml"
-        )
+        again = ", so its inputs have another meaning now. Train it again: covey train CONFIG.toml"
+        super().__init__(f"model {model}: {reason}{'' if settings else again}", settings=settings)
 
 
 class ModelRefused(DeploymentError):
@@ -93,13 +100,13 @@ class CodeUntrusted(DeploymentError):
     def __init__(self, model: str, key: str, file: str) -> None:
         self.model, self.key, self.file = model, key, file
         super().__init__(
-            f"the configuration of model {model}: {key} names {file}, Python code that would run as you. Read it, then add "
-            "--trust (in Python, trust=True)"
+            f"the configuration of model {model}: {key} names {file}, Python code that would run as you. Read it, then trust it",
+            settings=("trust",),
         )
 
 
 class RunRefused(DeploymentError):
-    """Options of a run that do not fit together; the message names the mend."""
+    """Settings of a run that do not fit together; the message names the mend."""
 
 
 class TooManyClients(RunRefused):
@@ -113,7 +120,8 @@ class TooManyClients(RunRefused):
         self.site, self.have, self.declared = site, have, declared
         super().__init__(
             f"{site} has {have:,} clients in the events, but each site declares {declared:,}. Other parties see the declared "
-            f"number, so it is never derived from the events. Declare more: --site-clients {1 << (have - 1).bit_length()}"
+            f"number, so it is never derived from the events. Declare more, such as {1 << (have - 1).bit_length()}",
+            settings=("site_clients",),
         )
 
 

@@ -62,8 +62,9 @@ class CollectionRequest:
         for view in views:
             if min_clients is not None and noisy and min_clients < view.privacy.min_clients:
                 raise RunRefused(
-                    f"--min-clients {min_clients} is below view {view.name!r}'s own {view.privacy.min_clients}; "
-                    "it may only be larger (with --noise off any number is accepted)"
+                    f"`min_clients` {min_clients} is below view {view.name!r}'s own {view.privacy.min_clients}; it may only be "
+                    "larger (without noise any number is accepted)",
+                    settings=("min_clients", "noise"),
                 )
         most = declared(site_clients, requested.participation)
         return cls(tuple(views), requested.of_sites([most]), requested.noise, budget, days, min_clients, most)
@@ -92,8 +93,11 @@ class CollectionRequest:
         return new_plan(views, self.terms, self.noise, plan_id=plan_id, sites=sites, from_events=derived)
 
 
-def declared(site_clients: int | None, participation: Participation | None, option: str = "--site-clients N") -> int:
+def declared(site_clients: int | None, participation: Participation | None, setting: str = "site_clients") -> int:
     """The most clients of a site, which is public: the declared number, else the default.
+
+    Args:
+        setting: the caller's name for the declared number.
 
     Raises:
         RunRefused: no number is declared under `all`, where each declared client sends a report.
@@ -101,7 +105,8 @@ def declared(site_clients: int | None, participation: Participation | None, opti
     if site_clients is None and participation is Participation.ALL:
         raise RunRefused(
             "under participation all a site sends one report for each declared client, also for clients without events; "
-            f"declare their number with {option}"
+            "declare their number",
+            settings=(setting,),
         )
     return DEFAULT_SITE_CLIENTS if site_clients is None else site_clients
 
@@ -115,12 +120,11 @@ def require_possible(views: Sequence[FeatureView], terms: Terms, noise: Noise, s
     match terms:
         case Encrypted():
             require_tenseal()
-            mend = "; fewer clients a site may help: --site-clients N"
+            depends_on_clients = True
         case Shares():
             if terms.finish is Finish.MPC:
                 require_crypten()
-            of_site = terms.report_per is ReportPer.SITE
-            mend = "; fewer clients a site may help: --site-clients N" if of_site else ""
+            depends_on_clients = terms.report_per is ReportPer.SITE
     try:
         planned = [PlannedView(view, np.zeros(1, np.int64), view.privacy.min_clients) for view in views]
         plan = new_plan(planned, terms, noise, plan_id=bytes(PLAN_ID_BYTES), sites=sites)
@@ -128,7 +132,9 @@ def require_possible(views: Sequence[FeatureView], terms: Terms, noise: Noise, s
     except NothingToSuppress as error:
         raise RunRefused(str(error)) from None
     except PlanInvalid as error:
-        raise RunRefused(f"{error}{mend}") from None
+        if not depends_on_clients:
+            raise RunRefused(str(error)) from None
+        raise RunRefused(f"{error}; fewer clients a site may help", settings=("site_clients",)) from None
 
 
 def require_convertible(planned: Sequence[PlannedView], clients: int) -> None:
@@ -141,4 +147,4 @@ def require_convertible(planned: Sequence[PlannedView], clients: int) -> None:
         require_exact(planned, clients)
     except ConversionUnsafe as error:
         names = ", ".join(dict.fromkeys(one.view.name for one in planned))
-        raise RunRefused(f"{names}: {error}; collect fewer days at once with --from and --to") from None
+        raise RunRefused(f"{names}: {error}; collect fewer days at once", settings=("start", "end")) from None

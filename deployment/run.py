@@ -108,7 +108,7 @@ def run(
     from federation.terms import Encrypted
 
     if min_clients is not None and (type(min_clients) is not int or min_clients < 1):
-        raise UsageError(f"--min-clients must be a whole number of at least 1, got {min_clients!r}")
+        raise UsageError(f"`min_clients` must be a whole number of at least 1, got {min_clients!r}")
     _require_site_clients(site_clients)
     requested = requested_terms(noise, protection, validity, finish, report_per, participation)
     asked = budget_of_text(str(budget))
@@ -189,7 +189,7 @@ def _require_site_clients(site_clients: object) -> None:
     from federation.parties import MAX_CLIENTS
 
     if site_clients is not None and (type(site_clients) is not int or not 1 <= site_clients <= MAX_CLIENTS):
-        raise UsageError(f"--site-clients must be a whole number from 1 to {MAX_CLIENTS:,}, got {site_clients!r}")
+        raise UsageError(f"`site_clients` must be a whole number from 1 to {MAX_CLIENTS:,}, got {site_clients!r}")
 
 
 def _over_budget(
@@ -205,7 +205,7 @@ def _over_budget(
 
     Args:
         encrypted_for: under `he`, the most clients; else 0.
-        capped: the project's own budget applies, so a larger --budget changes nothing.
+        capped: the project's own budget applies, so a larger budget of the run changes nothing.
     """
     from featurestore.define.layout import layout_of
     from federation.he.view import leak_micro_rho
@@ -215,11 +215,12 @@ def _over_budget(
     if encrypted_for:
         costs += [leak_micro_rho(view, encrypted_for, noisy) for view in views]
     need = max(sum(costs), budget.micro_rho - error.have + error.need)
-    mend = f"`budget = {rho_text(need)}` in covey.toml" if capped else f"--budget {rho_text(need)}"
+    mend = f"`budget = {rho_text(need)}` in covey.toml" if capped else f"a budget of {rho_text(need)}"
     return OverBudget(
         f"view {error.view!r} costs rho = {rho_text(error.need)} a client-day, but {date(1970, 1, 1) + timedelta(error.day)} "
         f"has {rho_text(error.have)} left of {rho_text(budget.micro_rho)}, over all views and runs into this store. Nothing "
-        f"was computed. Use {mend}, or a smaller rho in the views"
+        f"was computed. Use {mend}, or a smaller rho in the views",
+        settings=() if capped else ("budget",),
     )
 
 
@@ -266,22 +267,26 @@ def _check_types(events: object, store: object, **columns: object) -> None:
 
 
 def utc_days(start: date | None, end: date | None) -> tuple[int, int] | None:
-    """[from, to) in UTC days, or None for the days that hold events."""
+    """[start, end) in UTC days, or None for the days that have events."""
     if start is None and end is None:
         return None
     if start is None or end is None:
-        raise UsageError("--from and --to go together: give the first UTC day and the day after the last")
+        raise UsageError(
+            "the first UTC day and the day after the last go together; give both", settings=("start", "end")
+        )
     for name, moment in (("start", start), ("end", end)):
         if not isinstance(moment, date):
             raise UsageError(f"`{name}` takes a date or a datetime, such as date(2020, 5, 1), got {moment!r}")
-    first, last = (_midnight(moment, name) for moment, name in ((start, "--from"), (end, "--to")))
+    first, last = (_midnight(moment, name) for moment, name in ((start, "start"), (end, "end")))
     if first >= last:
-        raise UsageError("--from must be before --to")
+        raise UsageError(f"the start {start} must be before the end {end}", settings=("start", "end"))
     return first, last
 
 
-def _midnight(moment: date, option: str) -> int:
+def _midnight(moment: date, name: str) -> int:
     us = to_us(moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day))
     if us % DAY_US:
-        raise UsageError(f"{option} must be a UTC midnight: a pane belongs to one UTC day, and runs take whole days")
+        raise UsageError(
+            f"`{name}` must be a UTC midnight, because a pane belongs to one UTC day and runs take whole days, got {moment}"
+        )
     return us // DAY_US

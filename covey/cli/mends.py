@@ -1,4 +1,4 @@
-"""The mends of errors, as commands: lower layers say what is wrong and why, but do not know the commands.
+"""The mends of errors, as commands and options: lower layers say what is wrong and why, but do not know the commands.
 
 The keys of the table are error codes, so that a command does not import layers whose errors it never raises.
 """
@@ -38,6 +38,9 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
 }
 """By code: the end of the error's line, or an empty text."""
 
+_OPTIONS: Final[Mapping[str, str]] = {"start": "--from", "end": "--to", "site_clients": "--site-clients N"}
+"""The options whose names differ from those of the settings, or that are shown with their value."""
+
 
 def line_of(error: BaseException) -> str:
     """One line: the error, and its mend if the error does not contain it."""
@@ -53,7 +56,14 @@ def _mends(error: BaseException) -> Iterator[str]:
             code = getattr(seen, "reason", None) if seen.code == "REFUSED" else seen.code  # another party's refusal
             if (mend := _MENDS.get(str(code))) is not None:
                 yield mend(seen)
+            if settings := getattr(seen, "settings", ()):
+                yield f"see {' and '.join(map(_option, settings))}"
         below = seen.__cause__ or seen.__context__
         if below is None or str(below) not in text:
             return
         seen = below
+
+
+def _option(setting: str) -> str:
+    """A setting as the command line has it. A setting of the lab has a dotted name, and is given as NAME=VALUE."""
+    return f"{setting}=N" if "." in setting else _OPTIONS.get(setting, f"--{setting.replace('_', '-')}")

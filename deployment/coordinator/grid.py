@@ -127,7 +127,7 @@ class _Control(_OverSocket, ControlHttpClient):  # type: ignore[misc]  # flwr ha
 
 
 class _Runtime(_OverSocket, RuntimeHttpClient):  # type: ignore[misc]  # flwr has no types
-    """Flower's client of the Runtime API, without retries: `--resume` repeats a failed collection."""
+    """Flower's client of the Runtime API, without retries: a resumed plan repeats a failed collection."""
 
 
 class _Grid(HttpGrid):  # type: ignore[misc]  # flwr has no types
@@ -182,7 +182,7 @@ def _finish(client: _Runtime) -> None:
 
 def _require_listening(path: Path, folder: Path) -> None:
     """Return if the SuperLink listens. Raises SuperLinkUnusable, with the mend."""
-    start = f"`covey start superlink --project {folder.parent.parent}`"
+    start = f"`covey start superlink` of the project {folder.parent.parent}"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.connect(str(path))
@@ -191,7 +191,7 @@ def _require_listening(path: Path, folder: Path) -> None:
             f"the SuperLink in {folder} belongs to another user; run the coordinator as the user who ran {start}"
         ) from None
     except OSError:
-        raise SuperLinkUnusable(f"no SuperLink listens in {folder}; first run {start} on this machine") from None
+        raise SuperLinkUnusable(f"no SuperLink listens in {folder}; first run {start}, on this machine") from None
 
 
 @contextmanager

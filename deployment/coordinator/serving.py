@@ -188,10 +188,9 @@ def _carry_out(unfinished: Unfinished, job: Job, clock: Callable[[], int], progr
             with _asking(still_to_do(job, clock()), progress) as ask:
                 run_job(job, ask, clock)
         except CoveyError as error:
-            lost = isinstance(error, RemoteRefusal) and error.reason in LOST
-            raise CollectionFailed(
-                f"{error}; {lost_mend(unfinished.folder)}" if lost else _with_mend(error, job)
-            ) from error
+            if isinstance(error, RemoteRefusal) and error.reason in LOST:
+                raise CollectionFailed(f"{error}; {lost_mend(unfinished.folder)}") from error
+            raise CollectionFailed(_with_mend(error, job), settings=("resume",)) from error
     result: dict[str, Any] = json.loads(job.result.read_text(encoding="utf-8"))
     unfinished.finish()
     return result
@@ -218,7 +217,7 @@ def _asking(job: Job, progress: Progress) -> Iterator[Ask]:
 
 
 def _with_mend(why: Exception, job: Job) -> str:
-    mend = f"{why}; the plan is kept: --resume continues it"
+    mend = f"{why}; the plan is kept, so resume it"
     if job.announced.is_file():
         return mend
     return (
@@ -232,7 +231,8 @@ def _panes(directory: Path, view: FeatureView, days: tuple[int, int], now: int) 
     if last + view.release_delay_us > now:
         raise UsageError(
             f"view {view.name!r}: the last day is not over, or its releases are not due yet (release_delay). Choose an earlier "
-            "--to, or wait"
+            "day, or wait",
+            settings=("end",),
         )
     return np.setdiff1d(np.arange(first, last, view.pane_us), _published(directory, view))
 

@@ -44,7 +44,8 @@ def choose_panes(
         more = f" and {len(partly) - 3} more" if len(partly) > 3 else ""
         raise RunRefused(
             f"view {view.name!r}: only some panes of {named}{more} are open, but a run collects whole days, because a client's "
-            "bounds hold for a whole day. Leave these days out with --from and --to"
+            "bounds hold for a whole day. Leave these days out",
+            settings=("start", "end"),
         )
     return PaneChoice(panes[~is_open], panes[is_open], asked[~is_over])
 

@@ -305,17 +305,19 @@ class _Run:
         if theirs == mine and plan.max_clients < self._max_clients:
             raise RunRefused(
                 f"view {planned.view.name!r}: an interrupted run declared {plan.max_clients:,} clients, but this run "
-                f"declares {self._max_clients:,}. First repeat that run with its own --site-clients and sites, or leave "
-                "its days out with --from and --to"
+                f"declares {self._max_clients:,}. First repeat that run with its own site_clients and sites, or leave its days "
+                "out",
+                settings=("site_clients", "start", "end"),
             )
         if theirs != mine:
             first, last = (np.datetime64(int(us) // DAY_US, "D") for us in planned.pane_starts[[0, -1]])
             terms, noise = plan.terms, "on" if plan.noisy else "off"
             raise RunRefused(
                 f"view {planned.view.name!r}: a run over {first} … {last} was interrupted, and its panes are opened under its "
-                f"own terms or never. Repeat it with --protection {terms.protection} --noise {noise} --validity "
-                f"{terms.validity} --participation {terms.participation} --min-clients {planned.min_clients} --finish "
-                f"{terms.finish} --report-per {terms.report_per}, or leave these days out with --from and --to"
+                f"own terms or never. Repeat it with protection {terms.protection}, noise {noise}, validity {terms.validity}, "
+                f"participation {terms.participation}, min_clients {planned.min_clients}, finish {terms.finish} and report_per "
+                f"{terms.report_per}, or leave these days out",
+                settings=("start", "end"),
             )
 
 

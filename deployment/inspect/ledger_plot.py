@@ -28,17 +28,17 @@ def plot(ledgers: Sequence[LedgerView], path: Path) -> None:
         UsageError: matplotlib is not installed, there is nothing to draw, or the file is not a .png.
     """
     if path.suffix.lower() != ".png":
-        raise UsageError(f"--plot writes a .png, not {path.suffix or path.name!r}")
+        raise UsageError(f"a plot is a .png, not {path.suffix or path.name!r}; choose another name")
     if not path.absolute().parent.is_dir():
-        raise UsageError(f"--plot: no directory {path.absolute().parent}")
+        raise UsageError(f"the plot's directory {path.absolute().parent} does not exist")
     drawn = [ledger for ledger in ledgers if ledger.days or any(one.day is not None for one in ledger.refused)]
     if not drawn:
-        raise UsageError("--plot: no day was charged or refused yet; there is nothing to draw")
+        raise UsageError("no day was charged or refused yet, so there is nothing to plot")
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise UsageError("--plot needs matplotlib: pip install 'covey[demo]'") from None
+        raise UsageError("a plot needs matplotlib: pip install 'covey[demo]'") from None
     figure = Figure(figsize=(_WIDTH_INCHES, _HEIGHT_INCHES * len(drawn)), layout="constrained")
     FigureCanvasAgg(figure)
     every = sorted({view for ledger in drawn for view in ledger.views})

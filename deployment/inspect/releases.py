@@ -97,7 +97,7 @@ def retract(directory: Path, release_id: bytes, why: str, clock: Callable[[], in
     """
     reason = " ".join(why.split())
     if not 0 < len(reason) <= MAX_REASON or not reason.isprintable():
-        raise UsageError(f"--reason must have 1 to {MAX_REASON} printable characters")
+        raise UsageError(f"the reason of a retraction must have 1 to {MAX_REASON} printable characters")
     with Store.open(directory) as store:
         item = store.release(release_id)
     now = clock()
@@ -108,7 +108,8 @@ def retract(directory: Path, release_id: bytes, why: str, clock: Callable[[], in
         if not (directory / KEYS).is_dir():
             raise UsageError(
                 f"no keys in {directory}: a `covey run` over processes deletes the keys that signed its releases, and such "
-                "releases cannot be retracted. In a project, give the folder with the collector's key as --project"
+                "releases cannot be retracted. In a project, name the folder with the collector's key",
+                settings=("project",),
             )
         collector = load_keys(directory / KEYS, "collector")
         try:

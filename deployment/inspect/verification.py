@@ -226,7 +226,7 @@ def require_all(found: Sequence[VerificationResult], *, allow_unsigned: bool) ->
         )
     if unsigned and not allow_unsigned:
         raise VerificationUnsuccessful(
-            f"{len(unsigned):,} of {len(found):,} release(s): {UNSIGNED}; --allow-unsigned accepts that"
+            f"{len(unsigned):,} of {len(found):,} release(s): {UNSIGNED}", settings=("allow_unsigned",)
         )
 
 

@@ -155,7 +155,8 @@ def run_over_wire(
         return tuple(_report(view, choices[view.name], {}) for view in views), {}
     if not fleet:
         raise UsageError(
-            "no event has a site, so nothing can be collected; --site-column must name a column with values"
+            "no event has a site, so nothing can be collected; name a column of the events that has their sites",
+            settings=("site_column",),
         )
     before = charged_plans(ledgers)
     with begin(directory) as project:
@@ -257,7 +258,9 @@ class _Fleet:
         while not self._job.result.is_file():
             if (failed := self._job.failed) is not None:
                 why, lost = failed
-                raise CollectionFailed(f"{why}; {lost_mend(self._project) if lost else '--resume continues'}")
+                if lost:
+                    raise CollectionFailed(f"{why}; {lost_mend(self._project)}")
+                raise CollectionFailed(f"{why}; the run is kept, so resume it", settings=("resume",))
             for name in (*self._ports, "coordinator"):
                 if self._processes.exit_status(name) is not None and not self._job.result.is_file():
                     if self._starts[name] == ATTEMPTS:

@@ -113,7 +113,9 @@ def serve_superlink(directory: Path, host: str, port: int, names: list[str]) -> 
 def _certificate(directory: Path, host: str, names: list[str]) -> Certificate:
     asked = [*names, *([host] if host not in UNSPECIFIED else [])]
     if not asked:
-        raise UsageError(f"--host {host} listens on every address: give the one that sites use as --name HOST")
+        raise UsageError(
+            f"{host} stands for every address of this machine; name the host that sites connect to", settings=("name",)
+        )
     folder = directory / KEYS
     if not (folder / CERTIFICATE).exists():
         private_folder(folder)
@@ -124,8 +126,9 @@ def _certificate(directory: Path, host: str, names: list[str]) -> Certificate:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(found.path, found.key)
     except OSError as error:  # includes ssl.SSLError
         raise UsageError(
-            f"{found.path} and {found.key} cannot be used: {error}; `covey keys tls --renew --project {directory}` makes "
-            "others, and every site needs the new superlink.crt then"
+            f"{found.path} and {found.key} cannot be used: {error}; make others with `covey keys tls`, and hand the new "
+            f"{CERTIFICATE} to every site",
+            settings=("renew",),
         ) from None
     return found
 

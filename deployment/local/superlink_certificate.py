@@ -57,7 +57,7 @@ class Certificate:
             names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except FileNotFoundError:
             raise ItemMissing(
-                f"no {path}; `covey keys tls --project {folder.parent}` makes one at the SuperLink, whose operator hands it out"
+                f"no {path}; the SuperLink's operator makes one with `covey keys tls`, and hands it out"
             ) from None
         except (ValueError, x509.ExtensionNotFound) as error:
             raise UsageError(f"{path} is not a SuperLink's certificate: {error}") from None
@@ -69,13 +69,19 @@ class Certificate:
     def require(self, names: Sequence[str], now: datetime) -> None:
         """Return if the certificate is valid for these hosts. Raises UsageError: it has expired, or lacks a host."""
         missing = [name for name in names if _plain(name) not in self.names]
-        project, every = self.path.parent.parent, dict.fromkeys((*self.names, *map(_plain, names)))
-        hosts = "".join(f" --name {name}" for name in every if name not in LOOPBACK)
-        renew = f"`covey keys tls --renew{hosts} --project {project}` makes another one; hand it to every site"
+        every = dict.fromkeys((*self.names, *map(_plain, names)))
+        hosts = ", ".join(name for name in every if name not in LOOPBACK)
+        mend = f"make another one{f' for {hosts}' if hosts else ''} with `covey keys tls`, and hand it to every site"
+        settings = ("renew", "name")
         if now >= self.until:
-            raise UsageError(f"{self.path} expired on {self.until:%Y-%m-%d}, so no site accepts it: {renew}")
+            raise UsageError(
+                f"{self.path} expired on {self.until:%Y-%m-%d}, so no site accepts it; {mend}", settings=settings
+            )
         if missing:
-            raise UsageError(f"{self.path} does not name {', '.join(missing)}, so no site accepts it there: {renew}")
+            raise UsageError(
+                f"{self.path} does not name {', '.join(missing)}, so no site accepts it there; {mend}",
+                settings=settings,
+            )
 
 
 def make_certificate(folder: Path, names: Sequence[str], now: datetime, *, renew: bool = False) -> Certificate:
@@ -88,7 +94,10 @@ def make_certificate(folder: Path, names: Sequence[str], now: datetime, *, renew
         UsageError: a name is not a host, or a certificate exists and `renew` is false.
     """
     if not renew and (folder / CERTIFICATE).exists():
-        raise UsageError(f"{folder / CERTIFICATE} exists; --renew replaces it, and every site then needs the new one")
+        raise UsageError(
+            f"{folder / CERTIFICATE} exists; it can be renewed, and every site then needs the new one",
+            settings=("renew",),
+        )
     hosts = [_general_name(name) for name in dict.fromkeys((*LOOPBACK, *map(_plain, names)))]
     key = ec.generate_private_key(ec.SECP384R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Covey SuperLink")])
@@ -131,7 +140,7 @@ def _general_name(name: str) -> x509.GeneralName:
     except ValueError:
         pass
     if not _HOST.fullmatch(name):
-        raise UsageError(f"--name {name[:80]!r} is neither a host name nor an address; give one without a port")
+        raise UsageError(f"{name[:80]!r} is neither a host name nor an address; give one without a port")
     return x509.DNSName(name)
 
 

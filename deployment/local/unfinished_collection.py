@@ -45,11 +45,11 @@ class Unfinished:
     def require_none(self) -> None:
         """Return if no plan is unfinished. Raises UsageError, with both mends, if one is."""
         if self.folder.exists():
-            resume = f"`covey start coordinator --resume --project {self._project}` continues it"
             announced = (self.folder / ANNOUNCED).is_file()
             price = "its panes may stay closed forever" if announced else "no site has seen it, so nothing is lost"
             raise UsageError(
-                f"an unfinished plan is in {self.folder}: {resume}. To give it up, move the folder away: {price}"
+                f"an unfinished plan is in {self.folder}; resume it. To give it up, move the folder away: {price}",
+                settings=("resume",),
             )
 
     def begin(self, job: Job) -> Job:
@@ -62,7 +62,7 @@ class Unfinished:
     def load(self) -> Job:
         """Read the job of the unfinished plan. Raises UsageError: there is none. JobMalformed."""
         if not self.folder.exists():
-            raise UsageError(f"no unfinished plan in {self.folder}; leave out --resume to start a new one")
+            raise UsageError(f"there is no unfinished plan to resume in {self.folder}; start a new one")
         return Job.load(self.folder / _JOB)
 
     def save(self, job: Job) -> None:

@@ -47,8 +47,8 @@ def require_none(directory: Path) -> None:
     """Return if no run into this directory is unfinished. Raises UsageError, with both mends, if one is."""
     if os.path.lexists(unfinished(directory)):
         raise UsageError(
-            f"an unfinished run is in {unfinished(directory)}: `covey run --resume --store {directory}` continues it, "
-            f"`covey run --give-up --store {directory}` erases it"
+            f"an unfinished run into {directory} is in {unfinished(directory)}; resume it, or give it up, which erases it",
+            settings=("resume", "give_up"),
         )
 
 

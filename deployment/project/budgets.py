@@ -21,11 +21,11 @@ from .project import DEFAULT_BUDGET, Project
 
 
 def budget_of_text(rho: str) -> Budget:
-    """Parse the budget of a command line. Raises UsageError."""
+    """Parse a budget. Raises UsageError."""
     try:
         return Budget(micro_rho_of(rho))
     except ValueError as error:
-        raise UsageError(f"--budget: {error}") from None
+        raise UsageError(f"`budget`: {error}") from None
 
 
 def budget_within(directory: Path, asked: Budget) -> Budget:

@@ -113,16 +113,18 @@ def _superlink(certificate: Path, address: str, *, insecure: bool) -> SuperLink:
     if insecure:
         if not _is_loopback(address):
             raise UsageError(
-                f"--insecure is for a SuperLink on this machine, but {address} is not a loopback address: without TLS, others "
-                f"on the network can read and change messages. Put the coordinator's {CERTIFICATE} into {certificate.parent}"
+                "a site may connect without TLS only to a SuperLink on this machine, because others on the network could read "
+                f"and change messages, but {address} is not a loopback address. Put the coordinator's {CERTIFICATE} into "
+                f"{certificate.parent}"
             )
         return SuperLink(address, None)
     try:
         return SuperLink(address, certificate.read_bytes())
     except FileNotFoundError:
         raise UsageError(
-            f"no {certificate}, which authenticates the SuperLink. `covey keys tls` makes it, at the coordinator. For a "
-            "SuperLink on this machine, --insecure connects without it"
+            f"no {certificate}, which authenticates the SuperLink. `covey keys tls` makes it, at the coordinator. Only for a "
+            "SuperLink on this machine it is optional",
+            settings=("insecure",),
         ) from None
 
 

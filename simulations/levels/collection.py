@@ -104,7 +104,7 @@ def require_possible(collection: Collection) -> None:
     """
     terms, source = collection.terms, collection.source
     if isinstance(source, EventFile):
-        declared(source.site_clients, terms.terms.participation, "fleet.site_clients=N")
+        declared(source.site_clients, terms.terms.participation, "fleet.site_clients")
     if collection.level != "memory":
         _require_real(collection)
     require_terms(terms.views, terms.terms, collection.noise, declared_sites(terms.terms, source))

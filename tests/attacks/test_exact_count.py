@@ -69,5 +69,5 @@ def test_a_site_with_more_clients_than_are_declared_is_refused_by_name_and_leave
     done = run(tmp_path, "--report-per", "site", "--site-clients", "400")
     assert done.returncode == 2
     assert "site 'site-0000' has 421 clients in the events, but each site declares 400" in done.stderr
-    assert "--site-clients 512" in done.stderr
+    assert "Declare more, such as 512; see --site-clients N" in done.stderr
     assert places_of(tmp_path / "store", CLIENTS) == []

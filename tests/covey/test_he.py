@@ -88,7 +88,7 @@ def test_over_budget_the_mend_has_the_leak_in_it(covey: Covey, project: Path, ar
     code, _, err = covey(*words)
     assert code == 4
     assert "view 'visits' costs rho = 0.500001 a client-day" in err
-    assert "--budget 0.500001" in err
+    assert "a budget of 0.500001" in err
 
 
 def test_the_label_shows_ciphertexts_bytes_and_the_leak(covey: Covey, project: Path) -> None:

@@ -192,9 +192,9 @@ def test_what_went_over_the_wire_into_the_same_store_is_no_longer_left(covey: Co
         (["--ledger", "site-9"], 5, "no ledger of 'site-9'"),
         (["--view", "nothing"], 5, "has a view 'nothing'"),
         (["--store", "."], 2, "either --project or --store"),
-        (["--budget", "0"], 2, "--budget: rho must be above 0"),
-        (["--plot", "a.txt"], 2, "--plot writes a .png"),
-        (["--plot", "nowhere/a.png"], 2, "no directory"),
+        (["--budget", "0"], 2, "`budget`: rho must be above 0"),
+        (["--plot", "a.txt"], 2, "a plot is a .png, not '.txt'"),
+        (["--plot", "nowhere/a.png"], 2, "does not exist"),
     ],
 )
 def test_what_cannot_be_shown_is_one_line(covey: Covey, project: Path, words: list[str], code: int, says: str) -> None:

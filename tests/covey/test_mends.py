@@ -11,13 +11,16 @@ import pytest
 from aggregator.errors import KeyHolderUnknown, PeerRefused, RemoteRefusal
 from base.errors import CoveyError
 from covey.cli.mends import _MENDS, line_of
-from deployment.errors import CollectionFailed
+from deployment.errors import CollectionFailed, RunRefused, UsageError
 from featurestore.errors import RemoteFailed, StoreNotFound, UnknownView
 from tests.base.test_error_codes import errors
 
 ROOT = Path(__file__).parents[2]
 LOWER = ("base", "crypto", "featurestore", "federation", "aggregator", "edge_client", "training/data")
 SPOKEN = re.compile(r"(^|[\s`(])--[a-z]|`covey [a-z]|\bcovey (run|keys|store|train|init|serve|start|collect) ")
+OPTION = re.compile(r"(^|[\s`(])--[a-z]")
+OF_COMMANDS = ("deployment/printing/", "deployment/local/service_processes.py")
+"""What prints the answers of commands, and what starts commands."""
 OF_FILES = {"edge_client/policy_file.py"}
 """Modules whose texts become comments in files that commands write."""
 OF_PIP = "pip install"
@@ -43,6 +46,9 @@ def chained(outer: Exception, inner: Exception) -> Exception:
         (refused("PROOFS_REQUIRED"), "leader: the plan is refused (PROOFS_REQUIRED); collect with --validity prio3"),
         (refused("PLAN_UNKNOWN"), "leader: the plan is refused (PLAN_UNKNOWN)"),
         (UnknownView("v", ["w"]), "no view 'v' in this store; it has: w"),
+        (RunRefused("fewer days", settings=("start", "end")), "fewer days; see --from and --to"),
+        (UsageError("it exists", settings=("allow_unsigned",)), "it exists; see --allow-unsigned"),
+        (RunRefused("declare it", settings=("fleet.site_clients",)), "declare it; see fleet.site_clients=N"),
     ],
 )  # fmt: skip
 def test_a_line_is_the_error_and_what_to_type(error: Exception, line: str) -> None:
@@ -66,25 +72,32 @@ def test_every_mend_is_of_an_error_that_there_is() -> None:
     assert all(issubclass(kind, CoveyError) for kind in errors())
 
 
+def texts_with(pattern: re.Pattern[str], path: Path) -> list[str]:
+    """The texts of a module, but its docstrings, in which a pattern occurs."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    prose = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    return [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.value!r}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in prose
+        and OF_PIP not in node.value
+        and pattern.search(node.value)
+    ]
+
+
 def test_no_message_of_a_lower_layer_speaks_of_a_command_or_an_option() -> None:
-    found = []
-    for room in LOWER:
-        for path in (ROOT / room).rglob("*.py"):
-            if str(path.relative_to(ROOT)) in OF_FILES or path.name.endswith(("_pb2.py", "_pb2_grpc.py")):
-                continue
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            prose = {
-                id(node.value)
-                for node in ast.walk(tree)
-                if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)  # docstrings
-            }
-            found += [
-                f"{path.relative_to(ROOT)}:{node.lineno}: {node.value!r}"
-                for node in ast.walk(tree)
-                if isinstance(node, ast.Constant)
-                and isinstance(node.value, str)
-                and id(node) not in prose
-                and OF_PIP not in node.value
-                and SPOKEN.search(node.value)
-            ]
-    assert found == []
+    paths = [path for room in LOWER for path in (ROOT / room).rglob("*.py")]
+    paths = [path for path in paths if not path.name.endswith(("_pb2.py", "_pb2_grpc.py"))]
+    assert [
+        text for path in paths if str(path.relative_to(ROOT)) not in OF_FILES for text in texts_with(SPOKEN, path)
+    ] == []
+
+
+def test_no_message_of_a_run_or_of_training_speaks_of_an_option() -> None:
+    paths = [path for room in ("deployment", "training") for path in (ROOT / room).rglob("*.py")]
+    spoken = [path for path in paths if not str(path.relative_to(ROOT)).startswith(OF_COMMANDS)]
+    assert [text for path in spoken for text in texts_with(OPTION, path)] == []

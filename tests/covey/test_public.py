@@ -95,9 +95,9 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("changes", "says"),
         [
-            ({"budget": 0}, "--budget: rho must be above 0"),
-            ({"budget": "much"}, "--budget: rho is a number such as 0.1, got 'much'"),
-            ({"budget": float("nan")}, "--budget: rho is a number"),
+            ({"budget": 0}, "`budget`: rho must be above 0"),
+            ({"budget": "much"}, "`budget`: rho is a number such as 0.1, got 'much'"),
+            ({"budget": float("nan")}, "`budget`: rho is a number"),
             ({"participation": "some"}, "unknown participation 'some': it must be 'active' or 'all'"),
         ],
     )

@@ -61,7 +61,8 @@ class TestThePlanThatIsKept:
         words = ("start", "coordinator", flights / "views.py", *DAYS, "--project", flights)
         code, _, err = covey(*words)
         assert code == 2
-        assert "covey start coordinator --resume --project" in err
+        assert "resume it. To give it up, move the folder away" in err
+        assert "; see --resume" in err
         assert "no site has seen it, so nothing is lost" in err
         kept.announced.write_text("{}")
         code, _, err = covey(*words)
@@ -188,7 +189,7 @@ class TestPlanOnly:
     [
         ([], 2, "give VIEWS.py, --from and --to"),
         (["views.py"], 2, "give VIEWS.py, --from and --to"),
-        (["views.py", "--from", "2020-05-01"], 2, "--from and --to go together"),
+        (["views.py", "--from", "2020-05-01"], 2, "go together; give both; see --from and --to"),
         (["views.py", *DAYS, "--noise", "some"], 2, "Invalid value for '--noise': 'some' is not one of 'on', 'off'"),
         (["views.py", *DAYS, "--participation", "most"], 2, "'most' is not one of 'active', 'all'"),
         (["views.py", "--from", "2020-05-01", "--to", "2999-01-01"], 2, "the last day is not over"),

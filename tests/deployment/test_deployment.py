@@ -61,8 +61,8 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, p
         )  # fmt: skip
         unfinished = project / "roles" / "coordinator" / "unfinished"
         code, _, err = covey(*collect)
-        assert (code, "--resume continues it" in err) == (1, True), err
-        assert f"`covey start superlink --project {project}`" in err
+        assert (code, "so resume it; " in err) == (1, True), err
+        assert f"`covey start superlink` of the project {project}" in err
         kept = json.loads((unfinished / "job.json").read_text())["plan"]
         code, _, err = covey(*collect)
         assert (code, "an unfinished plan is in" in err) == (2, True), err
@@ -189,6 +189,6 @@ def test_without_tls_a_site_goes_to_a_superlink_on_this_machine_only(covey: Cove
     site = "start", "site", "1", "--project", project, "--events", project / "events.parquet"
     columns = "--client-column", "who", "--time-column", "at"
     code, _, err = covey(*site, *columns, "--superlink", address, "--insecure")
-    assert (code, "--insecure is for a SuperLink on this machine" in err) == (2, True)
+    assert (code, "only to a SuperLink on this machine" in err) == (2, True)
     code, _, err = covey(*site, *columns, "--superlink", address)
-    assert (code, "superlink.crt" in err, "--insecure connects without it" in err) == (2, True, True)
+    assert (code, "superlink.crt" in err, "see --insecure" in err) == (2, True, True)

@@ -169,7 +169,7 @@ def test_a_run_that_was_cut_off_is_continued_on_the_same_terms_only(
         patched.setattr(he_protocol.HeKeyHolder, "open", cut)
         with pytest.raises(Cut):
             run(views, tmp_path / "cut")
-    with pytest.raises(RunRefused, match="Repeat it with --protection he --noise off"):
+    with pytest.raises(RunRefused, match="Repeat it with protection he, noise off"):
         run(views, tmp_path / "cut", protection="shares")
     with pytest.raises(RunRefused, match="interrupted run declared 200,000 clients, but this run declares 200,002"):
         run(views, tmp_path / "cut", site_clients=100_001)

@@ -49,7 +49,7 @@ def test_a_run_through_processes_that_lost_its_provider_is_resumed_and_verified(
         code, _, err = covey(*arguments)
     assert code == 1
     assert "the process of the provider has ended early" in " ".join(err.split())
-    assert "--resume continues" in " ".join(err.split())
+    assert "the run is kept, so resume it; see --resume" in " ".join(err.split())
 
     code, out, err = covey("run", "--resume", "--store", project / "store", "--json")
     assert code == 0, err

@@ -227,7 +227,7 @@ def test_a_run_that_was_cut_off_is_not_continued_on_other_terms(
         cut_at(patched, in_process, "compute")
         with pytest.raises(Cut):
             run(views, tmp_path, days=(MAY, MAY + 2))
-    mend = r"2020-05-01 … 2020-05-02 was interrupted.*--noise off --validity none --participation active --min-clients 5.*--from"
+    mend = "2020-05-01 … 2020-05-02 was interrupted.*noise off, validity none, participation active, min_clients 5,.*leave these"
     with pytest.raises(RunRefused, match=mend):
         run(views, tmp_path, **changes)
     run(views, tmp_path, days=(MAY + 2, MAY + 3), **changes)  # other days are free
@@ -296,6 +296,6 @@ class TestAll:
         assert told == {"phones": True, "undeclared": False, "sites": False}
 
     def test_it_needs_a_declaration(self, views: Sequence[FeatureView], tmp_path: Path) -> None:
-        with pytest.raises(RunRefused, match="declare their number with --site-clients N"):
+        with pytest.raises(RunRefused, match="declare their number"):
             run(views, tmp_path, participation="all")
         assert not list(tmp_path.glob("store*"))

@@ -193,5 +193,5 @@ def test_on_demand_views_are_those_of_the_training(
     code, _, err = covey(*words, "--views", views)
     assert code == 4
     assert "is not the file of on-demand views that it was trained with" in err
-    with Store.open(project) as store, pytest.raises(ModelOutdated, match="--views"):
+    with Store.open(project) as store, pytest.raises(ModelOutdated, match="name the file that declares them"):
         ServedModel.open(store, "weighed")

@@ -59,7 +59,10 @@ class TestConfig:
             ({"": {"zzz": 1}}, "zzz: unknown key. Known are name, store"),
             ({"": {"name": None}}, 'name: the key is missing; write name = "…"'),
             ({"": {"name": 5}}, 'name: write name = "…", not 5'),
-            ({"": {"store": None}}, 'store: the key is missing; write store = "DIR", or give --store DIR'),
+            (
+                {"": {"store": None}},
+                'store: the key is missing; write store = "DIR", or name the store when the model is trained',
+            ),
             ({"labels": {"time": ""}}, '[labels] time: write time = "…"'),
             ({"labels": {"columns": "distance"}}, '[labels] columns: write columns = ["…", …]'),
             ({"labels": {"rename": {"dest": 5}}}, "[labels] rename.dest: write rename = {join_key"),

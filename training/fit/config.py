@@ -165,7 +165,7 @@ class TrainConfig(ConfigModel):
     """
 
     name: Text
-    store: Annotated[FilePath, Field(examples=['"DIR", or give --store DIR'])]
+    store: Annotated[FilePath, Field(examples=['"DIR", or name the store when the model is trained'])]
     labels: LabelsConfig
     features: FeaturesConfig
     split: SplitConfig

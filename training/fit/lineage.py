@@ -94,6 +94,8 @@ def require_same(model: RegisteredModel, store: Store, views_file: Path | None) 
             )
     wanted = lineage["views_file_sha256"]
     if wanted is not None and views_file is None:
-        raise ModelOutdated(str(model), "it reads on-demand views: name their file with --views")
+        raise ModelOutdated(
+            str(model), "it reads on-demand views; name the file that declares them", settings=("views",)
+        )
     if wanted is not None and views_file is not None and file_hash(views_file) != wanted:
         raise ModelOutdated(str(model), f"{views_file} is not the file of on-demand views that it was trained with")

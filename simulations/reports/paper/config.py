@@ -119,7 +119,8 @@ def read_report_config(name: str) -> ReportConfig:
     """Read the set of this name, or a `.yaml` file.
 
     Raises:
-        ItemMissing: there is no such set or file. ReportConfigInvalid: the file is no valid set. UsageError: PyYAML is not installed.
+        ItemMissing: there is no such set or file. ReportConfigInvalid: the file is not a valid set.
+        UsageError: PyYAML is not installed.
     """
     path = Path(name) if name.endswith(".yaml") else FOLDER / f"{name}.yaml"
     named = {file.stem: file for file in sorted(FOLDER.glob("*.yaml"))}
