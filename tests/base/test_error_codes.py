@@ -292,8 +292,11 @@ def test_what_an_error_is_made_of_are_attributes_of_it() -> None:
                 made = [one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"]
                 given = {one.arg for init in made for one in (*init.args.args[1:], *init.args.kwonlyargs)}
                 kept = {one.attr for init in made for one in ast.walk(init) if isinstance(one, ast.Attribute)}
-                passed = [one.args for init in made for one in ast.walk(init) if isinstance(one, ast.Call)]
-                kept |= {one.id for arguments in passed for one in arguments if isinstance(one, ast.Name)}
+                calls = [one for init in made for one in ast.walk(init) if isinstance(one, ast.Call)]
+                passed = [
+                    argument for call in calls for argument in (*call.args, *(word.value for word in call.keywords))
+                ]
+                kept |= {one.id for one in passed if isinstance(one, ast.Name)}
                 lost += [f"{room}.{node.name}: {name}" for name in sorted(given - kept - {"message"})]
     assert lost == []
 
