@@ -111,10 +111,10 @@ def run(
         raise UsageError(f"`min_clients` must be a whole number of at least 1, got {min_clients!r}")
     _require_site_clients(site_clients)
     requested = requested_terms(noise, protection, validity, finish, report_per, participation)
-    asked = budget_of_text(str(budget))
+    requested_budget = budget_of_text(str(budget))
     chosen = _views(views)
     _check_types(events, store, client_column=client_column, time_column=time_column, site_column=site_column)
-    allowed = budget_within(Path(store), asked)
+    allowed = budget_within(Path(store), requested_budget)
     days = utc_days(start, end)
     table = (
         read_events(Path(events), chosen, client_column, time_column, site_column)
@@ -137,7 +137,9 @@ def run(
             encrypted_for = enrol(made, request.site_clients).clients
         reports = run_in_process(request, made, Path(store), Surroundings.real(request, progress))
     except DayBudgetSpent as error:
-        refusal = _over_budget(error, chosen, allowed, encrypted_for, noisy=request.noisy, capped=allowed != asked)
+        refusal = _over_budget(
+            error, chosen, allowed, encrypted_for, noisy=request.noisy, capped=allowed != requested_budget
+        )
         raise refusal from error
     return RunReport(Path(store), request.noise, reports)
 

@@ -52,13 +52,13 @@ def join(
 
     require_writable(out)
     with opened_store(store, views) as opened:
-        asked = references(opened, features or [], service)
+        refs = references(opened, features or [], service)
         if isinstance(opened, Store):
-            reader = opened.join(labels, asked, time, full_names=full_names, memory_limit=memory_limit)
+            reader = opened.join(labels, refs, time, full_names=full_names, memory_limit=memory_limit)
         elif memory_limit is not None:
             raise UsageError("--memory-limit is for a store's directory; a server joins within its own memory")
         else:
-            reader = opened.join(labels, asked, time, full_names=full_names)
+            reader = opened.join(labels, refs, time, full_names=full_names)
         if as_json:
             rows = write_rows(reader, reader.schema, out)
         else:

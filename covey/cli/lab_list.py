@@ -31,14 +31,14 @@ def list_all(
     from simulations.experiments.config import choices, nearest
     from simulations.experiments.schema import GROUPS, LabConfig, nodes
 
-    told: dict[str, dict[str, Any]] = {
+    groups: dict[str, dict[str, Any]] = {
         name: {"choices": choices(name), "kinds": [_of_kind(name, kind) for kind in nodes(name)]} for name in GROUPS
     }
-    told["sweep"] = {"choices": choices("sweep"), "kinds": []}
-    told["settings"] = {"choices": {}, "kinds": [_of_kind("", LabConfig)]}
-    if group is not None and group not in told:
-        raise ItemMissing(f"no group {group!r}{nearest(group, list(told))} There are {', '.join(told)}")
-    chosen = told if group is None else {group: told[group]}
+    groups["sweep"] = {"choices": choices("sweep"), "kinds": []}
+    groups["settings"] = {"choices": {}, "kinds": [_of_kind("", LabConfig)]}
+    if group is not None and group not in groups:
+        raise ItemMissing(f"no group {group!r}{nearest(group, list(groups))} There are {', '.join(groups)}")
+    chosen = groups if group is None else {group: groups[group]}
     if as_json:
         typer.echo(json.dumps(chosen, ensure_ascii=False))
     else:
@@ -52,10 +52,10 @@ def _of_kind(group: str, kind: type[Any]) -> dict[str, Any]:
     from simulations.experiments.schema import settings
 
     prefix = f"{group.replace('/', '.')}." if group else ""
-    return {"what": kind.__doc__, "settings": {f"{prefix}{one.name}": _told(one) for one in settings(kind)}}
+    return {"what": kind.__doc__, "settings": {f"{prefix}{one.name}": _description(one) for one in settings(kind)}}
 
 
-def _told(one: Field[Any]) -> dict[str, Any]:
+def _description(one: Field[Any]) -> dict[str, Any]:
     from simulations.experiments.schema import CHOICES, HELP
 
     default = None if one.default == "???" else one.default
@@ -69,7 +69,7 @@ def _print(name: str, parts: dict[str, Any], out: Console) -> None:
     for kind in parts["kinds"]:
         if kind["settings"]:
             out.print(f"  {kind['what']}", style="italic")
-            _print_rows([(setting, *_cells(told)) for setting, told in kind["settings"].items()], out)
+            _print_rows([(setting, *_cells(described)) for setting, described in kind["settings"].items()], out)
     out.print()
 
 
@@ -82,7 +82,7 @@ def _print_rows(rows: Sequence[tuple[str, ...]], out: Console) -> None:
     out.print(table)
 
 
-def _cells(told: dict[str, Any]) -> tuple[str, str]:
-    default = "" if told["default"] is None else f"{told['default']}"
-    one_of = f" ({', '.join(told['one_of'])})" if told["one_of"] else ""
-    return default, f"{told['help']}{one_of}"
+def _cells(described: dict[str, Any]) -> tuple[str, str]:
+    default = "" if described["default"] is None else f"{described['default']}"
+    one_of = f" ({', '.join(described['one_of'])})" if described["one_of"] else ""
+    return default, f"{described['help']}{one_of}"

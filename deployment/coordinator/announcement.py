@@ -34,11 +34,11 @@ class LeftOut:
 
     Attributes:
         planned: the view with these panes only.
-        asked, signed: the plan that first contained these panes, and its signed bytes. Their voids refer to it.
+        full_plan, signed: the plan that first contained these panes, and its signed bytes. Their voids refer to it.
     """
 
     planned: PlannedView
-    asked: Plan
+    full_plan: Plan
     signed: bytes = field(repr=False)
 
 
@@ -74,8 +74,8 @@ class Announcement:
             signed = base64.b64decode(data["plan"], validate=True)
             plan = verify_plan(signed, coordinator) if signed else None
             keys = base64.b64decode(data["encryption_keys"], validate=True)
-            asked = [(base64.b64decode(one["asked"], validate=True), one) for one in data["left_out"]]
-            left = tuple(_left_out(plan_bytes, coordinator, one["view"], one["panes"]) for plan_bytes, one in asked)
+            saved = [(base64.b64decode(one["asked"], validate=True), one) for one in data["left_out"]]
+            left = tuple(_left_out(plan_bytes, coordinator, one["view"], one["panes"]) for plan_bytes, one in saved)
         except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
             raise JobMalformed(f"{path} is not a coordinator's announcement: {error!r}") from None
         return cls(plan, signed, left, keys)
@@ -114,12 +114,12 @@ def announce(
         PlanInvalid: an aggregator's part does not fit the draft.
         RemoteRefusal: any other refusal, or one that names a view or day outside the plan. Unreachable.
     """
-    asked = plan
+    full_plan = plan
     if plan.wire is not None and plan.wire.leader_live is None:
-        asked, keys = _prepared(plan, coordinator, parties)
-    first = signed = sign_plan(asked, coordinator)
+        full_plan, keys = _prepared(plan, coordinator, parties)
+    first = signed = sign_plan(full_plan, coordinator)
     left: dict[str, set[int]] = {}
-    rest: Plan | None = asked
+    rest: Plan | None = full_plan
     while rest is not None:
         try:
             parties.open_plan(signed, keys)
@@ -136,8 +136,8 @@ def announce(
             rest, keys = _prepared(rest, coordinator, parties)
             signed = sign_plan(rest, coordinator)
     mine = tuple(
-        LeftOut(_of_days(one, sorted(left[one.view.name]), inside=True), asked, first)
-        for one in asked.views
+        LeftOut(_of_days(one, sorted(left[one.view.name]), inside=True), full_plan, first)
+        for one in full_plan.views
         if one.view.name in left
     )
     return Announcement(rest, signed, (*earlier, *mine), keys if rest is not None else b"")
@@ -173,9 +173,9 @@ def _of_days(planned: PlannedView, days: list[int], *, inside: bool) -> PlannedV
 
 
 def _left_out(signed: bytes, coordinator: VerifyKey, view: str, panes: list[int]) -> LeftOut:
-    asked = verify_plan(signed, coordinator)
-    planned = next(one for one in asked.views if one.view.name == view)
-    return LeftOut(replace(planned, pane_starts=np.array(panes, dtype=np.int64)), asked, signed)
+    full_plan = verify_plan(signed, coordinator)
+    planned = next(one for one in full_plan.views if one.view.name == view)
+    return LeftOut(replace(planned, pane_starts=np.array(panes, dtype=np.int64)), full_plan, signed)
 
 
 def _text(data: bytes) -> str:

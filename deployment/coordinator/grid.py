@@ -87,10 +87,10 @@ def grid_of(folder: Path) -> Iterator[Grid]:
         heart = HeartbeatSender(lambda: _is_alive(client))
         try:
             grid = _Grid(client, token)
-            told = client.PullTaskInput(PullTaskInputRequest())
-            TaskIdentity.task_id, TaskIdentity.run_id = told.task_id, run_id
-            TaskIdentity.node_id = told.context.node_id
-            grid.set_run(run_from_proto(told.run))
+            task_input = client.PullTaskInput(PullTaskInputRequest())
+            TaskIdentity.task_id, TaskIdentity.run_id = task_input.task_id, run_id
+            TaskIdentity.node_id = task_input.context.node_id
+            grid.set_run(run_from_proto(task_input.run))
             heart.start()
             yield grid
         finally:

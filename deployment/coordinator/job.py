@@ -97,8 +97,8 @@ class Job:
         """The reason why the coordinator gave up, and whether the plan is lost; None if it has not given up."""
         if not self.failure.is_file():
             return None
-        told = json.loads(self.failure.read_text(encoding="utf-8"))
-        return str(told["why"]), bool(told["lost"])
+        failure = json.loads(self.failure.read_text(encoding="utf-8"))
+        return str(failure["why"]), bool(failure["lost"])
 
     def finish(self, result: dict[str, object]) -> None:
         """Rename the result into place: the collection is published."""

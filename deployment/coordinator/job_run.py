@@ -36,8 +36,8 @@ def run_job(job: Job, ask: Ask, clock: Callable[[], int]) -> None:
     coordinator, collector = load_keys(job.keys, "coordinator"), load_keys(job.keys, "collector")
 
     def progress(answer: SiteAnswer) -> None:
-        told = {"site": answer.site, "code": answer.code, "batches": len(answer.batches)}
-        _append(job.progress, {**told, "bytes": sum(map(len, answer.batches))})
+        line = {"site": answer.site, "code": answer.code, "batches": len(answer.batches)}
+        _append(job.progress, {**line, "bytes": sum(map(len, answer.batches))})
 
     protection = plan_from_bytes(job.plan).terms.protection
     with Aggregators(job.leader, job.helper, protection=protection) as aggregators:

@@ -40,9 +40,9 @@ def items_of(
     if announced.plan is not None:
         yield from _opened_items(announced.plan, collected, collector, now, clock)
     for left in collected.budget_spent:
-        trust = trust_of(left.asked.terms)
+        trust = trust_of(left.full_plan.terms)
         voids = voids_of(
-            left.asked, left.planned, BUDGET_SPENT, now=now, clock=clock, noise_source=NOISE_SOURCE, trust=trust
+            left.full_plan, left.planned, BUDGET_SPENT, now=now, clock=clock, noise_source=NOISE_SOURCE, trust=trust
         )
         yield from (sign_release(void, collector) for void in voids)
 

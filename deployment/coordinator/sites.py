@@ -68,11 +68,11 @@ def ask_sites(
     """
     end = clock() + seconds
     content = RecordDict({"plan": ConfigRecord({"signed": signed_plan, "encryption_keys": encryption_keys})})
-    asked: set[int] = set()
+    contacted: set[int] = set()
     waiting: dict[str, int] = {}
-    while (left := end - clock()) > 0 and (waiting or len(asked) < sites):
-        new = sorted(set(grid.get_node_ids()) - asked) if len(asked) < sites else []
-        asked.update(new)
+    while (left := end - clock()) > 0 and (waiting or len(contacted) < sites):
+        new = sorted(set(grid.get_node_ids()) - contacted) if len(contacted) < sites else []
+        contacted.update(new)
         messages = [Message(content, dst_node_id=node, message_type="query", ttl=max(1.0, left)) for node in new]
         for node, message_id in zip(new, grid.push_messages(messages) if new else (), strict=True):
             if message_id:

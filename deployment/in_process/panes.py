@@ -34,11 +34,11 @@ def choose_panes(
         RunRefused: only some panes of a day are open. This run cannot know which part of the day's bounds a client has
             used, so the other panes could let the client use the bounds twice.
     """
-    asked = np.arange(*days) if days is not None else days_with_events(view, events)
-    is_over = (asked + 1) * DAY_US + view.release_delay_us <= now
-    panes = asked[is_over, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us
+    requested = np.arange(*days) if days is not None else days_with_events(view, events)
+    is_over = (requested + 1) * DAY_US + view.release_delay_us <= now
+    panes = requested[is_over, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us
     is_open = np.isin(panes, opened)
-    partly = asked[is_over][is_open.any(axis=1) & ~is_open.all(axis=1)]
+    partly = requested[is_over][is_open.any(axis=1) & ~is_open.all(axis=1)]
     if len(partly):
         named = ", ".join(str(np.datetime64(int(day), "D")) for day in partly[:3])
         more = f" and {len(partly) - 3} more" if len(partly) > 3 else ""
@@ -47,7 +47,7 @@ def choose_panes(
             "bounds hold for a whole day. Leave these days out",
             settings=("start", "end"),
         )
-    return PaneChoice(panes[~is_open], panes[is_open], asked[~is_over])
+    return PaneChoice(panes[~is_open], panes[is_open], requested[~is_over])
 
 
 def opened_panes(publisher: Publisher, view: FeatureView) -> npt.NDArray[np.int64]:

@@ -131,12 +131,12 @@ class Verifier:
         """The panes of stored plans that have neither a release nor a void; of one view, or of all."""
         known = {one for view in self._definitions for one in self._store.releases(view)["release_id"].to_pylist()}
         try:
-            for asked in planned_panes(self._store.all_evidence(), self._pinned.coordinator):
-                if asked.release_id.hex() not in known and view in (None, asked.view):
-                    known.add(asked.release_id.hex())
-                    why = f"the plan {asked.plan_hash.hex()[:16]}… contains the pane of {utc_text(asked.pane_start)}, for which "
+            for pane in planned_panes(self._store.all_evidence(), self._pinned.coordinator):
+                if pane.release_id.hex() not in known and view in (None, pane.view):
+                    known.add(pane.release_id.hex())
+                    why = f"the plan {pane.plan_hash.hex()[:16]}… contains the pane of {utc_text(pane.pane_start)}, for which "
                     yield VerificationResult(
-                        asked.release_id, asked.view, COMPLETE, f"{why}the store has nothing: restore it from a backup"
+                        pane.release_id, pane.view, COMPLETE, f"{why}the store has nothing: restore it from a backup"
                     )
         except VerificationFailed as error:
             yield VerificationResult(b"", view or "all views", error.check, error.why)

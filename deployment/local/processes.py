@@ -99,11 +99,11 @@ class Processes:
 
         Ray's processes do not end with their parents, so waiting for them alone would take the whole grace period.
         """
-        asked = self.marked()
-        for process in asked:
+        marked = self.marked()
+        for process in marked:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
-        psutil.wait_procs(asked, timeout=GRACE_SECONDS)
+        psutil.wait_procs(marked, timeout=GRACE_SECONDS)
         quiet = 0
         while quiet < QUIET_LOOKS:  # a process shows no environment for a moment during its exec
             alive = self.marked()

@@ -111,17 +111,17 @@ def serve_superlink(directory: Path, host: str, port: int, names: list[str]) -> 
 
 
 def _certificate(directory: Path, host: str, names: list[str]) -> Certificate:
-    asked = [*names, *([host] if host not in UNSPECIFIED else [])]
-    if not asked:
+    hosts = [*names, *([host] if host not in UNSPECIFIED else [])]
+    if not hosts:
         raise UsageError(
             f"{host} stands for every address of this machine; name the host that sites connect to", settings=("name",)
         )
     folder = directory / KEYS
     if not (folder / CERTIFICATE).exists():
         private_folder(folder)
-        make_certificate(folder, asked, utc_now())
+        make_certificate(folder, hosts, utc_now())
     found = Certificate.load(folder)
-    found.require(asked, utc_now())
+    found.require(hosts, utc_now())
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(found.path, found.key)
     except OSError as error:  # includes ssl.SSLError

@@ -15,13 +15,13 @@ def print_models(models: Sequence[RegisteredModel]) -> None:
     """Print one line for each version of a model."""
     table = folding_table("model", "registered", "views", "features", "labels", "folder")
     for model in models:
-        told = model_to_json(model)
+        shown = model_to_json(model)
         table.add_row(
             str(model),
             utc_text(model.registered_at),
-            " ".join(told["views"]),
-            " ".join([*told["features"], *told["columns"]]),
-            f"{told['labels']['file']} ({told['labels']['rows']:,} rows, {told['labels']['sha256'][:12]}…)",
+            " ".join(shown["views"]),
+            " ".join([*shown["features"], *shown["columns"]]),
+            f"{shown['labels']['file']} ({shown['labels']['rows']:,} rows, {shown['labels']['sha256'][:12]}…)",
             str(model.folder),
         )
     data_console().print(table)

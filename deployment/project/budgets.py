@@ -28,7 +28,7 @@ def budget_of_text(rho: str) -> Budget:
         raise UsageError(f"`budget`: {error}") from None
 
 
-def budget_within(directory: Path, asked: Budget) -> Budget:
+def budget_within(directory: Path, requested: Budget) -> Budget:
     """The budget of a client-day for a run into this directory: the requested one, and in a project at most the project's.
 
     All roles of an operator charge one ledger, so a run with a larger budget could overspend a day for the other roles.
@@ -38,8 +38,8 @@ def budget_within(directory: Path, asked: Budget) -> Budget:
     """
     project = Project.find(directory)
     if project is None:
-        return asked
-    return replace(project.budget, micro_rho=min(asked.micro_rho, project.budget.micro_rho))
+        return requested
+    return replace(project.budget, micro_rho=min(requested.micro_rho, project.budget.micro_rho))
 
 
 def budgets_of(directory: Path, rho: str | None = None) -> Mapping[str, Budget | None]:

@@ -86,7 +86,7 @@ def test_what_leader_and_helper_have_no_budget_for_is_left_out_and_the_rest_is_o
     assert announced.plan.plan_id != plan.plan_id
     assert days_of(announced.plan) == {"v": [0, 4, 5]}
     assert days_left_out(collected.budget_spent) == {"v": [1, 2, 3]}
-    assert [draft_of(one.asked).hash for one in collected.budget_spent] == [draft_of(plan).hash]
+    assert [draft_of(one.full_plan).hash for one in collected.budget_spent] == [draft_of(plan).hash]
     assert [one.outcomes.tolist() for one in collected.opened] == [[0, 0, 0]]
     for party, before in (
         (recorded.leader, (1, 2)),

@@ -335,8 +335,8 @@ def test_a_day_that_is_left_out_makes_a_plan_with_a_key_of_its_own(tmp_path: Pat
     assert announced.plan is not None
     assert announced.plan.wire is not None
     (left,) = announced.left_out
-    assert left.asked.wire is not None
-    assert left.asked.wire.verify_key_hash != announced.plan.wire.verify_key_hash
+    assert left.full_plan.wire is not None
+    assert left.full_plan.wire.verify_key_hash != announced.plan.wire.verify_key_hash
     recorded.close()
 
 
