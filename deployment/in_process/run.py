@@ -141,7 +141,7 @@ def run_in_process(
         raise NoiseRefused(f"the run says noise {request.noise.value!r}, and its aggregators have {have} noise source")
     for view in request.views:
         check_schema(view, events)
-        events.times(view)  # text that is no time is refused here
+        events.times(view)  # refuses a text that is not a time
     enrolment = enrol(events, request.site_clients)
     require_possible(request.views, request.terms, request.noise, enrolment.declared)
     with Publisher(directory, around.clock) as publisher, RunLedger(directory, request.budget, around.clock) as ledger:
