@@ -137,7 +137,7 @@ class TestRun:
         code, out, err = covey(*run_arguments[:-2])
         assert (code, out) == (4, "")
         assert "view 'visits' costs rho = 0.5 a client-day, but 2020-05-01 has 0.1 left of 0.1" in err
-        assert "--budget 1.0, or a smaller rho in the views" in err
+        assert "Use a budget of 1.0, or a smaller rho in the views; see --budget" in err
         assert covey(*run_arguments[:-1], "1.0")[0] == 0
         more = ["--from", "2020-05-01", "--to", "2020-05-05"]  # the collected days cost nothing more
         assert covey(*run_arguments[:-1], "1.0", *more)[0] == 0
@@ -150,19 +150,19 @@ class TestRun:
         code, _, err = covey(*run_arguments)
         assert code == 4
         assert "2020-05-01 has 0.0 left of 1.0" in err
-        assert "--budget 1.2," in err
+        assert "a budget of 1.2," in err
 
     @pytest.mark.parametrize("budget", ["0", "-1", "x", "1e-9", ""])
     def test_an_odd_budget_is_named(self, covey: Covey, run_arguments: list[str], budget: str) -> None:
         code, _, err = covey(*run_arguments[:-1], budget)
         assert code == 2
-        assert "--budget: rho" in err
+        assert "`budget`: rho" in err
 
     def test_participation_chooses_who_reports(self, covey: Covey, run_arguments: list[str]) -> None:
         assert covey(*run_arguments, "--participation", "some")[0] == 2
         code, out, err = covey(*run_arguments, "--participation", "all")
         assert code == 2
-        assert "--site-clients N" in err
+        assert "declare their number; see --site-clients N" in err
         code, out, _ = covey(*run_arguments, "--participation", "all", "--site-clients", 40, "--json")
         assert code == 0
         visits, everywhere = json.loads(out)["views"]
