@@ -4,14 +4,22 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from base.start_up import GC_THRESHOLD
+
 settings.register_profile("covey", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("covey")
+
+# A collection visits all modules of the product, which are never garbage: it takes some 100 ms, thousands of times.
+gc.set_threshold(GC_THRESHOLD)
+# A simulated fleet has one worker of Ray on any machine: each worker takes five CPU seconds to start.
+os.environ.setdefault("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,6 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--print", action="store_true", help="with `-k messages`: print every message of the product by file"
     )
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import traceback
-from importlib.abc import MetaPathFinder
 
 import click
 import typer
 from rich.console import Console
 
 from base.errors import DONE, FAILURE, INTERRUPTED, exit_code
+from base.start_up import GC_THRESHOLD, hide_pandas
 from covey import __version__
 
 from . import (
@@ -89,20 +90,12 @@ app.add_typer(start.app, name="start")
 app.add_typer(store.app, name="store")
 
 
-class _WithoutPandas(MetaPathFinder):
-    """Hides pandas. pyarrow imports it only to test whether a list is a Series, which takes most of a second."""
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        """Raise ModuleNotFoundError for pandas; other finders handle all other modules."""
-        if name == "pandas":
-            raise ModuleNotFoundError("pandas is not needed here", name=name)
-
-
 def main() -> None:
     """Entry point: run the command, turn expected errors into one line and an exit code."""
     interrupt.install()
+    gc.set_threshold(GC_THRESHOLD)
     if sys.argv[1:2] and sys.argv[1] in _WITHOUT_PANDAS and "--views" not in sys.argv:
-        sys.meta_path.insert(0, _WithoutPandas())
+        hide_pandas()
     sys.exit(call(sys.argv[1:]))
 
 

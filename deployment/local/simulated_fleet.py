@@ -8,6 +8,14 @@ run opens no Flower port. Ray's ports require the run's token, which is in a fol
 
 from __future__ import annotations
 
+import gc
+
+from base.start_up import GC_THRESHOLD, hide_pandas
+
+if __name__ == "__main__":
+    gc.set_threshold(GC_THRESHOLD)
+    hide_pandas()
+
 import os
 import sys
 import traceback

@@ -38,7 +38,9 @@ def halved(flights: Annotated[np.ndarray, Feature("traffic:flights")]) -> np.nda
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=80 * 2**20)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delenv("RAY_OVERRIDE_RESOURCES")  # of the tests' fleets
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=80 * 2**20)
     ray.data.DataContext.get_current().enable_progress_bars = False
     yield
     ray.shutdown()
