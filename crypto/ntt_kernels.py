@@ -30,7 +30,8 @@ All of it is in one file, because numba's `cache=True` does not notice a change 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -39,8 +40,6 @@ from numba.extending import intrinsic, overload
 
 P64 = 2**64 - 2**32 + 1
 P128 = 2**128 - 28 * 2**64 + 1
-
-Kernel: TypeAlias = Callable[..., None]
 
 # Polynomials are transformed this many at a time: rows of a constant width are what LLVM vectorises.
 COLUMNS = 16
@@ -355,9 +354,29 @@ _FLAGS = _plain(types.Array(types.boolean, 1, "C"))
 _SIZE = _plain(types.int64)
 
 
-def _kernel(*arguments: Callable[[int], Any]) -> Any:
-    """numba's decorator with two signatures, for Field64 and for Field128."""
-    return njit([types.void(*(of(words) for of in arguments)) for words in (0, 1)], nogil=True, cache=True)
+class Kernel:
+    """A loop with two signatures, for Field64 and for Field128. numba compiles it, or loads it from its cache, in its first call.
+
+    Not at import, as other kernels: to compile all of them takes a quarter of a minute, and most processes check no proof.
+    """
+
+    def __init__(self, body: Callable[..., None], signatures: list[Any]) -> None:
+        self._body, self._signatures = body, signatures
+
+    def __call__(self, *arguments: Any) -> None:
+        """Run the compiled loop."""
+        self.compiled(*arguments)
+
+    @cached_property
+    def compiled(self) -> Any:
+        """numba's dispatcher."""
+        return njit(self._signatures, nogil=True, cache=True)(self._body)
+
+
+def _kernel(*arguments: Callable[[int], Any]) -> Callable[[Callable[..., None]], Kernel]:
+    """The decorator of a kernel, by the types of its arguments."""
+    signatures = [types.void(*(of(words) for of in arguments)) for words in (0, 1)]
+    return lambda body: Kernel(body, signatures)
 
 
 @_kernel(_in(1), _in(1), _out(1))
