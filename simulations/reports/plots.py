@@ -25,6 +25,8 @@ COLOURS: Final = ("#3f83c5", "#d9653b", "#2f9e70", "#a070c8", "#b58a1b", "#7f889
 _INK: Final = "#010203"
 """An SVG shows this colour as `currentColor`."""
 _SIZE: Final = (3.3, 2.5)
+_SVG_DPI: Final = 72
+"""That of matplotlib's SVGs: texts are laid out with it."""
 _STYLE: Final = {
     **dict.fromkeys(
         ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"), _INK
@@ -39,7 +41,6 @@ _STYLE: Final = {
     "axes.titlelocation": "left",
     "svg.fonttype": "path",
     "svg.hashsalt": "covey",
-    "figure.constrained_layout.use": True,
 }
 
 
@@ -181,11 +182,12 @@ def _save(
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.patches import Patch
 
     rows = -(-len(panels) // columns)
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(_SIZE[0] * columns, _SIZE[1] * rows))
+        figure = Figure(figsize=(_SIZE[0] * columns, _SIZE[1] * rows), dpi=how.get("dpi", _SVG_DPI))
         FigureCanvasAgg(figure)
         every = figure.subplots(rows, columns, squeeze=False).reshape(-1)
         for panel, axes in zip(panels, every, strict=False):
@@ -195,6 +197,7 @@ def _save(
         if legend:
             keys = [Patch(color=colour, label=name) for name, colour in legend]
             figure.legend(handles=keys, loc="outside lower left", ncols=len(keys), frameon=False)
+        ConstrainedLayoutEngine().execute(figure)  # here, not in `savefig`, which would draw twice
         figure.savefig(target, **how)
 
 
