@@ -156,6 +156,16 @@ class NotCommitted(AggregatorError):
         )
 
 
+class FreeRefused(AggregatorError):
+    """A plan that is noised here cannot be freed: its stored bytes are its result."""
+
+    def __init__(self, plan_hash: bytes) -> None:
+        self.plan_hash = plan_hash
+        super().__init__(
+            f"plan {plan_hash.hex()[:16]}… is noised here, so it cannot be freed. Collect it again: its stored bytes are its result"
+        )
+
+
 class HelperUnavailable(AggregatorError):
     """The helper does not answer. Batches without an answer are kept."""
 

@@ -11,6 +11,8 @@ USAGE: Final = 2
 NOTHING_RELEASED: Final = 3
 REFUSED: Final = 4
 NOT_FOUND: Final = 5
+INCOMPLETE: Final = 6
+"""Fewer sites answered than a collection needs. Nothing of it was opened, and its panes stay due."""
 INTERRUPTED: Final = 130
 
 

@@ -120,8 +120,9 @@ def _ours(prepared: FleetProject, sites: int, progress: Progress) -> RunFigures:
     """Run the collection; read its times from the files of the coordinator."""
     job, begun = replace(prepared.job, sites=sites), time.time()
     result = collect_project(prepared.project, job, progress)
-    if set(result["answers"].values()) != {"OK"} or len(result["answers"]) != sites:
-        raise SystemExit(f"some sites did not answer: {result['answers']}")
+    states = {name: one["state"] for name, one in result["sites"].items()}
+    if set(states.values()) != {"answered"} or len(states) != sites:
+        raise SystemExit(f"some sites did not answer: {states}")
     announced, done = (path.stat().st_mtime for path in (job.announced, job.result))
     lines = job.progress.read_text(encoding="utf-8").splitlines()
     return RunFigures(done - announced, announced - begun, sum(json.loads(line)["bytes"] for line in lines))

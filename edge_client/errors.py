@@ -79,9 +79,9 @@ class NodeKeyUnknown(SuperLinkError):
     def __init__(self, address: str) -> None:
         self.address = address
         super().__init__(
-            f"the SuperLink at {address} does not know this site's node key. Its operator adds the key to covey.toml and starts "
-            "the SuperLink again. Check the clock of this machine, too: the SuperLink rejects requests that are more than five "
-            "minutes off"
+            f"the SuperLink at {address} does not accept this site's node key. Is another process of the site running? Otherwise "
+            "its operator adds the key to covey.toml and starts the SuperLink again. Check the clock of this machine, too: "
+            "requests more than five minutes off are rejected"
         )
 
 

@@ -20,7 +20,7 @@ from typing import Final, Self, TypeVar
 import httpx
 from flwr.app import Message, RecordDict
 from flwr.app.message.message import make_message, remove_content_from_message
-from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, TIMESTAMP_HEADER
+from flwr.common.constant import HEARTBEAT_PATIENCE, TIMESTAMP_HEADER
 from flwr.common.serde import message_to_proto
 from flwr.common.serde_utils import metadata_from_proto
 from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2
@@ -53,7 +53,10 @@ ID_BYTES: Final = 80
 """Room for one object name in a list: 64 digits and the bytes around them."""
 SECONDS: Final = 30.0
 """Longest wait of a call for the next bytes."""
-HEARTBEAT_SECONDS: Final = HEARTBEAT_DEFAULT_INTERVAL / 2
+HEARTBEAT_INTERVAL: Final = 10.0
+HEARTBEAT_SECONDS: Final = HEARTBEAT_INTERVAL / 2
+SEEN_SECONDS: Final = HEARTBEAT_PATIENCE * HEARTBEAT_INTERVAL
+"""How long a SuperLink lists a killed node as online. Until then it does not let the node's next process join."""
 TRIES: Final = 5
 """Attempts to push an answer, which may have cost minutes, to a SuperLink that is briefly away."""
 PULLS: Final = 34
@@ -134,7 +137,7 @@ class FleetClient:
             NodeKeyUnknown: the SuperLink authenticates nodes and does not know this key. SuperLinkAway. SuperLinkUntrusted.
         """
         activate = fleet_pb2.ActivateNodeRequest(
-            public_key=self._key.public.pem(), heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL
+            public_key=self._key.public.pem(), heartbeat_interval=HEARTBEAT_INTERVAL
         )
         try:
             found = self._call("activate-node", activate, fleet_pb2.ActivateNodeResponse)
@@ -147,7 +150,7 @@ class FleetClient:
 
     def beat(self) -> None:
         """Send a heartbeat; due every `HEARTBEAT_SECONDS`. Raises NodeKeyUnknown, SuperLinkAway."""
-        request = heartbeat_pb2.SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL)
+        request = heartbeat_pb2.SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=HEARTBEAT_INTERVAL)
         if not self._call("send-node-heartbeat", request, heartbeat_pb2.SendNodeHeartbeatResponse).success:
             raise NodeKeyUnknown(self._address)
 

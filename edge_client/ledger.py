@@ -2,7 +2,8 @@
 
     charge and intent (`intend`)  ─►  compute  ─►  report ids, used cells and the `done` entry, in one transaction (`record`)
 
-The cells that an answer used of a client-day limit later answers, so `max_cells` holds across panes, plans and restarts. The
+The cells that an answer used of a client-day limit later answers, so `max_cells` holds across panes, plans and restarts. Cells of
+panes that a later plan took again return to the client-day, because the earlier plan never opened them or was paid for. The
 `done` entry carries the hash of ids and cells, so a read detects an edit that left the chain alone. Each plan names the heads of
 the aggregators' ledgers. The site stores these heads with the charge and refuses the plan of an aggregator that was rolled back.
 Clients are named by a stable hash of their identity. Privacy-sensitive: the file never leaves the site.
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from base.times import DAY_US
-from featurestore.define.wire import definition_hash
+from featurestore.define.wire import collection_hash
 from federation.batch.batch import Heads
 from federation.batch.reports import REPORT_ID_BYTES
 from federation.errors import AggregatorBehind, LedgerBroken, LedgerRefusal
@@ -42,8 +43,8 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS answers (plan BLOB PRIMARY KEY, reports_digest BLOB NOT NULL) WITHOUT ROWID",
     """CREATE TABLE IF NOT EXISTS reports (plan BLOB, view INTEGER, names BLOB NOT NULL, collection BLOB NOT NULL,
         reporter BLOB NOT NULL, ids BLOB NOT NULL, cells BLOB NOT NULL, PRIMARY KEY (plan, view)) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS cells (plan BLOB, definition BLOB, day INTEGER, names BLOB NOT NULL,
-        cells BLOB NOT NULL, PRIMARY KEY (plan, definition, day)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS cells (plan BLOB, collection BLOB, day INTEGER, names BLOB NOT NULL,
+        cells BLOB NOT NULL, PRIMARY KEY (plan, collection, day)) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS heads (key BLOB, plan BLOB, seq INTEGER NOT NULL, head BLOB NOT NULL,
         PRIMARY KEY (key, plan)) WITHOUT ROWID""",
 )
@@ -81,7 +82,7 @@ class DayCells:
         cells: int64[len(names)], at least 1 each.
     """
 
-    definition: bytes
+    collection: bytes
     day: int
     names: Sequence[bytes]
     cells: npt.NDArray[np.int64]
@@ -164,13 +165,13 @@ class SiteLedger:
             LedgerBroken: the stored cells of an answer differ from the recorded ones.
         """
         planned = plan.views[view]
-        definition, most = definition_hash(planned.view), planned.view.bounds.max_cells
+        collection, most = collection_hash(planned.view), planned.view.bounds.max_cells
         index = {name: number for number, name in enumerate(clients)}
         days = {day: np.zeros(len(clients), np.int64) for day in days_in_part(planned)}
         with self._ledger.transaction() as db:
             for answer in [plan.hash] if basis.repeated else sorted(basis.others):
-                for of_day in self._cells(db, answer):
-                    if of_day.definition == definition and of_day.day in days:
+                for of_day in self._held_cells(db, answer):
+                    if of_day.collection == collection and of_day.day in days:
                         at = np.array([index.get(name, -1) for name in of_day.names], np.int64)
                         np.add.at(days[of_day.day], at[at >= 0], of_day.cells[at >= 0])
         cells = np.stack(list(days.values())) if days else np.empty((0, len(clients)), np.int64)
@@ -183,12 +184,34 @@ class SiteLedger:
     def recorded(self, plan: Plan) -> tuple[ReportIds, ...]:
         """The reports of a plan that was answered before, one entry per view. Raises LedgerBroken."""
         with self._ledger.transaction() as db:
-            reports = self._reports(db, plan.hash)
-            if (
-                _answer_digest(_digest_of_reports(reports), self._cells(db, plan.hash))
-                != self.state.completed[plan.hash]
-            ):
-                raise self._edited(plan.hash)
+            return self._checked_reports(db, plan.hash)
+
+    def first_reporters(self, plan: Plan, view: int) -> dict[int, frozenset[bytes]]:
+        """The reporters of the first answer for each pane of a view that this plan takes again, by pane start (µs).
+
+        Under `active` no other client may report in a later attempt: aggregators count reporters, and a client whose events
+        arrived in between would stand out. Raises LedgerBroken.
+        """
+        planned, found = plan.views[view], dict[int, frozenset[bytes]]()
+        collection = collection_hash(planned.view)
+        with self._ledger.transaction() as db:
+            for attempt in self.state.attempts_before(plan.hash):
+                if attempt not in self.state.completed:  # it was charged, and never answered
+                    continue
+                reports = self._checked_reports(db, attempt)
+                for at, (of, starts, _) in enumerate(self.state.held_panes(attempt)):
+                    if of == collection:
+                        one = reports[at]
+                        pane = starts[one.collection - self.state.offset(attempt, at)]
+                        for start in np.intersect1d(starts, planned.pane_starts).tolist():
+                            who = np.unique(one.reporter[pane == start]).tolist()
+                            found.setdefault(start, frozenset(one.names[each] for each in who))
+        return found
+
+    def _checked_reports(self, db: sqlite3.Connection, plan_hash: bytes) -> tuple[ReportIds, ...]:
+        reports = self._reports(db, plan_hash)
+        if _answer_digest(_digest_of_reports(reports), self._cells(db, plan_hash)) != self.state.completed[plan_hash]:
+            raise self._edited(plan_hash)
         return reports
 
     def record(self, plan: Plan, basis: Basis, reports: Sequence[ReportIds], cells: Sequence[DayCells]) -> bool:
@@ -197,7 +220,7 @@ class SiteLedger:
         Returns:
             False: another answer that shares client-days was recorded since `basis`. Compute again.
         """
-        ordered = sorted(cells, key=lambda one: (one.definition, one.day))
+        ordered = sorted(cells, key=lambda one: (one.collection, one.day))
         with self._ledger.transaction() as db:
             if self._basis(plan) != basis:
                 return False
@@ -210,7 +233,7 @@ class SiteLedger:
             db.executemany(
                 "INSERT INTO cells VALUES (?, ?, ?, ?, ?)",
                 (
-                    (plan.hash, one.definition, one.day, b"".join(one.names), one.cells.astype("<i8").tobytes())
+                    (plan.hash, one.collection, one.day, b"".join(one.names), one.cells.astype("<i8").tobytes())
                     for one in ordered
                 ),
             )
@@ -239,7 +262,7 @@ class SiteLedger:
             other
             for planned in plan.views
             for day in days_in_part(planned)
-            for other in state.plans_of_day(definition_hash(planned.view), day)
+            for other in state.plans_of_day(collection_hash(planned.view), day)
         }
         return Basis(frozenset(sharing & state.completed.keys() - {plan.hash}), plan.hash in state.completed)
 
@@ -265,7 +288,7 @@ class SiteLedger:
         """The cells that an answer used, checked against its entry in the chain."""
         known = db.execute("SELECT reports_digest FROM answers WHERE plan = ?", (plan_hash,)).fetchone()
         rows = db.execute(
-            "SELECT definition, day, names, cells FROM cells WHERE plan = ? ORDER BY definition, day", (plan_hash,)
+            "SELECT collection, day, names, cells FROM cells WHERE plan = ? ORDER BY collection, day", (plan_hash,)
         )
         try:
             cells = [DayCells(one, day, _split(names), np.frombuffer(of, "<i8")) for one, day, names, of in rows]
@@ -274,6 +297,26 @@ class SiteLedger:
         except _ODD:
             pass  # raised below
         raise self._edited(plan_hash)
+
+    def _held_cells(self, db: sqlite3.Connection, plan_hash: bytes) -> list[DayCells]:
+        """The cells that an answer used in panes which are still its own: all, unless a later plan took some of them again.
+
+        An answer stores totals for days only that it shared when it was made. After a retry, its reports say what it used.
+        """
+        if plan_hash not in self.state.retried:
+            return self._cells(db, plan_hash)
+        reports = self._checked_reports(db, plan_hash)
+        found = []
+        for view, (collection, starts, held) in enumerate(self.state.held_panes(plan_hash)):
+            one = reports[view]
+            pane = starts[one.collection - int(self.state.offset(plan_hash, view))]
+            mine = np.isin(pane, held)
+            for day in np.unique(held // DAY_US).tolist():
+                of_day = mine & (pane // DAY_US == day)
+                cells = np.bincount(one.reporter[of_day], one.cells[of_day], len(one.names)).astype(np.int64)
+                (who,) = np.nonzero(cells)
+                found.append(DayCells(collection, day, [one.names[at] for at in who.tolist()], cells[who]))
+        return found
 
     def _edited(self, plan_hash: bytes) -> LedgerBroken:
         what = f"the report ids or used cells of plan {plan_hash.hex()[:16]}…"
@@ -320,6 +363,6 @@ def _answer_digest(reports_digest: bytes, cells: Sequence[DayCells]) -> bytes:
     """The hash in the chain. The cells can be checked without reading the ids."""
     parts = hashlib.sha256(b"covey-1 site answer" + reports_digest)
     for one in cells:
-        parts.update(one.definition + one.day.to_bytes(8, "big", signed=True) + len(one.names).to_bytes(8, "big"))
+        parts.update(one.collection + one.day.to_bytes(8, "big", signed=True) + len(one.names).to_bytes(8, "big"))
         parts.update(b"".join(one.names) + one.cells.astype("<i8").tobytes())
     return parts.digest()

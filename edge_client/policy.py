@@ -8,7 +8,7 @@
                   REPORT_PER_NOT_ALLOWED, TOO_MANY_CLIENTS, ANSWER_TOO_LARGE
     each view     VIEW_NOT_ALLOWED, DEFINITION_NOT_ALLOWED, COLUMN_NOT_ALLOWED, JOIN_KEY_NOT_ALLOWED, TIME_NOT_ALLOWED,
                   K_TOO_LOW, RHO_TOO_HIGH
-    the ledger    PANE_ALREADY_REPORTED, VIEW_OVERLAP, DAY_BUDGET_SPENT
+    the ledger    PANE_ALREADY_REPORTED, ATTEMPTS_SPENT, VIEW_OVERLAP, DAY_BUDGET_SPENT
 
 The answer is the first code whose condition holds. When an accepted plan is charged, the ledger may still refuse it:
 AGGREGATOR_BEHIND (ledger.py). A plan that was charged before is a retry; the ledger's rules are not applied to it again.
@@ -33,7 +33,7 @@ from featurestore.errors import ExpressionRefused
 from federation.accountant import charge_of
 from federation.batch.reports import REPORT_ID_BYTES
 from federation.circuit.validity import report_elements
-from federation.errors import DayBudgetSpent, FederationError, LedgerRefusal, PaneTaken, ViewOverlap
+from federation.errors import AttemptsSpent, DayBudgetSpent, FederationError, LedgerRefusal, PaneTaken, ViewOverlap
 from federation.ledger.ledger import CLOCK_SLACK_US
 from federation.ledger.state import Budget, LedgerState
 from federation.plan import Plan, PlannedView
@@ -144,6 +144,8 @@ def decide(plan: bytes | Plan, policy: Policy, state: LedgerState, now_us: int, 
         plan = read
     for code, view in _reasons(plan, policy, state, now_us, clients):
         return Refuse(code, plan.hash, view)
+    if plan.hash in state.retried:
+        return Refuse(RefusalCode.PANE_ALREADY_REPORTED, plan.hash)
     try:
         state.intent(plan, policy.budget, now_us)
     except LedgerRefusal as refusal:
@@ -156,7 +158,7 @@ def refusal_of(plan: Plan, refusal: LedgerRefusal) -> Refuse:
     view: str | None = None
     day: int | None = None
     match refusal:
-        case PaneTaken():
+        case PaneTaken() | AttemptsSpent():
             view, day = refusal.view, refusal.pane_start // DAY_US
         case ViewOverlap() | DayBudgetSpent():
             view, day = refusal.view, refusal.day

@@ -18,14 +18,14 @@ from flwr.app import RecordDict
 from federation.refusal_codes import RefusalCode
 
 from .errors import MessageRefused, NodeKeyUnknown, RunOver, SuperLinkAway, SuperLinkError
-from .fleet_client import HEARTBEAT_SECONDS, FleetClient, Received
+from .fleet_client import HEARTBEAT_SECONDS, SEEN_SECONDS, FleetClient, Received
 from .plan_messages import OK, PlanAnswer
 
 POLL_SECONDS: Final = 0.5
 BACKOFF_SECONDS: Final = 30.0
 """Longest pause between two attempts to reach a SuperLink that does not answer."""
-STRANGER_SECONDS: Final = 10.0
-"""Longest time that a SuperLink may need after its start until it knows the sites' keys."""
+STRANGER_SECONDS: Final = SEEN_SECONDS + 10.0
+"""Longest time that a SuperLink may need after its start until it knows the sites' keys, or after a site was killed."""
 PLAN_KIND: Final = "query"
 
 Say = Callable[[str], None]

@@ -13,9 +13,8 @@ as the last step before it protects them.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from crypto.bfv import PublicKey
 from crypto.sharing import SparseRows
 from crypto.signing import SigningKey
 from featurestore.define.definitions import FeatureView
-from featurestore.define.wire import definition_hash
+from featurestore.define.wire import collection_hash
 from featurestore.errors import FeatureStoreError
 from federation.batch.batch import BATCH_ID_BYTES, Heads, SealedBatch
 from federation.batch.he_batch import seal_encrypted
@@ -40,6 +39,7 @@ from federation.refusal_codes import RefusalCode
 from federation.sharding import Protect, protect
 from federation.terms import Encrypted, Participation, ReportPer
 
+from .client_names import client_names
 from .compute import Contributions, UsedCells, compute
 from .encrypting import cores, encrypting
 from .errors import EdgeError
@@ -141,7 +141,7 @@ def answer(
             answer the same plan again.
     """
     ledger.intend(plan, settings.policy.budget)
-    clients = [hashlib.sha256(repr(identity).encode()).digest() for identity in events.identities.to_pylist()]
+    clients = client_names(events.identities)
     while True:
         basis = ledger.basis(plan)
         before = ledger.recorded(plan) if basis.repeated else None
@@ -149,7 +149,8 @@ def answer(
         for view in range(len(plan.views)):
             used = ledger.used(plan, view, basis, clients)
             seats = _seats(plan, settings, clients, None if before is None else before[view])
-            made.append(_compute(plan, view, events, clients, used, seats))
+            frozen = ledger.first_reporters(plan, view) if plan.earlier else {}
+            made.append(_compute(plan, view, events, clients, used, seats, frozen))
         if before is not None:
             sent = [_as_before(one, ids) for one, ids in zip(made, before, strict=True)]
             break
@@ -229,13 +230,20 @@ def _seats(plan: Plan, settings: SiteSettings, clients: Sequence[bytes], before:
 
 
 def _compute(
-    plan: Plan, view: int, events: Events, clients: Sequence[bytes], used: UsedCells, seats: Seats | None
+    plan: Plan,
+    view: int,
+    events: Events,
+    clients: Sequence[bytes],
+    used: UsedCells,
+    seats: Seats | None,
+    first: Mapping[int, frozenset[bytes]],
 ) -> _ViewAnswer:
+    """`first`: see `SiteLedger.first_reporters`."""
     planned = plan.views[view]
     panes = planned.pane_starts
     made = compute(planned.view, events, used, panes=panes)
     if seats is None or plan.terms.participation is Participation.ACTIVE:
-        reports = of_active_clients(panes, made)
+        reports = _of_first_reporters(of_active_clients(panes, made), panes, clients, first)
         if seats is not None:
             seated = np.flatnonzero(seats.seat_of[reports.reporter] >= 0)
             reports = PaneReports(reports.pane[seated], reports.reporter[seated], reports.slots.take(seated))
@@ -250,6 +258,24 @@ def _compute(
     return _ViewAnswer(names, collection, reporter.astype(np.uint32), reports.slots, width, cells)
 
 
+def _of_first_reporters(
+    reports: PaneReports,
+    panes: npt.NDArray[np.int64],
+    clients: Sequence[bytes],
+    first: Mapping[int, frozenset[bytes]],
+) -> PaneReports:
+    """Without the reports of clients that did not report the same pane in its first attempt."""
+    if not first:
+        return reports
+    kept = np.ones(len(reports.pane), np.bool_)
+    for pane, start in enumerate(panes.tolist()):
+        if start in first:
+            (rows,) = np.nonzero(reports.pane == pane)
+            kept[rows] = [clients[client] in first[start] for client in reports.reporter[rows].tolist()]
+    rows = np.flatnonzero(kept)
+    return PaneReports(reports.pane[rows], reports.reporter[rows], reports.slots.take(rows))
+
+
 def _cells_of_day(
     planned: PlannedView, day: int, made: Contributions, used: UsedCells, clients: Sequence[bytes]
 ) -> DayCells:
@@ -259,7 +285,7 @@ def _cells_of_day(
         of_day = cells.day == day
         taken[cells.client[of_day]] += sign * cells.cells[of_day]
     (who,) = np.nonzero(taken)
-    return DayCells(definition_hash(planned.view), day, [clients[one] for one in who.tolist()], taken[who])
+    return DayCells(collection_hash(planned.view), day, [clients[one] for one in who.tolist()], taken[who])
 
 
 def _cells_of_reports(slots: SparseRows, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -309,14 +309,40 @@ class LedgerRefusal(LedgerError):
 
 
 class PaneTaken(LedgerRefusal):
-    """A pane that another plan was charged for: it is opened under that plan, or never."""
+    """Panes that another plan was charged for. They are opened under that plan, or under one that names it as an attempt.
+
+    Attributes:
+        pane_start, last_start: the first and the last pane of a row of taken panes (µs).
+    """
 
     code = "PANE_ALREADY_REPORTED"
 
-    def __init__(self, view: str, pane_start: int) -> None:
-        self.view, self.pane_start = view, pane_start
+    def __init__(self, view: str, pane_start: int, last_start: int) -> None:
+        self.view, self.pane_start, self.last_start = view, pane_start, last_start
+        panes = "the pane of" if pane_start == last_start else f"each pane from {utc_text(pane_start)} to"
         super().__init__(
-            f"view {view!r}: the pane of {utc_text(pane_start)} was collected before under another plan; {DIFFERENCING}"
+            f"view {view!r}: {panes} {utc_text(last_start)} was collected before under another plan; {DIFFERENCING}"
+        )
+
+
+class AttemptsSpent(LedgerRefusal):
+    """A pane that was planned as often as a pane may be."""
+
+    def __init__(self, view: str, pane_start: int, most: int) -> None:
+        self.view, self.pane_start, self.most = view, pane_start, most
+        super().__init__(
+            f"view {view!r}: the pane of {utc_text(pane_start)} was attempted {most} times, the most that are allowed. "
+            "Publish it as void"
+        )
+
+
+class PlanFreed(LedgerRefusal):
+    """A plan that this aggregator has freed: it erased the plan's sums, and never opens it."""
+
+    def __init__(self, plan_hash: bytes) -> None:
+        self.plan_hash = plan_hash
+        super().__init__(
+            f"plan {plan_hash.hex()[:16]}… was freed: its sums are erased, and it is never opened. Make a new plan"
         )
 
 

@@ -50,7 +50,7 @@ def manifest_of(
         delta=planned.view.privacy.delta,
         min_clients=planned.min_clients,
         participation=plan.terms.participation.value,
-        outside_claim=(*(("activity",) if plan.terms.participation is Participation.ACTIVE else ()), *plan.from_events),
+        outside_claim=_outside_claim(plan),
         trust=trust,
         commitments=commitments,
         leak_micro_rho=plan.leak_micro_rho(planned),
@@ -59,6 +59,13 @@ def manifest_of(
         report_per=plan.terms.report_per.value,
         opened=opened,
     )
+
+
+def _outside_claim(plan: Plan) -> tuple[str, ...]:
+    """What follows from events beyond the sums: who was active, whether a pane needed several attempts, what was planned."""
+    activity = ("activity",) if plan.terms.participation is Participation.ACTIVE else ()
+    attempts = ("attempts",) if plan.earlier else ()
+    return (*activity, *attempts, *plan.from_events)
 
 
 def _k_checked_by(terms: Terms) -> Literal["leader", "both"]:

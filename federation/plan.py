@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from crypto.bfv_parameters import BfvParameters
 from crypto.errors import CryptoError
 from crypto.seal import SealPublicKey
+from crypto.sharing import PLAN_HASH_BYTES
 from crypto.signing import VerifyKey
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import Layout, layout_of
@@ -22,6 +23,7 @@ from featurestore.define.wire import view_from_bytes, view_to_bytes
 from federation.he.view import he_parameters, leak_micro_rho
 
 from . import plan_pb2 as pb
+from .attempt import Attempt
 from .errors import NothingToSuppress, PlanInvalid
 from .live_keys import MOST_AFTER_DEADLINE_US, LiveKeys
 from .parties import MAX_CLIENTS, Aggregator, CollectorKeys
@@ -48,6 +50,9 @@ MAX_COLLECTIONS: Final = 2**24
 PLAN_ID_BYTES: Final = 16
 KEY_HASH_BYTES: Final = 32
 AGGREGATORS: Final[tuple[Aggregator, Aggregator]] = ("leader", "helper")
+MAX_EARLIER: Final = 1_000
+MAX_VIEWS: Final = 256
+"""Of an earlier attempt: it has at most one statement of each aggregator for each view."""
 LARGEST_PROVEN: Final = 2**60
 """The largest slot of a site's report with a proof. Twice this fits into int64 and is below p/2, so no relation wraps."""
 
@@ -141,6 +146,7 @@ class Plan:
             events.
         from_events: the parts of this plan that follow from events nevertheless, sorted. Manifests name them in
             `outside_claim`.
+        earlier: the earlier plans for some of these panes, in order of their hashes (ADR 0029).
     """
 
     plan_id: bytes
@@ -150,6 +156,7 @@ class Plan:
     wire: WireTerms | None = None
     max_clients: int = 0
     from_events: tuple[FromEvents, ...] = ()
+    earlier: tuple[Attempt, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self)
@@ -197,6 +204,7 @@ def new_plan(
     sites: Sequence[int],
     wire: WireTerms | None = None,
     from_events: tuple[FromEvents, ...] = (),
+    earlier: tuple[Attempt, ...] = (),
 ) -> Plan:
     """A new plan. Every plan that is not read from bytes is made here.
 
@@ -204,7 +212,7 @@ def new_plan(
         plan_id: 16 random bytes.
         sites: the most clients of each site: declared, never counted from events.
     """
-    return Plan(plan_id, tuple(views), noise, terms, wire, max_clients_of(sites, terms), from_events)
+    return Plan(plan_id, tuple(views), noise, terms, wire, max_clients_of(sites, terms), from_events, earlier)
 
 
 def max_clients_of(sites: Sequence[int], terms: Terms) -> int:
@@ -239,6 +247,7 @@ def plan_to_bytes(plan: Plan) -> bytes:
         finish=_term_text(plan.terms.finish, Finish.OPEN),
         report_per=_term_text(plan.terms.report_per, ReportPer.CLIENT),
         from_events=plan.from_events,
+        earlier=[pb.Attempt(plan_hash=one.plan_hash, statements=one.statements) for one in plan.earlier],
     )
     return message.SerializeToString(deterministic=True)
 
@@ -272,6 +281,7 @@ def plan_from_bytes(data: bytes) -> Plan:
         _wire_from_pb(message.wire) if message.HasField("wire") else None,
         message.max_clients,
         tuple(_parse_from_events(text) for text in message.from_events),
+        tuple(Attempt(one.plan_hash, tuple(one.statements)) for one in message.earlier),
     )
     if plan_to_bytes(plan) != data:
         raise PlanInvalid("the bytes of a plan are not canonical")
@@ -344,6 +354,7 @@ def _check(plan: Plan) -> None:
         raise PlanInvalid(
             f"from_events is {', '.join(plan.from_events)}; it must name each once, in alphabetical order"
         )
+    _check_earlier(plan)
     require_noise(plan.terms, plan.noise)
     match plan.terms:
         case Encrypted():
@@ -355,6 +366,14 @@ def _check(plan: Plan) -> None:
         raise PlanInvalid(
             f"the plan has {plan.offsets[-1]:,} collections; at most {MAX_COLLECTIONS:,} are allowed. Make several plans"
         )
+
+
+def _check_earlier(plan: Plan) -> None:
+    hashes = [one.plan_hash for one in plan.earlier]
+    if hashes != sorted(set(hashes)) or any(len(one) != PLAN_HASH_BYTES for one in hashes):
+        raise PlanInvalid(f"earlier attempts are named by hashes of {PLAN_HASH_BYTES} bytes, each once and in order")
+    if len(hashes) > MAX_EARLIER or any(len(one.statements) > 2 * MAX_VIEWS for one in plan.earlier):
+        raise PlanInvalid(f"a plan names at most {MAX_EARLIER} earlier attempts, each with {2 * MAX_VIEWS} statements")
 
 
 def _check_shares(plan: Plan, terms: Shares) -> None:

@@ -63,7 +63,7 @@ class WireTerms(_message.Message):
     def __init__(self, leader: _Optional[_Union[AggregatorKeys, _Mapping]] = ..., helper: _Optional[_Union[AggregatorKeys, _Mapping]] = ..., collector: _Optional[_Union[CollectorKeys, _Mapping]] = ..., deadline_us: _Optional[int] = ..., verify_key_hash: _Optional[bytes] = ..., encryption_keys_hash: _Optional[bytes] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("id", "views", "protection", "validity", "participation", "noise", "wire", "max_clients", "finish", "report_per", "from_events")
+    __slots__ = ("id", "views", "protection", "validity", "participation", "noise", "wire", "max_clients", "finish", "report_per", "from_events", "earlier")
     ID_FIELD_NUMBER: _ClassVar[int]
     VIEWS_FIELD_NUMBER: _ClassVar[int]
     PROTECTION_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +75,7 @@ class Plan(_message.Message):
     FINISH_FIELD_NUMBER: _ClassVar[int]
     REPORT_PER_FIELD_NUMBER: _ClassVar[int]
     FROM_EVENTS_FIELD_NUMBER: _ClassVar[int]
+    EARLIER_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     views: _containers.RepeatedCompositeFieldContainer[PlannedView]
     protection: str
@@ -86,7 +87,16 @@ class Plan(_message.Message):
     finish: str
     report_per: str
     from_events: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[bytes] = ..., views: _Optional[_Iterable[_Union[PlannedView, _Mapping]]] = ..., protection: _Optional[str] = ..., validity: _Optional[str] = ..., participation: _Optional[str] = ..., noise: _Optional[str] = ..., wire: _Optional[_Union[WireTerms, _Mapping]] = ..., max_clients: _Optional[int] = ..., finish: _Optional[str] = ..., report_per: _Optional[str] = ..., from_events: _Optional[_Iterable[str]] = ...) -> None: ...
+    earlier: _containers.RepeatedCompositeFieldContainer[Attempt]
+    def __init__(self, id: _Optional[bytes] = ..., views: _Optional[_Iterable[_Union[PlannedView, _Mapping]]] = ..., protection: _Optional[str] = ..., validity: _Optional[str] = ..., participation: _Optional[str] = ..., noise: _Optional[str] = ..., wire: _Optional[_Union[WireTerms, _Mapping]] = ..., max_clients: _Optional[int] = ..., finish: _Optional[str] = ..., report_per: _Optional[str] = ..., from_events: _Optional[_Iterable[str]] = ..., earlier: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ...) -> None: ...
+
+class Attempt(_message.Message):
+    __slots__ = ("plan_hash", "statements")
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    STATEMENTS_FIELD_NUMBER: _ClassVar[int]
+    plan_hash: bytes
+    statements: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, plan_hash: _Optional[bytes] = ..., statements: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class SignedPlan(_message.Message):
     __slots__ = ("plan", "signature")

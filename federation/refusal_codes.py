@@ -78,6 +78,8 @@ class RefusalCode(StrEnum):
         "PANE_ALREADY_REPORTED",
         "A pane of the plan was reported, or collected, under another plan.",
     )
+    ATTEMPTS_SPENT = "ATTEMPTS_SPENT", "A pane of the plan was attempted as often as is allowed, without being opened."
+    PLAN_FREED = "PLAN_FREED", "The aggregator has erased what it held of the plan, and never opens it."
     VIEW_OVERLAP = "VIEW_OVERLAP", "Another definition of a view was collected on one of its days."
     CLOCK_SKEW = "CLOCK_SKEW", "By the local clock a pane has not ended yet, or the clock went back."
     AGGREGATOR_BEHIND = (

@@ -15,12 +15,13 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Final
 
+import numpy as np
 from google.protobuf.message import DecodeError
 
 from base.times import utc_text
 from crypto.errors import SignatureInvalid
 from crypto.signing import VerifyKey
-from featurestore.define.release import BUDGET_SPENT, Release, Void, is_retraction, release_id
+from featurestore.define.release import Release, Void, is_retraction, is_unattempted, release_id
 from featurestore.define.wire import definition_hash
 from featurestore.errors import FeatureStoreError
 
@@ -35,6 +36,7 @@ from .release_signing import verify_release
 from .signed_bytes import signed_bytes
 from .signed_plan import DOMAIN as PLAN_DOMAIN
 from .statement import ROLES, Statement, plan_of, require_agreement, require_subject, verify_statement
+from .unopened import unopened
 
 _COLLECTOR_TERMS: Final = ("view_version", "noise_source", "trust")
 """Terms of a manifest that come from the collector, not from the plan."""
@@ -54,7 +56,7 @@ def find_plan(evidence: Iterable[bytes], plan_hash: bytes) -> bytes | None:
 
 @dataclass(frozen=True)
 class PlannedPane:
-    """A pane that a stored plan asks for. A release or void must exist for it, under this plan or another one."""
+    """A pane that was opened under a stored plan, or never reported. A release or void must exist for it, under any plan."""
 
     view: str
     release_id: bytes
@@ -65,6 +67,8 @@ class PlannedPane:
 def planned_panes(evidence: Iterable[bytes], coordinator: VerifyKey | None) -> Iterator[PlannedPane]:
     """Every pane of every plan among blobs of evidence, and of every plan that a statement names.
 
+    Panes that both opening statements of the plan call unopened are left out: they stay due, or have a void of their own.
+
     Args:
         coordinator: only plans that it signed count; None: all plans.
 
@@ -72,22 +76,25 @@ def planned_panes(evidence: Iterable[bytes], coordinator: VerifyKey | None) -> I
         VerificationFailed: `plan`: a statement names a plan that is not in the evidence.
     """
     plans: dict[bytes, Plan] = {}
-    stated: set[bytes] = set()
+    stated: dict[bytes, list[bytes]] = {}
     for blob in evidence:
         if blob.startswith(ROLES):
-            stated.add(plan_of(blob))
+            stated.setdefault(plan_of(blob), []).append(blob)
             continue
         with suppress(VerificationFailed), _failing("plan"):
             plan = _read_plan(blob, coordinator)
             plans[plan.hash] = plan
-    for plan_hash in sorted(stated - plans.keys()):
+    for plan_hash in sorted(stated.keys() - plans.keys()):
         raise VerificationFailed(
             "plan", f"there are opening statements of plan {plan_hash.hex()[:16]}…, but the plan itself is missing"
         )
     for plan in plans.values():
-        for planned in plan.views:
+        keys = () if plan.wire is None else (plan.wire.leader.data, plan.wire.helper.data)
+        views = [(definition_hash(one.view), one.pane_starts) for one in plan.views]
+        free = unopened(stated.get(plan.hash, []), plan.hash, keys, views)
+        for planned, of_view in zip(plan.views, free, strict=True):
             digest = definition_hash(planned.view)
-            for start in planned.pane_starts.tolist():
+            for start in np.setdiff1d(planned.pane_starts, of_view).tolist():
                 yield PlannedPane(planned.view.name, release_id(digest, start), plan.hash, start)
 
 
@@ -106,8 +113,8 @@ def verify_opening(
 
     Args:
         signed_plan: as `signed_plan.sign_plan` made it.
-        statements: the signed statements of leader and helper for the item's view. None for a void for lack of budget,
-            because nothing was opened for it.
+        statements: the signed statements of leader and helper for the item's view. None for a void by decision, such as
+            for lack of budget: no aggregator took part in it.
         coordinator, collector, leader, helper: pinned keys. None: the keys that the plan names, and any coordinator.
 
     Raises:
@@ -119,11 +126,11 @@ def verify_opening(
     view, planned = _find_view(item, plan)
     _check_manifest(item, plan, planned)
     pane = _find_pane(item, planned)
-    if isinstance(item, Void) and item.reason == BUDGET_SPENT:
+    if isinstance(item, Void) and is_unattempted(item.reason):
         if statements is not None or item.manifest.commitments != ("", ""):
             raise VerificationFailed(
                 "commitments",
-                "the void says that nothing was opened for lack of budget, but there are opening statements",
+                f"the void is a decision ({item.reason}), but there are opening statements",
             )
     else:
         statement = _check_statements(item, plan, view, wire, statements)

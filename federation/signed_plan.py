@@ -9,7 +9,7 @@ from featurestore.errors import FeatureStoreError
 from federation.batch.sealing import max_reports
 from federation.terms import Encrypted, Validity
 
-from .draft import NO_WIRE_TERMS, require_live
+from .draft import NO_WIRE_TERMS, draft_of, require_live
 from .errors import PlanInvalid
 from .parties import Aggregator
 from .plan import Plan, plan_from_bytes, plan_to_bytes
@@ -28,6 +28,11 @@ def sign_plan(plan: Plan, coordinator: SigningKey) -> bytes:
     """
     _require_wire(plan)
     return to_signed(plan_to_bytes(plan), DOMAIN, coordinator)
+
+
+def sign_refused_plan(plan: Plan, coordinator: SigningKey) -> bytes:
+    """Run by the coordinator: a plan that is never announced, as evidence of voids. All parties refuse it: it has no keys."""
+    return to_signed(plan_to_bytes(draft_of(plan)), DOMAIN, coordinator)
 
 
 def verify_plan(data: bytes, coordinator: VerifyKey) -> Plan:

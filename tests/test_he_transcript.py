@@ -20,8 +20,9 @@ from crypto.bfv_secret import SecretKey
 from crypto.errors import SealBroken
 from crypto.seal import open_sealed
 from deployment.coordinator.announcement import announce
-from deployment.coordinator.batches import collect
+from deployment.coordinator.batches import Conditions, collect
 from deployment.coordinator.publication import items_of
+from deployment.coordinator.site_results import SiteResults
 from deployment.coordinator.sites import SiteAnswer
 from edge_client.policy import Refuse
 from edge_client.site import SiteSettings, respond
@@ -121,11 +122,11 @@ def run(path: Path, noise: Noise) -> Run:
     try:
         announced = announce(draft_of(wanted), COORDINATOR.sign, recorded, os.urandom)
         assert announced.plan is not None
-        collected = collect(announced, COLLECTOR, ask, recorded)  # type: ignore[arg-type]
+        collected = collect(announced, (COORDINATOR, COLLECTOR), ask, recorded, SiteResults(), Conditions())  # type: ignore[arg-type]
     finally:
         recorded.close()
     finished = [part.sums for part in map(_sum_part, recorded.received["helper"]) if part is not None and part.sums]
-    released = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay"))
+    released = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay", keeps_due=False))
     return Run(announced.plan, recorded, kept[0], finished, collected.opened, released, events)
 
 

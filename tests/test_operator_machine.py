@@ -8,6 +8,8 @@ for each role, the machine finds that the budget is exceeded.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +19,22 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
-from aggregator.collect.collection_job import collect_request
+from aggregator.collect.collection_job import collect_request, free_request
 from deployment.in_process.ledger import RunLedger
+from edge_client.policy import Refuse
+from federation.attempt import Attempt
 from federation.errors import LedgerRefusal
 from federation.ledger.ledger import Ledger
 from federation.ledger.operator import LEDGERS, OPERATOR, operator_path
 from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
-from tests.aggregator.world import COLLECTOR, Clock, open_at
-from tests.federation.wire import DAY
-from tests.federation.words import plan_in_words
+from federation.unopened import sign_never_opened
+from tests.aggregator.world import COLLECTOR, Clock, make_plan, open_at
+from tests.edge_client.making import ask
+from tests.federation.wire import COORDINATOR, DAY, HELPER, LEADER, live
+from tests.federation.words import plan_in_words, with_words
 
-from .test_privacy_machine import HOUR, VIEWS, FusedLedger, PrivacyMachine, plans
+from .test_privacy_machine import EVENTS, HOUR, VIEWS, FusedLedger, PrivacyMachine, plans
 
 _SCHEDULE = settings(max_examples=12, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -44,8 +50,8 @@ class OneOperatorMachine(PrivacyMachine):
         ledgers.mkdir(exist_ok=True)
         return FusedLedger(operator_path(ledgers), OPERATOR, clock, role=role)
 
-    def account(self, role: str, plan: Plan) -> None:
-        super().account(role if role == "site-a" else "operator", plan)
+    def account(self, role: str, plan: Plan, outcomes: Sequence[bytes] | None = None) -> None:
+        super().account(role if role == "site-a" else "operator", plan, outcomes)
 
     @rule(drawn=plans)
     def a_run_in_one_process_charges(self, drawn: tuple[dict[str, float], list[tuple[int, int]], Any]) -> None:
@@ -66,7 +72,7 @@ class OneOperatorMachine(PrivacyMachine):
         for one in charged:
             self.account("in-process", one)
         if sent[0] is not None:
-            self.account("leader", plan)
+            self.collected("leader", plan, sent[0])
 
     def _run(self, drawn: tuple[dict[str, float], list[tuple[int, int]], Any]) -> list[Plan]:
         """The plans of a run in one process, one for each view, that its ledger has charged."""
@@ -95,11 +101,57 @@ class Apart(OneOperatorMachine):
     def the_services_open_a_plan(self, drawn: tuple[dict[str, float], list[tuple[int, int]], Any]) -> None:
         """All steps in a row, so that the search reaches an opening soon."""
         self.a_coordinator_signs_a_plan(drawn)
-        for party in (self.helper, self.leader):
-            self.attempt(lambda party=party: open_at(party, self.plans[-1]))
+        for role in ("helper", "leader"):  # by name: a crash of the first one starts both again
+            self.attempt(lambda role=role: open_at(getattr(self, role), self.plans[-1]))
         shares = self.attempt(lambda: self.leader.collect(collect_request(self.plans[-1], COLLECTOR.sign)))
         if shares is not None:
-            self.account("leader", self.plans[-1])
+            self.collected("leader", self.plans[-1], shares)
+
+
+class Freed(PrivacyMachine):
+    """A machine that comes to a freed plan, and to its panes under another plan, soon."""
+
+    @rule(drawn=plans, seed=st.integers(0, 2**32), first=st.booleans())
+    def a_plan_is_freed_and_its_panes_are_collected(self, drawn: Any, seed: int, first: bool) -> None:
+        self.a_coordinator_signs_a_plan(drawn)
+        plan = self.plans[-1]
+        self._collect(plan, seed, first)
+        statements = self.attempt(lambda: self.leader.free(free_request(plan.hash, COORDINATOR.sign)))
+        if statements is not None:
+            self.statements.setdefault(plan.hash, set()).update(statements)
+            self.freed.add(plan.hash)
+            named = Attempt(plan.hash, tuple(statements))
+            again = replace(make_plan(noise="full", number=len(self.plans)), earlier=(named,))
+            self.plans.append(live(with_words(again, views=plan.views, participation=drawn[2])))
+            self._collect(self.plans[-1], seed, True)
+            self._collect(plan, seed, True)
+
+    def _collect(self, plan: Plan, seed: int, opened: bool) -> None:
+        for role in ("helper", "leader"):
+            self.attempt(lambda role=role: open_at(getattr(self, role), plan))
+        answer = ask(plan, EVENTS, self.site, seed)
+        if not isinstance(answer, Refuse):
+            self.account("site-a", plan)
+            for batch in answer:
+                self.attempt(lambda batch=batch: self.leader.submit(batch.to_bytes()))
+        if opened:
+            shares = self.attempt(lambda: self.leader.collect(collect_request(plan, COLLECTOR.sign)))
+            if shares is not None:
+                self.collected("leader", plan, shares)
+
+
+class SignsAnything(Freed):
+    """The planted fault: aggregators sign that they never opened a plan. They erase nothing, and look at nothing."""
+
+    def start(self) -> None:
+        super().start()
+        self.leader.free = self._sign  # type: ignore[method-assign]
+
+    def _sign(self, data: bytes) -> list[bytes]:
+        plan = self.leader.freeing.requested(data)
+        return [
+            sign_never_opened(role, plan.hash, keys.sign) for role, keys in (("leader", LEADER), ("helper", HELPER))
+        ]  # type: ignore[arg-type]
 
 
 TestOneOperatorMachine = OneOperatorMachine.TestCase
@@ -112,3 +164,18 @@ def test_the_machine_finds_services_that_do_not_look_at_the_runs_of_their_operat
     )
     with pytest.raises(AssertionError, match=r"a pane under two plans|'operator', \d|two definitions on one day"):
         run_state_machine_as_test(Apart, settings=search)
+
+
+def test_the_machine_finds_aggregators_that_disown_a_plan_and_can_open_it_or_have_opened_it() -> None:
+    search = settings(_SCHEDULE, max_examples=50, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False)
+    with pytest.raises(AssertionError, match=r"a plan was opened that both disown|freed, opened"):
+        run_state_machine_as_test(SignsAnything, settings=search)
+
+
+def test_the_machine_finds_nothing_in_aggregators_that_free_as_they_should() -> None:
+    run_state_machine_as_test(Freed, settings=settings(_SCHEDULE, max_examples=6))
+
+
+@pytest.mark.long
+def test_a_hundred_thousand_steps_open_no_pane_twice() -> None:
+    run_state_machine_as_test(Freed, settings=settings(_SCHEDULE, max_examples=2_000, stateful_step_count=50))

@@ -20,8 +20,9 @@ from aggregator.intake.aggregation_job import AggregationJob
 from aggregator.signed_message import Signed
 from crypto import field as field64
 from deployment.coordinator.announcement import announce
-from deployment.coordinator.batches import collect
+from deployment.coordinator.batches import Conditions, collect
 from deployment.coordinator.publication import items_of
+from deployment.coordinator.site_results import SiteResults
 from deployment.coordinator.sites import SiteAnswer
 from edge_client.events import Events, make_events
 from edge_client.policy import Policy, Refuse
@@ -178,7 +179,7 @@ def run(
     recorded.before_collect = look
     try:
         announced = announce(draft_of(plan), COORDINATOR.sign, recorded, os.urandom)
-        collected = collect(announced, COLLECTOR, ask, recorded)  # type: ignore[arg-type]
+        collected = collect(announced, (COORDINATOR, COLLECTOR), ask, recorded, SiteResults(), Conditions())  # type: ignore[arg-type]
         for role in ("leader", "helper"):
             recorded.status(role, plan.hash)  # type: ignore[arg-type]
         with pytest.raises(RemoteRefusal):
@@ -186,7 +187,7 @@ def run(
         recorded.batches.pop()
     finally:
         recorded.close()
-    released = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay"))
+    released = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay", keeps_due=False))
     return Run(plan, events, recorded, collected.opened, released, exact, set(keys))
 
 

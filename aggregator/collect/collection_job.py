@@ -24,6 +24,7 @@ COMMITMENT_DOMAIN: Final[dict[Aggregator, bytes]] = {
     "helper": b"covey-1 commitment helper",
 }
 COLLECT_DOMAIN: Final = b"covey-1 collect"
+FREE_DOMAIN: Final = b"covey-1 free"
 WITNESS_DOMAIN: Final[dict[Aggregator, bytes]] = {
     "leader": b"covey-1 witness leader",
     "helper": b"covey-1 witness helper",
@@ -141,6 +142,11 @@ class ShareDigest:
 def collect_request(plan: Plan, collector: SigningKey) -> bytes:
     """Run by the collector: the signed request to close a plan and return its noised shares."""
     return sign(COLLECT_DOMAIN, encode(pb.CollectRequest(plan_hash=plan.hash)), collector)
+
+
+def free_request(plan_hash: bytes, coordinator: SigningKey) -> bytes:
+    """Run by the coordinator: the signed request to free a plan."""
+    return sign(FREE_DOMAIN, encode(pb.FreeRequest(plan_hash=plan_hash)), coordinator)
 
 
 def _head_to_pb(head: Head | None) -> pb.LedgerHead | None:

@@ -16,12 +16,14 @@ are older than the other aggregator remembers (LedgerBehind). And the same secre
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from aggregator.collect.aggregate_share import SealedShare
 from aggregator.errors import NotCommitted, StateBehindLedger
 from aggregator.shares.plans import PlanBook
 from aggregator.storage.records import PlanState
-from federation.errors import KeyBurnt, LedgerBehind, PlanOpenedBefore
+from federation.errors import KeyBurnt, LedgerBehind, PlanFreed, PlanOpenedBefore
 from federation.plan import Plan
 from federation.statement import digest_of
 
@@ -33,11 +35,17 @@ class Noising:
         self._plans, self._files = plans, plans.files
         self._lock = threading.Lock()
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No noise is drawn meanwhile."""
+        with self._lock:
+            yield
+
     def noise(self, plan: Plan) -> None:
         """Decide which panes may be opened, add noise, store the result and record it in the ledger. A repeat draws no noise.
 
         Raises:
-            NotCommitted, NoiseRefused, Stopping, KeyBurnt. ReportRefused: a sum could exceed half the field.
+            NotCommitted, NoiseRefused, Stopping, KeyBurnt, PlanFreed. ReportRefused: a sum could exceed half the field.
             LedgerBehind, StateBehindLedger, LiveSecretLost: ledger or storage is an older copy.
         """
         storage, ledger = self._files.storage, self._files.ledger
@@ -45,6 +53,8 @@ class Noising:
             stored, _ = self._plans.opened(plan.hash)
             if stored.state is PlanState.BURNT:  # another call came first
                 raise KeyBurnt(plan.hash)
+            if stored.freed:
+                raise PlanFreed(plan.hash)
             if stored.unopened:
                 self._plans.charges.require_never_opened(plan)
                 self._plans.opening_of(plan).draw(stored, plan)

@@ -5,6 +5,7 @@ OpenSums    statements and sums, all checked ──► charge in the ledger ─�
             ──► opened, in range, noised ──► {noised sums; keys and sums erased}, `done` in the ledger ──► live secret erased
             ──► if a sum is out of its range: {keys erased, plan burnt}
 Witness     heads of both ledgers, checked ──► {witnessed} if the leader knows that `done`
+Free        the coordinator's request ──► everything of the plan erased ──► "never opened", once the leader knows
 Collect     for a witnessed plan: always the same bytes
 
 It may be offline between Prepare and OpenSums. It sees sums, never a report, and cannot count reports; it keeps the leader's
@@ -20,6 +21,7 @@ from typing import Final, assert_never
 
 from aggregator.collect.aggregate_share import SealedShare
 from aggregator.collect.collection_job import WITNESS_DOMAIN, Witness
+from aggregator.collect.freeing import Freeing
 from aggregator.collect.heads import Heads
 from aggregator.collect.noising import Noising
 from aggregator.errors import EncryptionKeysMissing, MessageMalformed, NotCommitted
@@ -36,7 +38,7 @@ from aggregator.storage.files import Files
 from aggregator.storage.records import PlanState, PlanStatus
 from crypto.bfv import Ciphertexts, message_bytes
 from federation.draft import verify_draft
-from federation.errors import KeyBurnt, PlanInvalid, StatementMalformed
+from federation.errors import KeyBurnt, PlanFreed, PlanInvalid, StatementMalformed
 from federation.he.keys import verify_keys
 from federation.he.leader import opened_of
 from federation.keys import RoleKeys
@@ -54,6 +56,7 @@ class KeyHolder:
         self.identity = RoleIdentity(self.role, keys, settings)
         self.plans = PlanBook(self.identity, files, clock, self._opening_of)
         self.decryption, self.heads, self.noising = Decryption(self.plans), Heads(self.plans), Noising(self.plans)
+        self.freeing = Freeing(self.plans, self.noising)
         self._opening = threading.Lock()  # one plan at a time: a repeated request waits for the first one
 
     def prepare(self, data: bytes) -> Preparation:
@@ -100,12 +103,20 @@ class KeyHolder:
         if theirs.committed:
             if stored.state is PlanState.BURNT:
                 raise KeyBurnt(plan.hash)
+            if stored.freed:
+                raise PlanFreed(plan.hash)
             if stored.state not in (PlanState.NOISED, PlanState.WITNESSED):
                 self.plans.charges.require_never_opened(plan)
                 raise NotCommitted(plan.hash)
+        if theirs.committed or stored.freed:
             self.heads.witnessed(plan, theirs)
         reply = self.heads.witness(plan, committed=theirs.committed, confirmed=theirs.remembered)
         return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.identity.keys.sign)
+
+    def free(self, data: bytes) -> list[bytes]:
+        """Free a plan for the coordinator. Returns the statement once the leader knows. Raises as `Freeing.answer`."""
+        with self._opening:
+            return self.freeing.answer(data)
 
     def collect(self, data: bytes) -> list[SealedShare]:
         """The noised sums, for the collector.
@@ -134,6 +145,8 @@ class KeyHolder:
         stored, plan = self.plans.opened(first.plan_hash)
         if stored.state is PlanState.BURNT:
             raise KeyBurnt(plan.hash)
+        if stored.freed:
+            raise PlanFreed(plan.hash)
         if stored.unopened:
             statements = self._received(plan, first, parts)
             self.plans.charge(plan)

@@ -37,6 +37,8 @@ _REFUSALS: Final[tuple[type[CoveyError], ...]] = (
     # of a ledger
     federation.PaneTaken,
     federation.PlanOpenedBefore,
+    federation.PlanFreed,
+    federation.AttemptsSpent,
     federation.ViewOverlap,
     federation.DayBudgetSpent,
     federation.ClockWentBack,
@@ -69,6 +71,7 @@ _REFUSALS: Final[tuple[type[CoveyError], ...]] = (
     own.JobConflict,
     own.CommitmentConflict,
     own.NotCommitted,
+    own.FreeRefused,
     own.HelperUnavailable,
     # of encrypted sums
     crypto.SumOutOfRange,

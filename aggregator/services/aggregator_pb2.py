@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$aggregator/services/aggregator.proto\x12\x08\x63ovey.v1\")\n\x06Signed\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"X\n\x07Refusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12!\n\x07numbers\x18\x03 \x03(\x0b\x32\x10.covey.v1.Number\x12\x0c\n\x04view\x18\x04 \x01(\t\"%\n\x06Number\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x12\"a\n\x03Job\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06job_id\x18\x02 \x01(\x0c\x12\x0c\n\x04half\x18\x03 \x01(\x0c\x12\x10\n\x08verdicts\x18\x04 \x01(\x0c\x12\x17\n\x0fverifier_shares\x18\x05 \x01(\x0c\"\x93\x01\n\tJobAnswer\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06job_id\x18\x02 \x01(\x0c\x12\x12\n\njob_digest\x18\x03 \x01(\x0c\x12\x10\n\x08verdicts\x18\x04 \x01(\x0c\x12\"\n\x07refusal\x18\x05 \x01(\x0b\x32\x11.covey.v1.Refusal\x12\x19\n\x11verifier_messages\x18\x06 \x01(\x0c\"&\n\x0ePrepareRequest\x12\x14\n\x0csigned_draft\x18\x01 \x01(\x0c\"N\n\x0cPreparedPart\x12\x0c\n\x04live\x18\x01 \x01(\x0c\x12\x17\n\x0fverify_key_hash\x18\x02 \x01(\x0c\x12\x17\n\x0f\x65ncryption_keys\x18\x03 \x01(\x0c\"+\n\x08KeyOffer\x12\x0f\n\x07plan_id\x18\x01 \x01(\x0c\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"-\n\x08KeyTaken\x12\x0f\n\x07plan_id\x18\x01 \x01(\x0c\x12\x10\n\x08key_hash\x18\x02 \x01(\x0c\"@\n\nCommitment\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63ounts\x18\x02 \x03(\x04\x12\x0f\n\x07\x64igests\x18\x03 \x01(\x0c\")\n\nLedgerHead\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"\xa6\x01\n\x07Witness\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x11\n\tcommitted\x18\x02 \x01(\x08\x12\"\n\x04head\x18\x03 \x01(\x0b\x32\x14.covey.v1.LedgerHead\x12(\n\nremembered\x18\x04 \x01(\x0b\x32\x14.covey.v1.LedgerHead\x12\'\n\tconfirmed\x18\x05 \x01(\x0b\x32\x14.covey.v1.LedgerHead\"0\n\x0bShareDigest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"-\n\x08SwapPart\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06shares\x18\x02 \x01(\x0c\")\n\x06\x46inish\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0c\n\x04port\x18\x02 \x01(\r\"\x0e\n\x0cProvideReply\"#\n\x0e\x43ollectRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"L\n\tSharePart\x12\x0c\n\x04view\x18\x01 \x01(\r\x12\x11\n\tstatement\x18\x02 \x01(\x0c\x12\x0e\n\x06sealed\x18\x03 \x01(\x0c\x12\x0e\n\x06opened\x18\x04 \x01(\x0c\"K\n\x07SumPart\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0c\n\x04view\x18\x02 \x01(\r\x12\x11\n\tstatement\x18\x03 \x01(\x0c\x12\x0c\n\x04sums\x18\x04 \x01(\x0c\"\x0f\n\rOpenSumsReply\"?\n\x0fOpenPlanRequest\x12\x13\n\x0bsigned_plan\x18\x01 \x01(\x0c\x12\x17\n\x0f\x65ncryption_keys\x18\x02 \x01(\x0c\"\"\n\rOpenPlanReply\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"\x1e\n\rSubmitRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"0\n\x0bSubmitReply\x12\x0f\n\x07pending\x18\x01 \x01(\x08\x12\x10\n\x08verdicts\x18\x02 \x01(\x0c\"\"\n\rStatusRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"@\n\x0bStatusReply\x12\x0c\n\x04role\x18\x01 \x01(\t\x12#\n\x05plans\x18\x02 \x03(\x0b\x32\x14.covey.v1.PlanStatus\"f\n\nPlanStatus\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\r\n\x05state\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x03 \x01(\x12\x12\x0f\n\x07pending\x18\x04 \x01(\r\x12\x10\n\x08rejected\x18\x05 \x03(\r2\xaf\x02\n\x06Leader\x12=\n\x07Prepare\x12\x18.covey.v1.PrepareRequest\x1a\x16.covey.v1.PreparedPart0\x01\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12\x38\n\x06Submit\x12\x17.covey.v1.SubmitRequest\x1a\x15.covey.v1.SubmitReply\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2\xc2\x04\n\x06Helper\x12=\n\x07Prepare\x12\x18.covey.v1.PrepareRequest\x1a\x16.covey.v1.PreparedPart0\x01\x12-\n\x07TakeKey\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12/\n\tAggregate\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12,\n\x06\x43ommit\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12-\n\x07Witness\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12,\n\x06\x44igest\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12\x32\n\x04Swap\x12\x12.covey.v1.SwapPart\x1a\x12.covey.v1.SwapPart(\x01\x30\x01\x12,\n\x06\x46inish\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2\xe1\x02\n\tKeyHolder\x12=\n\x07Prepare\x12\x18.covey.v1.PrepareRequest\x1a\x16.covey.v1.PreparedPart0\x01\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12\x38\n\x08OpenSums\x12\x11.covey.v1.SumPart\x1a\x17.covey.v1.OpenSumsReply(\x01\x12-\n\x07Witness\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2?\n\x08Provider\x12\x33\n\x07Provide\x12\x10.covey.v1.Signed\x1a\x16.covey.v1.ProvideReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$aggregator/services/aggregator.proto\x12\x08\x63ovey.v1\")\n\x06Signed\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"X\n\x07Refusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12!\n\x07numbers\x18\x03 \x03(\x0b\x32\x10.covey.v1.Number\x12\x0c\n\x04view\x18\x04 \x01(\t\"%\n\x06Number\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x12\"a\n\x03Job\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06job_id\x18\x02 \x01(\x0c\x12\x0c\n\x04half\x18\x03 \x01(\x0c\x12\x10\n\x08verdicts\x18\x04 \x01(\x0c\x12\x17\n\x0fverifier_shares\x18\x05 \x01(\x0c\"\x93\x01\n\tJobAnswer\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06job_id\x18\x02 \x01(\x0c\x12\x12\n\njob_digest\x18\x03 \x01(\x0c\x12\x10\n\x08verdicts\x18\x04 \x01(\x0c\x12\"\n\x07refusal\x18\x05 \x01(\x0b\x32\x11.covey.v1.Refusal\x12\x19\n\x11verifier_messages\x18\x06 \x01(\x0c\"&\n\x0ePrepareRequest\x12\x14\n\x0csigned_draft\x18\x01 \x01(\x0c\"N\n\x0cPreparedPart\x12\x0c\n\x04live\x18\x01 \x01(\x0c\x12\x17\n\x0fverify_key_hash\x18\x02 \x01(\x0c\x12\x17\n\x0f\x65ncryption_keys\x18\x03 \x01(\x0c\"+\n\x08KeyOffer\x12\x0f\n\x07plan_id\x18\x01 \x01(\x0c\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"-\n\x08KeyTaken\x12\x0f\n\x07plan_id\x18\x01 \x01(\x0c\x12\x10\n\x08key_hash\x18\x02 \x01(\x0c\"@\n\nCommitment\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63ounts\x18\x02 \x03(\x04\x12\x0f\n\x07\x64igests\x18\x03 \x01(\x0c\")\n\nLedgerHead\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"\xa6\x01\n\x07Witness\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x11\n\tcommitted\x18\x02 \x01(\x08\x12\"\n\x04head\x18\x03 \x01(\x0b\x32\x14.covey.v1.LedgerHead\x12(\n\nremembered\x18\x04 \x01(\x0b\x32\x14.covey.v1.LedgerHead\x12\'\n\tconfirmed\x18\x05 \x01(\x0b\x32\x14.covey.v1.LedgerHead\"0\n\x0bShareDigest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"-\n\x08SwapPart\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06shares\x18\x02 \x01(\x0c\")\n\x06\x46inish\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0c\n\x04port\x18\x02 \x01(\r\"\x0e\n\x0cProvideReply\"#\n\x0e\x43ollectRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\" \n\x0b\x46reeRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"\x1f\n\tFreeReply\x12\x12\n\nstatements\x18\x01 \x03(\x0c\"L\n\tSharePart\x12\x0c\n\x04view\x18\x01 \x01(\r\x12\x11\n\tstatement\x18\x02 \x01(\x0c\x12\x0e\n\x06sealed\x18\x03 \x01(\x0c\x12\x0e\n\x06opened\x18\x04 \x01(\x0c\"K\n\x07SumPart\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0c\n\x04view\x18\x02 \x01(\r\x12\x11\n\tstatement\x18\x03 \x01(\x0c\x12\x0c\n\x04sums\x18\x04 \x01(\x0c\"\x0f\n\rOpenSumsReply\"?\n\x0fOpenPlanRequest\x12\x13\n\x0bsigned_plan\x18\x01 \x01(\x0c\x12\x17\n\x0f\x65ncryption_keys\x18\x02 \x01(\x0c\"\"\n\rOpenPlanReply\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"\x1e\n\rSubmitRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"0\n\x0bSubmitReply\x12\x0f\n\x07pending\x18\x01 \x01(\x08\x12\x10\n\x08verdicts\x18\x02 \x01(\x0c\"\"\n\rStatusRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"@\n\x0bStatusReply\x12\x0c\n\x04role\x18\x01 \x01(\t\x12#\n\x05plans\x18\x02 \x03(\x0b\x32\x14.covey.v1.PlanStatus\"f\n\nPlanStatus\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\r\n\x05state\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x03 \x01(\x12\x12\x0f\n\x07pending\x18\x04 \x01(\r\x12\x10\n\x08rejected\x18\x05 \x03(\r2\xde\x02\n\x06Leader\x12=\n\x07Prepare\x12\x18.covey.v1.PrepareRequest\x1a\x16.covey.v1.PreparedPart0\x01\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12\x38\n\x06Submit\x12\x17.covey.v1.SubmitRequest\x1a\x15.covey.v1.SubmitReply\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12-\n\x04\x46ree\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.FreeReply\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2\xf1\x04\n\x06Helper\x12=\n\x07Prepare\x12\x18.covey.v1.PrepareRequest\x1a\x16.covey.v1.PreparedPart0\x01\x12-\n\x07TakeKey\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12/\n\tAggregate\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12,\n\x06\x43ommit\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12-\n\x07Witness\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12,\n\x06\x44igest\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12\x32\n\x04Swap\x12\x12.covey.v1.SwapPart\x1a\x12.covey.v1.SwapPart(\x01\x30\x01\x12,\n\x06\x46inish\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12-\n\x04\x46ree\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.FreeReply\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2\x90\x03\n\tKeyHolder\x12=\n\x07Prepare\x12\x18.covey.v1.PrepareRequest\x1a\x16.covey.v1.PreparedPart0\x01\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12\x38\n\x08OpenSums\x12\x11.covey.v1.SumPart\x1a\x17.covey.v1.OpenSumsReply(\x01\x12-\n\x07Witness\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12-\n\x04\x46ree\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.FreeReply\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2?\n\x08Provider\x12\x33\n\x07Provide\x12\x10.covey.v1.Signed\x1a\x16.covey.v1.ProvideReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -65,32 +65,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROVIDEREPLY']._serialized_end=1115
   _globals['_COLLECTREQUEST']._serialized_start=1117
   _globals['_COLLECTREQUEST']._serialized_end=1152
-  _globals['_SHAREPART']._serialized_start=1154
-  _globals['_SHAREPART']._serialized_end=1230
-  _globals['_SUMPART']._serialized_start=1232
-  _globals['_SUMPART']._serialized_end=1307
-  _globals['_OPENSUMSREPLY']._serialized_start=1309
-  _globals['_OPENSUMSREPLY']._serialized_end=1324
-  _globals['_OPENPLANREQUEST']._serialized_start=1326
-  _globals['_OPENPLANREQUEST']._serialized_end=1389
-  _globals['_OPENPLANREPLY']._serialized_start=1391
-  _globals['_OPENPLANREPLY']._serialized_end=1425
-  _globals['_SUBMITREQUEST']._serialized_start=1427
-  _globals['_SUBMITREQUEST']._serialized_end=1457
-  _globals['_SUBMITREPLY']._serialized_start=1459
-  _globals['_SUBMITREPLY']._serialized_end=1507
-  _globals['_STATUSREQUEST']._serialized_start=1509
-  _globals['_STATUSREQUEST']._serialized_end=1543
-  _globals['_STATUSREPLY']._serialized_start=1545
-  _globals['_STATUSREPLY']._serialized_end=1609
-  _globals['_PLANSTATUS']._serialized_start=1611
-  _globals['_PLANSTATUS']._serialized_end=1713
-  _globals['_LEADER']._serialized_start=1716
-  _globals['_LEADER']._serialized_end=2019
-  _globals['_HELPER']._serialized_start=2022
-  _globals['_HELPER']._serialized_end=2600
-  _globals['_KEYHOLDER']._serialized_start=2603
-  _globals['_KEYHOLDER']._serialized_end=2956
-  _globals['_PROVIDER']._serialized_start=2958
-  _globals['_PROVIDER']._serialized_end=3021
+  _globals['_FREEREQUEST']._serialized_start=1154
+  _globals['_FREEREQUEST']._serialized_end=1186
+  _globals['_FREEREPLY']._serialized_start=1188
+  _globals['_FREEREPLY']._serialized_end=1219
+  _globals['_SHAREPART']._serialized_start=1221
+  _globals['_SHAREPART']._serialized_end=1297
+  _globals['_SUMPART']._serialized_start=1299
+  _globals['_SUMPART']._serialized_end=1374
+  _globals['_OPENSUMSREPLY']._serialized_start=1376
+  _globals['_OPENSUMSREPLY']._serialized_end=1391
+  _globals['_OPENPLANREQUEST']._serialized_start=1393
+  _globals['_OPENPLANREQUEST']._serialized_end=1456
+  _globals['_OPENPLANREPLY']._serialized_start=1458
+  _globals['_OPENPLANREPLY']._serialized_end=1492
+  _globals['_SUBMITREQUEST']._serialized_start=1494
+  _globals['_SUBMITREQUEST']._serialized_end=1524
+  _globals['_SUBMITREPLY']._serialized_start=1526
+  _globals['_SUBMITREPLY']._serialized_end=1574
+  _globals['_STATUSREQUEST']._serialized_start=1576
+  _globals['_STATUSREQUEST']._serialized_end=1610
+  _globals['_STATUSREPLY']._serialized_start=1612
+  _globals['_STATUSREPLY']._serialized_end=1676
+  _globals['_PLANSTATUS']._serialized_start=1678
+  _globals['_PLANSTATUS']._serialized_end=1780
+  _globals['_LEADER']._serialized_start=1783
+  _globals['_LEADER']._serialized_end=2133
+  _globals['_HELPER']._serialized_start=2136
+  _globals['_HELPER']._serialized_end=2761
+  _globals['_KEYHOLDER']._serialized_start=2764
+  _globals['_KEYHOLDER']._serialized_end=3164
+  _globals['_PROVIDER']._serialized_start=3166
+  _globals['_PROVIDER']._serialized_end=3229
 # @@protoc_insertion_point(module_scope)

@@ -162,6 +162,18 @@ class CollectRequest(_message.Message):
     plan_hash: bytes
     def __init__(self, plan_hash: _Optional[bytes] = ...) -> None: ...
 
+class FreeRequest(_message.Message):
+    __slots__ = ("plan_hash",)
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    plan_hash: bytes
+    def __init__(self, plan_hash: _Optional[bytes] = ...) -> None: ...
+
+class FreeReply(_message.Message):
+    __slots__ = ("statements",)
+    STATEMENTS_FIELD_NUMBER: _ClassVar[int]
+    statements: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, statements: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
 class SharePart(_message.Message):
     __slots__ = ("view", "statement", "sealed", "opened")
     VIEW_FIELD_NUMBER: _ClassVar[int]

@@ -54,6 +54,11 @@ class LeaderStub(object):
                 request_serializer=aggregator_dot_services_dot_aggregator__pb2.Signed.SerializeToString,
                 response_deserializer=aggregator_dot_services_dot_aggregator__pb2.SharePart.FromString,
                 _registered_method=True)
+        self.Free = channel.unary_unary(
+                '/covey.v1.Leader/Free',
+                request_serializer=aggregator_dot_services_dot_aggregator__pb2.Signed.SerializeToString,
+                response_deserializer=aggregator_dot_services_dot_aggregator__pb2.FreeReply.FromString,
+                _registered_method=True)
         self.Status = channel.unary_unary(
                 '/covey.v1.Leader/Status',
                 request_serializer=aggregator_dot_services_dot_aggregator__pb2.StatusRequest.SerializeToString,
@@ -90,6 +95,13 @@ class LeaderServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Free(self, request, context):
+        """FreeRequest, signed by the coordinator → both statements
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Status(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -118,6 +130,11 @@ def add_LeaderServicer_to_server(servicer, server):
                     servicer.Collect,
                     request_deserializer=aggregator_dot_services_dot_aggregator__pb2.Signed.FromString,
                     response_serializer=aggregator_dot_services_dot_aggregator__pb2.SharePart.SerializeToString,
+            ),
+            'Free': grpc.unary_unary_rpc_method_handler(
+                    servicer.Free,
+                    request_deserializer=aggregator_dot_services_dot_aggregator__pb2.Signed.FromString,
+                    response_serializer=aggregator_dot_services_dot_aggregator__pb2.FreeReply.SerializeToString,
             ),
             'Status': grpc.unary_unary_rpc_method_handler(
                     servicer.Status,
@@ -244,6 +261,33 @@ class Leader(object):
             _registered_method=True)
 
     @staticmethod
+    def Free(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/covey.v1.Leader/Free',
+            aggregator_dot_services_dot_aggregator__pb2.Signed.SerializeToString,
+            aggregator_dot_services_dot_aggregator__pb2.FreeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Status(request,
             target,
             options=(),
@@ -330,6 +374,11 @@ class HelperStub(object):
                 request_serializer=aggregator_dot_services_dot_aggregator__pb2.Signed.SerializeToString,
                 response_deserializer=aggregator_dot_services_dot_aggregator__pb2.SharePart.FromString,
                 _registered_method=True)
+        self.Free = channel.unary_unary(
+                '/covey.v1.Helper/Free',
+                request_serializer=aggregator_dot_services_dot_aggregator__pb2.Signed.SerializeToString,
+                response_deserializer=aggregator_dot_services_dot_aggregator__pb2.FreeReply.FromString,
+                _registered_method=True)
         self.Status = channel.unary_unary(
                 '/covey.v1.Helper/Status',
                 request_serializer=aggregator_dot_services_dot_aggregator__pb2.StatusRequest.SerializeToString,
@@ -409,6 +458,13 @@ class HelperServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Free(self, request, context):
+        """FreeRequest, signed by the coordinator → own statement, once the leader knows
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Status(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -467,6 +523,11 @@ def add_HelperServicer_to_server(servicer, server):
                     servicer.Collect,
                     request_deserializer=aggregator_dot_services_dot_aggregator__pb2.Signed.FromString,
                     response_serializer=aggregator_dot_services_dot_aggregator__pb2.SharePart.SerializeToString,
+            ),
+            'Free': grpc.unary_unary_rpc_method_handler(
+                    servicer.Free,
+                    request_deserializer=aggregator_dot_services_dot_aggregator__pb2.Signed.FromString,
+                    response_serializer=aggregator_dot_services_dot_aggregator__pb2.FreeReply.SerializeToString,
             ),
             'Status': grpc.unary_unary_rpc_method_handler(
                     servicer.Status,
@@ -755,6 +816,33 @@ class Helper(object):
             _registered_method=True)
 
     @staticmethod
+    def Free(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/covey.v1.Helper/Free',
+            aggregator_dot_services_dot_aggregator__pb2.Signed.SerializeToString,
+            aggregator_dot_services_dot_aggregator__pb2.FreeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Status(request,
             target,
             options=(),
@@ -816,6 +904,11 @@ class KeyHolderStub(object):
                 request_serializer=aggregator_dot_services_dot_aggregator__pb2.Signed.SerializeToString,
                 response_deserializer=aggregator_dot_services_dot_aggregator__pb2.SharePart.FromString,
                 _registered_method=True)
+        self.Free = channel.unary_unary(
+                '/covey.v1.KeyHolder/Free',
+                request_serializer=aggregator_dot_services_dot_aggregator__pb2.Signed.SerializeToString,
+                response_deserializer=aggregator_dot_services_dot_aggregator__pb2.FreeReply.FromString,
+                _registered_method=True)
         self.Status = channel.unary_unary(
                 '/covey.v1.KeyHolder/Status',
                 request_serializer=aggregator_dot_services_dot_aggregator__pb2.StatusRequest.SerializeToString,
@@ -860,6 +953,13 @@ class KeyHolderServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Free(self, request, context):
+        """as the helper's
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Status(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -893,6 +993,11 @@ def add_KeyHolderServicer_to_server(servicer, server):
                     servicer.Collect,
                     request_deserializer=aggregator_dot_services_dot_aggregator__pb2.Signed.FromString,
                     response_serializer=aggregator_dot_services_dot_aggregator__pb2.SharePart.SerializeToString,
+            ),
+            'Free': grpc.unary_unary_rpc_method_handler(
+                    servicer.Free,
+                    request_deserializer=aggregator_dot_services_dot_aggregator__pb2.Signed.FromString,
+                    response_serializer=aggregator_dot_services_dot_aggregator__pb2.FreeReply.SerializeToString,
             ),
             'Status': grpc.unary_unary_rpc_method_handler(
                     servicer.Status,
@@ -1035,6 +1140,33 @@ class KeyHolder(object):
             '/covey.v1.KeyHolder/Collect',
             aggregator_dot_services_dot_aggregator__pb2.Signed.SerializeToString,
             aggregator_dot_services_dot_aggregator__pb2.SharePart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Free(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/covey.v1.KeyHolder/Free',
+            aggregator_dot_services_dot_aggregator__pb2.Signed.SerializeToString,
+            aggregator_dot_services_dot_aggregator__pb2.FreeReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -15,7 +15,7 @@ import grpc
 
 from aggregator.collect.aggregate_share import ROLES, SealedShare
 from aggregator.collect.collection import Collection, collection_type
-from aggregator.collect.collection_job import collect_request
+from aggregator.collect.collection_job import collect_request, free_request
 from aggregator.errors import HelperUnavailable, KeyHolderUnavailable, ProviderUnavailable, RemoteRefusal, Unreachable
 from aggregator.intake.preparation import Preparation
 from aggregator.intake.refusals import REASONS
@@ -26,6 +26,7 @@ from aggregator.services.peer_channels import CALL_S, COLLECT_S
 from aggregator.services.rpc import CHANNEL_OPTIONS, error_of
 from aggregator.services.share_parts import shares_from_parts
 from aggregator.storage.records import PlanStatus
+from crypto.signing import SigningKey
 from federation.keys import RoleKeys
 from federation.parties import Aggregator
 from federation.plan import Plan
@@ -119,6 +120,15 @@ class Aggregators:
         request = pb.Signed.FromString(collect_request(plan, keys.sign))
         leader, helper = (self._shares(plan, role, request) for role in ROLES)
         return collection_type(plan.terms).of(plan, leader, helper, keys.seal)
+
+    def free(self, plan_hash: bytes, coordinator: SigningKey) -> tuple[bytes, ...]:
+        """Run by the coordinator: have both aggregators free a plan. Returns their statements that they never opened it.
+
+        Raises:
+            RemoteRefusal: FREE_REFUSED if one has noised the plan; other reasons if one cannot say. Unreachable.
+        """
+        request = pb.Signed.FromString(free_request(plan_hash, coordinator))
+        return tuple(self._ask("leader", lambda: self._leader.Free(request, timeout=COLLECT_S)).statements)
 
     def status(self, role: Aggregator, plan_hash: bytes = b"") -> list[PlanStatus]:
         """The state of one plan, or of all, at one aggregator. Raises RemoteRefusal and Unreachable."""

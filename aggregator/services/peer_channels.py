@@ -58,6 +58,11 @@ class HelperChannel:
         """The leader's signed `Witness` → the helper's. Raises RemoteRefusal and Unreachable."""
         return self._signed(self._stub.Witness, message, COLLECT_S)
 
+    def free(self, request: bytes) -> list[bytes]:
+        """The request to free a plan → the helper's statement, if it has one. Raises RemoteRefusal and Unreachable."""
+        asked = pb.Signed.FromString(request)
+        return list(self._call(lambda: self._stub.Free(asked, timeout=self._call_s)).statements)
+
     def digest(self, signed: bytes) -> bytes:
         """The leader's signed `ShareDigest` → the helper's. Raises RemoteRefusal and Unreachable."""
         return self._signed(self._stub.Digest, signed)
@@ -110,6 +115,11 @@ class KeyHolderChannel:
         reply = self._call(lambda: self._stub.Witness(request, timeout=self._call_s))
         data: bytes = reply.SerializeToString(deterministic=True)
         return data
+
+    def free(self, request: bytes) -> list[bytes]:
+        """The request to free a plan → the key holder's statement, if it has one. Raises RemoteRefusal and Unreachable."""
+        asked = pb.Signed.FromString(request)
+        return list(self._call(lambda: self._stub.Free(asked, timeout=self._call_s)).statements)
 
     def close(self) -> None:
         """Close the connection."""

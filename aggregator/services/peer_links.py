@@ -18,6 +18,10 @@ class PeerLink(Protocol):
     def open_plan(self, signed: bytes) -> None:
         """Pass a signed plan on."""
 
+    def free(self, request: bytes) -> list[bytes]:
+        """The coordinator's signed request to free a plan → the peer has erased it; its statement once the peer disowns it."""
+        ...
+
     def witness(self, message: bytes) -> bytes:
         """The leader's signed `Witness` → the peer's. If both have committed, a helper has drawn its noise when this returns."""
 

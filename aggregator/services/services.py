@@ -60,6 +60,9 @@ class _Servicer:
         shares: list[SealedShare] = _answer(context, lambda: self._party.collect(_bytes_of(request)))
         yield from shares_to_parts(shares, PART_BYTES)
 
+    def Free(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.FreeReply:
+        return pb.FreeReply(statements=_answer(context, lambda: self._party.free(_bytes_of(request))))
+
     def Status(self, request: pb.StatusRequest, context: grpc.ServicerContext) -> pb.StatusReply:
         plans = _answer(context, lambda: self._party.status(request.plan_hash))
         return pb.StatusReply(

@@ -9,6 +9,7 @@ Witness     heads of both ledgers, checked ──► {noised share}, `done` in t
 Digest      for a witnessed plan: the leader's digest of its noised shares ──► {stored} ──► own digest
 Swap        the leader's noised shares ──► {values, signed} ──► own noised shares
 Finish      for a witnessed plan, with finish mpc: own process ──► {opened values}; later {own share erased}
+Free        the coordinator's request ──► everything of the plan erased ──► "never opened", once the leader knows
 Collect     for a witnessed (and finished) plan: always the same bytes
 """
 
@@ -31,6 +32,7 @@ from aggregator.collect.collection_job import (
     commitment_from_bytes,
     commitment_to_bytes,
 )
+from aggregator.collect.freeing import Freeing
 from aggregator.collect.heads import Heads
 from aggregator.collect.held_shares import HeldShares
 from aggregator.collect.noising import Noising
@@ -69,6 +71,7 @@ class Helper:
         self.held = HeldShares(self.plans)
         self.own_swap, self.suppression = Swap(self.plans, self.held), Suppression(self.plans, self.held)
         self.jobs, self.heads, self.noising = JobIntake(self.plans, self.tally), Heads(self.plans), Noising(self.plans)
+        self.freeing = Freeing(self.plans, self.noising)
 
     def prepare(self, data: bytes) -> Preparation:
         """Prepare a draft: draw its live secret. Raises as `PlanBook.prepare`."""
@@ -133,11 +136,12 @@ class Helper:
             NotCommitted, and as `Noising.noise`.
         """
         signed = Signed.from_bytes(data)
-        _, plan = self.plans.opened(plan_of(signed))
+        stored, plan = self.plans.opened(plan_of(signed))
         theirs = Witness.from_bytes(signed.verify(WITNESS_DOMAIN["leader"], leader_of(plan)))
         self.heads.check(plan, theirs)
         if theirs.committed:
             self.noising.noise(plan)
+        if theirs.committed or stored.freed:
             self.heads.witnessed(plan, theirs)
         reply = self.heads.witness(plan, committed=theirs.committed, confirmed=theirs.remembered)
         return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.identity.keys.sign)
@@ -190,6 +194,10 @@ class Helper:
             self.suppression.seat.end()
             self.held.erase(stored)
         return sign(FINISHED_DOMAIN, body, self.identity.keys.sign)
+
+    def free(self, data: bytes) -> list[bytes]:
+        """Free a plan for the coordinator. Returns the statement once the leader knows. Raises as `Freeing.answer`."""
+        return self.freeing.answer(data)
 
     def collect(self, data: bytes) -> list[SealedShare]:
         """The helper's noised shares, for the collector.

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol, assert_never
 
 from aggregator.collect.aggregate_share import SealedShare
+from aggregator.collect.freeing import Freeing, LeaderFreeing
 from aggregator.collect.heads import Heads
 from aggregator.collect.held_shares import HeldShares
 from aggregator.collect.meeting import Closing, Meeting, SharedOpening
@@ -58,6 +59,7 @@ class Parts:
 
     intake: Intake
     opening: LeaderOpening
+    freeing: LeaderFreeing
 
 
 class Leader:
@@ -79,9 +81,15 @@ class Leader:
         shared, held = SharedOpening(plans, closing, with_helper, noising), HeldShares(plans)
         self.suppression = Suppression(plans, held)
         sums = NoisedSums(plans, self.encrypted_intake, calls)
-        self._swapped = Parts(self.share_intake, LeaderSwap(plans, Swap(plans, held), shared, calls))
-        self._suppressed = Parts(self.share_intake, LeaderSuppression(plans, self.suppression, shared, calls))
-        self._encrypted = Parts(self.encrypted_intake, SumsOpening(plans, sums, closing, with_key_holder, noising))
+        self.freeing = own = Freeing(plans, noising)
+        free = LeaderFreeing(own, heads, with_helper, calls, lambda: peers.helper, "helper")
+        free_sums = LeaderFreeing(own, heads, with_key_holder, calls, peers.known_key_holder, "key holder")
+        swap, suppression = Swap(plans, held), LeaderSuppression(plans, self.suppression, shared, calls)
+        self._swapped = Parts(self.share_intake, LeaderSwap(plans, swap, shared, calls), free)
+        self._suppressed = Parts(self.share_intake, suppression, free)
+        self._encrypted = Parts(
+            self.encrypted_intake, SumsOpening(plans, sums, closing, with_key_holder, noising), free_sums
+        )
         self._opening = threading.Lock()  # acquired before the intake's line; one plan at a time, or heads would cross
 
     def prepare(self, data: bytes) -> Preparation:
@@ -141,6 +149,12 @@ class Leader:
         with self._opening:
             self._parts(plan).opening.open(plan)
         return self.noising.shares(plan)
+
+    def free(self, data: bytes) -> list[bytes]:
+        """Free a plan with the other party, for the coordinator. Returns both statements. Raises as `LeaderFreeing.free`."""
+        plan = self.freeing.requested(data)
+        with self._opening:
+            return self._parts(plan).freeing.free(plan, data, self.plans)
 
     def status(self, plan_hash: bytes = b"") -> list[PlanStatus]:
         """The state of one plan, or of all. Raises PlanUnknown."""

@@ -22,6 +22,10 @@ class PlanState(StrEnum):
     """Its noised shares are stored."""
     WITNESSED = "witnessed"
     """The other aggregator knows of the opening, so the shares may be sent."""
+    FREED = "freed"
+    """It holds nothing of the plan any more, and never opens it."""
+    DISOWNED = "disowned"
+    """The other aggregator knows that the plan is freed, so "never opened" may be signed."""
     BURNT = "burnt"
     """Only at a key holder: the keys are erased, because honest reports cannot give one of the sums."""
 
@@ -52,8 +56,13 @@ class StoredPlan:
 
     @property
     def unopened(self) -> bool:
-        """Whether no noise was drawn for the plan yet. False for a burnt plan."""
+        """Whether no noise was drawn for the plan yet. False for a burnt and for a freed plan."""
         return self.state in (PlanState.OPEN, PlanState.CLOSED)
+
+    @property
+    def freed(self) -> bool:
+        """Whether the plan is freed here."""
+        return self.state in (PlanState.FREED, PlanState.DISOWNED)
 
 
 @dataclass(frozen=True)

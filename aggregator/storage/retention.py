@@ -8,9 +8,9 @@
     finished sums     leader: when the key holder has opened them (role_storage.py), or no longer holds the plan's keys
     noised shares     when leader and helper have both stored the values that they opened from them
     secret keys       key holder: when the plan is opened or burnt (role_storage.py), or can no longer be charged
-    live secret       the seal seed: when the plan is closed (no batch waits at the leader then) or burnt, or a day after its
-                      deadline. All of it: when the noised share and its ledger entry are on disk, at the latest 31 days after
-                      the deadline. This module erases secrets that a killed process has left
+    live secret       the seal seed: when the plan is closed (no batch waits at the leader then), or a day after its deadline.
+                      All of it: when the noised share and its ledger entry are on disk, when the plan is burnt or freed, at the
+                      latest 31 days after the deadline. This module erases secrets that a killed process has left
     live keys         the signed live keys: 31 days after the deadline
 
 Erased data is overwritten, and SQLite's log is emptied afterwards: no file of this aggregator holds a byte of an erased key or
@@ -77,7 +77,8 @@ def forget_live(live: LiveFolder, storage: Storage, ledger: LedgerState, now_us:
         if file is None:
             continue
         over = any(
-            plan.state is PlanState.BURNT or (plan.state in _NOISED and plan.hash in ledger.completed) for plan in plans
+            plan.freed or plan.state is PlanState.BURNT or (plan.state in _NOISED and plan.hash in ledger.completed)
+            for plan in plans
         )
         if over or now_us > file.not_after_us + LATEST_SECRET_US:
             live.erase(plan_id)

@@ -177,6 +177,20 @@ class Storage(RoleFile):
         self.drop_messages("ciphertexts", plan)
         self.run("UPDATE plans SET state = 'burnt' WHERE plan = ?", plan)
 
+    def has_finished(self, plan: int) -> bool:
+        """Whether a noised, encrypted sum of the plan is stored at the leader: the key holder may have opened it."""
+        return self.one("SELECT 1 FROM finished WHERE plan = ? LIMIT 1", plan) is not None
+
+    def free(self, plan: int, plan_id: bytes) -> None:
+        """Erase the sums, ids, batches and keys of a plan. It is never opened."""
+        for table in ("sums", "reports", "rejected", "sites"):
+            self.erase(table, "plan = ?", plan)
+        for table in ("secret_keys", "keys"):
+            self.erase(table, "id = ?", plan_id)
+        self.drop_messages("ciphertexts", plan)
+        self.run("DELETE FROM pending WHERE plan = ?", plan)
+        self.run("UPDATE plans SET state = 'freed' WHERE plan = ?", plan)
+
     # openings
 
     def noised(self, plan: int) -> list[SealedShare]:
@@ -250,8 +264,9 @@ class Storage(RoleFile):
         self.run("UPDATE plans SET state = 'noised' WHERE plan = ?", plan)
 
     def set_witnessed(self, plan: int) -> None:
-        """Record that the other aggregator knows of this opening, so its shares may be sent."""
+        """Record that the other aggregator knows of this opening, so its shares may be sent; or that this plan is freed."""
         with self.transaction():
+            self.run("UPDATE plans SET state = 'disowned' WHERE plan = ? AND state = 'freed'", plan)
             if self.run("UPDATE plans SET state = 'witnessed' WHERE plan = ? AND state = 'noised'", plan):
                 self.drop_messages("finished", plan)
 

@@ -24,12 +24,12 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 9
+VERSION: Final = 10
 SCHEMA: Final = """
 CREATE TABLE role (name TEXT NOT NULL);
 CREATE TABLE plans (
     plan INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, id BLOB NOT NULL, deadline_us INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'noised', 'witnessed', 'burnt')),
+    state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'noised', 'witnessed', 'freed', 'disowned', 'burnt')),
     signed BLOB NOT NULL, own BLOB, other BLOB, encryption_keys BLOB NOT NULL
 );
 CREATE TABLE pending (

@@ -15,6 +15,7 @@ _STORE = typer.Option(
     "--store", "--project", metavar="DIR", help="The store's, or project's, directory. Default: here."
 )
 _JSON = typer.Option("--json", help="Print JSON.")
+_TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
 _ID = typer.Argument(metavar="ID", help="The release's id, or its first digits (6 at least).")
 
 
@@ -154,4 +155,41 @@ def retract(
         "the same values as before. Its price stays spent",
         soft_wrap=True,
     )
+    return DONE
+
+
+@app.command()
+def void(
+    view: Annotated[str, typer.Argument(help="The name of the view.")],
+    pane: Annotated[
+        list[datetime], typer.Argument(metavar="PANE…", help="The start of a pane that is due, in UTC.", formats=_TIMES)
+    ],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="The reason; it is published with the void.")],
+    project: Annotated[Path, typer.Option(metavar="DIR", help="The project's directory, with its keys.")] = Path(),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    as_json: Annotated[bool, _JSON] = False,
+) -> int:
+    """Give panes up: publish them as void, signed by the collector. They are never collected."""
+    import click
+
+    from base.errors import DONE, FAILURE
+    from base.times import to_us, wall_clock
+    from deployment.coordinator.decisions import decide_void
+    from deployment.inspect.releases import to_json
+    from deployment.printing.console import talk_console
+
+    talk = talk_console()
+    try:
+        agreed = yes or typer.confirm(
+            f"Publish {len(pane)} pane(s) of {view} as void? They are never collected", err=True
+        )
+    except click.exceptions.Abort:  # there is no terminal for the question
+        agreed = False
+    if not agreed:
+        talk.print("nothing was published; --yes confirms without a question", style="yellow")
+        return FAILURE
+    voids = decide_void(project, view, [to_us(moment) for moment in pane], reason, wall_clock)
+    if as_json:
+        typer.echo(json.dumps([to_json(one, None) for one in voids]))
+    talk.print(f"{view}: {len(voids)} pane(s) are void: {voids[0].reason}", soft_wrap=True)
     return DONE

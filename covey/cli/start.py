@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,14 @@ from .term_options import (
     ReportPerOption,
     ValidityOption,
 )
+
+
+class ReleaseClock(StrEnum):
+    """When a release counts as readable."""
+
+    LIVE = "live"
+    REPLAY = "replay"
+
 
 app = typer.Typer(help="Start one role of a project; it runs until Ctrl-C or SIGTERM.", no_args_is_help=True)
 
@@ -157,6 +166,12 @@ def coordinator(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the plan that an earlier coordinator did not finish.")
     ] = False,
+    give_up: Annotated[
+        bool,
+        typer.Option(
+            "--give-up", help="Free the plan that an earlier coordinator did not finish; its panes are due again."
+        ),
+    ] = False,
     plan_only: Annotated[
         Path | None,
         typer.Option(
@@ -183,6 +198,13 @@ def coordinator(
     validity: ValidityOption = Validity.NONE,
     finish: FinishOption = Finish.OPEN,
     report_per: ReportPerOption = ReportPer.CLIENT,
+    clock: Annotated[
+        ReleaseClock,
+        typer.Option(
+            help="live: releases are readable from their publication on. replay: a back-fill of old days; joins see each release "
+            "when a punctual collection would have published it."
+        ),
+    ] = ReleaseClock.LIVE,
     seconds: Annotated[float, typer.Option(min=1, help="The time that the sites have to answer, in seconds.")] = 300.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
@@ -193,7 +215,14 @@ def coordinator(
     """
     from base.errors import DONE
     from base.times import wall_clock
-    from deployment.coordinator.serving import Addresses, PlanRequest, resume_coordinator, run_coordinator, write_plan
+    from deployment.coordinator.serving import (
+        Addresses,
+        PlanRequest,
+        resume_coordinator,
+        run_coordinator,
+        write_plan,
+    )
+    from deployment.coordinator.serving import give_up as free_unfinished
     from deployment.errors import UsageError
     from deployment.printing.collection import plan_to_json, print_plan
     from deployment.printing.console import progress_bars, talk_console
@@ -202,9 +231,16 @@ def coordinator(
 
     addresses = Addresses(leader, helper, keyholder)
     talk = talk_console()
-    if resume:
+    if resume or give_up:
+        if resume and give_up:
+            raise UsageError("--resume continues the plan, and --give-up frees it: give one of them")
         if views_file is not None or start is not None or end is not None or plan_only is not None:
-            raise UsageError("--resume continues the plan as it is: give no VIEWS.py, --from, --to or --plan-only")
+            raise UsageError(
+                "--resume and --give-up take the plan as it is: give no VIEWS.py, --from, --to or --plan-only"
+            )
+    if give_up:
+        return _report(free_unfinished(project, addresses), as_json=as_json)
+    if resume:
         with progress_bars(talk) as progress:
             result = resume_coordinator(project, addresses, wall_clock, progress)
         return _report(result, as_json=as_json)
@@ -212,7 +248,7 @@ def coordinator(
     if views_file is None or days is None:
         raise UsageError("give VIEWS.py, --from and --to (or --resume)")
     terms = requested_terms(noise, protection, validity, finish, report_per, participation)
-    request = PlanRequest(load_views(views_file), days, terms, seconds)
+    request = PlanRequest(load_views(views_file), days, terms, seconds, clock.value)
     if plan_only is not None:
         plan = write_plan(project, request, plan_only, wall_clock)
         if as_json:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from base.atomic_files import replace_file
 from base.locks import lock_file
 from deployment.errors import JobMalformed
+from featurestore.define.release import Clock
 
 ANNOUNCED: Final = "announced.json"
 
@@ -27,6 +28,9 @@ class Job:
         leader, helper: `host:port` of the services; under `he`, `helper` is the key holder.
         store: the project directory whose store gets the releases.
         sites: the number of nodes that the coordinator waits for; `seconds`: the time that the sites have.
+        min_sites: the number of sites that must have answered before anything is opened.
+        clock: the clock of the releases; see `featurestore.define.release.Clock`.
+        keeps_due: whether unopened panes stay due, for later plans of this coordinator. Otherwise they are published void.
         result: the file that appears when all is published, and never before.
         progress: a file with one JSON line for each site's answer.
     """
@@ -40,6 +44,9 @@ class Job:
     seconds: float
     result: Path
     progress: Path
+    min_sites: int = 0
+    keeps_due: bool = False
+    clock: Clock = "replay"
 
     def save(self, path: Path) -> None:
         """Write the job file durably."""
@@ -49,6 +56,9 @@ class Job:
             "helper": self.helper,
             "sites": self.sites,
             "seconds": self.seconds,
+            "min_sites": self.min_sites,
+            "keeps_due": self.keeps_due,
+            "clock": self.clock,
             **{name: str(getattr(self, name).absolute()) for name in ("keys", "store", "result", "progress")},
         }
         replace_file(path, json.dumps(data), private=True)
@@ -68,6 +78,9 @@ class Job:
                 float(data["seconds"]),
                 Path(data["result"]),
                 Path(data["progress"]),
+                int(data["min_sites"]),
+                bool(data["keeps_due"]),
+                "live" if data["clock"] == "live" else "replay",
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise JobMalformed(f"{path} is not a coordinator's job file: {error}") from None

@@ -1,22 +1,29 @@
-"""Run a coordinator's job, from the announcement to the renamed result. The caller provides the transport to the sites."""
+"""Run a coordinator's job, from the announcement to the renamed result. The caller provides the transport to the sites.
+
+    announce ──► {plan} ──► carry ──► open, or free ──► {attempt, if panes stay due} ──► publish ──► {result}
+
+Each {…} is on disk before the next step, and a restarted job continues there.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from dataclasses import replace
+from typing import Any
 
 from aggregator.services.client import Aggregators
-from base.private_files import append_private
+from deployment.project.project import Project
 from featurestore.publish.publish import Publisher
 from federation.keys import RoleKeys, load_keys
 from federation.plan import plan_from_bytes
 
 from .announcement import Announcement, announce
-from .batches import CollectionOutcome, collect
+from .attempts import Attempts
+from .batches import CollectionOutcome, Conditions, collect
 from .job import Job
-from .publication import evidence_of, items_of, summary_of
+from .publication import evidence_of, items_of, summary_of, without_budget
+from .site_results import SiteResults
 from .sites import SiteAnswer
 
 Ask = Callable[[bytes, bytes], Iterable[SiteAnswer]]
@@ -34,16 +41,36 @@ def run_job(job: Job, ask: Ask, clock: Callable[[], int]) -> None:
             again: accepted reports are kept.
     """
     coordinator, collector = load_keys(job.keys, "coordinator"), load_keys(job.keys, "collector")
-
-    def progress(answer: SiteAnswer) -> None:
-        line = {"site": answer.site, "code": answer.code, "batches": len(answer.batches)}
-        _append(job.progress, {**line, "bytes": sum(map(len, answer.batches))})
-
+    roster = tuple(one.site for one in Project.load(job.store).roster.entries) if job.keeps_due else ()
+    conditions = Conditions(roster, job.min_sites, job.keeps_due)
     protection = plan_from_bytes(job.plan).terms.protection
     with Aggregators(job.leader, job.helper, protection=protection) as aggregators:
         announced = _announce(job, coordinator, aggregators)
-        collected = collect(announced, collector, ask, aggregators, progress)
+        sites = SiteResults(job.progress)
+        collected = collect(announced, (coordinator, collector), ask, aggregators, sites, conditions)
+    if job.keeps_due and announced.plan is not None and (due := collected.due(announced.plan)):
+        Attempts(job.store).record(announced.plan, due, collected.said, reported=sites.reported)
     _publish(job, announced, collected, collector, clock)
+
+
+def free_job(job: Job) -> dict[str, Any]:
+    """Give a job's plan up: have it freed, and record its panes as due. Returns the result.
+
+    Raises:
+        RemoteRefusal: FREE_REFUSED: the plan is noised; run the job instead. Unreachable.
+    """
+    coordinator = load_keys(job.keys, "coordinator")
+    plan = plan_from_bytes(job.plan)
+    announced = Announcement(None, b"")
+    if job.announced.is_file():
+        announced = Announcement.load(job.announced, coordinator.sign.public)
+    outcome = CollectionOutcome(why_freed="the plan was given up")
+    if announced.plan is not None:
+        with Aggregators(job.leader, job.helper, protection=plan.terms.protection) as aggregators:
+            outcome = replace(outcome, freed=aggregators.free(announced.plan.hash, coordinator.sign))
+        reported = SiteResults(job.progress).reported
+        Attempts(job.store).record(announced.plan, outcome.due(announced.plan), outcome.said, reported=reported)
+    return summary_of(announced, outcome, [], keeps_due=True)
 
 
 def _announce(job: Job, coordinator: RoleKeys, aggregators: Aggregators) -> Announcement:
@@ -62,13 +89,12 @@ def _announce(job: Job, coordinator: RoleKeys, aggregators: Aggregators) -> Anno
 def _publish(
     job: Job, announced: Announcement, collected: CollectionOutcome, collector: RoleKeys, clock: Callable[[], int]
 ) -> None:
-    items = list(items_of(announced, collected, collector.sign, now=clock(), clock="replay"))
+    keeps_due = job.keeps_due
+    items = list(items_of(announced, collected, collector.sign, now=clock(), clock=job.clock, keeps_due=keeps_due))
     with Publisher(job.store, clock) as publisher:
-        for planned in (*(one.planned for one in collected.opened), *(left.planned for left in collected.budget_spent)):
-            publisher.register(planned.view)
-        publisher.publish(items, evidence_of(announced, collected))
-    job.finish(summary_of(collected, items))
-
-
-def _append(path: Path, line: dict[str, object]) -> None:
-    append_private(path, json.dumps(line) + "\n")
+        planned = [one.planned for one in collected.opened]
+        for one in (*planned, *(left.planned for left in without_budget(collected))):
+            publisher.register(one.view)
+        if items:
+            publisher.publish(items, evidence_of(announced, collected))
+    job.finish(summary_of(announced, collected, items, keeps_due=keeps_due))

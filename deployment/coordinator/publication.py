@@ -13,7 +13,7 @@ from federation.plan import Plan
 from federation.release_signing import sign_release
 from federation.terms import Encrypted, Shares, Terms
 
-from .announcement import Announcement
+from .announcement import Announcement, LeftOut, Reason
 from .batches import CollectionOutcome
 from .collector import releases_of, voids_of
 
@@ -30,16 +30,24 @@ def trust_of(terms: Terms) -> str:
 
 
 def items_of(
-    announced: Announcement, collected: CollectionOutcome, collector: SigningKey, *, now: int, clock: Clock
+    announced: Announcement,
+    collected: CollectionOutcome,
+    collector: SigningKey,
+    *,
+    now: int,
+    clock: Clock,
+    keeps_due: bool,
 ) -> Iterator[Release | Void]:
-    """One signed item for each planned pane: opened, void, or void because the budget of its day is spent.
+    """One signed item for each pane that this collection decides: opened, or void because the budget of its day is spent.
 
     Args:
         now, clock: see `collector.releases_of`.
+        keeps_due: whether a pane that was not opened stays due. Otherwise it is void.
     """
     if announced.plan is not None:
-        yield from _opened_items(announced.plan, collected, collector, now, clock)
-    for left in collected.budget_spent:
+        items = _opened_items(announced.plan, collected, collector, now, clock)
+        yield from (item for item in items if isinstance(item, Release) or not keeps_due)
+    for left in without_budget(collected):
         trust = trust_of(left.full_plan.terms)
         voids = voids_of(
             left.full_plan, left.planned, BUDGET_SPENT, now=now, clock=clock, noise_source=NOISE_SOURCE, trust=trust
@@ -65,26 +73,41 @@ def _opened_items(
         yield from (sign_release(item, collector) for item in items)
 
 
+def without_budget(collected: CollectionOutcome) -> list[LeftOut]:
+    """The left-out panes whose days have no budget: they are published void."""
+    return [left for left in collected.left_out if left.reason == "budget"]
+
+
 def evidence_of(announced: Announcement, collected: CollectionOutcome) -> list[bytes]:
     """The signed plans, statements and values, each once. Manifests name all of them by their SHA-256."""
-    plans = [announced.signed, *(left.signed for left in collected.budget_spent)]
+    plans = [announced.signed, *(left.signed for left in without_budget(collected))]
     signed = [one for both in (*collected.statements, *collected.values) for one in both]
     return list(dict.fromkeys(blob for blob in (*plans, *signed) if blob))
 
 
-def summary_of(collected: CollectionOutcome, items: list[Release | Void]) -> dict[str, Any]:
-    """The job's result for programs: counts of panes by view, sites' answers, and panes without budget (µs)."""
-    views = {item.manifest.view: {"opened": 0, "void": 0} for item in items}
+def summary_of(
+    announced: Announcement, collected: CollectionOutcome, items: list[Release | Void], *, keeps_due: bool
+) -> dict[str, Any]:
+    """The job's result for programs: panes by view, and what became of each site. Panes are pane starts in µs."""
+    due = collected.due(announced.plan) if keeps_due and announced.plan is not None else {}
+    names = [item.manifest.view for item in items] + list(due) + [one.planned.view.name for one in collected.left_out]
+    views = {name: {"opened": 0, "void": 0, "due": len(due.get(name, ()))} for name in names}
     for item in items:
         views[item.manifest.view]["opened" if isinstance(item, Release) else "void"] += 1
-    spent: dict[str, list[int]] = {}
-    for left in collected.budget_spent:
-        spent.setdefault(left.planned.view.name, []).extend(left.planned.pane_starts.tolist())
     return {
         "views": views,
-        "answers": collected.answers,
-        "batches": collected.batches,
-        "refused": collected.refused,
+        "sites": {name: one.to_json() for name, one in collected.sites.items()},
+        "due": {view: panes.tolist() for view, panes in due.items()},
+        "why_due": collected.why_freed,
         "rejected": collected.rejected,
-        "budget_spent": {view: sorted(panes) for view, panes in spent.items()},
+        "budget_spent": _panes_of(collected, "budget"),
+        "taken": _panes_of(collected, "taken"),
     }
+
+
+def _panes_of(collected: CollectionOutcome, reason: Reason) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for left in collected.left_out:
+        if left.reason == reason:
+            found.setdefault(left.planned.view.name, []).extend(left.planned.pane_starts.tolist())
+    return {view: sorted(panes) for view, panes in found.items()}

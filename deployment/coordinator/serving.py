@@ -18,17 +18,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from aggregator.errors import RemoteRefusal
-from aggregator.intake.refusals import LOST
 from base.errors import CoveyError
 from base.times import DAY_US
 from deployment.errors import CollectionFailed, UsageError
 from deployment.in_process.progress import Progress
-from deployment.local.processes_run import lost_mend
 from deployment.local.superlink import superlink_folder
 from deployment.local.unfinished_collection import Unfinished
 from deployment.project.project import KEYS, Project
 from featurestore.define.definitions import FeatureView
+from featurestore.define.release import GIVEN_UP, Clock
 from featurestore.errors import NotFoundError
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
@@ -37,16 +35,18 @@ from federation.keys import load_keys
 from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, WireTerms, new_plan, plan_from_bytes, plan_to_bytes
 from federation.terms import Encrypted, RequestedTerms, Shares, Terms
 
+from .attempts import Attempts
+from .decisions import publish_voids
 from .grid import grid_of
 from .job import Job
-from .job_run import Ask, run_job
+from .job_run import Ask, free_job, run_job
 from .sites import SiteAnswer, ask_sites
 
 LEADER: Final = "127.0.0.1:7301"
 HELPER: Final = "127.0.0.1:7302"
 KEY_HOLDER: Final = "127.0.0.1:7303"
-NOTHING_TO_DO: Final[dict[str, Any]] = {"views": {}, "answers": {}, "batches": 0, "refused": {}, "rejected": {},
-                                       "budget_spent": {}}  # fmt: skip
+NOTHING_TO_DO: Final[dict[str, Any]] = {"views": {}, "sites": {}, "due": {}, "why_due": None, "rejected": {},
+                                       "budget_spent": {}, "taken": {}}  # fmt: skip
 """The result if every pane is published already."""
 
 
@@ -78,25 +78,29 @@ class PlanRequest:
         days: whole UTC days since the epoch, [from, to).
         terms: the requested terms; the roster has the number of clients of each site.
         seconds: the time that the sites have to answer. The aggregators accept reports for twice that time.
+        clock: see `Job`.
     """
 
     views: Sequence[FeatureView]
     days: tuple[int, int]
     terms: RequestedTerms = field(default_factory=RequestedTerms)
     seconds: float = 300.0
+    clock: Clock = "live"
 
 
 def make_plan(directory: Path, request: PlanRequest, clock: Callable[[], int]) -> Plan | None:
-    """The plan for all panes that are not published yet; None if all are published.
+    """The plan for all panes that are due; None if there are none. It names the earlier attempts at its panes.
+
+    A pane that was attempted too often is not planned again.
 
     Raises:
         UsageError: a day is not over. ProjectMissing.
     """
-    project = Project.load(directory)
+    project, attempts = Project.load(directory), Attempts(directory)
     now = clock()
-    planned = [PlannedView(view, _panes(directory, view, request.days, now), view.privacy.min_clients)
-               for view in request.views]  # fmt: skip
-    planned = [one for one in planned if len(one.pane_starts)]
+    panes = {view: np.setdiff1d(_panes(directory, view, request.days, now), attempts.exhausted(view.name))
+             for view in request.views}  # fmt: skip
+    planned = [PlannedView(view, starts, view.privacy.min_clients) for view, starts in panes.items() if len(starts)]
     if not planned:
         return None
     deadline_us = now + int(2 * request.seconds * 1e6)
@@ -108,6 +112,7 @@ def make_plan(directory: Path, request: PlanRequest, clock: Callable[[], int]) -
         plan_id=os.urandom(PLAN_ID_BYTES),
         sites=clients,
         wire=WireTerms(project.leader, project.helper, project.collector, deadline_us),
+        earlier=attempts.earlier(planned),
     )
 
 
@@ -129,17 +134,20 @@ def write_plan(directory: Path, request: PlanRequest, path: Path, clock: Callabl
 def run_coordinator(
     directory: Path, request: PlanRequest, addresses: Addresses, clock: Callable[[], int], progress: Progress
 ) -> dict[str, Any]:
-    """Run one collection; returns its result.
+    """Run one collection; returns its result. An unfinished plan whose deadline has passed is ended first.
 
     Raises:
-        UsageError: the project has an unfinished plan, or a day is not over. KeyFileMissing.
-        CollectionFailed: the plan is kept, and `resume_coordinator` continues it.
+        UsageError: the project has an unfinished plan before its deadline, or a day is not over. KeyFileMissing.
+        CollectionFailed: the message says whether the plan is kept; if so, `resume_coordinator` continues it.
     """
     project, unfinished = Project.load(directory), Unfinished(directory)
     for role in ("coordinator", "collector"):
         load_keys(directory / KEYS, role)
     with unfinished.at_work():
+        if unfinished.folder.exists() and not _seconds_left(job := unfinished.load(), clock()):
+            _carry_out(unfinished, job, clock, progress)
         unfinished.require_none()
+        _give_up_old_panes(directory, project, request, clock)
         plan = make_plan(directory, request, clock)
         if plan is None:
             return NOTHING_TO_DO
@@ -149,7 +157,8 @@ def run_coordinator(
         job = Job(
             plan_to_bytes(plan), directory / KEYS, addresses.leader or LEADER,
             addresses.second(plan.terms) or DEFAULTS.second(plan.terms) or HELPER, directory,
-            len(project.roster.entries), request.seconds, Path(), Path(),
+            len(project.roster.entries), request.seconds, Path(), Path(), project.sites_needed, keeps_due=True,
+            clock=request.clock,
         )  # fmt: skip
         return _carry_out(unfinished, unfinished.begin(job), clock, progress)
 
@@ -164,11 +173,26 @@ def resume_coordinator(
     """
     unfinished = Unfinished(directory)
     with unfinished.at_work():
-        job = unfinished.load()
-        second = addresses.second(plan_from_bytes(job.plan).terms)
-        job = replace(job, leader=addresses.leader or job.leader, helper=second or job.helper)
+        job = _at(addresses, unfinished.load())
         unfinished.save(job)
         return _carry_out(unfinished, job, clock, progress)
+
+
+def give_up(directory: Path, addresses: Addresses) -> dict[str, Any]:
+    """Free the unfinished plan of a project instead of continuing it. Its panes are due again. Returns the result.
+
+    Raises:
+        UsageError: the project has no unfinished plan. CollectionFailed: the plan is kept.
+    """
+    unfinished = Unfinished(directory)
+    with unfinished.at_work():
+        job = _at(addresses, unfinished.load())
+        try:
+            result = free_job(job)
+        except CoveyError as error:
+            raise CollectionFailed(f"{error}; the plan is kept, so resume it", settings=("resume",)) from error
+        unfinished.finish()
+        return result
 
 
 def still_to_do(job: Job, now_us: int) -> Job:
@@ -176,21 +200,46 @@ def still_to_do(job: Job, now_us: int) -> Job:
 
     Reports that arrived before the deadline are collected anyway: the aggregators hold them.
     """
+    left = _seconds_left(job, now_us)
+    return replace(job, sites=job.sites if left else 0, seconds=min(job.seconds, left))
+
+
+def _give_up_old_panes(directory: Path, project: Project, request: PlanRequest, clock: Callable[[], int]) -> None:
+    """Publish void the requested panes that have been due for longer than the project waits."""
+    if project.give_up_after_us is None:
+        return
+    now = clock()
+    for view in request.views:
+        due = _panes(directory, view, request.days, now)
+        old = due[due + view.pane_us + project.give_up_after_us <= now]
+        if len(old):
+            publish_voids(directory, view, old.tolist(), GIVEN_UP, clock)
+
+
+def _at(addresses: Addresses, job: Job) -> Job:
+    """The job with these addresses, where they are given."""
+    second = addresses.second(plan_from_bytes(job.plan).terms)
+    return replace(job, leader=addresses.leader or job.leader, helper=second or job.helper)
+
+
+def _seconds_left(job: Job, now_us: int) -> float:
+    """The time until the deadline of the job's plan; 0 after it."""
     wire = plan_from_bytes(job.plan).wire
-    left = 0.0 if wire is None else (wire.deadline_us - now_us) / 1e6
-    return replace(job, sites=job.sites if left > 0 else 0, seconds=max(0.0, min(job.seconds, left)))
+    return 0.0 if wire is None else max(0.0, (wire.deadline_us - now_us) / 1e6)
 
 
 def _carry_out(unfinished: Unfinished, job: Job, clock: Callable[[], int], progress: Progress) -> dict[str, Any]:
     if not job.result.is_file():  # else an earlier process published it, and ended before it removed the plan
-        job.progress.unlink(missing_ok=True)
         try:
             with _asking(still_to_do(job, clock()), progress) as ask:
                 run_job(job, ask, clock)
         except CoveyError as error:
-            if isinstance(error, RemoteRefusal) and error.reason in LOST:
-                raise CollectionFailed(f"{error}; {lost_mend(unfinished.folder)}") from error
-            raise CollectionFailed(_with_mend(error, job), settings=("resume",)) from error
+            if job.announced.is_file():
+                raise CollectionFailed(f"{error}; the plan is kept, so resume it", settings=("resume",)) from error
+            unfinished.finish()  # no site has seen the plan, and nothing is charged before a plan is closed
+            raise CollectionFailed(
+                f"{error}; the plan was not announced, so nothing was charged: start again"
+            ) from error
     result: dict[str, Any] = json.loads(job.result.read_text(encoding="utf-8"))
     unfinished.finish()
     return result
@@ -214,15 +263,6 @@ def _asking(job: Job, progress: Progress) -> Iterator[Ask]:
                 progress("all views", "sites", min(number, job.sites), job.sites)
 
         yield ask
-
-
-def _with_mend(why: Exception, job: Job) -> str:
-    mend = f"{why}; the plan is kept, so resume it"
-    if job.announced.is_file():
-        return mend
-    return (
-        f"{mend}. To start a new plan instead, move {job.result.parent} away: no site has seen it, so nothing is lost"
-    )
 
 
 def _panes(directory: Path, view: FeatureView, days: tuple[int, int], now: int) -> npt.NDArray[np.int64]:

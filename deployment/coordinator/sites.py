@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from numpy.lib import format as npy
 
@@ -59,7 +60,8 @@ def ask_sites(
 ) -> Iterator[SiteAnswer]:
     """Send the plan to each node when it registers, until `sites` nodes have answered; answers in order of arrival.
 
-    A site that never registers does not delay other sites' reports: each answer is returned when it arrives.
+    A site that never registers does not delay other sites' reports: each answer is returned when it arrives. A node that leaves
+    before it answers is asked again when it is back.
 
     Args:
         encryption_keys: under `he`, the plan's signed encryption keys.
@@ -82,7 +84,9 @@ def ask_sites(
         replies = list(grid.pull_messages(list(waiting))) if waiting else []
         for reply in replies:
             node_of = waiting.pop(reply.metadata.reply_to_message_id, None)
-            if node_of is not None:
+            if node_of is not None and reply.has_error() and reply.error.code == ErrorCode.NODE_UNAVAILABLE:
+                contacted.discard(node_of)  # it left before it answered: it is asked again when it is back
+            elif node_of is not None:
                 yield _read(node_of, reply)
         if not replies:
             sleep(POLL_SECONDS)

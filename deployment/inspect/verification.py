@@ -11,7 +11,7 @@ from base.times import utc_text
 from crypto.signing import VerifyKey
 from deployment.errors import VerificationUnsuccessful
 from deployment.project.project import Project
-from featurestore.define.release import BUDGET_SPENT, Manifest, Release, Void
+from featurestore.define.release import Manifest, Release, Void, is_unattempted
 from featurestore.define.wire import definition_hash
 from featurestore.errors import StoreCorrupt, UnknownEvidence
 from featurestore.store import Store
@@ -231,5 +231,5 @@ def require_all(found: Sequence[VerificationResult], *, allow_unsigned: bool) ->
 
 
 def _without_statements(item: Release | Void) -> bool:
-    """Whether the aggregators signed nothing: they opened nothing of a pane that no budget covered."""
-    return isinstance(item, Void) and item.reason == BUDGET_SPENT
+    """Whether the aggregators signed nothing: the pane is void by a decision."""
+    return isinstance(item, Void) and is_unattempted(item.reason)

@@ -181,7 +181,7 @@ def run_over_wire(
             raise
         shutil.rmtree(project)
     reports = tuple(_report(view, choices[view.name], _counts(result, view.name)) for view in views)
-    return reports, result["answers"]
+    return reports, _answers(result)
 
 
 def resume(directory: Path, progress: Progress) -> tuple[tuple[ViewReport, ...], dict[str, str]]:
@@ -197,7 +197,7 @@ def resume(directory: Path, progress: Progress) -> tuple[tuple[ViewReport, ...],
         ViewReport(name, None, counts["opened"], counts["void"], (), (), Dropped(), counts["rejected"])
         for name, counts in ((name, _counts(result, name)) for name in result["views"])
     )
-    return reports, result["answers"]
+    return reports, _answers(result)
 
 
 def collect_project(project: Path, job: Job, progress: Progress) -> dict[str, Any]:
@@ -311,6 +311,11 @@ def _counts(result: dict[str, Any], view: str) -> dict[str, int]:
     """The counts of a view in a collection's result."""
     panes: dict[str, int] = result["views"].get(view, {"opened": 0, "void": 0})
     return {**panes, "rejected": result["rejected"].get(view, 0)}
+
+
+def _answers(result: dict[str, Any]) -> dict[str, str]:
+    """The code of each site's answer."""
+    return {name: one["code"] for name, one in result["sites"].items()}
 
 
 def _report(view: FeatureView, choice: PaneChoice, result: dict[str, int]) -> ViewReport:

@@ -1,8 +1,8 @@
 """A coordinator's unfinished plan. It is on disk from before its announcement until its publication.
 
-A charged pane belongs to one plan forever: a coordinator that lost its plan could never collect the panes under another one.
-So `roles/coordinator/unfinished/` holds the plan and its progress, and a restarted coordinator continues it. Sites and
-aggregators answer a repeated request with the same bytes.
+A charged pane belongs to one plan: another plan can take it only if it names that one. So `roles/coordinator/unfinished/` holds
+the plan and its progress, and a restarted coordinator continues it or gives it up. Sites and aggregators answer a repeated
+request with the same bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from base.atomic_files import created_folder
 from base.errors import LockHeld
 from base.locks import lock_file
 from base.private_files import private_folder
-from deployment.coordinator.job import ANNOUNCED, Job
+from deployment.coordinator.job import Job
 from deployment.errors import UsageError
 
 _JOB: Final = "job.json"
@@ -45,11 +45,9 @@ class Unfinished:
     def require_none(self) -> None:
         """Return if no plan is unfinished. Raises UsageError, with both mends, if one is."""
         if self.folder.exists():
-            announced = (self.folder / ANNOUNCED).is_file()
-            price = "its panes may stay closed forever" if announced else "no site has seen it, so nothing is lost"
             raise UsageError(
-                f"an unfinished plan is in {self.folder}; resume it. To give it up, move the folder away: {price}",
-                settings=("resume",),
+                f"an unfinished plan is in {self.folder}; resume it, or give it up: its panes are then due again",
+                settings=("resume", "give_up"),
             )
 
     def begin(self, job: Job) -> Job:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from base.errors import DONE, NOTHING_RELEASED, REFUSED
+from base.errors import DONE, INCOMPLETE, NOTHING_RELEASED, REFUSED
 from deployment.coordinator.serving import NOTHING_TO_DO
+from deployment.coordinator.site_results import SiteState
 from federation.plan import Plan
 
 from .console import data_console, folding_table, in_words, pane_ranges, talk_console
+
+_SHOWN: Final = 8
+"""Names in one line."""
 
 
 def print_plan(plan: Plan | None, path: Path) -> None:
@@ -31,30 +36,62 @@ def plan_to_json(plan: Plan | None, path: Path) -> dict[str, str | None]:
 
 
 def print_collection(result: dict[str, Any]) -> None:
-    """Print a table of the views on stdout, and answers, refusals and rejections on stderr."""
+    """Print a table of the views on stdout, and what became of each site and of unopened panes on stderr."""
     talk = talk_console()
     if result == NOTHING_TO_DO:
         talk.print("every pane of these days is published already")
         return
-    table = folding_table("view", "opened", "void")
+    table = folding_table("view", "opened", "void", "due")
     for view, counts in result["views"].items():
-        table.add_row(view, f"{counts['opened']:,}", f"{counts['void']:,}")
+        table.add_row(view, *(f"{counts[name]:,}" for name in ("opened", "void", "due")))
     data_console().print(table)
-    for code, sites in Counter(result["answers"].values()).items():
-        style = None if code == "OK" else "yellow"
-        talk.print(f"{code}: {sites:,} site(s){in_words(code)}", style=style, soft_wrap=True)
-    for reason, batches in result["refused"].items():
-        talk.print(f"{batches:,} batch(es) refused: {reason}", style="yellow", soft_wrap=True)
+    for line, is_whole in site_lines(result["sites"]):
+        talk.print(line, style=None if is_whole else "yellow", soft_wrap=True)
     for view, reports in result["rejected"].items():
         if reports:
             talk.print(f"{view}: {reports:,} report(s) rejected: the proof does not verify", style="yellow")
     for view, panes in result["budget_spent"].items():
         talk.print(f"{view}: no budget left for {pane_ranges(panes)}", style="yellow", soft_wrap=True)
+    for view, panes in result["taken"].items():
+        talk.print(f"{view}: taken by another plan: {pane_ranges(panes)}", style="yellow", soft_wrap=True)
+    for view, panes in result["due"].items():
+        why = result["why_due"] or "fewer clients than min_clients"
+        talk.print(f"{view}: still due: {pane_ranges(panes)}: {why}", style="yellow", soft_wrap=True)
+    if result["due"]:
+        talk.print("nothing of these panes was opened: collect them again when the sites are back")
+
+
+def site_lines(sites: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, bool]]:
+    """One line for each state and code, and whether these sites answered: who refused and why, was absent, or lost reports."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, one in sites.items():
+        groups.setdefault((one["state"], one["code"]), []).append(name)
+    for (state, code), names in sorted(groups.items()):
+        shown = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
+        match SiteState(state):
+            case SiteState.ANSWERED:
+                yield f"{len(names):,} site(s) answered: {shown}", True
+            case SiteState.ABSENT:
+                yield f"{len(names):,} site(s) absent: {shown}: no answer in time. Is each one running?", False
+            case SiteState.REFUSED:
+                yield f"{len(names):,} site(s) refused: {shown}: {code}{in_words(code)}", False
+            case SiteState.LOST:
+                batches = Counter[str]()
+                for name in names:
+                    batches.update(sites[name]["refused"])
+                lost = ", ".join(f"{count:,} batch(es) refused: {reason}" for reason, count in sorted(batches.items()))
+                yield f"{len(names):,} site(s) lost reports: {shown}: {lost or code}", False
 
 
 def exit_code_of(result: dict[str, Any]) -> int:
-    """0 if a pane was opened or none was due, 4 if no budget was left for any, else 3."""
+    """0 if a pane was opened or none was due; 6 if too few sites answered; 4 if no budget was left for any pane; else 3."""
     if result == NOTHING_TO_DO or any(view["opened"] for view in result["views"].values()):
         return DONE
-    spent = sum(map(len, result["budget_spent"].values()))
-    return REFUSED if spent == sum(view["void"] for view in result["views"].values()) else NOTHING_RELEASED
+    if result["why_due"] is not None:
+        return INCOMPLETE
+    void = sum(view["void"] for view in result["views"].values())
+    return (
+        REFUSED
+        if void and void == sum(map(len, result["budget_spent"].values())) and not result["due"]
+        else NOTHING_RELEASED
+    )

@@ -38,6 +38,7 @@ _REPORT_PER: Final = {
     "site": "each site bounded its clients one by one and sent their sum, so a proof bounds a site's report, not a client's"
 }
 _OUTSIDE: Final = {
+    "attempts": "whether the pane was opened at the first attempt follows from the events",
     "activity": "{who} see how many clients of a site had events in the pane",
     "days": "the collected days reveal which days hold events: the run had no --from and --to",
     "sites": "the participating sites reveal which sites have events: the run took them from a column of the events",

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +31,7 @@ from federation.terms import Validity
 FILE: Final = "covey.toml"
 KEYS: Final = "keys"
 DEFAULT_BUDGET: Final = Budget(100_000)
+HOUR_US: Final = 3_600 * 10**6
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -40,6 +43,8 @@ class Project:
         budget: the most that a client-day may cost, over all views and for single views.
         allow_noise_off: for tests and labs only: aggregators accept plans without noise.
         validity: `prio3`: aggregators refuse plans without proofs. None: they accept them.
+        give_up_after_us: how long after its end a pane stays due before the coordinator publishes it void; None: for ever.
+        min_sites: how many sites must answer before the coordinator has anything opened: a number, or a share of the roster.
     """
 
     name: str
@@ -51,10 +56,21 @@ class Project:
     budget: Budget = DEFAULT_BUDGET
     allow_noise_off: bool = False
     validity: Validity | None = None
+    min_sites: int | Fraction = 1
+    give_up_after_us: int | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise UsageError(f"project name {self.name[:80]!r}: use 1 to 64 letters, digits, '.', '_', '-'")
+
+    @property
+    def sites_needed(self) -> int:
+        """`min_sites` as a number of sites."""
+        match self.min_sites:
+            case int():
+                return self.min_sites
+            case share:
+                return math.ceil(share * len(self.roster.entries))
 
     @classmethod
     def load(cls, folder: Path) -> Project:
@@ -102,6 +118,8 @@ class Project:
             Budget(read.privacy.budget, read.privacy.quota),
             read.privacy.allow_noise_off,
             read.privacy.validity,
+            read.collection.min_sites,
+            read.collection.give_up_after,
         )
 
     def to_toml(self) -> str:
@@ -120,6 +138,14 @@ class Project:
             "[privacy.quota]  # the most that single views may cost, such as: dest_delay = 0.05",
             *(f"{json.dumps(view)} = {rho_text(quota)}" for view, quota in self.budget.quotas.items()),
         ]
+        lines += ["", "[collection]"]
+        lines.append(
+            f"min_sites = {_number(self.min_sites)}  # sites that must answer: a number, or a share such as 0.8"
+        )
+        if self.give_up_after_us is None:
+            lines.append('# give_up_after = "30d"  # then a pane that is still due is published void; default: never')
+        else:
+            lines.append(f'give_up_after = "{self.give_up_after_us // HOUR_US}h"  # then a due pane is published void')
         lines += ["", "[coordinator]  # signs plans: every other party pins this key", _sign(self.coordinator)]
         lines += ["", "[collector]", _sign(self.collector.sign), f'seal = "{_base64(self.collector.seal.data)}"']
         lines += ["", "[leader]  # the seal keys of leader and helper are made for each plan", _sign(self.leader)]
@@ -132,6 +158,10 @@ class Project:
                     f'node = "{_base64(site.node.to_bytes())}"  # authenticates its connection to the SuperLink'
                 )
         return "\n".join(lines) + "\n"
+
+
+def _number(value: int | Fraction) -> str:
+    return str(value) if isinstance(value, int) else str(float(value))
 
 
 def _base64(data: bytes) -> str:

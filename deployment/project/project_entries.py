@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, PlainValidator, Strict, model_validator
 
 from base.config import ConfigModel, Flag, checked
+from base.times import parse_duration
 from crypto.errors import CryptoError
 from crypto.seal import SealPublicKey
 from federation.config_values import AllowedValidity, MicroRho, SigningKey, bytes_of_text
@@ -44,6 +47,27 @@ class PrivacySection(ConfigModel):
     allow_noise_off: Flag
     validity: AllowedValidity = None
     quota: Annotated[dict[str, MicroRho], Field(examples=["{view = RHO}"])] = Field(default_factory=dict)
+
+
+def _min_sites(value: object) -> int | Fraction:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, Decimal) and 0 < value <= 1:
+        return Fraction(value)
+    raise ValueError("a whole number of sites, or a share of the roster above 0 and at most 1.0")
+
+
+def _duration(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError("a duration, such as 30d or 12h, in quotes")
+    return parse_duration(value)
+
+
+class CollectionSection(ConfigModel):
+    """`[collection]`: the coordinator's settings."""
+
+    min_sites: Annotated[int | Fraction, PlainValidator(_min_sites), Field(examples=["N or 0.8"])] = 1
+    give_up_after: Annotated[int, PlainValidator(_duration), Field(examples=['"30d"'])] | None = None
 
 
 class PartySection(ConfigModel):
@@ -87,6 +111,7 @@ class ProjectEntries(ConfigModel):
 
     project: NameSection
     privacy: PrivacySection
+    collection: CollectionSection = Field(default_factory=CollectionSection)
     coordinator: PartySection
     collector: CollectorSection
     leader: AggregatorSection

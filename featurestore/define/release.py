@@ -18,6 +18,10 @@ from .mechanism import LaplaceMechanism
 
 BUDGET_SPENT: Final = "BUDGET_SPENT"
 """The reason of a void whose client-day had no budget left. The row before it stays the served one, with STALE_BUDGET."""
+DECIDED: Final = "DECIDED"
+"""The reason of a void by an operator's decision, as `DECIDED: why`."""
+GIVEN_UP: Final = "GIVEN_UP"
+"""The reason of a void of a pane that was due for longer than the project waits."""
 RETRACTED: Final = "RETRACTED"
 """The reason of a tombstone, alone or as `RETRACTED: why`. A tombstone is a void of an opened pane: from its `released_at` on
 the pane counts as not opened."""
@@ -230,7 +234,7 @@ class Release(_Pane):
 
 @dataclass(frozen=True, eq=False)
 class Void(_Pane):
-    """A pane that was not opened. It has no values, and a reason code such as BATCH_TOO_SMALL."""
+    """A pane that has no values, and the reason: a code such as BUDGET_SPENT."""
 
     reason: str
     signature: bytes = b""
@@ -249,6 +253,11 @@ def content_of(slots: npt.NDArray[np.int64]) -> bytes:
 def release_id(definition_hash: bytes, pane_start: int) -> bytes:
     """The 16-byte id of the release or void of one pane of one view version."""
     return hashlib.sha256(definition_hash + pane_start.to_bytes(8, "big", signed=True)).digest()[:16]
+
+
+def is_unattempted(reason: str) -> bool:
+    """Whether a void with this reason is a decision for which no aggregator has signed anything."""
+    return reason in (BUDGET_SPENT, GIVEN_UP) or reason.startswith(f"{DECIDED}: ")
 
 
 def is_retraction(reason: str | None) -> bool:

@@ -21,6 +21,7 @@ _KIND_FIELDS: Final = frozenset(field.name for field in pb.Feature.DESCRIPTOR.on
     "custom"
 }
 """The kinds that have a message of their own; every other kind is encoded as a Custom."""
+_COLLECTION: Final = b"covey-1 collection"
 
 
 @lru_cache(maxsize=256)
@@ -76,6 +77,39 @@ def view_from_bytes(data: bytes) -> FeatureView:
 def definition_hash(view: FeatureView) -> bytes:
     """SHA-256 of the canonical bytes: 32 bytes. Every part of the definition changes it."""
     return hashlib.sha256(view_to_bytes(view)).digest()
+
+
+@lru_cache(maxsize=256)
+def collection_hash(view: FeatureView) -> bytes:
+    """SHA-256 of what decides which sums of a view are collected, and at which price (32 bytes).
+
+    Windows, ttl, descriptions, owner, tags and features that follow from other features do not change it: the same panes
+    give them. The view's name does, because budgets belong to it.
+    """
+    message = pb.FeatureView(
+        name=view.name,
+        entity=_entity_to_pb(view.entity),
+        features=[_collected(feature) for feature in view.features if isinstance(feature, PaneFeature)],
+        pane=view.pane,
+        time=view.time or "",
+        max_cells=view.bounds.max_cells,
+        max_events_per_cell=view.bounds.max_events_per_cell,
+        micro_rho=view.privacy.micro_rho,
+        delta=view.privacy.delta,
+        min_clients=view.privacy.min_clients,
+        suppress_below=view.privacy.suppress_below or 0,
+        mechanism=view.privacy.mechanism,
+        micro_epsilon=view.privacy.micro_epsilon,
+    )
+    return hashlib.sha256(_COLLECTION + message.SerializeToString(deterministic=True)).digest()
+
+
+def _collected(feature: PaneFeature) -> pb.Feature:
+    """A feature without its name and its texts."""
+    message = _feature_to_pb(feature)
+    message.ClearField("name")
+    message.ClearField("description")
+    return message
 
 
 def _view_from_pb(message: pb.FeatureView) -> FeatureView:

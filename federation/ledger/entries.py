@@ -22,6 +22,8 @@ SEQ_BYTES: Final = 8
 LARGEST_SEQ: Final = 2**63 - 1
 """The largest integer of SQLite."""
 MAX_REFUSAL: Final = 40
+DAY: Final = "day"
+"""The privacy unit of a charge: a client-day."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -61,19 +63,36 @@ class ViewIntent:
     """One view of a charged plan: it may be opened from now on, and it pays for these client-days.
 
     Attributes:
+        collection: the view's collection hash: what it counts, by which bounds, for which price.
+        schema: the view's definition hash, which also covers names, windows and texts.
         scales: the noise of each group as `Δ/µ` in integers, or `none`, and under `he` the leak. Parties compare integers,
             never floats.
         micro_rho: the cost of one client-day.
         days: int64[D], UTC days (since the epoch) that this entry charges; days that were paid before are not included.
-        panes: int64[P], pane starts in µs, increasing. Each may be opened under this plan, and never under another.
+        panes: int64[P], pane starts in µs, increasing. Each may be opened under this plan. It may be opened under another
+            plan only if that plan names this one as an earlier attempt.
     """
 
     view: str
-    definition: bytes
+    collection: bytes
+    schema: bytes
     scales: str
     micro_rho: int
     days: Ints
     panes: Ints
+
+
+@dataclass(frozen=True)
+class Retry:
+    """An earlier plan whose panes a plan takes again.
+
+    Attributes:
+        carried: whether both aggregators signed that they never opened these panes. Then the earlier charge covers the new
+            plan, too. Otherwise the new plan pays for the days of these panes again.
+    """
+
+    plan: bytes
+    carried: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +103,9 @@ class IntentEntry:
         budget_micro_rho: the budget of a client-day at the time of the charge.
         views: empty if another role has charged this plan already: both open it together, so it is paid once.
         role: the role that wrote the entry, in a ledger of several roles.
+        keys: the signing keys of leader and helper in the plan; empty in one process. Only statements of these keys can
+            say later that the plan was never opened.
+        retries: the plans of this ledger whose panes this plan takes again.
     """
 
     at_us: int
@@ -91,6 +113,8 @@ class IntentEntry:
     budget_micro_rho: int
     views: tuple[ViewIntent, ...]
     role: str = ""
+    keys: tuple[bytes, ...] = ()
+    retries: tuple[Retry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,7 +139,16 @@ class RefusalEntry:
     role: str = ""
 
 
-Entry: TypeAlias = IntentEntry | CompletionEntry | RefusalEntry
+@dataclass(frozen=True)
+class FreedEntry:
+    """An aggregator has erased what it held of a plan, and never opens it. A freed plan stays freed."""
+
+    at_us: int
+    plan: bytes
+    role: str = ""
+
+
+Entry: TypeAlias = IntentEntry | CompletionEntry | RefusalEntry | FreedEntry
 
 
 def entry_to_line(entry: Entry) -> str:
@@ -126,11 +159,15 @@ def entry_to_line(entry: Entry) -> str:
     match entry:
         case IntentEntry():
             views = [_view_to_json(view) for view in entry.views]
-            data |= {"kind": "intended", "budget": entry.budget_micro_rho, "views": views}
+            data |= {"kind": "intended", "unit": DAY, "budget": entry.budget_micro_rho, "views": views}
+            data |= {"keys": [key.hex() for key in entry.keys]}
+            data |= {"retries": [{"plan": retry.plan.hex(), "carried": retry.carried} for retry in entry.retries]}
         case CompletionEntry():
             data |= {"kind": "done", "digest": entry.digest.hex()}
         case RefusalEntry():
             data |= {"kind": "refused", "code": entry.code, "view": entry.view, "day": entry.day}
+        case FreedEntry():
+            data |= {"kind": "freed"}
         case _:
             assert_never(entry)
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -144,12 +181,18 @@ def entry_from_line(line: str) -> Entry:
         entry: Entry
         match data["kind"]:
             case "intended":
+                if data["unit"] != DAY:
+                    raise ValueError(f"unknown privacy unit {data['unit']!r}; this version knows {DAY!r}")
                 views = tuple(_view_from_json(view) for view in data["views"])
-                entry = IntentEntry(at, plan, int(data["budget"]), views, role)
+                keys = tuple(_hash(key) for key in data["keys"])
+                retries = tuple(Retry(_hash(retry["plan"]), bool(retry["carried"])) for retry in data["retries"])
+                entry = IntentEntry(at, plan, int(data["budget"]), views, role, keys, retries)
             case "done":
                 entry = CompletionEntry(at, plan, _hash(data["digest"]), role)
             case "refused":
                 entry = RefusalEntry(at, plan, str(data["code"]), data["view"], data["day"], role)
+            case "freed":
+                entry = FreedEntry(at, plan, role)
             case kind:
                 raise ValueError(f"unknown kind of entry {kind!r}")
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -162,7 +205,8 @@ def entry_from_line(line: str) -> Entry:
 def _view_to_json(view: ViewIntent) -> dict[str, Any]:
     return {
         "view": view.view,
-        "definition": view.definition.hex(),
+        "collection": view.collection.hex(),
+        "schema": view.schema.hex(),
         "scales": view.scales,
         "micro_rho": view.micro_rho,
         "days": _runs(view.days),
@@ -172,9 +216,8 @@ def _view_to_json(view: ViewIntent) -> dict[str, Any]:
 
 def _view_from_json(data: dict[str, Any]) -> ViewIntent:
     days, panes = _from_runs(data["days"]), _from_runs(data["panes"])
-    return ViewIntent(
-        str(data["view"]), _hash(data["definition"]), str(data["scales"]), int(data["micro_rho"]), days, panes
-    )
+    hashes = _hash(data["collection"]), _hash(data["schema"])
+    return ViewIntent(str(data["view"]), *hashes, str(data["scales"]), int(data["micro_rho"]), days, panes)
 
 
 def _runs(values: Ints) -> list[list[int]]:

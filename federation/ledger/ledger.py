@@ -37,14 +37,14 @@ from federation.errors import (
 from federation.plan import Plan
 from federation.refusal_codes import code_of
 
-from .entries import CompletionEntry, Entry, Head, RefusalEntry, entry_from_line, entry_to_line, genesis
+from .entries import CompletionEntry, Entry, FreedEntry, Head, RefusalEntry, entry_from_line, entry_to_line, genesis
 from .state import Budget, LedgerState
 
 CLOCK_SLACK_US: Final = 300 * 10**6
 """How far the clock may be behind the last entry: clocks are corrected by seconds."""
 _FORMAT: Final = Format(
     application_id=0x434F4C47,  # "COLG"
-    version=1,
+    version=2,
     schema="""
 CREATE TABLE ledger (owner TEXT NOT NULL);
 CREATE TABLE entries (seq INTEGER PRIMARY KEY, line TEXT NOT NULL, head BLOB NOT NULL);
@@ -181,6 +181,14 @@ class Ledger:
         elif before != digest:
             raise PlanOpenedBefore(plan_hash)
 
+    def free(self, plan_hash: bytes) -> None:
+        """Record that this role never opens a plan. A repeat changes nothing. Raises PlanOpenedBefore."""
+        with self.transaction():
+            if plan_hash in self.state.completed:
+                raise PlanOpenedBefore(plan_hash)
+            if plan_hash not in self.state.freed:
+                self._append(FreedEntry(max(self._clock(), self.state.last_us), plan_hash, self.role))
+
     # heads of other parties
 
     def see_peer(self, name: str, head: Head, confirmed: Head | None) -> Head | None:
@@ -226,14 +234,14 @@ class Ledger:
                 raise LedgerBehind(str(self.path), why)
 
     def covers(self, remembered: Head | None, plan_hash: bytes) -> bool:
-        """Whether a party that remembers this head of this ledger knows the result of the plan.
+        """Whether a party that remembers this head of this ledger knows the end of the plan here: its result, or that it is freed.
 
         Raises:
             LedgerBehind: as `require_known`.
         """
         self.require_known(remembered)
         with self._lock:
-            at = self.state.completed_at.get(plan_hash)
+            at = self.state.completed_at.get(plan_hash, self.state.freed.get(plan_hash))
         return remembered is not None and at is not None and at <= remembered.seq
 
     def entries(self) -> Iterator[Entry]:
@@ -284,7 +292,9 @@ class Ledger:
 
     def _require_own(self) -> None:
         if _FORMAT.identify(self._db) is not Identity.OURS:
-            raise LedgerBroken(str(self.path), "it is not a ledger of this version")
+            raise LedgerBroken(
+                str(self.path), "it is not a ledger of this version; version 2 names collections and units"
+            )
         owners = self._db.execute("SELECT owner FROM ledger").fetchall()
         if owners != [(self.owner,)]:
             raise LedgerBroken(

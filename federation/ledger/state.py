@@ -1,8 +1,9 @@
 """The rules of a ledger, a pure function of its entries. They are the same at both aggregators, every site, and in one process.
 
-a pane      is opened under one plan only: another plan for it is refused
-a view      has one definition on one UTC day: the difference of two sums that share a client-day could reveal it
-a day       costs at most the budget, over all views and roles; (view, definition, noise, day) is charged once
+a pane      is opened under one plan only: another plan for it is refused, unless it names the first as an earlier attempt
+a view      has one collection on one UTC day: the difference of two sums that share a client-day could reveal it
+a day       costs at most the budget, over all views and roles; (view, collection, noise, day) is charged once
+an attempt  that both aggregators never opened is covered by its charge; otherwise the next attempt pays for the day again
 
 Several roles of one operator may charge one ledger. Leader and helper (or key holder) open a plan together, so the plan is
 paid once, by the role that charges it first. All other charges of two roles add up.
@@ -10,20 +11,22 @@ paid once, by the role that charges it first. All other charges of two roles add
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from base.times import DAY_US
-from featurestore.define.wire import definition_hash
+from featurestore.define.wire import collection_hash, definition_hash
 from federation.accountant import charge_of
-from federation.errors import DayBudgetSpent, PaneTaken, ViewOverlap
+from federation.attempt import MAX_ATTEMPTS
+from federation.errors import AttemptsSpent, DayBudgetSpent, PaneTaken, PlanFreed, ViewOverlap
 from federation.noise import price_text
 from federation.plan import Plan, PlannedView
+from federation.unopened import unopened
 
-from .entries import IN_PROCESS, CompletionEntry, Entry, IntentEntry, RefusalEntry, ViewIntent
+from .entries import IN_PROCESS, CompletionEntry, Entry, FreedEntry, IntentEntry, RefusalEntry, Retry, ViewIntent
 
 Ints = npt.NDArray[np.int64]
 
@@ -48,13 +51,15 @@ class Charge:
     Attributes:
         in_process: true for a run in one process. The sites' ledgers bound the cells of a client-day across plans over the
             wire. A run in one process does not see those ledgers, so it pays for the day again.
+        again: how many plans have paid for the day again, because nobody can say that an earlier attempt was not opened.
     """
 
     view: str
-    definition: bytes
+    collection: bytes
     scales: str
     day: int
     in_process: bool = False
+    again: int = 0
 
 
 @dataclass
@@ -71,6 +76,8 @@ class LedgerState:
         charged_by: for each plan, the roles that have charged it, and whether each has recorded its result.
         roles: for each charge, the roles that have charged a plan with it, in order.
         refused: refusals, in order.
+        freed: the number of entries once each plan was freed by this role: it never opens the plan.
+        retried: for each plan, the later plans that took panes of it again.
         last_us: the time of the last charge or opening. A refusal does not change it: a clock that was far ahead for a
             moment, so that every plan was refused, must not stop the ledger permanently.
         budget_micro_rho: the budget of a client-day under which the last plan was charged.
@@ -86,13 +93,17 @@ class LedgerState:
     charged_by: dict[bytes, dict[str, bool]] = field(default_factory=dict)
     roles: dict[Charge, dict[str, None]] = field(default_factory=dict)
     refused: list[RefusalEntry] = field(default_factory=list)
+    freed: dict[bytes, int] = field(default_factory=dict)
+    retried: dict[bytes, dict[bytes, None]] = field(default_factory=dict)
     last_us: int = -(2**63)
     budget_micro_rho: int | None = None
     length: int = 0
-    _definition: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    _collection: dict[tuple[str, int], bytes] = field(default_factory=dict)
     _by_view: dict[tuple[str, int], int] = field(default_factory=dict)
     _charges: dict[bytes, list[Charge]] = field(default_factory=dict)
-    _panes: dict[bytes, list[tuple[bytes, Ints]]] = field(default_factory=dict)
+    _again: dict[tuple[bytes, int], int] = field(default_factory=dict)
+    _intents: dict[bytes, IntentEntry] = field(default_factory=dict)
+    _panes: dict[bytes, dict[bytes, Ints]] = field(default_factory=dict)
 
     def apply(self, entry: Entry) -> None:
         """Apply the next entry of the ledger."""
@@ -105,6 +116,9 @@ class LedgerState:
                 if entry.role == self.role:
                     self.intended.setdefault(entry.plan, entry.at_us)
                 self.budget_micro_rho = entry.budget_micro_rho
+                if entry.views or entry.plan not in self._intents:
+                    self._intents[entry.plan] = entry
+                self._apply_retries(entry)
                 for view in entry.views:
                     self._apply_view(entry.plan, view, in_process=entry.role == IN_PROCESS)
                 for charge in self._charges.get(entry.plan, []):
@@ -114,35 +128,87 @@ class LedgerState:
                 if entry.role == self.role:
                     self.completed[entry.plan] = entry.digest
                     self.completed_at[entry.plan] = self.length
+            case FreedEntry():
+                if entry.role in (roles := self.charged_by.get(entry.plan, {})):
+                    roles[entry.role] = True
+                if entry.role == self.role:
+                    self.freed.setdefault(entry.plan, self.length)
             case RefusalEntry():
                 self.refused.append(entry)
 
+    def _apply_retries(self, entry: IntentEntry) -> None:
+        for retry in entry.retries:
+            self.retried.setdefault(retry.plan, {})[entry.plan] = None
+            days: set[tuple[bytes, int]] = set()
+            for view in entry.views:
+                before = self._panes.get(view.collection, {}).get(retry.plan)
+                if before is not None:
+                    again = np.intersect1d(before, view.panes)
+                    self._panes[view.collection][retry.plan] = np.setdiff1d(before, again)
+                    days |= {(view.collection, day) for day in np.unique(again // DAY_US).tolist()}
+            if not retry.carried:
+                for day in days:
+                    self._again[day] = self._again.get(day, 0) + 1
+
     def _apply_view(self, plan: bytes, view: ViewIntent, *, in_process: bool) -> None:
         for day in np.unique(view.panes // DAY_US).tolist():
-            self._charges.setdefault(plan, []).append(Charge(view.view, view.definition, view.scales, day, in_process))
+            charge = self._charge(view.view, view.collection, view.scales, day, in_process=in_process)
+            self._charges.setdefault(plan, []).append(charge)
         for day in view.days.tolist():
-            self.paid[Charge(view.view, view.definition, view.scales, day, in_process)] = view.micro_rho
+            charge = self._charge(view.view, view.collection, view.scales, day, in_process=in_process)
+            self.paid[charge] = view.micro_rho
             self.spent[day] = self.spent.get(day, 0) + view.micro_rho
             self._by_view[view.view, day] = self._by_view.get((view.view, day), 0) + view.micro_rho
         for day in np.unique(view.panes // DAY_US).tolist():
-            self._definition[view.view, day] = view.definition
-        self._panes.setdefault(view.definition, []).append((plan, view.panes))
+            self._collection[view.view, day] = view.collection
+        self._panes.setdefault(view.collection, {})[plan] = view.panes
+
+    def _charge(self, view: str, collection: bytes, scales: str, day: int, *, in_process: bool) -> Charge:
+        return Charge(view, collection, scales, day, in_process, self._again.get((collection, day), 0))
 
     def intent(self, plan: Plan, budget: Budget, now_us: int) -> IntentEntry | None:
         """The entry by which this role charges a plan, if the rules allow it; None if the ledger has it already.
 
         Raises:
-            PaneTaken, ViewOverlap, DayBudgetSpent: nothing of the plan may be opened.
+            PlanFreed: this role has freed the plan, or a later plan has taken its panes again.
+            PaneTaken, AttemptsSpent, ViewOverlap, DayBudgetSpent: nothing of the plan may be opened.
         """
+        if plan.hash in self.freed or (plan.hash in self.retried and plan.hash not in self.completed):
+            raise PlanFreed(plan.hash)
         if plan.hash in self.intended:
             return None
         at_us = max(now_us, self.last_us)
+        keys = () if plan.wire is None else (plan.wire.leader.data, plan.wire.helper.data)
         if self._opened_with_another(plan.hash):
             self._require_within(plan.hash, budget)
-            return IntentEntry(at_us, plan.hash, budget.micro_rho, (), self.role)
+            return IntentEntry(at_us, plan.hash, budget.micro_rho, (), self.role, keys)
+        retries = self._retries(plan)
         left: dict[int, int] = {}
-        views = tuple(self._intent_of(plan, planned, budget, left) for planned in plan.views)
-        return IntentEntry(at_us, plan.hash, budget.micro_rho, views, self.role)
+        views = tuple(self._intent_of(plan, planned, retries, budget, left) for planned in plan.views)
+        return IntentEntry(at_us, plan.hash, budget.micro_rho, views, self.role, keys, retries)
+
+    def _retries(self, plan: Plan) -> tuple[Retry, ...]:
+        """The earlier attempts that the plan names, of which it takes panes again here. Other plans' panes stay taken."""
+        found = []
+        for attempt in plan.earlier:
+            before = self._intents.get(attempt.plan_hash)
+            if before is None or attempt.plan_hash == plan.hash:
+                continue
+            views = [(view.schema, view.panes) for view in before.views]
+            free = unopened(attempt.statements, attempt.plan_hash, before.keys, views)
+            proven = {view.collection: panes for view, panes in zip(before.views, free, strict=True)}
+            taken = [
+                (collection_hash(planned.view), np.intersect1d(self._taken(planned, before.plan), planned.pane_starts))
+                for planned in plan.views
+            ]
+            if any(len(panes) for _, panes in taken):
+                carried = all(np.isin(panes, proven.get(collection, panes[:0])).all() for collection, panes in taken)
+                found.append(Retry(attempt.plan_hash, carried))
+        return tuple(found)
+
+    def _taken(self, planned: PlannedView, plan: bytes) -> Ints:
+        """The panes of a view that this plan has taken, and that no later plan has taken again."""
+        return self._panes.get(collection_hash(planned.view), {}).get(plan, np.empty(0, np.int64))
 
     def _opened_with_another(self, plan: bytes) -> bool:
         """Whether another role has charged the plan and opens it together with this one. A run in one process opens alone."""
@@ -158,18 +224,22 @@ class LedgerState:
                 cost = self.paid[charge]
                 raise DayBudgetSpent(charge.view, charge.day, max(0, cost - over), cost)
 
-    def _intent_of(self, plan: Plan, planned: PlannedView, budget: Budget, left: dict[int, int]) -> ViewIntent:
-        view, definition, cost = planned.view, definition_hash(planned.view), charge_of(plan, planned)
+    def _intent_of(
+        self, plan: Plan, planned: PlannedView, retries: tuple[Retry, ...], budget: Budget, left: dict[int, int]
+    ) -> ViewIntent:
+        view, collection, cost = planned.view, collection_hash(planned.view), charge_of(plan, planned)
         panes, days = planned.pane_starts, np.unique(planned.pane_starts // DAY_US)
-        taken = self.pane_taken(definition, panes)
-        if taken is not None:
-            raise PaneTaken(view.name, taken)
+        self._require_untaken(view.name, collection, panes, retries)
         for day in days.tolist():
-            if self._definition.get((view.name, day), definition) != definition:
+            if self._collection.get((view.name, day), collection) != collection:
                 raise ViewOverlap(view.name, day)
-        scales = _scales(plan, planned)
-        in_process = self.role == IN_PROCESS
-        new = [day for day in days.tolist() if Charge(view.name, definition, scales, day, in_process) not in self.paid]
+        scales, in_process = _scales(plan, planned), self.role == IN_PROCESS
+        again = self._days_again(collection, panes, retries)
+        new = [
+            day
+            for day in days.tolist()
+            if day in again or self._charge(view.name, collection, scales, day, in_process=in_process) not in self.paid
+        ]
         for day in new:
             have = left.get(day, self.left(day, budget))
             quota = budget.quotas.get(view.name)
@@ -178,21 +248,69 @@ class LedgerState:
             if cost > have:
                 raise DayBudgetSpent(view.name, day, max(0, have), cost)
             left[day] = left.get(day, self.left(day, budget)) - cost
-        return ViewIntent(view.name, definition, scales, cost, np.array(new, dtype=np.int64), panes)
+        return ViewIntent(
+            view.name, collection, definition_hash(view), scales, cost, np.array(new, dtype=np.int64), panes
+        )
+
+    def _require_untaken(self, view: str, collection: bytes, panes: Ints, retries: tuple[Retry, ...]) -> None:
+        """Raise PaneTaken if a plan that is no earlier attempt has taken a pane, AttemptsSpent if too many attempts have."""
+        again = {retry.plan for retry in retries}
+        taken = self.pane_taken(collection, panes, except_plans=again)
+        if len(taken):
+            raise PaneTaken(view, int(taken[0]), int(_first_row(panes, taken)[-1]))
+        if again:
+            tries = np.zeros(len(panes), np.int64)
+            for entry in self._intents.values():
+                for one in entry.views:
+                    if one.collection == collection:
+                        tries += np.isin(panes, one.panes)
+            if (tries >= MAX_ATTEMPTS).any():
+                raise AttemptsSpent(view, int(panes[tries >= MAX_ATTEMPTS][0]), MAX_ATTEMPTS)
+
+    def _days_again(self, collection: bytes, panes: Ints, retries: tuple[Retry, ...]) -> set[int]:
+        """The UTC days that a plan pays for again, because an earlier attempt at their panes may have been opened."""
+        days: set[int] = set()
+        for retry in retries:
+            if not retry.carried:
+                before = self._panes.get(collection, {}).get(retry.plan, panes[:0])
+                days |= set((np.intersect1d(before, panes) // DAY_US).tolist())
+        return days
 
     def left(self, day: int, budget: Budget) -> int:
         """The remaining budget of a UTC day, in micro-ρ; below 0 if the budget was made smaller."""
         return budget.micro_rho - self.spent.get(day, 0)
 
-    def pane_taken(self, definition: bytes, panes: Ints) -> int | None:
-        """The first of these panes (µs) that a plan in this ledger has taken."""
-        found = [panes[np.isin(panes, of_plan)] for _, of_plan in self._panes.get(definition, [])]
-        taken = np.concatenate([np.empty(0, np.int64), *found])
-        return int(taken.min()) if len(taken) else None
+    def pane_taken(self, collection: bytes, panes: Ints, except_plans: Collection[bytes] = ()) -> Ints:
+        """int64, those of these panes (µs) that a plan in this ledger has taken, other than these plans; increasing."""
+        plans = self._panes.get(collection, {}).items()
+        found = [panes[np.isin(panes, of_plan)] for plan, of_plan in plans if plan not in except_plans]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
 
-    def plans_of_day(self, definition: bytes, day: int) -> tuple[bytes, ...]:
-        """The plans that have taken panes of a UTC day, in the order of their charges."""
-        return tuple(plan for plan, panes in self._panes.get(definition, []) if (panes // DAY_US == day).any())
+    def plans_of_day(self, collection: bytes, day: int) -> tuple[bytes, ...]:
+        """The plans that hold panes of a UTC day, in the order of their charges. Panes taken again are of the later plan."""
+        plans = self._panes.get(collection, {}).items()
+        return tuple(plan for plan, panes in plans if (panes // DAY_US == day).any())
+
+    def held_panes(self, plan: bytes) -> list[tuple[bytes, Ints, Ints]]:
+        """For each view of a charged plan: its collection, all its panes, and those that no later plan took again."""
+        return [(view.collection, view.panes, self._panes[view.collection][plan]) for view in self._intents[plan].views]
+
+    def offset(self, plan: bytes, view: int) -> int:
+        """The collection index of the first pane of a view of a charged plan."""
+        return sum(len(one.panes) for one in self._intents[plan].views[:view])
+
+    def attempts_before(self, plan: bytes) -> tuple[bytes, ...]:
+        """The earlier plans whose panes a plan has taken again, oldest first."""
+        before = [retry.plan for retry in self._intents[plan].retries] if plan in self._intents else []
+        return tuple(found for one in before for found in (*self.attempts_before(one), one))
+
+
+def _first_row(panes: Ints, taken: Ints) -> Ints:
+    """The taken panes that follow each other among `panes`, from the first taken one on."""
+    is_taken = np.isin(panes, taken)
+    first = int(np.argmax(is_taken))
+    gaps = np.flatnonzero(~is_taken[first:])
+    return panes[first : first + int(gaps[0])] if len(gaps) else panes[first:]
 
 
 def _scales(plan: Plan, planned: PlannedView) -> str:

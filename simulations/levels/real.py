@@ -138,13 +138,14 @@ def _sites(block: SiteBlock) -> Iterator[SiteEvents]:
 
 
 def _require_whole(prepared: FleetProject, result: Mapping[str, Any]) -> None:
-    codes = {site: result["answers"].get(site, "NO_ANSWER") for site in sorted(prepared.counting)}
+    sites = result["sites"]
+    codes = {site: sites[site]["code"] if site in sites else "NO_ANSWER" for site in sorted(prepared.counting)}
     refused = {site: code for site, code in codes.items() if code != "OK"}
     if refused:
         site, code = next(iter(refused.items()))
         raise CollectionFailed(f"{len(refused)} of {len(codes)} sites refused; site {site!r}: {code}")
-    if result["refused"]:
-        raise CollectionFailed(f"the leader has refused batches: {dict(result['refused'])}")
+    if batches := {site: one["refused"] for site, one in sites.items() if one["refused"]}:
+        raise CollectionFailed(f"the leader has refused batches: {batches}")
 
 
 def _opened(store_folder: Path, planned: PlannedView) -> OpenedView:

@@ -97,7 +97,7 @@ class Link:
         self._helper = helper
         self.clocks, self.bytes = Watch(PROCESS), 0
         self.prepare, self.take_key, self.commit = helper.prepare, helper.take_key, helper.commit
-        self.witness, self.finish, self.digest = helper.witness, helper.finish, helper.digest
+        self.witness, self.finish, self.digest, self.free = helper.witness, helper.finish, helper.digest, helper.free
 
     def open_plan(self, signed: bytes) -> None:
         """Forward a signed plan."""

@@ -15,8 +15,9 @@ from aggregator.errors import RemoteRefusal
 from base.times import DAY_US
 from crypto.errors import SignatureInvalid
 from deployment.coordinator.announcement import Announcement, LeftOut, announce
-from deployment.coordinator.batches import CollectionOutcome, collect
+from deployment.coordinator.batches import CollectionOutcome, Conditions, collect
 from deployment.coordinator.publication import evidence_of, items_of, summary_of
+from deployment.coordinator.site_results import SiteResults
 from deployment.coordinator.sites import SiteAnswer
 from deployment.errors import JobMalformed
 from featurestore.define.release import Release, Void
@@ -65,7 +66,8 @@ def carry_out(recorded: Recorded, plan: Plan) -> tuple[Announcement, CollectionO
             panes = range(*announced.plan.offsets[index : index + 2])
             yield SiteAnswer(index, f"site-{index}", "OK", (site.batch([*panes, *panes]).to_bytes(),))
 
-    return announced, collect(announced, COLLECTOR, ask, recorded)  # type: ignore[arg-type]
+    keys = COORDINATOR, COLLECTOR
+    return announced, collect(announced, keys, ask, recorded, SiteResults(), Conditions())  # type: ignore[arg-type]
 
 
 def spend(recorded: Recorded, role: str, days: tuple[int, ...]) -> None:
@@ -85,8 +87,8 @@ def test_what_leader_and_helper_have_no_budget_for_is_left_out_and_the_rest_is_o
     assert announced.plan is not None
     assert announced.plan.plan_id != plan.plan_id
     assert days_of(announced.plan) == {"v": [0, 4, 5]}
-    assert days_left_out(collected.budget_spent) == {"v": [1, 2, 3]}
-    assert [draft_of(one.full_plan).hash for one in collected.budget_spent] == [draft_of(plan).hash]
+    assert days_left_out(collected.left_out) == {"v": [1, 2, 3]}
+    assert [draft_of(one.full_plan).hash for one in collected.left_out] == [draft_of(plan).hash]
     assert [one.outcomes.tolist() for one in collected.opened] == [[0, 0, 0]]
     for party, before in (
         (recorded.leader, (1, 2)),
@@ -102,15 +104,15 @@ def test_a_view_that_no_day_has_budget_for_is_left_out_whole(recorded: Recorded)
     announced, collected = carry_out(recorded, make_plan(view("v"), view("w"), panes=3))
     assert announced.plan is not None
     assert days_of(announced.plan) == {"v": [0, 1, 2]}
-    assert days_left_out(collected.budget_spent) == {"w": [0, 1, 2]}
+    assert days_left_out(collected.left_out) == {"w": [0, 1, 2]}
 
 
 def test_where_nothing_is_left_nobody_is_asked_and_nothing_is_charged(recorded: Recorded) -> None:
     recorded.leader.identity.settings = replace(SETTINGS, budget=Budget(1))
     announced, collected = carry_out(recorded, make_plan(view("v"), view("w"), panes=2))
     assert (announced.plan, announced.signed) == (None, b"")
-    assert (collected.opened, collected.answers) == ((), {})
-    assert days_left_out(collected.budget_spent) == {"v": [0, 1], "w": [0, 1]}
+    assert (collected.opened, collected.sites) == ((), {})
+    assert days_left_out(collected.left_out) == {"v": [0, 1], "w": [0, 1]}
     for party in (recorded.leader, recorded.helper):
         assert not party.files.ledger.state.spent
 
@@ -118,7 +120,8 @@ def test_where_nothing_is_left_nobody_is_asked_and_nothing_is_charged(recorded: 
 @pytest.mark.parametrize(
     "refusal",
     [
-        RemoteRefusal("leader", "PANE_ALREADY_REPORTED", "", {"pane_start": 0}, "v"),
+        RemoteRefusal("leader", "PANE_ALREADY_REPORTED", "", {"pane_start": 3}, "v"),
+        RemoteRefusal("leader", "VIEW_OVERLAP", "", {"day": 0}, "v"),
         RemoteRefusal("leader", "DAY_BUDGET_SPENT", "", {}, "v"),
         RemoteRefusal("leader", "DAY_BUDGET_SPENT", "", {"day": 0}, "unknown"),
         RemoteRefusal("leader", "DAY_BUDGET_SPENT", "", {"day": 77}, "v"),
@@ -141,7 +144,7 @@ def test_every_pane_that_was_asked_for_is_published_and_can_be_verified(recorded
         party.identity.settings = TIGHT
     plan = make_plan(view("v"), panes=3, noise="full")
     announced, collected = carry_out(recorded, plan)
-    items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay"))
+    items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay", keeps_due=False))
     evidence = evidence_of(announced, collected)
     kept = {hashlib.sha256(blob).hexdigest(): blob for blob in evidence}
     assert len(evidence) == len(kept) == 6  # two plans, two statements, and the opened values with both signatures
@@ -159,13 +162,14 @@ def test_every_pane_that_was_asked_for_is_published_and_can_be_verified(recorded
         verify_opening(
             item, asked, statements, values, coordinator=COORDINATOR.public.sign, collector=COLLECTOR.public.collector
         )
-    assert summary_of(collected, items) == {
-        "views": {"v": {"opened": 2, "void": 1}},
-        "answers": {"site-0": "OK"},
-        "batches": 1,
-        "refused": {},
+    assert summary_of(announced, collected, items, keeps_due=True) == {
+        "views": {"v": {"opened": 2, "void": 1, "due": 0}},
+        "sites": {"site-0": {"state": "answered", "code": "OK", "batches": 1, "refused": {}}},
+        "due": {},
+        "why_due": None,
         "rejected": {},
         "budget_spent": {"v": [DAY_US]},
+        "taken": {},
     }
 
 

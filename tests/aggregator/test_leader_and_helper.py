@@ -30,7 +30,7 @@ from aggregator.shares.helper import GRACE_US, Helper
 from aggregator.shares.leader import Leader
 from aggregator.signed_message import Signed, sign
 from aggregator.storage.retention import LATEST_CHARGE_US
-from featurestore.define.wire import definition_hash
+from featurestore.define.wire import collection_hash, definition_hash
 from federation.aggregation import Aggregation
 from federation.batch.sealing import open_half
 from federation.commitment import Commitment
@@ -497,7 +497,8 @@ def test_a_charge_names_view_definition_noise_and_day(two: LeaderAndHelper) -> N
         assert isinstance(intended, IntentEntry)
         assert isinstance(done, CompletionEntry)
         (charge,) = intended.views
-        assert (charge.view, charge.definition) == ("v", definition_hash(plan.views[0].view))
+        hashes = collection_hash(plan.views[0].view), definition_hash(plan.views[0].view)
+        assert (charge.view, charge.collection, charge.schema) == ("v", *hashes)
         assert (charge.micro_rho, charge.days.tolist()) == (
             layout.micro_rho,
             [3, 4],

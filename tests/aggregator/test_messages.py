@@ -102,7 +102,7 @@ def test_reasons_are_stable_and_those_of_ledgers_are_its_codes() -> None:
     shared = [reason for reason, errors in Counter(REASONS.values()).items() if errors > 1]
     assert set(shared) == {"PANE_ALREADY_REPORTED", "LEDGER_BROKEN", "EXTRA_MISSING"}
     of_ledgers = LedgerRefusal.__subclasses__()
-    assert len(of_ledgers) == 6
+    assert len(of_ledgers) == 8
     for refusal in of_ledgers:
         assert REASONS[refusal] == RefusalCode(refusal.code)  # type: ignore[call-arg]
     known = (
@@ -116,7 +116,7 @@ def test_reasons_are_stable_and_those_of_ledgers_are_its_codes() -> None:
         "WRONG_LENGTH KEY_MISMATCH COEFFICIENT_OUT_OF_RANGE TOO_MANY_REPORTS SUM_OUT_OF_RANGE KEY_BURNT "
         "STATEMENT_MALFORMED EXTRA_MISSING "
         "PROVIDER_UNKNOWN PROVIDER_UNAVAILABLE CONVERSION_UNSAFE MPC_FAILED FINISH_REFUSED "
-        "DRAFT_CONFLICT LIVE_SECRET_LOST SEAL_KEY_ERASED"
+        "DRAFT_CONFLICT LIVE_SECRET_LOST SEAL_KEY_ERASED PLAN_FREED ATTEMPTS_SPENT FREE_REFUSED"
     )
     assert set(REASONS.values()) == set(known.split())
 

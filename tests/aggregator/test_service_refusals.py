@@ -213,7 +213,11 @@ def test_a_pane_is_collected_once_across_plans(world: World) -> None:
     world.client.submit(site.batch([0, 0, 1, 1]).to_bytes())
     require_exact(first, world.collect(first), site.sums)
     error = refused(lambda: world.client.collect(second, COLLECTOR))
-    assert (error.reason, error.numbers, error.view) == ("PANE_ALREADY_REPORTED", {"pane_start": 0}, "v")
+    assert (error.reason, error.numbers, error.view) == (
+        "PANE_ALREADY_REPORTED",
+        {"pane_start": 0, "last_start": 86_400_000_000},
+        "v",
+    )
     assert (
         refused(lambda: open_at(world.client, make_plan(panes=1, first=1, number=3))).reason == "PANE_ALREADY_REPORTED"
     )

@@ -17,7 +17,8 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRec
 from flwr.supercore.task_identity import TaskIdentity
 
 from deployment.coordinator.announcement import announce
-from deployment.coordinator.batches import CollectionOutcome, collect
+from deployment.coordinator.batches import CollectionOutcome, Conditions, collect
+from deployment.coordinator.site_results import SiteResults
 from deployment.coordinator.sites import FAILED, MAX_BATCHES, MAX_CODE, NO_ANSWER, NONSENSE, SiteAnswer, ask_sites
 from federation.draft import draft_of
 from federation.plan import Plan
@@ -170,10 +171,15 @@ class Fleet:
     def run(self, grid: FakeGrid, sites: int | None = None) -> CollectionOutcome:
         ask = grid.ask(len(grid.nodes) if sites is None else sites)
         announced = announce(draft_of(self.plan), COORDINATOR.sign, self.aggregators, os.urandom)
-        return collect(announced, COLLECTOR, ask, self.aggregators)  # type: ignore[arg-type]
+        keys = COORDINATOR, COLLECTOR
+        return collect(announced, keys, ask, self.aggregators, SiteResults(), Conditions())  # type: ignore[arg-type]
 
     def batches(self, site: Site) -> tuple[bytes, ...]:
         return tuple(site.batch(of).to_bytes() for of in ([0, 0, 1], [1, 1]))
+
+
+def codes(collected: CollectionOutcome) -> dict[str, str]:
+    return {name: one.code for name, one in collected.sites.items()}
 
 
 @pytest.fixture
@@ -189,10 +195,10 @@ def test_a_site_that_answers_nonsense_costs_nothing_but_its_own_reports(fleet: F
     grid = FakeGrid({7: (0, 0, ABSURD[what]), 3: (0, 1, answers("a", *fleet.batches(fleet.good)))})
     collected = fleet.run(grid)
     require_exact(fleet.plan, collected.opened, fleet.good.sums)
-    (other,) = [code for name, code in collected.answers.items() if name != "a"]
-    assert collected.answers["a"] == "OK"
+    (other,) = [code for name, code in codes(collected).items() if name != "a"]
+    assert codes(collected)["a"] == "OK"
     assert other == NONSENSE
-    assert all(name.isprintable() and len(name) <= 64 for name in collected.answers)
+    assert all(name.isprintable() and len(name) <= 64 for name in codes(collected))
 
 
 def test_a_huge_number_of_arrays_is_nonsense(fleet: Fleet) -> None:
@@ -203,14 +209,14 @@ def test_a_huge_number_of_arrays_is_nonsense(fleet: Fleet) -> None:
     )
     collected = fleet.run(grid)
     require_exact(fleet.plan, collected.opened, fleet.good.sums)
-    assert NONSENSE in collected.answers.values()
-    assert collected.batches == 2
+    assert NONSENSE in codes(collected).values()
+    assert collected.sites["a"].batches == 2
 
 
 def test_a_dead_node_is_matched_by_the_message_that_its_error_answers(fleet: Fleet) -> None:
     grid = FakeGrid({7: (0, 0, dead), 3: (0, 0, answers("a", *fleet.batches(fleet.good)))})
     collected = fleet.run(grid)
-    assert collected.answers == {"a": "OK", "node 7": FAILED}
+    assert codes(collected) == {"a": "OK", "node 7": FAILED}
     require_exact(fleet.plan, collected.opened, fleet.good.sums)
     assert grid.now < 1_002  # it waits for no site
 
@@ -219,7 +225,7 @@ def test_a_node_that_left_before_it_was_asked_is_reported_and_not_waited_for(fle
     grid = FakeGrid({3: (0, 0, answers("a", *fleet.batches(fleet.good))), 7: (0, 0, silent), 8: (0, 0, silent)})
     grid.unknown = {7, 8}
     collected = fleet.run(grid)
-    assert collected.answers == {"a": "OK", "node 7": FAILED, "node 8": FAILED}
+    assert codes(collected) == {"a": "OK", "node 7": FAILED, "node 8": FAILED}
     assert grid.now < 1_002
     require_exact(fleet.plan, collected.opened, fleet.good.sums)
 
@@ -230,7 +236,7 @@ def test_a_node_that_never_answers_is_given_up_at_the_deadline(fleet: Fleet) -> 
         {7: (0, 0, silent), 8: (0, SECONDS + 1, late), 3: (0, SECONDS - 1, answers("a", *fleet.batches(fleet.good)))}
     )
     collected = fleet.run(grid)
-    assert collected.answers == {"a": "OK", "node 7": NO_ANSWER, "node 8": NO_ANSWER}
+    assert codes(collected) == {"a": "OK", "node 7": NO_ANSWER, "node 8": NO_ANSWER}
     assert SECONDS <= grid.now - 1_000 < SECONDS + 1
     require_exact(fleet.plan, collected.opened, fleet.good.sums)
 
@@ -249,7 +255,7 @@ def test_a_late_registration_is_asked_once_it_is_there(fleet: Fleet) -> None:
         }
     )
     collected = fleet.run(grid)
-    assert collected.answers == {"a": "OK", "b": "OK"}
+    assert codes(collected) == {"a": "OK", "b": "OK"}
     assert sorted(grid.asked) == [3, 4]
     require_exact(fleet.plan, collected.opened, add_sums(fleet.good, other))
 
@@ -257,7 +263,7 @@ def test_a_late_registration_is_asked_once_it_is_there(fleet: Fleet) -> None:
 def test_a_site_that_never_registers_does_not_stop_the_others(fleet: Fleet) -> None:
     grid = FakeGrid({3: (0, 1, answers("a", *fleet.batches(fleet.good)))})
     collected = fleet.run(grid, sites=2)
-    assert collected.answers == {"a": "OK"}
+    assert codes(collected) == {"a": "OK"}
     assert grid.now - 1_000 < SECONDS + 1
     require_exact(fleet.plan, collected.opened, fleet.good.sums)
 
@@ -274,7 +280,7 @@ def test_replies_to_other_messages_are_passed_over(fleet: Fleet) -> None:
     stray.metadata.__dict__["_message_id"] = "of another run"
     grid.foreign = [answers("b", b"x")(stray), dead(stray)]  # type: ignore[list-item]
     collected = fleet.run(grid)
-    assert collected.answers == {"a": "OK"}
+    assert codes(collected) == {"a": "OK"}
     require_exact(fleet.plan, collected.opened, fleet.good.sums)
 
 
@@ -282,7 +288,7 @@ def test_replies_to_other_messages_are_passed_over(fleet: Fleet) -> None:
 def test_a_refusal_is_reported_by_its_code(fleet: Fleet, code: str) -> None:
     grid = FakeGrid({3: (0, 0, answers("a", *fleet.batches(fleet.good))), 4: (0, 0, answers("b", code=code))})
     collected = fleet.run(grid)
-    assert collected.answers == {"a": "OK", "b": code}
+    assert codes(collected) == {"a": "OK", "b": code}
     require_exact(fleet.plan, collected.opened, fleet.good.sums)
 
 
@@ -296,9 +302,10 @@ def test_batches_that_are_no_batches_are_refused_by_reason_and_the_site_s_good_o
         {3: (0, 0, answers("b", bad[0], bad[1], good, *bad[2:])), 4: (0, 1, answers("a", *fleet.batches(fleet.good)))}
     )
     collected = fleet.run(grid)
-    assert collected.answers == {"a": "OK", "b": "OK"}
-    assert sum(collected.refused.values()) == 4
-    assert {"DIGEST_MISMATCH", "PLAN_UNKNOWN"} <= set(collected.refused)
+    assert codes(collected) == {"a": "OK", "b": "OK"}
+    assert sum(collected.sites["b"].refused.values()) == 4
+    assert {"DIGEST_MISMATCH", "PLAN_UNKNOWN"} <= set(collected.sites["b"].refused)
+    assert (collected.sites["a"].state, collected.sites["b"].state) == ("answered", "lost")
     require_exact(fleet.plan, collected.opened, add_sums(fleet.good, other))
 
 
@@ -310,7 +317,7 @@ def test_another_site_s_batch_replayed_counts_once_and_for_its_own_site(fleet: F
         {3: (0, 1, answers("a", *batches)), 4: (0, 0 if first else 2, answers("b", *batches, own, *batches))}
     )
     collected = fleet.run(grid)
-    assert collected.refused == {}
+    assert all(one.refused == {} for one in collected.sites.values())
     require_exact(fleet.plan, collected.opened, add_sums(fleet.good, other))
 
 
@@ -323,7 +330,7 @@ def test_a_node_that_takes_another_site_s_name_does_not_hide_that_site_s_answer(
         }
     )
     collected = fleet.run(grid)
-    assert sorted(collected.answers.values()) == ["OK", "SITE_FAILED"]
+    assert sorted(codes(collected).values()) == ["OK", "SITE_FAILED"]
     require_exact(fleet.plan, collected.opened, fleet.good.sums)
 
 
@@ -338,5 +345,5 @@ def test_batches_are_handed_on_as_each_site_answers(fleet: Fleet) -> None:
         yield SiteAnswer(2, "b", "OK", fleet.batches(other))
 
     announced = announce(draft_of(fleet.plan), COORDINATOR.sign, fleet.aggregators, os.urandom)
-    collect(announced, COLLECTOR, ask, fleet.aggregators)  # type: ignore[arg-type]
+    collect(announced, (COORDINATOR, COLLECTOR), ask, fleet.aggregators, SiteResults(), Conditions())  # type: ignore[arg-type]
     assert seen == [2]

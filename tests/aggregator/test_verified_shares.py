@@ -21,8 +21,9 @@ from aggregator.errors import (
 from aggregator.intake.aggregation_job import AggregationJob, JobAnswer, job_digest
 from aggregator.signed_message import Signed, sign
 from deployment.coordinator.announcement import announce
-from deployment.coordinator.batches import collect
+from deployment.coordinator.batches import Conditions, collect
 from deployment.coordinator.publication import items_of, summary_of
+from deployment.coordinator.site_results import SiteResults
 from deployment.coordinator.sites import SiteAnswer
 from federation.circuit.circuit import prio3_of
 from federation.draft import draft_of, sign_draft
@@ -305,11 +306,11 @@ def test_the_coordinator_is_told_how_many_were_rejected_by_view(tmp_path: Path) 
     def ask(*_: bytes) -> Iterator[SiteAnswer]:
         yield SiteAnswer(0, "a", "OK", (site.batch([0, 0, 0, 1, 1], lying=[1]).to_bytes(),))
 
-    collected = collect(announced, COLLECTOR, ask, recorded)  # type: ignore[arg-type]
+    collected = collect(announced, (COORDINATOR, COLLECTOR), ask, recorded, SiteResults(), Conditions())  # type: ignore[arg-type]
     assert collected.rejected == {"v": 1}
     require_exact(plan, collected.opened, site.sums)
-    items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay"))
-    assert summary_of(collected, items)["rejected"] == {"v": 1}
+    items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay", keeps_due=False))
+    assert summary_of(announced, collected, items, keeps_due=False)["rejected"] == {"v": 1}
     assert {item.manifest.validity for item in items} == {"prio3"}
     recorded.close()
 

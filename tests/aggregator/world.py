@@ -241,6 +241,9 @@ class LocalLink:
     def witness(self, data: bytes) -> bytes:
         return self._call(self.helper.witness, data)
 
+    def free(self, data: bytes) -> list[bytes]:
+        return self._call(self.helper.free, data)
+
     def digest(self, data: bytes) -> bytes:
         return self._call(self.helper.digest, data)
 

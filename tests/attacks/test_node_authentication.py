@@ -173,6 +173,6 @@ def test_a_site_that_the_superlink_does_not_know_says_so_with_the_mend(deployed:
     crt = deployed.project / "keys" / "superlink.crt"
     (other / "keys" / "superlink.crt").write_bytes(crt.read_bytes())
     ran = subprocess.run(site(other, deployed.address), capture_output=True, text=True, timeout=60, check=False)
-    assert (ran.returncode, "does not know this site's node key" in ran.stderr) == (1, True), ran.stderr
+    assert (ran.returncode, "does not accept this site's node key" in ran.stderr) == (1, True), ran.stderr
     assert "covey keys show site-ID --json" in ran.stderr
     assert "Traceback" not in ran.stderr

@@ -51,7 +51,7 @@ def _publish(
     """Publish as the collector, who holds its key and the evidence."""
     collected = CollectionOutcome(fetched.opened, fetched.statements, values=fetched.values)
     announced = Announcement(PLAN, signed(PLAN))
-    items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay"))
+    items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay", keeps_due=False))
     with Publisher(directory, lambda: NOW) as publisher:
         publisher.register(PLAN.views[0].view)
         publisher.publish(change(items), evidence_of(announced, collected))

@@ -135,6 +135,8 @@ LEDGER_WRITE_FAILED federation.LedgerWriteFailed 1
 LEDGERS_APART federation.LedgersApart 1
 LEDGER_REFUSAL federation.LedgerRefusal 4
 PANE_ALREADY_REPORTED federation.PaneTaken 4
+ATTEMPTS_SPENT federation.AttemptsSpent 4
+PLAN_FREED federation.PlanFreed 4
 VIEW_OVERLAP federation.ViewOverlap 4
 DAY_BUDGET_SPENT federation.DayBudgetSpent 4
 CLOCK_SKEW federation.ClockWentBack 4
@@ -172,6 +174,7 @@ SEAL_KEY_ERASED aggregator.SealKeyErased 1
 JOB_CONFLICT aggregator.JobConflict 1
 COMMITMENT_CONFLICT aggregator.CommitmentConflict 1
 NOT_COMMITTED aggregator.NotCommitted 1
+FREE_REFUSED aggregator.FreeRefused 1
 HELPER_UNAVAILABLE aggregator.HelperUnavailable 1
 KEY_HOLDER_UNAVAILABLE aggregator.KeyHolderUnavailable 1
 KEY_HOLDER_UNKNOWN aggregator.KeyHolderUnknown 1

@@ -18,8 +18,10 @@ from deployment.project.project import Project
 from featurestore.store import Store
 from federation.draft import verify_draft
 from federation.plan import plan_from_bytes, plan_to_bytes
-from tests.federation.wire import PLAN
+from tests.federation.wire import PLAN, live
 
+assert PLAN.wire is not None
+LATER = live(replace(PLAN, wire=replace(PLAN.wire, deadline_us=2**62)))
 Covey = Callable[..., tuple[int, str, str]]
 DAYS = ("--from", "2020-05-01", "--to", "2020-05-04")
 
@@ -31,7 +33,9 @@ def flights(covey: Covey, project: Path) -> Path:
 
 
 def job(folder: Path, **changes: Any) -> Job:
-    return replace(Job(plan_to_bytes(PLAN), folder / "keys", "l:1", "h:2", folder, 3, 300.0, Path(), Path()), **changes)
+    return replace(
+        Job(plan_to_bytes(LATER), folder / "keys", "l:1", "h:2", folder, 3, 300.0, Path(), Path()), **changes
+    )
 
 
 class TestThePlanThatIsKept:
@@ -61,48 +65,65 @@ class TestThePlanThatIsKept:
         words = ("start", "coordinator", flights / "views.py", *DAYS, "--project", flights)
         code, _, err = covey(*words)
         assert code == 2
-        assert "resume it. To give it up, move the folder away" in err
-        assert "; see --resume" in err
-        assert "no site has seen it, so nothing is lost" in err
-        kept.announced.write_text("{}")
-        code, _, err = covey(*words)
-        assert code == 2
-        assert "its panes may stay closed forever" in err
+        assert "resume it, or give it up: its panes are then due again; see --resume and --give-up" in err
+        code, out, _ = covey("start", "coordinator", "--give-up", "--project", flights, "--json")
+        assert (code, json.loads(out)["due"]) == (6, {})  # it was not announced
+        assert not kept.result.parent.exists()
 
     def test_what_came_to_its_end_alone_is_told_by_resume(self, covey: Covey, flights: Path) -> None:
-        result = {"views": {"visits": {"opened": 2, "void": 1}}, "answers": {"1": "OK", "2": "NOISE_OFF"}, "batches": 2,
-                  "refused": {"ROSTER": 1}, "rejected": {"visits": 3}, "budget_spent": {"visits": [0, 86_400_000_000]}}  # fmt: skip
+        sites = {
+            "1": {"state": "answered", "code": "OK", "batches": 2, "refused": {}},
+            "2": {"state": "refused", "code": "NOISE_OFF", "batches": 0, "refused": {}},
+            "3": {"state": "lost", "code": "OK", "batches": 2, "refused": {"SIGNATURE_INVALID": 1}},
+            "4": {"state": "absent", "code": "NO_ANSWER", "batches": 0, "refused": {}},
+        }
+        result: dict[str, Any] = {
+            "views": {"visits": {"opened": 2, "void": 1, "due": 1}}, "sites": sites, "due": {"visits": [0]}, "why_due": None,
+            "rejected": {"visits": 3}, "budget_spent": {"visits": [0, 86_400_000_000]}, "taken": {"visits": [86_400_000_000]},
+        }  # fmt: skip
         with Unfinished(flights).at_work():
             Unfinished(flights).begin(job(flights)).finish(result)
         code, out, err = covey("start", "coordinator", "--resume", "--project", flights)
         assert code == 0
-        assert " ".join(out.replace("│", " ").split()).endswith("visits 2 1 " + "└" + out.split("└")[1].strip())
+        assert " ".join(out.replace("│", " ").split()).endswith("visits 2 1 1 " + "└" + out.split("└")[1].strip())
         for text in (
-            "OK: 1 site(s)\n",
+            "1 site(s) answered: 1\n",
             "visits: 3 report(s) rejected",
-            "NOISE_OFF: 1 site(s). The plan opens exact sums, without noise.",
-            "refused: ROSTER",
+            "1 site(s) refused: 2: NOISE_OFF. The plan opens exact sums, without noise.",
+            "1 site(s) lost reports: 3: 1 batch(es) refused: SIGNATURE_INVALID",
+            "1 site(s) absent: 4: no answer in time. Is each one running?",
             "no budget left for 1970-01-01 … 1970-01-02",
+            "taken by another plan: 1970-01-02T00:00Z",
+            "still due: 1970-01-01T00:00Z: fewer clients than min_clients",
         ):
             assert text in err, text
         assert not Unfinished(flights).folder.exists()
         with Unfinished(flights).at_work():
-            result["views"] = {"visits": {"opened": 0, "void": 3}}
+            result |= {"views": {"visits": {"opened": 0, "void": 3, "due": 0}}, "due": {}}
             Unfinished(flights).begin(job(flights)).finish(result)
         code, out, _ = covey("start", "coordinator", "--resume", "--project", flights, "--json")
         assert (code, json.loads(out)) == (3, result)
         with Unfinished(flights).at_work():
-            result["views"] = {"visits": {"opened": 0, "void": 2}}
+            result["views"] = {"visits": {"opened": 0, "void": 2, "due": 0}}
             Unfinished(flights).begin(job(flights)).finish(result)
         assert covey("start", "coordinator", "--resume", "--project", flights)[0] == 4  # every view lacks budget
+        with Unfinished(flights).at_work():
+            result |= {
+                "views": {"visits": {"opened": 0, "void": 0, "due": 1}},
+                "due": {"visits": [0]},
+                "why_due": "1 site",
+            }
+            Unfinished(flights).begin(job(flights)).finish(result)
+        code, _, err = covey("start", "coordinator", "--resume", "--project", flights)
+        assert (code, "still due: 1970-01-01T00:00Z: 1 site" in err) == (6, True)
 
 
 def test_after_the_deadline_no_site_is_asked_and_the_plan_is_still_collected(tmp_path: Path) -> None:
-    deadline = plan_from_bytes(plan_to_bytes(PLAN)).wire.deadline_us  # type: ignore[union-attr]
+    deadline = plan_from_bytes(plan_to_bytes(LATER)).wire.deadline_us  # type: ignore[union-attr]
     early, late, over = (still_to_do(job(tmp_path), deadline - left * 10**6) for left in (1_000, 60, 0))
     assert [(one.sites, one.seconds) for one in (early, late, over)] == [(3, 300.0), (3, 60.0), (0, 0.0)]
     assert still_to_do(job(tmp_path), deadline + 10**9).sites == 0
-    assert {one.plan for one in (early, late, over)} == {plan_to_bytes(PLAN)}
+    assert {one.plan for one in (early, late, over)} == {plan_to_bytes(LATER)}
 
 
 class TestPlanOnly:
@@ -194,7 +215,7 @@ class TestPlanOnly:
         (["views.py", *DAYS, "--participation", "most"], 2, "'most' is not one of 'active', 'all'"),
         (["views.py", "--from", "2020-05-01", "--to", "2999-01-01"], 2, "the last day is not over"),
         (["views.py", *DAYS, "--finish", "he"], 2, "'he' is not one of 'open', 'mpc'"),
-        (["views.py", *DAYS, "--resume"], 2, "--resume continues the plan as it is"),
+        (["views.py", *DAYS, "--resume"], 2, "--resume and --give-up take the plan as it is"),
         (["--resume"], 2, "no unfinished plan"),
         (["nowhere.py", *DAYS], 2, "no views file nowhere.py"),
     ],

@@ -61,13 +61,18 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, p
         )  # fmt: skip
         unfinished = project / "roles" / "coordinator" / "unfinished"
         code, _, err = covey(*collect)
-        assert (code, "so resume it; " in err) == (1, True), err
+        assert (code, "nothing was charged: start again" in err, unfinished.exists()) == (1, True, False), err
         assert f"`covey start superlink` of the project {project}" in err
+        link = start_superlink(project, processes)
+        killed = processes.start("coordinator", words(*map(str, collect)))
+        while not (unfinished / "announced.json").is_file():
+            processes.require_running("coordinator")
+            time.sleep(0.05)
+        os.kill(killed, signal.SIGKILL)
         kept = json.loads((unfinished / "job.json").read_text())["plan"]
         code, _, err = covey(*collect)
         assert (code, "an unfinished plan is in" in err) == (2, True), err
         assert json.loads((unfinished / "job.json").read_text())["plan"] == kept
-        link = start_superlink(project, processes)
         for site in ("1", "2"):
             events = [
                 "--events",
@@ -83,7 +88,7 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, p
         assert done.returncode == 0, done.stderr + "".join(p.read_text() for p in (project / "logs").glob("site*.log"))
         assert not unfinished.exists()
         result = json.loads(done.stdout)
-        assert result["answers"] == {"1": "OK", "2": "OK"}
+        assert {name: one["state"] for name, one in result["sites"].items()} == {"1": "answered", "2": "answered"}
         assert result["views"]["visits"]["opened"] == 3
         answers = []
         for attempt in ("server", "server-again"):
@@ -123,8 +128,9 @@ def test_aggregators_that_demand_proofs_refuse_a_plan_without_them_and_the_coord
         )  # fmt: skip
         assert code == 1
         said = " ".join(err.split())
-        for text in ("(PROOFS_REQUIRED)", "collect with --validity prio3", f"move {unfinished} away"):
+        for text in ("(PROOFS_REQUIRED)", "collect with --validity prio3", "nothing was charged: start again"):
             assert text in said, said
+        assert not unfinished.exists()
         assert "Traceback" not in said
 
 

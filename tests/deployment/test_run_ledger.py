@@ -17,7 +17,7 @@ from deployment.in_process import run as in_process
 from featurestore.define.definitions import FeatureView
 from featurestore.define.privacy import Privacy
 from featurestore.define.views_file import load_views
-from featurestore.define.wire import definition_hash
+from featurestore.define.wire import collection_hash
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from federation.errors import DayBudgetSpent, LedgerBroken, LedgersApart, PaneTaken
@@ -210,7 +210,7 @@ def test_a_run_that_was_cut_off_goes_on_with_its_own_plans(
     assert len(state.intended) == 6  # no new plan was made
     for view in views:
         assert published(tmp_path / "cut", view.name) == published(tmp_path / "whole", view.name)
-        assert len(state.plans_of_day(definition_hash(view), MAY)) == 1  # each pane of the day under one plan
+        assert len(state.plans_of_day(collection_hash(view), MAY)) == 1  # each pane of the day under one plan
     with sqlite3.connect(operator_path(tmp_path / "cut" / LEDGERS)) as db:
         assert db.execute("SELECT count(*) FROM plans").fetchone() == (0,)
     db.close()

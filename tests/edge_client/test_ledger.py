@@ -41,6 +41,10 @@ def settings(tmp_path: Path) -> SiteSettings:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    return plain_reports(monkeypatch)
+
+
+def plain_reports(monkeypatch: pytest.MonkeyPatch) -> Told:
     """The plain reports that a site shares out: (pane start, vector), in order."""
     reports: Told = []
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from deployment import request
+from deployment.coordinator.site_results import SiteResult
 from deployment.errors import CollectionFailed, RunRefused
 from featurestore.define.definitions import FeatureView
 from featurestore.define.privacy import Privacy
@@ -183,11 +184,13 @@ def test_a_fleet_of_which_nobody_answers_has_no_node(tmp_path: Path) -> None:
 
 def test_a_site_that_does_not_take_part_fails_the_collection(tmp_path: Path) -> None:
     prepared = prepare(collection(), tmp_path)
-    answers = dict.fromkeys(prepared.counting, "OK")
-    _require_whole(prepared, {"answers": answers, "refused": {}})
+    answers = {site: SiteResult("OK", 1).to_json() for site in prepared.counting}
+    _require_whole(prepared, {"sites": answers})
     site = min(answers)
-    for wrong, says in (({**answers, site: "SCHEMA"}, f"site '{site}': SCHEMA"), ({}, "NO_ANSWER")):
+    for wrong, says in (
+        ({**answers, site: SiteResult("SCHEMA").to_json()}, f"site '{site}': SCHEMA"),
+        ({}, "NO_ANSWER"),
+        ({**answers, site: SiteResult("OK", 1, {"SIGNATURE_INVALID": 1}).to_json()}, "the leader has refused batches"),
+    ):
         with pytest.raises(CollectionFailed, match=says):
-            _require_whole(prepared, {"answers": wrong, "refused": {}})
-    with pytest.raises(CollectionFailed, match="the leader has refused batches"):
-        _require_whole(prepared, {"answers": answers, "refused": {"SIGNATURE_INVALID": 1}})
+            _require_whole(prepared, {"sites": wrong})

@@ -1,0 +1,88 @@
+"""Voids by decision: an operator gives a pane up, or the project has waited long enough. Such a pane is never collected."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from deployment.errors import ItemMissing, UsageError
+from deployment.project.project import KEYS, Project
+from featurestore.define.definitions import FeatureView
+from featurestore.define.release import DECIDED, Void
+from featurestore.publish.publish import Publisher
+from featurestore.store import Store
+from federation.keys import load_keys
+from federation.plan import PLAN_ID_BYTES, PlannedView, WireTerms, new_plan
+from federation.release_signing import sign_release
+from federation.signed_plan import sign_refused_plan
+from federation.terms import RequestedTerms
+
+from .collector import voids_of
+from .publication import NOISE_SOURCE, trust_of
+
+MAX_REASON = 300
+
+
+def decide_void(directory: Path, view: str, panes: Sequence[int], why: str, clock: Callable[[], int]) -> list[Void]:
+    """Publish panes of a registered view as void, by an operator's decision.
+
+    Args:
+        panes: pane starts, µs since the epoch.
+        why: published with the voids.
+
+    Raises:
+        UsageError: no reason; a pane is published already, is not one of the view, or has not ended. ItemMissing: no such view.
+        KeyFileMissing: the coordinator's or the collector's key.
+    """
+    reason = " ".join(why.split())
+    if not 0 < len(reason) <= MAX_REASON or not reason.isprintable():
+        raise UsageError(f"the reason must have 1 to {MAX_REASON} printable characters", settings=("reason",))
+    with Store.open(directory) as store:
+        found = next((one for one in store.views() if one.name == view), None)
+        if found is None:
+            raise ItemMissing(f"no view {view!r} in this store")
+        published = set(store.releases(view)["pane_start"].cast("int64").to_pylist())
+    for pane in panes:
+        _require_due(found, pane, published, clock())
+    return publish_voids(directory, found, panes, f"{DECIDED}: {reason}", clock)
+
+
+def publish_voids(
+    directory: Path, view: FeatureView, panes: Sequence[int], reason: str, clock: Callable[[], int]
+) -> list[Void]:
+    """Sign and publish voids of due panes. Their plan is never announced; it says which view and terms they are about."""
+    project, now = Project.load(directory), clock()
+    coordinator, collector = load_keys(directory / KEYS, "coordinator"), load_keys(directory / KEYS, "collector")
+    clients = [one.max_clients for one in project.roster.entries]
+    requested = RequestedTerms()
+    planned = PlannedView(view, np.array(sorted(panes), np.int64), view.privacy.min_clients)
+    plan = new_plan(
+        [planned],
+        requested.of_sites(clients),
+        requested.noise,
+        plan_id=os.urandom(PLAN_ID_BYTES),
+        sites=clients,
+        wire=WireTerms(project.leader, project.helper, project.collector, now),
+    )
+    trust = trust_of(plan.terms)
+    voids = [
+        sign_release(void, collector.sign)
+        for void in voids_of(plan, planned, reason, now=now, clock="live", noise_source=NOISE_SOURCE, trust=trust)
+    ]
+    with Publisher(directory, clock) as publisher:
+        publisher.register(view)
+        publisher.publish(voids, [sign_refused_plan(plan, coordinator.sign)])
+    return voids
+
+
+def _require_due(view: FeatureView, pane: int, published: set[int], now: int) -> None:
+    when = np.datetime64(pane, "us")
+    if pane % view.pane_us:
+        raise UsageError(f"view {view.name!r}: no pane of {view.pane} begins at {when}")
+    if pane in published:
+        raise UsageError(f"view {view.name!r}: the pane of {when} is published already")
+    if pane + view.pane_us > now:
+        raise UsageError(f"view {view.name!r}: the pane of {when} has not ended")

@@ -1,0 +1,162 @@
+"""Ways to lose a day, through real processes: each is named, and the day is collected afterwards, exactly and for one price."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from deployment.local.processes import Processes
+from featurestore.define.views_file import load_views
+from featurestore.store import Store
+from tests.covey.conftest import make_events
+from tests.deployment.deployed import start_superlink, words
+from tests.deployment.test_deployment import start_services
+from tests.oracle import oracle
+from tests.pipeline import assert_equal_to_oracle
+
+pytest.importorskip("flwr")
+
+Covey = Callable[..., tuple[int, str, str]]
+SITES = {"1": "x", "2": "y"}
+FIRST = date(2020, 5, 1)
+
+
+class Deployment:
+    """A project whose roles run, with two sites that can be stopped and started."""
+
+    def __init__(self, covey: Covey, project: Path, processes: Processes) -> None:
+        self.covey, self.project, self.processes = covey, project, processes
+        self.at = ["--project", str(project)]
+        self.ports = start_services(project, processes)
+        self.link = start_superlink(project, processes)
+        self.pids: dict[str, int] = {}
+        self.starts = 0
+
+    def start(self, *sites: str) -> None:
+        for site in sites:
+            self.starts += 1
+            name = f"site-{site}-{self.starts}"
+            options = ["--superlink", self.link, "--events", str(self.project / f"events-{site}.parquet")]
+            options += ["--client-column", "who", "--time-column", "at"]
+            self.pids[site] = self.processes.start(name, words("start", "site", site, *self.at, *options))
+
+    def kill(self, *sites: str) -> None:
+        for site in sites:
+            os.kill(self.pids.pop(site), signal.SIGKILL)
+
+    def collect(self, day: date, *, seconds: int = 60, days: int = 1) -> tuple[int, dict[str, Any], str]:
+        """Collect some days: (exit code, result, what is printed for people)."""
+        code, out, err = self.covey(
+            "start", "coordinator", self.project / "views.py", *self.at, "--noise", "off", "--json",
+            "--leader", f"127.0.0.1:{self.ports['leader']}", "--helper", f"127.0.0.1:{self.ports['helper']}",
+            "--from", day, "--to", day + timedelta(days), "--seconds", seconds,
+        )  # fmt: skip
+        return code, json.loads(out) if out else {}, err
+
+
+def change(file: Path, before: str, after: str) -> None:
+    text = file.read_text()
+    assert before in text
+    file.write_text(text.replace(before, after))
+
+
+def states(result: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {site: (one["state"], one["code"]) for site, one in result["sites"].items() if site in SITES}
+
+
+def test_no_mishap_loses_a_day(covey: Covey, project: Path) -> None:
+    assert covey("init", project, "--budget", "1")[0] == 0
+    policy, toml = project / "policy.toml", project / "covey.toml"
+    change(policy, "min_k = 50", "min_k = 2")
+    change(policy, "allow_noise_off = false", "allow_noise_off = true")
+    change(toml, "allow_noise_off = false", "allow_noise_off = true")
+    change(toml, "min_sites = 1", "min_sites = 2")
+    table = make_events(count=900)
+    for site, name in SITES.items():
+        pq.write_table(table.filter(pc.equal(table["site"], name)), project / f"events-{site}.parquet")
+    days = [FIRST + timedelta(number) for number in range(3)]
+    with Processes(project / "logs") as processes:
+        deployment = Deployment(covey, project, processes)
+
+        # nobody is there
+        code, result, _ = deployment.collect(days[0], seconds=3)
+        assert (code, states(result)) == (6, dict.fromkeys(SITES, ("absent", "NO_ANSWER")))
+        assert {view: len(panes) for view, panes in result["due"].items()} == {"visits": 1, "everywhere": 24}
+        assert "0 site(s) answered, and min_sites is 2" in result["why_due"]
+
+        # every site refuses; then one has another column; then one is killed
+        change(policy, "allow_activity_visible = true", "allow_activity_visible = false")
+        deployment.start("1", "2")
+        code, result, _ = deployment.collect(days[0])
+        assert (code, states(result)) == (6, dict.fromkeys(SITES, ("refused", "ACTIVITY_VISIBLE")))
+        change(policy, "allow_activity_visible = false", "allow_activity_visible = true")
+        code, result, _ = deployment.collect(days[0])
+        assert (code, states(result)) == (0, dict.fromkeys(SITES, ("answered", "OK")))
+
+        config = project / "sites" / "2.toml"
+        change(config, 'time_column = "at"', 'time_column = "aat"')
+        code, result, _ = deployment.collect(days[1])
+        assert (code, states(result)) == (6, {"1": ("answered", "OK"), "2": ("refused", "SCHEMA")})
+        change(config, 'time_column = "aat"', 'time_column = "at"')
+        code, result, _ = deployment.collect(days[1])
+        assert (code, states(result)) == (0, dict.fromkeys(SITES, ("answered", "OK")))
+
+        deployment.kill("2")
+        code, result, _ = deployment.collect(days[2], seconds=5)
+        assert (code, states(result)) == (6, {"1": ("answered", "OK"), "2": ("absent", "NO_ANSWER")})
+        deployment.start("2")
+
+        # a year without events, and days that are published in part
+        code, result, _ = deployment.collect(date(2019, 5, 1))
+        assert (code, result["views"]["visits"]) == (3, {"opened": 0, "void": 0, "due": 1}), states(result)
+        void = ("release", "void", "visits", "2019-05-01", "--reason", "no events", *deployment.at, "--json")
+        assert covey(*void)[0] == 1  # nobody confirms
+        code, out, err = covey(*void, "--yes")
+        assert (code, [one["reason"] for one in json.loads(out)]) == (0, ["DECIDED: no events"]), err
+        for panes, why in (
+            (["2019-05-01"], "is published already"),
+            (["2019-05-02T01"], "no pane of 1d begins at"),
+            (["2119-05-02"], "has not ended"),
+        ):
+            code, _, err = covey("release", "void", "visits", *panes, "--reason", "x", "--yes", *deployment.at)
+            assert (code, why in err) == (2, True), err
+        change(toml, '# give_up_after = "30d"', 'give_up_after = "30d"')
+        code, result, _ = deployment.collect(date(2019, 5, 3))
+        assert (code, result["views"]) == (0, {})
+        change(toml, 'give_up_after = "30d"', '# give_up_after = "30d"')
+        code, result, _ = deployment.collect(days[0], days=3)
+        assert (code, result["views"]["visits"]) == (0, {"opened": 1, "void": 0, "due": 0})
+        code, result, _ = deployment.collect(days[0], days=3)
+        assert result["views"].get("visits") is None
+    visits = next(view for view in load_views(project / "views.py") if view.name == "visits")
+    first = (datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).days
+    expected = oracle(
+        visits,
+        table,
+        client_column="who",
+        time_column="at",
+        site_column="site",
+        days=range(first, first + 3),
+        min_clients=visits.privacy.min_clients,
+    )
+    with Store.open(project) as store:
+        collected = store.history("visits").filter(pc.greater(pc.field("pane_start"), datetime(2020, 1, 1, tzinfo=UTC)))
+        assert_equal_to_oracle(collected, expected, visits.entity.keys)
+        reasons = store.releases("visits").sort_by("pane_start")["reason"].to_pylist()
+        assert reasons == ["DECIDED: no events", "GIVEN_UP", None, None, None]
+    code, out, err = covey("ledger", "show", *deployment.at, "--json")
+    assert code == 0, err
+    for ledger in json.loads(out)["ledgers"]:
+        spent = {day["day"]: day["micro_rho"] for day in ledger["days"] if day["day"].startswith("2020")}
+        assert spent == {str(day): {"everywhere": 500_000, "visits": 500_000} for day in days}, ledger["ledger"]
+    code, out, err = covey("release", "verify", "--all", *deployment.at, "--json")
+    assert (code, {one["state"] for one in json.loads(out)["releases"]}) == (0, {"verified"}), err

@@ -1,0 +1,215 @@
+"""A site answers a later plan for panes that were not opened: the same clients, the whole bounds, one price."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from edge_client.client_names import client_names
+from edge_client.policy import Refuse
+from edge_client.site import SiteSettings
+from federation.attempt import MAX_ATTEMPTS, Attempt
+from federation.commitment import Outcome
+from federation.ledger.snapshot import read_ledger
+from federation.plan import Plan
+from federation.refusal_codes import RefusalCode
+from federation.statement import statement_of
+from federation.unopened import sign_never_opened
+from tests.federation.wire import COORDINATOR, HELPER, LEADER, live
+
+from .making import HOUR, POLICY, answered, ask, events, hours, ids_of, settings_in
+from .test_ledger import BOUND, Told, drawn, plain_reports, until
+
+RHO = 500_000
+ROLES = (("leader", LEADER), ("helper", HELPER))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> SiteSettings:
+    return settings_in(tmp_path)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    return plain_reports(monkeypatch)
+
+
+def freed(plan: Plan) -> Attempt:
+    return Attempt(plan.hash, tuple(sign_never_opened(role, plan.hash, keys.sign) for role, keys in ROLES))  # type: ignore[arg-type]
+
+
+def opened(plan: Plan, *outcomes: int, keys: Sequence[Any] = (LEADER, HELPER)) -> Attempt:
+    """Both opening statements, which name an outcome for each pane of the only view."""
+    said = (statement_of(plan, 0, role, bytes(outcomes), bytes(32), bytes(32)) for role, _ in ROLES)  # type: ignore[arg-type]
+    return Attempt(plan.hash, tuple(one.sign(key.sign) for one, key in zip(said, keys, strict=True)))
+
+
+def naming(plan: Plan, *earlier: Attempt) -> Plan:
+    return live(replace(plan, earlier=tuple(sorted(earlier, key=lambda one: one.plan_hash))))
+
+
+def spent(settings: SiteSettings) -> dict[int, int]:
+    return read_ledger(settings.ledger, "site-a").state.spent
+
+
+def code_of(found: Any) -> RefusalCode:
+    assert isinstance(found, Refuse), found
+    return found.code
+
+
+OWN = events(("p", 1 / 24, "x"), ("q", 1 / 24, "y"), ("p", 2 / 24, "y"))
+
+
+def test_a_freed_plan_is_answered_again_under_fresh_ids_for_one_price(settings: SiteSettings, told: Told) -> None:
+    first = hours(0, 1, 2)
+    before = ids_of(answered(first, OWN, settings))
+    of_first, told[:] = Counter(told), []
+    assert code_of(ask(hours(1, 1, 2), OWN, settings)) == RefusalCode.PANE_ALREADY_REPORTED
+    second = naming(hours(1, 1, 2), freed(first))
+    after = ids_of(answered(second, OWN, settings, seed=5))
+    assert Counter(told) == of_first
+    assert not {one for _, one in before} & {one for _, one in after}
+    assert spent(settings) == {0: RHO}
+    assert ids_of(answered(second, OWN, settings, seed=6)) == after  # a repeat is a repeat
+    assert code_of(ask(first, OWN, settings)) == RefusalCode.PANE_ALREADY_REPORTED
+    assert spent(settings) == {0: RHO}
+
+
+@pytest.mark.parametrize("which", ["none", "one", "of other keys"])
+def test_without_both_statements_the_day_is_paid_again(settings: SiteSettings, told: Told, which: str) -> None:
+    first = hours(0, 1, 2)
+    answered(first, OWN, settings)
+    statements = {
+        "none": (),
+        "one": freed(first).statements[:1],
+        "of other keys": tuple(sign_never_opened(role, first.hash, COORDINATOR.sign) for role, _ in ROLES),  # type: ignore[arg-type]
+    }[which]
+    before, told[:] = Counter(told), []
+    answered(naming(hours(1, 1, 2), Attempt(first.hash, statements)), OWN, settings)
+    assert Counter(told) == before
+    assert spent(settings) == {0: 2 * RHO}
+    answered(hours(2, 5), events(("q", 5 / 24, "x")), settings)  # other panes of the day cost nothing more
+    assert spent(settings) == {0: 2 * RHO}
+    lost = naming(hours(3, 1, 2), Attempt(first.hash, ()))
+    assert code_of(ask(lost, OWN, settings)) == RefusalCode.PANE_ALREADY_REPORTED  # the second attempt holds them
+
+
+def test_a_day_without_budget_is_not_paid_again(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, replace(POLICY, max_micro_rho=RHO))
+    first = hours(0, 1)
+    answered(first, OWN, settings)
+    assert code_of(ask(naming(hours(1, 1), Attempt(first.hash)), OWN, settings)) == RefusalCode.DAY_BUDGET_SPENT
+    answered(naming(hours(2, 1), freed(first)), OWN, settings)
+    assert spent(settings) == {0: RHO}
+
+
+def test_only_the_panes_that_both_call_unopened_are_free(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, replace(POLICY, max_micro_rho=10 * RHO))
+    first = hours(0, 1, 2, 3)
+    answered(first, OWN, settings)
+    small, mine = Outcome.BATCH_TOO_SMALL, Outcome.OPENED
+    said = opened(first, mine, small, small)
+    answered(naming(hours(1, 2), said), OWN, settings)
+    assert spent(settings) == {0: RHO}
+    answered(naming(hours(2, 3), opened(first, mine, small, small, keys=(LEADER, LEADER))), OWN, settings)
+    assert spent(settings) == {0: 2 * RHO}  # the helper has said nothing
+    answered(naming(hours(3, 1), said), OWN, settings)
+    assert spent(settings) == {0: 3 * RHO}  # it was opened before, so it is paid again
+
+
+def test_cells_of_freed_panes_return_and_those_of_opened_panes_do_not(settings: SiteSettings, told: Told) -> None:
+    own = events(*(("p", hour / 24, "x") for hour in (1, 2, 3, 4)))  # two cells a day
+    first = hours(0, 1, 2)
+    answered(first, own, settings)
+    told.clear()
+    second = naming(hours(1, 2, 3), opened(first, Outcome.OPENED, Outcome.BATCH_TOO_SMALL))
+    answered(second, own, settings)
+    assert told == [(2 * HOUR, (1, 0))]  # pane 1 has used one cell, so one is left
+    told.clear()
+    third = naming(hours(2, 3, 4), freed(second))
+    answered(third, own, settings)
+    assert told == []  # pane 2 is still the second plan's, and used the last cell
+    answered(naming(hours(3, 2), freed(second)), own, settings)
+    assert told == [(2 * HOUR, (1, 0))]
+
+
+def test_a_plan_of_a_whole_day_that_opened_some_panes_leaves_the_rest_of_the_bounds(
+    settings: SiteSettings, told: Told
+) -> None:
+    own = events(*(("p", hour / 24, "x") for hour in (1, 2, 3, 4)))
+    first = hours(0, *range(24))
+    answered(first, own, settings)
+    assert told == [(HOUR, (1, 0)), (2 * HOUR, (1, 0))]
+    told.clear()
+    said = opened(first, *(Outcome.OPENED if hour == 1 else Outcome.BATCH_TOO_SMALL for hour in range(24)))
+    answered(naming(hours(1, 2, 3, 4), said), own, settings)
+    assert told == [(2 * HOUR, (1, 0))]
+
+
+def test_under_active_no_client_joins_a_later_attempt(settings: SiteSettings, told: Told) -> None:
+    first = hours(0, 1, 2)
+    answered(first, OWN, settings)
+    told.clear()
+    late = events(("p", 1 / 24, "x"), ("late", 1 / 24, "x"), ("q", 1 / 24, "y"), ("p", 2 / 24, "y"), ("q", 2 / 24, "x"))
+    second = naming(hours(1, 1, 2), freed(first))
+    answered(second, late, settings)
+    assert sorted(pane for pane, _ in told) == [HOUR, HOUR, 2 * HOUR]
+    told.clear()
+    answered(naming(hours(2, 1, 2), freed(second)), late, settings)
+    assert sorted(pane for pane, _ in told) == [HOUR, HOUR, 2 * HOUR]
+
+
+def test_a_site_that_was_away_at_the_first_attempt_reports_at_the_second(settings: SiteSettings) -> None:
+    first = hours(0, 1, 2)
+    second = naming(hours(1, 1, 2), freed(first))
+    assert len(ids_of(answered(second, OWN, settings))) == 3
+    assert spent(settings) == {0: RHO}
+
+
+def test_a_pane_is_answered_so_often_and_no_more(settings: SiteSettings) -> None:
+    plan = hours(0, 1)
+    for number in range(1, MAX_ATTEMPTS + 1):
+        answered(plan, OWN, settings)
+        plan = naming(hours(number, 1), freed(plan))
+    assert code_of(ask(plan, OWN, settings)) == RefusalCode.ATTEMPTS_SPENT
+
+
+@pytest.mark.parametrize("participation", ["active", "all"])
+@pytest.mark.parametrize("seed", range(3))
+def test_hours_in_any_order_with_freed_attempts_between_them_give_what_a_backfill_gives(
+    tmp_path: Path, told: Told, seed: int, participation: str
+) -> None:
+    """What the opened plans hold equals one plan of two days, whatever was freed before."""
+    table, rng = drawn(seed), np.random.default_rng(seed)
+    (tmp_path / "stream").mkdir()
+    (tmp_path / "backfill").mkdir()
+    stream, kept, number, at = settings_in(tmp_path / "stream", clients=12), Counter[Any](), 0, 0
+    while at < 48:
+        these, earlier = range(at, min(at + int(rng.integers(1, 6)), 48)), ()
+        for attempt in range(int(rng.integers(1, 4))):
+            plan = naming(hours(number, *these, view=BOUND, participation=participation), *earlier)
+            told.clear()
+            answered(plan, until(table, these.stop * HOUR), stream)
+            number, earlier = number + 1, (freed(plan),)
+            assert attempt < 3
+        kept += Counter(told)
+        at = these.stop
+    told.clear()
+    whole = hours(99, *range(48), view=BOUND, participation=participation)
+    answered(whole, until(table, 48 * HOUR), settings_in(tmp_path / "backfill", clients=12))
+    assert kept == Counter(told)
+    assert read_ledger(stream.ledger, "site-a").state.spent == {0: RHO, 1: RHO}
+
+
+def test_a_client_has_one_name_whatever_the_type_of_its_id() -> None:
+    assert client_names(pa.array([7, 8])) == client_names(pa.array(["7", "8"]))
+    assert len(set(client_names(pa.array(["7", "07", "007", " 7"])))) == 4
+    both = pa.StructArray.from_arrays([pa.array(["1", "11"]), pa.array(["11", "1"])], ["site", "client"])
+    assert len(set(client_names(both))) == 2
