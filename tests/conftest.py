@@ -13,7 +13,10 @@ from hypothesis import settings
 
 from base.start_up import GC_THRESHOLD
 
-settings.register_profile("covey", deadline=None, derandomize=False, print_blob=True)
+from .examples import FULL
+
+settings.register_profile("full", deadline=None, derandomize=False, print_blob=True, max_examples=FULL)
+settings.register_profile("covey", settings.get_profile("full"), max_examples=FULL // 2)
 settings.load_profile("covey")
 
 # A collection visits all modules of the product, which are never garbage: it takes some 100 ms, thousands of times.
@@ -32,6 +35,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--print", action="store_true", help="with `-k messages`: print every message of the product by file"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--full"):
+        settings.load_profile("full")
 
 
 def pytest_collection_finish() -> None:

@@ -17,6 +17,7 @@ from featurestore.define.entities import Entity
 from featurestore.define.feature import ViewFeature
 from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.privacy import Bounds, Privacy
+from tests.examples import examples
 from tests.oracle import oracle
 from tests.strategies import Case, Row, Truth, cases
 
@@ -147,7 +148,9 @@ def ask(case: Case, opened: set[int] | None = None) -> list[dict[str, Any]]:
     return table.to_pylist()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(cases())
 def test_sql_and_plain_loops_read_the_design_alike(case: Case) -> None:
     mine, theirs = naive(case), ask(case)

@@ -15,6 +15,7 @@ from edge_client.compute import UsedCells, compute, days_with_events
 from edge_client.events import make_events
 from featurestore.store import Store
 from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
+from tests.examples import examples
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle, run_views
 from tests.strategies import Case, cases
@@ -39,7 +40,9 @@ def test_a_year_of_flights_equals_the_oracle(tmp_path: Path, index: int) -> None
         assert_equal_to_oracle(store.history(view.name), expected, view.entity.keys)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(case=cases())
 def test_random_events_equal_the_oracle(case: Case) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -67,7 +70,9 @@ def test_random_events_equal_the_oracle(case: Case) -> None:
     assert_equal_to_oracle(mine, expected, case.view.entity.keys)
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    deadline=None, max_examples=examples(15), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(case=cases(panes=("1h", "1d", "15m")), step_panes=st.integers(1, 9))
 def test_a_day_computed_pane_by_pane_is_the_day_computed_at_once(case: Case, step_panes: int) -> None:
     events = make_events(case.events, case.client_column, case.time_column, case.site_column)

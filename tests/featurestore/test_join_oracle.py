@@ -22,6 +22,7 @@ from featurestore.define.release import Clock, Release, Void
 from featurestore.join.memory import Memory
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
+from tests.examples import examples
 from tests.join_oracle import Pane, Replay, Served, Sums, Tombstone
 
 from .making import limited_to, manifest_of
@@ -232,7 +233,7 @@ def compare(directory: Path, replays: Mapping[str, Replay], labels: Sequence[Lab
 
 
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )

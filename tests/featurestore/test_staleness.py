@@ -25,6 +25,7 @@ from featurestore.publish.publish import Publisher
 from featurestore.registry.staleness import SpentPanes
 from featurestore.server.app import FeatureServer
 from featurestore.store import Store
+from tests.examples import examples
 
 from .making import DAY, HOUR, a_release, a_view, a_void, fill
 
@@ -197,7 +198,7 @@ def test_a_crash_before_the_online_rows_is_healed(store_dir: Path) -> None:
     st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["row", "void", "spent"]), st.integers(0, 12)), min_size=1),
     st.data(),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_get_and_a_join_after_all_releases_agree_after_every_publication(
     new_store: Callable[[], Path], drawn: list[tuple[int, str, int]], data: st.DataObject
 ) -> None:

@@ -38,6 +38,7 @@ from federation.errors import (
 from federation.ledger.entries import Head
 from federation.parties import Aggregator, Roster, RosterEntry
 from federation.plan import Plan, PlannedView
+from tests.examples import examples
 from tests.federation.words import plan_in_words
 
 from .wire import HELPER_SEAL, LEADER_SEAL, OTHER_SITE, PLAN, ROSTER, SITE, TERMS, halves, plan, view
@@ -151,7 +152,7 @@ def test_the_heads_of_a_batch_are_signed() -> None:
     assert_refused(SealedBatch(signed, honest.leader, honest.helper), SignatureInvalid)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.binary(max_size=80) | st.tuples(st.integers(0, 2**32), st.integers(0, 7)), st.data())
 def test_foreign_bytes_are_refused_by_name_and_never_crash(
     change: bytes | tuple[int, int], data: st.DataObject

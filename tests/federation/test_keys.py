@@ -27,6 +27,7 @@ from federation.keys import (
     site_role,
     write_keys,
 )
+from tests.examples import examples
 
 from .wire import COLLECTOR, LEADER, SITE, role_keys
 
@@ -182,7 +183,7 @@ def test_a_site_has_a_role() -> None:
         site_role("a/b")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.integers(0, 10_000), st.characters(max_codepoint=0x7E))
 def test_a_public_line_has_one_spelling(place: int, character: str) -> None:
     line = public_line("leader", LEADER.public)

@@ -37,6 +37,7 @@ from federation.plan import Plan
 from federation.protocol import verify
 from federation.sharding import shard, shard_proven
 from federation.terms import Validity
+from tests.examples import examples
 from tests.federation.test_validity import sparse
 from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, PLAN, ROSTER, SITE, TERMS, live, view
 from tests.federation.words import with_words
@@ -132,7 +133,7 @@ def test_content_for_the_other_aggregator_is_refused_by_name() -> None:
         open_half("helper", PROVEN, HELPER_SEAL, ROSTER, batch.half("helper"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=st.integers(0, 2**32), top=st.sampled_from([0x00, 0x7F, 0xFF]))
 def test_random_bytes_for_one_report_reject_it_alone(seed: int, top: int) -> None:
     """Field elements below and above p, under a public share that is announced unchanged."""

@@ -30,6 +30,7 @@ from federation.plan import Plan, PlannedView
 from federation.protocol import VerifiedBatch, run_collections, verify
 from federation.sharding import shard, shard_proven
 from simulations.attacks.lies.forging import forge
+from tests.examples import examples
 from tests.federation.words import plan_in_words
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle, run_views
@@ -92,7 +93,9 @@ def opened(verified: VerifiedBatch) -> np.ndarray:
 # honest clients
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    deadline=None, max_examples=examples(25), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(case=cases(panes=("1h", "1d")))
 def test_with_proofs_random_events_equal_the_oracle(case: Case) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -122,7 +125,7 @@ def test_with_proofs_random_events_equal_the_oracle(case: Case) -> None:
     assert_equal_to_oracle(mine, expected, case.view.entity.keys)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 12))
 def test_honest_reports_are_accepted_and_add_up_to_what_they_hold(seed: int, count: int) -> None:
     dense = honest(np.random.default_rng(seed), count)

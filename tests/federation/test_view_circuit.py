@@ -27,6 +27,7 @@ from federation.circuit.cell import cell_circuit, cell_circuits
 from federation.circuit.circuit import FIELD64_X3, FIELD128_X1, ProofSystem, ViewCircuit, ViewPrio3, contexts, prio3_of
 from federation.circuit.forms import value_of
 from federation.errors import ReportRefused
+from tests.examples import examples
 from tests.federation.view_rules import all_cells, may_be_sent, random_reports, wide_views
 from tests.strategies import Case, cases
 
@@ -216,7 +217,7 @@ def test_the_two_descriptions_of_what_may_be_sent_agree() -> None:
 # ---- honest reports ------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(cases(), st.sampled_from(FIELDS))
 def test_what_a_site_computes_is_accepted_and_aggregated_as_it_is(case: Case, field: NttField) -> None:
     events = make_events(case.events, case.client_column, case.time_column, case.site_column)
@@ -236,7 +237,7 @@ def dense(rows: SparseRows) -> list[list[int]]:
     return out
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(wide_views(), st.sampled_from(FIELDS), st.integers(0, 2**32))
 def test_every_report_within_the_bounds_is_accepted(wide: FeatureView, field: NttField, seed: int) -> None:
     circuit = ViewCircuit(layout_of(wide), field)
@@ -257,7 +258,7 @@ def test_no_reports_are_no_rows() -> None:
 # ---- lies -----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(wide_views(), st.sampled_from(FIELDS), st.integers(0, 2**32))
 def test_an_entry_that_is_no_bit_is_rejected_and_a_flipped_bit_is_or_is_a_plausible_lie(
     wide: FeatureView, field: NttField, seed: int
@@ -275,7 +276,7 @@ def test_an_entry_that_is_no_bit_is_rejected_and_a_flipped_bit_is_or_is_a_plausi
         assert not taken or may_be_sent(wide, slots)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(wide_views(), st.integers(0, 2**32))
 def test_random_bits_are_rejected_or_a_plausible_lie(wide: FeatureView, seed: int) -> None:
     circuit = ViewCircuit(layout_of(wide))
@@ -446,7 +447,7 @@ def test_reports_outside_of_the_bounds_are_not_encoded() -> None:
         circuit.encode([[0] * 9, [1, 2, 0, *[0] * 6]])
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.integers(0, 3), min_size=10, max_size=10), st.integers(1, 3))
 def test_just_the_reports_within_the_bounds_are_encoded(report: list[int], events: int) -> None:
     small = view(CLIENTS, MEAN2, RATE, keys=2, cells=1, events=events)

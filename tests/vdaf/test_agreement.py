@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.vdaf.cases import CTX, VERIFY_KEY, Case, cases
 from tests.vdaf.implementations import IMPLEMENTATIONS, PLAIN, PLAIN_TYPES
 from tests.vdaf.interface import Implementation, Instance
@@ -38,7 +39,7 @@ def transcript(instance: Instance, measurement: Any, ctx: bytes, random: Random)
 
 
 @each_other
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(case=cases(most_measurements=1), ctx=st.binary(max_size=300), seed=seeds)
 def test_all_messages_of_any_small_instance_agree(other: Implementation, case: Case, ctx: bytes, seed: int):
     expected = transcript(case.instance(PLAIN), case.measurements[0], ctx, Random(seed))
@@ -85,7 +86,7 @@ def test_all_messages_of_larger_instances_agree(
 
 
 @each_other
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(case=cases(most_measurements=1), seed=seeds, place=st.integers(0, 10), value=st.integers(2, 2**63))
 def test_verifier_shares_of_a_lie_agree_and_are_rejected(
     other: Implementation, case: Case, seed: int, place: int, value: int

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.vdaf.cases import CTX, VERIFY_KEY, Case, cases, one_of_each, result, shard, verify
 from tests.vdaf.implementations import PLAIN, PLAIN_TYPES
 from tests.vdaf.plain_circuits import decode_range_checked_int, encode_range_checked_int, range_weights
@@ -106,7 +107,7 @@ def test_range_checked_integers_are_exactly_those_up_to_the_maximum(maximum: int
         assert decode_range_checked_int(FIELD64, encoded, maximum) == value
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(cases(), seeds)
 def test_the_result_is_the_sum_of_the_measurements(case: Case, seed: int):
     instance, random = case.instance(PLAIN), Random(seed)
@@ -135,7 +136,7 @@ def verify_encoded(prio3: Prio3, meas: list[int], random: Random) -> None:
         prio3.verify_next(CTX, state, message)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(cases(most_measurements=1), seeds, st.integers(0, 10), st.integers(2, 2**63))
 def test_a_measurement_with_an_element_that_is_no_bit_is_rejected(case: Case, seed: int, place: int, value: int):
     prio3 = prio3_of(case)
