@@ -19,7 +19,7 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
 
 from base.atomic_files import replace_file
-from deployment.coordinator.sites import ask_sites
+from deployment.coordinator.sites import ask_sites, plan_message
 from deployment.local.simulated_fleet import BACKEND
 
 SECONDS = 900.0
@@ -44,7 +44,9 @@ def main(arguments: list[str]) -> None:
     def run(grid: Grid, _context: Context) -> None:
         asked = time.time()
         told = bytes(ask), answer.to_bytes(8, "big")
-        answers = list(ask_sites(grid, *told, sites=nodes, seconds=SECONDS, clock=time.monotonic, sleep=time.sleep))
+        answers = list(
+            ask_sites(grid, plan_message(*told), sites=nodes, seconds=SECONDS, clock=time.monotonic, sleep=time.sleep)
+        )
         found = {
             "asked": asked,
             "answered": time.time(),

@@ -55,6 +55,13 @@ def read_csv(path: Path, needed: Mapping[str, pa.DataType], *, strict: bool) -> 
     return table
 
 
+def csv_schema(path: Path, needed: Mapping[str, pa.DataType]) -> pa.Table:
+    """A table of the needed columns without a row: only the first record of the file is read. Raises EventsError."""
+    with path.open("rb") as file:
+        require_columns(path, list(needed), _names(path, Records(file).first()))
+    return pa.schema(_schema(needed)).empty_table()
+
+
 def require_columns(path: Path, needed: list[str], names: list[str]) -> None:
     """Raise EventsError unless the file has each needed column once."""
     for column in needed:

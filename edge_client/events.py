@@ -23,7 +23,7 @@ from featurestore.define.encoding import EachClient, EachEvent, OffsetSum, OneHo
 from featurestore.define.expressions import ColumnType
 from featurestore.define.keys import domain_index
 
-from .csv_file import UNTYPED, read_csv, require_columns, truths, whole_numbers
+from .csv_file import UNTYPED, csv_schema, read_csv, require_columns, truths, whole_numbers
 from .errors import EventColumnError, EventsError
 from .sandbox import locked_duckdb
 
@@ -150,6 +150,16 @@ def read_events(
     if table.num_rows == 0 and strict:
         raise EventsError(f"{path} holds no events")
     return table
+
+
+def read_schema(path: Path, views: Iterable[FeatureView], client_column: str, time_column: str) -> pa.Table:
+    """The columns that the views need of an event file, without a row. No value is read. Raises EventsError as `read_events`."""
+    if not path.is_file():
+        raise EventsError(f"no event file {path}: there is no such file")
+    needed = _needed(views, client_column, time_column, None)
+    if path.suffix.lower() == ".csv":
+        return csv_schema(path, needed)
+    return _parquet_schema(path, list(needed))
 
 
 def make_events(
@@ -312,6 +322,17 @@ def _read_parquet(path: Path, columns: list[str]) -> pa.Table:
             return file.read(columns=columns)
     except (pa.ArrowInvalid, OSError) as error:
         raise EventsError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+
+
+def _parquet_schema(path: Path, columns: list[str]) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise EventsError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+    require_columns(path, columns, schema.names)
+    return schema.empty_table().select(columns)
 
 
 def _plain(column: pa.ChunkedArray) -> pa.Array:

@@ -1,4 +1,6 @@
-"""Plans and answers as records of a Flower message. Simulated and real sites share this module.
+"""Plans, drafts and answers as records of a Flower message. Simulated and real sites share this module.
+
+A message with a draft asks what the site would answer to its plan (preflight.py); the answer has a code and no batch.
 
 A message holds the signed plan, and under `he` its encryption keys. The answer holds a code and, if the code is OK, the
 sealed batches. Every failure becomes a code, because an exception would travel to the server with its traceback.
@@ -15,6 +17,7 @@ from typing import Final
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
+from base.times import wall_clock
 from crypto.errors import CryptoError
 from crypto.signing import VerifyKey
 from federation.errors import FederationError
@@ -25,6 +28,7 @@ from federation.signed_plan import DOMAIN as PLAN_DOMAIN
 
 from .answering import answer_plan
 from .policy import Refuse
+from .preflight import check_draft
 from .site_config import SiteConfig
 
 OK: Final = "OK"
@@ -48,12 +52,14 @@ class PlanAnswer:
         site: the site's id; empty if the site could not read its own configuration.
         plan_hash: the hash of a plan that the pinned coordinator signed, otherwise None.
         batches: the sealed batches; empty unless the code is OK.
+        of_draft: whether it answers a draft: the code says what the site would answer to the plan.
     """
 
     code: str
     site: str = ""
     plan_hash: bytes | None = None
     batches: tuple[bytes, ...] = ()
+    of_draft: bool = False
 
     def to_records(self) -> RecordDict:
         """The records that the coordinator reads: one with the code, one with the batches in order of name."""
@@ -76,6 +82,9 @@ def answer_message(
     try:
         config = configuration()
         site = config.settings.site
+        if content is not None and (draft := _draft_in(content)) is not None:
+            refused = check_draft(draft, config, wall_clock)
+            return PlanAnswer(OK if refused is None else refused.code, site, of_draft=True)
         plan = None if content is None else _plan_in(content)
         if plan is None:
             return PlanAnswer(RefusalCode.NOT_A_PLAN, site)
@@ -96,6 +105,13 @@ def _plan_in(content: RecordDict) -> tuple[bytes, bytes] | None:
         return None
     signed, keys = record.get("signed"), record.get("encryption_keys", b"")
     return (signed, keys) if isinstance(signed, bytes) and isinstance(keys, bytes) else None
+
+
+def _draft_in(content: RecordDict) -> bytes | None:
+    """A signed draft; None if the records hold none."""
+    record = content.get("draft")
+    signed = record.get("signed") if isinstance(record, ConfigRecord) else None
+    return signed if isinstance(signed, bytes) else None
 
 
 def _hash_of(signed_plan: bytes, coordinator: VerifyKey) -> bytes | None:

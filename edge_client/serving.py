@@ -134,8 +134,13 @@ class SiteService:
 def _in_words(answer: PlanAnswer, why: str) -> str:
     if answer.code == RefusalCode.NOT_A_PLAN:
         return f"refused a message that is not a plan, NOT_A_PLAN: {why}. Nothing of it was executed"
+    known = RefusalCode.__members__.get(answer.code)
+    sentence = "" if known is None else f": {known.sentence}"
+    if answer.of_draft:
+        return (
+            "would answer the plan of a draft" if answer.code == OK else f"would refuse a plan, {answer.code}{sentence}"
+        )
     plan = "a plan" if answer.plan_hash is None else f"plan {answer.plan_hash.hex()[:16]}…"
     if answer.code == OK:
         return f"answered {plan}: OK, {len(answer.batches):,} batch(es)"
-    known = RefusalCode.__members__.get(answer.code)
-    return f"refused {plan}, {answer.code}" + ("" if known is None else f": {known.sentence}")
+    return f"refused {plan}, {answer.code}{sentence}"

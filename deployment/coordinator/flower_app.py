@@ -19,7 +19,7 @@ from base.times import wall_clock
 
 from .job import Job
 from .job_run import run_job
-from .sites import SiteAnswer, ask_sites
+from .sites import SiteAnswer, ask_sites, plan_message
 
 _log = logging.getLogger("covey.coordinator")
 
@@ -39,7 +39,9 @@ def run(job: Job, grid: Grid) -> None:
     """Run the job under its lock, or write the reason of the failure to its failure file."""
 
     def ask(*message: bytes) -> Iterable[SiteAnswer]:
-        return ask_sites(grid, *message, sites=job.sites, seconds=job.seconds, clock=time.monotonic, sleep=time.sleep)
+        return ask_sites(
+            grid, plan_message(*message), sites=job.sites, seconds=job.seconds, clock=time.monotonic, sleep=time.sleep
+        )
 
     with job.alone():
         if job.result.is_file():  # an earlier attempt, taken for dead, may have finished meanwhile

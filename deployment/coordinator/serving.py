@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from flwr.app import RecordDict
 
 from base.errors import CoveyError
 from base.times import DAY_US
@@ -35,12 +36,16 @@ from federation.keys import load_keys
 from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, WireTerms, new_plan, plan_from_bytes, plan_to_bytes
 from federation.terms import Encrypted, RequestedTerms, Shares, Terms
 
+from .announcement import Announcement
 from .attempts import Attempts
+from .batches import CollectionOutcome, Conditions
 from .decisions import publish_voids
 from .grid import grid_of
 from .job import Job
 from .job_run import Ask, free_job, run_job
-from .sites import SiteAnswer, ask_sites
+from .preflight import preflight, why_not
+from .publication import summary_of
+from .sites import SiteAnswer, ask_sites, draft_message, plan_message
 
 LEADER: Final = "127.0.0.1:7301"
 HELPER: Final = "127.0.0.1:7302"
@@ -48,6 +53,7 @@ KEY_HOLDER: Final = "127.0.0.1:7303"
 NOTHING_TO_DO: Final[dict[str, Any]] = {"views": {}, "sites": {}, "due": {}, "why_due": None, "rejected": {},
                                        "budget_spent": {}, "taken": {}}  # fmt: skip
 """The result if every pane is published already."""
+_NOT_ANNOUNCED: Final = "the plan was not announced, so nothing was charged: start again"
 
 
 @dataclass(frozen=True)
@@ -151,6 +157,8 @@ def run_coordinator(
         plan = make_plan(directory, request, clock)
         if plan is None:
             return NOTHING_TO_DO
+        if (refused := _preflight(directory, project, plan, request.seconds)) is not None:
+            return refused
         with Publisher(directory, clock) as publisher:
             for view in request.views:
                 publisher.register(view)
@@ -237,12 +245,28 @@ def _carry_out(unfinished: Unfinished, job: Job, clock: Callable[[], int], progr
             if job.announced.is_file():
                 raise CollectionFailed(f"{error}; the plan is kept, so resume it", settings=("resume",)) from error
             unfinished.finish()  # no site has seen the plan, and nothing is charged before a plan is closed
-            raise CollectionFailed(
-                f"{error}; the plan was not announced, so nothing was charged: start again"
-            ) from error
+            raise CollectionFailed(f"{error}; {_NOT_ANNOUNCED}") from error
     result: dict[str, Any] = json.loads(job.result.read_text(encoding="utf-8"))
     unfinished.finish()
     return result
+
+
+def _preflight(directory: Path, project: Project, plan: Plan, seconds: float) -> dict[str, Any] | None:
+    """The result of a plan that too few sites would answer; None if enough would. Raises CollectionFailed."""
+    conditions = Conditions(tuple(one.site for one in project.roster.entries), project.sites_needed)
+    draft = sign_draft(plan, load_keys(directory / KEYS, "coordinator").sign)
+    try:
+        with _reaching(directory) as reach:
+            sites = len(conditions.roster)
+            ready = preflight(
+                lambda signed, left: reach(draft_message(signed), sites, left), draft, conditions, seconds
+            )
+    except CoveyError as error:
+        raise CollectionFailed(f"{error}; {_NOT_ANNOUNCED}") from error
+    if (why := why_not(ready, conditions)) is None:
+        return None
+    outcome = CollectionOutcome(sites=ready.of(conditions.roster), why_freed=f"{why}; {_NOT_ANNOUNCED}")
+    return summary_of(Announcement(plan, b""), outcome, [], keeps_due=True)
 
 
 @contextmanager
@@ -252,17 +276,23 @@ def _asking(job: Job, progress: Progress) -> Iterator[Ask]:
         yield lambda *_message: ()
         return
     progress("all views", "sites", 0, job.sites)
-    with grid_of(superlink_folder(job.store)) as grid:
+    with _reaching(job.store) as reach:
 
         def ask(*message: bytes) -> Iterable[SiteAnswer]:
-            answers = ask_sites(
-                grid, *message, sites=job.sites, seconds=job.seconds, clock=time.monotonic, sleep=time.sleep
-            )
-            for number, answer in enumerate(answers, 1):
+            for number, answer in enumerate(reach(plan_message(*message), job.sites, job.seconds), 1):
                 yield answer
                 progress("all views", "sites", min(number, job.sites), job.sites)
 
         yield ask
+
+
+@contextmanager
+def _reaching(directory: Path) -> Iterator[Callable[[RecordDict, int, float], Iterator[SiteAnswer]]]:
+    """The function that sends a message to so many sites, which have so many seconds: over the project's SuperLink."""
+    with grid_of(superlink_folder(directory)) as grid:
+        yield lambda content, sites, seconds: ask_sites(
+            grid, content, sites=sites, seconds=seconds, clock=time.monotonic, sleep=time.sleep
+        )
 
 
 def _panes(directory: Path, view: FeatureView, days: tuple[int, int], now: int) -> npt.NDArray[np.int64]:

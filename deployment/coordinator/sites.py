@@ -1,4 +1,4 @@
-"""Send one plan to the sites through Flower, and receive their answers until the deadline.
+"""Send a plan or a draft to the sites through Flower, and receive their answers until the deadline.
 
 Flower's own `send_and_receive` polls every three seconds and loses late replies, so this module pushes and pulls messages
 itself. The reply for a dead node comes as an error from another node, so replies are matched by the message they answer.
@@ -48,28 +48,35 @@ class SiteAnswer:
     batches: tuple[bytes, ...]
 
 
+def plan_message(signed_plan: bytes, encryption_keys: bytes = b"") -> RecordDict:
+    """The message with a plan and, under `he`, its signed encryption keys."""
+    return RecordDict({"plan": ConfigRecord({"signed": signed_plan, "encryption_keys": encryption_keys})})
+
+
+def draft_message(signed_draft: bytes) -> RecordDict:
+    """The message that asks what a site would answer to the plan of a draft."""
+    return RecordDict({"draft": ConfigRecord({"signed": signed_draft})})
+
+
 def ask_sites(
     grid: Grid,
-    signed_plan: bytes,
-    encryption_keys: bytes = b"",
+    content: RecordDict,
     *,
     sites: int,
     seconds: float,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> Iterator[SiteAnswer]:
-    """Send the plan to each node when it registers, until `sites` nodes have answered; answers in order of arrival.
+    """Send a message to each node when it registers, until `sites` nodes have answered; answers in order of arrival.
 
     A site that never registers does not delay other sites' reports: each answer is returned when it arrives. A node that leaves
     before it answers is asked again when it is back.
 
     Args:
-        encryption_keys: under `he`, the plan's signed encryption keys.
         seconds: the timeout of all answers together; a node without an answer by then is NO_ANSWER.
         clock, sleep: a clock of monotonic seconds, and a function that waits.
     """
     end = clock() + seconds
-    content = RecordDict({"plan": ConfigRecord({"signed": signed_plan, "encryption_keys": encryption_keys})})
     contacted: set[int] = set()
     waiting: dict[str, int] = {}
     while (left := end - clock()) > 0 and (waiting or len(contacted) < sites):

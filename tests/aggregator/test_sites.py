@@ -19,7 +19,16 @@ from flwr.supercore.task_identity import TaskIdentity
 from deployment.coordinator.announcement import announce
 from deployment.coordinator.batches import CollectionOutcome, Conditions, collect
 from deployment.coordinator.site_results import SiteResults
-from deployment.coordinator.sites import FAILED, MAX_BATCHES, MAX_CODE, NO_ANSWER, NONSENSE, SiteAnswer, ask_sites
+from deployment.coordinator.sites import (
+    FAILED,
+    MAX_BATCHES,
+    MAX_CODE,
+    NO_ANSWER,
+    NONSENSE,
+    SiteAnswer,
+    ask_sites,
+    plan_message,
+)
 from federation.draft import draft_of
 from federation.plan import Plan
 from tests.aggregator.recorded import Recorded
@@ -90,7 +99,7 @@ class FakeGrid:
 
     def ask(self, sites: int) -> Callable[..., Iterator[SiteAnswer]]:
         return lambda *told: ask_sites(
-            self, *told, sites=sites, seconds=SECONDS, clock=self.clock, sleep=self.sleep  # type: ignore[arg-type]
+            self, plan_message(*told), sites=sites, seconds=SECONDS, clock=self.clock, sleep=self.sleep  # type: ignore[arg-type]
         )  # fmt: skip
 
 

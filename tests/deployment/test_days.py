@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -53,6 +56,22 @@ class Deployment:
         for site in sites:
             os.kill(self.pids.pop(site), signal.SIGKILL)
 
+    @contextmanager
+    def stopped_once_planned(self, site: str) -> Iterator[None]:
+        """The site stops when the coordinator keeps a plan, after the preflight and before it is announced; then it is killed."""
+        plan = self.project / "roles" / "coordinator" / "unfinished" / "job.json"
+
+        def stop() -> None:
+            while not plan.is_file():
+                time.sleep(0.005)
+            os.kill(self.pids[site], signal.SIGSTOP)
+
+        thread = threading.Thread(target=stop)
+        thread.start()
+        yield
+        thread.join()
+        self.kill(site)
+
     def collect(self, day: date, *, seconds: int = 60, days: int = 1) -> tuple[int, dict[str, Any], str]:
         """Collect some days: (exit code, result, what is printed for people)."""
         code, out, err = self.covey(
@@ -91,7 +110,9 @@ def test_no_mishap_loses_a_day(covey: Covey, project: Path) -> None:
         code, result, _ = deployment.collect(days[0], seconds=3)
         assert (code, states(result)) == (6, dict.fromkeys(SITES, ("absent", "NO_ANSWER")))
         assert {view: len(panes) for view, panes in result["due"].items()} == {"visits": 1, "everywhere": 24}
-        assert "0 site(s) answered, and min_sites is 2" in result["why_due"]
+        assert result["why_due"].startswith(
+            "0 site(s) would take part, 0 would refuse, and min_sites is 2; the plan was not"
+        )
 
         # every site refuses; then one has another column; then one is killed
         change(policy, "allow_activity_visible = true", "allow_activity_visible = false")
@@ -110,9 +131,10 @@ def test_no_mishap_loses_a_day(covey: Covey, project: Path) -> None:
         code, result, _ = deployment.collect(days[1])
         assert (code, states(result)) == (0, dict.fromkeys(SITES, ("answered", "OK")))
 
-        deployment.kill("2")
-        code, result, _ = deployment.collect(days[2], seconds=5)
+        with deployment.stopped_once_planned("2"):
+            code, result, _ = deployment.collect(days[2], seconds=15)
         assert (code, states(result)) == (6, {"1": ("answered", "OK"), "2": ("absent", "NO_ANSWER")})
+        assert "1 site(s) answered, and min_sites is 2" in result["why_due"]  # one was charged: the plan was freed
         deployment.start("2")
 
         # a year without events, and days that are published in part

@@ -1,0 +1,51 @@
+"""What a site would answer to a plan, before the plan exists: it charges nothing, reads no value and writes nothing.
+
+The answer follows from the draft, the policy, the ledger, the clock and the names and types of the event columns. It says nothing
+about whether a day has events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from crypto.errors import CryptoError
+from featurestore.errors import FeatureStoreError
+from federation.draft import verify_draft
+from federation.errors import FederationError, LedgerBroken
+from federation.keys import site_role
+from federation.ledger.snapshot import read_ledger
+from federation.refusal_codes import RefusalCode
+
+from .errors import EdgeError
+from .events import check_schema, make_events, read_schema
+from .policy import Refuse, decide
+from .site_config import SiteConfig
+
+
+def check_draft(signed_draft: bytes, config: SiteConfig, clock: Callable[[], int]) -> Refuse | None:
+    """The refusal with which this site would answer the plan of a signed draft; None: it would take part.
+
+    Args:
+        clock: wall clock, µs since the epoch.
+    """
+    settings = config.settings
+    try:
+        draft = verify_draft(signed_draft, settings.policy.coordinator)
+    except (FederationError, CryptoError):
+        return Refuse(RefusalCode.PLAN_UNSIGNED)
+    try:
+        state = read_ledger(settings.ledger, site_role(settings.site)).state
+    except LedgerBroken:
+        return Refuse(RefusalCode.LEDGER_BROKEN)
+    decision = decide(draft, settings.policy, state, clock(), clients=settings.clients)
+    if isinstance(decision, Refuse):
+        return decision
+    try:
+        views = [planned.view for planned in draft.views]
+        columns = config.client_column, config.time_column
+        events = make_events(read_schema(config.events, views, *columns), *columns, strict_times=False)
+        for view in views:
+            check_schema(view, events)
+    except (EdgeError, FeatureStoreError):
+        return Refuse(RefusalCode.SCHEMA, draft.hash)
+    return None
