@@ -17,14 +17,14 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import ColumnType
 from featurestore.define.on_demand import OnDemandView, on_demand_by_name
 from featurestore.define.references import Reference
-from featurestore.define.release import Release, Void
+from featurestore.define.release import Clock, Release, Void
 from featurestore.define.services import FeatureService, refs_of
 from featurestore.join.labels import open_labels
 from featurestore.join.on_demand import find_join_columns
 from featurestore.join.plan import RowSource, ViewToJoin, joined, joined_schema
 from featurestore.join.view_history import StoredRows
 from featurestore.offline.history import History
-from featurestore.offline.parquet import Offline
+from featurestore.offline.parquet import CLOCKS, Offline
 from featurestore.online.blocks import Snapshot, open_blocks
 from featurestore.online.settings import store_path
 from featurestore.read.answer import Keys, answer_table, entities_of, key_table, key_types
@@ -36,7 +36,7 @@ from featurestore.registry.releases import published_release, published_void, re
 from featurestore.registry.staleness import SpentPanes
 from featurestore.registry.watch import POLL_S, Published, wait_for, watch
 
-from .errors import StoreCorrupt, StoreNotFound, UnknownFeatureService
+from .errors import BadReference, StoreCorrupt, StoreNotFound, UnknownFeatureService
 
 if TYPE_CHECKING:
     from featurestore.read.vectors import Reader
@@ -219,6 +219,7 @@ class Store:
         *,
         full_names: bool = False,
         memory_limit: int | str | None = None,
+        clock: Clock | None = None,
     ) -> pa.RecordBatchReader:
         """Point-in-time join: the labels in their order, each with the values that were released at its time.
 
@@ -233,22 +234,35 @@ class Store:
             full_names: name the columns `view__feature`.
             memory_limit: of this process, in bytes or as text such as "1GiB". Labels and history may both be larger.
                 Default: the memory in use plus half of the machine's available memory. Temporary files lie in TMPDIR.
+            clock: "live" or "replay": labels get releases of this clock only; None: of both. `clocks` counts them.
 
         Returns:
             A reader of the joined batches. The store is completely read by then and may be closed.
 
         Raises:
-            BadReference: a missing or wrongly typed column, names that clash, or a file that cannot be read.
+            BadReference: a missing or wrongly typed column, an unknown clock, names that clash, or a file that cannot be read.
             MemoryLimitTooSmall: names the least limit that suffices. MemoryLimitUnreadable. SpillFailed: TMPDIR is full.
             UnknownView, UnknownFeature. OnDemandFailed: raised while the batches are read.
         """
+        if clock is not None and clock not in CLOCKS:
+            raise BadReference(f"clock={clock!r} is unknown; give {' or '.join(map(repr, CLOCKS))}, or leave it out")
         columns = find_join_columns(
             refs_of(features), self.on_demand, cache(self._registry.view), full_names=full_names
         )
         given = open_labels(labels, columns.column_types)
         schema = joined_schema(given.schema, columns.stored, time)
-        batches = joined(given, schema, time, self._views_to_join(columns.stored), memory_limit)
+        batches = joined(given, schema, time, self._views_to_join(columns.stored, clock), memory_limit)
         return columns.computed(given.schema, pa.RecordBatchReader.from_batches(schema, batches))
+
+    def clocks(self, features: Sequence[str] | FeatureService) -> dict[str, dict[Clock, int]]:
+        """How many live and replayed panes the history of each view has that a join of these features reads.
+
+        Raises:
+            BadReference, UnknownView, UnknownFeature.
+        """
+        columns = find_join_columns(refs_of(features), self.on_demand, cache(self._registry.view), full_names=True)
+        views = {one.registered.view.name: one.registered.view_id for one in columns.stored}
+        return {name: self._registry.clocks(view_id) for name, view_id in views.items()}
 
     def release(self, release_id: bytes) -> Release | Void:
         """The release of a pane with its slots, or its void, as it was signed; also after a retraction.
@@ -334,21 +348,22 @@ class Store:
             time.sleep(_UNDER_WAY_S)
         raise StoreCorrupt(self.blocks.problem)
 
-    def _views_to_join(self, references: Sequence[Reference]) -> list[ViewToJoin]:
+    def _views_to_join(self, references: Sequence[Reference], clock: Clock | None) -> list[ViewToJoin]:
         """The views that the references name, each with its references."""
         views = []
         for name in dict.fromkeys(reference.registered.view.name for reference in references):
             of_view = tuple(reference for reference in references if reference.registered.view.name == name)
             registered = of_view[0].registered
             rows = sum(file.rows for file in self._registry.files(registered.view_id))
-            views.append(ViewToJoin(of_view, rows, SpentPanes.read(self._registry, registered), self._reads(of_view)))
+            spent = SpentPanes.read(self._registry, registered, clock)
+            views.append(ViewToJoin(of_view, rows, spent, self._reads(of_view, clock)))
         return views
 
-    def _reads(self, of_view: tuple[Reference, ...]) -> RowSource:
+    def _reads(self, of_view: tuple[Reference, ...], clock: Clock | None) -> RowSource:
         def reads(read: Callable[[StoredRows], _T]) -> _T:
             offline = self._history.offline
             return self._history.read(
-                of_view[0].registered, None, None, lambda files: read(StoredRows(offline, of_view, tuple(files)))
+                of_view[0].registered, None, None, lambda files: read(StoredRows(offline, of_view, tuple(files), clock))
             )
 
         return reads

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,12 @@ from .read_options import (
     references,
     report_written,
 )
+from .release_clock import ReleaseClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from featurestore.define.release import Clock
 
 
 def join(
@@ -38,6 +44,10 @@ def join(
             help="The memory of this process, such as 1GiB. Default: the memory in use plus half of what is available.",
         ),
     ] = None,
+    clock: Annotated[
+        ReleaseClock | None,
+        typer.Option(help="Join only releases of this clock, live or replayed (back-filled) ones. Default: both."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Join every label with the values that were released at its time (point-in-time join).
@@ -51,17 +61,32 @@ def join(
     from featurestore.store import Store
 
     require_writable(out)
+    kind: Clock | None = clock.value if clock else None
     with opened_store(store, views) as opened:
         refs = references(opened, features or [], service)
         if isinstance(opened, Store):
-            reader = opened.join(labels, refs, time, full_names=full_names, memory_limit=memory_limit)
+            reader = opened.join(labels, refs, time, full_names=full_names, memory_limit=memory_limit, clock=kind)
         elif memory_limit is not None:
             raise UsageError("--memory-limit is for a store's directory; a server joins within its own memory")
         else:
-            reader = opened.join(labels, refs, time, full_names=full_names)
+            reader = opened.join(labels, refs, time, full_names=full_names, clock=kind)
+        if kind is None:
+            for line in _mixed_clocks(opened.clocks(refs)):
+                talk_console().print(line, style="yellow", soft_wrap=True)
         if as_json:
             rows = write_rows(reader, reader.schema, out)
         else:
             with progress_bars(talk_console()) as progress:
                 rows = write_rows(counted(reader, stored_rows(labels), progress), reader.schema, out)
     report_written(rows, out, as_json=as_json)
+
+
+def _mixed_clocks(counts: Mapping[str, Mapping[Clock, int]]) -> Iterator[str]:
+    """A warning for each view whose history has live and replayed panes."""
+    for view, of in counts.items():
+        if of["live"] and of["replay"]:
+            yield (
+                f"warning: the history of {view} mixes {of['live']:,} live and {of['replay']:,} replayed pane(s). A label sees a "
+                "live release from its publication on, a replayed one from the time of a punctual collection. "
+                "--clock live or --clock replay joins one kind"
+            )

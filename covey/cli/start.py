@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ import typer
 
 from federation.terms import Finish, Protection, ReportPer, Validity
 
+from .release_clock import ReleaseClock
 from .term_options import (
     FinishOption,
     NoiseOption,
@@ -21,14 +21,6 @@ from .term_options import (
     ReportPerOption,
     ValidityOption,
 )
-
-
-class ReleaseClock(StrEnum):
-    """When a release counts as readable."""
-
-    LIVE = "live"
-    REPLAY = "replay"
-
 
 app = typer.Typer(help="Start one role of a project; it runs until Ctrl-C or SIGTERM.", no_args_is_help=True)
 

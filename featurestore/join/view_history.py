@@ -16,8 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from featurestore.define.panes import NEVER
 from featurestore.define.records import FileRecord
 from featurestore.define.references import Reference
+from featurestore.define.release import Clock
 from featurestore.define.schema import feature_fields, offline_schema, status_codes
 from featurestore.errors import StoreCorrupt
 from featurestore.offline.parquet import Offline, as_us
@@ -49,11 +51,16 @@ def record_dtype(references: Sequence[Reference]) -> np.dtype[np.void]:
 
 @dataclass(frozen=True, eq=False)
 class StoredRows:
-    """The rows of one view in these files; `references` are features of that view."""
+    """The rows of one view in these files; `references` are features of that view.
+
+    Attributes:
+        clock: the kind of releases that labels can get; None: both.
+    """
 
     offline: Offline
     references: tuple[Reference, ...]
     files: tuple[FileRecord, ...]
+    clock: Clock | None = None
 
     @property
     def count(self) -> int:
@@ -61,9 +68,9 @@ class StoredRows:
         return sum(file.rows for file in self.files)
 
     def issues(self) -> tuple[Ints, Ints, Ints]:
-        """(pane_start, released_at, seq) of each issue: int64[I] each."""
+        """(pane_start, released_at, seq) of each issue: int64[I] each. An issue of the other kind is released NEVER."""
         parts: list[tuple[Ints, Ints, Ints]] = []
-        for first, batch in self._batches(_ISSUE_COLUMNS, lambda _first, _end: True):
+        for first, batch in self._batches(self._issue_columns, lambda _first, _end: True):
             parts.append(self._issues_of(first, batch))
         return _joined(parts)
 
@@ -71,7 +78,7 @@ class StoredRows:
         """The issues and all records."""
         parts: list[tuple[Ints, Ints, Ints]] = []
         rows = np.empty(self.count, dtype=record_dtype(self.references))
-        for first, batch in self._batches((*_ISSUE_COLUMNS, *self._names()), lambda _first, _end: True):
+        for first, batch in self._batches((*self._issue_columns, *self._names()), lambda _first, _end: True):
             parts.append(self._issues_of(first, batch))
             self._fill(rows[first : first + batch.num_rows], batch)
         return _joined(parts), rows
@@ -121,7 +128,15 @@ class StoredRows:
         begin = -first % keys
         pane_start, released_at, seq = (batch.column(name) for name in _ISSUE_COLUMNS)
         issues = [column[begin::keys].copy() for column in (as_us(pane_start), as_us(released_at), np.asarray(seq))]
+        if self.clock is not None:
+            clocks = batch.column("clock")
+            is_other = np.array([name != self.clock for name in clocks.dictionary.to_pylist()], dtype=bool)
+            issues[1][is_other[np.asarray(clocks.indices)[begin::keys]]] = NEVER
         return issues[0], issues[1], issues[2]
+
+    @property
+    def _issue_columns(self) -> tuple[str, ...]:
+        return _ISSUE_COLUMNS if self.clock is None else (*_ISSUE_COLUMNS, "clock")
 
     def _names(self) -> list[str]:
         return [field.name for reference in self.references for field in feature_fields(reference.served)]

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from base.times import day_of
 from featurestore.define.keys import domain_columns
 from featurestore.define.panes import Panes
 from featurestore.define.records import FileRecord, RegisteredView
-from featurestore.define.release import release_id
+from featurestore.define.release import Clock, release_id
 from featurestore.define.schema import TIMESTAMP, feature_arrays, offline_schema
 from featurestore.define.values import served_features
 from featurestore.define.wire import definition_hash
@@ -44,7 +45,7 @@ class Stamps:
     seq: int
 
 
-CLOCKS = ("replay", "live")
+CLOCKS: Final[tuple[Clock, ...]] = ("replay", "live")
 
 
 def issue_table(registered: RegisteredView, panes: Panes, issues: Issues, stamps: Stamps) -> pa.Table:

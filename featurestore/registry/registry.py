@@ -21,7 +21,7 @@ import numpy.typing as npt
 from base.sqlite import Format, Identity, connect, prepare, reporting_damage, transaction, version_of
 from featurestore.define.definitions import FeatureView
 from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
-from featurestore.define.release import BUDGET_SPENT, Manifest, is_retraction
+from featurestore.define.release import BUDGET_SPENT, Clock, Manifest, is_retraction
 from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
 from featurestore.errors import (
     StoreCorrupt,
@@ -231,10 +231,23 @@ class Registry:
         ).fetchone()
         return None if last is None else int(last)
 
-    def spent_panes(self, view_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """(pane_start, released_at) of a view's BUDGET_SPENT voids: int64[V] each, µs."""
+    def clocks(self, view_id: int) -> dict[Clock, int]:
+        """How many panes that make rows a view has of each clock."""
+        counts: dict[Clock, int] = {"live": 0, "replay": 0}
+        return counts | dict(
+            self._db.execute(
+                "SELECT clock, count(*) FROM panes WHERE view_id = ? AND reason IS NOT ? AND NOT tombstone GROUP BY clock",
+                (view_id, BUDGET_SPENT),
+            )
+        )
+
+    def spent_panes(
+        self, view_id: int, clock: Clock | None = None
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """(pane_start, released_at) of a view's BUDGET_SPENT voids, of one clock or both: int64[V] each, µs."""
         found = self._db.execute(
-            "SELECT pane_start, released_at FROM panes WHERE view_id = ? AND reason = ?", (view_id, BUDGET_SPENT)
+            "SELECT pane_start, released_at FROM panes WHERE view_id = ? AND reason = ? AND clock = ifnull(?, clock)",
+            (view_id, BUDGET_SPENT, clock),
         ).fetchall()
         both = np.array(found, dtype=np.int64).reshape(-1, 2)
         return both[:, 0], both[:, 1]

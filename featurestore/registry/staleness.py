@@ -16,6 +16,7 @@ import numpy.typing as npt
 from featurestore.define.decoded import Bytes, Ints, made_stale
 from featurestore.define.definitions import FeatureView
 from featurestore.define.records import RegisteredView
+from featurestore.define.release import Clock
 
 from .registry import Registry
 
@@ -39,9 +40,9 @@ class SpentPanes:
         return cls(released_at[order], np.maximum.accumulate(pane_start[order] + view.pane_us))
 
     @classmethod
-    def read(cls, registry: Registry, registered: RegisteredView) -> Self:
-        """Read the voids of a registered view."""
-        return cls.of(registered.view, *registry.spent_panes(registered.view_id))
+    def read(cls, registry: Registry, registered: RegisteredView, clock: Clock | None = None) -> Self:
+        """Read the voids of a registered view; those of one clock only, if it is given."""
+        return cls.of(registered.view, *registry.spent_panes(registered.view_id, clock))
 
     def stale_at(self, times: Ints, pane_end: Ints) -> npt.NDArray[np.bool_]:
         """bool[N]: whether the row of this pane end (µs) is stale at this time (µs)."""

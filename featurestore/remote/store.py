@@ -16,6 +16,7 @@ import pyarrow as pa
 from base.times import to_us
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import ColumnType
+from featurestore.define.release import Clock
 from featurestore.define.services import FeatureService, refs_of
 from featurestore.define.wire import view_from_bytes
 from featurestore.errors import OnlineUnavailable, RemoteFailed, Throttled, UnknownFeatureService, ViewMalformed
@@ -133,11 +134,17 @@ class RemoteStore:
         time: str,
         *,
         full_names: bool = False,
+        clock: Clock | None = None,
     ) -> pa.RecordBatchReader:
         """See `Store.join`. The labels go to the server, which joins within its own memory and streams the answer."""
         given = open_labels(labels, self.key_types(features))
-        arguments = {"features": list(refs_of(features)), "time": time, "full_names": full_names}
+        arguments = {"features": list(refs_of(features)), "time": time, "full_names": full_names, "clock": clock}
         return _opened(self._transport.read("join", arguments, ipc_bytes(given.schema, given.batches(LABEL_BYTES))))
+
+    def clocks(self, features: Sequence[str] | FeatureService) -> dict[str, dict[Clock, int]]:
+        """See `Store.clocks`."""
+        rows = self._table("clocks", {"features": list(refs_of(features))}).to_pylist()
+        return {row["view"]: {"live": row["live"], "replay": row["replay"]} for row in rows}
 
     def published(self, view: str, after: int) -> list[Published]:
         """See `Store.published`."""

@@ -8,7 +8,8 @@ get       features, clamp, full_names                keys      see `Store.get`
 history   view, start, end (µs; null: open)          –         see `Store.history`
 releases  view                                       –         see `Store.releases`
 published view, after                                –         see `Store.published`
-join      features, time, full_names                 labels    see `Store.join`
+clocks    features                                   –         view, live, replay; see `Store.clocks`
+join      features, time, full_names, clock          labels    see `Store.join`
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ import pyarrow as pa
 
 from base.plain import is_text
 from base.times import from_us
+from featurestore.define.release import Clock
 from featurestore.define.wire import view_to_bytes
 from featurestore.errors import BadReference, BadRequest, RequestTooLarge
+from featurestore.offline.parquet import CLOCKS
 from featurestore.read.arrow_stream import ipc_bytes, published_table
 from featurestore.read.frame_check import require_plain
 from featurestore.store import Store
 
-NAMES: Final = ("views", "services", "key_types", "get", "history", "releases", "published", "join")
+NAMES: Final = ("views", "services", "key_types", "get", "history", "releases", "published", "clocks", "join")
 TAKES_TABLE: Final = frozenset({"get", "join"})
 """The reads that take an Arrow IPC stream."""
 MAX_ARGUMENTS: Final = 2**20
@@ -83,6 +86,14 @@ class Arguments:
         if value is not None and (type(value) is not int or not -(2**63) <= value < 2**63):
             raise BadRequest(f"argument {name!r} must be a whole number")
         return value
+
+    def clock(self, name: str) -> Clock | None:
+        """An optional clock of releases."""
+        value = self._left.pop(name, None)
+        clock: Clock | None = next((one for one in CLOCKS if one == value), None)
+        if value is not None and clock is None:
+            raise BadRequest(f"argument {name!r} must be {' or '.join(CLOCKS)}")
+        return clock
 
     def end(self) -> None:
         """Raise BadRequest if an unknown argument remains."""
@@ -151,10 +162,20 @@ def _read(
             view, after = given.text("view"), given.whole("after")
             given.end()
             return published_table(store.published(view, after or 0))
+        case "clocks":
+            features = given.texts("features")
+            given.end()
+            return _clocks(store.clocks(features))
         case _:
             features, time, full_names = given.texts("features"), given.text("time"), given.flag("full_names")
+            clock = given.clock("clock")
             given.end()
-            return store.join(_sound(_opened(data), charge), features, time, full_names=full_names)
+            return store.join(_sound(_opened(data), charge), features, time, full_names=full_names, clock=clock)
+
+
+def _clocks(counts: dict[str, dict[Clock, int]]) -> pa.Table:
+    each = {name: pa.array([one[name] for one in counts.values()], pa.int64()) for name in CLOCKS}
+    return pa.table({"view": pa.array(counts, pa.string())} | each)
 
 
 def _views(store: Store) -> pa.Table:

@@ -32,7 +32,7 @@ def test_the_store_has_these_public_methods() -> None:
     public = {name for name in vars(Store) if not name.startswith("_")}
     assert public == {
         "open", "close", "views", "services", "service", "key_types", "get", "reader", "history", "join", "releases",
-        "published", "watch", "release", "tombstone", "evidence", "all_evidence", "registry_problems", "models", "model",
+        "published", "clocks", "watch", "release", "tombstone", "evidence", "all_evidence", "registry_problems", "models", "model",
     }  # fmt: skip
 
 

@@ -62,6 +62,31 @@ def test_what_is_the_servers_is_refused_with_a_url_before_it_is_asked(tmp_path: 
     assert option[0] in str(result.exception)
 
 
+def mixed_store(directory: Path) -> list[str]:
+    """A store with a live and two replayed panes, and the words of a join."""
+    view = a_view()
+    with Publisher(directory, lambda: 0) as publisher:
+        publisher.register(view)
+        publisher.publish(
+            [a_release(view, 0, 1), a_release(view, HOUR, 2), a_release(view, 2 * HOUR, 3, released_at=9 * HOUR)]
+        )
+    labels = pa.table({"dest": ["ATL", "LAX"], "t": pa.array([9 * HOUR, 2 * HOUR + HOUR // 2], pa.timestamp("us"))})
+    pq.write_table(labels, directory / "l.parquet")
+    words = ["-f", "delays:flights", "--time", "t", "--store", str(directory), "--out", str(directory / "o.parquet")]
+    return ["join", str(directory / "l.parquet"), *words]
+
+
+def test_join_warns_once_a_view_of_mixed_clocks_and_joins_one_of_them(covey: Covey, tmp_path: Path) -> None:
+    words = mixed_store(tmp_path)
+    code, _, err = covey(*words, "-f", "delays:late")
+    assert (code, err.count("warning:")) == (0, 1)
+    assert "delays mixes 1 live and 2 replayed pane(s)" in err
+    for clock, flights in (("live", [3, None]), ("replay", [2, 2])):
+        code, _, err = covey(*words, "--clock", clock)
+        assert (code, "warning" in err) == (0, False)
+        assert pq.read_table(tmp_path / "o.parquet")["flights"].to_pylist() == flights
+
+
 class TestReads:
     @pytest.fixture
     def store(self, covey: Covey, run_arguments: list[str], project: Path) -> Path:

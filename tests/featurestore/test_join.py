@@ -12,11 +12,12 @@ import pytest
 from featurestore.define.entities import Entity
 from featurestore.errors import BadReference
 from featurestore.join.labels import JOIN_BATCH
+from featurestore.join.memory import Memory
 from featurestore.join.point_in_time import visible_issues
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 
-from .making import DAY, HOUR, MINUTE, a_release, a_view, fill
+from .making import DAY, HOUR, MINUTE, a_release, a_view, a_void, fill, limited_to
 
 VIEW = a_view(ttl="2h")
 RELEASED = HOUR + 30 * MINUTE
@@ -201,3 +202,24 @@ def test_two_late_panes_of_one_publication_are_seen_each_from_its_own_release_on
         publisher.publish([a_release(view, 0, 1, released_at=7 * HOUR), a_release(view, HOUR, 2, released_at=5 * HOUR)])
     rows = joined(tmp_path, labels_at([4 * HOUR, 5 * HOUR, 7 * HOUR]), ("delays:flights_3h",))
     assert [row["flights_3h"] for row in rows] == [4, 6, 7]
+
+
+def test_a_join_of_one_clock_sees_the_releases_of_that_clock_only(tmp_path: Path) -> None:
+    view = a_view(windows=[])
+    with Publisher(tmp_path, lambda: 0) as publisher:
+        publisher.register(view)
+        publisher.publish([a_release(view, 0, 1), a_release(view, HOUR, 2, released_at=9 * HOUR)])
+        publisher.publish([a_release(view, 2 * HOUR, 3), a_void(view, 3 * HOUR, "BUDGET_SPENT")])
+    labels = labels_at([2 * HOUR, 9 * HOUR])
+    for options, expected in (
+        ({}, [(1, "OK"), (3, "STALE_BUDGET")]),
+        ({"clock": "replay"}, [(1, "OK"), (3, "STALE_BUDGET")]),
+        ({"clock": "live"}, [(None, "NOT_FOUND"), (2, "OK")]),
+    ):
+        assert [(row["flights"], row["flights__status"]) for row in joined(tmp_path, labels, **options)] == expected
+        with limited_to(Memory(rows=1, batch=1)):
+            assert [row["flights"] for row in joined(tmp_path, labels, **options)] == [value for value, _ in expected]
+    with Store.open(tmp_path) as store:
+        assert store.clocks(["delays:flights", "delays:late"]) == {"delays": {"live": 1, "replay": 2}}
+        with pytest.raises(BadReference, match=r"'now'.*'live'"):
+            store.join(labels, ["delays:flights"], "t", clock="now")  # type: ignore[arg-type]

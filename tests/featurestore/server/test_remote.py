@@ -222,6 +222,16 @@ class TestTheSameAnswers:
         for features in (["delays:late"],):
             ours = served.local.join(path, features, "at").read_all()
             assert remote.join(path, features, "at").read_all().equals(ours)
+        live = served.local.join(labels, REFS, "at", full_names=True, clock="live").read_all()
+        assert (
+            remote.join(labels, REFS, "at", full_names=True, clock="live")
+            .read_all()
+            .combine_chunks()
+            .equals(live.combine_chunks())
+        )
+        assert set(live["delays__flights__status"].to_pylist()) == {"NOT_FOUND"}
+        assert remote.clocks(REFS) == served.local.clocks(REFS)
+        assert remote.clocks(["scaled:x"]) == {"delays": {"live": 0, "replay": 4}}
 
     def test_a_view_that_is_read_from_the_online_store(self, tmp_path: Path) -> None:
         (tmp_path / "covey.toml").write_text("[online]\nblock_mib = 0\n")
