@@ -60,7 +60,7 @@ def join(
     from deployment.printing.console import progress_bars, talk_console
     from featurestore.store import Store
 
-    require_writable(out)
+    require_writable(out, labels)
     kind: Clock | None = clock.value if clock else None
     with opened_store(store, views) as opened:
         refs = references(opened, features or [], service)

@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from deployment.in_process.progress import Progress
 
 
-def require_writable(out: Path) -> None:
-    """Return if the file can be written; called before anything is read. Raises UsageError."""
+def require_writable(out: Path, *inputs: Path) -> None:
+    """Return if the file can be written and is none of the inputs; called before anything is read. Raises UsageError."""
     if out.suffix.lower() not in (".parquet", ".csv"):
         raise UsageError(f"{out}: rows are written as .parquet or .csv; give the file one of these endings")
     if out.is_dir():
         raise UsageError(f"{out} is a directory; name a file in it")
     if not out.absolute().parent.is_dir():
         raise UsageError(f"{out}: there is no directory {out.absolute().parent}; make it first")
+    for path in inputs:
+        if out.exists() and path.exists() and out.samefile(path):
+            raise UsageError(f"{out} is the input file {path}, which would be replaced; name another file")
 
 
 def write_rows(batches: Any, schema: pa.Schema, out: Path) -> int:

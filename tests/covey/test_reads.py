@@ -87,6 +87,20 @@ def test_join_warns_once_a_view_of_mixed_clocks_and_joins_one_of_them(covey: Cov
         assert pq.read_table(tmp_path / "o.parquet")["flights"].to_pylist() == flights
 
 
+def test_join_refuses_to_replace_its_labels_also_through_links(covey: Covey, tmp_path: Path) -> None:
+    *words, _ = mixed_store(tmp_path)
+    labels = tmp_path / "l.parquet"
+    (tmp_path / "soft.parquet").symlink_to(labels)
+    (tmp_path / "hard.parquet").hardlink_to(labels)
+    (tmp_path / "folder").symlink_to(tmp_path)
+    before = labels.read_bytes()
+    for out in ("l.parquet", "soft.parquet", "hard.parquet", "folder/l.parquet"):
+        code, _, err = covey(*words, str(tmp_path / out))
+        assert code == 2
+        assert "is the input file" in err
+    assert labels.read_bytes() == before
+
+
 class TestReads:
     @pytest.fixture
     def store(self, covey: Covey, run_arguments: list[str], project: Path) -> Path:
