@@ -37,6 +37,7 @@ from . import (
     views,
     watch,
 )
+from .help_texts import command_tree
 from .mends import line_of
 
 app = typer.Typer(
@@ -103,7 +104,7 @@ def call(arguments: list[str]) -> int:
     """Run one command line; returns its exit code."""
     talk = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
     try:
-        result = app(args=arguments, prog_name="covey", standalone_mode=False)
+        result = command_tree(app)(args=arguments, prog_name="covey", standalone_mode=False)
         code = result if isinstance(result, int) else DONE
         if code == INTERRUPTED:  # typer ≥ 0.20 makes the exit code of a KeyboardInterrupt
             talk.print(_interrupted(arguments), style="yellow")
