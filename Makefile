@@ -9,7 +9,7 @@ test quick: export PYTHONDONTWRITEBYTECODE =
 # Stores and ledgers wait for the disk thousands of times: memory has the same semantics, where 4 GB of it are free.
 test quick: export PYTEST_DEBUG_TEMPROOT = $(shell df --output=avail /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 > 4e6 {print "/dev/shm"}')
 
-.PHONY: demo test quick check format proto diagrams bench clean
+.PHONY: demo test quick check format proto diagrams reference bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/covey demo
@@ -46,6 +46,9 @@ diagrams: $(DIAGRAMS)
 docs/diagrams/%.svg: docs/diagrams/%.mmd docs/diagrams/mermaid.json
 	$(MERMAID) --configFile docs/diagrams/mermaid.json --puppeteerConfigFile docs/diagrams/puppeteer.json --svgId $* --input $< --output $@
 	@printf '\n<!-- sha256 of the source: %s -->\n' "$$(sha256sum < $< | cut -d' ' -f1)" >> $@
+
+reference: $(VENV)/.dev
+	$(BIN)/python -m docs.reference
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.shares

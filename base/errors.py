@@ -6,14 +6,21 @@ import re
 from typing import ClassVar, Final
 
 DONE: Final = 0
+"""The command did what it was asked."""
 FAILURE: Final = 1
+"""The command failed, or a check found something wrong."""
 USAGE: Final = 2
+"""Arguments, a configuration or definitions cannot be used as written."""
 NOTHING_RELEASED: Final = 3
+"""The run ended, and no pane was opened."""
 REFUSED: Final = 4
+"""A budget, a policy or a rule of the store refuses the request."""
 NOT_FOUND: Final = 5
+"""The requested thing does not exist."""
 INCOMPLETE: Final = 6
 """Fewer sites answered than a collection needs. Nothing of it was opened, and its panes stay due."""
 INTERRUPTED: Final = 130
+"""Ctrl-C ended the command."""
 
 
 _WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

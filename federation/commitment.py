@@ -27,8 +27,11 @@ class Outcome(IntEnum):
     """The outcome of a collection."""
 
     OPENED = 0
+    """Its noised sum was opened."""
     BATCH_TOO_SMALL = 1
+    """Fewer than `min_clients` clients reported; nothing was opened."""
     BATCH_MISMATCH = 2
+    """Leader and helper do not hold the same reports; nothing was opened."""
 
 
 @dataclass(frozen=True)

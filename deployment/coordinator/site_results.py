@@ -20,13 +20,13 @@ class SiteState(StrEnum):
     """What became of a site."""
 
     ANSWERED = "answered"
-    """Its answer arrived, and every batch was taken. An answer may be empty."""
+    """Its answer arrived (`OK`), and every batch was taken. An answer may be empty."""
     REFUSED = "refused"
     """It refused the plan; its code says why."""
     ABSENT = "absent"
-    """It did not answer the plan in time."""
+    """It did not answer the plan in time (`NO_ANSWER`)."""
     LOST = "lost"
-    """It answered, but its answer was unreadable, or the leader refused a batch of it."""
+    """It answered, but its answer was unreadable (`NONSENSE`) or an error (`NODE_FAILED`), or the leader refused a batch of it."""
 
 
 @dataclass(frozen=True)

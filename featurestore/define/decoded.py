@@ -18,6 +18,7 @@ class Status(IntEnum):
     """Says whether a value is usable, or why it is null. Statuses up to STALE_BUDGET have a value; DROWNED has only its n."""
 
     OK = 0
+    """The value is there."""
     ROUGH_SE = 1
     """The noised n of a Mean or Rate is below 20·se(n). There the delta method does not hold, so the standard error is rough."""
     STALE_BUDGET = 2

@@ -57,6 +57,7 @@ class Filtered(ViewFeature):
         baseline_half_life: the time in which the weight of old panes in the baseline decays by half.
         baseline_variance: τ², the variance of the slots' baselines around their mean.
         name: the beginning of the three names; default: the Rate's name.
+        description: a text for people.
     """
 
     kind: ClassVar[str] = "Filtered"

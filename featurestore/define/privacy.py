@@ -24,6 +24,10 @@ class Bounds:
     """The most that one client may contribute in one UTC day: cells (join key, pane), and events in each cell.
 
     A client-day is the unit of privacy.
+
+    Args:
+        max_cells: the largest number of cells; further ones of a client are left out.
+        max_events_per_cell: the largest number of events in each cell; further ones are left out.
     """
 
     max_cells: int

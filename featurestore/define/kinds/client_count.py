@@ -17,7 +17,14 @@ from featurestore.define.feature import PaneFeature, Setting, Weight, register
 @register
 @dataclass(frozen=True)
 class ClientCount(PaneFeature):
-    """The number of distinct clients with an event of the key in one pane. It has no windows, because it does not add up."""
+    """The number of distinct clients with an event of the key in one pane. It has no windows, because it does not add up.
+
+    Args:
+        name: the name of the feature.
+        weight: its share of the view's price, in proportion to the weights of the other features; a whole number, a float or a
+            fraction above 0.
+        description: a text for people.
+    """
 
     kind: ClassVar[str] = "ClientCount"
     spelling: ClassVar[str] = "client_count"

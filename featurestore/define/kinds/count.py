@@ -17,7 +17,15 @@ from featurestore.define.feature import DerivableFeature, PaneFeature, Setting, 
 @register
 @dataclass(frozen=True)
 class Count(DerivableFeature):
-    """The number of events. `derive=True` decodes it from a `Histogram(nulls=True)` of the view, at no cost."""
+    """The number of events. `derive=True` decodes it from a `Histogram(nulls=True)` of the view, at no cost.
+
+    Args:
+        name: the name of the feature.
+        derive: decode the feature from a Histogram of the view, at no cost.
+        weight: its share of the view's price, in proportion to the weights of the other features; a whole number, a float or a
+            fraction above 0.
+        description: a text for people.
+    """
 
     kind: ClassVar[str] = "Count"
     spelling: ClassVar[str] = "count"

@@ -27,6 +27,9 @@ class Histogram(PaneFeature):
         edges: e0 < e1 < … < en.
         nulls: adds a last cell that counts null values.
         name: default: `<column>_hist`.
+        weight: its share of the view's price, in proportion to the weights of the other features; a whole number, a float or a
+            fraction above 0.
+        description: a text for people.
     """
 
     kind: ClassVar[str] = "Histogram"

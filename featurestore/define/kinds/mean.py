@@ -30,6 +30,9 @@ class Mean(PaneFeature):
         clip: (low, high), the interval that every value is limited to. It is required, because it bounds what one client adds.
         resolution: the step of the encoding; default: the largest power of two ≤ (high − low)/1000.
         name: default: `<column>_mean`.
+        weight: its share of the view's price, in proportion to the weights of the other features; a whole number, a float or a
+            fraction above 0.
+        description: a text for people.
     """
 
     kind: ClassVar[str] = "Mean"

@@ -23,6 +23,14 @@ class Rate(DerivableFeature):
 
     `derive=True` decodes it from a `Histogram` of the same column, if `where` is exactly `column >= edge` or
     `column < edge`. It then costs nothing, and has the noise of all cells that are added up for it.
+
+    Args:
+        name: the name of the feature.
+        where: the condition, in the closed grammar of `where` (docs/features.md).
+        derive: decode the feature from a Histogram of the view, at no cost.
+        weight: its share of the view's price, in proportion to the weights of the other features; a whole number, a float or a
+            fraction above 0.
+        description: a text for people.
     """
 
     kind: ClassVar[str] = "Rate"
