@@ -285,6 +285,26 @@ def utc_days(start: date | None, end: date | None) -> tuple[int, int] | None:
     return first, last
 
 
+def utc_range(start: date | None, end: date | None) -> tuple[int, int] | None:
+    """[from, to) in µs since the epoch, or None if neither is given. A naive time is UTC.
+
+    Raises:
+        UsageError: only one is given, or the first is not before the second.
+    """
+    if start is None and end is None:
+        return None
+    if start is None or end is None:
+        raise UsageError("a start needs an end, and an end needs a start", settings=("start", "end"))
+    first, last = (_moment(moment) for moment in (start, end))
+    if first >= last:
+        raise UsageError("the start must be before the end", settings=("start", "end"))
+    return first, last
+
+
+def _moment(moment: date) -> int:
+    return to_us(moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day))
+
+
 def _midnight(moment: date, name: str) -> int:
     us = to_us(moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day))
     if us % DAY_US:

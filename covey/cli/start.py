@@ -11,6 +11,7 @@ import typer
 
 from federation.terms import Finish, Protection, ReportPer, Validity
 
+from .read_options import DATES
 from .release_clock import ReleaseClock
 from .term_options import (
     FinishOption,
@@ -150,9 +151,12 @@ def site(
 @app.command()
 def coordinator(
     views_file: Annotated[Path | None, typer.Argument(metavar="VIEWS.py", help="The feature views to collect.")] = None,
-    start: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First UTC day.")] = None,
+    start: Annotated[
+        datetime | None, typer.Option("--from", formats=DATES, help="The start of the first pane, UTC.")
+    ] = None,
     end: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The UTC day after the last.")
+        datetime | None,
+        typer.Option("--to", formats=DATES, help="The end of the last pane, UTC; later panes stay due."),
     ] = None,
     project: Annotated[Path, _PROJECT] = Path(),
     resume: Annotated[
@@ -218,7 +222,7 @@ def coordinator(
     from deployment.errors import UsageError
     from deployment.printing.collection import plan_to_json, print_plan
     from deployment.printing.console import progress_bars, talk_console
-    from deployment.run import requested_terms, utc_days
+    from deployment.run import requested_terms, utc_range
     from featurestore.define.views_file import load_views
 
     addresses = Addresses(leader, helper, keyholder)
@@ -236,11 +240,11 @@ def coordinator(
         with progress_bars(talk) as progress:
             result = resume_coordinator(project, addresses, wall_clock, progress)
         return _report(result, as_json=as_json)
-    days = utc_days(start, end)
-    if views_file is None or days is None:
+    between = utc_range(start, end)
+    if views_file is None or between is None:
         raise UsageError("give VIEWS.py, --from and --to (or --resume)")
     terms = requested_terms(noise, protection, validity, finish, report_per, participation)
-    request = PlanRequest(load_views(views_file), days, terms, seconds, clock.value)
+    request = PlanRequest(load_views(views_file), between, terms, seconds, clock.value)
     if plan_only is not None:
         plan = write_plan(project, request, plan_only, wall_clock)
         if as_json:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from flwr.app import RecordDict
 
 from base.errors import CoveyError
-from base.times import DAY_US
+from base.times import DAY_US, utc_text
 from deployment.errors import CollectionFailed, UsageError
 from deployment.in_process.progress import Progress
 from deployment.local.superlink import superlink_folder
@@ -81,14 +81,14 @@ class PlanRequest:
     """What a coordinator shall collect.
 
     Attributes:
-        days: whole UTC days since the epoch, [from, to).
+        between: [from, to), µs since the epoch. Every pane inside that has ended, with its release delay, may be planned.
         terms: the requested terms; the roster has the number of clients of each site.
         seconds: the time that the sites have to answer. The aggregators accept reports for twice that time.
         clock: see `Job`.
     """
 
     views: Sequence[FeatureView]
-    days: tuple[int, int]
+    between: tuple[int, int]
     terms: RequestedTerms = field(default_factory=RequestedTerms)
     seconds: float = 300.0
     clock: Clock = "live"
@@ -100,12 +100,12 @@ def make_plan(directory: Path, request: PlanRequest, clock: Callable[[], int]) -
     A pane that was attempted too often is not planned again.
 
     Raises:
-        UsageError: a day is not over. ProjectMissing.
+        UsageError: no pane has ended yet. ProjectMissing.
     """
     project, attempts = Project.load(directory), Attempts(directory)
     now = clock()
-    panes = {view: np.setdiff1d(_panes(directory, view, request.days, now), attempts.exhausted(view.name))
-             for view in request.views}  # fmt: skip
+    due = _due(directory, request.views, request.between, now)
+    panes = {view: np.setdiff1d(starts, attempts.exhausted(view.name)) for view, starts in due.items()}
     planned = [PlannedView(view, starts, view.privacy.min_clients) for view, starts in panes.items() if len(starts)]
     if not planned:
         return None
@@ -143,7 +143,7 @@ def run_coordinator(
     """Run one collection; returns its result. An unfinished plan whose deadline has passed is ended first.
 
     Raises:
-        UsageError: the project has an unfinished plan before its deadline, or a day is not over. KeyFileMissing.
+        UsageError: the project has an unfinished plan before its deadline, or no pane has ended yet. KeyFileMissing.
         CollectionFailed: the message says whether the plan is kept; if so, `resume_coordinator` continues it.
     """
     project, unfinished = Project.load(directory), Unfinished(directory)
@@ -217,8 +217,7 @@ def _give_up_old_panes(directory: Path, project: Project, request: PlanRequest, 
     if project.give_up_after_us is None:
         return
     now = clock()
-    for view in request.views:
-        due = _panes(directory, view, request.days, now)
+    for view, due in _due(directory, request.views, request.between, now).items():
         old = due[due + view.pane_us + project.give_up_after_us <= now]
         if len(old):
             publish_voids(directory, view, old.tolist(), GIVEN_UP, clock)
@@ -295,16 +294,32 @@ def _reaching(directory: Path) -> Iterator[Callable[[RecordDict, int, float], It
         )
 
 
-def _panes(directory: Path, view: FeatureView, days: tuple[int, int], now: int) -> npt.NDArray[np.int64]:
-    """int64[C], the panes (µs) of these days that are not published yet."""
-    first, last = (day * DAY_US for day in days)
-    if last + view.release_delay_us > now:
+def _due(
+    directory: Path, views: Sequence[FeatureView], between: tuple[int, int], now: int
+) -> dict[FeatureView, npt.NDArray[np.int64]]:
+    """int64[C], the closed panes (µs) of each view in a time range that are not published yet. A day may be taken in parts.
+
+    Raises:
+        UsageError: the range ends after today, or no pane in it has ended.
+    """
+    first, last = between
+    if last > (now // DAY_US + 1) * DAY_US:
+        raise UsageError(f"the time {utc_text(last)} is in the future; choose an earlier end", settings=("end",))
+    closed = {view: _closed(view, between, now) for view in views}
+    if not any(len(panes) for panes in closed.values()):
         raise UsageError(
-            f"view {view.name!r}: the last day is not over, or its releases are not due yet (release_delay). Choose an earlier "
-            "day, or wait",
-            settings=("end",),
+            f"no pane from {utc_text(first)} to {utc_text(last)} has ended, with the release_delay of its view. Choose an "
+            "earlier start, or wait",
+            settings=("start", "end"),
         )
-    return np.setdiff1d(np.arange(first, last, view.pane_us), _published(directory, view))
+    return {view: np.setdiff1d(panes, _published(directory, view)) for view, panes in closed.items()}
+
+
+def _closed(view: FeatureView, between: tuple[int, int], now: int) -> npt.NDArray[np.int64]:
+    """int64, the panes (µs) inside a time range that have ended, with the view's release delay."""
+    first, last = between
+    starts = np.arange(-(-first // view.pane_us) * view.pane_us, last - view.pane_us + 1, view.pane_us)
+    return starts[starts + view.pane_us + view.release_delay_us <= now]
 
 
 def _published(directory: Path, view: FeatureView) -> npt.NDArray[np.int64]:

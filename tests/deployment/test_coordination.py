@@ -144,6 +144,15 @@ class TestPlanOnly:
         assert not (flights / "roles" / "coordinator").exists()
         assert list((flights / "store").iterdir()) == []
 
+    def test_a_part_of_a_day_is_planned_pane_by_pane(self, covey: Covey, flights: Path) -> None:
+        words = ("start", "coordinator", flights / "views.py", "--project", flights, "--plan-only", flights / "a.plan")
+        for start, end, hours in (("05:00:00", "08:00:00", [5, 6, 7]), ("05:30:00", "08:59:59", [6, 7])):
+            covey(*words, "--from", f"2020-05-01T{start}", "--to", f"2020-05-01T{end}Z")
+            plan = verify_draft((flights / "a.plan").read_bytes(), Project.load(flights).coordinator)
+            (planned,) = plan.views  # no pane of the daily view lies inside
+            assert planned.view.name == "everywhere"
+            assert ((planned.pane_starts // (3_600 * 10**6)) % 24).tolist() == hours
+
     def test_participation_is_all_where_every_site_has_one_client(self, covey: Covey, flights: Path) -> None:
         toml = flights / "covey.toml"
         toml.write_text(toml.read_text().replace("max_clients = 100000", "max_clients = 1"))
@@ -210,10 +219,16 @@ class TestPlanOnly:
     [
         ([], 2, "give VIEWS.py, --from and --to"),
         (["views.py"], 2, "give VIEWS.py, --from and --to"),
-        (["views.py", "--from", "2020-05-01"], 2, "go together; give both; see --from and --to"),
+        (["views.py", "--from", "2020-05-01"], 2, "an end needs a start; see --from and --to"),
+        (["views.py", "--from", "2020-05-01", "--to", "2020-05-01"], 2, "the start must be before the end"),
+        (
+            ["views.py", "--from", "2020-05-01T01:10:00", "--to", "2020-05-01T01:50:00"],
+            2,
+            "has ended, with the release_delay",
+        ),
         (["views.py", *DAYS, "--noise", "some"], 2, "Invalid value for '--noise': 'some' is not one of 'on', 'off'"),
         (["views.py", *DAYS, "--participation", "most"], 2, "'most' is not one of 'active', 'all'"),
-        (["views.py", "--from", "2020-05-01", "--to", "2999-01-01"], 2, "the last day is not over"),
+        (["views.py", "--from", "2020-05-01", "--to", "2999-01-01"], 2, "is in the future; choose an earlier end"),
         (["views.py", *DAYS, "--finish", "he"], 2, "'he' is not one of 'open', 'mpc'"),
         (["views.py", *DAYS, "--resume"], 2, "--resume and --give-up take the plan as it is"),
         (["--resume"], 2, "no unfinished plan"),

@@ -72,12 +72,14 @@ class Deployment:
         thread.join()
         self.kill(site)
 
-    def collect(self, day: date, *, seconds: int = 60, days: int = 1) -> tuple[int, dict[str, Any], str]:
-        """Collect some days: (exit code, result, what is printed for people)."""
+    def collect(
+        self, day: date, *, seconds: int = 60, days: int = 1, until: str | None = None
+    ) -> tuple[int, dict[str, Any], str]:
+        """Collect some days, or a part of one: (exit code, result, what is printed for people)."""
         code, out, err = self.covey(
             "start", "coordinator", self.project / "views.py", *self.at, "--noise", "off", "--json",
             "--leader", f"127.0.0.1:{self.ports['leader']}", "--helper", f"127.0.0.1:{self.ports['helper']}",
-            "--from", day, "--to", day + timedelta(days), "--seconds", seconds,
+            "--from", day, "--to", until or day + timedelta(days), "--seconds", seconds,
         )  # fmt: skip
         return code, json.loads(out) if out else {}, err
 
@@ -128,6 +130,8 @@ def test_no_mishap_loses_a_day(covey: Covey, project: Path) -> None:
         code, result, _ = deployment.collect(days[1])
         assert (code, states(result)) == (6, {"1": ("answered", "OK"), "2": ("refused", "SCHEMA")})
         change(config, 'time_column = "aat"', 'time_column = "at"')
+        code, result, _ = deployment.collect(days[1], until=f"{days[1]}T12:00:00")
+        assert (code, list(result["views"])) == (0, ["everywhere"])
         code, result, _ = deployment.collect(days[1])
         assert (code, states(result)) == (0, dict.fromkeys(SITES, ("answered", "OK")))
 
@@ -159,20 +163,28 @@ def test_no_mishap_loses_a_day(covey: Covey, project: Path) -> None:
         assert (code, result["views"]["visits"]) == (0, {"opened": 1, "void": 0, "due": 0})
         code, result, _ = deployment.collect(days[0], days=3)
         assert result["views"].get("visits") is None
-    visits = next(view for view in load_views(project / "views.py") if view.name == "visits")
+    visits, everywhere = load_views(project / "views.py")
     first = (datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).days
-    expected = oracle(
-        visits,
-        table,
-        client_column="who",
-        time_column="at",
-        site_column="site",
-        days=range(first, first + 3),
-        min_clients=visits.privacy.min_clients,
-    )
+    since = datetime(2020, 1, 1, tzinfo=UTC)
     with Store.open(project) as store:
-        collected = store.history("visits").filter(pc.greater(pc.field("pane_start"), datetime(2020, 1, 1, tzinfo=UTC)))
-        assert_equal_to_oracle(collected, expected, visits.entity.keys)
+        for view in (visits, everywhere):
+            published = store.releases(view.name).filter(pc.greater(pc.field("pane_start"), since))
+            assert published["reason"].to_pylist() == [None] * published.num_rows
+            expected = oracle(
+                view,
+                table,
+                client_column="who",
+                time_column="at",
+                site_column="site",
+                days=range(first, first + 3),
+                min_clients=view.privacy.min_clients,
+            )
+            opened = pc.is_in(
+                expected["pane_start"].cast("int64"), published["pane_start"].cast("int64").combine_chunks()
+            )
+            assert published.num_rows == len(set(expected.filter(opened)["pane_start"].to_pylist())) > 2
+            collected = store.history(view.name).filter(pc.greater(pc.field("pane_start"), since))
+            assert_equal_to_oracle(collected, expected.filter(opened), view.entity.keys)
         reasons = store.releases("visits").sort_by("pane_start")["reason"].to_pylist()
         assert reasons == ["DECIDED: no events", "GIVEN_UP", None, None, None]
     code, out, err = covey("ledger", "show", *deployment.at, "--json")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from base.times import wall_clock
+from base.times import DAY_US, wall_clock
 from covey.cli import call
 from deployment.coordinator.job import Job
 from deployment.coordinator.serving import PlanRequest, make_plan
@@ -78,7 +78,7 @@ def _roles(project: Path) -> None:
     from deployment.project.site_folders import configure_site
 
     configure_site(project, "x", project / "events.parquet", "who", "at", allow_noise_off=False)
-    wanted = PlanRequest(load_views(project / "views.py"), (18_000, 18_001))
+    wanted = PlanRequest(load_views(project / "views.py"), (18_000 * DAY_US, 18_001 * DAY_US))
     plan = make_plan(project, wanted, wall_clock)
     assert plan is not None
     unfinished = Unfinished(project)
