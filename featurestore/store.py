@@ -19,7 +19,7 @@ from featurestore.define.on_demand import OnDemandView, on_demand_by_name
 from featurestore.define.references import Reference
 from featurestore.define.release import Clock, Release, Void
 from featurestore.define.services import FeatureService, refs_of
-from featurestore.join.labels import open_labels
+from featurestore.join.labels import LabelSource, open_labels
 from featurestore.join.on_demand import find_join_columns
 from featurestore.join.plan import RowSource, ViewToJoin, joined, joined_schema
 from featurestore.join.view_history import StoredRows
@@ -213,7 +213,7 @@ class Store:
 
     def join(
         self,
-        labels: pa.Table | pa.RecordBatchReader | str | Path,
+        labels: LabelSource,
         features: Sequence[str] | FeatureService,
         time: str,
         *,

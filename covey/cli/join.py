@@ -20,9 +20,11 @@ from .read_options import (
 from .release_clock import ReleaseClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from featurestore.define.entities import ColumnType
     from featurestore.define.release import Clock
+    from featurestore.join.labels import Labels
 
 
 def join(
@@ -42,6 +44,20 @@ def join(
             "--memory-limit",
             metavar="SIZE",
             help="The memory of this process, such as 1GiB. Default: the memory in use plus half of what is available.",
+        ),
+    ] = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rename",
+            metavar="COLUMN=NAME",
+            help="Give a column of LABELS the name of a join key or of the time; may be repeated.",
+        ),
+    ] = None,
+    constant: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--constant", metavar="KEY=VALUE", help="A join key that is the same in every row; may be repeated."
         ),
     ] = None,
     clock: Annotated[
@@ -64,12 +80,14 @@ def join(
     kind: Clock | None = clock.value if clock else None
     with opened_store(store, views) as opened:
         refs = references(opened, features or [], service)
+        named = rename or constant
+        given = _labels(labels, opened.key_types(refs), rename or [], constant or [], time) if named else labels
         if isinstance(opened, Store):
-            reader = opened.join(labels, refs, time, full_names=full_names, memory_limit=memory_limit, clock=kind)
+            reader = opened.join(given, refs, time, full_names=full_names, memory_limit=memory_limit, clock=kind)
         elif memory_limit is not None:
             raise UsageError("--memory-limit is for a store's directory; a server joins within its own memory")
         else:
-            reader = opened.join(labels, refs, time, full_names=full_names, clock=kind)
+            reader = opened.join(given, refs, time, full_names=full_names, clock=kind)
         if kind is None:
             for line in _mixed_clocks(opened.clocks(refs)):
                 talk_console().print(line, style="yellow", soft_wrap=True)
@@ -79,6 +97,24 @@ def join(
             with progress_bars(talk_console()) as progress:
                 rows = write_rows(counted(reader, stored_rows(labels), progress), reader.schema, out)
     report_written(rows, out, as_json=as_json)
+
+
+def _labels(
+    labels: Path, types: Mapping[str, ColumnType], rename: Sequence[str], constant: Sequence[str], time: str
+) -> Labels:
+    """The labels of a file, under the names that the join needs."""
+    from deployment.inspect.row_keys import constant_keys, renamed_columns
+    from featurestore.errors import BadReference
+    from featurestore.join.labels import open_labels
+
+    renamed = renamed_columns(rename)
+    for column, name in renamed.items():
+        if name not in types and name != time:
+            needed = ", ".join([*types, time])
+            raise BadReference(f"{column}={name}: {name!r} is neither a join key nor the time; needed are: {needed}")
+    columns = {name: column for column, name in renamed.items()}
+    stored = {columns.get(name, name): kind for name, kind in types.items()}
+    return open_labels(labels, stored).named(renamed, constant_keys(types, constant))
 
 
 def _mixed_clocks(counts: Mapping[str, Mapping[Clock, int]]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -59,13 +59,48 @@ class Labels:
             for at in range(0, batch.num_rows, step):
                 yield batch.slice(at, step)
 
+    def named(self, renamed: Mapping[str, str], constants: Mapping[str, pa.Scalar]) -> Labels:
+        """The labels with other names for some columns, and with columns that hold one value in every row.
 
-def open_labels(labels: pa.Table | pa.RecordBatchReader | str | Path, types: Mapping[str, ColumnType]) -> Labels:
+        Args:
+            renamed: the new names, by column.
+            constants: the values, by the name of the new column.
+
+        Raises:
+            BadReference: a column to rename does not exist, or two columns would have one name.
+        """
+        for column in renamed:
+            if column not in self.schema.names:
+                raise BadReference(
+                    f"the labels have no column {column!r} to rename; they have: {', '.join(self.schema.names)}"
+                )
+        names = [*(renamed.get(name, name) for name in self.schema.names), *constants]
+        for name in [*renamed.values(), *constants]:
+            if names.count(name) > 1:
+                raise BadReference(f"two columns of the labels would have the name {name!r}")
+        kinds = [*self.schema.types, *(value.type for value in constants.values())]
+        schema = pa.schema([pa.field(name, kind) for name, kind in zip(names, kinds, strict=True)])
+
+        def read(rows: int) -> Iterator[pa.RecordBatch]:
+            for batch in self._read(rows):
+                filled = [pa.repeat(value, batch.num_rows) for value in constants.values()]
+                yield pa.RecordBatch.from_arrays([*batch.columns, *filled], schema=schema)
+
+        return Labels(schema, self.row_bytes + sum(_value_bytes(one.type) for one in constants.values()), read)
+
+
+LabelSource: TypeAlias = pa.Table | pa.RecordBatchReader | Labels | str | Path
+"""Where labels come from; a text is the path of a file."""
+
+
+def open_labels(labels: LabelSource, types: Mapping[str, ColumnType]) -> Labels:
     """Open labels of any form. In a CSV file the join keys have the domain's types ("007" is text).
 
     Raises:
         BadReference: the file is missing or unreadable.
     """
+    if isinstance(labels, Labels):
+        return labels
     if isinstance(labels, pa.Table):
         return Labels(labels.schema, _row_bytes(labels.schema), lambda rows: iter(labels.to_batches(rows)))
     if isinstance(labels, pa.RecordBatchReader):

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar
 
@@ -20,7 +19,7 @@ from featurestore.define.release import Clock
 from featurestore.define.services import FeatureService, refs_of
 from featurestore.define.wire import view_from_bytes
 from featurestore.errors import OnlineUnavailable, RemoteFailed, Throttled, UnknownFeatureService, ViewMalformed
-from featurestore.join.labels import open_labels
+from featurestore.join.labels import LabelSource, open_labels
 from featurestore.read.answer import Keys, key_table
 from featurestore.read.arrow_stream import ipc_bytes, published_of
 from featurestore.read.request import Entities
@@ -129,7 +128,7 @@ class RemoteStore:
 
     def join(
         self,
-        labels: pa.Table | pa.RecordBatchReader | str | Path,
+        labels: LabelSource,
         features: Sequence[str] | FeatureService,
         time: str,
         *,

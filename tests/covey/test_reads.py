@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from covey.cli import app
 from deployment.errors import UsageError
 from featurestore.define.decoded import Status
+from featurestore.define.entities import Entity
 from featurestore.publish.publish import Publisher
 from tests.featurestore.making import HOUR, a_release, a_view, a_void
 
@@ -99,6 +100,54 @@ def test_join_refuses_to_replace_its_labels_also_through_links(covey: Covey, tmp
         assert code == 2
         assert "is the input file" in err
     assert labels.read_bytes() == before
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_join_renames_columns_and_adds_keys_that_are_the_same_in_every_row(
+    covey: Covey, tmp_path: Path, ending: str
+) -> None:
+    view = a_view(entity=Entity(["dest", "gate"], domain=[("007", 1), ("LAX", 2)]))
+    with Publisher(tmp_path, lambda: 0) as publisher:
+        publisher.register(view)
+        publisher.publish([a_release(view, 0, 5)])
+    (tmp_path / "l.csv").write_text("to,when,y\n007,1970-01-01T09:00:00Z,1\nLAX,1970-01-01T09:00:00Z,2\n")
+    labels = pa.table({"to": ["007", "LAX"], "when": pa.array([9 * HOUR] * 2, pa.timestamp("us")), "y": [1, 2]})
+    pq.write_table(labels, tmp_path / "l.parquet")
+    out = tmp_path / "o.parquet"
+    words = [
+        "join",
+        tmp_path / f"l.{ending}",
+        "-f",
+        "delays:flights",
+        "--time",
+        "at",
+        "--store",
+        tmp_path,
+        "--out",
+        out,
+    ]
+    names = ["--rename", "to=dest", "--rename", "when=at"]
+    assert covey(*words, *names, "--constant", "gate=1")[0] == 0
+    joined = pq.read_table(out).select(["dest", "y", "gate", "flights"]).to_pylist()
+    assert joined == [
+        {"dest": "007", "y": 1, "gate": 1, "flights": 5},
+        {"dest": "LAX", "y": 2, "gate": 1, "flights": None},
+    ]
+    assert pq.read_schema(out).names[:4] == ["dest", "at", "y", "gate"]
+    for more, message in (
+        (["--rename", "too=dest"], "no column 'too' to rename; they have: to, when, y"),
+        (["--rename", "y=z"], "'z' is neither a join key nor the time; needed are: dest, gate, at"),
+        (["--rename", "to"], "'to' must have the form COLUMN=NAME"),
+        (["--rename", "to=dest", "--rename", "y=dest"], "two columns of the labels would have the name 'dest'"),
+        ([*names, "--constant", "gate=x"], "gate must be a whole number, got 'x'"),
+        ([*names, "--constant", f"gate={2**64}"], "gate must be a whole number of 64 bits"),
+        ([*names, "--constant", "door=1"], "no join key 'door'; they have: dest, gate"),
+        ([*names, "--constant", "dest=LAX"], "two columns of the labels would have the name 'dest'"),
+        ([*names, "--constant", "gate=1", "--constant", "gate=2"], "'gate' is given twice"),
+    ):
+        code, _, err = covey(*words, *more)
+        assert code == 2
+        assert message in " ".join(err.split())
 
 
 class TestReads:
