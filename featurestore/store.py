@@ -148,8 +148,8 @@ class Store:
 
         Args:
             refs: `view:feature` (with a window as `view:feature_7d`), in the order of the answer, or a service.
-            keys: a column for each join key and each input of an on-demand view, all of one length; None or {} if all
-                entities are constant.
+            keys: a column for each join key and each input of an on-demand view, all of one length, or a list of
+                rows, such as [{"dest": "ATL"}, {"dest": "LAX"}]; None or {} if all entities are constant.
             clamp: limit counts and histogram cells to 0 or more, rates to [0, 1], and means to their clip range.
             full_names: name the columns `view__feature`.
 
@@ -227,8 +227,8 @@ class Store:
         budget is spent, and a pane is VOID once it is retracted.
 
         Args:
-            labels: a table, a reader, or a `.parquet` or `.csv` file, with the join keys (none for constant entities) and
-                the inputs of on-demand views.
+            labels: a table, a reader, a pandas DataFrame (without its index), or a `.parquet` or `.csv` file, with the
+                join keys (none for constant entities) and the inputs of on-demand views.
             features: references, `view:feature`, or a service.
             time: the labels' time column.
             full_names: name the columns `view__feature`.

@@ -1,4 +1,4 @@
-"""Labels from tables, readers and files, in batches, and their times in µs."""
+"""Labels from tables, data frames, readers and files, in batches, and their times in µs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ import pyarrow.parquet as pq
 from featurestore.define.entities import ColumnType
 from featurestore.define.keys import arrow_type
 from featurestore.errors import BadReference
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Ints = npt.NDArray[np.int64]
 
@@ -89,7 +92,7 @@ class Labels:
         return Labels(schema, self.row_bytes + sum(_value_bytes(one.type) for one in constants.values()), read)
 
 
-LabelSource: TypeAlias = pa.Table | pa.RecordBatchReader | Labels | str | Path
+LabelSource: TypeAlias = "pa.Table | pa.RecordBatchReader | pd.DataFrame | Labels | str | Path"
 """Where labels come from; a text is the path of a file."""
 
 
@@ -97,10 +100,12 @@ def open_labels(labels: LabelSource, types: Mapping[str, ColumnType]) -> Labels:
     """Open labels of any form. In a CSV file the join keys have the domain's types ("007" is text).
 
     Raises:
-        BadReference: the file is missing or unreadable.
+        BadReference: the file is missing or unreadable, or a column of the data frame has no Arrow type.
     """
     if isinstance(labels, Labels):
         return labels
+    if _is_data_frame(labels):
+        labels = _table_of(labels)
     if isinstance(labels, pa.Table):
         return Labels(labels.schema, _row_bytes(labels.schema), lambda rows: iter(labels.to_batches(rows)))
     if isinstance(labels, pa.RecordBatchReader):
@@ -124,6 +129,19 @@ def open_labels(labels: LabelSource, types: Mapping[str, ColumnType]) -> Labels:
             )
             return Labels(reader.schema, _row_bytes(reader.schema), lambda _rows: _checked(path, reader))
     raise BadReference(f"{path}: a labels file is .parquet or .csv")
+
+
+def _is_data_frame(labels: object) -> bool:
+    """Whether the labels are a pandas DataFrame. pandas is not imported: it may be missing."""
+    return any(one.__name__ == "DataFrame" and one.__module__.split(".")[0] == "pandas" for one in type(labels).__mro__)
+
+
+def _table_of(frame: Any) -> pa.Table:
+    """The columns of a pandas DataFrame, without its index."""
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise BadReference(f"the data frame cannot be read: {'; '.join(map(str, error.args))}") from None
 
 
 def _checked(path: Path, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

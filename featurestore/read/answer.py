@@ -18,7 +18,8 @@ from featurestore.online.view_rows import ViewColumn, ViewRows
 
 from .request import Reading, RequestedColumn
 
-Keys: TypeAlias = Mapping[str, Sequence[Any]] | pa.Table
+Keys: TypeAlias = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]] | pa.Table
+"""A list of values for each column, a mapping for each row, or a table."""
 
 
 def key_types(views: Iterable[ViewRows]) -> dict[str, KeyType]:
@@ -36,9 +37,9 @@ def key_table(keys: Keys | None, types: Mapping[str, KeyType]) -> pa.Table:
     """The given columns as a table. The columns of join keys have the keys' types.
 
     Raises:
-        BadReference: a join key is missing, or has another type; columns of different lengths.
+        BadReference: a join key is missing, in all rows or one, or has another type; columns of different lengths.
     """
-    given = keys if isinstance(keys, pa.Table) else dict(keys or {})
+    given = keys if isinstance(keys, pa.Table) else _by_column(keys or {})
     names = given.column_names if isinstance(given, pa.Table) else list(given)
     for name in types:
         if name not in names:
@@ -60,6 +61,20 @@ def key_table(keys: Keys | None, types: Mapping[str, KeyType]) -> pa.Table:
         UnicodeError,
     ) as error:  # beyond int64, or not valid Unicode
         raise BadReference(f"the join keys cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _by_column(keys: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    if isinstance(keys, Mapping):
+        return dict(keys)
+    for number, row in enumerate(keys):
+        if not isinstance(row, Mapping):
+            raise BadReference(f"the keys of row {number} are {row!r:.80}; write a mapping, such as {{'dest': 'ATL'}}")
+        if row.keys() != keys[0].keys():
+            raise BadReference(
+                f"row {number} has the keys {', '.join(map(str, row))}, row 0 has {', '.join(map(str, keys[0]))}; "
+                "give each row all keys"
+            )
+    return {name: [row[name] for row in keys] for name in keys[0]}
 
 
 def entities_of(table: pa.Table, types: Mapping[str, KeyType]) -> tuple[dict[str, list[Any]], int]:

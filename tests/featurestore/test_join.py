@@ -223,3 +223,20 @@ def test_a_join_of_one_clock_sees_the_releases_of_that_clock_only(tmp_path: Path
         assert store.clocks(["delays:flights", "delays:late"]) == {"delays": {"live": 1, "replay": 2}}
         with pytest.raises(BadReference, match=r"'now'.*'live'"):
             store.join(labels, ["delays:flights"], "t", clock="now")  # type: ignore[arg-type]
+
+
+def test_labels_are_taken_from_a_pandas_data_frame_without_its_index(tmp_path: Path) -> None:
+    fill(tmp_path, VIEW, 2)
+    labels = labels_at([RELEASED - 1, RELEASED, 2 * HOUR])
+    frame = labels.to_pandas()
+    with Store.open(tmp_path) as store:
+        expected = store.join(labels[1:], ["delays:flights"], "t").read_all()
+        joined = store.join(frame[1:], ["delays:flights"], "t").read_all()
+        assert joined.column_names == expected.column_names
+        assert joined.to_pylist() == expected.to_pylist()
+        assert joined.to_pandas()["flights"].tolist() == [1, 1]
+        subclass = type("Labels", (type(frame),), {})
+        assert store.join(subclass(frame), ["delays:flights"], "t").read_all().num_rows == 3
+        frame["mixed"] = [1, "a", b"b"]
+        with pytest.raises(BadReference, match="mixed"):
+            store.join(frame, ["delays:flights"], "t")

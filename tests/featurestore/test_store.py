@@ -160,3 +160,21 @@ def test_a_view_without_a_release_has_no_rows(store_dir: Path) -> None:
     with Store.open(store_dir) as store:
         assert store.history("delays").num_rows == store.releases("delays").num_rows == 0
         assert store.get(["delays:late"], {"dest": ["ATL"]}).column("late__status").to_pylist() == ["NOT_FOUND"]
+
+
+def test_keys_are_a_list_of_rows_too(store_dir: Path) -> None:
+    fill(store_dir, VIEW, 1)
+    with Store.open(store_dir) as store:
+        rows = [{"dest": "LAX"}, {"dest": None}, {"dest": "ATL"}]
+        expected = store.get(["delays:flights"], {"dest": ["LAX", None, "ATL"]})
+        assert store.get(["delays:flights"], rows).equals(expected)
+        wrong: list[tuple[list[Any], str]] = [
+            ([{"dest": "LAX"}, {"to": "ATL"}], "row 1 has the keys to, row 0 has dest"),
+            ([{"dest": "LAX"}, "ATL"], "the keys of row 1 are 'ATL'"),
+            (["ATL"], "the keys of row 0 are 'ATL'"),
+            ([], "the join key 'dest' is missing; given: none"),
+            ([{"dest": "LAX"}, {"dest": 1}], "cannot be read"),
+        ]
+        for keys, message in wrong:
+            with pytest.raises(BadReference, match=message):
+                store.get(["delays:flights"], keys)
