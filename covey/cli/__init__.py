@@ -32,6 +32,7 @@ from . import (
     run,
     serve,
     start,
+    status,
     store,
     train,
     views,
@@ -72,6 +73,7 @@ def _options(
 app.command("demo")(demo.demo)
 app.command("init")(init.init)
 app.command("run")(run.run)
+app.command("status")(status.status)
 app.command("explain")(explain.explain)
 app.command("get")(get.get)
 app.command("history")(history.history)

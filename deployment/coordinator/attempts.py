@@ -67,6 +67,11 @@ class Attempts:
         ]
         return tuple(Attempt(one.plan_hash, one.statements) for one in sorted(found, key=lambda one: one.plan_hash))
 
+    def due(self, view: str) -> Ints:
+        """int64[P], the panes of a view that an attempt left due, increasing. Some may be published by now."""
+        panes = [one.due[view] for one in self._all() if view in one.due]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *panes]))
+
     def exhausted(self, view: str) -> Ints:
         """int64[P], the panes of a view that were attempted as often as is allowed, increasing."""
         panes = [one.due[view] for one in self._all() if one.reported and view in one.due]

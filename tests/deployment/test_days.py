@@ -144,6 +144,10 @@ def test_no_mishap_loses_a_day(covey: Covey, project: Path) -> None:
         # a year without events, and days that are published in part
         code, result, _ = deployment.collect(date(2019, 5, 1))
         assert (code, result["views"]["visits"]) == (3, {"opened": 0, "void": 0, "due": 1}), states(result)
+        code, out, err = covey("status", *deployment.at, "--json")
+        state = json.loads(out)
+        assert (code, state["views"]["visits"]["opened"], state["unfinished_until"]) == (0, 2, None), err
+        assert {f"{day}T00:00:00Z" for day in (date(2019, 5, 1), days[2])} <= set(state["views"]["visits"]["due"])
         void = ("release", "void", "visits", "2019-05-01", "--reason", "no events", *deployment.at, "--json")
         assert covey(*void)[0] == 1  # nobody confirms
         code, out, err = covey(*void, "--yes")

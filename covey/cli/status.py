@@ -1,0 +1,24 @@
+"""`covey status`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def status(
+    project: Annotated[Path, typer.Option(metavar="DIR", help="The project's directory.")] = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the state of a project: panes opened, void and due, an unfinished plan, budgets, and what to do next."""
+    from deployment.inspect.status import read_status
+    from deployment.printing.status import print_status
+
+    found = read_status(project)
+    if as_json:
+        typer.echo(json.dumps(found.to_json()))
+    else:
+        print_status(found, project)

@@ -1,0 +1,118 @@
+"""The state of a project: panes opened, void and due; the unfinished plan; budgets; and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deployment.coordinator.attempts import Attempts
+from deployment.errors import ItemMissing
+from deployment.local.unfinished_collection import Unfinished
+from deployment.project.budgets import budgets_of
+from deployment.project.project import Project
+from featurestore.define.definitions import FeatureView
+from featurestore.errors import NotFoundError
+from featurestore.store import Store
+from federation.plan import plan_from_bytes
+
+from .ledger_view import LedgerView, moment_of, read_ledgers
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class ViewStatus:
+    """The panes of one registered view, between its first and its last known pane.
+
+    Attributes:
+        due: int64, pane starts (µs) that have neither a release nor a void.
+        exhausted: int64, the due panes that were attempted as often as is allowed.
+    """
+
+    view: FeatureView
+    opened: int
+    void: int
+    due: Ints
+    exhausted: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectStatus:
+    """The state of a project folder, read without changing it.
+
+    Attributes:
+        unfinished_until: the deadline (µs) of the coordinator's unfinished plan; None if there is none.
+        budget_left: micro-ρ that is left of the last charged day, by ledger; None: the ledger is broken.
+    """
+
+    project: Project
+    views: tuple[ViewStatus, ...]
+    unfinished_until: int | None
+    budget_left: Mapping[str, int | None]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "project": self.project.name,
+            "sites": [one.site for one in self.project.roster.entries],
+            "min_sites": self.project.sites_needed,
+            "views": {
+                one.view.name: {
+                    "opened": one.opened,
+                    "void": one.void,
+                    "due": [moment_of(pane) for pane in one.due.tolist()],
+                    "exhausted": [moment_of(pane) for pane in one.exhausted.tolist()],
+                }
+                for one in self.views
+            },
+            "unfinished_until": None if self.unfinished_until is None else moment_of(self.unfinished_until),
+            "budget_left_micro_rho": dict(self.budget_left),
+        }
+
+
+def read_status(directory: Path) -> ProjectStatus:
+    """The state of a project folder. Raises ProjectMissing, ConfigInvalid, JobMalformed, StoreCorrupt."""
+    project, unfinished = Project.load(directory), Unfinished(directory)
+    until = None
+    if unfinished.folder.exists():
+        wire = plan_from_bytes(unfinished.load().plan).wire
+        until = 0 if wire is None else wire.deadline_us
+    return ProjectStatus(project, _views(directory), until, _budgets(directory))
+
+
+def _views(directory: Path) -> tuple[ViewStatus, ...]:
+    attempts, found = Attempts(directory), []
+    try:
+        with Store.open(directory) as store:
+            for view in store.views():
+                panes = store.releases(view.name).select(["pane_start", "state"])
+                starts = panes["pane_start"].cast("int64").to_numpy()
+                opened = sum(state == "opened" for state in panes["state"].to_pylist())
+                known = np.concatenate([starts, attempts.due(view.name)])
+                due = np.empty(0, np.int64)
+                if len(known):
+                    due = np.setdiff1d(np.arange(known.min(), known.max() + 1, view.pane_us), starts)
+                exhausted = np.intersect1d(attempts.exhausted(view.name), due)
+                found.append(ViewStatus(view, opened, len(starts) - opened, due, exhausted))
+    except NotFoundError:  # there is no store yet
+        pass
+    return tuple(found)
+
+
+def _budgets(directory: Path) -> dict[str, int | None]:
+    try:
+        ledgers = read_ledgers(directory, budgets_of(directory, None))
+    except ItemMissing:
+        return {}
+    found: dict[str, int | None] = {}
+    for ledger in ledgers:
+        if isinstance(ledger, LedgerView):
+            found[ledger.owner] = ledger.days[-1].left if ledger.days else ledger.budget.micro_rho
+        else:
+            found[ledger.owner] = None
+    return found

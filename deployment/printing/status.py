@@ -1,0 +1,46 @@
+"""The state of a project, for people: a table of its views, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from deployment.inspect.ledger_view import moment_of
+from deployment.inspect.status import ProjectStatus
+from federation.rho import rho_text
+
+from .console import data_console, folding_table, pane_ranges, talk_console
+
+
+def print_status(status: ProjectStatus, directory: Path) -> None:
+    """Print a table of the views on stdout, and the rest on stderr."""
+    table = folding_table("view", "opened", "void", "due", title=status.project.name)
+    for one in status.views:
+        table.add_row(one.view.name, f"{one.opened:,}", f"{one.void:,}", f"{len(one.due):,}")
+    data_console().print(table)
+    talk = talk_console()
+    sites = status.project.roster.entries
+    talk.print(f"{len(sites):,} site(s) on the roster; a collection needs answers of {status.project.sites_needed:,}")
+    for owner, left in status.budget_left.items():
+        said = "broken: covey ledger show says why" if left is None else f"rho {rho_text(left)} left of its last day"
+        talk.print(f"ledger of {owner}: {said}", style="red" if left is None else None, soft_wrap=True)
+    for line in next_steps(status, directory):
+        talk.print(line, style="yellow", soft_wrap=True)
+
+
+def next_steps(status: ProjectStatus, directory: Path) -> Iterator[str]:
+    """What to do next, each with its command."""
+    command = f"covey start coordinator --project {directory}"
+    if status.unfinished_until is not None:
+        yield (
+            f"next: a plan is unfinished (its deadline is {moment_of(status.unfinished_until)}): `{command} --resume`, or "
+            f"`{command} --give-up`"
+        )
+    for one in status.views:
+        name = one.view.name
+        if len(one.exhausted):
+            yield f"next: {name}: attempted too often: {pane_ranges(one.exhausted.tolist())}: `covey release void {name} PANE`"
+        if len(open_due := [pane for pane in one.due.tolist() if pane not in set(one.exhausted.tolist())]):
+            yield f"next: {name}: due: {pane_ranges(open_due)}: collect these days with `covey start coordinator VIEWS.py`"
+    if not status.views:
+        yield "next: nothing was collected yet: `covey start coordinator VIEWS.py --from DAY --to DAY`"
