@@ -21,6 +21,8 @@ settings.load_profile("covey")
 
 # A collection visits all modules of the product, which are never garbage: it takes some 100 ms, thousands of times.
 gc.set_threshold(GC_THRESHOLD)
+# The workers of pytest fill all cores: a thread of OpenMP that waits for another takes a core from another test.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A simulated fleet has one worker of Ray on any machine: each worker takes five CPU seconds to start.
 os.environ.setdefault("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
 
