@@ -47,16 +47,19 @@ def verify(store: _Store = Path(), as_json: _Json = False) -> int:
 @app.command("rebuild-online")
 def rebuild_online(store: _Store = Path(), as_json: _Json = False) -> None:
     """Rebuild the online rows and the blocks from the offline store. Readers continue, and use the new rows immediately."""
-    from deployment.printing.console import progress_bars, talk_console
+    from deployment.printing.console import data_console, progress_bars, talk_console
     from featurestore.publish.rebuild import rebuild_online as rebuild
 
-    talk = talk_console()
-    with progress_bars(talk) as bars:
+    with progress_bars(talk_console()) as bars:
         views = rebuild(store, lambda done, total: bars("online rows", "rebuild", done, total))
     if as_json:
         typer.echo(json.dumps({"views": views}))
+    elif views:
+        data_console().print(
+            f"rebuilt the online rows and blocks of {len(views)} view(s): {', '.join(views)}", soft_wrap=True
+        )
     else:
-        talk.print(f"rebuilt: {', '.join(views) or 'no view is registered'}", soft_wrap=True)
+        data_console().print("no view is registered, so there are no online rows to rebuild", soft_wrap=True)
 
 
 def _mend(mend: Mend) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from base.times import wall_clock
+from featurestore.publish.publish import Publisher
 from tests.featurestore.whole_store import REFS, fill
 
 Covey = Callable[..., tuple[int, str, str]]
@@ -41,13 +43,18 @@ def test_verify_names_what_is_damaged_and_what_helps_and_rebuild_online_does(cov
     assert last.endswith("1 damaged")
     code, out, _ = covey("store", "verify", "--store", store, "--json")
     assert (code, [one["path"] for one in json.loads(out)["damaged"]]) == (1, [f"blocks/{block.name}"])
-    code, out, err = covey("store", "rebuild-online", "--store", store)
-    assert (code, out) == (0, "")
-    assert "rebuilt: area, delays, empty, many" in err
+    code, out, _ = covey("store", "rebuild-online", "--store", store)
+    assert (code, out) == (0, "rebuilt the online rows and blocks of 4 view(s): area, delays, empty, many\n")
     assert covey("store", "verify", "--store", store)[0] == 0
     assert covey("get", *REFS[1:3], "id=7,hub=true", "--store", store, "--json")[:2] == before[:2]
     code, out, _ = covey("store", "rebuild-online", "--store", store, "--json")
     assert json.loads(out) == {"views": ["area", "delays", "empty", "many"]}
+
+
+def test_rebuild_online_says_that_a_store_without_views_has_no_rows(covey: Covey, tmp_path: Path) -> None:
+    Publisher(tmp_path, wall_clock).close()
+    code, out, _ = covey("store", "rebuild-online", "--store", tmp_path)
+    assert (code, out) == (0, "no view is registered, so there are no online rows to rebuild\n")
 
 
 @pytest.mark.parametrize("command", [["store", "verify"], ["store", "rebuild-online"], ["views"]])
