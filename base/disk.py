@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+DISK_FULL: Final = "disk full"
+"""The reason of a write that failed because the disk, or a quota of it, is full."""
 _FULL: Final = re.compile("no space left on device|disk quota exceeded|disk is full", re.IGNORECASE)
 
 
@@ -21,13 +23,19 @@ def sync_folder(folder: Path) -> None:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether an error of any class reports a full disk."""
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or bool(_FULL.search(str(error)))
+    """Whether an error of any class reports a full disk: by its errno, or by its words where it has none."""
+    number = getattr(error, "errno", None)
+    return bool(_FULL.search(str(error))) if number is None else number in (errno.ENOSPC, errno.EDQUOT)
 
 
 def reason_of(error: Exception) -> str:
     """A short reason why a write failed."""
     if is_full(error):
-        return "disk full"
+        return DISK_FULL
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return (said.splitlines() or [type(error).__name__])[0]
+
+
+def mend_of(reason: str) -> str:
+    """What helps against a reason, for a message: only a full disk needs space."""
+    return "free some space" if reason == DISK_FULL else "remove that cause"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from base.disk import mend_of
 from base.errors import NOT_FOUND, REFUSED, USAGE, CoveyError
 
 DIFFERENCING: Final = (
@@ -120,8 +121,8 @@ class StoreWriteFailed(FeatureStoreError):
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(
-            f"{path} could not be written ({reason}); readers keep the last complete publication. Free some space and "
-            "publish again"
+            f"{path} could not be written ({reason}); readers keep the last complete publication. To publish again, first "
+            f"{mend_of(reason)}"
         )
 
 
@@ -346,8 +347,8 @@ class SpillFailed(FeatureStoreError):
     def __init__(self, folder: str, reason: str) -> None:
         self.folder, self.reason = folder, reason
         super().__init__(
-            f"the join's temporary files cannot be written in {folder} ({reason}); set TMPDIR to a folder with room, or "
-            "raise the memory limit"
+            f"the join's temporary files cannot be written in {folder} ({reason}); {mend_of(reason)}, set TMPDIR to "
+            "another folder, or raise the memory limit"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+from base.disk import mend_of
 from base.errors import NOT_FOUND, REFUSED, USAGE, CoveyError
 from base.times import utc_text
 from featurestore.errors import DIFFERENCING
@@ -286,7 +287,7 @@ class LedgerWriteFailed(LedgerError):
         self.path, self.reason = path, reason
         super().__init__(
             f"{path} could not be written ({reason}). The ledger has its newest entry and writes this file when it is opened "
-            "next. Mend the disk, or free some space, and try again"
+            f"next. To try again, first {mend_of(reason)}"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from base.disk import mend_of
 from base.errors import USAGE
 from featurestore.errors import FeatureStoreError
 
@@ -129,7 +130,7 @@ class CacheWriteFailed(TrainingError):
     def __init__(self, folder: str, reason: str) -> None:
         self.folder, self.reason = folder, reason
         super().__init__(
-            f"the joined cache cannot be written in {folder} ({reason}); make room, or name another cache_dir"
+            f"the joined cache cannot be written in {folder} ({reason}); {mend_of(reason)}, or name another cache_dir"
         )
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from base.disk import reason_of
 from featurestore.errors import SpillFailed
 
 from .point_in_time import JoinSide, Times, find_rows, joined_columns
@@ -155,4 +156,4 @@ def _spilling() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SpillFailed(tempfile.gettempdir(), error.strerror or str(error)) from error
+        raise SpillFailed(tempfile.gettempdir(), reason_of(error)) from error
