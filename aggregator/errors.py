@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base.errors import CoveyError
+from base.times import utc_text
 
 
 class AggregatorError(CoveyError):
@@ -44,7 +45,7 @@ class AfterDeadline(AggregatorError):
 
     def __init__(self, deadline_us: int) -> None:
         self.deadline_us = deadline_us
-        super().__init__(f"the plan's deadline, {deadline_us} µs since the epoch, has passed")
+        super().__init__(f"the plan's deadline, {utc_text(deadline_us)}, has passed")
 
 
 class StateBehindLedger(AggregatorError):

@@ -6,6 +6,7 @@ from typing import Final
 
 from base.disk import mend_of
 from base.errors import NOT_FOUND, REFUSED, USAGE, CoveyError
+from base.times import utc_text
 
 DIFFERENCING: Final = (
     "a client-day may be opened in one sum only, because the difference of two sums that share it reveals it (at 100 "
@@ -165,7 +166,7 @@ class PaneNotOpen(ReleaseRefused):
     def __init__(self, view: str, pane_start: int) -> None:
         self.view, self.pane_start = view, pane_start
         super().__init__(
-            f"view {view!r}, pane {pane_start}: only a release that was published can be retracted; this pane has none"
+            f"view {view!r}, pane {utc_text(pane_start)}: only a release that was published can be retracted; this pane has none"
         )
 
 
@@ -174,7 +175,7 @@ class PaneRetracted(ReleaseRefused):
 
     def __init__(self, view: str, pane_start: int, retracted_at: int) -> None:
         self.view, self.pane_start, self.retracted_at = view, pane_start, retracted_at
-        super().__init__(f"view {view!r}, pane {pane_start}: retracted already, at {retracted_at} (µs)")
+        super().__init__(f"view {view!r}, pane {utc_text(pane_start)}: retracted already, at {utc_text(retracted_at)}")
 
 
 class BadRequest(FeatureStoreError):

@@ -18,6 +18,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from base.times import utc_text
 from crypto.errors import CryptoError, WrongLength
 from crypto.noise import NOISE_KEY_BYTES, SecretNoise
 from crypto.seal import SEAL_SEED_BYTES, SealKey, SealPublicKey
@@ -60,7 +61,7 @@ class LiveKeys:
             if len(data) != need:
                 raise PlanInvalid(f"the {what} has {len(data)} bytes, need {need}")
         if not 0 <= self.not_after_us <= LARGEST_US:
-            raise PlanInvalid(f"the live keys end at {self.not_after_us} µs, outside [0, 2^63)")
+            raise PlanInvalid(f"the live keys end at {utc_text(self.not_after_us)}, before 1970 or beyond 64 bits")
 
     def to_message(self) -> pb.LiveKeys:
         """As protobuf."""

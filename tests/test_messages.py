@@ -82,3 +82,11 @@ def test_errors_and_talk_are_short_enough_to_be_read(every_message: list[Message
 def test_help_messages_are_sentences(every_message: list[Message]) -> None:
     texts = [message for message in every_message if message.kind == "help"]
     assert not [(m.place, m.text) for m in texts if not re.search(r"[.):]$", m.text) and "\n" not in m.text]
+
+
+def test_messages_give_times_as_iso_8601_in_utc(every_message: list[Message]) -> None:
+    raw = re.compile(
+        r"\{[\w.]*(?:_us|pane_start|pane_end|not_after|(?:retracted|released|published|registered)_at)(?:![rs])?\}|µs since"
+    )
+    found = [(m.path, m.text) for m in every_message if m.kind in ("error", "talk") and raw.search(m.text)]
+    assert found == [("federation/plan.py", "the deadline {self.deadline_us} µs does not fit into 64 bits")]  # no date

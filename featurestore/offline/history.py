@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 import pyarrow as pa
 
-from base.times import day_of
+from base.times import day_of, utc_text
 from featurestore.define.decoded import Ints, made_stale
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
@@ -60,7 +60,7 @@ class History:
         schema = offline_schema(registered.view)
         stored = self.read(registered, day, day, lambda files: self.offline.slots(files, schema, keys))
         if pane_start not in stored:
-            raise StoreCorrupt(f"view {registered.view.name!r}, pane {pane_start}: its slots are missing")
+            raise StoreCorrupt(f"view {registered.view.name!r}, pane {utc_text(pane_start)}: its slots are missing")
         return stored[pane_start]
 
     def read(

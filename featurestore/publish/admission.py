@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from base.times import utc_text
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from featurestore.define.mechanism import NOISERS
@@ -99,7 +100,7 @@ def _opened(view: FeatureView, tombstone: Void, panes: Mapping[int, PaneRecord])
     pane = panes.get(tombstone.pane_start)
     if pane is None or not pane.opened:
         raise PaneNotOpen(view.name, tombstone.pane_start)
-    where = f"view {view.name!r}, pane {tombstone.pane_start}"
+    where = f"view {view.name!r}, pane {utc_text(tombstone.pane_start)}"
     if tombstone.released_at < max(tombstone.published_at, pane.released_at):
         raise ReleaseRefused(
             f"{where}: a retraction takes effect when it is made, and not before the release; earlier joins do not change"
@@ -114,7 +115,7 @@ def _is_same(tombstone: Void, known: PaneRecord) -> bool:
 
 def _require_fit(view: FeatureView, item: Release | Void) -> None:
     layout, digest = layout_of(view), definition_hash(view).hex()
-    where = f"view {view.name!r}, pane {item.pane_start}"
+    where = f"view {view.name!r}, pane {utc_text(item.pane_start)}"
     manifest = item.manifest
     if manifest.definition_hash != digest or manifest.view_version != 1:
         raise ReleaseRefused(f"{where}: the release has another definition or version than the registered view")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from base.times import utc_text
 from featurestore.define.decoded import Ints
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
@@ -27,7 +28,7 @@ def known_panes(view: FeatureView, records: Sequence[PaneRecord], stored: Mappin
     slots = np.zeros((len(records), layout.keys, layout.slots_per_key), dtype=np.int64)
     for i, record in enumerate(records):
         if record.opened and record.pane_start not in stored:
-            raise StoreCorrupt(f"view {view.name!r}, pane {record.pane_start}: its slots are missing")
+            raise StoreCorrupt(f"view {view.name!r}, pane {utc_text(record.pane_start)}: its slots are missing")
         if record.opened:
             slots[i] = stored[record.pane_start]
     return Panes(

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from base.sqlite import Format, Identity, connect, prepare, reporting_damage, transaction, version_of
+from base.times import utc_text
 from featurestore.define.definitions import FeatureView
 from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
 from featurestore.define.release import BUDGET_SPENT, Clock, Manifest, is_retraction
@@ -282,8 +283,8 @@ class Registry:
             before = found.get(one.pane_start)
             if bool(tombstone) != (before is not None) or bool(tombstone) != is_retraction(reason):
                 raise StoreCorrupt(
-                    f"{self.path}: the pane {start} has a tombstone without a release, or with the reason {reason!r}; restore it "
-                    "from a backup"
+                    f"{self.path}: the pane {utc_text(start)} has a tombstone without a release, or with the reason "
+                    f"{reason!r}; restore it from a backup"
                 )
             found[one.pane_start] = one if before is None else replace(before, tombstone=one)
         return list(found.values())
