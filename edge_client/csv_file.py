@@ -22,6 +22,12 @@ UNTYPED: Final = {b"covey.untyped": b"csv"}
 """Field metadata of a text column from CSV: its text may be read as whole numbers or booleans for join keys."""
 _TRUTHS: Final = (["true", "True", "TRUE", "1"], ["false", "False", "FALSE", "0"])
 _NUMBER: Final = r"^-?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?|inf(inity)?)$"
+_EXPECTED: Final = {
+    pa.float64(): ("number", "numbers such as 12, -1.5 or 2e3"),
+    pa.int64(): ("whole number", "whole numbers such as 12 or -3, of 64 bits"),
+    pa.bool_(): ("boolean", "true or 1, and false or 0"),
+}
+"""What a column of a type holds, and how its values are written."""
 _MISSING: Final = csv.ConvertOptions().null_values
 """Spellings of a missing value: NA, null, NaN and similar ones."""
 
@@ -46,12 +52,15 @@ def read_csv(path: Path, needed: Mapping[str, pa.DataType], *, strict: bool) -> 
                 column.add(raw.column(name))
     if strict:
         for column in columns.values():
-            column.require_a_value(path)
+            column.require_a_value(path, every_row=not records.left_out)
     unreadable = records.left_out
     table = pa.table([column.values(unreadable) for column in columns.values()], pa.schema(_schema(needed)))
     if strict and table.num_rows == unreadable:
-        why = f": none of its {unreadable:,} rows can be read" if unreadable else ""
-        raise EventsError(f"{path} holds no events{why}")
+        why = (
+            f": none of its {unreadable:,} rows can be read. As its first line, each row needs {len(names)} field(s), and every "
+            f"quote must be closed in its line, which has at most {MAX_RECORD:,} bytes"
+        )
+        raise EventsError(f"{path} holds no events{why if unreadable else ''}")
     return table
 
 
@@ -93,7 +102,10 @@ class _Column:
         self._name, self._kind = name, kind
         self._chunks: list[pa.Array] = []
         self._has_value = False
-        self._odd: str | None = None  # the first text that does not fit the column's type
+        self._rows = 0
+        self._odd: tuple[int, str] | None = (
+            None  # the first text that does not fit the column's type, and its row from 1
+        )
 
     def add(self, raw: pa.ChunkedArray) -> None:
         """Add bytes of the file, read as the column's type."""
@@ -103,14 +115,23 @@ class _Column:
         self._has_value |= values.null_count < len(values)
         if not self._has_value and self._odd is None:
             odd = pc.and_not(pc.is_valid(texts), pc.is_in(texts, pa.array(_MISSING, texts.type)))
-            found = texts.filter(odd)
-            self._odd = found[0].as_py() if len(found) else None
+            first = int(pc.index(pc.fill_null(odd, False), True).as_py())
+            self._odd = (self._rows + first + 1, texts[first].as_py()) if first >= 0 else None
+        self._rows += len(values)
 
-    def require_a_value(self, path: Path) -> None:
-        """Raise EventsError if the column has text and none of it fits the column's type."""
+    def require_a_value(self, path: Path, *, every_row: bool) -> None:
+        """Raise EventsError if the column has text and none of it fits the column's type.
+
+        Args:
+            every_row: every row of the file was readable, so that rows can be counted as in the file.
+        """
         if self._odd is not None and not self._has_value:
-            what = {pa.float64(): "number", pa.int64(): "whole number"}.get(self._kind, "boolean")
-            raise EventsError(f"{path}, column {self._name!r}: no value is a {what}; the first is {self._odd[:60]!r}")
+            (row, text), (what, expected) = self._odd, _EXPECTED[self._kind]
+            where = "row" if every_row else "readable row"
+            raise EventsError(
+                f"{path}, column {self._name!r}: no value is a {what}; the first is {text[:60]!r} in {where} {row:,}. Write "
+                f"{expected}, or leave the field empty"
+            )
 
     def values(self, nulls: int) -> pa.ChunkedArray:
         """The whole column, followed by `nulls` nulls."""

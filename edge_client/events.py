@@ -35,6 +35,8 @@ _CSV_TYPES: Final = {
     "int64": pa.int64(),
     "bool": pa.bool_(),
 }
+TIME_FORMATS: Final = ("2013-01-31", "2013-01-31T10:00:00Z", "2013-01-31 10:00:00.5", "2013-01-31T10:00:00+01:00")
+"""An example of each way to write a time as text. A time without a zone is UTC, a date is its midnight."""
 _YEAR_1, _YEAR_10000 = -62_135_596_800 * 10**6, 253_402_300_800 * 10**6
 """µs since the epoch. A date can name the years 0001 to 9999; other times come from an unset or broken clock."""
 
@@ -366,7 +368,9 @@ def _dense(table: pa.Table, column: str) -> tuple[npt.NDArray[np.int64], pa.Arra
 
 def _require_time_type(column: str, kind: pa.DataType) -> None:
     if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_large_string(kind)):
-        raise EventColumnError(column, f"times must be timestamps, dates or ISO 8601 text, not {kind}")
+        raise EventColumnError(
+            column, f"times must be timestamps, dates or text such as {' or '.join(TIME_FORMATS)}, not {kind}"
+        )
 
 
 def _parse_times(values: pa.Array, column: str, *, strict: bool) -> pa.Array:
@@ -386,7 +390,8 @@ def _parse_times(values: pa.Array, column: str, *, strict: bool) -> pa.Array:
         first = int(bad[0])
         raise EventColumnError(
             column,
-            f"none of {len(bad):,} value(s) is an ISO 8601 time; the first is {values[first].as_py()[:60]!r} in row {first + 1:,}",
+            f"none of {len(bad):,} value(s) is an ISO 8601 time; the first is {values[first].as_py()[:60]!r} in row {first + 1:,}. "
+            f"Write {' or '.join(TIME_FORMATS)}",
         )
     in_order = parsed.column("us").combine_chunks().take(pa.array(np.argsort(row, kind="stable")))
     return in_order.cast(pa.timestamp("us", "UTC"))

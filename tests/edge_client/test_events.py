@@ -9,10 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from base.times import to_us
 from edge_client import events as events_module
 from edge_client.csv_records import MAX_RECORD
 from edge_client.errors import EventColumnError, EventsError
 from edge_client.events import (
+    TIME_FORMATS,
     check_schema,
     column_types,
     event_times,
@@ -90,14 +92,24 @@ class TestFiles:
 
     def test_a_csv_column_without_one_value_of_its_type_is_refused_where_a_person_reads(self, tmp_path: Path) -> None:
         (tmp_path / "e.csv").write_text("c,t,k,x\na,2013-01-01,a,NA\na,2013-01-01,a,much\na,2013-01-01,a,more\n")
-        with pytest.raises(EventsError, match="column 'x': no value is a number; the first is 'much'"):
+        with pytest.raises(
+            EventsError,
+            match=r"e\.csv, column 'x': no value is a number; the first is 'much' in row 2\. Write numbers such as 12",
+        ):
             read(tmp_path / "e.csv", Mean("x", clip=(0, 1)))
         (tmp_path / "e.csv").write_text("c,t,k,x\na,2013-01-01,a,much\nb,2013-01-01,a,1\n")
         assert read(tmp_path / "e.csv", Mean("x", clip=(0, 1)))["x"].to_pylist() == [None, 1.0]
 
+    def test_rows_that_cannot_be_read_are_not_counted_and_the_error_says_so(self, tmp_path: Path) -> None:
+        (tmp_path / "e.csv").write_text("c,t,k,x\na,b\na,2013-01-01,a,\na,2013-01-01,a,much\n")
+        with pytest.raises(EventsError, match=r"the first is 'much' in readable row 2\."):
+            read(tmp_path / "e.csv", Mean("x", clip=(0, 1)))
+
     def test_a_csv_of_which_no_row_can_be_read_is_refused_where_a_person_reads(self, tmp_path: Path) -> None:
         (tmp_path / "e.csv").write_text('c,t,k\na,"b\na\n')
-        with pytest.raises(EventsError, match="no events: none of its 2 rows can be read"):
+        with pytest.raises(
+            EventsError, match=r"no events: none of its 2 rows can be read\. As its first line, each row needs 3 field"
+        ):
             read(tmp_path / "e.csv")
         unread = read_events(tmp_path / "e.csv", [view()], "c", "t", None, strict=False)
         assert unread.to_pylist() == [{"c": None, "t": None, "k": None}] * 2
@@ -382,3 +394,20 @@ class TestTypes:
         table = pa.table({"x": pa.array([1, 2], pa.int8()), "d": pa.array([1, 2]).cast(pa.decimal128(30, 2))})
         for name in ("x", "d"):
             assert np.array_equal(typed_column(table, name, "number").to_numpy(), [1.0, 2.0])
+
+
+@pytest.mark.parametrize("text", TIME_FORMATS)
+def test_every_format_of_a_time_that_a_message_lists_is_read_and_documented(text: str) -> None:
+    times = event_times(pa.table({"t": [text, "soon"]}), "t")
+    zone = "" if "Z" in text or "+" in text else "+00:00"
+    moment = datetime.fromisoformat(text + ("T00:00:00" if len(text) == 10 else "") + zone)
+    assert times.valid.tolist() == [True, False]
+    assert times.us[0] == to_us(moment)
+    assert f"`{text}`" in (Path(__file__).parents[2] / "docs/quickstart.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("values", [["soon"], [1.5], [1_359_590_400]])
+def test_an_error_about_times_lists_the_formats(values: list[object]) -> None:
+    with pytest.raises(EventColumnError) as raised:
+        event_times(pa.table({"t": values}), "t")
+    assert all(text in str(raised.value) for text in TIME_FORMATS)
