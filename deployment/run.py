@@ -104,6 +104,7 @@ def run(
     from deployment.project.fleet import EventColumns
     from deployment.request import CollectionRequest
     from edge_client.events import make_events, read_events
+    from featurestore.online.settings import directory_of
     from federation.errors import DayBudgetSpent
     from federation.terms import Encrypted
 
@@ -114,7 +115,8 @@ def run(
     requested_budget = budget_of_text(str(budget))
     chosen = _views(views)
     _check_types(events, store, client_column=client_column, time_column=time_column, site_column=site_column)
-    allowed = budget_within(Path(store), requested_budget)
+    directory = directory_of(Path(store))
+    allowed = budget_within(directory, requested_budget)
     days = utc_days(start, end)
     table = (
         read_events(Path(events), chosen, client_column, time_column, site_column)
@@ -130,18 +132,18 @@ def run(
             from deployment.local.processes_run import run_over_wire
 
             columns = EventColumns(client_column, time_column, site_column)
-            over_wire, answers = run_over_wire(request, table, Path(store), columns, sites=sites, progress=progress)
-            return RunReport(Path(store), request.noise, over_wire, answers)
+            over_wire, answers = run_over_wire(request, table, directory, columns, sites=sites, progress=progress)
+            return RunReport(directory, request.noise, over_wire, answers)
         made = make_events(table, client_column, time_column, site_column)
         if isinstance(request.terms, Encrypted):
             encrypted_for = enrol(made, request.site_clients).clients
-        reports = run_in_process(request, made, Path(store), Surroundings.real(request, progress))
+        reports = run_in_process(request, made, directory, Surroundings.real(request, progress))
     except DayBudgetSpent as error:
         refusal = _over_budget(
             error, chosen, allowed, encrypted_for, noisy=request.noisy, capped=allowed != requested_budget
         )
         raise refusal from error
-    return RunReport(Path(store), request.noise, reports)
+    return RunReport(directory, request.noise, reports)
 
 
 def requested_terms(

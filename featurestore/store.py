@@ -26,7 +26,7 @@ from featurestore.join.view_history import StoredRows
 from featurestore.offline.history import History
 from featurestore.offline.parquet import CLOCKS, Offline
 from featurestore.online.blocks import Snapshot, open_blocks
-from featurestore.online.settings import store_path
+from featurestore.online.settings import directory_of, store_path
 from featurestore.read.answer import Keys, answer_table, entities_of, key_table, key_types
 from featurestore.read.request import Reading, find_columns, inputs_of, views_of
 from featurestore.registry.consistency import registry_problems
@@ -59,6 +59,7 @@ class Store:
     """
 
     def __init__(self, directory: Path, clock: Callable[[], int], on_demand: Iterable[OnDemandView] = ()) -> None:
+        directory = directory_of(directory)
         root = store_path(directory)
         if not (root / "registry.db").is_file():
             raise StoreNotFound(str(directory))
@@ -100,7 +101,7 @@ class Store:
         A writer may publish at the same time.
 
         Args:
-            where: a directory, or `http://…`, `https://…`, `grpc://host:port`, `grpcs://host:port`.
+            where: a project directory, the folder `store` in it, or `http://…`, `https://…`, `grpc://host:port`, `grpcs://host:port`.
             on_demand: on-demand views whose outputs can be requested like stored features. A server has its own.
             clock: wall clock, µs since the epoch, for ttl. A server has its own.
             key: an API key of the server; default: the environment variable COVEY_API_KEY.

@@ -8,9 +8,13 @@ from typing import Annotated
 
 import typer
 
+from .store_option import store_directory
+
 app = typer.Typer(help="The consumers of the feature server: API keys and limits.", no_args_is_help=True)
 
-_Store = Annotated[Path, typer.Option("--store", metavar="DIR", help="The store's (or project's) directory.")]
+_Store = Annotated[
+    Path, typer.Option("--store", metavar="DIR", callback=store_directory, help="The store's (or project's) directory.")
+]
 _Name = Annotated[str, typer.Argument(help="1 to 64 letters, digits, '.', '_', '-'.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -8,13 +8,17 @@ from typing import Annotated
 
 import typer
 
+from .store_option import store_directory
+
 app = typer.Typer(help="The privacy ledgers: spent budget, remaining budget, refusals.", no_args_is_help=True)
 
 
 @app.command()
 def show(
     project: Annotated[Path | None, typer.Option(metavar="DIR", help="The project's directory. Default: here.")] = None,
-    store: Annotated[Path | None, typer.Option(metavar="DIR", help="The store of `covey run`.")] = None,
+    store: Annotated[
+        Path | None, typer.Option(metavar="DIR", callback=store_directory, help="The store of `covey run`.")
+    ] = None,
     owner: Annotated[
         str | None, typer.Option("--ledger", metavar="NAME", help="One ledger: operator, or site-ID.")
     ] = None,

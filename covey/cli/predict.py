@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from .store_option import store_directory
+
 
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A registered model: NAME, or NAME@vN.")],
@@ -15,7 +17,8 @@ def predict(
         list[str] | None, typer.Argument(metavar="k=v[,k=v]…", help="One k=v (or k=v,k=v) a row: join keys and inputs.")
     ] = None,
     store: Annotated[
-        Path, typer.Option("--store", metavar="DIR", help="The store's directory. Default: here.")
+        Path,
+        typer.Option("--store", metavar="DIR", callback=store_directory, help="The store's directory. Default: here."),
     ] = Path(),
     views: Annotated[
         Path | None, typer.Option("--views", metavar="VIEWS.py", help="The file of the model's on-demand views.")

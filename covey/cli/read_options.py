@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .store_option import store_directory
+
 if TYPE_CHECKING:
     from featurestore.remote.store import RemoteStore
     from featurestore.store import Store
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
 StoreOption = Annotated[
     str,
     typer.Option(
-        "--store", metavar="DIR|URL", help="The store's directory, or the URL of its server: http://…, grpc://…."
+        "--store",
+        metavar="DIR|URL",
+        callback=store_directory,
+        help="The store's directory, the folder store in it, or the URL of its server: http://…, grpc://….",
     ),
 ]
 ViewsOption = Annotated[

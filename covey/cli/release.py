@@ -9,10 +9,16 @@ from typing import Annotated
 
 import typer
 
+from .store_option import store_directory
+
 app = typer.Typer(help="The releases of a store: list, show, verify and retract them.", no_args_is_help=True)
 
 _STORE = typer.Option(
-    "--store", "--project", metavar="DIR", help="The store's, or project's, directory. Default: here."
+    "--store",
+    "--project",
+    metavar="DIR",
+    callback=store_directory,
+    help="The store's, or project's, directory. Default: here.",
 )
 _JSON = typer.Option("--json", help="Print JSON.")
 _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]

@@ -11,6 +11,7 @@ import typer
 
 from federation.terms import Finish, Protection, ReportPer, Validity
 
+from .store_option import store_directory
 from .term_options import (
     FinishOption,
     NoiseOption,
@@ -30,7 +31,9 @@ _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 
 
 def run(
-    store: Annotated[Path, typer.Option(help="The store's directory; made if it does not exist.")],
+    store: Annotated[
+        Path, typer.Option(callback=store_directory, help="The store's directory; made if it does not exist.")
+    ],
     views_file: Annotated[
         Path | None, typer.Argument(metavar="VIEWS.py", help="A Python file with FeatureView objects at module level.")
     ] = None,

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from .store_option import store_directory
+
 
 def serve(
-    store: Annotated[Path, typer.Option("--store", help="The store's directory.")],
+    store: Annotated[Path, typer.Option("--store", callback=store_directory, help="The store's directory.")],
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="The port; 0 finds a free one.")] = 6566,
     allowed_host: Annotated[

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .store_option import store_directory
+
 if TYPE_CHECKING:
     from featurestore.publish.verify import Mend
 
@@ -16,7 +18,13 @@ app = typer.Typer(help="The files of a store: verify them, and rebuild its onlin
 
 _Store = Annotated[
     Path,
-    typer.Option("--store", "--project", metavar="DIR", help="The store's, or project's, directory. Default: here."),
+    typer.Option(
+        "--store",
+        "--project",
+        metavar="DIR",
+        callback=store_directory,
+        help="The store's, or project's, directory. Default: here.",
+    ),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

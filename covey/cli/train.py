@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from .store_option import store_directory
+
 
 def train(
     config: Annotated[
@@ -17,7 +19,12 @@ def train(
     ] = None,
     store: Annotated[
         Path | None,
-        typer.Option("--store", metavar="DIR", help="The store's directory. Default: the one in CONFIG.toml."),
+        typer.Option(
+            "--store",
+            metavar="DIR",
+            callback=store_directory,
+            help="The store's directory. Default: the one in CONFIG.toml.",
+        ),
     ] = None,
     trust: Annotated[
         bool,

@@ -8,13 +8,19 @@ from typing import Annotated
 
 import typer
 
+from .store_option import store_directory
+
 
 def views(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this view.")] = None,
     store: Annotated[
         Path,
         typer.Option(
-            "--store", "--project", metavar="DIR", help="The store's, or project's, directory. Default: here."
+            "--store",
+            "--project",
+            metavar="DIR",
+            callback=store_directory,
+            help="The store's, or project's, directory. Default: here.",
         ),
     ] = Path(),
     feast: Annotated[

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .store_option import store_directory
+
 if TYPE_CHECKING:
     from featurestore.registry.watch import Published
 
@@ -16,7 +18,10 @@ def watch(
     store: Annotated[
         str,
         typer.Option(
-            "--store", metavar="DIR|URL", help="The store's directory, or the URL of its server: http://…, grpc://…."
+            "--store",
+            metavar="DIR|URL",
+            callback=store_directory,
+            help="The store's directory, or the URL of its server: http://…, grpc://….",
         ),
     ],
     after: Annotated[

@@ -14,6 +14,7 @@ MIB: Final = 2**20
 MAX_FILE_BYTES: Final = 64 * MIB
 """The most bytes of a covey.toml: its roster has about 300 bytes a site."""
 
+_STORE: Final = "store"
 _CLUSTER: Final = "+cluster"
 _SCHEMES: Final = ("redis", "rediss", "unix", "redis" + _CLUSTER, "rediss" + _CLUSTER)
 _FORMS: Final = (
@@ -97,4 +98,12 @@ class OnlineSettings:
 
 def store_path(directory: Path) -> Path:
     """The store's folder in a project directory."""
-    return directory / "store"
+    return directory / _STORE
+
+
+def directory_of(where: Path) -> Path:
+    """The project directory of a store: `where` itself, or its parent if `where` is the store's folder in it."""
+    folder = where.absolute()
+    if folder.name != _STORE or not (folder / "registry.db").is_file() or store_path(folder).exists():
+        return where
+    return where.parent if where.name == _STORE else folder.parent

@@ -156,6 +156,30 @@ class TestReads:
         covey(*run_arguments, "--noise", "off")
         return project / "store"
 
+    def test_the_folder_of_a_store_names_the_store_too(
+        self, covey: Covey, store: Path, project: Path, run_arguments: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for command in (
+            ["get", "visits:visits", "shop=a"],
+            ["views"],
+            ["release", "list"],
+            ["store", "verify"],
+            ["ledger", "show"],
+            ["consumers", "list"],
+            ["history", "visits", "--out", project / "h.parquet"],
+        ):
+            expected = covey(*command, "--store", store)
+            assert expected[0] == 0
+            assert covey(*command, "--store", store / "store") == expected
+        again = [str(store / "store") if word == str(store) else word for word in run_arguments]
+        assert again != run_arguments
+        code, out, _ = covey(*again, "--noise", "off", "--json")
+        assert code == 0
+        assert all(view["opened"] == 0 for view in json.loads(out)["views"])
+        assert not (store / "store" / "store").exists()
+        monkeypatch.chdir(store / "store")
+        assert covey("views")[0] == 0
+
     def test_get_prints_a_table_or_json(self, covey: Covey, store: Path) -> None:
         code, out, _ = covey("get", "visits:spent_mean", "shop=a", "shop=b", "--store", store)
         assert code == 0

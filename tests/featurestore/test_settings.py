@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from base.errors import ConfigInvalid
-from featurestore.online.settings import OnlineSettings, OnlineUrl
+from featurestore.online.settings import OnlineSettings, OnlineUrl, directory_of
 from featurestore.online.settings_file import load_settings
 
 
@@ -85,3 +85,19 @@ def test_odd_settings_are_named(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(ConfigInvalid, match=says) as caught:
         load(tmp_path, text)
     assert "secret" not in str(caught.value)
+
+
+def test_the_folder_of_a_store_belongs_to_the_directory_around_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, folder = tmp_path / "flights", tmp_path / "flights" / "store"
+    folder.mkdir(parents=True)
+    assert directory_of(folder) == folder  # not a store yet
+    (folder / "registry.db").touch()
+    assert directory_of(folder) == directory_of(project) == project
+    monkeypatch.chdir(tmp_path)
+    assert directory_of(Path("flights/store")) == Path("flights")
+    monkeypatch.chdir(folder)
+    assert directory_of(Path()) == project
+    (folder / "store").mkdir()  # a directory called `store` that holds a store
+    assert directory_of(folder) == folder

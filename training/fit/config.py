@@ -21,6 +21,7 @@ from pydantic import (
 from base.config import ConfigModel, FilePath, Flag, Real, Text, Texts, checked
 from base.errors import ConfigInvalid
 from base.toml import parse_toml, toml_text
+from featurestore.online.settings import directory_of
 from featurestore.registry.models import require_name
 
 Kind = Literal["linear", "mlp"]
@@ -194,7 +195,6 @@ class TrainConfig(ConfigModel):
             entries["store"] = str(store)
         config = checked(cls, entries, path)
         require_name(config.name)
-        if store is not None:
-            config = config.model_copy(update={"store": store})
+        config = config.model_copy(update={"store": directory_of(config.store if store is None else store)})
         config._text = text
         return config
