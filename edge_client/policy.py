@@ -142,15 +142,26 @@ def decide(plan: bytes | Plan, policy: Policy, state: LedgerState, now_us: int, 
         if isinstance(read, Refuse):
             return read
         plan = read
-    for code, view in _reasons(plan, policy, state, now_us, clients):
-        return Refuse(code, plan.hash, view)
-    if plan.hash in state.retried:
-        return Refuse(RefusalCode.PANE_ALREADY_REPORTED, plan.hash)
-    try:
-        state.intent(plan, policy.budget, now_us)
-    except LedgerRefusal as refusal:
-        return refusal_of(plan, refusal)
-    return Accept(plan)
+    first = next(_refusals(plan, policy, state, now_us, clients), None)
+    return Accept(plan) if first is None else first
+
+
+def all_refusals(
+    plan: bytes | Plan, policy: Policy, state: LedgerState, now_us: int, *, clients: int = 1
+) -> tuple[Refuse, ...]:
+    """All refusals of a plan, for the site's operator; `decide` answers with the first. Empty: the site answers the plan.
+
+    A plan that cannot be read has one refusal. The ledger contributes the first of its rules that does not hold.
+
+    Args:
+        plan, policy, state, now_us, clients: see `decide`.
+    """
+    if isinstance(plan, bytes):
+        read = _read(plan, policy.coordinator)
+        if isinstance(read, Refuse):
+            return (read,)
+        plan = read
+    return tuple(_refusals(plan, policy, state, now_us, clients))
 
 
 def refusal_of(plan: Plan, refusal: LedgerRefusal) -> Refuse:
@@ -182,6 +193,21 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while cause is not None:
         yield cause
         cause = cause.__cause__
+
+
+def _refusals(plan: Plan, policy: Policy, state: LedgerState, now_us: int, clients: int) -> Iterator[Refuse]:
+    """The refusals in order: those of the policy and the clock, then the ledger's."""
+    for code, view in _reasons(plan, policy, state, now_us, clients):
+        yield Refuse(code, plan.hash, view)
+    if plan.wire is None:
+        return
+    if plan.hash in state.retried:
+        yield Refuse(RefusalCode.PANE_ALREADY_REPORTED, plan.hash)
+        return
+    try:
+        state.intent(plan, policy.budget, now_us)
+    except LedgerRefusal as refusal:
+        yield refusal_of(plan, refusal)
 
 
 def _reasons(

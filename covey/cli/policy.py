@@ -37,6 +37,8 @@ def check(
 ) -> int:
     """Show a site's answer to a plan, its price, and the budget that would be left of each day. The command writes nothing.
 
+    A refused plan is shown with all of its refusals; the site answers with the first.
+
     Exit code: 0 if the site would accept the plan, 4 if it would refuse.
     """
     from base.errors import DONE, REFUSED
@@ -65,7 +67,7 @@ def check(
         typer.echo(json.dumps(to_json(found)))
     else:
         print_check(found, rules, data_console())
-    return DONE if found.code is None else REFUSED
+    return DONE if not found.refusals else REFUSED
 
 
 def _rules(policy: Path | None, site: Path | None, ledger: Path | None, project: Path) -> tuple[Policy, Path | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import groupby
 
 from rich.console import Console
 
@@ -16,15 +17,19 @@ from .console import day_ranges, folding_table, pane_ranges
 
 
 def print_check(found: PolicyCheck, policy: Policy, out: Console) -> None:
-    """Print a site's answer, the columns that the plan reads, and the plan's cost for each day."""
-    if found.code is None:
+    """Print a site's answer, the columns that the plan reads, and the plan's cost for each day.
+
+    A refused plan is printed with all of its refusals; the first is the site's answer.
+    """
+    if not found.refusals:
         out.print("ACCEPT", style="green")
-    else:
-        about = "".join(
-            [f" {found.view}" if found.view else "", f", {day_ranges([found.day])}" if found.day is not None else ""]
-        )
-        out.print(f"{found.code}{':' if about else ''}{about}", style="yellow")
-        out.print(found.code.sentence)
+    for code, refusals in groupby(found.refusals, lambda one: one.code):
+        for one in refusals:
+            about = "".join(
+                [f" {one.view}" if one.view else "", f", {day_ranges([one.day])}" if one.day is not None else ""]
+            )
+            out.print(f"{code}{':' if about else ''}{about}", style="yellow")
+        out.print(code.sentence)
     if found.plan is None:
         return
     of_site = f", one report of a site, of {found.plan.max_clients:,} clients at most"

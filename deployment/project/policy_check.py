@@ -10,7 +10,7 @@ from base.times import DAY_US, from_us
 from crypto.errors import CryptoError
 from deployment.errors import ItemMissing
 from edge_client.columns import ColumnsRead, columns_read
-from edge_client.policy import PIN, Accept, Policy, decide
+from edge_client.policy import PIN, Policy, Refuse, all_refusals
 from featurestore.define.definitions import FeatureView
 from featurestore.define.wire import definition_hash
 from federation.accountant import charge_of
@@ -65,22 +65,19 @@ class PolicyCheck:
     """A site's answer to a plan, and the plan's views and costs.
 
     Attributes:
-        code: None: the site would accept the plan.
-        view, day: the view and the UTC day (since the epoch) of the refusal, if it has one.
+        refusals: empty: the site would accept the plan. Else the site answers with the first of them.
         repeated: the ledger was charged for this plan before, so it costs nothing more.
         views, days: empty if the plan cannot be read; `days` also if the ledger's rules allow no charge.
     """
 
-    code: RefusalCode | None
-    view: str | None
-    day: int | None
+    refusals: tuple[Refuse, ...]
     plan: Plan | None
     repeated: bool
     views: tuple[ViewAsked, ...]
     days: tuple[DayCost, ...]
 
 
-BROKEN: Final = PolicyCheck(RefusalCode.LEDGER_BROKEN, None, None, None, False, (), ())
+BROKEN: Final = PolicyCheck((Refuse(RefusalCode.LEDGER_BROKEN),), None, False, (), ())
 """A site's answer to any plan while its ledger is broken."""
 
 
@@ -91,21 +88,16 @@ def check_plan(signed: bytes, policy: Policy, state: LedgerState, now_us: int) -
         signed: a signed plan, or a signed draft. A draft has no live keys yet, so no site would answer it.
     """
     draft = _draft(signed, policy)
-    decision = decide(signed if draft is None else draft, policy, state, now_us)
-    if isinstance(decision, Accept):
-        plan: Plan | None = decision.plan
-        code, view, day = None, None, None
-    else:
-        plan = draft or _read(signed, policy)
-        code, view, day = decision.code, decision.view, decision.day
+    refusals = all_refusals(signed if draft is None else draft, policy, state, now_us)
+    plan = draft or _read(signed, policy)
     if plan is None:
-        return PolicyCheck(code, view, day, None, False, (), ())
+        return PolicyCheck(refusals, None, False, (), ())
     views = tuple(
         ViewAsked(planned.view, tuple(planned.pane_starts.tolist()), planned.min_clients, charge_of(plan, planned))
         for planned in plan.views
     )
     repeated = plan.hash in state.intended
-    return PolicyCheck(code, view, day, plan, repeated, views, () if repeated else _days(plan, policy.budget, state))
+    return PolicyCheck(refusals, plan, repeated, views, () if repeated else _days(plan, policy.budget, state))
 
 
 def ledger_state(path: Path, *, may_be_missing: bool = False) -> LedgerState:
@@ -122,12 +114,12 @@ def ledger_state(path: Path, *, may_be_missing: bool = False) -> LedgerState:
 
 
 def to_json(check: PolicyCheck) -> dict[str, Any]:
-    """The check as JSON; ρ as decimal text, days as dates."""
+    """The check as JSON; ρ as decimal text, days as dates. The first refusal, which is the site's answer, stands twice."""
+    refusals = [_refusal_to_json(one) for one in check.refusals]
+    accepted = {"answer": "ACCEPT", "sentence": None, "view": None, "day": None}
     return {
-        "answer": "ACCEPT" if check.code is None else str(check.code),
-        "sentence": None if check.code is None else check.code.sentence,
-        "view": check.view,
-        "day": None if check.day is None else _date(check.day),
+        **(refusals[0] if refusals else accepted),
+        "refusals": refusals,
         "plan": None if check.plan is None else check.plan.hash.hex(),
         "participation": None if check.plan is None else check.plan.terms.participation,
         "noise": None if check.plan is None else check.plan.noise,
@@ -140,6 +132,15 @@ def to_json(check: PolicyCheck) -> dict[str, Any]:
             {"day": _date(one.day), "spent": one.spent / 1e6, "plan": one.plan / 1e6, "left": one.left / 1e6}
             for one in check.days
         ],
+    }
+
+
+def _refusal_to_json(one: Refuse) -> dict[str, Any]:
+    return {
+        "answer": str(one.code),
+        "sentence": one.code.sentence,
+        "view": one.view,
+        "day": None if one.day is None else _date(one.day),
     }
 
 

@@ -112,6 +112,35 @@ def test_a_refusal_is_its_code_and_sentence_and_exit_code_4(covey: Covey, tmp_pa
     assert (code, out.splitlines()[0]) == (4, "PLAN_EXPIRED")
 
 
+def test_all_refusals_are_shown_the_answer_first(covey: Covey, tmp_path: Path, policy: Path) -> None:
+    narrow = (
+        policy.read_text()
+        .replace('views = ["*"]', 'views = ["none"]')
+        .replace('validity = "any"', 'validity = "prio3"')
+    )
+    policy.write_text(narrow)
+    dear = make_plan(VIEW, *(replace(VIEW, name=name) for name in "wu"), noise="full")
+    assert dear.wire is not None
+    path = write(tmp_path, replace(dear, wire=replace(dear.wire, deadline_us=FAR)))
+    code, out, _ = covey("policy", "check", path, "--policy", policy)
+    proofs, views, budget = (
+        RefusalCode.PROOFS_REQUIRED, RefusalCode.VIEW_NOT_ALLOWED, RefusalCode.DAY_BUDGET_SPENT,
+    )  # fmt: skip
+    assert (code, out.splitlines()[:8]) == (4, [
+        "PROOFS_REQUIRED", proofs.sentence,
+        *(f"VIEW_NOT_ALLOWED: {view.view.name}" for view in dear.views), views.sentence,
+        "DAY_BUDGET_SPENT: u, 1970-01-01", budget.sentence,
+    ])  # fmt: skip
+    told = json.loads(covey("policy", "check", path, "--policy", policy, "--json")[1])
+    assert told["answer"] == "PROOFS_REQUIRED"
+    shown = [(one["answer"], one["view"], one["day"]) for one in told["refusals"]]
+    assert shown == [
+        ("PROOFS_REQUIRED", None, None),
+        *(("VIEW_NOT_ALLOWED", view.view.name, None) for view in dear.views),
+        ("DAY_BUDGET_SPENT", "u", "1970-01-01"),
+    ]
+
+
 def test_a_site_that_demands_proofs_refuses_a_plan_without_them(covey: Covey, tmp_path: Path, policy: Path) -> None:
     policy.write_text(policy.read_text().replace('validity = "any"', 'validity = "prio3"'))
     plan = plan_with(deadline_us=FAR)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_client.policy import FUTURE_SLACK_US, Accept, Policy, Refuse, decide
+from edge_client.policy import FUTURE_SLACK_US, Accept, Policy, Refuse, all_refusals, decide
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Mean, Rate
 from featurestore.define.privacy import Privacy
@@ -229,6 +229,20 @@ def test_the_reasons_come_in_the_order_that_the_module_says() -> None:
     policy = replace(policy, max_micro_rho=1_000_000)
     assert answer() == "ACCEPT"
     assert len(set(order)) == len(order)
+
+
+def test_all_refusals_of_a_plan_begin_with_the_answer_and_name_each_view_and_the_ledger() -> None:
+    policy = replace(POLICY, views=("none",), min_k=10**6)
+    plan = plan_with()
+    state = charged(proven(plan))
+    found = all_refusals(sign(plan), policy, state, NOW)
+    assert found[0] == decide(sign(plan), policy, state, NOW)
+    assert all(one.plan == plan.hash for one in found)
+    assert [one.view for one in found] == ["v"] * len(found)
+    codes = [RefusalCode.VIEW_NOT_ALLOWED, RefusalCode.K_TOO_LOW, RefusalCode.PANE_ALREADY_REPORTED]
+    assert [one.code for one in found] == codes
+    assert all_refusals(plan_with(), POLICY, EMPTY, NOW) == ()
+    assert [one.code for one in all_refusals(b"nonsense", POLICY, EMPTY, NOW)] == [RefusalCode.PLAN_UNSIGNED]
 
 
 def test_a_retry_is_taken_when_nothing_is_left_and_still_asks_the_policy() -> None:
