@@ -176,12 +176,14 @@ def test_the_joins_pages_commands_and_python_work_as_written(tmp_path: Path) -> 
     labels = pa.table({"dest": ["ATL", "007", "LAX"], "sched_dep": pa.array([9 * DAY] * 3, pa.timestamp("us", "UTC"))})
     pq.write_table(labels, tmp_path / "labels.parquet")
     csv.write_csv(labels, tmp_path / "labels.csv")
-    (commands,) = re.findall(r"```sh\n(.*?)```", page, flags=re.S)
+    csv.write_csv(labels.drop_columns("dest").rename_columns(["when"]), tmp_path / "atlanta.csv")
+    commands, renaming = re.findall(r"```sh\n(.*?)```", page, flags=re.S)
     (script,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
-    for line in commands.splitlines():
+    for line in (commands + renaming).splitlines():
         _covey(line.replace("--store store", "--store ."), tmp_path)
     assert pq.read_table(tmp_path / "training.parquet")["flights"].to_pylist() == [8, 8, None]
     assert csv.read_csv(tmp_path / "training.csv")["late_7d__status"].to_pylist() == ["OK", "OK", "NOT_FOUND"]
+    assert pq.read_table(tmp_path / "atlanta.parquet")["late_7d__status"].to_pylist() == ["OK"] * 3
     (tmp_path / "script.py").write_text(script.replace('open("store")', 'open(".")'))
     _run(["script.py"], tmp_path)
     assert f"the first {CSV_BLOCK // 2**20} MiB" in page
