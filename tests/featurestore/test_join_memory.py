@@ -218,7 +218,7 @@ def test_a_full_disk_is_named(store: Store, spill_folder: Path) -> None:
     )
     root = store._history.offline.root.parent.parent
     done = subprocess.run([sys.executable, "-c", code, str(root), "4000"], capture_output=True, text=True, check=True)
-    assert "(File too large); set TMPDIR" in done.stdout, done.stderr
+    assert "(File too large); remove that cause, set TMPDIR" in done.stdout, done.stderr
 
 
 def test_csv_labels_are_read_in_blocks_and_a_bad_line_is_named(store: Store, tmp_path: Path) -> None:
