@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from flwr.app import RecordDict
 
+from aggregator.services.client import Aggregators
 from base.errors import CoveyError
 from base.times import DAY_US, utc_text
 from deployment.errors import CollectionFailed, UsageError
@@ -157,17 +158,17 @@ def run_coordinator(
         plan = make_plan(directory, request, clock)
         if plan is None:
             return NOTHING_TO_DO
-        if (refused := _preflight(directory, project, plan, request.seconds)) is not None:
-            return refused
-        with Publisher(directory, clock) as publisher:
-            for view in request.views:
-                publisher.register(view)
         job = Job(
             plan_to_bytes(plan), directory / KEYS, addresses.leader or LEADER,
             addresses.second(plan.terms) or DEFAULTS.second(plan.terms) or HELPER, directory,
             len(project.roster.entries), request.seconds, Path(), Path(), project.sites_needed, keeps_due=True,
             clock=request.clock,
         )  # fmt: skip
+        if (refused := _preflight(project, plan, job)) is not None:
+            return refused
+        with Publisher(directory, clock) as publisher:
+            for view in request.views:
+                publisher.register(view)
         return _carry_out(unfinished, unfinished.begin(job), clock, progress)
 
 
@@ -250,15 +251,19 @@ def _carry_out(unfinished: Unfinished, job: Job, clock: Callable[[], int], progr
     return result
 
 
-def _preflight(directory: Path, project: Project, plan: Plan, seconds: float) -> dict[str, Any] | None:
-    """The result of a plan that too few sites would answer; None if enough would. Raises CollectionFailed."""
+def _preflight(project: Project, plan: Plan, job: Job) -> dict[str, Any] | None:
+    """The result of a plan that too few sites would answer; None if enough would. Raises CollectionFailed.
+
+    The aggregators are asked first: they answer at once, and may refuse the plan's terms.
+    """
     conditions = Conditions(tuple(one.site for one in project.roster.entries), project.sites_needed)
-    draft = sign_draft(plan, load_keys(directory / KEYS, "coordinator").sign)
+    draft = sign_draft(plan, load_keys(job.keys, "coordinator").sign)
     try:
-        with _reaching(directory) as reach:
-            sites = len(conditions.roster)
+        with Aggregators(job.leader, job.helper, protection=plan.terms.protection) as aggregators:
+            aggregators.prepare(draft)
+        with _reaching(job.store) as reach:
             ready = preflight(
-                lambda signed, left: reach(draft_message(signed), sites, left), draft, conditions, seconds
+                lambda signed, left: reach(draft_message(signed), job.sites, left), draft, conditions, job.seconds
             )
     except CoveyError as error:
         raise CollectionFailed(f"{error}; {_NOT_ANNOUNCED}") from error

@@ -14,8 +14,8 @@ from tests.covey.test_release_verify import NOW, OPENED, OTHERS, SMALL, SPENT, T
 
 EDITS = {
     "a release's row": (
-        f"DELETE FROM panes WHERE release_id = x'{SMALL.release_id.hex()}'",
-        "contains the pane of 1970-01-02T00:00:00Z, for which the store has nothing",
+        f"DELETE FROM panes WHERE release_id = x'{OPENED.release_id.hex()}'",
+        "contains the pane of 1970-01-01T00:00:00Z, for which the store has nothing",
     ),
     "all rows of a view": (
         "DELETE FROM panes WHERE view_id = (SELECT id FROM views WHERE name = 'v0')",

@@ -64,15 +64,6 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, p
         assert (code, "nothing was charged: start again" in err, unfinished.exists()) == (1, True, False), err
         assert f"`covey start superlink` of the project {project}" in err
         link = start_superlink(project, processes)
-        killed = processes.start("coordinator", words(*map(str, collect)))
-        while not (unfinished / "announced.json").is_file():
-            processes.require_running("coordinator")
-            time.sleep(0.05)
-        os.kill(killed, signal.SIGKILL)
-        kept = json.loads((unfinished / "job.json").read_text())["plan"]
-        code, _, err = covey(*collect)
-        assert (code, "an unfinished plan is in" in err) == (2, True), err
-        assert json.loads((unfinished / "job.json").read_text())["plan"] == kept
         for site in ("1", "2"):
             events = [
                 "--events",
@@ -83,6 +74,15 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, p
                 "at",
             ]
             processes.start(f"site-{site}", words("start", "site", site, *at, "--superlink", link, *events))
+        killed = processes.start("coordinator", words(*map(str, collect)))
+        while not (unfinished / "announced.json").is_file():
+            processes.require_running("coordinator")
+            time.sleep(0.05)
+        os.kill(killed, signal.SIGKILL)
+        kept = json.loads((unfinished / "job.json").read_text())["plan"]
+        code, _, err = covey(*collect)
+        assert (code, "an unfinished plan is in" in err) == (2, True), err
+        assert json.loads((unfinished / "job.json").read_text())["plan"] == kept
         resumed = words(*coordinator, "--resume")  # without addresses: the kept plan has those of leader and helper
         done = subprocess.run(resumed, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr + "".join(p.read_text() for p in (project / "logs").glob("site*.log"))
