@@ -160,6 +160,8 @@ def answer(
             break
     if plan.terms.report_per is ReportPer.SITE:
         sent = [_summed(one) for one in sent]
+    elif plan.earlier:
+        sent = [_shuffled(one, randomness) for one in sent]
     if isinstance(plan.terms, Encrypted):
         return _encrypted(plan, sent, settings, randomness, keys, ledger.heads(plan))
     return _sealed(plan, sent, settings, randomness, protect, ledger.heads(plan))
@@ -325,6 +327,12 @@ def _summed(sent: _Sent) -> _Sent:
     pane = sent.collection.astype(np.int64)
     made = of_sites(pane, np.zeros(len(pane), np.int64), sent.slots)
     return _Sent(sent.collection[made.first], made.slots, sent.ids[made.first], made.clients)
+
+
+def _shuffled(sent: _Sent, randomness: Randomness) -> _Sent:
+    """The reports in a random order, so that their order does not link them to those of an earlier attempt."""
+    order = np.argsort(np.frombuffer(randomness(8 * len(sent.collection)), "<u8"), kind="stable")
+    return _Sent(sent.collection[order], sent.slots.take(order), sent.ids[order])
 
 
 def _sealed(

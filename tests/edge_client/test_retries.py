@@ -82,6 +82,21 @@ def test_a_freed_plan_is_answered_again_under_fresh_ids_for_one_price(settings: 
     assert spent(settings) == {0: RHO}
 
 
+def test_a_later_attempt_sends_its_reports_in_another_order(settings: SiteSettings, told: Told) -> None:
+    own = events(*((f"client-{number:02d}", 1 / 24, "xy"[number % 2]) for number in range(10)))
+    first = hours(0, 1)
+    answered(first, own, settings)
+    before, told[:] = list(told), []
+    orders = set()
+    for number, plan in enumerate((naming(hours(1, 1), freed(first)),) * 3):
+        answered(plan, own, settings, seed=number)
+        assert Counter(told) == Counter(before)
+        orders.add(tuple(told))
+        told.clear()
+    assert tuple(before) not in orders
+    assert len(orders) == 3
+
+
 @pytest.mark.parametrize("which", ["none", "one", "of other keys"])
 def test_without_both_statements_the_day_is_paid_again(settings: SiteSettings, told: Told, which: str) -> None:
     first = hours(0, 1, 2)
