@@ -13,7 +13,7 @@ PRIVATE: Final = (
     r"ledgers(/(operator|site-[\w-]+)\.db(-wal|-shm|\.head)?)?",
     r"roles(/(leader|helper|keyholder|coordinator|superlink|site-[\w-]+))?",
     r"roles/(leader|helper|keyholder)/(state\.db(-wal|-shm)?|live(/[0-9a-f]+)?)",
-    r"roles/(coordinator|superlink)/lock",
+    r"roles/(coordinator|superlink|leader|helper|keyholder)/lock",
     r"roles/coordinator/unfinished(/(job\.json|superlink|announced\.json|progress\.jsonl|result\.\w+|logs(/[\w-]+\.log)?))?",
     r"sites(/[\w-]+\.(toml|parquet))?",  # a site's own settings; for a simulated site also its events
     r"consumers\.json",  # digests of the readers' API keys

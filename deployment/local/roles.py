@@ -6,6 +6,8 @@ Also the provider of triples, which has none of these.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -22,11 +24,15 @@ from aggregator.storage.files import Files
 from aggregator.storage.live_folder import LiveFolder
 from aggregator.storage.role_file import StoringRole
 from aggregator.storage.role_storage import Storage
+from base.errors import LockHeld
+from base.locks import lock_file
 from base.private_files import private_folder
 from crypto.signing import VerifyKey
-from deployment.project.project import KEYS, Project
-from federation.keys import load_keys
+from deployment.errors import UsageError
+from deployment.project.project import FILE, KEYS, Project
+from federation.keys import RoleKeys, load_keys
 from federation.ledger.operator import LEDGERS, open_operator_ledger
+from federation.parties import Aggregator
 from federation.terms import Validity
 
 
@@ -46,15 +52,17 @@ def serve_leader(
         ledgers: the folder of the operator's ledger. Default: the project's.
 
     Raises:
+        UsageError: another leader of this project runs, or the key in keys/ is not the leader's of covey.toml.
         LedgerBroken: the ledger was edited, truncated or rolled back; the message names the mend. LedgersApart.
     """
     project = Project.load(directory)
-    keys, settings = load_keys(directory / KEYS, "leader"), _settings(project, project.helper)
+    keys, settings = _own_keys(directory, "leader", project.leader), _settings(project, project.helper)
     link, holder = HelperChannel(helper), None if key_holder is None else KeyHolderChannel(key_holder)
     third = None if provider is None else ProviderChannel(provider)
     try:
-        files = _files(directory, ledgers, "leader")
-        _run(Leader(keys, settings, files, _wall_clock, Peers(link, holder, third)), port, "leader")
+        with _alone(directory, "leader"):
+            files = _files(directory, ledgers, "leader")
+            _run(Leader(keys, settings, files, _wall_clock, Peers(link, holder, third)), port, "leader")
     finally:
         for one in (link, holder, third):
             if one is not None:
@@ -64,16 +72,18 @@ def serve_leader(
 def serve_helper(directory: Path, port: int, ledgers: Path | None = None) -> None:
     """Run the helper until SIGTERM or SIGINT. See `serve_leader`."""
     project = Project.load(directory)
-    keys, settings = load_keys(directory / KEYS, "helper"), _settings(project, project.leader)
-    _run(Helper(keys, settings, _files(directory, ledgers, "helper"), _wall_clock), port, "helper")
+    keys, settings = _own_keys(directory, "helper", project.helper), _settings(project, project.leader)
+    with _alone(directory, "helper"):
+        _run(Helper(keys, settings, _files(directory, ledgers, "helper"), _wall_clock), port, "helper")
 
 
 def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None) -> None:
     """Run the key holder, with the helper's keys, until SIGTERM or SIGINT. See `serve_leader`."""
     project = Project.load(directory)
-    keys, settings = load_keys(directory / KEYS, "helper"), _settings(project, project.leader)
-    files = _files(directory, ledgers, "keyholder")
-    _run(KeyHolder(keys, settings, files, _wall_clock), port, "keyholder")
+    keys, settings = _own_keys(directory, "helper", project.helper), _settings(project, project.leader)
+    with _alone(directory, "keyholder"):
+        files = _files(directory, ledgers, "keyholder")
+        _run(KeyHolder(keys, settings, files, _wall_clock), port, "keyholder")
 
 
 def serve_provider(directory: Path, port: int) -> None:
@@ -85,6 +95,28 @@ def _run(party: Leader | Helper | KeyHolder | Provider, port: int, name: str) ->
     service = serve(party, "127.0.0.1", port)
     Console(stderr=True, highlight=False).print(f"{name} listens on {service.address}")
     service.run()
+
+
+@contextmanager
+def _alone(directory: Path, role: StoringRole) -> Iterator[None]:
+    """Lock the files of a role for this process. Raises UsageError: another process of the role runs."""
+    try:
+        lock = lock_file(private_folder(directory / "roles" / role) / "lock", private=True, wait=False)
+    except LockHeld:
+        raise UsageError(f"another {role} runs in {directory}; a project has one. Stop it first") from None
+    with lock:
+        yield
+
+
+def _own_keys(directory: Path, role: Aggregator, named: VerifyKey) -> RoleKeys:
+    """The keys of a role. Raises UsageError: covey.toml names another key for it."""
+    keys = load_keys(directory / KEYS, role)
+    if keys.sign.public != named:
+        raise UsageError(
+            f"{directory / FILE} names the {role}'s key {named.id.hex()}, but {directory / KEYS} has {keys.sign.public.id.hex()}. "
+            f"Put the right key there, or {role}.pub of this key into the project files of all operators"
+        )
+    return keys
 
 
 def _settings(project: Project, peer: VerifyKey) -> Settings:

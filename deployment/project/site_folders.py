@@ -19,12 +19,13 @@ from base.atomic_files import create_file, replace_file
 from base.private_files import private_folder
 from deployment.errors import UsageError
 from deployment.local.superlink_certificate import CERTIFICATE
+from edge_client.events import read_schema
 from edge_client.fleet_client import FleetClient, SuperLink
 from edge_client.plan_messages import PlanAnswer, answer_message
 from edge_client.policy import Policy
 from edge_client.policy_file import policy_to_toml
 from edge_client.serving import SiteService
-from edge_client.site_config import config_to_toml, load_config
+from edge_client.site_config import SiteConfig, config_to_toml, load_config
 from federation.errors import UnknownSite
 from federation.keys import site_role
 from federation.ledger.operator import LEDGERS
@@ -88,11 +89,14 @@ def serve_site(project: Path, site: str, address: str, *, insecure: bool) -> Non
         insecure: connect without TLS; on the loopback only.
 
     Raises:
-        ConfigInvalid, KeyFileError: the site's own files are invalid. UsageError: no certificate, and not `insecure`.
+        ConfigInvalid, KeyFileError: the site's own files are invalid. EventsError: the event file cannot be read, or lacks
+            the column of clients or times. UsageError: no certificate, and not `insecure`; or covey.toml names another key.
         SuperLinkUntrusted, NodeKeyUnknown.
     """
     path = project / SITES / f"{site}.toml"
-    node = load_config(path).node
+    config = load_config(path)
+    _require_usable(project, config)
+    node = config.node
     superlink = _superlink(project / KEYS / CERTIFICATE, address, insecure=insecure)
     console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
@@ -106,6 +110,19 @@ def serve_site(project: Path, site: str, address: str, *, insecure: bool) -> Non
         with suppress(KeyboardInterrupt):
             SiteService(client, answer, say, time.sleep, time.monotonic).run()
         say("stopped")
+
+
+def _require_usable(project: Path, config: SiteConfig) -> None:
+    """Raise EventsError or UsageError if this site could answer no plan. No value of its events is read."""
+    read_schema(config.events, (), config.client_column, config.time_column)
+    settings, parties = config.settings, Project.find(project)
+    entries = [] if parties is None else [one for one in parties.roster.entries if one.site == settings.site]
+    for entry in entries:
+        if entry.key != settings.key.public:
+            raise UsageError(
+                f"{project / FILE} names another key for site {settings.site}: the aggregators would refuse its reports. Give the "
+                f"coordinator site-{settings.site}.pub of the key in {project / KEYS}"
+            )
 
 
 def _superlink(certificate: Path, address: str, *, insecure: bool) -> SuperLink:

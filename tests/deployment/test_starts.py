@@ -1,0 +1,61 @@
+"""Nothing starts that cannot work: a role checks its key and its files, a site also its events, before anything listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from base.locks import lock_file
+from base.private_files import private_folder
+
+Covey = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def flights(covey: Covey, project: Path) -> Path:
+    assert covey("init", project)[0] == 0
+    return project
+
+
+@pytest.mark.parametrize(("role", "command"), [("leader", "leader"), ("helper", "helper"), ("keyholder", "keyholder")])
+def test_a_second_process_of_a_role_is_refused(covey: Covey, flights: Path, role: str, command: str) -> None:
+    with lock_file(private_folder(flights / "roles" / role) / "lock", private=True, wait=False):
+        code, _, err = covey("start", command, "--project", flights, "--port", 0)
+    assert (code, f"another {role} runs in" in err) == (2, True), err
+
+
+@pytest.mark.parametrize(("role", "command"), [("leader", "leader"), ("helper", "helper"), ("helper", "keyholder")])
+def test_a_role_whose_key_is_not_the_projects_is_refused(covey: Covey, flights: Path, role: str, command: str) -> None:
+    toml = flights / "covey.toml"
+    other = covey("keys", "init", role, "--project", flights / "other")
+    assert other[0] == 0, other
+    (flights / "keys" / f"{role}.key").write_bytes((flights / "other" / "keys" / f"{role}.key").read_bytes())
+    code, _, err = covey("start", command, "--project", flights, "--port", 0)
+    assert (code, f"{toml} names the {role}'s key" in err, "Put the right key there" in err) == (2, True, True), err
+
+
+@pytest.mark.parametrize(
+    ("events", "columns", "says"),
+    [
+        ("nowhere.parquet", ("who", "at"), "there is no such file"),
+        ("events.parquet", ("who", "aat"), "has no column 'aat'; it has:"),
+        ("events.parquet", ("whom", "at"), "has no column 'whom'; it has:"),
+    ],
+)
+def test_a_site_without_its_events_or_columns_does_not_register(
+    covey: Covey, flights: Path, events: str, columns: tuple[str, str], says: str
+) -> None:
+    options = ("--events", flights / events, "--client-column", columns[0], "--time-column", columns[1])
+    got, _, err = covey("start", "site", "1", "--project", flights, *options, "--superlink", "127.0.0.1:9")
+    assert (got != 0, says in err) == (True, True), err
+    assert "registered" not in err
+
+
+def test_a_site_whose_key_is_not_on_the_roster_does_not_register(covey: Covey, flights: Path) -> None:
+    assert covey("keys", "init", "site-1", "--project", flights / "other")[0] == 0
+    (flights / "keys" / "site-1.key").write_bytes((flights / "other" / "keys" / "site-1.key").read_bytes())
+    options = ("--events", flights / "events.parquet", "--client-column", "who", "--time-column", "at")
+    code, _, err = covey("start", "site", "1", "--project", flights, *options, "--superlink", "127.0.0.1:9")
+    assert (code, "names another key for site 1" in err, "site-1.pub" in err) == (2, True, True), err
