@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from base.times import wall_clock
+from base.times import DAY_US, wall_clock
 from covey.cli import call
 from deployment.coordinator.job import Job
 from deployment.coordinator.job_run import run_job
@@ -84,7 +84,9 @@ def start(processes: Processes, project: Path, role: str, *more: object) -> str:
 
 def collect(project: Path, view: str, leader: str, second: str, protection: Protection = Protection.SHARES) -> Any:
     """Collect a plan for the first day as `covey start coordinator` does, with no site that answers. Returns the result."""
-    wanted = PlanRequest(load_views(project / f"{view}.py"), (DAY, DAY + 1), RequestedTerms(protection))
+    wanted = PlanRequest(
+        load_views(project / f"{view}.py"), (DAY * DAY_US, (DAY + 1) * DAY_US), RequestedTerms(protection)
+    )
     plan = make_plan(project, wanted, wall_clock)
     assert plan is not None
     folder = project / f"job-{view}"

@@ -18,7 +18,7 @@ import pytest
 
 from aggregator.errors import RemoteRefusal
 from aggregator.services.client import Aggregators
-from base.times import wall_clock
+from base.times import DAY_US, wall_clock
 from covey.cli import call
 from crypto.errors import CryptoError
 from crypto.seal import SEAL_SEED_BYTES, SealKey
@@ -61,7 +61,11 @@ class Deployment:
     def report(self) -> None:
         """Announce a plan. Each site sends the reports of five clients, which the coordinator records."""
         keys = self.project / "keys"
-        wanted = make_plan(self.project, PlanRequest(load_views(self.project / "first.py"), (DAY, DAY + 1)), wall_clock)
+        wanted = make_plan(
+            self.project,
+            PlanRequest(load_views(self.project / "first.py"), (DAY * DAY_US, (DAY + 1) * DAY_US)),
+            wall_clock,
+        )
         assert wanted is not None
         self.plan = announce(wanted, load_keys(keys, "coordinator").sign, self.client, os.urandom).plan
         assert self.plan is not None

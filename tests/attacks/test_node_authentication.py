@@ -23,7 +23,7 @@ from flwr.proto.node_pb2 import Node
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from base.times import wall_clock
+from base.times import DAY_US, wall_clock
 from covey.cli import call
 from deployment.coordinator.serving import PlanRequest, make_plan
 from deployment.local.processes import Processes
@@ -144,7 +144,9 @@ def refused(act: Any) -> int:
 
 def signed_plan(project: Path) -> bytes:
     """The plan that the coordinator announces after both aggregators have signed live keys."""
-    plan = make_plan(project, PlanRequest(load_views(project / "views.py"), (18_383, 18_386)), wall_clock)
+    plan = make_plan(
+        project, PlanRequest(load_views(project / "views.py"), (18_383 * DAY_US, 18_386 * DAY_US)), wall_clock
+    )
     assert plan is not None
     leader, helper = (
         (load_keys(project / "keys", role).sign, LiveSecret.draw(os.urandom)) for role in ("leader", "helper")

@@ -52,7 +52,9 @@ def announced(deployment: Deployment, day: int) -> Announcement:
     """A plan of one day, prepared and open at both aggregators."""
     coordinator = load_keys(deployment.project / "keys", "coordinator").sign
     wanted = make_plan(
-        deployment.project, PlanRequest(load_views(deployment.project / "first.py"), (day, day + 1)), wall_clock
+        deployment.project,
+        PlanRequest(load_views(deployment.project / "first.py"), (day * DAY_US, (day + 1) * DAY_US)),
+        wall_clock,
     )
     assert wanted is not None
     return announce(wanted, coordinator, deployment.client, os.urandom)

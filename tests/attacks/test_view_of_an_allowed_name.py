@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from base.times import wall_clock
+from base.times import DAY_US, wall_clock
 from covey.cli import call
 from deployment.coordinator.serving import PlanRequest, make_plan
 from deployment.project.site_folders import configure_site
@@ -65,7 +65,7 @@ def signed_plan(project: Path, name: str, text: str) -> Path:
     """The plan that the coordinator signs for these views, with live keys of both aggregators."""
     views, path = project / f"{name}.py", project / f"{name}.plan"
     views.write_text(text)
-    draft = make_plan(project, PlanRequest(load_views(views), (DAY, DAY + 1)), wall_clock)
+    draft = make_plan(project, PlanRequest(load_views(views), (DAY * DAY_US, (DAY + 1) * DAY_US)), wall_clock)
     assert draft is not None
     leader, helper, coordinator = (load_keys(project / "keys", role) for role in ("leader", "helper", "coordinator"))
     secrets = LiveSecret.draw(os.urandom), LiveSecret.draw(os.urandom)
