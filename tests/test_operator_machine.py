@@ -92,7 +92,9 @@ class OneOperatorMachine(PrivacyMachine):
 
 
 class Apart(OneOperatorMachine):
-    """The planted fault: each service has a ledger file of its own."""
+    """The planted fault: each service has a ledger file of its own. Without frees, the search comes to an opening sooner."""
+
+    its_panes_are_planned_again = it_is_freed = None  # type: ignore[assignment]
 
     def open_ledger(self, path: Path, role: str, clock: Clock) -> Ledger:
         return FusedLedger(path, role, clock)

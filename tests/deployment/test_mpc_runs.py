@@ -110,7 +110,7 @@ def test_a_run_whose_party_dies_publishes_nothing_and_is_continued(
             run(views, tmp_path)
     assert len(started) == 3
     assert published(tmp_path) == []
-    with pytest.raises(RunRefused, match="--finish mpc"):
+    with pytest.raises(RunRefused, match="finish mpc"):
         run(views, tmp_path, finish="open")  # its panes are opened as in its plan, or never
     (report,) = run(views, tmp_path)
     assert report.opened == 3

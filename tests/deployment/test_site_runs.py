@@ -76,6 +76,6 @@ def test_a_run_of_sites_that_was_cut_off_is_repeated_as_such(views: Sequence[Fea
 
     with pytest.raises(KeyboardInterrupt):
         run(views[:1], tmp_path / "store", report_per="site", progress=stop)
-    with pytest.raises(RunRefused, match="--report-per site"):
+    with pytest.raises(RunRefused, match="report_per site"):
         run(views[:1], tmp_path / "store")
     assert run(views[:1], tmp_path / "store", report_per="site")[0].opened == 3

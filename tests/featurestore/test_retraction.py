@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from base.times import utc_text
 from featurestore.define.release import BUDGET_SPENT, RETRACTED, Release, Void
 from featurestore.errors import PaneNotOpen, PaneRetracted, ReleaseRefused
 from featurestore.online.blocks import open_blocks
@@ -146,7 +147,7 @@ def test_the_same_tombstone_again_changes_nothing_and_another_is_refused(store_d
         report = publisher.publish([once, once])
         assert (report.published, report.repeated) == (0, 2)
         for other in (replace(once, released_at=GONE + 1), replace(once, signature=b"other")):
-            with pytest.raises(PaneRetracted, match=str(GONE)):
+            with pytest.raises(PaneRetracted, match=utc_text(GONE)):
                 publisher.publish([other])
     assert joined(store_dir, [GONE]).equals(before)
 
@@ -173,7 +174,7 @@ def test_only_an_opened_pane_is_retracted(store_dir: Path) -> None:
     fill(store_dir, VIEW, 1)
     publish(store_dir, a_void(VIEW, HOUR), a_void(VIEW, 2 * HOUR, BUDGET_SPENT))
     for hour in (1, 2, 3):
-        with pytest.raises(PaneNotOpen, match=str(hour * HOUR)):
+        with pytest.raises(PaneNotOpen, match=utc_text(hour * HOUR)):
             publish(store_dir, a_release(VIEW, 5 * HOUR), tombstone(a_void(VIEW, hour * HOUR)))
     with Publisher(store_dir, lambda: 0) as publisher:
         assert publisher.opened(VIEW).tolist() == [0, HOUR, 2 * HOUR]
