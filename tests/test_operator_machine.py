@@ -21,7 +21,6 @@ from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
 from aggregator.collect.collection_job import collect_request, free_request
 from deployment.in_process.ledger import RunLedger
-from edge_client.policy import Refuse
 from federation.attempt import Attempt
 from federation.errors import LedgerRefusal
 from federation.ledger.ledger import Ledger
@@ -29,12 +28,11 @@ from federation.ledger.operator import LEDGERS, OPERATOR, operator_path
 from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
 from federation.unopened import sign_never_opened
-from tests.aggregator.world import COLLECTOR, Clock, make_plan, open_at
-from tests.edge_client.making import ask
+from tests.aggregator.world import COLLECTOR, Clock, make_plan
 from tests.federation.wire import COORDINATOR, DAY, HELPER, LEADER, live
 from tests.federation.words import plan_in_words, with_words
 
-from .test_privacy_machine import EVENTS, HOUR, VIEWS, FusedLedger, PrivacyMachine, plans
+from .test_privacy_machine import HOUR, VIEWS, FusedLedger, PrivacyMachine, plans
 
 _SCHEDULE = settings(max_examples=12, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -99,15 +97,11 @@ class Apart(OneOperatorMachine):
     def open_ledger(self, path: Path, role: str, clock: Clock) -> Ledger:
         return FusedLedger(path, role, clock)
 
-    @rule(drawn=plans)
-    def the_services_open_a_plan(self, drawn: tuple[dict[str, float], list[tuple[int, int]], Any]) -> None:
+    @rule(drawn=plans, seed=st.integers(0, 2**32))
+    def the_services_open_a_plan(self, drawn: tuple[dict[str, float], list[tuple[int, int]], Any], seed: int) -> None:
         """All steps in a row, so that the search reaches an opening soon."""
         self.a_coordinator_signs_a_plan(drawn)
-        for role in ("helper", "leader"):  # by name: a crash of the first one starts both again
-            self.attempt(lambda role=role: open_at(getattr(self, role), self.plans[-1]))
-        shares = self.attempt(lambda: self.leader.collect(collect_request(self.plans[-1], COLLECTOR.sign)))
-        if shares is not None:
-            self.collected("leader", self.plans[-1], shares)
+        self.collect_whole(self.plans[-1], seed)
 
 
 class Freed(PrivacyMachine):
@@ -117,7 +111,7 @@ class Freed(PrivacyMachine):
     def a_plan_is_freed_and_its_panes_are_collected(self, drawn: Any, seed: int, first: bool) -> None:
         self.a_coordinator_signs_a_plan(drawn)
         plan = self.plans[-1]
-        self._collect(plan, seed, first)
+        self.collect_whole(plan, seed, opened=first)
         statements = self.attempt(lambda: self.leader.free(free_request(plan.hash, COORDINATOR.sign)))
         if statements is not None:
             self.statements.setdefault(plan.hash, set()).update(statements)
@@ -125,21 +119,8 @@ class Freed(PrivacyMachine):
             named = Attempt(plan.hash, tuple(statements))
             again = replace(make_plan(noise="full", number=len(self.plans)), earlier=(named,))
             self.plans.append(live(with_words(again, views=plan.views, participation=drawn[2])))
-            self._collect(self.plans[-1], seed, True)
-            self._collect(plan, seed, True)
-
-    def _collect(self, plan: Plan, seed: int, opened: bool) -> None:
-        for role in ("helper", "leader"):
-            self.attempt(lambda role=role: open_at(getattr(self, role), plan))
-        answer = ask(plan, EVENTS, self.site, seed)
-        if not isinstance(answer, Refuse):
-            self.account("site-a", plan)
-            for batch in answer:
-                self.attempt(lambda batch=batch: self.leader.submit(batch.to_bytes()))
-        if opened:
-            shares = self.attempt(lambda: self.leader.collect(collect_request(plan, COLLECTOR.sign)))
-            if shares is not None:
-                self.collected("leader", plan, shares)
+            self.collect_whole(self.plans[-1], seed)
+            self.collect_whole(plan, seed)
 
 
 class SignsAnything(Freed):

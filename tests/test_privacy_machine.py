@@ -244,6 +244,20 @@ class PrivacyMachine(RuleBasedStateMachine):
         sent = [share.sealed for share in shares]
         assert self.sent.setdefault((role, plan.hash), sent) == sent, "other bytes: it was opened twice"
 
+    def collect_whole(self, plan: Plan, seed: int, *, opened: bool = True) -> None:
+        """Announce a plan, have the site answer, and have the leader open it."""
+        for role in ("helper", "leader"):  # by name: a crash of the first one starts both again
+            self.attempt(lambda role=role: open_at(getattr(self, role), plan))
+        answer = ask(plan, EVENTS, self.site, seed)
+        if not isinstance(answer, Refuse):
+            self.account("site-a", plan)
+            for batch in answer:
+                self.attempt(lambda batch=batch: self.leader.submit(batch.to_bytes()))
+        if opened:
+            shares = self.attempt(lambda: self.leader.collect(collect_request(plan, COLLECTOR.sign)))
+            if shares is not None:
+                self.collected("leader", plan, shares)
+
     @rule(writes=st.integers(0, 25))
     def a_crash_is_near(self, writes: int) -> None:
         """After this many writes of either aggregator both end at once and start again."""
