@@ -15,7 +15,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/covey demo
 
 # What finds most of the mistakes of a change in 90 s; a test file of its own subject belongs to it: make quick ARGS=tests/crypto
-QUICK := $(addprefix tests/,base federation edge_client deployment/test_in_process.py test_pipeline.py test_proto.py)
+QUICK := $(addprefix tests/,base federation edge_client deployment/test_in_process.py test_proto.py)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --durations=10 $(ARGS)
