@@ -53,6 +53,11 @@ def free(two: Two, plan: Plan) -> list[bytes]:
     return two.leader.free(free_request(plan.hash, COORDINATOR.sign))
 
 
+def close(two: Two, plan: Plan) -> None:
+    """Close a plan at both, as a collection does before it draws noise: the state after a crash at that point."""
+    two.leader._swapped.opening._shared._closing.close_with_helper(plan)
+
+
 def again(plan: Plan, number: int, *statements: bytes, of: Plan | None = None) -> Plan:
     """The same panes under a new plan that names the first one."""
     made = make_plan(panes=2, number=number, noise=plan.noise.value)
@@ -77,14 +82,14 @@ def test_a_freed_plan_is_never_opened_and_its_panes_are_collected_once_for_one_p
     statements = free(two, plan)
     assert free(two, plan) == statements
     for role, keys in (("leader", LEADER), ("helper", HELPER)):
-        assert never_opened(statements, role, plan.hash, keys.sign.public)  # type: ignore[arg-type]
+        assert never_opened(statements, role, plan.hash, keys.sign.public)
     request = collect_request(plan, COLLECTOR.sign)
     for party in (two.leader, two.helper):
         files = party.files
         assert files.live.plan_ids() == []
         for table in ("sums", "reports", "pending", "sites"):
             assert files.storage.rows(f"SELECT * FROM {table}") == []
-        assert files.storage.plan(plan.hash).state is PlanState.DISOWNED  # type: ignore[union-attr]
+        assert files.storage.plan(plan.hash).state is PlanState.DISOWNED
     with pytest.raises(PlanFreed):
         two.leader.collect(request)
     two.leader.plans.retention.forget()
@@ -99,7 +104,7 @@ def test_a_plan_that_was_closed_and_not_noised_is_freed_and_the_charge_covers_th
     plan = make_plan(panes=2)
     two.open(plan)
     two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
-    two.leader._swapped.opening._shared._closing.close_with_helper(plan)  # type: ignore[attr-defined]
+    close(two, plan)
     assert spent(two) == [dict.fromkeys(DAYS, RHO)] * 2
     statements = free(two, plan)
     unnamed = make_plan(panes=2, number=7)
@@ -115,7 +120,7 @@ def test_a_plan_that_was_closed_and_not_noised_is_freed_and_the_charge_covers_th
 def test_without_the_statements_of_both_the_next_plan_pays_again(two: Two, which: str) -> None:
     plan = make_plan(panes=2)
     two.open(plan)
-    two.leader._swapped.opening._shared._closing.close_with_helper(plan)  # type: ignore[attr-defined]
+    close(two, plan)
     leader, helper = free(two, plan)
     other = make_plan(panes=2, number=9)
     statements: dict[str, tuple[bytes, ...]] = {
@@ -175,11 +180,11 @@ def test_a_plan_that_only_the_helper_has_noised_is_not_freed(two: Two) -> None:
     plan = make_plan(panes=2, noise="full")
     two.open(plan)
     two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
-    two.leader._swapped.opening._shared._closing.close_with_helper(plan)  # type: ignore[attr-defined]
+    close(two, plan)
     two.helper.noising.noise(plan)
     with pytest.raises(PeerRefused, match="FREE_REFUSED"):
         free(two, plan)
-    assert two.leader.files.storage.plan(plan.hash).state is PlanState.CLOSED  # type: ignore[union-attr]
+    assert two.leader.files.storage.plan(plan.hash).state is PlanState.CLOSED
     two.collect(plan)
 
 
@@ -190,7 +195,7 @@ def test_nobody_but_the_coordinator_frees_a_plan(two: Two) -> None:
         for party in (two.leader, two.helper):
             with pytest.raises(SignatureInvalid):
                 party.free(free_request(plan.hash, keys.sign))
-    assert two.helper.files.storage.plan(plan.hash).state is PlanState.OPEN  # type: ignore[union-attr]
+    assert two.helper.files.storage.plan(plan.hash).state is PlanState.OPEN
 
 
 def test_a_helper_signs_only_after_the_leader_knows(two: Two) -> None:
@@ -229,13 +234,13 @@ def test_a_pane_is_attempted_so_often_and_no_more(two: Two) -> None:
                 two.leader.open_plan(signed(plan))
             return
         two.open(plan)
-        two.leader._swapped.opening._shared._closing.close_with_helper(plan)  # type: ignore[attr-defined]
+        close(two, plan)
         earlier = (Attempt(plan.hash, tuple(free(two, plan))),)
 
 
 WHEN: dict[str, Callable[[Two, Plan], Any]] = {
     "open": lambda _two, _plan: None,
-    "closed": lambda two, plan: two.leader._swapped.opening._shared._closing.close_with_helper(plan),  # type: ignore[attr-defined]
+    "closed": lambda two, plan: close(two, plan),
 }
 
 
@@ -267,7 +272,7 @@ def test_an_aggregator_that_is_restored_from_before_the_free_opens_nothing(
         for party in (restored.leader, restored.helper):
             with pytest.raises((LedgerBehind, PlanFreed, PeerRefused, NotCommitted)):
                 party.collect(request)
-        states = {party.files.storage.plan(plan.hash).state for party in (restored.leader, restored.helper)}  # type: ignore[union-attr]
+        states = {party.files.storage.plan(plan.hash).state for party in (restored.leader, restored.helper)}
         assert PlanState.WITNESSED not in states  # noise that it drew alone never leaves it
     finally:
         restored.leader.close()
