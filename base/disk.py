@@ -10,7 +10,7 @@ from typing import Final
 
 DISK_FULL: Final = "disk full"
 """The reason of a write that failed because the disk, or a quota of it, is full."""
-_FULL: Final = re.compile("no space left on device|disk quota exceeded|disk is full", re.IGNORECASE)
+_FULL: Final = re.compile("no space left|disk quota exceeded|disk (is )?full", re.IGNORECASE)
 
 
 def sync_folder(folder: Path) -> None:

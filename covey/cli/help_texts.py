@@ -17,8 +17,8 @@ _SHOWN_BY_RICH: Final = ("help", "short_help", "epilog")
 def command_tree(app: typer.Typer) -> click.Command:
     """The commands of an application, ready to run.
 
-    Two faults are mended. Rich takes text in square brackets for markup and drops it. Typer before 0.21 (flwr needs such a one)
-    does not pass the help of an argument to click, and click from 8.5 on clears the help that it is not given.
+    This mends two faults. Rich reads text in square brackets as markup and drops it. Typer below 0.21, which flwr requires, does
+    not pass the help of an argument to click, and click 8.5 and later then clears it.
     """
     root = typer.main.get_command(app)
     _mend(root)

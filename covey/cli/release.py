@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from .read_options import DATES
 from .store_option import store_directory
 
 app = typer.Typer(help="The releases of a store: list, show, verify and retract them.", no_args_is_help=True)
@@ -21,7 +22,6 @@ _STORE = typer.Option(
     help="The store's, or project's, directory. Default: here.",
 )
 _JSON = typer.Option("--json", help="Print JSON.")
-_TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
 _ID = typer.Argument(metavar="ID", help="The release's id, or its first digits (6 at least).")
 
 
@@ -168,7 +168,7 @@ def retract(
 def void(
     view: Annotated[str, typer.Argument(help="The name of the view.")],
     pane: Annotated[
-        list[datetime], typer.Argument(metavar="PANE…", help="The start of a pane that is due, in UTC.", formats=_TIMES)
+        list[datetime], typer.Argument(metavar="PANE…", help="The start of a pane that is due, in UTC.", formats=DATES)
     ],
     reason: Annotated[str, typer.Option(metavar="TEXT", help="The reason; it is published with the void.")],
     project: Annotated[Path, typer.Option(metavar="DIR", help="The project's directory, with its keys.")] = Path(),

@@ -11,6 +11,7 @@ import typer
 
 from federation.terms import Finish, Protection, ReportPer, Validity
 
+from .read_options import DATES
 from .store_option import store_directory
 from .term_options import (
     FinishOption,
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from featurestore.define.views_file import Declared
-
-_DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 
 
 def run(
@@ -62,9 +61,9 @@ def run(
         int, typer.Option(min=1, help="Without --site-column: the number of sites that clients are hashed to.")
     ] = 1,
     start: Annotated[
-        datetime | None, typer.Option("--from", formats=_DATES, help="First UTC day. Default: the days with events.")
+        datetime | None, typer.Option("--from", formats=DATES, help="First UTC day. Default: the days with events.")
     ] = None,
-    end: Annotated[datetime | None, typer.Option("--to", formats=_DATES, help="The UTC day after the last.")] = None,
+    end: Annotated[datetime | None, typer.Option("--to", formats=DATES, help="The UTC day after the last.")] = None,
     noise: NoiseOption = NoiseSwitch.ON,
     min_clients: Annotated[
         int | None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from federation.terms import RequestedTerms
 from .collector import voids_of
 from .publication import NOISE_SOURCE, trust_of
 
-MAX_REASON = 300
+MAX_REASON: Final = 300
 
 
 def decide_void(directory: Path, view: str, panes: Sequence[int], why: str, clock: Callable[[], int]) -> list[Void]:
@@ -37,9 +38,7 @@ def decide_void(directory: Path, view: str, panes: Sequence[int], why: str, cloc
         UsageError: no reason; a pane is published already, is not one of the view, or has not ended. ItemMissing: no such view.
         KeyFileMissing: the coordinator's or the collector's key.
     """
-    reason = " ".join(why.split())
-    if not 0 < len(reason) <= MAX_REASON or not reason.isprintable():
-        raise UsageError(f"the reason must have 1 to {MAX_REASON} printable characters", settings=("reason",))
+    reason = published_reason(why)
     with Store.open(directory) as store:
         found = next((one for one in store.views() if one.name == view), None)
         if found is None:
@@ -48,6 +47,14 @@ def decide_void(directory: Path, view: str, panes: Sequence[int], why: str, cloc
     for pane in panes:
         _require_due(found, pane, published, clock())
     return publish_voids(directory, found, panes, f"{DECIDED}: {reason}", clock)
+
+
+def published_reason(why: str) -> str:
+    """An operator's reason as it is published: one line. Raises UsageError: empty, too long, or not printable."""
+    reason = " ".join(why.split())
+    if not 0 < len(reason) <= MAX_REASON or not reason.isprintable():
+        raise UsageError(f"the reason must have 1 to {MAX_REASON} printable characters", settings=("reason",))
+    return reason
 
 
 def publish_voids(

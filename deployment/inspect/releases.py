@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from crypto.errors import SignatureInvalid
+from deployment.coordinator.decisions import published_reason
 from deployment.errors import ItemMissing, UsageError
 from deployment.project.project import KEYS
 from featurestore.define.release import RETRACTED, Manifest, Release, Void
@@ -21,7 +22,6 @@ from .ledger_view import moment_of
 
 IN_PROCESS: Final = "in-process"
 MIN_HEX: Final = 6
-MAX_REASON: Final = 300
 _ID: Final = re.compile(r"[0-9a-f]{6,32}")
 _LISTED: Final = ("release_id", "view", "pane_start", "pane_end", "state", "reason", "released_at", "retracted_at",
                   "published_at", "noise", "micro_rho", "trust", "plan_hash")  # fmt: skip
@@ -95,9 +95,7 @@ def retract(directory: Path, release_id: bytes, why: str, clock: Callable[[], in
         UsageError: no reason, or another collector's key signed the release. KeyFileMissing.
         PaneNotOpen, PaneRetracted: there is nothing to retract.
     """
-    reason = " ".join(why.split())
-    if not 0 < len(reason) <= MAX_REASON or not reason.isprintable():
-        raise UsageError(f"the reason of a retraction must have 1 to {MAX_REASON} printable characters")
+    reason = published_reason(why)
     with Store.open(directory) as store:
         item = store.release(release_id)
     now = clock()

@@ -7,9 +7,7 @@ SWEEP/    sweep.json, runs/001/ …, results.parquet, report.html
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +21,6 @@ RUN, SWEEP, PLAN = "run.json", "sweep.json", "plan.json"
 RESULTS, RUNS = "results.parquet", "runs"
 MAX_JSON_BYTES: Final = 2**28
 _PART: Final = ".part"
-_FULL: Final = ("no space left", "disk is full", "disk full")
 
 
 def new_folder(out: Path | None, name: str, now: datetime) -> Path:
@@ -115,10 +112,3 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write a JSON object atomically."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     replace_file(path, text, private=False, durable=False)
-
-
-def disk_is_full(error: BaseException) -> bool:
-    """Whether that is why something failed; SQLite, RocksDB and DuckDB say it in words only."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    return any(words in str(error).lower() for words in (*_FULL, os.strerror(errno.ENOSPC).lower()))

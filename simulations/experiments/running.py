@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from base.disk import is_full
 from base.errors import USAGE, exit_code
 from base.private_files import private_folder
 from deployment.errors import UsageError
@@ -120,7 +121,7 @@ def carry_out(what: PlannedRuns, workers: int | None, progress: Progress) -> Fin
             return FinishedRuns(what, (_run_if_needed(what, 0, what.folder, workers, ray, progress),))
         return _sweep(what, workers, ray, progress)
     except OSError as error:
-        if folders.disk_is_full(error):
+        if is_full(error):
             raise DiskFull(what.folder) from None
         raise
     finally:
@@ -183,7 +184,7 @@ def _caught(failures: list[Exception], folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - recorded for the run of a sweep, raised for a single run
-        if folders.disk_is_full(error):
+        if is_full(error):
             raise DiskFull(folder) from None
         failures.append(error)
 

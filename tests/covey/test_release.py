@@ -179,7 +179,7 @@ class TestRetract:
         code, _, err = covey(
             "release", "retract", first_visit(covey, store), "--yes", "--store", store, "--reason", reason
         )
-        assert (code, "the reason of a retraction must have 1 to 300 printable" in err) == (2, True)
+        assert (code, "the reason must have 1 to 300 printable" in err) == (2, True)
         assert rows(covey, store, "--view", "visits")[0]["state"] == "opened"
 
     def test_over_the_wire_only_the_collector_can(self, covey: Covey, store: Path, tmp_path: Path) -> None:

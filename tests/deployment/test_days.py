@@ -154,7 +154,7 @@ def test_no_mishap_loses_a_day(covey: Covey, project: Path) -> None:
         assert (code, [one["reason"] for one in json.loads(out)]) == (0, ["DECIDED: no events"]), err
         for panes, why in (
             (["2019-05-01"], "is published already"),
-            (["2019-05-02T01"], "no pane of 1d begins at"),
+            (["2019-05-02T01:00:00"], "no pane of 1d begins at"),
             (["2119-05-02"], "has not ended"),
         ):
             code, _, err = covey("release", "void", "visits", *panes, "--reason", "x", "--yes", *deployment.at)
