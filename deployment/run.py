@@ -75,7 +75,8 @@ def run(
     """Collect every pane that is not open yet, of whole UTC days that are over, and publish it.
 
     Args:
-        events: a `.parquet` or `.csv` file, or an Arrow table.
+        events: a `.parquet` or `.csv` file, a folder or a pattern of such files (see
+            `edge_client.event_files.event_files`), or an Arrow table.
         store: the store's directory; made if it does not exist.
         client_column: the client of an event; with `site_column`, the identity is (site, client).
         start, end: UTC midnights, [start, end); default: the days that hold events.
@@ -103,7 +104,8 @@ def run(
     from deployment.project.budgets import budget_of_text, budget_within
     from deployment.project.fleet import EventColumns
     from deployment.request import CollectionRequest
-    from edge_client.events import make_events, read_events
+    from edge_client.event_files import read_events
+    from edge_client.events import make_events
     from featurestore.online.settings import directory_of
     from federation.errors import DayBudgetSpent
     from federation.terms import Encrypted

@@ -9,7 +9,8 @@ from base.times import wall_clock
 from featurestore.define.definitions import FeatureView
 from federation.sharding import Protect, protect
 
-from .events import Events, make_events, read_events
+from .event_files import read_events
+from .events import Events, make_events
 from .policy import Refuse
 from .site import respond
 from .site_config import SiteConfig
@@ -18,7 +19,7 @@ from .site_config import SiteConfig
 def answer_plan(
     signed_plan: bytes, encryption_keys: bytes, config: SiteConfig, protect: Protect = protect
 ) -> list[bytes] | Refuse:
-    """Read the site's file of events and make its sealed batches, by the wall clock.
+    """Read the site's files of events and make its sealed batches, by the wall clock.
 
     Args:
         encryption_keys, protect: see `respond`.

@@ -36,7 +36,7 @@ def read_csv(path: Path, needed: Mapping[str, pa.DataType], *, strict: bool) -> 
     """Read the needed columns. Rows that cannot be read become rows of nulls, after all others.
 
     Args:
-        strict: raise an error if the file has no readable row, or a column has no readable value.
+        strict: raise an error if no row of the file, or no value of a column, can be read.
 
     Raises:
         EventsError: the first record does not name each needed column once; see also `strict`.
@@ -55,12 +55,11 @@ def read_csv(path: Path, needed: Mapping[str, pa.DataType], *, strict: bool) -> 
             column.require_a_value(path, every_row=not records.left_out)
     unreadable = records.left_out
     table = pa.table([column.values(unreadable) for column in columns.values()], pa.schema(_schema(needed)))
-    if strict and table.num_rows == unreadable:
-        why = (
-            f": none of its {unreadable:,} rows can be read. As its first line, each row needs {len(names)} field(s), and every "
-            f"quote must be closed in its line, which has at most {MAX_RECORD:,} bytes"
+    if strict and 0 < table.num_rows == unreadable:
+        raise EventsError(
+            f"{path} holds no events: none of its {unreadable:,} rows can be read. As its first line, each row needs {len(names)} "
+            f"field(s), and every quote must be closed in its line, which has at most {MAX_RECORD:,} bytes"
         )
-        raise EventsError(f"{path} holds no events{why if unreadable else ''}")
     return table
 
 

@@ -12,7 +12,7 @@ class EdgeError(CoveyError):
 
 
 class EventsError(EdgeError):
-    """The event file cannot be used: it is missing, empty, unreadable, or lacks a needed column."""
+    """The event files cannot be used: one is missing, empty, unreadable, unlike the others, or lacks a needed column."""
 
 
 class EventColumnError(EventsError):

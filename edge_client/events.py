@@ -1,4 +1,4 @@
-"""The events of a site: read from a file and checked against the views once, before anything is computed.
+"""The events of a site: checked against the views once, before anything is computed.
 
 A type is refused by the schema, never because of one row: one odd event must not fail a site. Text is not converted to numbers,
 except in CSV files, which have no types. Client ids are never changed: "007" and "7", or two Unicode spellings of one name, are
@@ -7,9 +7,7 @@ different clients.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, assert_never
 
 import numpy as np
@@ -23,18 +21,10 @@ from featurestore.define.encoding import EachClient, EachEvent, OffsetSum, OneHo
 from featurestore.define.expressions import ColumnType
 from featurestore.define.keys import domain_index
 
-from .csv_file import UNTYPED, csv_schema, read_csv, require_columns, truths, whole_numbers
+from .csv_file import UNTYPED, truths, whole_numbers
 from .errors import EventColumnError, EventsError
 from .sandbox import locked_duckdb
 
-_CSV_TYPES: Final = {
-    "number": pa.float64(),
-    "text": pa.string(),
-    "string": pa.string(),
-    "boolean": pa.bool_(),
-    "int64": pa.int64(),
-    "bool": pa.bool_(),
-}
 TIME_FORMATS: Final = ("2013-01-31", "2013-01-31T10:00:00Z", "2013-01-31 10:00:00.5", "2013-01-31T10:00:00+01:00")
 """An example of each way to write a time as text. A time without a zone is UTC, a date is its midnight."""
 _YEAR_1, _YEAR_10000 = -62_135_596_800 * 10**6, 253_402_300_800 * 10**6
@@ -119,51 +109,6 @@ def column_types(view: FeatureView) -> dict[str, ColumnType]:
     return types
 
 
-def read_events(
-    path: Path,
-    views: Iterable[FeatureView],
-    client_column: str,
-    time_column: str,
-    site_column: str | None,
-    *,
-    strict: bool = True,
-) -> pa.Table:
-    """Read the columns that the views need from a `.parquet` or `.csv` file.
-
-    Args:
-        strict: a file without events raises an error, and so does a CSV column without a readable value. False on a site,
-            whose answer must not reveal what its events hold. In both cases an odd value of a CSV file is missing, and an
-            odd row is an event without a client: see `csv_file`.
-
-    Raises:
-        EventsError: the file does not exist, has another format, is unreadable or lacks a needed column; see also `strict`.
-    """
-    if not path.is_file():
-        raise EventsError(f"no event file {path}: there is no such file")
-    needed = _needed(views, client_column, time_column, site_column)
-    if path.suffix.lower() == ".parquet":
-        table = _read_parquet(path, list(needed))
-    elif path.suffix.lower() == ".csv":
-        table = read_csv(path, needed, strict=strict)
-    else:
-        raise EventsError(
-            f"{path}: events are read from .parquet or .csv, not {path.suffix or 'a file without suffix'!r}"
-        )
-    if table.num_rows == 0 and strict:
-        raise EventsError(f"{path} holds no events")
-    return table
-
-
-def read_schema(path: Path, views: Iterable[FeatureView], client_column: str, time_column: str) -> pa.Table:
-    """The columns that the views need of an event file, without a row. No value is read. Raises EventsError as `read_events`."""
-    if not path.is_file():
-        raise EventsError(f"no event file {path}: there is no such file")
-    needed = _needed(views, client_column, time_column, None)
-    if path.suffix.lower() == ".csv":
-        return csv_schema(path, needed)
-    return _parquet_schema(path, list(needed))
-
-
 def make_events(
     table: pa.Table, client_column: str, time_column: str, site_column: str | None = None, *, strict_times: bool = True
 ) -> Events:
@@ -203,7 +148,7 @@ def check_schema(view: FeatureView, events: Events) -> None:
     no_rows = events.table.slice(0, 0)
     time_column = view.time or events.time_column
     require_column(no_rows, time_column)
-    _require_time_type(time_column, _plain(no_rows.column(time_column)).type)
+    _require_time_type(time_column, plain_values(no_rows.column(time_column)).type)
     if not view.entity.constant:
         domain_index(view.entity, key_columns(view, no_rows))
     for column, used_as in column_types(view).items():
@@ -217,7 +162,7 @@ def event_times(table: pa.Table, column: str, *, strict: bool = True) -> EventTi
         EventColumnError: the column has another type. If `strict`, also: none of its texts is a time (names the first).
     """
     require_column(table, column)
-    values = _plain(table.column(column))
+    values = plain_values(table.column(column))
     _require_time_type(column, values.type)
     if pa.types.is_large_string(values.type):
         values = _parse_times(values, column, strict=strict)
@@ -250,7 +195,7 @@ def typed_column(table: pa.Table, column: str, used_as: ColumnType) -> pa.Array:
         EventColumnError: the column's type does not allow this use.
     """
     require_column(table, column)
-    values = _plain(table.column(column))
+    values = plain_values(table.column(column))
     kind = values.type
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     is_text = pa.types.is_large_string(kind)
@@ -283,67 +228,26 @@ def key_columns(view: FeatureView, table: pa.Table) -> list[pa.Array | pa.Chunke
         values = table.column(column)
         is_untyped = UNTYPED.items() <= (table.schema.field(column).metadata or {}).items()
         if is_untyped and key_type == "int64":
-            values = whole_numbers(_plain(values))
+            values = whole_numbers(plain_values(values))
         elif is_untyped and key_type == "bool":
             values = truths(values)
         columns.append(values)
     return columns
 
 
-def _needed(
-    views: Iterable[FeatureView], client_column: str, time_column: str, site_column: str | None
-) -> dict[str, pa.DataType]:
-    """Every column to read, with its type for the CSV reader: text if its uses demand several types."""
-    uses: dict[str, set[pa.DataType]] = {client_column: {pa.string()}}
-    if site_column is not None:
-        uses.setdefault(site_column, set()).add(pa.string())
-    for view in views:
-        if not view.entity.constant:
-            for column, key_type in zip(view.entity.columns, view.entity.types, strict=True):
-                uses.setdefault(column, set()).add(_CSV_TYPES[key_type])
-        for column, used_as in column_types(view).items():
-            uses.setdefault(column, set()).update([_CSV_TYPES[used_as]] if used_as != "any" else [])
-        uses.setdefault(view.time or time_column, set()).add(pa.string())
-    uses.setdefault(time_column, set()).add(pa.string())
-    return {column: _csv_type(kinds) for column, kinds in uses.items()}
-
-
-def _csv_type(uses: set[pa.DataType]) -> pa.DataType:
-    if uses == {pa.int64(), pa.float64()}:
-        return pa.int64()
-    return next(iter(uses)) if len(uses) == 1 else pa.string()
-
-
-def _read_parquet(path: Path, columns: list[str]) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            require_columns(path, columns, names)
-            return file.read(columns=columns)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise EventsError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
-
-
-def _parquet_schema(path: Path, columns: list[str]) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    try:
-        schema = pq.read_schema(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise EventsError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
-    require_columns(path, columns, schema.names)
-    return schema.empty_table().select(columns)
-
-
-def _plain(column: pa.ChunkedArray) -> pa.Array:
-    """One contiguous array: dictionaries decoded, text and bytes of every kind with 64-bit offsets."""
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type of `plain_values` of a column."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     if pa.types.is_string(kind) or pa.types.is_string_view(kind):
-        kind = pa.large_string()
-    elif pa.types.is_binary(kind) or pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):
-        kind = pa.large_binary()
+        return pa.large_string()
+    if pa.types.is_binary(kind) or pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):
+        return pa.large_binary()
+    return kind
+
+
+def plain_values(column: pa.ChunkedArray) -> pa.Array:
+    """One contiguous array: dictionaries decoded, text and bytes of every kind with 64-bit offsets."""
+    kind = plain_type(column.type)
     if pa.types.is_dictionary(column.type):  # decoded by hand: Arrow cannot decode views
         chunks = [chunk.dictionary.cast(kind).take(chunk.indices) for chunk in column.chunks]
     else:
@@ -355,7 +259,7 @@ def _plain(column: pa.ChunkedArray) -> pa.Array:
 
 def _dense(table: pa.Table, column: str) -> tuple[npt.NDArray[np.int64], pa.Array]:
     """Dense index of a column of ids, −1 for null, and the distinct ids."""
-    values = _plain(table.column(column))
+    values = plain_values(table.column(column))
     kind = values.type
     if not (pa.types.is_large_string(kind) or pa.types.is_large_binary(kind) or pa.types.is_integer(kind)):
         if not pa.types.is_null(kind):

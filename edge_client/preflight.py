@@ -17,7 +17,8 @@ from federation.ledger.snapshot import read_ledger
 from federation.refusal_codes import RefusalCode
 
 from .errors import EdgeError
-from .events import check_schema, make_events, read_schema
+from .event_files import read_schema
+from .events import check_schema, make_events
 from .policy import Refuse, decide
 from .site_config import SiteConfig
 

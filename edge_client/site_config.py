@@ -2,7 +2,7 @@
 
 site = "UA"
 clients = 629                      # number of enrolled clients, as on the aggregators' rosters
-events = "ua.parquet"              # relative to this file
+events = "ua.parquet"              # or a folder, or a pattern such as "ua/*.csv"; relative to this file
 client_column = "tailnum"
 time_column = "arrived_at"
 keys = "../keys"                   # the folder with site-UA.key

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .events_option import EventsOption
 from .lab_options import (
     AsJson,
     ClientColumn,
-    EventsFile,
     PictureFile,
     SiteColumn,
     TimeColumn,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def compare(
     views_file: ViewsFile = None,
-    events: EventsFile = None,
+    events: EventsOption = None,
     client_column: ClientColumn = None,
     time_column: TimeColumn = None,
     site_column: SiteColumn = None,

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 ViewsFile: TypeAlias = Annotated[
     Path | None, typer.Argument(metavar="VIEWS.py", help="A Python file with FeatureView objects at module level.")
 ]
-EventsFile: TypeAlias = Annotated[Path | None, typer.Option(help="The events: a .parquet or .csv file.")]
 ClientColumn: TypeAlias = Annotated[str | None, typer.Option(help="The column with the client of an event.")]
 TimeColumn: TypeAlias = Annotated[
     str | None, typer.Option(help="The column with the time of an event; a view may name another one.")
@@ -47,7 +46,7 @@ def what_to_collect(
 ) -> tuple[list[FeatureView], Any, dict[str, Any]]:
     """Views, events and their columns: the user's ones, or the example of a week of flights."""
     from deployment.errors import UsageError
-    from edge_client.events import read_events
+    from edge_client.event_files import read_events
     from featurestore.define.views_file import load_views
     from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, a_week_of_flights
 

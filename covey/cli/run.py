@@ -11,6 +11,7 @@ import typer
 
 from federation.terms import Finish, Protection, ReportPer, Validity
 
+from .events_option import EventsOption
 from .read_options import DATES
 from .store_option import store_directory
 from .term_options import (
@@ -36,7 +37,7 @@ def run(
     views_file: Annotated[
         Path | None, typer.Argument(metavar="VIEWS.py", help="A Python file with FeatureView objects at module level.")
     ] = None,
-    events: Annotated[Path | None, typer.Option(help="The events: a .parquet or .csv file.")] = None,
+    events: EventsOption = None,
     client_column: Annotated[str | None, typer.Option(help="The column with the client of an event.")] = None,
     time_column: Annotated[
         str | None, typer.Option(help="The column with the time of an event; a view may name another one.")

@@ -11,6 +11,7 @@ import typer
 
 from federation.terms import Finish, Protection, ReportPer, Validity
 
+from .events_option import EVENT_FILES
 from .read_options import DATES
 from .release_clock import ReleaseClock
 from .term_options import (
@@ -130,7 +131,9 @@ def site(
     events: Annotated[
         Path | None,
         typer.Option(
-            help="The file of this site's events. It is written to the site's configuration, with the two columns."
+            metavar="PATH",
+            help=f"This site's events: {EVENT_FILES}. Each plan reads them again. The path is written to the site's configuration, "
+            "with the two columns.",
         ),
     ] = None,
     client_column: Annotated[str | None, typer.Option(help="The column with the client of an event.")] = None,

@@ -19,7 +19,7 @@ from base.atomic_files import create_file, replace_file
 from base.private_files import private_folder
 from deployment.errors import UsageError
 from deployment.local.superlink_certificate import CERTIFICATE
-from edge_client.events import read_schema
+from edge_client.event_files import read_schema
 from edge_client.fleet_client import FleetClient, SuperLink
 from edge_client.plan_messages import PlanAnswer, answer_message
 from edge_client.policy import Policy
@@ -89,8 +89,8 @@ def serve_site(project: Path, site: str, address: str, *, insecure: bool) -> Non
         insecure: connect without TLS; on the loopback only.
 
     Raises:
-        ConfigInvalid, KeyFileError: the site's own files are invalid. EventsError: the event file cannot be read, or lacks
-            the column of clients or times. UsageError: no certificate, and not `insecure`; or covey.toml names another key.
+        ConfigInvalid, KeyFileError: the site's own files are invalid. EventsError: a file of events cannot be read, or
+            lacks the column of clients or times. UsageError: no certificate, and not `insecure`; or covey.toml names another key.
         SuperLinkUntrusted, NodeKeyUnknown.
     """
     path = project / SITES / f"{site}.toml"

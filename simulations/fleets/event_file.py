@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from base.times import DAY_US
 from deployment.errors import TooManyClients
-from edge_client.events import event_times, make_events, read_events
+from edge_client.event_files import read_events
+from edge_client.events import event_times, make_events
 from featurestore.define.definitions import FeatureView
 from federation.parties import DEFAULT_SITE_CLIENTS
 from federation.plan import FromEvents
@@ -28,7 +29,7 @@ ONE_SITE = "site"
 
 @dataclass(frozen=True)
 class EventFile:
-    """The events of a .parquet or .csv file, for these views.
+    """The events of a .parquet or .csv file, or of the files of a folder or pattern, for these views.
 
     Attributes:
         site_clients: public maximum of clients of a site; None: `DEFAULT_SITE_CLIENTS`.

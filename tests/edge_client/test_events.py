@@ -13,6 +13,7 @@ from base.times import to_us
 from edge_client import events as events_module
 from edge_client.csv_records import MAX_RECORD
 from edge_client.errors import EventColumnError, EventsError
+from edge_client.event_files import read_events
 from edge_client.events import (
     TIME_FORMATS,
     check_schema,
@@ -20,7 +21,7 @@ from edge_client.events import (
     event_times,
     key_columns,
     make_events,
-    read_events,
+    plain_values,
     typed_column,
 )
 from featurestore.define.definitions import FeatureView
@@ -216,8 +217,8 @@ class TestIdentities:
     def test_text_is_held_with_64_bit_offsets(self) -> None:
         """Two chunks of 1.2 GB do not fit 32-bit offsets: reading raised an error, or dropped the second chunk."""
         column = pa.chunked_array([["a"], ["b"]], pa.string())
-        assert events_module._plain(column).type == pa.large_string()
-        assert events_module._plain(column.cast(pa.binary())).type == pa.large_binary()
+        assert plain_values(column).type == pa.large_string()
+        assert plain_values(column.cast(pa.binary())).type == pa.large_binary()
 
     def test_ids_that_are_decimal_numbers_name_the_mend(self) -> None:
         with pytest.raises(EventColumnError, match="cast to int64"):

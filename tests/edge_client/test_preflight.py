@@ -68,6 +68,17 @@ def test_the_schema_is_read_and_no_value(config: SiteConfig, tmp_path: Path, suf
     assert code_of(plan_with(), other) == RefusalCode.SCHEMA
 
 
+def test_a_site_reads_its_folder_again_for_each_plan(config: SiteConfig, tmp_path: Path) -> None:
+    folder = tmp_path / "days"
+    folder.mkdir()
+    other = replace(config, events=folder)
+    assert code_of(plan_with(), other) == RefusalCode.SCHEMA  # there is no file
+    pq.write_table(table(["p"], [0], ["x"]), folder / "1.parquet")
+    assert code_of(plan_with(), other) is None
+    pq.write_table(table(["p"], [0], ["x"]).drop_columns(["k"]).append_column("k", pa.array([1])), folder / "2.parquet")
+    assert code_of(plan_with(), other) == RefusalCode.SCHEMA
+
+
 def test_a_message_with_a_draft_is_answered_by_a_code_alone(
     config: SiteConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,261 @@
+"""The files of a site's events: one file, all files of a folder, or the files that a pattern matches. They are read as one table.
+
+All files are of one kind, .parquet or .csv, and each needed column has one type in all of them. Files are read in order of their
+paths, so that events of one time keep one order. A program that adds a file writes it under a temporary name and renames it:
+names that begin with `.` or `_`, and names of unfinished files, are skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from featurestore.define.definitions import FeatureView
+
+from .csv_file import csv_schema, read_csv, require_columns
+from .errors import EventsError
+from .events import column_types, plain_type, plain_values
+
+MAX_FILES: Final = 10_000
+"""Most files of one source: 400 days of hourly files. Each plan reads all of them."""
+_UNFINISHED: Final = ("~", ".tmp", ".temp", ".part", ".partial", ".crdownload")
+"""Ends of the names of files that other programs are writing."""
+_MAGIC: Final = frozenset("*?[")
+_CSV_TYPES: Final = {
+    "number": pa.float64(),
+    "text": pa.string(),
+    "string": pa.string(),
+    "boolean": pa.bool_(),
+    "int64": pa.int64(),
+    "bool": pa.bool_(),
+}
+
+
+def read_events(
+    path: Path,
+    views: Iterable[FeatureView],
+    client_column: str,
+    time_column: str,
+    site_column: str | None,
+    *,
+    strict: bool = True,
+) -> pa.Table:
+    """Read the columns that the views need.
+
+    Args:
+        path: see `event_files`.
+        strict: no event at all raises an error, and so does a CSV column of a file without a readable value. False on a site,
+            whose answer must not reveal what its events hold. In both cases an odd value of a CSV file is missing, and an
+            odd row is an event without a client: see `csv_file`.
+
+    Raises:
+        EventsError: as `event_files`; a file is unreadable, lacks a needed column, or has another type for it than the files
+            before; see also `strict`.
+    """
+    needed = _needed(views, client_column, time_column, site_column)
+
+    def read(file: Path) -> pa.Table:
+        return read_csv(file, needed, strict=strict) if _is_csv(file) else _read_parquet(file, list(needed))
+
+    table = _one_table(event_files(path), read)
+    if table.num_rows == 0 and strict:
+        raise EventsError(f"{path} holds no events")
+    return table
+
+
+def read_schema(path: Path, views: Iterable[FeatureView], client_column: str, time_column: str) -> pa.Table:
+    """The columns that the views need, without a row. No value is read. Raises EventsError as `read_events`."""
+    needed = _needed(views, client_column, time_column, None)
+
+    def read(file: Path) -> pa.Table:
+        return csv_schema(file, needed) if _is_csv(file) else _parquet_schema(file, list(needed))
+
+    return _one_table(event_files(path), read)
+
+
+def event_files(path: Path) -> list[Path]:
+    """The files of a source, in order of their paths.
+
+    Args:
+        path: a file; a folder, which stands for the files in it and in its folders; or a pattern with `*`, `?`, `[…]`, and
+            `**` for any folders. A path that exists is not a pattern.
+
+    Raises:
+        EventsError: there is no file, there are more than `MAX_FILES`, one is neither .parquet nor .csv, or there are both.
+    """
+    if path.is_file():
+        found = [path]
+    else:
+        is_folder = path.is_dir()
+        if not is_folder and not _is_pattern(str(path)):
+            raise EventsError(f"no event file {path}: there is no such file or folder")
+        found = sorted(_bounded(path, _files_below(path) if is_folder else _files_of_pattern(path)))
+        if not found:
+            what = f"the folder {path} has no file" if is_folder else f"no file matches {path}"
+            raise EventsError(f"{what} of events. Files of unfinished or hidden names are skipped")
+    for file in found:
+        if file.suffix.lower() not in (".parquet", ".csv"):
+            mend = (
+                "" if file == path else f". Move it out of {path}, or name the files by a pattern such as '*.parquet'"
+            )
+            raise EventsError(
+                f"{file}: events are read from .parquet or .csv, not {file.suffix or 'a file without suffix'!r}{mend}"
+            )
+        if _is_csv(file) != _is_csv(found[0]):
+            raise EventsError(f"{path} has files of two kinds, {found[0]} and {file}; all must be .parquet or all .csv")
+    return found
+
+
+def _bounded(path: Path, files: Iterator[Path]) -> set[Path]:
+    """Different files. Raises EventsError: there are too many, or a folder cannot be read."""
+    found: set[Path] = set()
+    try:
+        for file in files:
+            found.add(file)
+            if len(found) > MAX_FILES:
+                raise EventsError(f"{path} has more than {MAX_FILES:,} files; merge them, for example by day")
+    except OSError as error:
+        raise EventsError(f"{path}: {error.filename} cannot be read: {error.strerror}") from None
+    return found
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for entry in _visible(folder):
+        if not entry.is_dir():
+            yield entry
+        elif entry.is_symlink():  # it might lead back here
+            raise EventsError(f"{entry} is a link to a folder, which is not followed. Move it, and name that folder")
+        else:
+            yield from _files_below(entry)
+
+
+def _files_of_pattern(pattern: Path) -> Iterator[Path]:
+    parts = pattern.parts
+    fixed = next(at for at, part in enumerate(parts) if _is_pattern(part))
+    for match in _matches(Path(*parts[:fixed]), parts[fixed:]):
+        if match.is_dir():
+            yield from _files_below(match)
+        else:
+            yield match
+
+
+def _matches(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
+    """Existing paths below a folder that match the parts of a pattern."""
+    if not parts:
+        yield folder
+        return
+    first, rest = parts[0], parts[1:]
+    if not _is_pattern(first):
+        if (folder / first).exists():
+            yield from _matches(folder / first, rest)
+        return
+    if first == "**":
+        yield from _matches(folder, rest)
+    for entry in _visible(folder) if folder.is_dir() else []:
+        if first == "**" and entry.is_dir() and not entry.is_symlink():
+            yield from _matches(entry, parts)
+        elif first != "**" and fnmatchcase(entry.name, first):
+            yield from _matches(entry, rest)
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """What a folder holds, without hidden and unfinished files."""
+    for entry in folder.iterdir():
+        if not entry.name.startswith((".", "_")) and not entry.name.lower().endswith(_UNFINISHED):
+            yield entry
+
+
+def _is_pattern(part: str) -> bool:
+    return not _MAGIC.isdisjoint(part)
+
+
+def _is_csv(path: Path) -> bool:
+    return path.suffix.lower() == ".csv"
+
+
+def _one_table(files: list[Path], read: Callable[[Path], pa.Table]) -> pa.Table:
+    """The rows of all files. Raises EventsError: a column has two types; text of any encoding is one, a column of nulls is any."""
+    if len(files) == 1:
+        return _read(files[0], read)
+    types: dict[str, tuple[pa.DataType, Path]] = {}
+    tables = []
+    for file in files:
+        table = _read(file, read)
+        for field in table.schema:
+            kind = plain_type(field.type)
+            if pa.types.is_null(kind):
+                continue
+            first, where = types.setdefault(field.name, (kind, file))
+            if kind != first:
+                raise EventsError(
+                    f"{file}, column {field.name!r}: its type is {kind}, but in {where} it is {first}. Write all files with one "
+                    "type for each column"
+                )
+        fields = [field.with_type(plain_type(field.type)) for field in table.schema]
+        tables.append(pa.table([plain_values(column) for column in table.columns], pa.schema(fields)))
+    return pa.concat_tables(tables, promote_options="default")
+
+
+def _read(file: Path, read: Callable[[Path], pa.Table]) -> pa.Table:
+    try:
+        return read(file)
+    except FileNotFoundError:
+        raise EventsError(f"{file} vanished before it was read") from None
+    except OSError as error:
+        raise EventsError(f"{file} cannot be read: {error.strerror or error}") from None
+
+
+def _needed(
+    views: Iterable[FeatureView], client_column: str, time_column: str, site_column: str | None
+) -> dict[str, pa.DataType]:
+    """Every column to read, with its type for the CSV reader: text if its uses demand several types."""
+    uses: dict[str, set[pa.DataType]] = {client_column: {pa.string()}}
+    if site_column is not None:
+        uses.setdefault(site_column, set()).add(pa.string())
+    for view in views:
+        if not view.entity.constant:
+            for column, key_type in zip(view.entity.columns, view.entity.types, strict=True):
+                uses.setdefault(column, set()).add(_CSV_TYPES[key_type])
+        for column, used_as in column_types(view).items():
+            uses.setdefault(column, set()).update([_CSV_TYPES[used_as]] if used_as != "any" else [])
+        uses.setdefault(view.time or time_column, set()).add(pa.string())
+    uses.setdefault(time_column, set()).add(pa.string())
+    return {column: _csv_type(kinds) for column, kinds in uses.items()}
+
+
+def _csv_type(uses: set[pa.DataType]) -> pa.DataType:
+    if uses == {pa.int64(), pa.float64()}:
+        return pa.int64()
+    return next(iter(uses)) if len(uses) == 1 else pa.string()
+
+
+def _read_parquet(path: Path, columns: list[str]) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    with _parquet_errors(path), pq.ParquetFile(path) as file:
+        require_columns(path, columns, file.schema_arrow.names)
+        return file.read(columns=columns)
+
+
+def _parquet_schema(path: Path, columns: list[str]) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    with _parquet_errors(path):
+        schema = pq.read_schema(path)
+    require_columns(path, columns, schema.names)
+    return schema.empty_table().select(columns)
+
+
+@contextmanager
+def _parquet_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise EventsError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
