@@ -1,11 +1,12 @@
 """A site answers a plan: it decides, charges its ledger, computes the reports, records them and seals them.
 
     signed plan ─decide─► Refuse(code)
-                    └──► intend ─► compute ─► record ─► shard, seal, sign ─► batches
+                    └──► intend ─► compute ─► record ─► shard, seal, sign ─► batches, at least one
 
 A refusal is an answer: a code that depends on no event. The site never stays silent and sends no exception. Report ids are
 stored before anything is sent. A retry keeps the id of each (collection, reporter) and draws fresh share randomness, so a
-report counts once however often it is sent. A reported pane is closed: a retry reports no later event of a client.
+report counts once however often it is sent. A reported pane is closed: a retry reports no later event of a client. A site
+without a report sends one empty batch, so it is counted like any other site.
 
 Under `report_per="site"` the reports of a collection share one id. The site still computes them client by client. It sums them
 as the last step before it protects them.
@@ -17,6 +18,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +30,7 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.wire import collection_hash
 from featurestore.errors import FeatureStoreError
 from federation.batch.batch import BATCH_ID_BYTES, Heads, SealedBatch
+from federation.batch.empty import seal_empty
 from federation.batch.he_batch import seal_encrypted
 from federation.batch.reports import REPORT_ID_BYTES, Randomness, Reports, declared
 from federation.batch.sealing import max_reports, seal_batch
@@ -37,7 +40,7 @@ from federation.he.reports import encrypt_reports
 from federation.plan import Plan, PlannedView
 from federation.refusal_codes import RefusalCode
 from federation.sharding import Protect, protect
-from federation.terms import Encrypted, Participation, ReportPer
+from federation.terms import Encrypted, Participation, ReportPer, Shares
 
 from .client_names import client_names
 from .compute import Contributions, UsedCells, compute
@@ -130,7 +133,7 @@ def answer(
     protect: Protect = protect,
     keys: Sequence[PublicKey] = (),
 ) -> Iterator[SealedBatch]:
-    """Make the sealed reports of an accepted plan. When this returns, charge, ids and used cells are on disk.
+    """Make the sealed reports of an accepted plan, or one empty batch. When this returns, charge, ids and used cells are on disk.
 
     Args:
         keys: under `he`, the public key of each view.
@@ -162,9 +165,17 @@ def answer(
         sent = [_summed(one) for one in sent]
     elif plan.earlier:
         sent = [_shuffled(one, randomness) for one in sent]
-    if isinstance(plan.terms, Encrypted):
-        return _encrypted(plan, sent, settings, randomness, keys, ledger.heads(plan))
-    return _sealed(plan, sent, settings, randomness, protect, ledger.heads(plan))
+    heads = ledger.heads(plan)
+    match plan.terms:
+        case Encrypted():
+            batches = _encrypted(plan, sent, settings, randomness, keys, heads)
+        case Shares():
+            batches = _sealed(plan, sent, settings, randomness, protect, heads)
+        case other:
+            assert_never(other)
+    if any(len(one.collection) for one in sent):
+        return batches
+    return iter([seal_empty(plan, settings.site, randomness(BATCH_ID_BYTES), settings.key, heads)])
 
 
 @dataclass(frozen=True, eq=False)

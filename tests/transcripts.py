@@ -71,8 +71,13 @@ def site_events(site: str, clients: list[int]) -> Events:
         for client in range(count)
         for key in (["x"] if site == "a" else ["y", "y", "z", "z"])
     ]
-    names, times, keys, values = zip(*rows, strict=True)
-    columns = {"who": names, "t": pa.array(times, pa.timestamp("us")), "k": keys, "amount": values}
+    names, times, keys, values = zip(*rows, strict=True) if rows else ((), (), (), ())
+    columns = {
+        "who": pa.array(names, pa.string()),
+        "t": pa.array(times, pa.timestamp("us")),
+        "k": pa.array(keys, pa.string()),
+        "amount": pa.array(values, pa.int64()),
+    }
     return make_events(pa.table(columns), "who", "t")
 
 

@@ -1,7 +1,7 @@
 """The leader's intake of encrypted reports: check, open, count and add, in one transaction and without another party.
 
-A batch is accepted whole, except for duplicate ids. The leader holds single ciphertexts only while it adds them. It stores one
-sum per collection, of the size of one report.
+A batch is accepted whole, except for duplicate ids. An empty batch counts its site. The leader holds single ciphertexts only while
+it adds them. It stores one sum per collection, of the size of one report.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from crypto.bfv import Ciphertexts, CiphertextSum, PublicKey
 from crypto.errors import TooManyReports
 from crypto.ntt_field import Mask
 from federation.batch.batch import SealedBatch
-from federation.batch.he_batch import open_encrypted
+from federation.batch.empty import open_empty
+from federation.batch.he_batch import open_encrypted, require_leader_only
 from federation.he.keys import verify_keys
 from federation.he.reports import EncryptedReports
 from federation.plan import Plan
@@ -58,11 +59,17 @@ class EncryptedIntake:
             CoefficientOutOfRange: a ciphertext is malformed or under another key. TooManyReports.
             LedgerBehind: the site remembers a head that this ledger lacks.
         """
-        reports = open_encrypted(plan, self._plans.secrets.seal_key(plan), self._identity.settings.roster, batch)
-        self._ledger.require_known(batch.signed.header.head_of("leader"))
-        key = self.public_keys(stored, plan)[reports.view]
-        parsed = [Ciphertexts.from_bytes(key.parameters, key.key_id, message) for message in reports.messages]
         header, digest = batch.signed.header, batch.signed.digest
+        seal_key, roster = self._plans.secrets.seal_key(plan), self._identity.settings.roster
+        reports, parsed = None, list[Ciphertexts]()
+        if len(header):
+            reports = open_encrypted(plan, seal_key, roster, batch)
+            key = self.public_keys(stored, plan)[reports.view]
+            parsed = [Ciphertexts.from_bytes(key.parameters, key.key_id, message) for message in reports.messages]
+        else:
+            open_empty("leader", plan, seal_key, roster, batch.half("leader"))
+            require_leader_only(batch)
+        self._ledger.require_known(header.head_of("leader"))
         with self._storage.transaction():
             number = self._plans.require_open(plan.hash).number
             if (answered := self._storage.job(number, job)) is not None:
@@ -71,7 +78,9 @@ class EncryptedIntake:
                 return
             verdicts = np.full(len(header), Verdict.TAKEN, np.uint8)
             self._tally.count(number, plan, header, verdicts)
-            self._add_encrypted(number, plan, reports, parsed, verdicts == Verdict.TAKEN)
+            self._tally.count_site(number, header, verdicts)
+            if reports is not None:
+                self._add_encrypted(number, plan, reports, parsed, verdicts == Verdict.TAKEN)
             answer = JobAnswer(plan.hash, job, digest, verdicts.tobytes()).to_bytes()
             self._storage.record(number, job, digest, answer)
 

@@ -26,6 +26,7 @@ from aggregator.signed_message import Signed, plan_of, require_length, sign
 from aggregator.storage.records import StoredPlan
 from crypto.errors import CryptoError
 from federation.batch.batch import SealedHalf
+from federation.batch.empty import open_empty
 from federation.batch.reports import HelperHalf, ProvenHalf
 from federation.batch.sealing import open_half
 from federation.circuit.validity import Verification, start
@@ -81,16 +82,24 @@ class JobIntake:
             self._storage.record(stored.number, job.job_id, digest, answer)
         return answer
 
+    def _opened_half(self, plan: Plan, sealed: SealedHalf) -> HelperHalf | ProvenHalf | None:
+        """The helper's half, checked and opened; None for an empty batch."""
+        seal_key, roster = self._plans.secrets.seal_key(plan), self._identity.settings.roster
+        if len(sealed.signed.header):
+            return open_half("helper", plan, seal_key, roster, sealed)
+        open_empty("helper", plan, seal_key, roster, sealed)
+        return None
+
     def _accept(self, stored: StoredPlan, plan: Plan, job: AggregationJob, digest: bytes) -> bytes:
         grace_us = self._plans.retention.grace_us
         self._plans.require_open(plan.hash, grace_us)
         sealed = SealedHalf.from_bytes(job.half)
-        half = open_half("helper", plan, self._plans.secrets.seal_key(plan), self._identity.settings.roster, sealed)
+        half = self._opened_half(plan, sealed)
         header = sealed.signed.header
         self._ledger.require_known(header.head_of("helper"))
         verdicts = verdicts_from(job.verdicts, len(header)).copy()
         messages = np.empty((len(header), 0), np.uint8)
-        work: HelperHalf | Verification
+        work: HelperHalf | Verification | None
         if isinstance(half, ProvenHalf):
             work = start(plan, self._plans.verification_key(plan), half)
             offered = verdicts == Verdict.TAKEN
@@ -104,8 +113,9 @@ class JobIntake:
                 return before
             self._plans.require_open(plan.hash, grace_us)
             self._tally.count(stored.number, plan, header, verdicts)
+            self._tally.count_site(stored.number, header, verdicts)
             taken = verdicts == Verdict.TAKEN
-            if taken.any():
+            if work is not None and taken.any():
                 self._tally.add(stored.number, plan, work.take(taken))
             answer = JobAnswer(
                 plan.hash, job.job_id, digest, verdicts.tobytes(), verifier_messages=messages[taken].tobytes()

@@ -37,6 +37,7 @@ from aggregator.storage.records import Pending, StoredPlan
 from crypto.ntt_field import Mask
 from crypto.signing import VerifyKey
 from federation.batch.batch import BatchHeader, SealedBatch
+from federation.batch.empty import open_empty
 from federation.batch.reports import Addable, LeaderHalf, ProvenHalf, declared
 from federation.batch.sealing import open_half
 from federation.circuit.validity import Verification, start
@@ -46,8 +47,9 @@ from federation.terms import Validity
 
 log = logging.getLogger(__name__)
 
-_Work = LeaderHalf | Verification
-"""The leader's half of a batch in progress: ready to be added, or waiting for the helper's verification of its proofs."""
+_Work = LeaderHalf | Verification | None
+"""The leader's half of a batch in progress: ready to be added, or waiting for the helper's verification of its proofs. None: the
+batch is empty."""
 
 
 class ShareIntake:
@@ -78,7 +80,7 @@ class ShareIntake:
                 self._plans.require_open(plan.hash)
                 work = self._opened_half(plan, self._identity.settings.roster, batch)
                 self._fresh[digest] = batch, work
-                self.keep(plan, job, batch, data, _offered(work))
+                self.keep(plan, job, batch, data, _offered(work, len(batch.signed.header)))
             if self._storage.pending_digest(stored.number, job) is not None:
                 with self.line:
                     self.send_jobs(None)
@@ -92,8 +94,13 @@ class ShareIntake:
 
     def _opened_half(self, plan: Plan, roster: Roster, batch: SealedBatch) -> _Work:
         """The leader's half, checked and opened. With proofs: its verifier shares, always the same."""
-        half = open_half("leader", plan, self._plans.secrets.seal_key(plan), roster, batch.half("leader"))
-        self._ledger.require_known(batch.signed.header.head_of("leader"))
+        seal_key, header = self._plans.secrets.seal_key(plan), batch.signed.header
+        half: LeaderHalf | ProvenHalf | None = None
+        if len(header):
+            half = open_half("leader", plan, seal_key, roster, batch.half("leader"))
+        else:
+            open_empty("leader", plan, seal_key, roster, batch.half("leader"))
+        self._ledger.require_known(header.head_of("leader"))
         return start(plan, self._plans.verification_key(plan), half) if isinstance(half, ProvenHalf) else half
 
     def keep(self, plan: Plan, job: bytes, batch: SealedBatch, data: bytes, offered: Mask) -> None:
@@ -114,7 +121,7 @@ class ShareIntake:
             verdicts = np.where(offered, Verdict.TAKEN, Verdict.REJECTED).astype(np.uint8)
             self._tally.count(number, plan, header, verdicts)
             encoded = verdicts.tobytes()
-            if not (verdicts == Verdict.TAKEN).any():  # nothing to send to the helper
+            if len(header) and not (verdicts == Verdict.TAKEN).any():  # nothing to send to the helper
                 self._storage.record(number, job, digest, JobAnswer(plan.hash, job, digest, encoded).to_bytes())
                 return
             site_key = self._identity.settings.roster[header.site].key.data
@@ -169,10 +176,14 @@ class ShareIntake:
             taken = verdicts == Verdict.TAKEN
             if (taken & ~offered).any():
                 raise MessageMalformed("the helper accepted a report that was not offered")
-            if isinstance(work, Verification):
-                mine: Addable = finish_job(plan, work, answer.verifier_messages, taken)
-            else:
-                mine = work.take(taken)
+            mine: Addable | None
+            match work:
+                case Verification():
+                    mine = finish_job(plan, work, answer.verifier_messages, taken)
+                case LeaderHalf():
+                    mine = work.take(taken)
+                case None:
+                    mine = None
 
         self._settle(plan, pending, header, mine, offered, verdicts, answer)
 
@@ -200,13 +211,18 @@ class ShareIntake:
         verdicts: Verdicts,
         answer: JobAnswer,
     ) -> None:
-        """Commit exactly the reports that the helper accepted, record its rejected ids, and release the other ids."""
+        """Commit exactly the reports that the helper accepted, record its rejected ids, and release the other ids.
+
+        The site is counted under the same condition as at the helper.
+        """
         number, site = pending.plan, header.site
         rejected = offered & (verdicts == Verdict.REJECTED)
         back = offered & (verdicts == Verdict.DUPLICATE)
         with self._storage.transaction():
             if not self._storage.drop_pending(number, pending.job):
                 return
+            if answer.refusal is None:
+                self._tally.count_site(number, header, verdicts)
             if mine is not None and len(mine.collection):
                 self._tally.add(number, plan, mine)
             self._storage.reports.drop_reports(number, header.report_ids[rejected | back])
@@ -218,6 +234,6 @@ class ShareIntake:
             self._storage.record(number, pending.job, pending.digest, answer.to_bytes())
 
 
-def _offered(work: _Work) -> Mask:
+def _offered(work: _Work, reports: int) -> Mask:
     """bool[R]: the reports of an opened half that the leader can offer to the helper."""
-    return work.offered if isinstance(work, Verification) else np.ones(len(work.collection), np.bool_)
+    return work.offered if isinstance(work, Verification) else np.ones(reports, np.bool_)

@@ -51,6 +51,15 @@ class ReportTally:
         reports.add_reports(number, header.collection[taken], ids[taken], declared(header.clients, taken))
         reports.add_rejected(number, header.collection[rejected], ids[rejected])
 
+    def count_site(self, number: int, header: BatchHeader, verdicts: Verdicts) -> None:
+        """Count a batch's site if the batch is empty or one of its reports is accepted; inside the same transaction.
+
+        Args:
+            verdicts: the final ones, on which both aggregators agree.
+        """
+        if not len(header) or (verdicts == Verdict.TAKEN).any():
+            self._reports.add_site(number, header.site)
+
     def add(self, number: int, plan: Plan, half: Addable) -> None:
         """Add shares to the stored sums, inside the transaction that records their ids."""
         touched, rows = np.unique(half.collection, return_inverse=True)

@@ -1,4 +1,4 @@
-"""The accepted reports of a plan: report ids, clients by site, and the share of each collection's sum."""
+"""The accepted reports of a plan: report ids, counted sites, clients by site, and the share of each collection's sum."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IDS_A_QUERY: Final = 1_000
 
 
 class ReportTables:
-    """The tables `reports`, `rejected`, `rejections`, `sites` and `sums` of a role's file (schema.py)."""
+    """The tables `reports`, `rejected`, `rejections`, `sites`, `counted` and `sums` of a role's file (schema.py)."""
 
     def __init__(self, file: RoleFile) -> None:
         self._file = file
@@ -107,6 +107,14 @@ class ReportTables:
             "ON CONFLICT (plan, site, collection) DO UPDATE SET clients = excluded.clients",
             ((plan, site, of, count) for of, count in zip(collections.tolist(), counts.tolist(), strict=True)),
         )
+
+    def add_site(self, plan: int, site: str) -> None:
+        """Count a site. A repeat changes nothing."""
+        self._file.run("INSERT INTO counted VALUES (?, ?) ON CONFLICT DO NOTHING", plan, site)
+
+    def counted_sites(self, plan: int) -> tuple[str, ...]:
+        """The counted sites of a plan, sorted."""
+        return tuple(site for (site,) in self._file.rows("SELECT site FROM counted WHERE plan = ? ORDER BY site", plan))
 
     def sums(self, plan: int, collections: npt.NDArray[np.uint32], length: int) -> npt.NDArray[np.uint64]:
         """uint64[T, length]: the totals of some collections (increasing); zeros for a collection without a total."""

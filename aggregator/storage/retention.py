@@ -3,7 +3,8 @@
     verification key  when its plan accepts no more reports: the plan is closed, or its deadline (at the helper: plus the
                       grace) has passed and no batch waits. If its plan was never opened here: a day after it was stored
     report ids        when the deadline of a noised plan has passed: no report can arrive any more. The numbers of rejected
-                      reports stay, because they are reported as long as the plan can be collected again
+                      reports stay, because they are reported as long as the plan can be collected again. The counted sites
+                      stay in the commitments
     sums              when their noised share is stored (role_storage.py)
     finished sums     leader: when the key holder has opened them (role_storage.py), or no longer holds the plan's keys
     noised shares     when leader and helper have both stored the values that they opened from them
@@ -61,7 +62,7 @@ def forget(storage: Storage, now_us: int, grace_us: int) -> None:
     with storage.transaction():
         storage.erase("keys", _KEYS, now_us - UNANNOUNCED_US, now_us - grace_us)
         storage.run(_COUNTS, now_us)
-        for table in ("rejected", "reports", "sites"):
+        for table in ("rejected", "reports", "sites", "counted"):
             storage.erase(table, f"plan IN ({_OVER})", now_us)
         storage.erase("secret_keys", "until_us < ?", now_us)
         storage.run("DELETE FROM prepared WHERE not_after_us < ?", now_us - LATEST_SECRET_US)

@@ -183,7 +183,7 @@ class Storage(RoleFile):
 
     def free(self, plan: int, plan_id: bytes) -> None:
         """Erase the sums, ids, batches and keys of a plan. It is never opened."""
-        for table in ("sums", "reports", "rejected", "sites"):
+        for table in ("sums", "reports", "rejected", "sites", "counted"):
             self.erase(table, "plan = ?", plan)
         for table in ("secret_keys", "keys"):
             self.erase(table, "id = ?", plan_id)

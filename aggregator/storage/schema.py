@@ -8,6 +8,7 @@ reports     report ids, each of which counts once, and the number of clients of 
 rejected    ids of reports whose proof did not hold; no report is verified twice
 rejections  number of rejected reports of a collection, after their ids are erased
 sites       number of clients of a site in a collection, compared with its roster entry
+counted     the sites that are counted in a plan: an empty batch, or a report, was accepted from them
 sums        this aggregator's share of the sum of a collection. Secret; erased when its noised share is stored
 noised      noised shares, sealed to the collector, with their statements and the signed opened values: everything that a
             collect sends, now or later. With finish mpc: the values that leader and helper opened together, sealed
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 10
+VERSION: Final = 11
 SCHEMA: Final = """
 CREATE TABLE role (name TEXT NOT NULL);
 CREATE TABLE plans (
@@ -56,6 +57,9 @@ CREATE TABLE reports (
 CREATE TABLE sites (
     plan INTEGER NOT NULL REFERENCES plans, site TEXT NOT NULL, collection INTEGER NOT NULL, clients INTEGER NOT NULL,
     PRIMARY KEY (plan, site, collection)
+) WITHOUT ROWID;
+CREATE TABLE counted (
+    plan INTEGER NOT NULL REFERENCES plans, site TEXT NOT NULL, PRIMARY KEY (plan, site)
 ) WITHOUT ROWID;
 CREATE TABLE sums (
     row INTEGER PRIMARY KEY, plan INTEGER NOT NULL REFERENCES plans, collection INTEGER NOT NULL, total BLOB NOT NULL,

@@ -41,7 +41,7 @@ class BatchHeader:
     Attributes:
         site: a site id.
         batch_id: 16 random bytes, new at each attempt: a retry draws fresh share randomness, so it is another batch.
-        collection: uint32[R], collection indices of the plan, R at least 1.
+        collection: uint32[R], collection indices of the plan; none in an empty batch (empty.py).
         report_ids: uint8[R, 16].
         public_hashes: uint8[R, 32], SHA-256 of each public share; None without proofs.
         clients: uint32[R], the clients that the site declares for each report, at least 1; None if each is one client's.
@@ -62,10 +62,8 @@ class BatchHeader:
         require_bytes("plan hash", self.plan_hash, PLAN_HASH_BYTES)
         require_bytes("batch id", self.batch_id, BATCH_ID_BYTES)
         count = len(self.collection)
-        if count == 0 or self.report_ids.shape != (count, REPORT_ID_BYTES):
-            raise BatchMalformed(
-                f"the header has report ids {self.report_ids.shape} for {count} reports; it needs at least 1"
-            )
+        if self.report_ids.shape != (count, REPORT_ID_BYTES):
+            raise BatchMalformed(f"the header has report ids {self.report_ids.shape} for {count} reports")
         if self.public_hashes is not None and self.public_hashes.shape != (count, DIGEST_BYTES):
             raise BatchMalformed(
                 f"the header has hashes of public shares {self.public_hashes.shape} for {count} reports"

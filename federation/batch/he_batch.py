@@ -34,10 +34,15 @@ def open_encrypted(plan: Plan, key: SealKey, roster: Roster, batch: SealedBatch)
     """
     if not isinstance(plan.terms, Encrypted):
         raise ReportRefused(f"the plan says protection {plan.terms.protection.value!r}: its reports are not encrypted")
-    if batch.helper:
-        raise BatchMalformed("the batch has a part for the helper, but encrypted reports are for the leader only")
+    require_leader_only(batch)
     half = batch.half("leader")
     view, header = check_half("leader", plan, roster, half), half.signed.header
     content, size = memoryview(open_content("leader", key, half)), message_bytes(plan.he_parameters(plan.views[view]))
     messages = tuple(bytes(content[at : at + size]) for at in range(0, len(content), size))
     return EncryptedReports(view, header.collection, header.report_ids, messages)
+
+
+def require_leader_only(batch: SealedBatch) -> None:
+    """Return if a batch has no part for the helper. Raises BatchMalformed."""
+    if batch.helper:
+        raise BatchMalformed("the batch has a part for the helper, but encrypted reports are for the leader only")

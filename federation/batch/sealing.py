@@ -39,7 +39,7 @@ from federation.errors import (
     ReportTooLong,
     TooManyDeclared,
 )
-from federation.parties import Aggregator, Roster
+from federation.parties import Aggregator, Roster, RosterEntry
 from federation.plan import Plan
 from federation.report_checks import require_one_batch
 from federation.terms import Encrypted, ReportPer, Shares, Validity
@@ -217,14 +217,9 @@ def check_half(role: Aggregator, plan: Plan, roster: Roster, half: SealedHalf) -
 
     Raises as `open_half`, except for errors in the content.
     """
-    signed, header = half.signed, half.signed.header
-    if header.plan_hash != plan.hash:
-        raise BatchOfAnotherPlan(header.plan_hash, plan.hash)
-    entry = roster[header.site]
-    signed.verify(entry.key)
-    if half.digest_of != role:
-        signed.require_digest(role, half.ciphertext)
-
+    header, entry = half.signed.header, check_sender(role, plan, roster, half)
+    if not len(header):
+        raise BatchMalformed("it is an empty batch: it has no reports")
     view = _view_of(plan, header.collection)
     _require_distinct(header.report_ids)
     _require_declared(plan, header)
@@ -241,6 +236,22 @@ def check_half(role: Aggregator, plan: Plan, roster: Roster, half: SealedHalf) -
     size = len(header) * (to_leader if role == "leader" else to_helper)
     require_bytes(f"{role}'s ciphertext", half.ciphertext, size + SEAL_OVERHEAD)
     return view
+
+
+def check_sender(role: Aggregator, plan: Plan, roster: Roster, half: SealedHalf) -> RosterEntry:
+    """The roster entry of the site that signed this half for this role and plan.
+
+    Raises:
+        BatchOfAnotherPlan, UnknownSite, SignatureInvalid, DigestMismatch.
+    """
+    signed, header = half.signed, half.signed.header
+    if header.plan_hash != plan.hash:
+        raise BatchOfAnotherPlan(header.plan_hash, plan.hash)
+    entry = roster[header.site]
+    signed.verify(entry.key)
+    if half.digest_of != role:
+        signed.require_digest(role, half.ciphertext)
+    return entry
 
 
 def open_content(role: Aggregator, key: SealKey, half: SealedHalf) -> bytes:

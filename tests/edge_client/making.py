@@ -101,6 +101,12 @@ def answered(
     return found
 
 
+def answered_empty(plan: Plan, own: Events, settings: SiteSettings) -> bool:
+    """Whether the site's answer is one empty batch."""
+    (batch,) = answered(plan, own, settings)
+    return not len(batch.signed.header)
+
+
 def ids_of(batches: Sequence[SealedBatch]) -> list[tuple[int, bytes]]:
     """(collection, report id) of every report."""
     return [

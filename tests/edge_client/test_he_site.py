@@ -205,3 +205,10 @@ def test_the_charge_and_the_ids_are_on_disk_before_a_report_is_encrypted(keyed: 
         assert recorded is not None
         assert ledger.state.spent
     assert sorted(report.tobytes() for report in recorded[0].ids) == sorted(report for _, report in ids_of(list(found)))
+
+
+def test_a_site_without_an_event_sends_one_empty_batch(keyed: Keyed, settings: SiteSettings) -> None:
+    found = ask(keyed.plan, keyed.signed, settings, own=events())
+    assert not isinstance(found, Refuse)
+    (batch,) = found
+    assert (len(batch.signed.header), batch.helper) == (0, b"")

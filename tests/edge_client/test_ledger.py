@@ -26,7 +26,7 @@ from federation.sharding import shard
 from tests.aggregator.world import NOW, make_plan
 
 from . import making
-from .making import HOUR, HOURLY, VIEW, answered, ask, events, hours, ids_of, settings_in
+from .making import HOUR, HOURLY, VIEW, answered, answered_empty, ask, events, hours, ids_of, settings_in
 
 KEYS = [f"k{i}" for i in range(6)]
 BOUND = replace(HOURLY, entity=Entity("k", domain=KEYS), bounds=Bounds(3, 2))
@@ -158,7 +158,7 @@ def test_an_answer_that_was_cut_off_after_its_charge_counts_what_was_answered_me
             ask(hours(0, 0), own, settings)
     answered(hours(1, 1), own, settings)
     assert told == [(HOUR, (1, 1))]
-    assert answered(hours(0, 0), own, settings) == []  # both cells of the day are used
+    assert answered_empty(hours(0, 0), own, settings)  # both cells of the day are used
 
 
 def test_two_answers_at_the_same_time_do_not_use_a_cell_twice(
@@ -174,7 +174,7 @@ def test_two_answers_at_the_same_time_do_not_use_a_cell_twice(
         return real(self, *arguments)
 
     monkeypatch.setattr(SiteLedger, "record", after_another)
-    assert answered(hours(0, 0), own, settings) == []
+    assert answered_empty(hours(0, 0), own, settings)
     assert told == [(HOUR, (1, 1))]
 
 

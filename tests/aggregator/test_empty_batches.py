@@ -1,0 +1,129 @@
+"""A site without a report is counted like any other site, by both aggregators or by neither."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aggregator.errors import JobConflict, RemoteRefusal
+from aggregator.shares.helper import Helper
+from aggregator.shares.leader import Leader
+from federation.batch.empty import seal_empty
+from federation.parties import Roster
+from federation.plan import Plan
+from tests.aggregator.world import KEYS, SETTINGS, LocalLink, Site, make_helper, make_leader, make_plan, prepared
+from tests.aggregator.world import draft as drafted
+from tests.aggregator.world import signed as signed_plan
+
+
+class Pair:
+    """Leader and helper in this process, on files that survive them."""
+
+    def __init__(self, path: Path, **settings: Any) -> None:
+        self.path, self.settings = path, settings
+        self.start()
+
+    def start(self) -> None:
+        self.helper: Helper = make_helper(self.path, self.settings.get("helper", SETTINGS))
+        self.link = LocalLink(self.helper)
+        self.leader: Leader = make_leader(self.path, self.link, self.settings.get("leader", SETTINGS))
+
+    def restart(self) -> None:
+        self.close()
+        self.start()
+
+    def close(self) -> None:
+        self.leader.close()
+        self.helper.close()
+
+    def open(self, plan: Plan) -> Plan:
+        if plan.terms.validity == "prio3":
+            plan = prepared(plan, self.leader.prepare)
+        for party in (self.helper, self.leader):
+            party.prepare(drafted(plan))
+            party.open_plan(signed_plan(plan))
+        return plan
+
+    def counted(self, plan: Plan) -> list[tuple[str, ...]]:
+        """The sites that each aggregator counts."""
+        found = []
+        for party in (self.leader, self.helper):
+            stored = party.files.storage.plan(plan.hash)
+            assert stored is not None
+            found.append(party.files.storage.reports.counted_sites(stored.number))
+        return found
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    made = Pair(tmp_path)
+    yield made
+    made.close()
+
+
+def empty(plan: Plan, site: str = "b", number: int = 0) -> bytes:
+    return seal_empty(plan, site, number.to_bytes(16, "big"), KEYS[site].sign).to_bytes()
+
+
+@pytest.mark.parametrize("validity", ["none", "prio3"])
+def test_both_count_a_site_with_reports_and_a_site_without(pair: Pair, validity: str) -> None:
+    plan = pair.open(make_plan(validity=validity))
+    pair.leader.submit(Site(plan).batch([0, 0, 1]).to_bytes())
+    assert pair.counted(plan) == [("a",)] * 2
+    first, retry = empty(plan), empty(plan, number=1)
+    for batch in (first, first, retry):
+        assert not pair.leader.submit(batch).pending
+    assert pair.counted(plan) == [("a", "b")] * 2
+
+
+def test_an_empty_batch_waits_for_the_helper_and_survives_a_restart(pair: Pair) -> None:
+    plan = pair.open(make_plan())
+    pair.link.down, batch = True, empty(plan)
+    assert pair.leader.submit(batch).pending
+    assert pair.counted(plan) == [(), ()]
+    pair.restart()
+    assert not pair.leader.submit(batch).pending
+    assert pair.counted(plan) == [("b",)] * 2
+
+
+def test_a_site_that_the_helper_refuses_is_counted_by_neither(tmp_path: Path) -> None:
+    narrow = replace(SETTINGS, roster=Roster(one for one in SETTINGS.roster.entries if one.site == "a"))
+    pair = Pair(tmp_path, helper=narrow)
+    plan = pair.open(make_plan())
+    for batch in (empty(plan), Site(plan, "b").batch([0]).to_bytes()):
+        with pytest.raises(RemoteRefusal) as caught:
+            pair.leader.submit(batch)
+        assert caught.value.reason == "UNKNOWN_SITE"
+    assert pair.counted(plan) == [(), ()]
+    pair.close()
+
+
+def test_a_site_whose_every_report_is_rejected_is_counted_by_neither(pair: Pair) -> None:
+    plan = pair.open(make_plan(validity="prio3"))
+    pair.leader.submit(Site(plan).batch([0, 1], malformed=[0, 1]).to_bytes())  # the leader rejects them itself
+    other = Site(plan, "b")
+    pair.leader.submit(other.batch([0, 1], lying=[0, 1]).to_bytes())
+    assert pair.counted(plan) == [(), ()]
+    pair.leader.submit(other.batch([0, 1], lying=[0]).to_bytes())
+    assert pair.counted(plan) == [("b",)] * 2
+
+
+def test_an_empty_batch_does_not_replace_a_batch_with_reports(pair: Pair) -> None:
+    plan = pair.open(make_plan())
+    batch = Site(plan).batch([0])
+    pair.leader.submit(batch.to_bytes())
+    again = seal_empty(plan, "a", batch.signed.header.batch_id, KEYS["a"].sign)
+    with pytest.raises(JobConflict):
+        pair.leader.submit(again.to_bytes())
+
+
+def test_a_freed_plan_keeps_no_site(pair: Pair) -> None:
+    plan = pair.open(make_plan())
+    pair.leader.submit(empty(plan))
+    for party in (pair.leader, pair.helper):
+        party.freeing.erase(plan)
+    assert pair.counted(plan) == [(), ()]
