@@ -61,6 +61,17 @@ class StateBehindLedger(AggregatorError):
         )
 
 
+class PlanBeforeRebuild(AggregatorError):
+    """A plan from before the loss of an aggregator's ledger, which may have been opened here."""
+
+    def __init__(self, plan_hash: bytes) -> None:
+        self.plan_hash = plan_hash
+        super().__init__(
+            f"plan {plan_hash.hex()[:16]}… is older than the last rebuild of this aggregator's ledger, which may have lost the "
+            "entry of its opening. It is neither opened nor freed here, and its panes count as taken"
+        )
+
+
 class ProofsRequired(AggregatorError):
     """The plan has no proofs, but this aggregator's setting demands them."""
 

@@ -267,8 +267,7 @@ class LedgerBroken(LedgerError):
         self.path, self.why = path, why
         super().__init__(
             f"{path}: {why}. Nothing is opened with it. Put the newest copies of this file and of {path}.head back. If they "
-            "are lost, the days that it may have paid for cannot be collected: start again with new keys, an empty ledger "
-            "and days from today on"
+            "are lost, rebuild the ledger: then every pane that has ended counts as taken, and every day until today as spent"
         )
 
 
@@ -323,6 +322,23 @@ class PaneTaken(LedgerRefusal):
         panes = "the pane of" if pane_start == last_start else f"each pane from {utc_text(pane_start)} to"
         super().__init__(
             f"view {view!r}: {panes} {utc_text(last_start)} was collected before under another plan; {DIFFERENCING}"
+        )
+
+
+class PaneBeforeRebuild(LedgerRefusal):
+    """Panes that had ended when the ledger was rebuilt. The lost entries may have been of plans that opened them.
+
+    Attributes:
+        pane_start, last_start: the first and the last pane of a row of such panes (µs).
+    """
+
+    code = "PANE_ALREADY_REPORTED"
+
+    def __init__(self, view: str, pane_start: int, last_start: int, rebuilt_us: int) -> None:
+        self.view, self.pane_start, self.last_start, self.rebuilt_us = view, pane_start, last_start, rebuilt_us
+        super().__init__(
+            f"view {view!r}: the pane of {utc_text(last_start)} had ended when the ledger was rebuilt on {utc_text(rebuilt_us)}. "
+            "It may have been opened before the loss, so it is never collected. Publish it as void"
         )
 
 

@@ -38,10 +38,12 @@ class Freeing:
 
         Raises:
             MessageMalformed, PlanUnknown, SignatureInvalid.
+            PlanBeforeRebuild: nothing can be said of a plan that is older than the ledger's last rebuild.
         """
         signed = Signed.from_bytes(data)
         _, plan = self._plans.opened(plan_of(signed))
         signed.verify(FREE_DOMAIN, self._plans.identity.settings.coordinator)
+        self._plans.charges.require_after_rebuild(plan)
         return plan
 
     def erase(self, plan: Plan) -> None:

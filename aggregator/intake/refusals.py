@@ -36,6 +36,7 @@ _REFUSALS: Final[tuple[type[CoveyError], ...]] = (
     crypto.ConversionUnsafe,
     # of a ledger
     federation.PaneTaken,
+    federation.PaneBeforeRebuild,
     federation.PlanOpenedBefore,
     federation.PlanFreed,
     federation.AttemptsSpent,
@@ -45,6 +46,7 @@ _REFUSALS: Final[tuple[type[CoveyError], ...]] = (
     federation.AggregatorBehind,
     federation.LedgerBroken,
     own.StateBehindLedger,
+    own.PlanBeforeRebuild,
     # of a batch
     federation.BatchMalformed,
     federation.BatchTooLarge,
@@ -89,7 +91,7 @@ _REFUSALS: Final[tuple[type[CoveyError], ...]] = (
 REASONS: Final[dict[type[Exception], str]] = {kind: kind.code for kind in _REFUSALS}
 """The errors that are sent by name."""
 INTERNAL: Final = "INTERNAL"
-LOST: Final = ("SUM_OUT_OF_RANGE", "KEY_BURNT", "LIVE_SECRET_LOST")
+LOST: Final = ("SUM_OUT_OF_RANGE", "KEY_BURNT", "LIVE_SECRET_LOST", "PLAN_BEFORE_REBUILD")
 """Permanent refusals: no pane of the plan is ever opened."""
 
 Expected = (AggregatorError, FederationError, CryptoError)

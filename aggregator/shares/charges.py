@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from aggregator.errors import AfterDeadline, StateBehindLedger
+from aggregator.errors import AfterDeadline, PlanBeforeRebuild, StateBehindLedger
 from aggregator.identity import Clock, RoleIdentity
 from aggregator.storage.files import Files
 from aggregator.storage.records import StoredPlan
 from aggregator.storage.retention import LATEST_CHARGE_US
 from federation.errors import LedgerBehind, LedgerRefusal
 from federation.plan import Plan
+from federation.signed_plan import verify_plan
 
 
 class Charges:
@@ -35,16 +36,33 @@ class Charges:
         """Charge the plan and reserve its panes, before it is closed. A repeat charges nothing.
 
         Raises:
-            StateBehindLedger, AfterDeadline, LedgerRefusal: nothing was charged.
+            StateBehindLedger, AfterDeadline, PlanBeforeRebuild, LedgerRefusal: nothing was charged.
         """
         if stored.unopened:
             self.require_never_opened(plan)
+            self.require_after_rebuild(plan)
         if plan.hash not in self._ledger.state.intended and self._clock() > stored.deadline_us + LATEST_CHARGE_US:
             raise AfterDeadline(stored.deadline_us)
         self._ledger.intend(plan, self._identity.settings.budget)
 
+    def require_after_rebuild(self, plan: Plan) -> None:
+        """Check that no pane of a plan may have been opened under an entry that the ledger lost. Raises PlanBeforeRebuild."""
+        if self._ledger.state.precedes_rebuild(plan):
+            raise PlanBeforeRebuild(plan.hash)
+
+    def require_complete(self) -> None:
+        """Check that the ledger has a charge for every plan that was closed here. Raises LedgerBehind: entries were lost."""
+        state = self._ledger.state
+        lacking = [one for one in self._storage.plans() if one.own is not None and one.hash not in state.charged_by]
+        if state.rebuilt is not None:
+            since = [(one, verify_plan(one.signed, self._identity.settings.coordinator)) for one in lacking]
+            lacking = [one for one, plan in since if not state.precedes_rebuild(plan)]
+        if lacking:
+            raise LedgerBehind(str(self._ledger.path), f"it lacks {len(lacking)} plan(s) that were closed here")
+
     def require_charged(self, plan: Plan) -> None:
-        """Check that a closed plan is charged. Raises LedgerBehind."""
+        """Check that a closed plan, which is not opened yet, is charged. Raises LedgerBehind, PlanBeforeRebuild."""
+        self.require_after_rebuild(plan)
         if plan.hash not in self._ledger.state.intended:
             raise LedgerBehind(
                 str(self._ledger.path), f"it lacks the charge of plan {plan.hash.hex()[:16]}…, which is closed"

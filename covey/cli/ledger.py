@@ -10,15 +10,16 @@ import typer
 
 from .store_option import store_directory
 
+_PROJECT = typer.Option(metavar="DIR", help="The project's directory. Default: here.")
+_STORE = typer.Option(metavar="DIR", callback=store_directory, help="The store of `covey run`.")
+
 app = typer.Typer(help="The privacy ledgers: spent budget, remaining budget, refusals.", no_args_is_help=True)
 
 
 @app.command()
 def show(
-    project: Annotated[Path | None, typer.Option(metavar="DIR", help="The project's directory. Default: here.")] = None,
-    store: Annotated[
-        Path | None, typer.Option(metavar="DIR", callback=store_directory, help="The store of `covey run`.")
-    ] = None,
+    project: Annotated[Path | None, _PROJECT] = None,
+    store: Annotated[Path | None, _STORE] = None,
     owner: Annotated[
         str | None, typer.Option("--ledger", metavar="NAME", help="One ledger: operator, or site-ID.")
     ] = None,
@@ -34,15 +35,12 @@ def show(
 
     Nothing is written. An edited, truncated or rolled-back ledger is an error.
     """
-    from deployment.errors import UsageError
     from deployment.inspect.ledger_view import BrokenLedger, LedgerView, read_ledgers, to_json
     from deployment.printing.console import data_console, talk_console
     from deployment.printing.ledgers import print_ledger
     from deployment.project.budgets import budgets_of
 
-    if project is not None and store is not None:
-        raise UsageError("give either --project or --store")
-    directory = project or store or Path()
+    directory = _directory(project, store)
     shown = read_ledgers(directory, budgets_of(directory, budget), owner=owner, view=view)
     whole = [ledger for ledger in shown if isinstance(ledger, LedgerView)]
     if as_json:
@@ -61,3 +59,47 @@ def show(
         talk_console().print(f"error: {error}", style="red", soft_wrap=True)
     if broken:
         raise broken[0]
+
+
+@app.command()
+def rebuild(
+    project: Annotated[Path | None, _PROJECT] = None,
+    store: Annotated[Path | None, _STORE] = None,
+    owner: Annotated[
+        str, typer.Option("--ledger", metavar="NAME", help="The ledger: operator, or site-ID.")
+    ] = "operator",
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Rebuild a ledger that looks intact: another party remembers more entries than it has."
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Rebuild a ledger that lost entries, when no newest copy is left. Stop the roles of the project first.
+
+    The lost entries may have paid for any day. So every pane that has ended counts as taken, and every day until today as
+    spent. Nothing published changes.
+    """
+    from base.times import wall_clock
+    from deployment.inspect.ledger_view import date_of, moment_of
+    from deployment.local.ledger_rebuild import rebuild as rebuild_ledger
+    from deployment.printing.console import talk_console
+
+    made = rebuild_ledger(_directory(project, store), owner, wall_clock, although_intact=force)
+    if as_json:
+        typer.echo(json.dumps({"ledger": owner, "path": str(made.path), "rebuilt_at": moment_of(made.entry.at_us)}))
+    else:
+        talk_console().print(
+            f"{made.path} is rebuilt: every pane that had ended counts as taken, and every day until {date_of(made.entry.day)} as "
+            "spent",
+            soft_wrap=True,
+        )
+
+
+def _directory(project: Path | None, store: Path | None) -> Path:
+    from deployment.errors import UsageError
+
+    if project is not None and store is not None:
+        raise UsageError("give either --project or --store")
+    return project or store or Path()

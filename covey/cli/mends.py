@@ -26,6 +26,9 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "NODE_KEY_UNKNOWN": lambda _: (
         "`covey keys show site-ID --json` prints it here, as `node`; `covey start superlink` reads covey.toml"
     ),
+    # ledgers
+    "LEDGER_BROKEN": lambda _: "`covey ledger rebuild`, by the operator of the ledger, rebuilds it",
+    "LEDGER_BEHIND": lambda _: "`covey ledger rebuild`, by the operator of the ledger, rebuilds it",
     # configuration
     "POLICY_MISSING": lambda _: "`covey init` and `covey start site` write one",
     "SITE_FILE_MISSING": lambda _: (

@@ -113,7 +113,7 @@ def collect(
     if (answered := sites.answered(conditions.roster)) < conditions.min_sites:
         why = f"{answered} site(s) answered, and min_sites is {conditions.min_sites}"
         try:
-            return replace(before, freed=aggregators.free(plan.hash, coordinator.sign), why_freed=why)
+            return replace(before, freed=free_what_can_be(plan, coordinator, aggregators), why_freed=why)
         except RemoteRefusal as refused:
             if (
                 refused.reason != FREE_REFUSED
@@ -124,7 +124,10 @@ def collect(
     except RemoteRefusal as refused:
         if not conditions.may_free or refused.reason not in (FREED, *LOST):
             raise
-        freed = _free_what_can_be(plan, coordinator, aggregators)
+        try:
+            freed = free_what_can_be(plan, coordinator, aggregators)
+        except RemoteRefusal:  # one of the two has noised it
+            freed = ()
         return replace(before, freed=freed, why_freed=str(refused))
     return replace(
         before,
@@ -154,11 +157,17 @@ def _carry(
     return pending
 
 
-def _free_what_can_be(plan: Plan, coordinator: RoleKeys, aggregators: Aggregators) -> tuple[bytes, ...]:
-    """The statements of a plan that is freed or lost. None if an aggregator cannot say that it never opened the plan."""
+def free_what_can_be(plan: Plan, coordinator: RoleKeys, aggregators: Aggregators) -> tuple[bytes, ...]:
+    """Have a plan freed. Returns no statements if an aggregator can never say that it did not open the plan.
+
+    Raises:
+        RemoteRefusal: FREE_REFUSED if one has noised the plan. Unreachable.
+    """
     try:
         return aggregators.free(plan.hash, coordinator.sign)
-    except RemoteRefusal:
+    except RemoteRefusal as refused:
+        if refused.reason not in LOST:
+            raise
         return ()
 
 

@@ -20,7 +20,7 @@ from federation.plan import plan_from_bytes
 
 from .announcement import Announcement, announce
 from .attempts import Attempts
-from .batches import CollectionOutcome, Conditions, collect
+from .batches import CollectionOutcome, Conditions, collect, free_what_can_be
 from .job import Job
 from .publication import evidence_of, items_of, summary_of, without_budget
 from .site_results import SiteResults
@@ -67,7 +67,7 @@ def free_job(job: Job) -> dict[str, Any]:
     outcome = CollectionOutcome(why_freed="the plan was given up")
     if announced.plan is not None:
         with Aggregators(job.leader, job.helper, protection=plan.terms.protection) as aggregators:
-            outcome = replace(outcome, freed=aggregators.free(announced.plan.hash, coordinator.sign))
+            outcome = replace(outcome, freed=free_what_can_be(announced.plan, coordinator, aggregators))
         reported = SiteResults(job.progress).reported
         Attempts(job.store).record(announced.plan, outcome.due(announced.plan), outcome.said, reported=reported)
     return summary_of(announced, outcome, [], keeps_due=True)

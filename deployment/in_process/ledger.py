@@ -48,6 +48,11 @@ class RunLedger:
         self._ledger.close()
 
     @property
+    def path(self) -> Path:
+        """The ledger's file."""
+        return self._ledger.path
+
+    @property
     def state(self) -> LedgerState:
         """The charges, and which of their plans are done."""
         return self._ledger.state

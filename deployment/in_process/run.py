@@ -23,6 +23,7 @@ from crypto.bfv import message_elements
 from crypto.noise import NOISE_KEY_BYTES, NoiseSource, SecretNoise
 from deployment.coordinator.collector import releases_of
 from deployment.errors import RunRefused
+from deployment.project.known_releases import of_runs, require_known_releases
 from deployment.request import CollectionRequest, require_convertible, require_possible
 from edge_client.compute import Contributions, Dropped, compute
 from edge_client.encrypting import encrypting
@@ -132,7 +133,8 @@ def run_in_process(
     Raises:
         RunRefused: a day is partly open, a run under other terms was interrupted, or the terms do not fit the views.
             TooManyClients: a site has more clients than are declared.
-        DayBudgetSpent: raised before anything is computed or registered. LedgerBroken. EventsError, BadReference: the
+        DayBudgetSpent: raised before anything is computed or registered. LedgerBroken: also if the ledger lacks plans that the
+            store has releases of. EventsError, BadReference: the
             events do not fit a view; nothing is registered. ViewChanged, StoreInUse: of the store.
             MpcFailed: a repeated run continues with the panes that are not published yet.
     """
@@ -145,6 +147,7 @@ def run_in_process(
     enrolment = enrol(events, request.site_clients)
     require_possible(request.views, request.terms, request.noise, enrolment.declared)
     with Publisher(directory, around.clock) as publisher, RunLedger(directory, request.budget, around.clock) as ledger:
+        require_known_releases(directory, ledger.path, lambda: ledger.state, of_runs(directory))
         run = _Run(request, around, events, enrolment, publisher, ledger)
         work = [run.work_of(view, around.clock()) for view in request.views]
         plans = [plan for one in work for plan in one.plans]

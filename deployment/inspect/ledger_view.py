@@ -14,7 +14,7 @@ from base.times import DAY_US, from_us
 from deployment.errors import ItemMissing
 from deployment.project.project import DEFAULT_BUDGET
 from federation.errors import LedgerBroken
-from federation.ledger.entries import Head, RefusalEntry
+from federation.ledger.entries import Head, RebuiltEntry, RefusalEntry
 from federation.ledger.operator import LEDGERS, OPERATOR
 from federation.ledger.snapshot import read_ledger
 from federation.ledger.state import Budget, LedgerState
@@ -47,11 +47,15 @@ class LedgerView:
         views: the charged views, or the requested ones among them.
         charged: the number of charged plans; `unfinished`: the number of those that are not done yet.
         remembered: the heads of other parties' ledgers, as seen at the last opening.
+        entries: their number.
+        rebuilt: the last time that the ledger was rebuilt after a loss; None: never.
     """
 
     owner: str
     path: Path
     head: Head
+    entries: int
+    rebuilt: RebuiltEntry | None
     budget: Budget
     views: tuple[str, ...]
     days: tuple[DaySpent, ...]
@@ -109,7 +113,8 @@ def to_json(ledger: LedgerView | BrokenLedger) -> dict[str, Any]:
         "ledger": ledger.owner,
         "path": str(ledger.path),
         "whole": True,
-        "entries": ledger.head.seq,
+        "entries": ledger.entries,
+        "rebuilt_at": None if ledger.rebuilt is None else moment_of(ledger.rebuilt.at_us),
         "head": ledger.head.digest.hex(),
         "budget_micro_rho": ledger.budget.micro_rho,
         "quotas": dict(ledger.budget.quotas),
@@ -175,6 +180,8 @@ def _read(folder: Path, owner: str, given: Budget | None, view: str | None) -> L
         owner,
         path,
         found.head,
+        state.length,
+        state.rebuilt,
         budget,
         tuple(sorted({name for day in days for name in day.by_view})),
         days,

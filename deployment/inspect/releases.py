@@ -10,6 +10,7 @@ from typing import Any, Final
 from crypto.errors import SignatureInvalid
 from deployment.coordinator.decisions import published_reason
 from deployment.errors import ItemMissing, UsageError
+from deployment.project.known_releases import IN_PROCESS
 from deployment.project.project import KEYS
 from featurestore.define.release import RETRACTED, Manifest, Release, Void
 from featurestore.publish.publish import Publisher
@@ -20,7 +21,6 @@ from federation.release_signing import sign_release, verify_release
 
 from .ledger_view import moment_of
 
-IN_PROCESS: Final = "in-process"
 MIN_HEX: Final = 6
 _ID: Final = re.compile(r"[0-9a-f]{6,32}")
 _LISTED: Final = ("release_id", "view", "pane_start", "pane_end", "state", "reason", "released_at", "retracted_at",

@@ -10,6 +10,7 @@ from typing import Final
 from base.times import utc_text
 from crypto.signing import VerifyKey
 from deployment.errors import VerificationUnsuccessful
+from deployment.project.known_releases import IN_PROCESS
 from deployment.project.project import Project
 from featurestore.define.release import Manifest, Release, Void, is_unattempted
 from featurestore.define.wire import definition_hash
@@ -18,8 +19,6 @@ from featurestore.store import Store
 from federation.errors import VerificationFailed
 from federation.parties import CollectorKeys
 from federation.release_check import find_plan, planned_panes, verify_opening
-
-from .releases import IN_PROCESS
 
 CHECKS: Final[Mapping[str, str]] = {
     "content": "the stored sums, reason, id and view are the published ones",

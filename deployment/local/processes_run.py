@@ -36,6 +36,7 @@ from deployment.in_process.panes import PaneChoice, choose_panes, opened_panes
 from deployment.in_process.progress import Progress
 from deployment.in_process.run import ViewReport
 from deployment.project.fleet import SITES, EventColumns, make_project, split_sites
+from deployment.project.known_releases import of_runs, require_known_releases
 from deployment.request import CollectionRequest, require_convertible, require_possible
 from edge_client import flower_app
 from edge_client.compute import Dropped
@@ -43,7 +44,7 @@ from edge_client.events import check_schema, make_events
 from edge_client.flower_app import SITES_VARIABLE
 from featurestore.define.definitions import FeatureView
 from featurestore.publish.publish import Publisher
-from federation.ledger.operator import LEDGERS, charged_plans, require_room
+from federation.ledger.operator import LEDGERS, charged_plans, operator_path, operator_state, require_room
 from federation.plan import PLAN_ID_BYTES, plan_from_bytes
 from federation.terms import Finish
 
@@ -149,6 +150,9 @@ def run_over_wire(
             plan_id, by_site = os.urandom(PLAN_ID_BYTES), columns.site is not None
             enrolled = [one.clients for one in fleet]
             draft = request.plan(planned, enrolled, plan_id=plan_id, by_site=by_site)
+            require_known_releases(
+                directory, operator_path(ledgers), lambda: operator_state(ledgers), of_runs(directory)
+            )
             require_room(ledgers, draft, request.budget, clock())
         for view in views:
             publisher.register(view)

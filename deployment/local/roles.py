@@ -29,6 +29,7 @@ from base.locks import lock_file
 from base.private_files import private_folder
 from crypto.signing import VerifyKey
 from deployment.errors import UsageError
+from deployment.project.known_releases import require_known_releases, signed_by
 from deployment.project.project import FILE, KEYS, Project
 from federation.keys import RoleKeys, load_keys
 from federation.ledger.operator import LEDGERS, open_operator_ledger
@@ -60,9 +61,10 @@ def serve_leader(
     link, holder = HelperChannel(helper), None if key_holder is None else KeyHolderChannel(key_holder)
     third = None if provider is None else ProviderChannel(provider)
     try:
-        with _alone(directory, "leader"):
+        with alone(directory, "leader"):
             files = _files(directory, ledgers, "leader")
-            _run(Leader(keys, settings, files, _wall_clock, Peers(link, holder, third)), port, "leader")
+            leader = Leader(keys, settings, files, _wall_clock, Peers(link, holder, third))
+            _run(_with_whole_ledger(leader, directory), port, "leader")
     finally:
         for one in (link, holder, third):
             if one is not None:
@@ -73,17 +75,18 @@ def serve_helper(directory: Path, port: int, ledgers: Path | None = None) -> Non
     """Run the helper until SIGTERM or SIGINT. See `serve_leader`."""
     project = Project.load(directory)
     keys, settings = _own_keys(directory, "helper", project.helper), _settings(project, project.leader)
-    with _alone(directory, "helper"):
-        _run(Helper(keys, settings, _files(directory, ledgers, "helper"), _wall_clock), port, "helper")
+    with alone(directory, "helper"):
+        helper = Helper(keys, settings, _files(directory, ledgers, "helper"), _wall_clock)
+        _run(_with_whole_ledger(helper, directory), port, "helper")
 
 
 def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None) -> None:
     """Run the key holder, with the helper's keys, until SIGTERM or SIGINT. See `serve_leader`."""
     project = Project.load(directory)
     keys, settings = _own_keys(directory, "helper", project.helper), _settings(project, project.leader)
-    with _alone(directory, "keyholder"):
+    with alone(directory, "keyholder"):
         files = _files(directory, ledgers, "keyholder")
-        _run(KeyHolder(keys, settings, files, _wall_clock), port, "keyholder")
+        _run(_with_whole_ledger(KeyHolder(keys, settings, files, _wall_clock), directory), port, "keyholder")
 
 
 def serve_provider(directory: Path, port: int) -> None:
@@ -97,8 +100,24 @@ def _run(party: Leader | Helper | KeyHolder | Provider, port: int, name: str) ->
     service.run()
 
 
+def _with_whole_ledger(party: Leader | Helper | KeyHolder, directory: Path) -> Leader | Helper | KeyHolder:
+    """The same party, whose ledger knows every plan that its storage has closed, and that the store here has releases of.
+
+    Raises LedgerBehind: entries were lost.
+    """
+    try:
+        ledger, identity = party.files.ledger, party.identity
+        party.plans.charges.require_complete()
+        mine = signed_by(identity.role, identity.keys.sign.public)
+        require_known_releases(directory, ledger.path, lambda: ledger.state, mine)
+    except BaseException:
+        party.close()
+        raise
+    return party
+
+
 @contextmanager
-def _alone(directory: Path, role: StoringRole) -> Iterator[None]:
+def alone(directory: Path, role: StoringRole) -> Iterator[None]:
     """Lock the files of a role for this process. Raises UsageError: another process of the role runs."""
     try:
         lock = lock_file(private_folder(directory / "roles" / role) / "lock", private=True, wait=False)

@@ -18,7 +18,11 @@ def print_ledger(ledger: LedgerView, view: str | None, out: Console) -> None:
         view: print only this view's part of each day.
     """
     out.rule(Text(ledger.owner, style="bold"))
-    out.print(f"{ledger.path}: intact, {ledger.head.seq:,} entries, head {ledger.head.digest.hex()[:16]}…")
+    out.print(f"{ledger.path}: intact, {ledger.entries:,} entries, head {ledger.head.digest.hex()[:16]}…")
+    if ledger.rebuilt is not None:
+        out.print(
+            f"rebuilt {moment_of(ledger.rebuilt.at_us)}: panes that had ended count as taken, and days until then as spent"
+        )
     for name, head in ledger.remembered.items():
         out.print(f"last seen ledger of {name[:24]}…: entry {head.seq:,}, head {head.digest.hex()[:16]}…")
     unfinished = f", {ledger.unfinished:,} of them unfinished" if ledger.unfinished else ""

@@ -289,6 +289,14 @@ class Registry:
             found[one.pane_start] = one if before is None else replace(before, tombstone=one)
         return list(found.values())
 
+    def manifests(self) -> list[tuple[Manifest, int]]:
+        """Every manifest of the published panes, with the start (µs) of its last pane."""
+        rows = self._db.execute(
+            "SELECT json, last FROM manifests JOIN (SELECT manifest_id, max(pane_start) AS last FROM panes GROUP BY manifest_id) "
+            "ON manifests.id = manifest_id ORDER BY manifests.id"
+        )
+        return [(Manifest.from_json(text), int(last)) for text, last in rows.fetchall()]
+
     def contents(self, view_id: int) -> bytes:
         """SHA-256 over the contents of a view's published panes and tombstones."""
         rows = self._db.execute(

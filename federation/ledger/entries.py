@@ -15,6 +15,8 @@ from typing import Any, Final, TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
+from base.times import DAY_US
+
 IN_PROCESS: Final = "in-process"
 """The role of a run in one process, which is leader and helper at once."""
 HASH_BYTES: Final = 32
@@ -35,9 +37,9 @@ class Head:
     seq: int
     digest: bytes
 
-    def next(self, line: str) -> Head:
-        """The head after one more entry."""
-        return Head(self.seq + 1, hashlib.sha256(self.digest + line.encode()).digest())
+    def next(self, line: str, seq: int | None = None) -> Head:
+        """The head after one more entry, whose number is the next one by default."""
+        return Head(self.seq + 1 if seq is None else seq, hashlib.sha256(self.digest + line.encode()).digest())
 
     def to_bytes(self) -> bytes:
         """40 bytes, as the head travels: seq, big-endian, then the digest."""
@@ -148,14 +150,37 @@ class FreedEntry:
     role: str = ""
 
 
-Entry: TypeAlias = IntentEntry | CompletionEntry | RefusalEntry | FreedEntry
+@dataclass(frozen=True)
+class RebuiltEntry:
+    """The ledger was rebuilt after a loss. Nobody knows what it was charged for before.
+
+    So every pane that had ended by then counts as taken, and every day until then as spent. The number of this entry is its
+    time, which exceeds the number of entries that any ledger had. So parties that remember a lost entry accept the new ones.
+    """
+
+    at_us: int
+
+    @property
+    def day(self) -> int:
+        """The last UTC day (since the epoch) that counts as spent."""
+        return self.at_us // DAY_US
+
+
+Entry: TypeAlias = IntentEntry | CompletionEntry | RefusalEntry | FreedEntry | RebuiltEntry
+
+
+def number_of(entry: Entry, before: int) -> int:
+    """The number of an entry after the entry with the number `before`."""
+    return entry.at_us if isinstance(entry, RebuiltEntry) else before + 1
 
 
 def entry_to_line(entry: Entry) -> str:
     """The canonical line of an entry."""
-    data: dict[str, Any] = {"at": entry.at_us, "plan": entry.plan.hex()}
-    if entry.role:
-        data["role"] = entry.role
+    data: dict[str, Any] = {"at": entry.at_us}
+    if not isinstance(entry, RebuiltEntry):
+        data["plan"] = entry.plan.hex()
+        if entry.role:
+            data["role"] = entry.role
     match entry:
         case IntentEntry():
             views = [_view_to_json(view) for view in entry.views]
@@ -168,6 +193,8 @@ def entry_to_line(entry: Entry) -> str:
             data |= {"kind": "refused", "code": entry.code, "view": entry.view, "day": entry.day}
         case FreedEntry():
             data |= {"kind": "freed"}
+        case RebuiltEntry():
+            data |= {"kind": "rebuilt"}
         case _:
             assert_never(entry)
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -177,9 +204,10 @@ def entry_from_line(line: str) -> Entry:
     """The entry of a canonical line. Raises ValueError for anything else."""
     try:
         data = json.loads(line)
-        at, plan, role = int(data["at"]), _hash(data["plan"]), str(data.get("role", ""))
+        at, kind = int(data["at"]), data["kind"]
+        plan, role = b"" if kind == "rebuilt" else _hash(data["plan"]), str(data.get("role", ""))
         entry: Entry
-        match data["kind"]:
+        match kind:
             case "intended":
                 if data["unit"] != DAY:
                     raise ValueError(f"unknown privacy unit {data['unit']!r}; this version knows {DAY!r}")
@@ -193,7 +221,11 @@ def entry_from_line(line: str) -> Entry:
                 entry = RefusalEntry(at, plan, str(data["code"]), data["view"], data["day"], role)
             case "freed":
                 entry = FreedEntry(at, plan, role)
-            case kind:
+            case "rebuilt":
+                if not 0 < at <= LARGEST_SEQ:
+                    raise ValueError(f"a ledger cannot be rebuilt at {at}")
+                entry = RebuiltEntry(at)
+            case _:
                 raise ValueError(f"unknown kind of entry {kind!r}")
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"not an entry of a ledger: {error!r}") from None

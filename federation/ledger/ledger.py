@@ -37,7 +37,18 @@ from federation.errors import (
 from federation.plan import Plan
 from federation.refusal_codes import code_of
 
-from .entries import CompletionEntry, Entry, FreedEntry, Head, RefusalEntry, entry_from_line, entry_to_line, genesis
+from .entries import (
+    CompletionEntry,
+    Entry,
+    FreedEntry,
+    Head,
+    RebuiltEntry,
+    RefusalEntry,
+    entry_from_line,
+    entry_to_line,
+    genesis,
+    number_of,
+)
 from .state import Budget, LedgerState
 
 CLOCK_SLACK_US: Final = 300 * 10**6
@@ -189,6 +200,21 @@ class Ledger:
             if plan_hash not in self.state.freed:
                 self._append(FreedEntry(max(self._clock(), self.state.last_us), plan_hash, self.role))
 
+    def rebuild(self, no_earlier_us: int) -> None:
+        """Record that entries were lost: every pane that has ended counts as taken, and every day until today as spent.
+
+        Args:
+            no_earlier_us: a time before which the clock cannot be, such as that of the newest release.
+
+        Raises:
+            ClockWentBack: the clock would leave panes out that were taken before.
+        """
+        with self.transaction():
+            now, last = self._clock(), max(self.state.last_us, no_earlier_us)
+            if now < last - CLOCK_SLACK_US:
+                raise ClockWentBack(now, last)
+            self._append(RebuiltEntry(max(now, last, self._head.seq + 1)))
+
     # heads of other parties
 
     def see_peer(self, name: str, head: Head, confirmed: Head | None) -> Head | None:
@@ -222,13 +248,16 @@ class Ledger:
         return Head(found[0], found[1]) if found else None
 
     def require_known(self, remembered: Head | None) -> None:
-        """Return if this ledger contains the head that another party remembers.
+        """Return if this ledger contains the head that another party remembers, or was rebuilt after it.
 
         Raises:
             LedgerBehind: it does not, so this ledger was rolled back or rewritten.
         """
         with self._lock:
-            if remembered is not None and self._head_at(remembered.seq) != remembered:
+            rebuilt = self.state.rebuilt
+            if remembered is None or (rebuilt is not None and remembered.seq < rebuilt.at_us):
+                return
+            if self._head_at(remembered.seq) != remembered:
                 have = f"it has {self._head.seq} entries, or different ones"
                 why = f"another party remembers its entry {remembered.seq}, but {have}"
                 raise LedgerBehind(str(self.path), why)
@@ -270,7 +299,7 @@ class Ledger:
 
     def _append(self, entry: Entry) -> None:
         line = entry_to_line(entry)
-        head = self._head.next(line)
+        head = self._head.next(line, number_of(entry, self._head.seq))
         self._db.execute("INSERT INTO entries VALUES (?, ?, ?)", (head.seq, line, head.digest))
         self.state.apply(entry)
         self._head = head
@@ -306,13 +335,17 @@ class Ledger:
         """Read and check the new entries on disk."""
         rows = self._db.execute("SELECT seq, line, head FROM entries WHERE seq > ? ORDER BY seq", (self._head.seq,))
         for seq, line, digest in rows.fetchall():
-            head = self._head.next(line)
-            if (seq, digest) != (head.seq, head.digest):
-                raise LedgerBroken(str(self.path), f"entry {head.seq} was edited, or one before it is missing")
+            head = self._head.next(line, seq)
+            edited = LedgerBroken(str(self.path), f"entry {seq} was edited, or one before it is missing")
+            if digest != head.digest:
+                raise edited
             try:
-                self.state.apply(entry_from_line(line))
+                entry = entry_from_line(line)
             except ValueError as error:
                 raise LedgerBroken(str(self.path), f"entry {seq} cannot be read: {error}") from None
+            if seq != number_of(entry, self._head.seq):
+                raise edited
+            self.state.apply(entry)
             self._head = head
 
     def _replay(self) -> None:

@@ -58,12 +58,12 @@ def require_room(ledgers: Path, plan: Plan, budget: Budget, now_us: int) -> None
     Raises:
         LedgerRefusal. LedgerBroken, LedgersApart.
     """
-    _state(ledgers).intent(plan, budget, now_us)
+    operator_state(ledgers).intent(plan, budget, now_us)
 
 
 def charged_plans(ledgers: Path) -> frozenset[bytes]:
     """The hashes of all plans over the wire that the operator's ledger was charged for. Raises LedgerBroken, LedgersApart."""
-    return frozenset(plan for plan, roles in _state(ledgers).charged_by.items() if IN_PROCESS not in roles)
+    return frozenset(plan for plan, roles in operator_state(ledgers).charged_by.items() if IN_PROCESS not in roles)
 
 
 def require_together(ledgers: Path) -> None:
@@ -74,7 +74,8 @@ def require_together(ledgers: Path) -> None:
             raise LedgersApart(str(apart))
 
 
-def _state(ledgers: Path) -> LedgerState:
+def operator_state(ledgers: Path) -> LedgerState:
+    """The operator's ledger as it is now; empty if there is none. Reads only. Raises LedgerBroken, LedgersApart."""
     require_together(ledgers)
     path = operator_path(ledgers)
     there = path.exists() or head_path(path).exists()  # a head without its ledger: the ledger was deleted

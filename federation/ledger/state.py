@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +22,23 @@ from base.times import DAY_US
 from featurestore.define.wire import collection_hash, definition_hash
 from federation.accountant import charge_of
 from federation.attempt import MAX_ATTEMPTS
-from federation.errors import AttemptsSpent, DayBudgetSpent, PaneTaken, PlanFreed, ViewOverlap
+from federation.errors import AttemptsSpent, DayBudgetSpent, PaneBeforeRebuild, PaneTaken, PlanFreed, ViewOverlap
 from federation.noise import price_text
 from federation.plan import Plan, PlannedView
 from federation.unopened import unopened
 
-from .entries import IN_PROCESS, CompletionEntry, Entry, FreedEntry, IntentEntry, RefusalEntry, Retry, ViewIntent
+from .entries import (
+    IN_PROCESS,
+    CompletionEntry,
+    Entry,
+    FreedEntry,
+    IntentEntry,
+    RebuiltEntry,
+    RefusalEntry,
+    Retry,
+    ViewIntent,
+    number_of,
+)
 
 Ints = npt.NDArray[np.int64]
 
@@ -70,18 +82,19 @@ class LedgerState:
         role: the role whose plans `intended`, `completed` and `completed_at` hold; the others hold those of all roles.
         intended: the time at which each plan was charged, in µs since the epoch.
         completed: the digest of each plan's result.
-        completed_at: the number of entries once each plan was completed.
+        completed_at: the number of the entry by which each plan was completed.
         paid: the cost of each charge, in micro-ρ.
         spent: micro-ρ of each UTC day, over all views.
         charged_by: for each plan, the roles that have charged it, and whether each has recorded its result.
         roles: for each charge, the roles that have charged a plan with it, in order.
         refused: refusals, in order.
-        freed: the number of entries once each plan was freed by this role: it never opens the plan.
+        freed: the number of the entry by which each plan was freed by this role: it never opens the plan.
         retried: for each plan, the later plans that took panes of it again.
         last_us: the time of the last charge or opening. A refusal does not change it: a clock that was far ahead for a
             moment, so that every plan was refused, must not stop the ledger permanently.
         budget_micro_rho: the budget of a client-day under which the last plan was charged.
         length: the number of entries.
+        rebuilt: the last time the ledger was rebuilt; None: never. What was charged before and is not done is never opened.
     """
 
     role: str = ""
@@ -98,6 +111,8 @@ class LedgerState:
     last_us: int = -(2**63)
     budget_micro_rho: int | None = None
     length: int = 0
+    rebuilt: RebuiltEntry | None = None
+    _last: int = 0
     _collection: dict[tuple[str, int], bytes] = field(default_factory=dict)
     _by_view: dict[tuple[str, int], int] = field(default_factory=dict)
     _charges: dict[bytes, list[Charge]] = field(default_factory=dict)
@@ -108,6 +123,7 @@ class LedgerState:
     def apply(self, entry: Entry) -> None:
         """Apply the next entry of the ledger."""
         self.length += 1
+        self._last = number_of(entry, self._last)
         if not isinstance(entry, RefusalEntry):
             self.last_us = max(self.last_us, entry.at_us)
         match entry:
@@ -127,14 +143,21 @@ class LedgerState:
                 self.charged_by.setdefault(entry.plan, {})[entry.role] = True
                 if entry.role == self.role:
                     self.completed[entry.plan] = entry.digest
-                    self.completed_at[entry.plan] = self.length
+                    self.completed_at[entry.plan] = self._last
             case FreedEntry():
                 if entry.role in (roles := self.charged_by.get(entry.plan, {})):
                     roles[entry.role] = True
                 if entry.role == self.role:
-                    self.freed.setdefault(entry.plan, self.length)
+                    self.freed.setdefault(entry.plan, self._last)
             case RefusalEntry():
                 self.refused.append(entry)
+            case RebuiltEntry():
+                self.rebuilt = entry
+                self.intended.clear()
+                for roles in self.charged_by.values():
+                    roles.update(dict.fromkeys(roles, True))
+            case _:
+                assert_never(entry)
 
     def _apply_retries(self, entry: IntentEntry) -> None:
         for retry in entry.retries:
@@ -171,12 +194,14 @@ class LedgerState:
 
         Raises:
             PlanFreed: this role has freed the plan, or a later plan has taken its panes again.
+            PaneBeforeRebuild: a pane of the plan may have been opened under a charge that was lost.
             PaneTaken, AttemptsSpent, ViewOverlap, DayBudgetSpent: nothing of the plan may be opened.
         """
         if plan.hash in self.freed or (plan.hash in self.retried and plan.hash not in self.completed):
             raise PlanFreed(plan.hash)
         if plan.hash in self.intended:
             return None
+        self._require_after_rebuild(plan)
         at_us = max(now_us, self.last_us)
         keys = () if plan.wire is None else (plan.wire.leader.data, plan.wire.helper.data)
         if self._opened_with_another(plan.hash):
@@ -186,6 +211,24 @@ class LedgerState:
         left: dict[int, int] = {}
         views = tuple(self._intent_of(plan, planned, retries, budget, left) for planned in plan.views)
         return IntentEntry(at_us, plan.hash, budget.micro_rho, views, self.role, keys, retries)
+
+    def _require_after_rebuild(self, plan: Plan) -> None:
+        """Raise PaneBeforeRebuild or DayBudgetSpent if a pane had ended when the ledger was rebuilt, or its day is spent."""
+        if self.rebuilt is None:
+            return
+        for planned in plan.views:
+            view, panes = planned.view, planned.pane_starts
+            ended = panes[panes + view.pane_us <= self.rebuilt.at_us]
+            if len(ended):
+                row = _first_row(panes, ended)
+                raise PaneBeforeRebuild(view.name, int(row[0]), int(row[-1]), self.rebuilt.at_us)
+            if (panes // DAY_US <= self.rebuilt.day).any():
+                raise DayBudgetSpent(view.name, self.rebuilt.day, 0, charge_of(plan, planned))
+
+    def precedes_rebuild(self, plan: Plan) -> bool:
+        """Whether a plan has panes that count as taken since the ledger was rebuilt."""
+        last = None if self.rebuilt is None else self.rebuilt.day
+        return last is not None and any((one.pane_starts // DAY_US <= last).any() for one in plan.views)
 
     def _retries(self, plan: Plan) -> tuple[Retry, ...]:
         """The earlier attempts that the plan names, of which it takes panes again here. Other plans' panes stay taken."""
@@ -277,7 +320,9 @@ class LedgerState:
         return days
 
     def left(self, day: int, budget: Budget) -> int:
-        """The remaining budget of a UTC day, in micro-ρ; below 0 if the budget was made smaller."""
+        """The remaining budget of a UTC day, in micro-ρ; below 0 if the budget was made smaller. 0 of days before a rebuild."""
+        if self.rebuilt is not None and day <= self.rebuilt.day:
+            return 0
         return budget.micro_rho - self.spent.get(day, 0)
 
     def pane_taken(self, collection: bytes, panes: Ints, except_plans: Collection[bytes] = ()) -> Ints:

@@ -140,6 +140,7 @@ PLAN_FREED federation.PlanFreed 4
 VIEW_OVERLAP federation.ViewOverlap 4
 DAY_BUDGET_SPENT federation.DayBudgetSpent 4
 CLOCK_SKEW federation.ClockWentBack 4
+PANE_ALREADY_REPORTED federation.PaneBeforeRebuild 4
 AGGREGATOR_BEHIND federation.AggregatorBehind 4
 PANE_ALREADY_REPORTED federation.PlanOpenedBefore 4
 STATEMENT_MALFORMED federation.StatementMalformed 1
@@ -164,6 +165,7 @@ PLAN_TOO_LARGE aggregator.PlanTooLarge 1
 COLLECTED aggregator.AlreadyCollected 1
 AFTER_DEADLINE aggregator.AfterDeadline 1
 LEDGER_BROKEN aggregator.StateBehindLedger 1
+PLAN_BEFORE_REBUILD aggregator.PlanBeforeRebuild 1
 PROOFS_REQUIRED aggregator.ProofsRequired 1
 PEER_UNKNOWN aggregator.PeerUnknown 1
 VERIFICATION_KEY_MISSING aggregator.VerificationKeyMissing 1
@@ -242,7 +244,11 @@ RUN_UNREADABLE simulations.RunUnreadable 1
 DISK_FULL simulations.DiskFull 1
 """
 SHARED = {
-    "PANE_ALREADY_REPORTED": {"federation.PaneTaken", "federation.PlanOpenedBefore"},
+    "PANE_ALREADY_REPORTED": {
+        "federation.PaneTaken",
+        "federation.PaneBeforeRebuild",
+        "federation.PlanOpenedBefore",
+    },
     "LEDGER_BROKEN": {"federation.LedgerBroken", "aggregator.StateBehindLedger"},
     "EXTRA_MISSING": {"crypto.ExtraMissing", "crypto.CrypTenMissing"},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -198,3 +199,14 @@ def test_no_mishap_loses_a_day(covey: Covey, project: Path) -> None:
         assert spent == {str(day): {"everywhere": 500_000, "visits": 500_000} for day in days}, ledger["ledger"]
     code, out, err = covey("release", "verify", "--all", *deployment.at, "--json")
     assert (code, {one["state"] for one in json.loads(out)["releases"]}) == (0, {"verified"}), err
+
+    # the operator's ledger is lost; then the files of the roles, too
+    ledgers, roles = project / "ledgers", project / "roles"
+    for lost, why in ((ledgers, "that were closed here"), (roles, "whose releases are in the store")):
+        shutil.rmtree(lost)
+        for role in ("leader", "helper"):
+            code, _, err = covey("start", role, *deployment.at, "--port", 0)
+            assert (code, why in err, "`covey ledger rebuild`" in err) == (1, True, True), err
+    assert covey("ledger", "rebuild", *deployment.at)[0] == 0
+    with Processes(project / "logs") as processes:
+        start_services(project, processes)

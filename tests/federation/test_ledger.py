@@ -31,9 +31,11 @@ from federation.errors import (
 )
 from federation.ledger.entries import (
     CompletionEntry,
+    Entry,
     FreedEntry,
     Head,
     IntentEntry,
+    RebuiltEntry,
     RefusalEntry,
     Retry,
     ViewIntent,
@@ -426,6 +428,7 @@ entries = st.one_of(
         st.lists(st.builds(Retry, hashes, st.booleans()), max_size=3).map(tuple),
     ),
     st.builds(FreedEntry, times, hashes, roles),
+    st.builds(RebuiltEntry, st.integers(1, 2**62)),
     st.builds(CompletionEntry, times, hashes, hashes, roles),
     st.builds(
         RefusalEntry,
@@ -440,7 +443,7 @@ entries = st.one_of(
 
 
 @given(entries)
-def test_an_entry_is_one_line_and_comes_back(entry: IntentEntry | CompletionEntry | RefusalEntry) -> None:
+def test_an_entry_is_one_line_and_comes_back(entry: Entry) -> None:
     line = entry_to_line(entry)
     assert "\n" not in line
     found = entry_from_line(line)

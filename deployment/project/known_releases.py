@@ -1,0 +1,98 @@
+"""Whether a ledger knows the plans of the releases that lie in the store beside it. A ledger that does not has lost entries.
+
+A pane whose charge was lost could be opened again, so nothing is collected until the ledger is rebuilt (ADR 0032).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from base.times import DAY_US
+from crypto.errors import SignatureInvalid
+from crypto.signing import VerifyKey
+from featurestore.define.release import Manifest
+from featurestore.errors import StoreNotFound, UnknownEvidence
+from featurestore.store import Store
+from federation.errors import LedgerBehind, StatementMalformed
+from federation.ledger.state import LedgerState
+from federation.parties import Aggregator
+from federation.plan import AGGREGATORS
+from federation.statement import verify_statement
+
+from .project import KEYS, Project
+
+IN_PROCESS: Final = "in-process"
+"""The trust of a release that was made in one process."""
+
+Mine: TypeAlias = Callable[[Store, Manifest], bool]
+"""Whether a ledger must know the plan of a manifest."""
+
+
+def require_known_releases(directory: Path, ledger: Path, state: Callable[[], LedgerState], mine: Mine) -> None:
+    """Return if a ledger knows the plans of the store's releases. A directory without a store has none.
+
+    Args:
+        ledger: its path, for the error. state: reads it; called after the releases were read.
+
+    Raises:
+        LedgerBehind: entries of the ledger were lost.
+    """
+    if (lost := lost_plans(directory, state, mine)) > 0:
+        raise LedgerBehind(str(ledger), f"it lacks {lost} plan(s) whose releases are in the store")
+
+
+def lost_plans(directory: Path, state: Callable[[], LedgerState], mine: Mine) -> int:
+    """The number of plans with releases in the store of a directory that a ledger should know and does not."""
+    try:
+        store = Store.open(directory)
+    except StoreNotFound:
+        return 0
+    with store:
+        manifests, known = store.manifests(), state()
+        lost = {one.plan_hash for one, last in manifests if not _covers(known, one, last) and mine(store, one)}
+    return len(lost)
+
+
+def signed_by(role: Aggregator, key: VerifyKey) -> Mine:
+    """The releases of plans that this key of an aggregator has opened. The signature counts, whoever says otherwise."""
+
+    def is_mine(store: Store, manifest: Manifest) -> bool:
+        statement = manifest.commitments[AGGREGATORS.index(role)]
+        try:
+            return bool(statement) and bool(verify_statement(store.evidence(bytes.fromhex(statement)), key))
+        except (SignatureInvalid, StatementMalformed, UnknownEvidence):
+            return False
+
+    return is_mine
+
+
+def of_runs(directory: Path) -> Mine:
+    """The releases of runs into a directory. Those of its project's aggregators are in these aggregators' own ledgers."""
+    project = Project.find(directory)
+    of_project = None if project is None else signed_by("leader", project.leader)
+
+    def is_of_run(store: Store, manifest: Manifest) -> bool:
+        if manifest.trust == IN_PROCESS:
+            return True
+        return any(manifest.commitments) and (of_project is None or not of_project(store, manifest))
+
+    return is_of_run
+
+
+def of_operator(directory: Path) -> Mine:
+    """The releases of runs into a directory, and of the aggregators whose keys are there."""
+    project = Project.find(directory)
+    kinds = [of_runs(directory)]
+    if project is not None:
+        pinned = zip(AGGREGATORS, (project.leader, project.helper), strict=True)
+        kinds += [signed_by(role, key) for role, key in pinned if (directory / KEYS / f"{role}.key").exists()]
+    return lambda store, manifest: any(mine(store, manifest) for mine in kinds)
+
+
+def _covers(state: LedgerState, manifest: Manifest, last_pane: int) -> bool:
+    """Whether a ledger has the plan of a manifest, or was rebuilt after its last pane."""
+    if bytes.fromhex(manifest.plan_hash) in state.charged_by:
+        return True
+    return state.rebuilt is not None and last_pane // DAY_US <= state.rebuilt.day
