@@ -39,7 +39,7 @@ def codes_page() -> str:
         _table(("code", "name", "meaning"), _exit_codes()),
         "## Refusals of plans",
         "Sites, ledgers and aggregators refuse a plan with one of these codes. None of them depends on events.",
-        _table(("code", "meaning"), ((f"`{code}`", code.sentence) for code in RefusalCode)),
+        _table(("code", "meaning", "mend"), ((f"`{code}`", code.sentence, code.mend) for code in RefusalCode)),
         "## Outcomes of collections",
         "The collection of a pane ends with one of these.",
         _table(("code", "meaning"), _members(federation.commitment, "Outcome")),

@@ -6,6 +6,7 @@ about whether a day has events.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from crypto.errors import CryptoError
@@ -21,6 +22,8 @@ from .event_files import read_schema
 from .events import check_schema, make_events
 from .policy import Refuse, decide
 from .site_config import SiteConfig
+
+_log = logging.getLogger(__name__)
 
 
 def check_draft(signed_draft: bytes, config: SiteConfig, clock: Callable[[], int]) -> Refuse | None:
@@ -47,6 +50,7 @@ def check_draft(signed_draft: bytes, config: SiteConfig, clock: Callable[[], int
         events = make_events(read_schema(config.events, views, *columns), *columns, strict_times=False)
         for view in views:
             check_schema(view, events)
-    except (EdgeError, FeatureStoreError):
+    except (EdgeError, FeatureStoreError) as error:
+        _log.warning("the events do not fit the plan: %s", error)
         return Refuse(RefusalCode.SCHEMA, draft.hash)
     return None

@@ -135,7 +135,7 @@ def _in_words(answer: PlanAnswer, why: str) -> str:
     if answer.code == RefusalCode.NOT_A_PLAN:
         return f"refused a message that is not a plan, NOT_A_PLAN: {why}. Nothing of it was executed"
     known = RefusalCode.__members__.get(answer.code)
-    sentence = "" if known is None else f": {known.sentence}"
+    sentence = "" if known is None else f": {known.sentence} {known.mend}"
     if answer.of_draft:
         return (
             "would answer the plan of a draft" if answer.code == OK else f"would refuse a plan, {answer.code}{sentence}"

@@ -34,7 +34,7 @@ def test_the_page_of_codes_has_every_refusal_and_every_error() -> None:
     known = [line.split() for line in CODES.strip().splitlines()]
     assert {(code, exit_code, name.partition(".")[2]) for code, name, exit_code in known} == set(listed)
     assert len(listed) == sum(1 for room in ROOMS for _ in errors_of(room))
-    assert all(f"| `{code}` | {code.sentence} |" in page for code in RefusalCode)
+    assert all(f"| `{code}` | {code.sentence} | {code.mend} |" in page for code in RefusalCode)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,12 @@ from .console import data_console, folding_table, in_words, pane_ranges, talk_co
 
 _SHOWN: Final = 8
 """Names in one line."""
+_MENDS_OF_BATCHES: Final[Mapping[str, str]] = {
+    "SIGNATURE_INVALID": "An aggregator's covey.toml has another key for the site: its operator takes the key of site-ID.pub",
+    "UNKNOWN_SITE": "An aggregator's covey.toml does not have the site: its operator adds it",
+    "ROSTER_EXCEEDED": "Its `max_clients` in an aggregator's covey.toml is too small: the aggregators' operators raise it",
+}
+"""By an aggregator's reason to refuse a batch: who changes what."""
 
 
 def print_plan(plan: Plan | None, path: Path) -> None:
@@ -72,7 +78,11 @@ def site_lines(sites: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, bo
             case SiteState.ANSWERED:
                 yield f"{len(names):,} site(s) answered: {shown}", True
             case SiteState.ABSENT:
-                yield f"{len(names):,} site(s) absent: {shown}: no answer in time. Is each one running?", False
+                yield (
+                    f"{len(names):,} site(s) absent: {shown}: no answer in time. The site's operator starts it with `covey start "
+                    "site ID`; its log says why it cannot connect",
+                    False,
+                )
             case SiteState.REFUSED:
                 yield f"{len(names):,} site(s) refused: {shown}: {code}{in_words(code)}", False
             case SiteState.LOST:
@@ -80,7 +90,8 @@ def site_lines(sites: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, bo
                 for name in names:
                     batches.update(sites[name]["refused"])
                 lost = ", ".join(f"{count:,} batch(es) refused: {reason}" for reason, count in sorted(batches.items()))
-                yield f"{len(names):,} site(s) lost reports: {shown}: {lost or code}", False
+                mends = "".join(f". {_MENDS_OF_BATCHES[one]}" for one in sorted(batches) if one in _MENDS_OF_BATCHES)
+                yield f"{len(names):,} site(s) lost reports: {shown}: {lost or code}{mends}", False
 
 
 def exit_code_of(result: dict[str, Any]) -> int:

@@ -53,11 +53,11 @@ def folding_table(*headers: str, title: str | None = None) -> Table:
 
 
 def in_words(code: str) -> str:
-    """The sentence of a site's refusal, which follows its code; empty for other answers."""
+    """The sentence of a site's refusal and its mend, which follow its code; empty for other answers."""
     from federation.refusal_codes import RefusalCode
 
     known = RefusalCode.__members__.get(code)
-    return "" if known is None else f". {known.sentence}"
+    return "" if known is None else f". {known.sentence} {known.mend}"
 
 
 @contextmanager

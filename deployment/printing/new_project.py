@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from deployment.project.init import NewProject
+from collections.abc import Iterator
+from typing import Final
+
+from deployment.local.superlink_certificate import CERTIFICATE
+from deployment.project.init import POLICY, VIEWS, NewProject
+from deployment.project.project import FILE, KEYS
+from federation.keys import site_role
 from federation.rho import rho_text
+from federation.terms import Participation
 
 from .console import talk_console
+
+_SITES: Final = 4
+"""Sites whose commands are printed."""
 
 
 def new_project_to_json(made: NewProject) -> dict[str, object]:
@@ -17,6 +27,7 @@ def new_project_to_json(made: NewProject) -> dict[str, object]:
         "sites": [entry.site for entry in project.roster.entries],
         "budget_micro_rho": project.budget.micro_rho,
         "keys": list(made.secrets),
+        "roles": list(made.roles),
         "kept": list(made.kept),
     }
 
@@ -35,7 +46,9 @@ def print_new_project(made: NewProject) -> None:
         ("policy.toml", "which plans the sites here accept"),
         (
             "keys/",
-            f"the secrets of {', '.join(made.secrets)}" if made.secrets else "your own keys: `covey keys init ROLE`",
+            f"the secrets of {', '.join(made.roles)}"
+            if made.roles
+            else "no keys yet: `covey keys init ROLE` makes them",
         ),
         ("ledgers/", "the budget that each day has spent; roles/ has the files of roles, store/ the releases"),
     ]
@@ -49,12 +62,42 @@ def print_new_project(made: NewProject) -> None:
             soft_wrap=True,
         )
     talk.print("next:", soft_wrap=True)
-    for command in (
-        f"covey explain {folder / 'views.py'}",
-        f"covey start superlink --project {folder}   (each in a terminal of its own)",
-        f"covey start helper --project {folder}      (and `leader`)",
-        f"covey start site {sites[0]} --project {folder} --events FILE --client-column NAME --time-column NAME",
-        f"covey start coordinator {folder / 'views.py'} --project {folder} --from DAY --to DAY",
-        f"covey ledger show --project {folder}",
-    ):
-        talk.print(f"  {command}", soft_wrap=True)
+    for step in next_steps(made):
+        talk.print(f"  {step}", soft_wrap=True)
+
+
+def next_steps(made: NewProject) -> Iterator[str]:
+    """What this operator does next, by the roles whose keys the project has, in the order in which it works."""
+    folder, keys = made.folder, made.folder / KEYS
+    at, own, alone = f"--project {folder}", made.roles, bool(made.secrets)
+    sites = [entry.site for entry in made.project.roster.entries if site_role(entry.site) in own]
+    coordinates = "coordinator" in own
+    if not alone:
+        if not own:
+            yield f"put the .key and .pub files of your roles into {keys}: each has a part of what follows"
+        yield f"compare the keys in {folder / FILE} with the other operators', over a trusted channel"
+    if coordinates:
+        yield f"covey explain {folder / VIEWS}"
+        if not alone:
+            yield f"covey keys tls --name HOST {at}   (then give {keys / CERTIFICATE} to every site)"
+        yield f"covey start superlink {at}{'   (each in a terminal of its own)' if alone else ' --host 0.0.0.0 --name HOST'}"
+    for role in ("helper", "leader"):
+        if role in own:
+            yield f"covey start {role} {at}"
+    if sites and not alone:
+        if made.participation is Participation.ACTIVE:
+            yield (
+                f"decide in {folder / POLICY}: allow_activity_visible = true lets plans with participation `active` show other "
+                "parties how many clients had events; as it is, the site refuses them"
+            )
+        yield f"put the coordinator's {CERTIFICATE} into {keys}"
+    superlink = "" if alone else " --superlink HOST:8000"
+    for site in sites[:_SITES]:
+        yield f"covey start site {site} {at}{superlink} --events FILE --client-column NAME --time-column NAME"
+    if len(sites) > _SITES:
+        yield f"  and the other {len(sites) - _SITES} sites likewise"
+    if coordinates:
+        yield f"covey start coordinator {folder / VIEWS} {at} --from DAY --to DAY"
+        yield f"covey status {at}"
+    elif {"leader", "helper"} & set(own) or sites:
+        yield f"covey ledger show {at}"

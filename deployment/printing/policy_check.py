@@ -30,6 +30,7 @@ def print_check(found: PolicyCheck, policy: Policy, out: Console) -> None:
             )
             out.print(f"{code}{':' if about else ''}{about}", style="yellow")
         out.print(code.sentence)
+        out.print(code.mend)
     if found.plan is None:
         return
     of_site = f", one report of a site, of {found.plan.max_clients:,} clients at most"

@@ -21,7 +21,7 @@ from deployment.local.superlink_certificate import make_certificate, utc_now
 from edge_client.policy import Policy
 from edge_client.policy_file import policy_to_toml
 from federation.errors import PartyInvalid
-from federation.keys import ROLES, SITE_PREFIX, RoleKeys, create_folder, public_from_line, site_role
+from federation.keys import ROLES, SITE_PREFIX, RoleKeys, create_folder, public_from_line, roles_in, site_role
 from federation.ledger.operator import LEDGERS
 from federation.ledger.state import Budget
 from federation.parties import PublicKeys, Roster, RosterEntry
@@ -64,12 +64,19 @@ class NewProject:
     Attributes:
         kept: existing files, which were not changed.
         secrets: the roles whose keys were made here.
+        roles: the roles whose keys the project has, made here or before.
     """
 
     project: Project
     folder: Path
     secrets: tuple[str, ...]
     kept: tuple[str, ...]
+    roles: tuple[str, ...]
+
+    @property
+    def participation(self) -> Participation:
+        """The participation of plans that choose none."""
+        return default_participation([entry.max_clients for entry in self.project.roster.entries])
 
 
 def make(folder: Path, name: str | None, sites: Sequence[str], max_clients: int, budget: Budget) -> NewProject:
@@ -133,6 +140,7 @@ def _project(
         public["helper"].sign,
         roster,
         budget,
+        min_sites=len(ids),  # what a release leaves out is left out for ever, so fewer are a decision of the operator
     )
 
 
@@ -158,7 +166,7 @@ def _write(folder: Path, project: Project, secrets: tuple[str, ...]) -> NewProje
     for private in _PRIVATE_FOLDERS:
         private_folder(folder / private)
     (folder / "store").mkdir(exist_ok=True)
-    return NewProject(project, folder, secrets, tuple(kept))
+    return NewProject(project, folder, secrets, tuple(kept), roles_in(folder / KEYS))
 
 
 def _require_new(folder: Path, *names: str) -> None:

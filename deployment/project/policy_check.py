@@ -116,7 +116,7 @@ def ledger_state(path: Path, *, may_be_missing: bool = False) -> LedgerState:
 def to_json(check: PolicyCheck) -> dict[str, Any]:
     """The check as JSON; ρ as decimal text, days as dates. The first refusal, which is the site's answer, stands twice."""
     refusals = [_refusal_to_json(one) for one in check.refusals]
-    accepted = {"answer": "ACCEPT", "sentence": None, "view": None, "day": None}
+    accepted = {"answer": "ACCEPT", "sentence": None, "mend": None, "view": None, "day": None}
     return {
         **(refusals[0] if refusals else accepted),
         "refusals": refusals,
@@ -139,6 +139,7 @@ def _refusal_to_json(one: Refuse) -> dict[str, Any]:
     return {
         "answer": str(one.code),
         "sentence": one.code.sentence,
+        "mend": one.code.mend,
         "view": one.view,
         "day": None if one.day is None else _date(one.day),
     }

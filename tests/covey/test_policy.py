@@ -126,10 +126,10 @@ def test_all_refusals_are_shown_the_answer_first(covey: Covey, tmp_path: Path, p
     proofs, views, budget = (
         RefusalCode.PROOFS_REQUIRED, RefusalCode.VIEW_NOT_ALLOWED, RefusalCode.DAY_BUDGET_SPENT,
     )  # fmt: skip
-    assert (code, out.splitlines()[:8]) == (4, [
-        "PROOFS_REQUIRED", proofs.sentence,
-        *(f"VIEW_NOT_ALLOWED: {view.view.name}" for view in dear.views), views.sentence,
-        "DAY_BUDGET_SPENT: u, 1970-01-01", budget.sentence,
+    assert (code, out.splitlines()[:11]) == (4, [
+        "PROOFS_REQUIRED", proofs.sentence, proofs.mend,
+        *(f"VIEW_NOT_ALLOWED: {view.view.name}" for view in dear.views), views.sentence, views.mend,
+        "DAY_BUDGET_SPENT: u, 1970-01-01", budget.sentence, budget.mend,
     ])  # fmt: skip
     told = json.loads(covey("policy", "check", path, "--policy", policy, "--json")[1])
     assert told["answer"] == "PROOFS_REQUIRED"

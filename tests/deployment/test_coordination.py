@@ -89,9 +89,9 @@ class TestThePlanThatIsKept:
         for text in (
             "1 site(s) answered: 1\n",
             "visits: 3 report(s) rejected",
-            "1 site(s) refused: 2: NOISE_OFF. The plan opens exact sums, without noise.",
-            "1 site(s) lost reports: 3: 1 batch(es) refused: SIGNATURE_INVALID",
-            "1 site(s) absent: 4: no answer in time. Is each one running?",
+            "1 site(s) refused: 2: NOISE_OFF. The plan opens exact sums, without noise. The coordinator collects with noise.",
+            "1 site(s) lost reports: 3: 1 batch(es) refused: SIGNATURE_INVALID. An aggregator's covey.toml has another key",
+            "1 site(s) absent: 4: no answer in time. The site's operator starts it with `covey start site ID`",
             "no budget left for 1970-01-01 … 1970-01-02",
             "taken by another plan: 1970-01-02T00:00Z",
             "still due: 1970-01-01T00:00Z: fewer clients than min_clients",

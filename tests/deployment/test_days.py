@@ -101,7 +101,6 @@ def test_no_mishap_loses_a_day(covey: Covey, project: Path) -> None:
     change(policy, "min_k = 50", "min_k = 2")
     change(policy, "allow_noise_off = false", "allow_noise_off = true")
     change(toml, "allow_noise_off = false", "allow_noise_off = true")
-    change(toml, "min_sites = 1", "min_sites = 2")
     table = make_events(count=900)
     for site, name in SITES.items():
         pq.write_table(table.filter(pc.equal(table["site"], name)), project / f"events-{site}.parquet")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -38,10 +39,13 @@ def test_it_makes_a_whole_project_and_says_what_to_do_next(covey: Covey, tmp_pat
         "covey explain",
         "covey start superlink",
         "covey start helper",
-        "covey start site 1",
+        "covey start leader",
+        *(f"covey start site {site}" for site in (1, 2, 3)),
         "covey start coordinator",
+        "covey status",
     ):
         assert command in err
+    assert "over a trusted channel" not in err
     project = Project.load(folder)
     roles = ("collector", "coordinator", "helper", "leader", "site-1", "site-2", "site-3")
     assert roles_in(folder / "keys") == roles
@@ -151,6 +155,7 @@ class TestOperatorsOfTheirOwn:
         for role in ("leader", "site-UA"):
             code, _, err = covey("init", tmp_path / role, "--name", "flights", *words)
             assert (code, "one machine" in err) == (0, False)
+            assert f"the secrets of {role}\n" in err
             assert roles_in(tmp_path / role / "keys") == (role,)
             project = Project.load(tmp_path / role)
             assert project.leader == load_keys(tmp_path / "leader" / "keys", "leader").sign.public
@@ -160,6 +165,53 @@ class TestOperatorsOfTheirOwn:
             assert not policy.allow_activity_visible  # each operator allows it themselves
         both = [(tmp_path / role / "covey.toml").read_text() for role in ("leader", "site-UA")]
         assert both[0] == both[1]
+
+    @pytest.mark.parametrize(
+        ("own", "says", "not_said"),
+        [
+            (
+                ("coordinator", "collector"),
+                ("covey keys tls", "covey start superlink", "covey start coordinator", "covey status"),
+                ("start leader", "start helper", "start site", "allow_activity_visible"),
+            ),
+            (
+                ("leader",),
+                ("covey start leader", "covey ledger show"),
+                ("superlink", "start helper", "start site", "explain"),
+            ),
+            (
+                ("site-9E",),
+                ("covey start site 9E", "allow_activity_visible = true", "superlink.crt"),
+                ("site UA", "leader"),
+            ),
+            ((), ("put the .key and .pub files of your roles into",), ("covey start", "covey ledger")),
+        ],
+    )
+    def test_the_next_steps_are_those_of_the_roles_whose_keys_are_there(
+        self,
+        covey: Covey,
+        tmp_path: Path,
+        lines: list[Path],
+        own: Sequence[str],
+        says: Sequence[str],
+        not_said: Sequence[str],
+    ) -> None:
+        for role in own:
+            for file in (tmp_path / role / "keys").iterdir():
+                (tmp_path / "p" / "keys").mkdir(parents=True, exist_ok=True, mode=0o700)
+                shutil.copy(file, tmp_path / "p" / "keys" / file.name)
+        code, _, err = covey("init", tmp_path / "p", *(word for line in lines for word in ("--public", line)))
+        following = err.partition("next:")[2]
+        assert (code, "over a trusted channel" in following) == (0, True), err
+        assert [text for text in says if text not in following] == [], err
+        assert [text for text in not_said if text in following] == [], err
+
+    def test_sites_of_one_client_decide_nothing_about_activity(
+        self, covey: Covey, tmp_path: Path, lines: list[Path]
+    ) -> None:
+        words = [word for line in lines for word in ("--public", line)]
+        code, _, err = covey("init", tmp_path / "site-UA", "--max-clients", 1, *words)
+        assert (code, "covey start site UA" in err, "allow_activity_visible" in err) == (0, True, False), err
 
     @pytest.mark.parametrize(
         ("left_out", "says"),

@@ -27,7 +27,7 @@ def test_a_new_project_has_everything_before_it(covey: Covey, project: Path) -> 
     assert covey("status", "--project", project)[0] == 5
     covey("init", project, "--sites", 3)
     code, out, err = covey("status", "--project", project)
-    assert (code, "3 site(s) on the roster; a collection needs answers of 1" in err) == (0, True)
+    assert (code, "3 site(s) on the roster; a collection needs answers of 3" in err) == (0, True)
     assert "nothing was collected yet" in err
     assert json.loads(covey("status", "--project", project, "--json")[1])["views"] == {}
     assert out
