@@ -7,6 +7,7 @@ leader ◄──► helper             commitments, heads of both ledgers, diges
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final
 
 from aggregator.errors import MessageMalformed
@@ -56,19 +57,29 @@ def commitment_from_bytes(plan: Plan, data: bytes) -> Commitment:
     return Commitment(tuple(message.counts), tuple(parts))
 
 
+class Stage(IntEnum):
+    """What an aggregator says of a plan when it sends the heads of both ledgers."""
+
+    UNOPENED = 0
+    """It is about to close or to noise the plan."""
+    COMMITTED = 1
+    """Both have committed, so noise may be drawn."""
+    FREED = 2
+    """It has freed the plan."""
+
+
 @dataclass(frozen=True)
 class Witness:
     """One aggregator's message to the other about both ledgers (federation/ledger/ledger.py).
 
     Attributes:
-        committed: both have committed, so noise may be drawn.
         head: the head of the sender's ledger.
         remembered: the head of the receiver's ledger that the sender remembers.
         confirmed: the head of the sender's ledger that the receiver remembers; the sender has found it in its ledger.
     """
 
     plan_hash: bytes
-    committed: bool
+    stage: Stage
     head: Head
     remembered: Head | None
     confirmed: Head | None
@@ -78,7 +89,7 @@ class Witness:
         return encode(
             pb.Witness(
                 plan_hash=self.plan_hash,
-                committed=self.committed,
+                stage=self.stage,
                 head=_head_to_pb(self.head),
                 remembered=_head_to_pb(self.remembered),
                 confirmed=_head_to_pb(self.confirmed),
@@ -93,7 +104,11 @@ class Witness:
             _head_from_pb(getattr(message, name)) if message.HasField(name) else None
             for name in ("remembered", "confirmed")
         )
-        return cls(message.plan_hash, message.committed, _head_from_pb(message.head), remembered, confirmed)
+        try:
+            stage = Stage(message.stage)
+        except ValueError:
+            raise MessageMalformed(f"a plan has no stage {message.stage}; the last one is {max(Stage)}") from None
+        return cls(message.plan_hash, stage, _head_from_pb(message.head), remembered, confirmed)
 
 
 @dataclass(frozen=True)

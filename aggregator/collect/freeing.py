@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aggregator.collect.collection_job import FREE_DOMAIN
+from aggregator.collect.collection_job import FREE_DOMAIN, Stage
 from aggregator.collect.heads import Heads
 from aggregator.collect.meeting import Meeting
 from aggregator.collect.noising import Noising
@@ -50,20 +50,32 @@ class Freeing:
         """Erase what this aggregator holds of a plan, and record that it never opens the plan. A repeat changes nothing.
 
         Raises:
-            FreeRefused: the plan is noised. LiveSecretLost: nothing can be said of a plan whose live secret is not here.
+            As `require_unopened`.
         """
         storage, ledger = self._files.storage, self._files.ledger
         with self._noising.alone():
+            self.require_unopened(plan)
             stored, _ = self._plans.opened(plan.hash)
             if not stored.freed:
-                if not stored.unopened or plan.hash in ledger.state.completed or storage.has_finished(stored.number):
-                    raise FreeRefused(plan.hash)
-                self._plans.secrets.file(plan)
                 with storage.transaction():
                     storage.free(stored.number, plan.plan_id)
-                storage.empty_log()
+            storage.empty_log()
             ledger.free(plan.hash)
             self._files.live.erase(plan.plan_id)
+
+    def require_unopened(self, plan: Plan) -> None:
+        """Check that a plan may be freed here, or is freed.
+
+        Raises:
+            FreeRefused: the plan is noised. LiveSecretLost: nothing can be said of a plan whose live secret is not here.
+        """
+        stored, _ = self._plans.opened(plan.hash)
+        if stored.freed:
+            return
+        completed = plan.hash in self._files.ledger.state.completed
+        if completed or not stored.unopened or self._files.storage.has_finished(stored.number):
+            raise FreeRefused(plan.hash)
+        self._plans.secrets.file(plan)
 
     def statement(self, plan: Plan) -> bytes:
         """The signed statement that this role never opened the plan. Raises NotCommitted: the plan is not disowned."""
@@ -102,16 +114,16 @@ class LeaderFreeing:
         """Free a plan at both; returns both statements. After a failure, the next call continues from there.
 
         Raises:
-            FreeRefused, PeerRefused: one of the two has noised the plan. HelperUnavailable, KeyHolderUnavailable. LedgerBehind.
+            FreeRefused, PeerRefused: one of the two has noised the plan. LiveSecretLost. HelperUnavailable,
+            KeyHolderUnavailable. LedgerBehind.
         """
         stored, _ = plans.opened(plan.hash)
-        if not (stored.unopened or stored.freed):
-            raise FreeRefused(plan.hash)
+        self._own.require_unopened(plan)  # before the peer erases what a plan that is noised here needs
         peer = self._peer()
         self._calls.call(stored, peer, peer.free, request)
         self._own.erase(plan)
-        first = self._meeting.meet(plan, committed=False, confirmed=None)
-        second = self._meeting.meet(plan, committed=False, confirmed=first.remembered)
+        first = self._meeting.meet(plan, Stage.FREED, confirmed=None)
+        second = self._meeting.meet(plan, Stage.FREED, confirmed=first.remembered)
         if not self._heads.witnessed(plan, second):
             raise answer_invalid("it does not remember that the leader has freed the plan", self._name)
         theirs = self._calls.call(stored, peer, peer.free, request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aggregator.collect.collection_job import Witness
+from aggregator.collect.collection_job import Stage, Witness
 from aggregator.errors import PlanUnknown
 from aggregator.shares.plans import PlanBook
 from federation.ledger.entries import Head
@@ -18,9 +18,9 @@ class Heads:
         self._plans, self._identity = plans, plans.identity
         self._ledger, self._storage = plans.files.ledger, plans.files.storage
 
-    def witness(self, plan: Plan, *, committed: bool, confirmed: Head | None) -> Witness:
+    def witness(self, plan: Plan, stage: Stage, confirmed: Head | None) -> Witness:
         """This aggregator's message to the other one about both ledgers."""
-        return Witness(plan.hash, committed, self._ledger.head, self._ledger.peer(self._peer_of(plan)), confirmed)
+        return Witness(plan.hash, stage, self._ledger.head, self._ledger.peer(self._peer_of(plan)), confirmed)
 
     def check(self, plan: Plan, theirs: Witness) -> None:
         """Check the other aggregator's message about both ledgers, and store its head.
@@ -32,7 +32,7 @@ class Heads:
         self._ledger.see_peer(self._peer_of(plan), theirs.head, theirs.confirmed)
 
     def witnessed(self, plan: Plan, theirs: Witness) -> bool:
-        """Whether the other aggregator remembers this one's opening. If so, the shares may be sent from now on."""
+        """Whether the other aggregator remembers how the plan ended here. If so, shares or "never opened" may be sent."""
         known = self._ledger.covers(theirs.remembered, plan.hash)
         if known:
             self._storage.set_witnessed(self._plans.opened(plan.hash)[0].number)

@@ -16,6 +16,7 @@ from typing import Final
 from aggregator.collect.collection_job import (
     COMMITMENT_DOMAIN,
     WITNESS_DOMAIN,
+    Stage,
     Witness,
     commitment_from_bytes,
     commitment_to_bytes,
@@ -95,8 +96,8 @@ class Meeting:
     def meet(
         self,
         plan: Plan,
+        stage: Stage,
         *,
-        committed: bool,
         confirmed: Head | None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Witness:
@@ -106,10 +107,11 @@ class Meeting:
             meanwhile: called while the peer answers; drawing noise takes minutes.
 
         Raises:
-            LedgerBehind: one of the two ledgers was rolled back. HelperUnavailable, KeyHolderUnavailable, PeerRefused, Stopping.
+            LedgerBehind: one of the two ledgers was rolled back. HelperUnavailable, KeyHolderUnavailable, Stopping.
+            PeerRefused: for one, the peer has freed the plan, and the leader has not.
         """
         stored, _ = self._plans.opened(plan.hash)
-        message = self._heads.witness(plan, committed=committed, confirmed=confirmed)
+        message = self._heads.witness(plan, stage, confirmed)
         data = sign(WITNESS_DOMAIN["leader"], message.to_bytes(), self._plans.identity.keys.sign)
         thread = ThreadPoolExecutor(1, thread_name_prefix="witness")
         peer = self._peer()
@@ -126,7 +128,7 @@ class Meeting:
             answer = Witness.from_bytes(
                 Signed.from_bytes(reply.result()).verify(WITNESS_DOMAIN["helper"], helper_of(plan))
             )
-            if (answer.plan_hash, answer.committed, answer.confirmed) != (plan.hash, committed, message.remembered):
+            if (answer.plan_hash, answer.stage, answer.confirmed) != (plan.hash, stage, message.remembered):
                 raise MessageMalformed("it answers another message")
         self._heads.check(plan, answer)
         return answer
@@ -137,8 +139,8 @@ class Meeting:
         Raises:
             PeerRefused: the peer does not remember the leader's opening. And as `meet`.
         """
-        first = self.meet(plan, committed=True, confirmed=confirmed, meanwhile=meanwhile)
-        second = self.meet(plan, committed=True, confirmed=first.remembered)
+        first = self.meet(plan, Stage.COMMITTED, confirmed=confirmed, meanwhile=meanwhile)
+        second = self.meet(plan, Stage.COMMITTED, confirmed=first.remembered)
         if not self._heads.witnessed(plan, second):
             raise answer_invalid("it does not remember the leader's opening", self._name)
 
@@ -155,7 +157,7 @@ class SharedOpening:
         A plan that was opened before takes the same steps: no noise is drawn again, and rolled-back files are detected.
         """
         confirmed: Head | None = None
-        if self._plans.opened(plan.hash)[0].accepts_reports:  # detect a rolled-back ledger before it charges
-            confirmed = self._meeting.meet(plan, committed=False, confirmed=None).remembered
+        if self._plans.opened(plan.hash)[0].unopened:  # detect a rolled-back ledger, or a free, before this one charges
+            confirmed = self._meeting.meet(plan, Stage.UNOPENED, confirmed=None).remembered
         self._closing.close_with_helper(plan)
         self._meeting.conclude(plan, confirmed, lambda: self._noising.noise(plan))

@@ -70,10 +70,12 @@ class Noising:
         """The stored shares of a plan that both have witnessed and opened: always the same bytes.
 
         Raises:
-            NotCommitted. LedgerBehind: the ledger lacks the opening.
+            NotCommitted. PlanFreed. LedgerBehind: the ledger lacks the opening.
         """
         storage, ledger = self._files.storage, self._files.ledger
         stored, _ = self._plans.opened(plan.hash)
+        if stored.freed:
+            raise PlanFreed(plan.hash)
         if stored.state is not PlanState.WITNESSED or storage.to_swap(stored.number):
             raise NotCommitted(plan.hash)
         shares = storage.noised(stored.number)

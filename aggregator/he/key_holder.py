@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import Final, assert_never
 
 from aggregator.collect.aggregate_share import SealedShare
-from aggregator.collect.collection_job import WITNESS_DOMAIN, Witness
+from aggregator.collect.collection_job import WITNESS_DOMAIN, Stage, Witness
 from aggregator.collect.freeing import Freeing
 from aggregator.collect.heads import Heads
 from aggregator.collect.noising import Noising
@@ -93,24 +93,30 @@ class KeyHolder:
 
         Raises:
             MessageMalformed, PlanUnknown, SignatureInvalid. LedgerBehind: one of the two ledgers was rolled back.
-            StateBehindLedger: the storage here was rolled back. KeyBurnt.
+            StateBehindLedger: the storage here was rolled back. KeyBurnt. PlanFreed: it is freed here, and not at the leader.
             NotCommitted: by its message both have committed, but the leader has sent no sums.
         """
         signed = Signed.from_bytes(data)
         stored, plan = self.plans.opened(plan_of(signed))
         theirs = Witness.from_bytes(signed.verify(WITNESS_DOMAIN["leader"], leader_of(plan)))
         self.heads.check(plan, theirs)
-        if theirs.committed:
-            if stored.state is PlanState.BURNT:
-                raise KeyBurnt(plan.hash)
-            if stored.freed:
-                raise PlanFreed(plan.hash)
-            if stored.state not in (PlanState.NOISED, PlanState.WITNESSED):
-                self.plans.charges.require_never_opened(plan)
-                raise NotCommitted(plan.hash)
-        if theirs.committed or stored.freed:
-            self.heads.witnessed(plan, theirs)
-        reply = self.heads.witness(plan, committed=theirs.committed, confirmed=theirs.remembered)
+        if stored.freed and theirs.stage is not Stage.FREED:
+            raise PlanFreed(plan.hash)
+        match theirs.stage:
+            case Stage.UNOPENED:
+                pass
+            case Stage.COMMITTED:
+                if stored.state is PlanState.BURNT:
+                    raise KeyBurnt(plan.hash)
+                if stored.state not in (PlanState.NOISED, PlanState.WITNESSED):
+                    self.plans.charges.require_never_opened(plan)
+                    raise NotCommitted(plan.hash)
+                self.heads.witnessed(plan, theirs)
+            case Stage.FREED:
+                self.heads.witnessed(plan, theirs)
+            case other:
+                assert_never(other)
+        reply = self.heads.witness(plan, theirs.stage, theirs.remembered)
         return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.identity.keys.sign)
 
     def free(self, data: bytes) -> list[bytes]:

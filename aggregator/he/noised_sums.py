@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterator
 
 from aggregator.collect.aggregate_share import SealedShare
-from aggregator.collect.collection_job import commitment_from_bytes
+from aggregator.collect.collection_job import Stage, commitment_from_bytes
 from aggregator.collect.meeting import Closing, Meeting
 from aggregator.collect.noising import Noising
 from aggregator.errors import NotCommitted
@@ -123,8 +123,8 @@ class SumsOpening:
         """
         confirmed: Head | None = None
         if self._plans.opened(plan.hash)[0].state is not PlanState.WITNESSED:
-            # detect a rolled-back ledger before it charges, and before sums are opened
-            confirmed = self._meeting.meet(plan, committed=False, confirmed=None).remembered
+            # detect a rolled-back ledger, or a free, before this one charges, and before sums are opened
+            confirmed = self._meeting.meet(plan, Stage.UNOPENED, confirmed=None).remembered
         self._closing.close(plan)
         self._noising.noise(plan)  # the key holder draws nothing before it has the sums
         self._sums.send(plan)

@@ -115,18 +115,18 @@ class LedgerHead(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...
 
 class Witness(_message.Message):
-    __slots__ = ("plan_hash", "committed", "head", "remembered", "confirmed")
+    __slots__ = ("plan_hash", "stage", "head", "remembered", "confirmed")
     PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
-    COMMITTED_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
     HEAD_FIELD_NUMBER: _ClassVar[int]
     REMEMBERED_FIELD_NUMBER: _ClassVar[int]
     CONFIRMED_FIELD_NUMBER: _ClassVar[int]
     plan_hash: bytes
-    committed: bool
+    stage: int
     head: LedgerHead
     remembered: LedgerHead
     confirmed: LedgerHead
-    def __init__(self, plan_hash: _Optional[bytes] = ..., committed: bool = ..., head: _Optional[_Union[LedgerHead, _Mapping]] = ..., remembered: _Optional[_Union[LedgerHead, _Mapping]] = ..., confirmed: _Optional[_Union[LedgerHead, _Mapping]] = ...) -> None: ...
+    def __init__(self, plan_hash: _Optional[bytes] = ..., stage: _Optional[int] = ..., head: _Optional[_Union[LedgerHead, _Mapping]] = ..., remembered: _Optional[_Union[LedgerHead, _Mapping]] = ..., confirmed: _Optional[_Union[LedgerHead, _Mapping]] = ...) -> None: ...
 
 class ShareDigest(_message.Message):
     __slots__ = ("plan_hash", "digest")

@@ -7,7 +7,7 @@ from aggregator.identity import Clock, RoleIdentity
 from aggregator.storage.files import Files
 from aggregator.storage.records import StoredPlan
 from aggregator.storage.retention import LATEST_CHARGE_US
-from federation.errors import LedgerBehind, LedgerRefusal
+from federation.errors import LedgerBehind, LedgerRefusal, PlanFreed
 from federation.plan import Plan
 from federation.signed_plan import verify_plan
 
@@ -36,8 +36,10 @@ class Charges:
         """Charge the plan and reserve its panes, before it is closed. A repeat charges nothing.
 
         Raises:
-            StateBehindLedger, AfterDeadline, PlanBeforeRebuild, LedgerRefusal: nothing was charged.
+            PlanFreed, StateBehindLedger, AfterDeadline, PlanBeforeRebuild, LedgerRefusal: nothing was charged.
         """
+        if stored.freed:
+            raise PlanFreed(plan.hash)
         if stored.unopened:
             self.require_never_opened(plan)
             self.require_after_rebuild(plan)

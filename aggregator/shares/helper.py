@@ -28,6 +28,7 @@ from aggregator.collect.collection_job import (
     WITNESS_DOMAIN,
     FinishSession,
     ShareDigest,
+    Stage,
     Witness,
     commitment_from_bytes,
     commitment_to_bytes,
@@ -49,7 +50,7 @@ from aggregator.shares.plans import Opening, PlanBook
 from aggregator.signed_message import Signed, plan_of, sign
 from aggregator.storage.files import Files
 from aggregator.storage.records import PlanStatus
-from federation.errors import FinishRefused, PlanInvalid
+from federation.errors import FinishRefused, PlanFreed, PlanInvalid
 from federation.keys import RoleKeys
 from federation.plan import Plan
 from federation.terms import Encrypted, Finish, Shares
@@ -109,7 +110,7 @@ class Helper:
 
         Raises:
             MessageMalformed, PlanUnknown, SignatureInvalid. CommitmentConflict: the leader signed another one before.
-            LedgerRefusal, StateBehindLedger: nothing was closed.
+            PlanFreed, LedgerRefusal, StateBehindLedger: nothing was closed.
         """
         signed, storage = Signed.from_bytes(data), self.files.storage
         stored, plan = self.plans.opened(plan_of(signed))
@@ -118,6 +119,8 @@ class Helper:
         self.plans.charge(plan)
         with storage.transaction():
             stored, _ = self.plans.opened(plan.hash)
+            if stored.freed:
+                raise PlanFreed(plan.hash)
             if stored.own is None:
                 own = commitment_to_bytes(plan, self.tally.commitment(stored.number, plan))
                 storage.close_plan(stored.number, own, other)
@@ -133,17 +136,24 @@ class Helper:
 
         Raises:
             MessageMalformed, PlanUnknown, SignatureInvalid. LedgerBehind: one of the two ledgers was rolled back.
-            NotCommitted, and as `Noising.noise`.
+            PlanFreed: it is freed here, and not at the leader. NotCommitted, and as `Noising.noise`.
         """
         signed = Signed.from_bytes(data)
         stored, plan = self.plans.opened(plan_of(signed))
         theirs = Witness.from_bytes(signed.verify(WITNESS_DOMAIN["leader"], leader_of(plan)))
         self.heads.check(plan, theirs)
-        if theirs.committed:
-            self.noising.noise(plan)
-        if theirs.committed or stored.freed:
-            self.heads.witnessed(plan, theirs)
-        reply = self.heads.witness(plan, committed=theirs.committed, confirmed=theirs.remembered)
+        match theirs.stage:
+            case Stage.UNOPENED:
+                if stored.freed:
+                    raise PlanFreed(plan.hash)
+            case Stage.COMMITTED:
+                self.noising.noise(plan)
+                self.heads.witnessed(plan, theirs)
+            case Stage.FREED:
+                self.heads.witnessed(plan, theirs)
+            case other:
+                assert_never(other)
+        reply = self.heads.witness(plan, theirs.stage, theirs.remembered)
         return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.identity.keys.sign)
 
     def digest(self, data: bytes) -> bytes:

@@ -41,6 +41,7 @@ from aggregator.storage.records import PlanStatus
 from federation.batch.batch import SealedBatch
 from federation.circuit.validity import VerificationKey
 from federation.draft import verify_draft
+from federation.errors import PlanFreed
 from federation.keys import RoleKeys
 from federation.plan import Plan
 from federation.terms import Encrypted, Finish, Shares, Validity
@@ -142,11 +143,13 @@ class Leader:
         """Close and open the plan with the other party, and return the leader's noised shares.
 
         Raises:
-            HelperUnavailable, KeyHolderUnavailable, PeerRefused: nothing is lost; call again. LedgerRefusal, and as the
-            opening of the plan's terms.
+            HelperUnavailable, KeyHolderUnavailable, PeerRefused: nothing is lost; call again. PlanFreed, LedgerRefusal, and
+            as the opening of the plan's terms.
         """
         _, plan = self.plans.verify_collect_request(data)
         with self._opening:
+            if self.plans.opened(plan.hash)[0].freed:
+                raise PlanFreed(plan.hash)
             self._parts(plan).opening.open(plan)
         return self.noising.shares(plan)
 

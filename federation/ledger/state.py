@@ -90,8 +90,8 @@ class LedgerState:
         refused: refusals, in order.
         freed: the number of the entry by which each plan was freed by this role: it never opens the plan.
         retried: for each plan, the later plans that took panes of it again.
-        last_us: the time of the last charge or opening. A refusal does not change it: a clock that was far ahead for a
-            moment, so that every plan was refused, must not stop the ledger permanently.
+        last_us: the time of the last charge or opening. A refusal or a free does not change it: a clock that was far ahead
+            for a moment must not stop the ledger permanently.
         budget_micro_rho: the budget of a client-day under which the last plan was charged.
         length: the number of entries.
         rebuilt: the last time the ledger was rebuilt; None: never. What was charged before and is not done is never opened.
@@ -124,7 +124,7 @@ class LedgerState:
         """Apply the next entry of the ledger."""
         self.length += 1
         self._last = number_of(entry, self._last)
-        if not isinstance(entry, RefusalEntry):
+        if not isinstance(entry, (RefusalEntry, FreedEntry)):
             self.last_us = max(self.last_us, entry.at_us)
         match entry:
             case IntentEntry():

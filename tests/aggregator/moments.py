@@ -85,9 +85,19 @@ def state_of(path: Path) -> bytes:
     return found.digest()
 
 
-def sweep(path: Path, victim: str, files: Path | None, scene: Callable[[Pair], None]) -> dict[str, int]:
-    """Play a scene once for each moment at which the victim can die. Returns how many moments each victim has."""
-    moments = Moments(path, scene, files)
+def sweep(
+    path: Path,
+    victim: str,
+    files: Path | None,
+    scene: Callable[[Pair], None],
+    first_steps: Callable[[Pair], None] | None = None,
+) -> dict[str, int]:
+    """Play a scene once for each moment at which the victim can die. Returns how many moments each victim has.
+
+    Args:
+        first_steps: the first steps of the scene, if the victim can die in these only.
+    """
+    moments = Moments(path, first_steps or scene, files)
     nobody = dict.fromkeys(LEAST, no_strike)
 
     def pairs() -> Iterator[tuple[Pair, int]]:

@@ -147,9 +147,12 @@ def require_consistent(storage: Storage, ledger: Ledger, live: LiveFolder) -> No
 
     There are as many ids as verdicts `taken`, and none of these ids is rejected. There are no sums beside noised shares, no keys
     of closed plans, and no live secrets of completed plans. The ledger is ahead: it charges a plan before the plan closes, and
-    notes its completion after the noise and before the plan is witnessed.
+    notes its completion after the noise and before the plan is witnessed. Nothing is left of a freed plan, and the ledger notes
+    that it is freed before it is disowned.
     """
-    verdicts = b"".join(JobAnswer.from_bytes(answer).verdicts for (answer,) in storage.rows("SELECT answer FROM jobs"))
+    kept = "JOIN plans USING (plan) WHERE state NOT IN ('freed', 'disowned')"
+    answers = storage.rows(f"SELECT answer FROM jobs {kept}")
+    verdicts = b"".join(JobAnswer.from_bytes(answer).verdicts for (answer,) in answers)
     waiting = b"".join(kept for (kept,) in storage.rows("SELECT verdicts FROM pending"))
     assert storage.one("SELECT count(*) FROM reports") == ((verdicts + waiting).count(0),)
     assert not storage.rows("SELECT 1 FROM reports JOIN rejected USING (plan, report)")
@@ -160,14 +163,17 @@ def require_consistent(storage: Storage, ledger: Ledger, live: LiveFolder) -> No
     for plan in storage.plans():
         noised = storage.noised(plan.number)
         assert bool(noised) == (plan.state in ("noised", "witnessed"))
-        assert not (noised and storage.rows("SELECT 1 FROM sums"))
-        assert plan.state == "open" or plan.hash in ledger.state.intended
-        done = ledger.state.completed.get(plan.hash)
+        assert plan.freed or plan.state == "open" or plan.hash in ledger.state.intended
+        done, freed = ledger.state.completed.get(plan.hash), plan.hash in ledger.state.freed
         assert done in (None, digest_of(share.statement for share in noised))
         assert (done is not None) >= (plan.state == "witnessed")
         assert plan.state in ("noised", "witnessed") or done is None
+        assert freed <= plan.freed
+        assert freed >= (plan.state == "disowned")
+        for table in ("sums",) if noised else ("sums", "reports", "sites", "pending") if plan.freed else ():
+            assert not storage.rows(f"SELECT 1 FROM {table} WHERE plan = ?", plan.number)
         files = [live.load(plan_id) for plan_id in live.plan_ids() if storage.plans_of_id(plan_id) == [plan]]
-        assert len(files) == (done is None)
+        assert len(files) == (done is None and not plan.freed)
         assert all((file is not None and file.secret.seal is not None) == (plan.state == "open") for file in files)
 
 

@@ -35,7 +35,7 @@ from tests.aggregator.world import (
     signed,
     view,
 )
-from tests.federation.wire import live
+from tests.federation.wire import DAY, live
 
 ROLES = ("leader", "helper")
 DAYS = (0, 1)
@@ -242,6 +242,62 @@ WHEN: dict[str, Callable[[Two, Plan], Any]] = {
     "open": lambda _two, _plan: None,
     "closed": lambda two, plan: close(two, plan),
 }
+
+
+def test_a_leader_that_has_lost_the_live_secret_does_not_have_the_helper_erase(two: Two) -> None:
+    plan = make_plan()
+    two.open(plan)
+    two.leader.files.live.erase(plan.plan_id)
+    with pytest.raises(LiveSecretLost):
+        free(two, plan)
+    assert two.helper.files.storage.plan(plan.hash).state is PlanState.OPEN
+
+
+def test_a_clock_that_was_far_ahead_while_a_plan_was_freed_stops_no_ledger(two: Two) -> None:
+    plan = make_plan(panes=2)
+    two.open(plan)
+    two.clock.now += 3 * 365 * DAY
+    statements = free(two, plan)
+    two.clock.now -= 3 * 365 * DAY
+    second = again(plan, 1, *statements)
+    collect(two, second, Site(second, "a"), Site(second, "b"))
+
+
+def test_a_commitment_while_a_helper_frees_the_plan_does_not_close_it(two: Two) -> None:
+    """The helper's ledger and storage are two files: a commitment between their writes finds a freed plan."""
+    plan = make_plan(panes=2)
+    two.open(plan)
+    ledger, done = two.helper.files.ledger, []
+    request = free_request(plan.hash, COORDINATOR.sign)
+
+    def commit_first(plan_hash: bytes) -> None:
+        with pytest.raises(PeerRefused, match="PLAN_FREED"):
+            close(two, plan)
+        done.append(plan_hash)
+        type(ledger).free(ledger, plan_hash)
+
+    ledger.free = commit_first  # type: ignore[method-assign]
+    two.helper.free(request)
+    assert done == [plan.hash]
+    assert two.helper.files.storage.plan(plan.hash).state is PlanState.FREED
+    assert two.helper.files.ledger.state.spent == {}
+
+
+def test_a_free_between_the_charge_and_the_close_of_a_plan_leaves_it_freed(two: Two) -> None:
+    plan = make_plan(panes=2)
+    two.open(plan)
+    charge, request = two.helper.plans.charge, free_request(plan.hash, COORDINATOR.sign)
+
+    def then_free(of: Plan) -> None:
+        charge(of)
+        two.helper.free(request)
+
+    two.helper.plans.charge = then_free  # type: ignore[method-assign]
+    with pytest.raises(PeerRefused, match="PLAN_FREED"):
+        close(two, plan)
+    assert two.helper.files.storage.plan(plan.hash).state is PlanState.FREED
+    two.helper.plans.charge = charge  # type: ignore[method-assign]
+    assert len(free(two, plan)) == 2
 
 
 @pytest.mark.parametrize("role", ROLES)

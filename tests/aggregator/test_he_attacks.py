@@ -13,7 +13,7 @@ import grpc
 import numpy as np
 import pytest
 
-from aggregator.collect.collection_job import Witness, collect_request
+from aggregator.collect.collection_job import Stage, Witness, collect_request
 from aggregator.errors import (
     AfterDeadline,
     CommitmentConflict,
@@ -94,7 +94,7 @@ def test_a_leader_that_sends_a_chosen_ciphertext_gets_nothing_and_burns_the_keys
     assert error.text == str(SumOutOfRange())  # the error does not depend on the slot
     assert not any(letter.isdigit() for letter in error.text)
     assert not on_disk(world.holder.party, secret)
-    told = Witness(plan.hash, True, world.leader.party.files.ledger.head, None, None).to_bytes()
+    told = Witness(plan.hash, Stage.COMMITTED, world.leader.party.files.ledger.head, None, None).to_bytes()
     honest = sums_of(plan, [zeros(plan, keys)] * 2)
     later: list[Callable[[], Any]] = [
         lambda: world.link.open_sums(iter(lie)),
@@ -461,7 +461,7 @@ def test_mutated_messages_are_refused_by_name_and_nothing_else_changes(
         fresh = b.batch([0, 0]).to_bytes()
         head, *sums = sums_of(late, [zeros(late, late_keys)])
         request = sign_draft(draft(number=2, first=20), COORDINATOR.sign)
-        told = Witness(late.hash, False, world.leader.party.files.ledger.head, None, None).to_bytes()
+        told = Witness(late.hash, Stage.UNOPENED, world.leader.party.files.ledger.head, None, None).to_bytes()
         witness = sign(b"covey-1 witness leader", told, LEADER.sign)
         asked = collect_request(late, COLLECTOR.sign)
         with (

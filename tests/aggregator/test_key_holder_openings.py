@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aggregator.collect.collection_job import Witness, collect_request
+from aggregator.collect.collection_job import Stage, Witness, collect_request
 from aggregator.errors import CommitmentConflict, MessageMalformed, NotCommitted, PlanUnknown
 from aggregator.services import aggregator_pb2 as pb
 from aggregator.signed_message import sign
@@ -271,7 +271,7 @@ def test_a_second_call_that_finds_the_plan_burnt_says_so(two: LeaderAndKeyHolder
     with pytest.raises(KeyBurnt):
         two.holder.noising.noise(plan)
     assert not two.holder.files.ledger.state.completed
-    told = Witness(plan.hash, True, two.leader.files.ledger.head, None, None)
+    told = Witness(plan.hash, Stage.COMMITTED, two.leader.files.ledger.head, None, None)
     with pytest.raises(KeyBurnt):
         two.holder.witness(sign(b"covey-1 witness leader", told.to_bytes(), LEADER.sign))
 
@@ -292,7 +292,7 @@ def test_nothing_is_sent_before_the_leader_knows_of_the_opening(two: LeaderAndKe
 
 def test_a_witness_before_the_sums_is_refused(two: LeaderAndKeyHolder) -> None:
     plan, _ = two.plan()
-    for committed, key, error in ((True, LEADER, NotCommitted), (True, HELPER, SignatureInvalid)):
-        told = Witness(plan.hash, committed, two.leader.files.ledger.head, None, None)
+    for key, error in ((LEADER, NotCommitted), (HELPER, SignatureInvalid)):
+        told = Witness(plan.hash, Stage.COMMITTED, two.leader.files.ledger.head, None, None)
         with pytest.raises(error):
             two.holder.witness(sign(b"covey-1 witness leader", told.to_bytes(), key.sign))

@@ -13,7 +13,13 @@ import pytest
 
 from aggregator.collect.aggregate_share import SealedShare
 from aggregator.collect.collection import CollectedShares
-from aggregator.collect.collection_job import Witness, collect_request, commitment_from_bytes, commitment_to_bytes
+from aggregator.collect.collection_job import (
+    Stage,
+    Witness,
+    collect_request,
+    commitment_from_bytes,
+    commitment_to_bytes,
+)
 from aggregator.errors import (
     AfterDeadline,
     AlreadyCollected,
@@ -373,7 +379,7 @@ def test_a_helper_that_does_not_remember_the_leaders_opening_gets_no_share_out_o
         lambda told: sign(b"covey-1 witness leader", told.to_bytes(), HELPER.sign),
         lambda told: sign(b"covey-1 witness helper", told.to_bytes(), LEADER.sign),
         lambda told: sign(b"covey-1 witness helper", replace(told, plan_hash=bytes(32)).to_bytes(), HELPER.sign),
-        lambda told: sign(b"covey-1 witness helper", replace(told, committed=True).to_bytes(), HELPER.sign),
+        lambda told: sign(b"covey-1 witness helper", replace(told, stage=Stage.COMMITTED).to_bytes(), HELPER.sign),
         lambda told: sign(
             b"covey-1 witness helper", replace(told, confirmed=Head(1, bytes(32))).to_bytes(), HELPER.sign
         ),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator import errors
-from aggregator.collect.collection_job import Witness, commitment_from_bytes, commitment_to_bytes
+from aggregator.collect.collection_job import Stage, Witness, commitment_from_bytes, commitment_to_bytes
 from aggregator.errors import MessageMalformed, RemoteRefusal
 from aggregator.intake import refusals as of
 from aggregator.intake.aggregation_job import AggregationJob, JobAnswer, verdicts_from
@@ -78,21 +78,22 @@ heads = st.builds(Head, st.integers(0, 2**63 - 1), st.binary(min_size=32, max_si
 
 
 @settings(deadline=None)
-@given(blobs, st.booleans(), heads, st.none() | heads, st.none() | heads)
+@given(blobs, st.sampled_from(Stage), heads, st.none() | heads, st.none() | heads)
 def test_witnesses_survive_their_bytes(
-    plan: bytes, committed: bool, head: Head, remembered: Head | None, confirmed: Head | None
+    plan: bytes, stage: Stage, head: Head, remembered: Head | None, confirmed: Head | None
 ) -> None:
-    told = Witness(plan, committed, head, remembered, confirmed)
+    told = Witness(plan, stage, head, remembered, confirmed)
     assert Witness.from_bytes(told.to_bytes()) == told
 
 
-def test_a_witness_without_a_head_or_with_one_of_another_length_is_malformed() -> None:
+def test_a_witness_without_a_head_with_one_of_another_length_or_of_an_unknown_stage_is_malformed() -> None:
     head = pb.LedgerHead(seq=1, digest=bytes(32))
     for wrong in (
         pb.Witness(plan_hash=PLAN.hash),
         pb.Witness(plan_hash=PLAN.hash, head=pb.LedgerHead(seq=1, digest=bytes(31))),
         pb.Witness(plan_hash=PLAN.hash, head=pb.LedgerHead(seq=2**63, digest=bytes(32))),
         pb.Witness(plan_hash=PLAN.hash, head=head, remembered=pb.LedgerHead()),
+        pb.Witness(plan_hash=PLAN.hash, head=head, stage=len(Stage)),
     ):
         with pytest.raises(MessageMalformed):
             Witness.from_bytes(wrong.SerializeToString(deterministic=True))

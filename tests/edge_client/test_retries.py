@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
+import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from edge_client.policy import Refuse
 from edge_client.site import SiteSettings
 from federation.attempt import MAX_ATTEMPTS, Attempt
 from federation.commitment import Outcome
+from federation.ledger import ledger as ledger_file
 from federation.ledger.snapshot import read_ledger
 from federation.plan import Plan
 from federation.refusal_codes import RefusalCode
@@ -80,6 +85,74 @@ def test_a_freed_plan_is_answered_again_under_fresh_ids_for_one_price(settings: 
     assert ids_of(answered(second, OWN, settings, seed=6)) == after  # a repeat is a repeat
     assert code_of(ask(first, OWN, settings)) == RefusalCode.PANE_ALREADY_REPORTED
     assert spent(settings) == {0: RHO}
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Writes:
+    """Counts the writes of a site's ledger, and ends the process around one of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done, self.fatal = 0, 0
+        writes = self
+
+        class Connection(sqlite3.Connection):
+            def execute(self, sql: str, *values: Any) -> Any:
+                return writes.around(lambda: sqlite3.Connection.execute(self, sql, *values), sql)
+
+            def executemany(self, sql: str, *rows: Any) -> Any:
+                return writes.around(lambda: sqlite3.Connection.executemany(self, sql, *rows), sql)
+
+        connect, replace_file = ledger_file.connect, ledger_file.replace_file
+        monkeypatch.setattr(ledger_file, "connect", partial(connect, factory=Connection))
+        monkeypatch.setattr(
+            ledger_file, "replace_file", lambda *of, **more: writes.around(lambda: replace_file(*of, **more), "COMMIT")
+        )
+
+    def around(self, call: Callable[[], Any], sql: str) -> Any:
+        if not sql.startswith(("INSERT", "COMMIT")):
+            return call()
+        self._strike()
+        found = call()
+        if sql == "COMMIT":
+            self._strike()
+        return found
+
+    def _strike(self) -> None:
+        self.done += 1
+        if self.done == self.fatal:
+            raise Killed
+
+
+@pytest.mark.parametrize("carried", [True, False])
+def test_a_kill_around_any_write_of_a_later_answer_loses_nothing_and_charges_once(
+    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch, carried: bool
+) -> None:
+    first, kept = hours(0, 1, 2), tmp_path / "kept"
+    kept.mkdir()
+    before = ids_of(answered(first, OWN, settings_in(kept)))
+    of_first, writes = Counter(told), Writes(monkeypatch)
+    attempt = freed(first) if carried else Attempt(first.hash)
+    second = naming(hours(1, 1, 2), attempt)
+    for fatal in itertools.count(1):
+        folder = tmp_path / str(fatal)
+        shutil.copytree(kept, folder)
+        settings = settings_in(folder)
+        writes.done, writes.fatal = 0, fatal
+        try:
+            answered(second, OWN, settings, seed=1)
+        except Killed:
+            told.clear()
+            after = ids_of(answered(second, OWN, settings, seed=2))
+            assert Counter(told) == of_first
+            assert not {one for _, one in before} & {one for _, one in after}
+            assert code_of(ask(first, OWN, settings)) == RefusalCode.PANE_ALREADY_REPORTED
+            assert spent(settings) == {0: RHO if carried else 2 * RHO}
+        else:
+            break
+    assert fatal > 15
 
 
 def test_a_later_attempt_sends_its_reports_in_another_order(settings: SiteSettings, told: Told) -> None:
