@@ -52,7 +52,8 @@ def add(
 def list_(store: _Store, as_json: _Json = False) -> None:
     """List the consumers and their limits, never their keys."""
     from base.times import from_us
-    from deployment.printing.console import data_console, folding_table
+    from deployment.printing.output import Output
+    from deployment.printing.tables import Table
     from featurestore.server.api_keys import Consumers
 
     found = Consumers(store).read()
@@ -69,11 +70,11 @@ def list_(store: _Store, as_json: _Json = False) -> None:
         ]
         typer.echo(json.dumps(rows))
         return
-    table = folding_table("consumer", "key", "rows a second", "requests a second", "added")
+    table = Table("consumer", "key", "rows a second", "requests a second", "added")
     for one in found:
         limits = ("default" if limit is None else f"{limit:,}" for limit in (one.limits.rows, one.limits.requests))
         table.add_row(one.name, f"covey_{one.key_id}_…", *limits, f"{from_us(one.added_at):%Y-%m-%dT%H:%M:%SZ}")
-    data_console().print(table)
+    Output().table(table)
 
 
 @app.command()

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from .table_options import CsvOption, PlainOption, output_of
+
 
 def explain(
     views_file: Annotated[
@@ -21,16 +23,18 @@ def explain(
             help="With --report-per site: the most clients of a site. 0: each client sends a report.",
         ),
     ] = 0,
+    plain: PlainOption = False,
+    csv: CsvOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the privacy label before anything is collected: the price of each view, and its expected errors."""
     from deployment.inspect.explain import label_of
-    from deployment.printing.console import data_console
     from deployment.printing.explanation import print_label
     from featurestore.define.views_file import load_views
 
+    out = output_of(plain=plain, csv=csv, as_json=as_json)
     label = label_of(load_views(views_file), site_clients)
     if as_json:
         typer.echo(json.dumps(label.to_dict()))
         return
-    print_label(label, data_console())
+    print_label(label, out)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from .read_options import ServiceOption, StoreOption, ViewsOption, opened_store, references
+from .table_options import CsvOption, PlainOption, output_of
 
 
 def get(
@@ -20,6 +21,8 @@ def get(
     service: ServiceOption = None,
     views: ViewsOption = None,
     clamp: Annotated[bool, typer.Option("--clamp", help="Limit counts to 0 or above, and rates to [0, 1].")] = False,
+    plain: PlainOption = False,
+    csv: CsvOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")] = False,
 ) -> None:
     """Read the latest values with their standard errors: covey get dest_delay:arr_delay_mean dest=JFK dest=LAX.
@@ -41,6 +44,7 @@ def get(
     from deployment.inspect.row_keys import key_columns
     from deployment.printing.rows import print_rows
 
+    out = output_of(plain=plain, csv=csv, as_json=as_json)
     words = refs_and_keys or []
     with opened_store(store, views) as opened:
         refs = references(opened, [word for word in words if "=" not in word], service)
@@ -49,7 +53,7 @@ def get(
     if as_json:
         typer.echo(json.dumps(table.to_pylist(), default=_json_value))
     else:
-        print_rows(table)
+        print_rows(table, out)
 
 
 def _json_value(value: object) -> str:

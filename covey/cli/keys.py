@@ -65,9 +65,8 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Show the public keys of this project, never the secret ones."""
-    from rich.console import Console
-    from rich.table import Column, Table
-
+    from deployment.printing.output import Output
+    from deployment.printing.tables import Table
     from deployment.project.project import KEYS
     from federation.errors import KeyFileMissing
     from federation.keys import load_keys, public_as_dict, public_line, roles_in
@@ -82,12 +81,11 @@ def show(
     elif role is not None:
         typer.echo(public_line(role, public[role]), nl=False)
     else:
-        names = "signing key", "seal key", "node key"
-        table = Table("role", *(Column(name, overflow="fold") for name in names))
+        table = Table("role", "signing key", "seal key", "node key")
         for each, keys in public.items():
             node = "" if keys.node is None else keys.node.key.id.hex()
             table.add_row(each, keys.sign.id.hex(), "" if keys.seal is None else keys.seal.id.hex(), node)
-        Console().print(table)
+        Output().table(table)
 
 
 @app.command()

@@ -69,10 +69,9 @@ def compare(
 
 
 def _print(comparison: Comparison, talk: Console) -> None:
-    from rich.box import SIMPLE_HEAD
-
     from base.times import DAY_US, from_us
-    from deployment.printing.console import data_console, folding_table
+    from deployment.printing.output import Output
+    from deployment.printing.tables import Table
     from simulations.reports.comparison.text import ROWS, in_short, in_time
 
     measured = [one for one in comparison.protections if one.cost is not None]
@@ -83,18 +82,14 @@ def _print(comparison: Comparison, talk: Console) -> None:
         f"{comparison.view}, pane {start}: {comparison.reports:,} report(s) of {comparison.slots:,} slot(s), "
         f"of {comparison.clients:,} client(s)"
     )
-    table = folding_table("", *(one.protection.name for one in measured), title=title)
-    table.box, table.show_edge, table.pad_edge, table.padding = SIMPLE_HEAD, False, False, (0, 1, 0, 0)
-    table.title_justify = table.caption_justify = "left"
+    caption = "CPU time, on one machine; upload without header and seal of a batch; error in units of a slot, noise off"
+    table = Table("", *(one.protection.name for one in measured), title=title, caption=caption, light=True)
     for what, cells in zip(ROWS, zip(*map(in_short, measured), strict=True), strict=True):
         table.add_row(what, *cells)
     table.add_section()
     table.add_row("privacy holds if", *(one.protection.privacy_holds_if for one in measured))
     table.add_row("a client's bad input", *(one.protection.bad_input for one in measured))
-    table.caption = (
-        "CPU time, on one machine; upload without header and seal of a batch; error in units of a slot, noise off"
-    )
-    data_console().print(table)
+    Output().table(table)
     for one in comparison.protections:
         if one.skipped is not None:
             talk.print(f"{one.protection.name}: skipped: {one.skipped}", style="yellow", soft_wrap=True)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from .store_option import store_directory
+from .table_options import CsvOption, PlainOption, output_of
 
 _PROJECT = typer.Option(metavar="DIR", help="The project's directory. Default: here.")
 _STORE = typer.Option(metavar="DIR", callback=store_directory, help="The store of `covey run`.")
@@ -29,6 +30,8 @@ def show(
         typer.Option(metavar="RHO", help="The budget of a client-day. Default: covey.toml's, policy.toml's, or 0.1."),
     ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw a picture.")] = None,
+    plain: PlainOption = False,
+    csv: CsvOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show each ledger of a project: its integrity, what each day has spent and has left, and each refusal with its reason.
@@ -36,17 +39,17 @@ def show(
     Nothing is written. An edited, truncated or rolled-back ledger is an error.
     """
     from deployment.inspect.ledger_view import BrokenLedger, LedgerView, read_ledgers, to_json
-    from deployment.printing.console import data_console, talk_console
+    from deployment.printing.console import talk_console
     from deployment.printing.ledgers import print_ledger
     from deployment.project.budgets import budgets_of
 
+    out = output_of(plain=plain, csv=csv, as_json=as_json)
     directory = _directory(project, store)
     shown = read_ledgers(directory, budgets_of(directory, budget), owner=owner, view=view)
     whole = [ledger for ledger in shown if isinstance(ledger, LedgerView)]
     if as_json:
         typer.echo(json.dumps({"ledgers": [to_json(ledger) for ledger in shown]}))
     else:
-        out = data_console()
         for ledger in whole:
             print_ledger(ledger, view, out)
     if plot is not None and whole:

@@ -44,7 +44,8 @@ def check(
     from base.errors import DONE, REFUSED
     from base.times import wall_clock
     from deployment.errors import ItemMissing, UsageError
-    from deployment.printing.console import data_console, talk_console
+    from deployment.printing.console import talk_console
+    from deployment.printing.output import Output
     from deployment.printing.policy_check import print_check
     from deployment.project.policy_check import BROKEN, check_plan, ledger_state, to_json
     from federation.errors import LedgerBroken
@@ -66,7 +67,7 @@ def check(
     if as_json:
         typer.echo(json.dumps(to_json(found)))
     else:
-        print_check(found, rules, data_console())
+        print_check(found, rules, Output())
     return DONE if not found.refusals else REFUSED
 
 

@@ -11,6 +11,7 @@ import typer
 
 from .read_options import DATES
 from .store_option import store_directory
+from .table_options import CsvOption, PlainOption, output_of
 
 app = typer.Typer(help="The releases of a store: list, show, verify and retract them.", no_args_is_help=True)
 
@@ -29,35 +30,39 @@ _ID = typer.Argument(metavar="ID", help="The release's id, or its first digits (
 def list_(
     store: Annotated[Path, _STORE] = Path(),
     view: Annotated[str | None, typer.Option(help="List this view only.")] = None,
+    plain: PlainOption = False,
+    csv: CsvOption = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """List every published pane, one line each: opened, void with its reason, or retracted."""
     from deployment.inspect.releases import listed
-    from deployment.printing.releases import release_lines
+    from deployment.printing.releases import print_releases
     from featurestore.store import Store
 
+    out = output_of(plain=plain, csv=csv, as_json=as_json)
     with Store.open(store) as opened:
         rows = listed(opened, view)
     if as_json:
         typer.echo(json.dumps(rows, default=datetime.isoformat))
     else:
-        for line in release_lines(rows):
-            typer.echo(line)
+        print_releases(rows, out)
 
 
 @app.command()
 def show(
     release: Annotated[str, _ID],
     store: Annotated[Path, _STORE] = Path(),
+    plain: PlainOption = False,
+    csv: CsvOption = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Show the terms of a pane's release: noise, price, trust, what is outside the claim, hashes, signature."""
     from deployment.inspect.releases import find_id, to_json
     from deployment.inspect.verification import Pinned, Verifier
-    from deployment.printing.console import data_console
     from deployment.printing.release_terms import print_terms
     from featurestore.store import Store
 
+    out = output_of(plain=plain, csv=csv, as_json=as_json)
     with Store.open(store) as opened:
         release_id = find_id(opened, release)
         item, tombstone = opened.release(release_id), opened.tombstone(release_id)
@@ -66,7 +71,7 @@ def show(
         key = None if verified.key is None else verified.key.hex()
         typer.echo(json.dumps({**to_json(item, tombstone), "verified": key is not None, "key": key}))
     else:
-        print_terms(item, tombstone, verified, data_console())
+        print_terms(item, tombstone, verified, out)
 
 
 @app.command()
@@ -88,7 +93,8 @@ def verify(
     from deployment.errors import UsageError
     from deployment.inspect.releases import find_id, listed
     from deployment.inspect.verification import Pinned, require_all, verify_all, verify_some
-    from deployment.printing.console import data_console, progress_bars, talk_console
+    from deployment.printing.console import progress_bars, talk_console
+    from deployment.printing.output import Output
     from deployment.printing.releases import print_verified, verified_to_json
     from featurestore.store import Store
 
@@ -111,7 +117,7 @@ def verify(
     if as_json:
         typer.echo(json.dumps({"keys": pinned.whose, "releases": [verified_to_json(one) for one in found]}))
     else:
-        print_verified(found, pinned.whose, data_console(), one_by_one=not every)
+        print_verified(found, pinned.whose, Output(), one_by_one=not every)
     require_all(found, allow_unsigned=allow_unsigned)
 
 

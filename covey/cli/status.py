@@ -8,17 +8,22 @@ from typing import Annotated
 
 import typer
 
+from .table_options import CsvOption, PlainOption, output_of
+
 
 def status(
     project: Annotated[Path, typer.Option(metavar="DIR", help="The project's directory.")] = Path(),
+    plain: PlainOption = False,
+    csv: CsvOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the state of a project: panes opened, void and due, an unfinished plan, budgets, and what to do next."""
     from deployment.inspect.status import read_status
     from deployment.printing.status import print_status
 
+    out = output_of(plain=plain, csv=csv, as_json=as_json)
     found = read_status(project)
     if as_json:
         typer.echo(json.dumps(found.to_json()))
     else:
-        print_status(found, project)
+        print_status(found, project, out)

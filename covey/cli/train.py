@@ -81,6 +81,7 @@ def train(
 
 def _list(store: Path, *, as_json: bool) -> None:
     from deployment.printing.models import model_to_json, print_models
+    from deployment.printing.output import Output
     from featurestore.store import Store
 
     with Store.open(store) as opened:
@@ -88,4 +89,4 @@ def _list(store: Path, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([model_to_json(model) for model in models]))
     else:
-        print_models(models)
+        print_models(models, Output())

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from .store_option import store_directory
+from .table_options import CsvOption, PlainOption, output_of
 
 
 def views(
@@ -30,6 +31,8 @@ def views(
             help="Write a Feast repository to this directory; its server and SDK read this store (docs/feast.md).",
         ),
     ] = None,
+    plain: PlainOption = False,
+    csv: CsvOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List a store's feature services and views, with join keys, pane, windows, features, and the age of their rows."""
@@ -40,6 +43,7 @@ def views(
     from featurestore.online.blocks import open_blocks
     from featurestore.store import Store
 
+    out = output_of(plain=plain, csv=csv, as_json=as_json)
     if feast is not None:
         if name is not None:
             raise UsageError("--feast writes the definitions of all views; leave out the name")
@@ -66,4 +70,4 @@ def views(
         }
         typer.echo(json.dumps(listed))
     else:
-        print_views(headers, services)
+        print_views(headers, services, out)

@@ -12,7 +12,9 @@ from deployment.coordinator.serving import NOTHING_TO_DO
 from deployment.coordinator.site_results import SiteState
 from federation.plan import Plan
 
-from .console import data_console, folding_table, in_words, pane_ranges, talk_console
+from .console import in_words, pane_ranges, talk_console
+from .output import Output
+from .tables import Table
 
 _SHOWN: Final = 8
 """Names in one line."""
@@ -47,10 +49,10 @@ def print_collection(result: dict[str, Any]) -> None:
     if result == NOTHING_TO_DO:
         talk.print("every pane of these days is published already")
         return
-    table = folding_table("view", "opened", "void", "due")
+    table = Table("view", "opened", "void", "due")
     for view, counts in result["views"].items():
-        table.add_row(view, *(f"{counts[name]:,}" for name in ("opened", "void", "due")))
-    data_console().print(table)
+        table.add_row(view, counts["opened"], counts["void"], counts["due"])
+    Output().table(table)
     for line, is_whole in site_lines(result["sites"]):
         talk.print(line, style=None if is_whole else "yellow", soft_wrap=True)
     for view, reports in result["rejected"].items():

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from base.times import DAY_US
 
+if TYPE_CHECKING:
     from deployment.in_process.progress import Progress
 
 _VERBS = {
@@ -43,13 +43,6 @@ def data_console() -> Console:
 def talk_console() -> Console:
     """stderr without markup."""
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
-
-
-def folding_table(*headers: str, title: str | None = None) -> Table:
-    """A table that wraps long cells and never truncates them."""
-    from rich.table import Column, Table
-
-    return Table(*(Column(header, overflow="fold") for header in headers), title=title)
 
 
 def in_words(code: str) -> str:
@@ -92,7 +85,13 @@ def progress_bars(console: Console, *, eta: bool = False) -> Iterator[Progress]:
 
 def day_ranges(days: Sequence[int]) -> str:
     """Sorted days since the epoch as text: `2013-01-01 … 2013-02-03, 2013-03-01`."""
-    return _ranges([day * 86_400 * 10**6 for day in days], 86_400 * 10**6, "%Y-%m-%d")
+    return _ranges([day * DAY_US for day in days], DAY_US, "%Y-%m-%d")
+
+
+def day_spans(days: Sequence[int]) -> str:
+    """Sorted days since the epoch as all their ISO 8601 intervals: `2013-01-01/2013-02-03 2013-03-01`."""
+    spans = _spans([day * DAY_US for day in days], DAY_US)
+    return " ".join("/".join(dict.fromkeys(_moment(us, "%Y-%m-%d") for us in span)) for span in spans)
 
 
 def pane_ranges(pane_starts: Sequence[int]) -> str:
@@ -100,20 +99,27 @@ def pane_ranges(pane_starts: Sequence[int]) -> str:
     if len(pane_starts) < 2:
         return _ranges(pane_starts, 1, "%Y-%m-%dT%H:%MZ")
     step = min(b - a for a, b in pairwise(pane_starts))
-    midnights = all(pane % (86_400 * 10**6) == 0 for pane in pane_starts)
+    midnights = all(pane % DAY_US == 0 for pane in pane_starts)
     return _ranges(pane_starts, step, "%Y-%m-%d" if midnights else "%Y-%m-%dT%H:%MZ")
 
 
 def _ranges(starts: Sequence[int], step: int, style: str) -> str:
+    texts = [
+        _moment(a, style) if a == b else f"{_moment(a, style)} … {_moment(b, style)}" for a, b in _spans(starts, step)
+    ]
+    more = f" and {len(texts) - _MANY} more" if len(texts) > _MANY else ""
+    return ", ".join(texts[:_MANY]) + more
+
+
+def _spans(starts: Sequence[int], step: int) -> list[list[int]]:
+    """The first and the last start of each run of starts that follow one another."""
     runs: list[list[int]] = []
     for start in starts:
         if runs and start - runs[-1][1] == step:
             runs[-1][1] = start
         else:
             runs.append([start, start])
-    texts = [_moment(a, style) if a == b else f"{_moment(a, style)} … {_moment(b, style)}" for a, b in runs]
-    more = f" and {len(texts) - _MANY} more" if len(texts) > _MANY else ""
-    return ", ".join(texts[:_MANY]) + more
+    return runs
 
 
 def _moment(us: int, style: str) -> str:

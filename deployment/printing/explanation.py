@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from deployment.inspect.explain import (
     CostExplanation,
     EncryptedCost,
@@ -18,22 +14,20 @@ from featurestore.define.epsilon import rounded_up
 from federation.circuit.cost import ProofCost
 from federation.rho import rho_text
 
-from .console import folding_table
+from .output import Output
+from .tables import Cell, Table
 
 
-def print_label(label: Label, out: Console) -> None:
+def print_label(label: Label, out: Output) -> None:
     """Print each view, then the cost of all views together."""
     for view in label.views:
         _print_view(view, out)
     _print_total(label, out)
 
 
-def _print_view(view: ViewExplanation, out: Console) -> None:
-    out.rule(Text(view.view, style="bold"))
-    facts = Table.grid("what", "value", padding=(0, 2))
-    for what, value in _facts(view):
-        facts.add_row(Text(what, "bold"), value)
-    out.print(facts)
+def _print_view(view: ViewExplanation, out: Output) -> None:
+    out.heading(view.view)
+    out.facts(_facts(view))
     _print_groups(view, out)
     _print_errors(view, out)
     _print_filtered(view, out)
@@ -139,40 +133,45 @@ def _epsilons(cost: CostExplanation) -> list[tuple[str, str]]:
     return [*rows, (f"ε at δ = {cost.delta:g}", f"{approximate} over 30 days of daily participation, rounded up")]
 
 
-def _print_groups(view: ViewExplanation, out: Console) -> None:
+def _print_groups(view: ViewExplanation, out: Output) -> None:
     laplace = view.mechanism == "laplace"
     norm, price, scale = ("Δ₁", "ε", "b") if laplace else ("Δ₂", "ρ", "σ")
-    table = folding_table("noise group", "slots a key", "bits", norm, price, f"{scale} of one", "se opened")
+    table = Table("noise group", "slots a key", "bits", norm, price, f"{scale} of one", "se opened")
     for group in view.groups:
         table.add_row(
             f"{group.feature}: {group.group.replace('_', ' ')}",
-            str(group.slots_per_key),
-            str(group.bits),
-            f"{group.sensitivity:.4g}",
+            group.slots_per_key,
+            group.bits,
+            group.sensitivity,
             rho_text(group.micro_epsilon if laplace else group.micro_rho),
-            f"{group.scale:.4g}",
-            f"{group.opened_se:.4g}",
+            group.scale,
+            group.opened_se,
         )
-    out.print(table)
-    out.print(f"{norm}: sensitivity of a client-day; {scale}: of one aggregator's noise; se: of both together\n")
+    out.table(table, aside=True)
+    out.print(f"{norm}: sensitivity of a client-day; {scale}: of one aggregator's noise; se: of both together")
+    out.print()
 
 
-def _print_errors(view: ViewExplanation, out: Console) -> None:
+def _print_errors(view: ViewExplanation, out: Output) -> None:
     clients = [error.clients for error in view.features[0].expected]
     both_ways = any(feature.other_way is not None for feature in view.features)
     headers = ["feature", "read from", *(f"n = {n:,}" for n in clients), *(["alternative"] if both_ways else [])]
-    table = folding_table(*headers)
+    table = Table(*headers, of=("view", view.view))
     for feature in view.features:
         where = feature.derived_from or "own slots"
-        row = [feature.feature, where, *(_error(error) for error in feature.expected)]
-        if both_ways:
-            row.append(" / ".join(_error(error) for error in feature.other_way or ()))
-        table.add_row(*row)
+        other = feature.other_way or ()
+        alternative = Cell(" / ".join(map(_error, other)), [error.se for error in other] or None)
+        table.add_row(
+            feature.feature,
+            where,
+            *(Cell(_error(error), error.se) for error in feature.expected),
+            *([alternative] if both_ways else []),
+        )
     out.print("Expected standard error due to noise, of one key and pane with n clients (one event each):")
-    out.print(table)
+    out.table(table)
 
 
-def _print_filtered(view: ViewExplanation, out: Console) -> None:
+def _print_filtered(view: ViewExplanation, out: Output) -> None:
     for one in view.filtered:
         season = "no season" if one.season is None else f"season {one.season} in the local time of {one.tz}"
         out.print(
@@ -191,7 +190,7 @@ def _drowns(feature: FeatureExplanation) -> str:
     )
 
 
-def _print_total(label: Label, out: Console) -> None:
+def _print_total(label: Label, out: Output) -> None:
     total, over = label.total, label.over_budget
     count = len(label.views)
     what = "this view costs" if count == 1 else f"these {count} views cost"

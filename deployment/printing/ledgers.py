@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.text import Text
-
 from deployment.inspect.ledger_view import LedgerView, day_groups, moment_of, refusal_groups, sentence_of
 from federation.rho import rho_text
 
-from .console import day_ranges, folding_table
+from .console import day_ranges, day_spans
+from .output import Output
+from .tables import Cell, Table
 
 
-def print_ledger(ledger: LedgerView, view: str | None, out: Console) -> None:
+def print_ledger(ledger: LedgerView, view: str | None, out: Output) -> None:
     """Print an intact ledger: its days, their remaining budget, and its refusals.
 
     Args:
         view: print only this view's part of each day.
     """
-    out.rule(Text(ledger.owner, style="bold"))
+    out.heading(ledger.owner)
     out.print(f"{ledger.path}: intact, {ledger.entries:,} entries, head {ledger.head.digest.hex()[:16]}…")
     if ledger.rebuilt is not None:
         out.print(
@@ -36,27 +35,34 @@ def _budget(ledger: LedgerView) -> str:
     return f"budget of a client-day: ρ = {rho_text(ledger.budget.micro_rho)}{quotas}"
 
 
-def _print_days(ledger: LedgerView, view: str | None, out: Console) -> None:
+def _print_days(ledger: LedgerView, view: str | None, out: Output) -> None:
     if not ledger.days:
         out.print("no day was charged" + (f" for {view}" if view else ""))
         return
-    by_role = any(who for one in ledger.days for who in one.roles.values())
-    table = folding_table(
+    table = Table(
         "UTC days",
         "number",
         "spent by view",
-        *(["charged by"] if by_role else []),
+        "charged by",
         "spent" if view is None else "by all views",
         "left",
+        of=("ledger", ledger.owner),
     )
     for days, one in day_groups(ledger.days):
-        by_view = "\n".join(f"{name} {_rho(rho)}" for name, rho in one.by_view.items())
-        roles = ["\n".join(", ".join(who) for who in one.roles.values())] if by_role else []
-        table.add_row(day_ranges(days), f"{len(days):,}", by_view, *roles, _rho(one.spent), _rho(one.left))
-    out.print(table)
+        by_view = {name: micro_rho / 1e6 for name, micro_rho in one.by_view.items()}
+        roles = {name: list(who) for name, who in one.roles.items()}
+        table.add_row(
+            Cell(day_ranges(days), day_spans(days)),
+            len(days),
+            Cell("\n".join(f"{name} {_rho(rho)}" for name, rho in one.by_view.items()), by_view),
+            Cell("\n".join(", ".join(who) for who in roles.values()), roles),
+            _rho_cell(one.spent),
+            _rho_cell(one.left),
+        )
+    out.table(table)
 
 
-def _print_refused(ledger: LedgerView, out: Console) -> None:
+def _print_refused(ledger: LedgerView, out: Output) -> None:
     out.print("refused:" if ledger.refused else "nothing was refused")
     for days, group in refusal_groups(ledger.refused):
         first, last = (moment_of(group[i].at_us) for i in (0, -1))
@@ -66,6 +72,10 @@ def _print_refused(ledger: LedgerView, out: Console) -> None:
         out.print(f"  {group[0].code}: {what}{by}", style="yellow")
         out.print(f"    {sentence_of(group[0].code)}")
         out.print(f"    {plans:,} plan(s), {first if first == last else f'{first} … {last}'}")
+
+
+def _rho_cell(micro_rho: int) -> Cell:
+    return Cell(_rho(micro_rho), micro_rho / 1e6)
 
 
 def _rho(micro_rho: int) -> str:

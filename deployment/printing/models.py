@@ -8,12 +8,13 @@ from typing import Any
 from base.times import utc_text
 from featurestore.registry.models import RegisteredModel
 
-from .console import data_console, folding_table
+from .output import Output
+from .tables import Table
 
 
-def print_models(models: Sequence[RegisteredModel]) -> None:
+def print_models(models: Sequence[RegisteredModel], out: Output) -> None:
     """Print one line for each version of a model."""
-    table = folding_table("model", "registered", "views", "features", "labels", "folder")
+    table = Table("model", "registered", "views", "features", "labels", "folder")
     for model in models:
         shown = model_to_json(model)
         table.add_row(
@@ -24,7 +25,7 @@ def print_models(models: Sequence[RegisteredModel]) -> None:
             f"{shown['labels']['file']} ({shown['labels']['rows']:,} rows, {shown['labels']['sha256'][:12]}…)",
             str(model.folder),
         )
-    data_console().print(table)
+    out.table(table)
 
 
 def model_to_json(model: RegisteredModel) -> dict[str, Any]:

@@ -6,17 +6,17 @@ import json
 from collections.abc import Iterator
 from itertools import groupby
 
-from rich.console import Console
-
 from deployment.project.policy_check import DayCost, PolicyCheck
 from edge_client.policy import Policy
 from federation.rho import rho_text
 from federation.terms import ReportPer
 
-from .console import day_ranges, folding_table, pane_ranges
+from .console import day_ranges, pane_ranges
+from .output import Output
+from .tables import Table
 
 
-def print_check(found: PolicyCheck, policy: Policy, out: Console) -> None:
+def print_check(found: PolicyCheck, policy: Policy, out: Output) -> None:
     """Print a site's answer, the columns that the plan reads, and the plan's cost for each day.
 
     A refused plan is printed with all of its refusals; the first is the site's answer.
@@ -40,24 +40,25 @@ def print_check(found: PolicyCheck, policy: Policy, out: Console) -> None:
         + (of_site if found.plan.terms.report_per is ReportPer.SITE else "")
         + ("; already charged, so it costs nothing more" if found.repeated else "")
     )
-    table = folding_table("view", "panes", "number", "k", "rho a client-day")
+    table = Table("view", "panes", "number", "k", "rho a client-day")
     for view in found.views:
         panes = pane_ranges(view.panes)
-        table.add_row(view.view.name, panes, f"{len(view.panes):,}", str(view.min_clients), rho_text(view.micro_rho))
-    out.print(table)
+        table.add_row(view.view.name, panes, len(view.panes), view.min_clients, rho_text(view.micro_rho))
+    out.table(table)
     _print_reads(found, out)
     if found.days:
-        table = folding_table("UTC days", "number", "spent before", "this plan", "left")
-        table.caption = f"of {rho_text(policy.max_micro_rho)} a client-day"
+        caption = f"of {rho_text(policy.max_micro_rho)} a client-day"
+        table = Table("UTC days", "number", "spent before", "this plan", "left", caption=caption)
         for days, cost in _alike(found.days):
             left = rho_text(cost.left) if cost.left >= 0 else f"−{rho_text(-cost.left)}"
-            table.add_row(day_ranges(days), f"{len(days):,}", rho_text(cost.spent), rho_text(cost.plan), left)
-        out.print(table)
+            table.add_row(day_ranges(days), len(days), rho_text(cost.spent), rho_text(cost.plan), left)
+        out.table(table)
 
 
-def _print_reads(found: PolicyCheck, out: Console) -> None:
+def _print_reads(found: PolicyCheck, out: Output) -> None:
     """Print the columns that each view reads, and the entry of a policy that pins the view."""
-    table = folding_table("view", "time", "join keys", "columns", "in where", "a client-day counts in at most")
+    heads = "view", "time", "join keys", "columns", "in where", "a client-day counts in at most"
+    table = Table(*heads, caption="columns of the site's events")
     for view in found.views:
         reads, entity, bounds = view.reads, view.view.entity, view.view.bounds
         table.add_row(
@@ -68,10 +69,9 @@ def _print_reads(found: PolicyCheck, out: Console) -> None:
             _names(reads.where),
             f"{bounds.max_cells:,} cell(s), {bounds.max_events_per_cell:,} event(s) each",
         )
-    table.caption = "columns of the site's events"
-    out.print(table)
+    out.table(table)
     for view in found.views:
-        out.print(f'pin: views = ["{view.pin}"]', soft_wrap=True)
+        out.print(f'pin: views = ["{view.pin}"]')
 
 
 def _names(columns: tuple[str, ...]) -> str:

@@ -8,11 +8,10 @@ from deployment.inspect.ledger_view import moment_of
 from deployment.inspect.releases import epsilon_of_day, state_of
 from deployment.inspect.verification import UNSIGNED, VerificationResult
 
-from .console import folding_table
+from .output import Output
+from .tables import Cell, Table
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from featurestore.define.release import Manifest, Release, Void
 
 
@@ -45,7 +44,7 @@ _OUTSIDE: Final = {
 }
 
 
-def print_terms(item: Release | Void, tombstone: Void | None, verified: VerificationResult, out: Console) -> None:
+def print_terms(item: Release | Void, tombstone: Void | None, verified: VerificationResult, out: Output) -> None:
     """Print a release's manifest, with its state, hashes and signature."""
     manifest = item.manifest
     out.print(f"release {item.release_id.hex()}", style="bold")
@@ -70,8 +69,8 @@ def print_terms(item: Release | Void, tombstone: Void | None, verified: Verifica
         ("signature", item.signature.hex() or "none"),
         ("signed by", _signed_by(verified)),
     ]
-    _print_facts(facts, out)
-    _print_groups(manifest, out)
+    out.facts(facts)
+    _print_groups(item, out)
 
 
 def _signed_by(verified: VerificationResult) -> str:
@@ -135,28 +134,17 @@ def _commitments(manifest: Manifest) -> tuple[tuple[str, str], ...]:
     return tuple(zip(("leader", other), manifest.commitments, strict=True))
 
 
-def _print_facts(facts: list[tuple[str, str]], out: Console) -> None:
-    from rich.table import Table
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column()
-    grid.add_column(overflow="fold")
-    for name, fact in facts:
-        grid.add_row(name, fact)
-    out.print(grid)
-
-
-def _print_groups(manifest: Manifest, out: Console) -> None:
-    table = folding_table("noise group", "Δ₁", "Δ₂", "ρ", "σ or b of one", "se opened")
-    for group in manifest.groups:
+def _print_groups(item: Release | Void, out: Output) -> None:
+    table = Table("noise group", "Δ₁", "Δ₂", "ρ", "σ or b of one", "se opened", of=("release", item.release_id.hex()))
+    for group in item.manifest.groups:
         letter = "σ" if group.mechanism == "gaussian" else "b"
         table.add_row(
             f"{group.feature}: {group.kind.replace('_', ' ')}",
-            f"{group.delta1:,}",
-            f"{group.delta2_sq**0.5:.4g}",
-            f"{group.micro_rho / 1e6:g}",
-            f"{letter} = {group.scale:.4g}",
-            f"{group.standard_error:.4g}",
+            group.delta1,
+            group.delta2_sq**0.5,
+            Cell(f"{group.micro_rho / 1e6:g}", group.micro_rho / 1e6),
+            Cell(f"{letter} = {group.scale:.4g}", group.scale),
+            group.standard_error,
         )
-    out.print(table)
+    out.table(table)
     out.print("Δ: sensitivity of a client-day; σ or b: of one aggregator's noise; se: of both together")

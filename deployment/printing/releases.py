@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Sequence
+from datetime import time
+from typing import Any, Final
 
 from deployment.inspect.ledger_view import moment_of
 from deployment.inspect.verification import CHECKS, UNSIGNED, VerificationResult
 from featurestore.define.release import Release, Void
+
+from .output import Output
+from .tables import Cell, Table
+
+_MOMENT: Final = "%Y-%m-%dT%H:%MZ"
 
 
 def verified_to_json(one: VerificationResult) -> dict[str, Any]:
@@ -21,7 +24,7 @@ def verified_to_json(one: VerificationResult) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def print_verified(found: Sequence[VerificationResult], keys: str, out: Console, *, one_by_one: bool) -> None:
+def print_verified(found: Sequence[VerificationResult], keys: str, out: Output, *, one_by_one: bool) -> None:
     """Print the checks of one release, or the counts and the failures of many releases."""
     if one_by_one:
         (one,) = found
@@ -34,38 +37,37 @@ def print_verified(found: Sequence[VerificationResult], keys: str, out: Console,
         failed, unsigned = sum(one.failed is not None for one in found), sum(one.unsigned for one in found)
         out.print(f"{len(found) - failed - unsigned:,} verified, {failed:,} failed, {unsigned:,} unsigned")
         for one in (one for one in found if one.failed):
-            out.print(f"{one.release_id.hex()}  {one.view}  {one.failed}: {one.why}", style="red", soft_wrap=True)
+            out.print(f"{one.release_id.hex()}  {one.view}  {one.failed}: {one.why}", style="red")
         if unsigned:
             out.print(UNSIGNED, style="yellow")
     if not all(one.unsigned for one in found):
         out.print(f"keys: {keys}")
 
 
-def _print_checks(one: VerificationResult, out: Console) -> None:
-    grid = Table.grid(padding=(0, 2))
+def _print_checks(one: VerificationResult, out: Output) -> None:
+    indent = max(map(len, CHECKS))
     for check, meaning in CHECKS.items():
         if check == one.failed:
-            grid.add_row("failed", check, one.why, style="red")
+            out.print(f"failed  {check.ljust(indent)}  {one.why}", style="red")
             break
-        grid.add_row("ok", check, meaning)
-    out.print(grid)
+        out.print(f"ok      {check.ljust(indent)}  {meaning}")
 
 
-def release_lines(rows: list[dict[str, Any]]) -> list[str]:
-    """Aligned columns without wrapping: there may be thousands of lines."""
-    columns: dict[str, Callable[[dict[str, Any]], str]] = {
-        "id": lambda row: row["release_id"][:12],
-        "view": lambda row: row["view"],
-        "pane": lambda row: f"{row['pane_start']:%Y-%m-%dT%H:%MZ}",
-        "state": _state,
-        "released": lambda row: f"{row['released_at']:%Y-%m-%dT%H:%MZ}",
-        "noise": lambda row: row["noise"],
-        "rho": lambda row: f"{row['micro_rho'] / 1e6:g}",
-        "plan": lambda row: row["plan_hash"][:8],
-    }
-    lines = [list(columns), *([cell(row) for cell in columns.values()] for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+def print_releases(rows: list[dict[str, Any]], out: Output) -> None:
+    """Print one line for each pane, because there may be thousands. CSV has whole ids."""
+    table = Table("id", "view", "pane", "state", "released", "noise", "rho")
+    of_days = all(row["pane_start"].time() == time() for row in rows)
+    for row in rows:
+        table.add_row(
+            Cell(row["release_id"][:8], row["release_id"]),
+            row["view"],
+            Cell(f"{row['pane_start']:{'%Y-%m-%d' if of_days else _MOMENT}}", f"{row['pane_start']:{_MOMENT}}"),
+            _state(row),
+            f"{row['released_at']:{_MOMENT}}",
+            Cell(row["noise"].removeprefix("discrete-"), row["noise"]),
+            Cell(f"{row['micro_rho'] / 1e6:g}", row["micro_rho"] / 1e6),
+        )
+    out.lines(table)
 
 
 def _state(row: dict[str, Any]) -> str:

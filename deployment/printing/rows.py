@@ -7,17 +7,27 @@ from typing import Any
 
 import pyarrow as pa
 
-from .console import data_console, folding_table
+from .output import Output
+from .tables import Cell, Table
 
 
-def print_rows(table: pa.Table) -> None:
-    """Print a table: each cell has a value, its standard error, its n and, if it is not OK, its status."""
+def print_rows(table: pa.Table, out: Output) -> None:
+    """Print a table: each cell has a value, its standard error, its n and, if it is not OK, its status.
+
+    CSV has each of them as a column of its own.
+    """
+    if out.is_csv:
+        shown = Table(*table.column_names)
+        for row in table.to_pylist():
+            shown.add_row(*(Cell(str(value), value) for value in row.values()))
+        out.table(shown)
+        return
     companions = [name for name in table.column_names if name.endswith(("__se", "__n", "__status"))]
     names = [name for name in table.column_names if name not in companions]
-    shown = folding_table(*names)
+    shown = Table(*names)
     for row in table.to_pylist():
         shown.add_row(*(_feature_cell(row, name) if f"{name}__status" in row else _cell(row[name]) for name in names))
-    data_console().print(shown)
+    out.table(shown)
 
 
 def _feature_cell(row: dict[str, Any], name: str) -> str:

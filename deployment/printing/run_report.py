@@ -10,7 +10,9 @@ from rich.console import Console
 from featurestore.online.settings import store_path
 from featurestore.registry.registry import Registry
 
-from .console import data_console, day_ranges, folding_table, in_words, pane_ranges
+from .console import day_ranges, in_words, pane_ranges
+from .output import Output
+from .tables import Table
 
 if TYPE_CHECKING:
     from deployment.in_process.run import ViewReport
@@ -37,11 +39,10 @@ def print_run(report: RunReport, voids: dict[str, int], talk: Console) -> None:
     Args:
         voids: see `published_voids`.
     """
-    table = folding_table("view", "reports", "opened", "void", "already published", title=str(report.store))
+    table = Table("view", "reports", "opened", "void", "already published", title=str(report.store))
     for view in report.views:
-        counts = (view.reports, view.opened, view.void, len(view.already_open))
-        table.add_row(view.view, *("–" if count is None else f"{count:,}" for count in counts))
-    data_console().print(table)
+        table.add_row(view.view, view.reports, view.opened, view.void, len(view.already_open))
+    Output().table(table)
     codes = Counter(code for code in report.answers.values() if code != "OK")
     for code, count in codes.most_common():
         who = ", ".join(sorted(site for site, answer in report.answers.items() if answer == code)[:5])

@@ -9,15 +9,17 @@ from deployment.inspect.ledger_view import moment_of
 from deployment.inspect.status import ProjectStatus
 from federation.rho import rho_text
 
-from .console import data_console, folding_table, pane_ranges, talk_console
+from .console import pane_ranges, talk_console
+from .output import Output
+from .tables import Table
 
 
-def print_status(status: ProjectStatus, directory: Path) -> None:
+def print_status(status: ProjectStatus, directory: Path, out: Output) -> None:
     """Print a table of the views on stdout, and the rest on stderr."""
-    table = folding_table("view", "opened", "void", "due", title=status.project.name)
+    table = Table("view", "opened", "void", "due", title=status.project.name)
     for one in status.views:
-        table.add_row(one.view.name, f"{one.opened:,}", f"{one.void:,}", f"{len(one.due):,}")
-    data_console().print(table)
+        table.add_row(one.view.name, one.opened, one.void, len(one.due))
+    out.table(table)
     talk = talk_console()
     sites = status.project.roster.entries
     talk.print(f"{len(sites):,} site(s) on the roster; a collection needs answers of {status.project.sites_needed:,}")

@@ -9,7 +9,8 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.services import FeatureService
 from featurestore.online.view_rows import ViewHeader
 
-from .console import data_console, folding_table
+from .output import Output
+from .tables import Cell, Table
 
 
 def view_to_json(view: FeatureView, header: ViewHeader) -> dict[str, Any]:
@@ -29,21 +30,27 @@ def view_to_json(view: FeatureView, header: ViewHeader) -> dict[str, Any]:
     }
 
 
-def print_views(headers: list[tuple[FeatureView, ViewHeader]], services: list[FeatureService]) -> None:
-    """Print a table of views, and a table of feature services if there are any."""
-    out = data_console()
-    shown = folding_table("view", "join keys", "pane", "windows", "features", "newest pane ends")
+def print_views(headers: list[tuple[FeatureView, ViewHeader]], services: list[FeatureService], out: Output) -> None:
+    """Print a table of views, and a table of feature services if there are any. CSV has the views."""
+    shown = Table("view", "join keys", "pane", "windows", "features", "newest pane ends")
     for view, header in headers:
         keys = "none (constant)" if header.constant is not None else f"{', '.join(header.keys)} ({header.size:,})"
         features = " ".join(column.name for column in header.columns if column.kind in ("value", "list"))
-        newest = _moment(header.pane_end) or "no release yet"
-        shown.add_row(f"{view.name}@v{header.version}", keys, view.pane, " ".join(view.windows), features, newest)
-    out.print(shown)
+        newest = _moment(header.pane_end)
+        shown.add_row(
+            f"{view.name}@v{header.version}",
+            Cell(keys, [] if header.constant is not None else list(header.keys)),
+            view.pane,
+            " ".join(view.windows),
+            features,
+            Cell(newest or "no release yet", newest),
+        )
+    out.table(shown)
     if services:
-        table = folding_table("feature service", "features")
+        table = Table("feature service", "features")
         for one in services:
             table.add_row(one.name, " ".join(one.refs))
-        out.print(table)
+        out.table(table, aside=True)
 
 
 def _moment(us: int | None) -> str | None:

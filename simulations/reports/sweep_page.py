@@ -22,6 +22,8 @@ LIE_MEASURES: Final = {
     "moved_with_proofs": "values moved with proofs",
 }
 """The measures of a lie that are drawn, by their names in the record."""
+COSTS: Final = ("bytes a client", "CPU seconds")
+"""The measures of what a run costs."""
 _MOST_PANELS: Final = 9
 _WIDE: Final = 20.0
 """An axis is logarithmic if its largest value exceeds its smallest by at least this factor."""
@@ -81,10 +83,10 @@ def measures(run: Record) -> Iterator[tuple[str, float]]:
             if rmse is not None:
                 yield (f"{view}:{feature} relative error", rmse / size) if size else (f"{view}:{feature} RMSE", rmse)
     if size := summary.number("bytes_per_client"):
-        yield "bytes a client", size
+        yield COSTS[0], size
     steps = summary.part("steps_cpu_s")
     if seconds := sum(value for name in steps.fields if (value := steps.number(name)) is not None):
-        yield "CPU seconds", seconds
+        yield COSTS[1], seconds
 
 
 def _against(name: str, done: Sequence[tuple[dict[str, str], Record]], numbered: Numbered) -> Section | None:

@@ -43,9 +43,9 @@ class TestList:
         code, out, _ = covey("release", "list", "--store", store)
         lines = [line.split() for line in out.splitlines()]
         assert code == 0
-        assert lines[0] == ["id", "view", "pane", "state", "released", "noise", "rho", "plan"]
+        assert lines[0] == ["id", "view", "pane", "state", "released", "noise", "rho"]
         assert [line[1] for line in lines[1:]] == ["everywhere"] * 72 + ["visits"] * 3
-        assert lines[-1][2:7] == ["2020-05-03T00:00Z", "opened", "2020-05-04T00:30Z", "discrete-gaussian", "0.5"]
+        assert lines[-1][2:7] == ["2020-05-03T00:00Z", "opened", "2020-05-04T00:30Z", "gaussian", "0.5"]
         assert len(rows(covey, store)) == 75
 
     def test_a_view_is_listed_alone_and_a_void_with_its_reason(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import json
 import os
 import signal
@@ -19,7 +21,7 @@ import pytest
 
 pytest.importorskip("hydra", reason="hydra-core is not installed")
 
-from covey.cli.lab_run import _number
+from covey.cli.lab_tables import _number
 from featurestore.store import Store
 from simulations.experiments import experiment as experiments
 from simulations.experiments import running
@@ -100,6 +102,27 @@ def test_runs_of_one_sweep_see_the_same_events_and_another_seed_of_noise(
     assert table["view.rho"].to_pylist() == [0.1, 0.1, 0.5, 0.5]
     assert table["summary.error.visits.visits.mean_abs_error"].to_pylist() == errors
     assert (tmp_path / "s" / "report.html").is_file()
+
+
+def test_the_table_of_a_sweep_has_the_varied_settings_and_the_errors_and_names_once_what_does_not_vary(
+    covey: Covey, small: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, err = covey("lab", "run", "-m", *small, "view.rho=0.1,0.5", "--out", "s", "--csv")
+    assert code == 0, err
+    first, second = csv.DictReader(io.StringIO(out))
+    assert [first["view.rho"], second["view.rho"]] == ["0.1", "0.5"]
+    assert float(first["visits relative error"]) > float(second["visits relative error"]) > 0
+    assert {"fleet.clients", "status", "panes"}.isdisjoint(first)
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = covey("lab", "run", "--resume", "s")
+    title, *head, line, one, two, caption = out.splitlines()
+    assert title == "sweep: 2 run(s), status done, panes 1"
+    assert " ".join(head).split().count("error") > 1
+    assert set(line) == {"─"}
+    assert max(map(len, out.splitlines())) <= 80
+    assert [one.split()[:2], two.split()[:2]] == [["1", "0.1"], ["2", "0.5"]]
+    assert f" {_number(float(first['visits relative error']))} " in one
+    assert caption.endswith("more measures in results.parquet")
 
 
 def test_a_run_that_fails_stops_no_other_and_resume_repeats_it_alone(

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from deployment.printing.console import data_console, folding_table
+from deployment.printing.output import Output
+from deployment.printing.tables import Table
 from featurestore.define.decoded import Status
 
 from .served_model import Predictions, ServedModel
@@ -15,7 +16,7 @@ from .served_model import Predictions, ServedModel
 
 def print_predicted(served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Predictions) -> None:
     """Print a table with a row for each feature of each prediction, with standard error and status."""
-    table = folding_table("prediction", "of", "feature", "value ± se", "status")
+    table = Table("prediction", "of", "feature", "value ± se", "status")
     for row in prediction_rows(served, given, predicted):
         who = ", ".join(f"{name}={row['keys'][name]}" for name in row["keys"]) or "–"
         first = (f"{row['prediction']:.4g}", who)
@@ -23,7 +24,7 @@ def print_predicted(served: ServedModel, given: Mapping[str, Sequence[Any]], pre
             table.add_row(*first, name, _cell(one["value"], one["se"]), one["status"])
             first = ("", "")
         table.add_section()
-    data_console().print(table)
+    Output().table(table)
 
 
 def _cell(value: float | None, se: float | None) -> str:
