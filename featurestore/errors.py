@@ -112,6 +112,17 @@ class ViewMalformed(FeatureStoreError):
     """Bytes that are not the canonical encoding of a valid feature view."""
 
 
+class PublicationLate(FeatureStoreError):
+    """The store was written later than the time from which its new releases count as readable; they were not published."""
+
+    def __init__(self, late_us: int) -> None:
+        self.late_us = late_us
+        super().__init__(
+            f"the store was written {late_us / 1e6:.1f} s too late, so nothing was published: joins would read values before they "
+            "could be read. Repeat the publication when the disk is less busy"
+        )
+
+
 class StoreWriteFailed(FeatureStoreError):
     """A file of the store could not be written, for example on a full disk; readers keep the last complete publication.
 

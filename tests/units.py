@@ -33,6 +33,7 @@ _TOGETHER: Final = {
         "attacks/test_superlink_doors.py",
         "deployment/test_days.py",
         "deployment/test_deployment.py",
+        "deployment/test_released_times.py",
     ],
     "three processes of CrypTen": [
         "aggregator/test_mpc_finish.py",

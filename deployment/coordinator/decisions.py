@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from deployment.errors import ItemMissing, UsageError
 from deployment.project.project import KEYS, Project
 from featurestore.define.definitions import FeatureView
 from featurestore.define.release import DECIDED, Void
+from featurestore.publish.live import publish_live
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from federation.keys import load_keys
@@ -75,14 +76,14 @@ def publish_voids(
         wire=WireTerms(project.leader, project.helper, project.collector, now),
     )
     trust = trust_of(plan.terms)
-    voids = [
-        sign_release(void, collector.sign)
-        for void in voids_of(plan, planned, reason, now=now, clock="live", noise_source=NOISE_SOURCE, trust=trust)
-    ]
+
+    def make(moment: int) -> Iterator[Void]:
+        voids = voids_of(plan, planned, reason, now=moment, clock="live", noise_source=NOISE_SOURCE, trust=trust)
+        return (sign_release(void, collector.sign) for void in voids)
+
     with Publisher(directory, clock) as publisher:
         publisher.register(view)
-        publisher.publish(voids, [sign_refused_plan(plan, coordinator.sign)])
-    return voids
+        return publish_live(publisher, make, [sign_refused_plan(plan, coordinator.sign)], clock)
 
 
 def _require_due(view: FeatureView, pane: int, published: set[int], now: int) -> None:

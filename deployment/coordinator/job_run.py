@@ -8,12 +8,14 @@ Each {…} is on disk before the next step, and a restarted job continues there.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from aggregator.services.client import Aggregators
 from deployment.project.project import Project
+from featurestore.define.release import Release, Void
+from featurestore.publish.live import publish_live
 from featurestore.publish.publish import Publisher
 from federation.keys import RoleKeys, load_keys
 from federation.plan import plan_from_bytes
@@ -89,12 +91,20 @@ def _announce(job: Job, coordinator: RoleKeys, aggregators: Aggregators) -> Anno
 def _publish(
     job: Job, announced: Announcement, collected: CollectionOutcome, collector: RoleKeys, clock: Callable[[], int]
 ) -> None:
-    keeps_due = job.keeps_due
-    items = list(items_of(announced, collected, collector.sign, now=clock(), clock=job.clock, keeps_due=keeps_due))
+    keeps_due, evidence = job.keeps_due, evidence_of(announced, collected)
+
+    def make(now: int) -> Iterator[Release | Void]:
+        return items_of(announced, collected, collector.sign, now=now, clock=job.clock, keeps_due=keeps_due)
+
     with Publisher(job.store, clock) as publisher:
         planned = [one.planned for one in collected.opened]
         for one in (*planned, *(left.planned for left in without_budget(collected))):
             publisher.register(one.view)
-        if items:
-            publisher.publish(items, evidence_of(announced, collected))
+        match job.clock:
+            case "live":
+                items = publish_live(publisher, make, evidence, clock)
+            case "replay":
+                items = list(make(clock()))
+                if items:
+                    publisher.publish(items, evidence)
     job.finish(summary_of(announced, collected, items, keeps_due=keeps_due))

@@ -13,6 +13,7 @@ from deployment.errors import ItemMissing, UsageError
 from deployment.project.known_releases import IN_PROCESS
 from deployment.project.project import KEYS
 from featurestore.define.release import RETRACTED, Manifest, Release, Void
+from featurestore.publish.live import publish_live
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from federation.accountant import epsilon
@@ -98,10 +99,7 @@ def retract(directory: Path, release_id: bytes, why: str, clock: Callable[[], in
     reason = published_reason(why)
     with Store.open(directory) as store:
         item = store.release(release_id)
-    now = clock()
-    tombstone = Void(
-        item.manifest, item.pane_start, item.pane_end, max(now, item.released_at), now, "live", f"{RETRACTED}: {reason}"
-    )
+    collector = None
     if item.manifest.trust != IN_PROCESS:
         if not (directory / KEYS).is_dir():
             raise UsageError(
@@ -116,7 +114,12 @@ def retract(directory: Path, release_id: bytes, why: str, clock: Callable[[], in
             raise UsageError(
                 f"the collector's key in {directory / KEYS} did not sign this release; only its own collector can retract it"
             ) from None
-        tombstone = sign_release(tombstone, collector.sign)
+
+    def make(now: int) -> list[Void]:
+        released_at = max(now, item.released_at)
+        times = item.pane_start, item.pane_end, released_at, now
+        tombstone = Void(item.manifest, *times, "live", f"{RETRACTED}: {reason}")
+        return [tombstone if collector is None else sign_release(tombstone, collector.sign)]
+
     with Publisher(directory, clock) as publisher:
-        publisher.publish([tombstone])
-    return tombstone
+        return publish_live(publisher, make, (), clock)[0]

@@ -40,7 +40,7 @@ from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
 from featurestore.define.release import Release, Void
 from featurestore.define.schema import offline_schema
 from featurestore.define.services import FeatureService, require_service
-from featurestore.errors import OnlineUnavailable, StoreWriteFailed
+from featurestore.errors import OnlineUnavailable, PublicationLate, StoreWriteFailed
 from featurestore.offline.last_issues import latest_issues
 from featurestore.offline.parquet import CLOCKS, Offline, Stamps, as_us, issue_table
 from featurestore.offline.window_rows import issue_times, make_issues, reach_us
@@ -180,15 +180,19 @@ class Publisher:
         """int64[P]: the starts of a view's published panes (opened, void or retracted), increasing."""
         return self._registry.pane_starts(self._registry.view(view.name).view_id)
 
-    def publish(self, items: Iterable[Release | Void], evidence: Iterable[bytes] = ()) -> PublishReport:
+    def publish(
+        self, items: Iterable[Release | Void], evidence: Iterable[bytes] = (), *, before: int | None = None
+    ) -> PublishReport:
         """Publish panes and tombstones of any views, all at once.
 
         Args:
             evidence: bytes to keep under their SHA-256, such as signed plans and the aggregators' statements.
+            before: the latest time (µs) at which the items may become readable; see `publish_live`.
 
         Raises:
             ReleaseRefused: an item does not fit its view, or is published already with other content. PaneNotOpen,
-                PaneRetracted: a tombstone has nothing to retract. After these errors nothing of the call is published.
+                PaneRetracted: a tombstone has nothing to retract. PublicationLate: the publication would come after `before`.
+                After these errors nothing of the call is published.
             StoreWriteFailed, OnlineUnavailable: repeating the call publishes what is missing.
         """
         by_view: dict[str, list[Release | Void]] = {}
@@ -198,7 +202,11 @@ class Publisher:
             seq, now = self._registry.next_seq(), self._clock()
             admitted = [self._admit(name, of_view) for name, of_view in by_view.items()]
             prepared = [self._prepare(one, seq, now) for one in admitted if one.fresh or one.tombstones]
-            self._commit(seq, now, prepared, list(evidence))
+            try:
+                self._commit(seq, now, prepared, list(evidence), before)
+            except PublicationLate:
+                self._offline.remove([file.path for part in prepared for file in part.files])
+                raise
             self._offline.remove([path for part in prepared for path in part.replaced])
             self._put_latest([self._newest(part.registered, seq) for part in prepared])
         return PublishReport(sum(len(part.panes) for part in prepared), sum(one.repeated for one in admitted))
@@ -208,7 +216,9 @@ class Publisher:
         starts = [item.pane_start for item in items]
         return admit(registered, items, self._registry.panes(registered.view_id, min(starts), max(starts) + 1))
 
-    def _commit(self, seq: int, now: int, prepared: Sequence[_Prepared], evidence: Sequence[bytes]) -> None:
+    def _commit(
+        self, seq: int, now: int, prepared: Sequence[_Prepared], evidence: Sequence[bytes], before: int | None
+    ) -> None:
         with self._registry.transaction():
             self._registry.keep_evidence(evidence)
             if prepared:
@@ -219,6 +229,8 @@ class Publisher:
                     [(part.registered.view_id, file) for part in prepared for file in part.files],
                     [path for part in prepared for path in part.replaced],
                 )
+                if before is not None and (late_us := self._clock() - before) > 0:
+                    raise PublicationLate(late_us)
 
     def _prepare(self, admitted: Admission, seq: int, now: int) -> _Prepared:
         """Compute the rows of new and retracted panes, and of the later panes whose windows they change; write them."""

@@ -26,6 +26,7 @@ from featurestore.define.release import BUDGET_SPENT, Clock, Manifest, is_retrac
 from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
 from featurestore.errors import (
     StoreCorrupt,
+    StoreNotFound,
     StoreOfAnotherVersion,
     UnknownEvidence,
     UnknownRelease,
@@ -119,7 +120,9 @@ class Registry:
             case Identity.EMPTY if create:
                 with self.transaction():
                     _FORMAT.create(self._db.execute)
-            case Identity.EMPTY | Identity.FOREIGN:
+            case Identity.EMPTY:  # its first writer has not written anything yet
+                raise StoreNotFound(str(self.path.parent))
+            case Identity.FOREIGN:
                 raise StoreCorrupt(f"{self.path} is not a registry of covey")
             case Identity.OTHER_VERSION:
                 raise StoreOfAnotherVersion(str(self.path), version_of(self._db), SCHEMA_VERSION)

@@ -64,6 +64,7 @@ UNKNOWN_EVIDENCE featurestore.UnknownEvidence 5
 BAD_REFERENCE featurestore.BadReference 2
 STORE_IN_USE featurestore.StoreInUse 1
 VIEW_MALFORMED featurestore.ViewMalformed 1
+PUBLICATION_LATE featurestore.PublicationLate 1
 STORE_WRITE_FAILED featurestore.StoreWriteFailed 1
 STORE_CORRUPT featurestore.StoreCorrupt 1
 STORE_OF_ANOTHER_VERSION featurestore.StoreOfAnotherVersion 1

@@ -77,3 +77,10 @@ def test_damage_that_comes_out_late_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(StoreCorrupt, match=r"registry\.db"), Store.open(tmp_path) as store:
             read(store)
+
+
+def test_a_reader_that_comes_while_the_store_is_made_finds_none(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "registry.db").touch()  # SQLite makes the file before its first transaction
+    with pytest.raises(StoreNotFound):
+        Store.open(tmp_path)

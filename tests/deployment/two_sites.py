@@ -1,0 +1,82 @@
+"""A deployment of two sites, as the tests of lost days and of release times start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from deployment.local.processes import Processes
+from tests.deployment.deployed import start_superlink, words
+from tests.deployment.test_deployment import start_services
+
+Covey = Callable[..., tuple[int, str, str]]
+SITES = {"1": "x", "2": "y"}
+
+
+class Deployment:
+    """A project whose roles run, with two sites that can be stopped and started."""
+
+    def __init__(self, covey: Covey, project: Path, processes: Processes) -> None:
+        self.covey, self.project, self.processes = covey, project, processes
+        self.at = ["--project", str(project)]
+        self.ports = start_services(project, processes)
+        self.link = start_superlink(project, processes)
+        self.pids: dict[str, int] = {}
+        self.starts = 0
+
+    def start(self, *sites: str) -> None:
+        for site in sites:
+            self.starts += 1
+            name = f"site-{site}-{self.starts}"
+            options = ["--superlink", self.link, "--events", str(self.project / f"events-{site}.parquet")]
+            options += ["--client-column", "who", "--time-column", "at"]
+            self.pids[site] = self.processes.start(name, words("start", "site", site, *self.at, *options))
+
+    def kill(self, *sites: str) -> None:
+        for site in sites:
+            os.kill(self.pids.pop(site), signal.SIGKILL)
+
+    @contextmanager
+    def stopped_once_planned(self, site: str) -> Iterator[None]:
+        """The site stops when the coordinator keeps a plan, after the preflight and before it is announced; then it is killed."""
+        plan = self.project / "roles" / "coordinator" / "unfinished" / "job.json"
+
+        def stop() -> None:
+            while not plan.is_file():
+                time.sleep(0.005)
+            os.kill(self.pids[site], signal.SIGSTOP)
+
+        thread = threading.Thread(target=stop)
+        thread.start()
+        yield
+        thread.join()
+        self.kill(site)
+
+    def collect(
+        self, day: date | str, *, seconds: int = 60, days: int = 1, until: str | None = None
+    ) -> tuple[int, dict[str, Any], str]:
+        """Collect some days, or a part of one: (exit code, result, what is printed for people)."""
+        code, out, err = self.covey(
+            "start", "coordinator", self.project / "views.py", *self.at, "--noise", "off", "--json",
+            "--leader", f"127.0.0.1:{self.ports['leader']}", "--helper", f"127.0.0.1:{self.ports['helper']}",
+            "--from", day, "--to", until or date.fromisoformat(str(day)) + timedelta(days), "--seconds", seconds,
+        )  # fmt: skip
+        return code, json.loads(out) if out else {}, err
+
+
+def change(file: Path, before: str, after: str) -> None:
+    text = file.read_text()
+    assert before in text
+    file.write_text(text.replace(before, after))
+
+
+def states(result: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {site: (one["state"], one["code"]) for site, one in result["sites"].items() if site in SITES}
