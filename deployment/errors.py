@@ -105,6 +105,16 @@ class CodeUntrusted(DeploymentError):
         )
 
 
+class CollectionUnderWay(DeploymentError):
+    """Another process collects into the same store. Nothing was charged."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        super().__init__(
+            f"another run or coordinator collects into {directory}; a store has one collection at a time. Wait until it ends"
+        )
+
+
 class RunRefused(DeploymentError):
     """Settings of a run that do not fit together; the message names the mend."""
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from deployment.collecting import collecting, require_no_plan
 from deployment.errors import ItemMissing, UsageError
 from deployment.project.project import KEYS, Project
 from featurestore.define.definitions import FeatureView
@@ -36,18 +37,20 @@ def decide_void(directory: Path, view: str, panes: Sequence[int], why: str, cloc
         why: published with the voids.
 
     Raises:
-        UsageError: no reason; a pane is published already, is not one of the view, or has not ended. ItemMissing: no such view.
+        CollectionUnderWay: a collection runs. UsageError: a plan is unfinished; no reason; a pane is published already, is not
+            one of the view, or has not ended. ItemMissing: no such view.
         KeyFileMissing: the coordinator's or the collector's key.
     """
     reason = published_reason(why)
-    with Store.open(directory) as store:
+    with Store.open(directory) as store, collecting(directory):
         found = next((one for one in store.views() if one.name == view), None)
         if found is None:
             raise ItemMissing(f"no view {view!r} in this store")
+        require_no_plan(directory)  # the plan would publish other content of the same panes
         published = set(store.releases(view)["pane_start"].cast("int64").to_pylist())
-    for pane in panes:
-        _require_due(found, pane, published, clock())
-    return publish_voids(directory, found, panes, f"{DECIDED}: {reason}", clock)
+        for pane in panes:
+            _require_due(found, pane, published, clock())
+        return publish_voids(directory, found, panes, f"{DECIDED}: {reason}", clock)
 
 
 def published_reason(why: str) -> str:

@@ -22,6 +22,7 @@ from flwr.app import RecordDict
 from aggregator.services.client import Aggregators
 from base.errors import CoveyError
 from base.times import DAY_US, utc_text
+from deployment.collecting import collecting, require_nothing_unfinished
 from deployment.errors import CollectionFailed, UsageError
 from deployment.in_process.progress import Progress
 from deployment.local.superlink import superlink_folder
@@ -150,10 +151,10 @@ def run_coordinator(
     project, unfinished = Project.load(directory), Unfinished(directory)
     for role in ("coordinator", "collector"):
         load_keys(directory / KEYS, role)
-    with unfinished.at_work():
+    with collecting(directory):
         if unfinished.folder.exists() and not _seconds_left(job := unfinished.load(), clock()):
             _carry_out(unfinished, job, clock, progress)
-        unfinished.require_none()
+        require_nothing_unfinished(directory)
         _give_up_old_panes(directory, project, request, clock)
         plan = make_plan(directory, request, clock)
         if plan is None:
@@ -181,7 +182,8 @@ def resume_coordinator(
         UsageError: the project has no unfinished plan. CollectionFailed: the plan is kept.
     """
     unfinished = Unfinished(directory)
-    with unfinished.at_work():
+    unfinished.require()
+    with collecting(directory):
         job = _at(addresses, unfinished.load())
         unfinished.save(job)
         return _carry_out(unfinished, job, clock, progress)
@@ -194,7 +196,8 @@ def give_up(directory: Path, addresses: Addresses) -> dict[str, Any]:
         UsageError: the project has no unfinished plan. CollectionFailed: the plan is kept.
     """
     unfinished = Unfinished(directory)
-    with unfinished.at_work():
+    unfinished.require()
+    with collecting(directory):
         job = _at(addresses, unfinished.load())
         try:
             result = free_job(job)

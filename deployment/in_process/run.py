@@ -21,6 +21,7 @@ from aggregator.mpc.finish import mpc_parties
 from base.times import DAY_US, wall_clock
 from crypto.bfv import message_elements
 from crypto.noise import NOISE_KEY_BYTES, NoiseSource, SecretNoise
+from deployment.collecting import collecting, require_nothing_unfinished
 from deployment.coordinator.collector import releases_of
 from deployment.errors import RunRefused
 from deployment.project.known_releases import of_runs, require_known_releases
@@ -131,6 +132,7 @@ def run_in_process(
     """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
 
     Raises:
+        CollectionUnderWay, UsageError: another collection into this store runs, or waits to be continued.
         RunRefused: a day is partly open, a run under other terms was interrupted, or the terms do not fit the views.
             TooManyClients: a site has more clients than are declared.
         DayBudgetSpent: raised before anything is computed or registered. LedgerBroken: also if the ledger lacks plans that the
@@ -146,7 +148,12 @@ def run_in_process(
         events.times(view)  # refuses a text that is not a time
     enrolment = enrol(events, request.site_clients)
     require_possible(request.views, request.terms, request.noise, enrolment.declared)
-    with Publisher(directory, around.clock) as publisher, RunLedger(directory, request.budget, around.clock) as ledger:
+    with (
+        collecting(directory),
+        Publisher(directory, around.clock) as publisher,
+        RunLedger(directory, request.budget, around.clock) as ledger,
+    ):
+        require_nothing_unfinished(directory)
         require_known_releases(directory, ledger.path, lambda: ledger.state, of_runs(directory))
         run = _Run(request, around, events, enrolment, publisher, ledger)
         work = [run.work_of(view, around.clock()) for view in request.views]

@@ -11,11 +11,11 @@ from typing import Final
 from aggregator.storage.role_file import StoringRole
 from aggregator.storage.role_storage import Storage
 from base.private_files import private_folder
+from deployment.collecting import collecting
 from deployment.errors import UsageError
 from deployment.project.known_releases import lost_plans, of_operator
 from featurestore.errors import StoreNotFound
 from featurestore.online.settings import store_path
-from featurestore.publish.writer_lock import lock_store
 from featurestore.store import Store
 from federation.errors import LedgerBroken
 from federation.ledger.entries import RebuiltEntry
@@ -47,7 +47,7 @@ def rebuild(directory: Path, owner: str, clock: Callable[[], int], *, although_i
 
     Raises:
         UsageError: a role of this directory runs; or the ledger is intact, and `although_intact` is false.
-        StoreInUse: a run into this directory is at work. ClockWentBack, LedgersApart, LedgerWriteFailed.
+        CollectionUnderWay: a run into this directory is at work. ClockWentBack, LedgersApart, LedgerWriteFailed.
     """
     ledgers = private_folder(directory / LEDGERS)
     require_together(ledgers)
@@ -57,8 +57,8 @@ def rebuild(directory: Path, owner: str, clock: Callable[[], int], *, although_i
             for role in _ROLES:
                 if (directory / "roles" / role).is_dir():
                     held.enter_context(alone(directory, role))
-        if (root := store_path(directory)).is_dir():
-            held.enter_context(lock_store(root))
+        if store_path(directory).is_dir():
+            held.enter_context(collecting(directory))
         if not although_intact and not _has_lost(directory, path, owner):
             raise UsageError(
                 f"{path} is intact and has every plan that is known here. Rebuilding it would close every pane until today",

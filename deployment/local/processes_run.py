@@ -30,6 +30,7 @@ import pyarrow as pa
 from base.atomic_files import replace_file
 from base.private_files import private_folder
 from base.times import wall_clock
+from deployment.collecting import collecting, require_nothing_unfinished
 from deployment.coordinator.job import Job
 from deployment.errors import CollectionFailed, ProcessFailed, UsageError
 from deployment.in_process.panes import PaneChoice, choose_panes, opened_panes
@@ -50,7 +51,7 @@ from federation.terms import Finish
 
 from .processes import Processes, free_port
 from .service_processes import SERVICES, second_of, service_command, services_of
-from .unfinished_run import begin, go_on, require_none
+from .unfinished_run import begin, go_on
 
 SITE_SECONDS: Final = 900.0
 """The time that the sites of a simulated fleet have to answer."""
@@ -126,45 +127,48 @@ def run_over_wire(
         A report for each view, and the code of each site's answer.
 
     Raises:
+        CollectionUnderWay, UsageError: another collection into this store runs, or waits to be continued.
         LedgerRefusal: such as DayBudgetSpent; raised before anything is started or registered. LedgerBroken.
         TooManyClients: a site has more clients than are declared. RunRefused: the terms do not fit the views.
         CollectionFailed, ProcessFailed: the message names the log; `resume` continues.
     """
     ledgers, views = directory / LEDGERS, request.views
-    require_none(directory)
+    require_nothing_unfinished(directory)
     events = make_events(table, columns.client, columns.time, columns.site)
     for view in views:
         check_schema(view, events)
     fleet = split_sites(table, columns, sites, request.site_clients)
     require_possible(views, request.terms, request.noise, [request.site_clients] * max(1, len(fleet)))
-    with Publisher(directory, clock) as publisher:
-        choices = {
-            view.name: choose_panes(view, events, opened_panes(publisher, view), request.days, clock())
-            for view in views
-        }
-        planned = [request.planned(view, choices[view.name].todo) for view in views if len(choices[view.name].todo)]
-        draft = None
-        if planned:
-            if request.terms.finish is Finish.MPC:
-                require_convertible(planned, request.site_clients * len(fleet))
-            plan_id, by_site = os.urandom(PLAN_ID_BYTES), columns.site is not None
-            enrolled = [one.clients for one in fleet]
-            draft = request.plan(planned, enrolled, plan_id=plan_id, by_site=by_site)
-            require_known_releases(
-                directory, operator_path(ledgers), lambda: operator_state(ledgers), of_runs(directory)
+    with collecting(directory):
+        require_nothing_unfinished(directory)
+        with Publisher(directory, clock) as publisher:
+            choices = {
+                view.name: choose_panes(view, events, opened_panes(publisher, view), request.days, clock())
+                for view in views
+            }
+            planned = [request.planned(view, choices[view.name].todo) for view in views if len(choices[view.name].todo)]
+            draft = None
+            if planned:
+                if request.terms.finish is Finish.MPC:
+                    require_convertible(planned, request.site_clients * len(fleet))
+                plan_id, by_site = os.urandom(PLAN_ID_BYTES), columns.site is not None
+                enrolled = [one.clients for one in fleet]
+                draft = request.plan(planned, enrolled, plan_id=plan_id, by_site=by_site)
+                require_known_releases(
+                    directory, operator_path(ledgers), lambda: operator_state(ledgers), of_runs(directory)
+                )
+                require_room(ledgers, draft, request.budget, clock())
+            for view in views:
+                publisher.register(view)
+        if draft is None:
+            return tuple(_report(view, choices[view.name], {}) for view in views), {}
+        if not fleet:
+            raise UsageError(
+                "no event has a site, so nothing can be collected; name a column of the events that has their sites",
+                settings=("site_column",),
             )
-            require_room(ledgers, draft, request.budget, clock())
-        for view in views:
-            publisher.register(view)
-    if draft is None:
-        return tuple(_report(view, choices[view.name], {}) for view in views), {}
-    if not fleet:
-        raise UsageError(
-            "no event has a site, so nothing can be collected; name a column of the events that has their sites",
-            settings=("site_column",),
-        )
-    before = charged_plans(ledgers)
-    with begin(directory) as project:
+        before = charged_plans(ledgers)
+        project = begin(directory)
         try:
             job = make_project(
                 project,
@@ -184,8 +188,8 @@ def run_over_wire(
                 shutil.rmtree(project, ignore_errors=True)
             raise
         shutil.rmtree(project)
-    reports = tuple(_report(view, choices[view.name], _counts(result, view.name)) for view in views)
-    return reports, _answers(result)
+        reports = tuple(_report(view, choices[view.name], _counts(result, view.name)) for view in views)
+        return reports, _answers(result)
 
 
 def resume(directory: Path, progress: Progress) -> tuple[tuple[ViewReport, ...], dict[str, str]]:

@@ -8,16 +8,13 @@ request with the same bytes.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from base.atomic_files import created_folder
-from base.errors import LockHeld
-from base.locks import lock_file
 from base.private_files import private_folder
+from deployment.collecting import plan_folder
 from deployment.coordinator.job import Job
 from deployment.errors import UsageError
 
@@ -25,42 +22,27 @@ _JOB: Final = "job.json"
 
 
 class Unfinished:
-    """The unfinished plan of a project, if there is one. Use it inside `at_work`."""
+    """The unfinished plan of a project, if there is one. Use it inside `collecting`, to write."""
 
     def __init__(self, project: Path) -> None:
-        self._project = project
-        self._role = project / "roles" / "coordinator"
-        self.folder = self._role / "unfinished"
-
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Lock the project for one coordinator. Raises UsageError while another one runs in this project."""
-        try:
-            lock = lock_file(private_folder(self._role) / "lock", private=True, wait=False)
-        except LockHeld:
-            raise UsageError(f"another coordinator runs in {self._project}; wait until it ends") from None
-        with lock:
-            yield
-
-    def require_none(self) -> None:
-        """Return if no plan is unfinished. Raises UsageError, with both mends, if one is."""
-        if self.folder.exists():
-            raise UsageError(
-                f"an unfinished plan is in {self.folder}; resume it, or give it up: its panes are then due again",
-                settings=("resume", "give_up"),
-            )
+        self.folder = plan_folder(project)
 
     def begin(self, job: Job) -> Job:
         """Keep a plan durably; returns the job with its files in this folder."""
         kept = replace(job, result=self.folder / "result.json", progress=self.folder / "progress.jsonl")
+        private_folder(self.folder.parent)
         with created_folder(self.folder) as made:
             kept.save(made / _JOB)
         return kept
 
-    def load(self) -> Job:
-        """Read the job of the unfinished plan. Raises UsageError: there is none. JobMalformed."""
+    def require(self) -> None:
+        """Return if there is an unfinished plan. Raises UsageError."""
         if not self.folder.exists():
             raise UsageError(f"there is no unfinished plan to resume in {self.folder}; start a new one")
+
+    def load(self) -> Job:
+        """Read the job of the unfinished plan. Raises UsageError: there is none. JobMalformed."""
+        self.require()
         return Job.load(self.folder / _JOB)
 
     def save(self, job: Job) -> None:

@@ -12,18 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from base.errors import LockHeld
-from base.locks import lock_folder
 from base.private_files import FOLDER, private_folder
+from deployment.collecting import collecting, require_no_run, run_folder
 from deployment.coordinator.announcement import Announcement
 from deployment.coordinator.job import ANNOUNCED
 from deployment.errors import UsageError
 from deployment.project.project import Project
 from federation.ledger.operator import LEDGERS, charged_plans
-
-_SUFFIX: Final = ".unfinished"
 
 
 @dataclass(frozen=True)
@@ -37,49 +33,37 @@ class AbandonedRun:
     panes: dict[str, int]
 
 
-def unfinished(directory: Path) -> Path:
-    """The folder of an unfinished run into this store (or project) directory."""
-    store = directory.resolve()
-    return store.with_name(store.name + _SUFFIX)
-
-
-def require_none(directory: Path) -> None:
-    """Return if no run into this directory is unfinished. Raises UsageError, with both mends, if one is."""
-    if os.path.lexists(unfinished(directory)):
-        raise UsageError(
-            f"an unfinished run into {directory} is in {unfinished(directory)}; resume it, or give it up, which erases it",
-            settings=("resume", "give_up"),
-        )
-
-
-@contextmanager
-def begin(directory: Path) -> Iterator[Path]:
-    """Make the private folder, and lock it. Raises UsageError: it exists already."""
-    folder = unfinished(directory)
+def begin(directory: Path) -> Path:
+    """Make the private folder, inside `collecting`. Raises UsageError: it exists already."""
+    folder = run_folder(directory)
     try:
         folder.mkdir(FOLDER)
     except FileExistsError:
-        require_none(directory)
+        require_no_run(directory)
         raise
-    with _at_work(folder):
-        yield folder
+    return folder
 
 
 @contextmanager
 def go_on(directory: Path) -> Iterator[Path]:
-    """Lock the existing folder. Raises UsageError: it does not exist, or another process has locked it. NotPrivate."""
-    folder = unfinished(directory)
+    """Be the only collection into the store, with the existing folder.
+
+    Raises:
+        UsageError: it does not exist. CollectionUnderWay. NotPrivate.
+    """
+    folder = run_folder(directory)
     if not os.path.lexists(folder):
         raise UsageError(f"{directory} has no unfinished run: there is no {folder}")
-    with _at_work(folder):
-        yield folder
+    with collecting(directory):
+        yield private_folder(folder)
 
 
 def give_up(directory: Path) -> AbandonedRun:
     """Erase an unfinished run with its events and keys. The charges of its aggregators stay.
 
     Raises:
-        UsageError, NotPrivate: as `go_on`. JobMalformed, LedgerBroken: the run is erased, and the ledger has its charges.
+        UsageError, CollectionUnderWay, NotPrivate: as `go_on`. JobMalformed, LedgerBroken: the run is erased, and the ledger has
+            its charges.
     """
     with go_on(directory) as folder:
         try:
@@ -91,14 +75,3 @@ def give_up(directory: Path) -> AbandonedRun:
         finally:
             shutil.rmtree(folder)
     return AbandonedRun({one.view.name: len(one.pane_starts) for one in views})
-
-
-@contextmanager
-def _at_work(folder: Path) -> Iterator[None]:
-    """Lock the folder for one process. The lock needs no file, and children do not inherit it."""
-    try:
-        lock = lock_folder(private_folder(folder), wait=False)
-    except LockHeld:
-        raise UsageError(f"another process works in {folder}; wait until it ends, or stop it") from None
-    with lock:
-        yield

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deployment.collecting import collecting, require_nothing_unfinished
 from deployment.coordinator.job import Job
 from deployment.coordinator.serving import still_to_do
 from deployment.local.unfinished_collection import Unfinished
@@ -41,8 +42,8 @@ def job(folder: Path, **changes: Any) -> Job:
 class TestThePlanThatIsKept:
     def test_it_is_there_whole_until_it_is_published(self, tmp_path: Path) -> None:
         unfinished = Unfinished(tmp_path)
-        with unfinished.at_work():
-            unfinished.require_none()
+        with collecting(tmp_path):
+            require_nothing_unfinished(tmp_path)
             kept = unfinished.begin(job(tmp_path))
         found = Unfinished(tmp_path).load()
         assert (found.plan, found.leader, found.helper) == (kept.plan, "l:1", "h:2")
@@ -50,17 +51,19 @@ class TestThePlanThatIsKept:
         unfinished.save(replace(kept, leader="l:9"))
         assert Unfinished(tmp_path).load().leader == "l:9"
         unfinished.finish()
-        assert [path.name for path in unfinished.folder.parent.iterdir()] == ["lock"]
+        assert list(unfinished.folder.parent.iterdir()) == []
 
     def test_one_coordinator_is_at_work_at_a_time(self, covey: Covey, flights: Path) -> None:
-        with Unfinished(flights).at_work():
-            for words in (["--resume"], [flights / "views.py", *DAYS]):
+        with collecting(flights):
+            Unfinished(flights).begin(job(flights))
+            for words in (["--resume"], ["--give-up"], [flights / "views.py", *DAYS]):
                 code, _, err = covey("start", "coordinator", *words, "--project", flights)
-                assert (code, "another coordinator runs in" in err) == (2, True)
+                assert (code, "another run or coordinator collects into" in err) == (2, True)
+            Unfinished(flights).finish()
         assert covey("start", "coordinator", "--resume", "--project", flights)[2].count("no unfinished plan") == 1
 
     def test_a_new_plan_waits_for_it(self, covey: Covey, flights: Path) -> None:
-        with Unfinished(flights).at_work():
+        with collecting(flights):
             kept = Unfinished(flights).begin(job(flights))
         words = ("start", "coordinator", flights / "views.py", *DAYS, "--project", flights)
         code, _, err = covey(*words)
@@ -81,7 +84,7 @@ class TestThePlanThatIsKept:
             "views": {"visits": {"opened": 2, "void": 1, "due": 1}}, "sites": sites, "due": {"visits": [0]}, "why_due": None,
             "rejected": {"visits": 3}, "budget_spent": {"visits": [0, 86_400_000_000]}, "taken": {"visits": [86_400_000_000]},
         }  # fmt: skip
-        with Unfinished(flights).at_work():
+        with collecting(flights):
             Unfinished(flights).begin(job(flights)).finish(result)
         code, out, err = covey("start", "coordinator", "--resume", "--project", flights)
         assert code == 0
@@ -98,16 +101,16 @@ class TestThePlanThatIsKept:
         ):
             assert text in err, text
         assert not Unfinished(flights).folder.exists()
-        with Unfinished(flights).at_work():
+        with collecting(flights):
             result |= {"views": {"visits": {"opened": 0, "void": 3, "due": 0}}, "due": {}}
             Unfinished(flights).begin(job(flights)).finish(result)
         code, out, _ = covey("start", "coordinator", "--resume", "--project", flights, "--json")
         assert (code, json.loads(out)) == (3, result)
-        with Unfinished(flights).at_work():
+        with collecting(flights):
             result["views"] = {"visits": {"opened": 0, "void": 2, "due": 0}}
             Unfinished(flights).begin(job(flights)).finish(result)
         assert covey("start", "coordinator", "--resume", "--project", flights)[0] == 4  # every view lacks budget
-        with Unfinished(flights).at_work():
+        with collecting(flights):
             result |= {
                 "views": {"visits": {"opened": 0, "void": 0, "due": 1}},
                 "due": {"visits": [0]},

@@ -13,6 +13,7 @@ import pytest
 
 from base.times import DAY_US, wall_clock
 from covey.cli import call
+from deployment.collecting import collecting
 from deployment.coordinator.job import Job
 from deployment.coordinator.serving import PlanRequest, make_plan
 from deployment.local.roles import _files
@@ -82,7 +83,7 @@ def _roles(project: Path) -> None:
     plan = make_plan(project, wanted, wall_clock)
     assert plan is not None
     unfinished = Unfinished(project)
-    with unfinished.at_work():
+    with collecting(project):
         job = Job(plan_to_bytes(plan), project / KEYS, "127.0.0.1:1", "127.0.0.1:2", project, 2, 1.0, Path(), Path())
         kept = unfinished.begin(job)
         with kept.alone():
@@ -94,7 +95,7 @@ def test_every_file_of_a_project_is_private_or_meant_for_many_readers(made: tupl
     found = assert_modes(project, umask, also=CALLERS_OWN)
     assert {
         "keys/leader.key", "keys/site-x.pub", "ledgers/operator.db", "ledgers/operator.db.head", "consumers.json",
-        "roles/leader/state.db", "roles/leader/live/" + "00" * 16, "roles/coordinator/lock", "roles/coordinator/unfinished/job.json",
+        "roles/leader/state.db", "roles/leader/live/" + "00" * 16, "roles/coordinator/unfinished/job.json",
         "roles/coordinator/unfinished/result.failed", "sites/x.toml", "store/registry.db", "covey.toml",
     } <= found  # fmt: skip
 

@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from deployment.collecting import run_folder
 from deployment.errors import RunFailed
 from deployment.local import processes_run as wire
 from deployment.local.processes import Processes, free_port
-from deployment.local.unfinished_run import unfinished
 from deployment.run import resume, run
 from featurestore.define.views_file import load_views
 from featurestore.store import Store
@@ -89,7 +89,7 @@ def check_releases(covey: Covey, project: Path) -> None:
         assert text in told
     ledgers = sorted(file.name for file in (project / "store" / "ledgers").glob("*.db"))
     assert ledgers == ["operator.db"]
-    assert not unfinished(project / "store").exists()
+    assert not run_folder(project / "store").exists()
 
 
 @pytest.mark.parametrize("when", [pytest.param("at its start", marks=pytest.mark.long), "when it is sent the sums"])
@@ -113,7 +113,7 @@ def test_a_key_holder_that_keeps_dying_ends_the_run_by_name_and_resume_completes
                 load_views(project / "views.py"), project / "events.parquet", store=project / "store",
                 client_column="who", time_column="at", site_column="site", budget=1, noise="off", protection="he",
             )  # fmt: skip
-    assert unfinished(project / "store").exists()
+    assert run_folder(project / "store").exists()
     report = resume(project / "store")
     assert set(report.answers.values()) == {"OK"}
     assert report.opened == 3

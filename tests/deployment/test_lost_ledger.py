@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from base.times import DAY_US
-from deployment.errors import UsageError
+from deployment.collecting import collecting
+from deployment.errors import CollectionUnderWay, UsageError
 from deployment.local.ledger_rebuild import rebuild
 from deployment.local.roles import alone
 from featurestore.define.definitions import FeatureView
 from featurestore.define.views_file import load_views
-from featurestore.errors import StoreInUse
-from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from federation.errors import LedgerBehind, PaneBeforeRebuild
 from federation.ledger.operator import LEDGERS, OPERATOR
@@ -91,7 +90,7 @@ def test_a_ledger_is_not_rebuilt_while_something_charges_it(views: Sequence[Feat
     store = tmp_path / "s"
     collect(views, store, MAY)
     shutil.rmtree(store / LEDGERS)
-    with Publisher(store, lambda: LATER), pytest.raises(StoreInUse):
+    with collecting(store), pytest.raises(CollectionUnderWay):
         rebuild(store, OPERATOR, lambda: LATER, although_intact=False)
     with alone(store, "helper"), pytest.raises(UsageError, match="another helper runs"):
         rebuild(store, OPERATOR, lambda: LATER, although_intact=False)

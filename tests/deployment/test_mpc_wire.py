@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deployment.collecting import run_folder
 from deployment.local import processes_run as wire
-from deployment.local.unfinished_run import unfinished
 from featurestore.store import Store
 from tests.covey.conftest import VIEWS
 
@@ -56,7 +56,7 @@ def test_a_run_through_processes_that_lost_its_provider_is_resumed_and_verified(
     report = json.loads(out)
     assert set(report["answers"].values()) == {"OK"}
     assert report["views"][0]["opened"] == 3
-    assert not unfinished(project / "store").exists()
+    assert not run_folder(project / "store").exists()
     code, out, _ = covey("release", "verify", "--all", "--store", project / "store", "--json")
     assert code == 0
     assert {one["state"] for one in json.loads(out)["releases"]} == {"verified"}

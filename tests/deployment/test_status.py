@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deployment.collecting import collecting
 from deployment.coordinator.attempts import Attempts
 from deployment.coordinator.job import Job
 from deployment.local.unfinished_collection import Unfinished
@@ -46,7 +47,7 @@ def test_opened_void_due_and_exhausted_panes_and_an_unfinished_plan_are_told_wit
         attempts.record(plan(number), {"visits": np.array([MAY + 2 * DAY])}, [], reported=True)
     attempts.record(plan(9), {"visits": np.array([MAY + 5 * DAY])}, [], reported=True)
     job = Job(plan_to_bytes(PLAN), project / "keys", "l:1", "h:2", project, 2, 9.0, Path(), Path())
-    with Unfinished(project).at_work():
+    with collecting(project):
         Unfinished(project).begin(replace(job, keeps_due=True))
     code, out, err = covey("status", "--project", project)
     assert code == 0, err

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from deployment.collecting import run_folder
 from deployment.local.processes import MARK
-from deployment.local.unfinished_run import unfinished
 from edge_client.compute import days_with_events
 from edge_client.events import make_events
 from featurestore.store import Store
@@ -175,7 +175,7 @@ def test_a_killed_leader_helper_and_coordinator_cost_time_and_nothing_else(
     assert process.returncode == 0, err
     assert killed == ["helper", "leader", "coordinator"]
     assert_modes(project / "store", umask_now())
-    assert not unfinished(project / "store").exists()
+    assert not run_folder(project / "store").exists()
     assert_equal_to_a_run_in_one_process(project)
 
 
@@ -231,7 +231,7 @@ def test_a_run_that_failed_keeps_what_was_accepted_and_resume_goes_on(
     report = resume(project / "store")
     assert set(report.answers.values()) == {"OK"}
     assert report.opened > 3
-    assert not unfinished(project / "store").exists()
+    assert not run_folder(project / "store").exists()
     assert_equal_to_a_run_in_one_process(project)
 
 
