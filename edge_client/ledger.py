@@ -30,10 +30,14 @@ from federation.errors import AggregatorBehind, LedgerBroken, LedgerRefusal
 from federation.keys import site_role
 from federation.ledger.entries import Head
 from federation.ledger.ledger import Ledger
+from federation.ledger.snapshot import read_copy
 from federation.ledger.state import Budget, LedgerState
 from federation.plan import AGGREGATORS, Plan, PlannedView
 
+from . import late_events
 from .compute import UsedCells
+from .events import Events
+from .late_events import LateEvents
 from .policy import Refuse
 
 NAME_BYTES: Final = 32
@@ -47,6 +51,7 @@ _SCHEMA: Final = (
         cells BLOB NOT NULL, PRIMARY KEY (plan, collection, day)) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS heads (key BLOB, plan BLOB, seq INTEGER NOT NULL, head BLOB NOT NULL,
         PRIMARY KEY (key, plan)) WITHOUT ROWID""",
+    *late_events.SCHEMA,
 )
 
 
@@ -214,8 +219,18 @@ class SiteLedger:
             raise self._edited(plan_hash)
         return reports
 
-    def record(self, plan: Plan, basis: Basis, reports: Sequence[ReportIds], cells: Sequence[DayCells]) -> bool:
+    def record(
+        self,
+        plan: Plan,
+        basis: Basis,
+        reports: Sequence[ReportIds],
+        cells: Sequence[DayCells],
+        seen: Sequence[npt.NDArray[np.int64]],
+    ) -> bool:
         """Store the parts of an answer before it leaves. When this returns, all of it is on disk, or nothing.
+
+        Args:
+            seen: for each view, how many events each pane has.
 
         Returns:
             False: another answer that shares client-days was recorded since `basis`. Compute again.
@@ -237,8 +252,19 @@ class SiteLedger:
                     for one in ordered
                 ),
             )
+            late_events.note_seen(db, plan, seen)
             self._ledger.complete_within(plan.hash, _answer_digest(digest, ordered))
         return True
+
+    def note_late(self, plan: Plan, events: Events) -> list[LateEvents]:
+        """Note the events of panes that were reported before they came. Returns what is new, for each view of a plan."""
+        with self._ledger.transaction() as db:
+            return late_events.note_late(db, self.state, plan, events)
+
+    def late_events(self) -> dict[str, int]:
+        """The number of late events of each view."""
+        with self._ledger.transaction() as db:
+            return late_events.late_by_view(db)
 
     def _note_heads(self, db: sqlite3.Connection, plan: Plan) -> None:
         """Store the heads of both aggregators' ledgers that a plan names, when it is charged first."""
@@ -321,6 +347,16 @@ class SiteLedger:
     def _edited(self, plan_hash: bytes) -> LedgerBroken:
         what = f"the report ids or used cells of plan {plan_hash.hex()[:16]}…"
         return LedgerBroken(str(self._ledger.path), f"{what} differ from the recorded ones")
+
+
+def read_late_events(path: Path, site: str) -> dict[str, int]:
+    """The number of late events of each view in a site's ledger, read without changing it. Raises LedgerBroken."""
+
+    def read(copy: Path) -> dict[str, int]:
+        with SiteLedger(copy, site, lambda: 0) as ledger:
+            return ledger.late_events()
+
+    return read_copy(path, read)
 
 
 def _sign_keys(plan: Plan) -> tuple[bytes, bytes]:

@@ -23,6 +23,7 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 
+from base.times import utc_text
 from crypto.bfv import PublicKey
 from crypto.sharing import SparseRows
 from crypto.signing import SigningKey
@@ -47,6 +48,7 @@ from .compute import Contributions, UsedCells, compute
 from .encrypting import cores, encrypting
 from .errors import EdgeError
 from .events import Events, check_schema
+from .late_events import events_of_panes
 from .ledger import DayCells, ReportIds, SiteLedger, days_in_part
 from .participation import PaneReports, Seats, of_active_clients, of_every_client, of_sites, seats_for, seats_of
 from .policy import Policy, Refuse, decide, refusal_of
@@ -145,6 +147,12 @@ def answer(
     """
     ledger.intend(plan, settings.policy.budget)
     clients = client_names(events.identities)
+    for late in ledger.note_late(plan, events):
+        _log.warning(
+            "view %s: %d event(s) came after their pane was reported, in %d pane(s) from %s on: they are not counted",
+            *(late.view, late.events, late.panes, utc_text(late.first)),
+        )
+    seen = [events_of_panes(planned.view, events, planned.pane_starts) for planned in plan.views]
     while True:
         basis = ledger.basis(plan)
         before = ledger.recorded(plan) if basis.repeated else None
@@ -158,7 +166,7 @@ def answer(
             sent = [_as_before(one, ids) for one, ids in zip(made, before, strict=True)]
             break
         fresh = [one.with_ids(randomness, of_site=plan.terms.report_per is ReportPer.SITE) for one in made]
-        if ledger.record(plan, basis, fresh, [day for one in made for day in one.cells]):
+        if ledger.record(plan, basis, fresh, [day for one in made for day in one.cells], seen):
             sent = [_Sent(one.collection, one.slots, ids.ids) for one, ids in zip(made, fresh, strict=True)]
             break
     if plan.terms.report_per is ReportPer.SITE:

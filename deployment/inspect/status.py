@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,16 @@ from deployment.errors import ItemMissing
 from deployment.local.unfinished_collection import Unfinished
 from deployment.project.budgets import budgets_of
 from deployment.project.project import Project
+from edge_client.ledger import read_late_events
 from featurestore.define.definitions import FeatureView
 from featurestore.errors import NotFoundError
 from featurestore.store import Store
+from federation.errors import LedgerBroken
+from federation.keys import SITE_PREFIX
+from federation.ledger.operator import LEDGERS
 from federation.plan import plan_from_bytes
 
-from .ledger_view import LedgerView, moment_of, read_ledgers
+from .ledger_view import LedgerView, moment_of, owners_in, read_ledgers
 
 Ints = npt.NDArray[np.int64]
 
@@ -48,12 +53,14 @@ class ProjectStatus:
     Attributes:
         unfinished_until: the deadline (µs) of the coordinator's unfinished plan; None if there is none.
         budget_left: micro-ρ that is left of the last charged day, by ledger; None: the ledger is broken.
+        late_events: for each site whose ledger is here, the events of each view that came after their pane was reported.
     """
 
     project: Project
     views: tuple[ViewStatus, ...]
     unfinished_until: int | None
     budget_left: Mapping[str, int | None]
+    late_events: Mapping[str, Mapping[str, int]]
 
     def to_json(self) -> dict[str, Any]:
         """The same for programs."""
@@ -72,6 +79,7 @@ class ProjectStatus:
             },
             "unfinished_until": None if self.unfinished_until is None else moment_of(self.unfinished_until),
             "budget_left_micro_rho": dict(self.budget_left),
+            "late_events": {site: dict(views) for site, views in self.late_events.items()},
         }
 
 
@@ -82,7 +90,7 @@ def read_status(directory: Path) -> ProjectStatus:
     if unfinished.folder.exists():
         wire = plan_from_bytes(unfinished.load().plan).wire
         until = 0 if wire is None else wire.deadline_us
-    return ProjectStatus(project, _views(directory), until, _budgets(directory))
+    return ProjectStatus(project, _views(directory), until, _budgets(directory), _late_events(directory))
 
 
 def _views(directory: Path) -> tuple[ViewStatus, ...]:
@@ -115,4 +123,15 @@ def _budgets(directory: Path) -> dict[str, int | None]:
             found[ledger.owner] = ledger.days[-1].left if ledger.days else ledger.budget.micro_rho
         else:
             found[ledger.owner] = None
+    return found
+
+
+def _late_events(directory: Path) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for owner in owners_in(directory / LEDGERS):
+        if owner.startswith(SITE_PREFIX):
+            site = owner.removeprefix(SITE_PREFIX)
+            with suppress(LedgerBroken):  # the budgets say that it is broken
+                if views := read_late_events(directory / LEDGERS / f"{owner}.db", site):
+                    found[site] = views
     return found

@@ -26,6 +26,12 @@ def print_status(status: ProjectStatus, directory: Path, out: Output) -> None:
     for owner, left in status.budget_left.items():
         said = "broken: covey ledger show says why" if left is None else f"rho {rho_text(left)} left of its last day"
         talk.print(f"ledger of {owner}: {said}", style="red" if left is None else None, soft_wrap=True)
+    for site, views in status.late_events.items():
+        counts = ", ".join(f"{view}: {events:,}" for view, events in views.items())
+        talk.print(
+            f"site {site}: events that came after their pane was reported, which are never counted: {counts}",
+            soft_wrap=True,
+        )
     for line in next_steps(status, directory):
         talk.print(line, style="yellow", soft_wrap=True)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from federation.errors import LedgerBroken
 
@@ -23,6 +23,7 @@ from .state import LedgerState
 
 _ATTEMPTS: Final = 3
 _PAUSE_SECONDS: Final = 0.1
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,14 @@ def read_ledger(path: Path, owner: str, role: str = "") -> LedgerSnapshot:
     Raises:
         LedgerBroken: edited, cut, rolled back, or not a ledger of this owner; names the original file.
     """
+    return read_copy(path, lambda copy: _read(copy, path, owner, role))
+
+
+def read_copy(path: Path, read: Callable[[Path], _T]) -> _T:
+    """Read a copy of a ledger's files, with all of the reader's checks. Raises LedgerBroken, which names the original file."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return _read_copy(path, owner, role)
+            return _read_copy(path, read)
         except LedgerBroken as error:
             # A copy made while the owner writes may be inconsistent: only a copy that is broken each time means damage.
             if attempt == _ATTEMPTS:
@@ -60,15 +66,19 @@ def read_ledger(path: Path, owner: str, role: str = "") -> LedgerSnapshot:
     raise AssertionError  # the last attempt returns or raises
 
 
-def _read_copy(path: Path, owner: str, role: str) -> LedgerSnapshot:
+def _read_copy(path: Path, read: Callable[[Path], _T]) -> _T:
     with tempfile.TemporaryDirectory(prefix="covey-ledger-") as folder:
         copy = Path(folder) / path.name
         # The head first: the database may grow meanwhile and is then ahead of the head, which is no damage.
         for suffix in (".head", "-wal", ""):
             with suppress(FileNotFoundError):  # the ledger decides whether a missing file is an error
                 shutil.copyfile(path.with_name(path.name + suffix), copy.with_name(copy.name + suffix))
-        with Ledger(copy, owner, lambda: 0, role=role) as ledger:
-            with ledger.transaction() as db:
-                rows = db.execute("SELECT name, seq, head FROM peers ORDER BY name").fetchall()
-            peers = {name: Head(seq, digest) for name, seq, digest in rows}
-            return LedgerSnapshot(path, owner, ledger.head, ledger.state, peers)
+        return read(copy)
+
+
+def _read(copy: Path, path: Path, owner: str, role: str) -> LedgerSnapshot:
+    with Ledger(copy, owner, lambda: 0, role=role) as ledger:
+        with ledger.transaction() as db:
+            rows = db.execute("SELECT name, seq, head FROM peers ORDER BY name").fetchall()
+        peers = {name: Head(seq, digest) for name, seq, digest in rows}
+        return LedgerSnapshot(path, owner, ledger.head, ledger.state, peers)

@@ -331,6 +331,10 @@ class LedgerState:
         found = [panes[np.isin(panes, of_plan)] for plan, of_plan in plans if plan not in except_plans]
         return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
 
+    def plans_of(self, collection: bytes) -> tuple[bytes, ...]:
+        """The plans that have taken panes of a collection, in the order of their charges."""
+        return tuple(self._panes.get(collection, {}))
+
     def plans_of_day(self, collection: bytes, day: int) -> tuple[bytes, ...]:
         """The plans that hold panes of a UTC day, in the order of their charges. Panes taken again are of the later plan."""
         plans = self._panes.get(collection, {}).items()

@@ -17,6 +17,7 @@ from featurestore.define.views_file import load_views
 from featurestore.publish.publish import Publisher
 from federation.attempt import MAX_ATTEMPTS
 from federation.plan import plan_to_bytes
+from tests.edge_client.making import answered, events, hours, settings_in
 from tests.featurestore.making import a_release, a_void
 from tests.federation.wire import DAY, PLAN, plan
 
@@ -62,3 +63,15 @@ def test_opened_void_due_and_exhausted_panes_and_an_unfinished_plan_are_told_wit
     assert shown["unfinished_until"] == "1970-01-11T00:00:00Z"
     for text in ("--resume`, or", "covey release void visits PANE", "due: 2020-05-05 … 2020-05-06: collect these days"):
         assert text in err, err
+
+
+def test_late_events_of_the_sites_here_are_shown(covey: Covey, project: Path) -> None:
+    assert covey("init", project)[0] == 0
+    assert json.loads(covey("status", "--project", project, "--json")[1])["late_events"] == {}
+    settings = replace(settings_in(project), ledger=project / "ledgers" / "site-a.db")
+    answered(hours(0, 1), events(("p", 1 / 24, "x")), settings)
+    answered(hours(1, 2), events(("p", 1 / 24, "x"), ("q", 1 / 24, "x")), settings)
+    code, out, err = covey("status", "--project", project, "--json")
+    assert (code, json.loads(out)["late_events"]) == (0, {"a": {"h": 1}}), err
+    _, _, err = covey("status", "--project", project)
+    assert "site a: events that came after their pane was reported, which are never counted: h: 1" in err

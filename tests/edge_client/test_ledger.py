@@ -289,11 +289,11 @@ def test_record_is_refused_on_another_basis(settings: SiteSettings) -> None:
             ledger.intend(plan, settings.policy.budget)
         stale = ledger.basis(two)
         assert stale == Basis(frozenset(), repeated=False)
-        assert ledger.record(one, ledger.basis(one), [], [])
-        assert not ledger.record(two, stale, [], [])
+        assert ledger.record(one, ledger.basis(one), [], [], [])
+        assert not ledger.record(two, stale, [], [], [])
         assert ledger.basis(two) == Basis(frozenset([one.hash]), repeated=False)
-        assert ledger.record(two, ledger.basis(two), [], [])
-        assert not ledger.record(two, stale, [], [])
+        assert ledger.record(two, ledger.basis(two), [], [], [])
+        assert not ledger.record(two, stale, [], [], [])
         assert ledger.basis(two).repeated
 
 

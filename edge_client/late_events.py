@@ -1,0 +1,106 @@
+"""Late events: events of a pane that a site has reported already. They are counted at the site, and never sent.
+
+A reported pane is closed, so its report never includes them. With each answer the site notes how many events every pane had. At the
+next answer for the view, the number that came since is noted, logged and shown to the site's operator. If old events
+leave the file, nothing is late: only more events than before are.
+
+Privacy-sensitive: the counts stay in the site's ledger file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from featurestore.define.definitions import FeatureView
+from featurestore.define.wire import collection_hash
+from federation.ledger.state import LedgerState
+from federation.plan import Plan
+
+from .events import Events
+
+SCHEMA: Final = (
+    """CREATE TABLE IF NOT EXISTS seen_events (plan BLOB, view INTEGER, events BLOB NOT NULL,
+        PRIMARY KEY (plan, view)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS late_events (collection BLOB, pane INTEGER, view TEXT NOT NULL, events INTEGER NOT NULL,
+        PRIMARY KEY (collection, pane)) WITHOUT ROWID""",
+)
+"""The tables in a site's ledger file: int64 (LE) events of each pane of an answer's views; late events by pane."""
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LateEvents:
+    """The late events of one view that an answer has found, beyond those that were known before.
+
+    Attributes:
+        panes: the number of panes that they belong to; `first`: the start of the first one, µs.
+    """
+
+    view: str
+    events: int
+    panes: int
+    first: int
+
+
+def events_of_panes(view: FeatureView, events: Events, panes: Ints) -> Ints:
+    """int64[P], how many events with a client each pane (its start in µs, increasing) has."""
+    times = events.times(view)
+    us = times.us[times.valid & (events.client >= 0)]
+    start = us - us % view.pane_us
+    at = np.searchsorted(panes, start)
+    found = at < len(panes)
+    found[found] = panes[at[found]] == start[found]
+    return np.bincount(at[found], minlength=len(panes)).astype(np.int64)
+
+
+def note_seen(db: sqlite3.Connection, plan: Plan, seen: Sequence[Ints]) -> None:
+    """Store how many events each pane of an answer had, by view."""
+    db.executemany(
+        "INSERT INTO seen_events VALUES (?, ?, ?)",
+        ((plan.hash, view, counts.astype("<i8").tobytes()) for view, counts in enumerate(seen)),
+    )
+
+
+def note_late(db: sqlite3.Connection, state: LedgerState, plan: Plan, events: Events) -> list[LateEvents]:
+    """Store the late events of panes that were reported under other plans. Returns what is new, for each view of this plan."""
+    found = []
+    for planned in plan.views:
+        collection, view = collection_hash(planned.view), planned.view
+        panes, before = _reported(db, state, plan.hash, collection)
+        late = events_of_panes(view, events, panes) - before
+        rows = [(collection, int(panes[at]), view.name, int(late[at])) for at in np.flatnonzero(late > 0).tolist()]
+        known = dict(db.execute("SELECT pane, events FROM late_events WHERE collection = ?", (collection,)).fetchall())
+        new = [row for row in rows if row[3] > known.get(row[1], 0)]
+        db.executemany("INSERT OR REPLACE INTO late_events VALUES (?, ?, ?, ?)", new)
+        if new:
+            more = sum(row[3] - known.get(row[1], 0) for row in new)
+            found.append(LateEvents(view.name, more, len(new), min(row[1] for row in new)))
+    return found
+
+
+def late_by_view(db: sqlite3.Connection) -> dict[str, int]:
+    """The number of late events of each view."""
+    return dict(db.execute("SELECT view, sum(events) FROM late_events GROUP BY view ORDER BY view").fetchall())
+
+
+def _reported(db: sqlite3.Connection, state: LedgerState, plan: bytes, collection: bytes) -> tuple[Ints, Ints]:
+    """The panes (µs, increasing) that other answers hold, and how many events each had when it was reported."""
+    panes, counts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for other in state.plans_of(collection):
+        if other != plan and other in state.completed:
+            for view, (of, starts, held) in enumerate(state.held_panes(other)):
+                row = db.execute("SELECT events FROM seen_events WHERE plan = ? AND view = ?", (other, view)).fetchone()
+                if of == collection and row is not None and len(row[0]) == 8 * len(starts):
+                    mine = np.isin(starts, held)
+                    panes.append(starts[mine])
+                    counts.append(np.frombuffer(row[0], "<i8")[mine])
+    every = np.concatenate(panes)
+    order = np.argsort(every)
+    return every[order], np.concatenate(counts)[order]

@@ -1,0 +1,89 @@
+"""Events that come after their pane was reported are counted at the site, logged once, and shown; nobody receives them."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from edge_client.events import Events
+from edge_client.ledger import read_late_events
+from edge_client.site import SiteSettings
+from federation.plan import Plan
+
+from .making import HOURLY, answered, events, hours, settings_in
+from .test_retries import freed, naming
+
+H = 1 / 24
+OWN = [("p", 1 * H, "x"), ("q", 1 * H, "y"), ("p", 2 * H, "y")]
+LATE = [("q", 1.5 * H, "x"), ("r", 1.1 * H, "y"), ("p", 2.2 * H, "x")]
+VIEW = HOURLY.name
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> SiteSettings:
+    return settings_in(tmp_path)
+
+
+def of(*rows: tuple[str, float, str]) -> Events:
+    return events(*rows)
+
+
+def late(settings: SiteSettings) -> dict[str, int]:
+    return read_late_events(settings.ledger, "a")
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    found = [one.getMessage() for one in caplog.records if "came after their pane" in one.getMessage()]
+    caplog.clear()
+    return found
+
+
+def test_late_events_of_reported_panes_are_found_at_the_next_answer_and_said_once(
+    settings: SiteSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "covey.site")
+    answered(hours(0, 1, 2), of(*OWN), settings)
+    assert (late(settings), logged(caplog)) == ({}, [])
+    answered(hours(1, 3), of(*OWN, ("s", 3 * H, "x"), *LATE), settings)
+    assert late(settings) == {VIEW: 3}
+    (line,) = logged(caplog)
+    assert f"view {VIEW}: 3 event(s) came after their pane was reported, in 2 pane(s) from 1970-01-01T01:00" in line
+    answered(hours(2, 4), of(*OWN, ("s", 3 * H, "x"), *LATE), settings)
+    assert (late(settings), logged(caplog)) == ({VIEW: 3}, [])
+    answered(hours(3, 5), of(*OWN, ("s", 3 * H, "x"), ("s", 3.5 * H, "x"), *LATE), settings)
+    assert late(settings) == {VIEW: 4}
+    assert "1 event(s) came after their pane was reported, in 1 pane(s)" in logged(caplog)[0]
+
+
+def test_events_that_leave_the_file_are_not_late_and_what_was_late_stays_counted(settings: SiteSettings) -> None:
+    answered(hours(0, 1, 2), of(*OWN), settings)
+    answered(hours(1, 3), of(*OWN, *LATE), settings)
+    answered(hours(2, 4), of(("p", 4 * H, "x")), settings)
+    assert late(settings) == {VIEW: 3}
+
+
+def test_a_repeated_answer_and_a_later_attempt_at_the_same_panes(settings: SiteSettings) -> None:
+    """A repeat reports the same events as before. A later attempt is a new report, with the events of its time."""
+    first = hours(0, 1)
+    answered(first, of(*OWN), settings)
+    answered(first, of(*OWN, *LATE), settings)
+    assert late(settings) == {}
+    second: Plan = naming(hours(1, 1), freed(first))
+    answered(second, of(*OWN, *LATE), settings)
+    answered(hours(2, 3), of(*OWN, *LATE), settings)
+    assert late(settings) == {}
+    answered(hours(3, 4), of(*OWN, *LATE, ("p", 1.2 * H, "x")), settings)
+    assert late(settings) == {VIEW: 1}
+
+
+def test_a_ledger_from_before_the_counts_finds_nothing_late(settings: SiteSettings) -> None:
+    import sqlite3
+
+    answered(hours(0, 1), of(*OWN), settings)
+    with sqlite3.connect(settings.ledger) as db:
+        db.execute("DROP TABLE seen_events")
+    db.close()
+    answered(hours(1, 3), of(*OWN, *LATE), settings)
+    assert late(settings) == {}
