@@ -226,7 +226,7 @@ def test_a_run_that_failed_keeps_what_was_accepted_and_resume_goes_on(
         patched.setattr(wire._Fleet, "_command", no_helper)
         with pytest.raises(RunFailed, match="no helper today"):
             run(views, project / "events.parquet", **given)
-    with pytest.raises(Exception, match=r"an unfinished run into .*; resume it"):
+    with pytest.raises(Exception, match=r"an unfinished `covey run` into .*; resume it"):
         run(views, project / "events.parquet", **given)
     report = resume(project / "store")
     assert set(report.answers.values()) == {"OK"}
