@@ -49,7 +49,18 @@ def run(blocks: list[str]) -> dict[str, Any]:
 
 def test_the_loop_and_the_resumption_work_as_written(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch", reason="the extra `train` is not installed")
-    names = run([block for of, block in BLOCKS[:3]])
+    names = run([block.replace("datetime(2013, 9, 1)", "datetime(1970, 1, 4)") for of, block in BLOCKS[:4]])
+    train, model = names["train"], names["model"]
+    assert 0 < train.rows < ROWS
+    batches = [batch for batch in train if batch["weight"].sum()]
+    counted = [batch["mask"] & (batch["weight"] > 0)[:, None] for batch in batches]
+    scaled = [model[0](batch).detach() for batch in batches]
+    for at, name in enumerate(train.feature_names):
+        values = np.concatenate([x[known[:, at], at] for x, known in zip(scaled, counted, strict=True)])
+        assert abs(values.mean()) < 1e-4, name
+        if name == "distance":  # the store's features are the same in every row
+            assert abs(values.std() - 1) < 1e-3
+    assert {"0.mean", "0.scale"} < set(model.state_dict())
     assert f"{ROWS} rows" in capsys.readouterr().out
     assert names["dataset"].feature_names == (
         "dest_delay:late_7d", "dest_delay:flights", "area_delay:flights_3h", "distance",
@@ -67,7 +78,8 @@ def test_lightning_works_as_written(place: Path) -> None:
         ("2013, 11, 1", "1970, 1, 4"),
     ):  # the publication of the small store
         block = block.replace(f"datetime({moment})", f"datetime({day})")
-    names = run(["import torch\n" + block])
+    module = next(block for _, block in BLOCKS if "class Standardised" in block)
+    names = run([module, block])
     parts = [names["data"].train_dataloader(), names["data"].val_dataloader(), names["data"].test_dataloader()]
     assert all(loader.dataset.rows for loader in parts)
     assert sum(loader.dataset.rows for loader in parts) < ROWS  # some outcomes become known after the end of their part
