@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from base.version import VERSION
+
 if TYPE_CHECKING:
     from base.errors import CoveyError
     from deployment.run import RunReport, run
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from featurestore.define.services import FeatureService
     from featurestore.store import Store
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "Bounds",

@@ -115,6 +115,37 @@ class CollectionUnderWay(DeploymentError):
         )
 
 
+class ClocksApart(DeploymentError):
+    """An aggregator's clock differs too much from the coordinator's. No plan was announced.
+
+    Attributes:
+        skew_s: how far it is ahead; negative: behind.
+    """
+
+    exit_code = REFUSED
+
+    def __init__(self, role: str, skew_s: float, most_s: float) -> None:
+        self.role, self.skew_s, self.most_s = role, skew_s, most_s
+        where = "ahead of" if skew_s > 0 else "behind"
+        super().__init__(
+            f"the {role}'s clock is {abs(skew_s):,.0f} s {where} this one; at most {most_s:,.0f} s are allowed, because deadlines "
+            "and the ends of panes are compared with it. Correct the wrong clock, and start again: nothing was charged"
+        )
+
+
+class VersionsApart(DeploymentError):
+    """An aggregator's messages are of another version than the coordinator's. No plan was announced."""
+
+    exit_code = REFUSED
+
+    def __init__(self, role: str, theirs: str, mine: str) -> None:
+        self.role, self.theirs, self.mine = role, theirs, mine
+        super().__init__(
+            f"the {role} runs {theirs}, but this coordinator runs {mine}. Install one version for all roles, and start again: "
+            "nothing was charged"
+        )
+
+
 class RunRefused(DeploymentError):
     """Settings of a run that do not fit together; the message names the mend."""
 

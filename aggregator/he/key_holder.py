@@ -30,6 +30,7 @@ from aggregator.he.size import require_size
 from aggregator.he.sum_stream import SumStream, require_repeat, require_same, statement_bytes, statement_in
 from aggregator.identity import Clock, RoleIdentity, Settings
 from aggregator.intake.preparation import Preparation
+from aggregator.intake.readiness import Readiness
 from aggregator.services import aggregator_pb2 as pb
 from aggregator.shares.peers import leader_of
 from aggregator.shares.plans import Opening, PlanBook
@@ -58,6 +59,10 @@ class KeyHolder:
         self.decryption, self.heads, self.noising = Decryption(self.plans), Heads(self.plans), Noising(self.plans)
         self.freeing = Freeing(self.plans, self.noising)
         self._opening = threading.Lock()  # one plan at a time: a repeated request waits for the first one
+
+    def check(self, data: bytes) -> Readiness:
+        """What this aggregator would answer to the plan of a draft. Raises as `PlanBook.readiness`."""
+        return self.plans.readiness(data)
 
     def prepare(self, data: bytes) -> Preparation:
         """Prepare a draft: draw its live secret, and make the keys under which its reports are encrypted.

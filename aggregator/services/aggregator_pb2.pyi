@@ -64,6 +64,24 @@ class JobAnswer(_message.Message):
     verifier_messages: bytes
     def __init__(self, plan_hash: _Optional[bytes] = ..., job_id: _Optional[bytes] = ..., job_digest: _Optional[bytes] = ..., verdicts: _Optional[bytes] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., verifier_messages: _Optional[bytes] = ...) -> None: ...
 
+class CheckRequest(_message.Message):
+    __slots__ = ("signed_draft",)
+    SIGNED_DRAFT_FIELD_NUMBER: _ClassVar[int]
+    signed_draft: bytes
+    def __init__(self, signed_draft: _Optional[bytes] = ...) -> None: ...
+
+class CheckReply(_message.Message):
+    __slots__ = ("version", "protocol", "now_us", "refusal")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    NOW_US_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    protocol: int
+    now_us: int
+    refusal: Refusal
+    def __init__(self, version: _Optional[str] = ..., protocol: _Optional[int] = ..., now_us: _Optional[int] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
+
 class PrepareRequest(_message.Message):
     __slots__ = ("signed_draft",)
     SIGNED_DRAFT_FIELD_NUMBER: _ClassVar[int]

@@ -34,6 +34,11 @@ class LeaderStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.Check = channel.unary_unary(
+                '/covey.v1.Leader/Check',
+                request_serializer=aggregator_dot_services_dot_aggregator__pb2.CheckRequest.SerializeToString,
+                response_deserializer=aggregator_dot_services_dot_aggregator__pb2.CheckReply.FromString,
+                _registered_method=True)
         self.Prepare = channel.unary_stream(
                 '/covey.v1.Leader/Prepare',
                 request_serializer=aggregator_dot_services_dot_aggregator__pb2.PrepareRequest.SerializeToString,
@@ -68,6 +73,13 @@ class LeaderStub(object):
 
 class LeaderServicer(object):
     """Missing associated documentation comment in .proto file."""
+
+    def Check(self, request, context):
+        """a draft → what its plan would be refused for; nothing is drawn or charged
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def Prepare(self, request, context):
         """a draft → its live keys; with proofs the hash of their key
@@ -111,6 +123,11 @@ class LeaderServicer(object):
 
 def add_LeaderServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'Check': grpc.unary_unary_rpc_method_handler(
+                    servicer.Check,
+                    request_deserializer=aggregator_dot_services_dot_aggregator__pb2.CheckRequest.FromString,
+                    response_serializer=aggregator_dot_services_dot_aggregator__pb2.CheckReply.SerializeToString,
+            ),
             'Prepare': grpc.unary_stream_rpc_method_handler(
                     servicer.Prepare,
                     request_deserializer=aggregator_dot_services_dot_aggregator__pb2.PrepareRequest.FromString,
@@ -151,6 +168,33 @@ def add_LeaderServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Leader(object):
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def Check(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/covey.v1.Leader/Check',
+            aggregator_dot_services_dot_aggregator__pb2.CheckRequest.SerializeToString,
+            aggregator_dot_services_dot_aggregator__pb2.CheckReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def Prepare(request,
@@ -324,6 +368,11 @@ class HelperStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.Check = channel.unary_unary(
+                '/covey.v1.Helper/Check',
+                request_serializer=aggregator_dot_services_dot_aggregator__pb2.CheckRequest.SerializeToString,
+                response_deserializer=aggregator_dot_services_dot_aggregator__pb2.CheckReply.FromString,
+                _registered_method=True)
         self.Prepare = channel.unary_stream(
                 '/covey.v1.Helper/Prepare',
                 request_serializer=aggregator_dot_services_dot_aggregator__pb2.PrepareRequest.SerializeToString,
@@ -388,6 +437,13 @@ class HelperStub(object):
 
 class HelperServicer(object):
     """Missing associated documentation comment in .proto file."""
+
+    def Check(self, request, context):
+        """a draft → what its plan would be refused for; nothing is drawn or charged
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def Prepare(self, request, context):
         """a draft → its live keys
@@ -474,6 +530,11 @@ class HelperServicer(object):
 
 def add_HelperServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'Check': grpc.unary_unary_rpc_method_handler(
+                    servicer.Check,
+                    request_deserializer=aggregator_dot_services_dot_aggregator__pb2.CheckRequest.FromString,
+                    response_serializer=aggregator_dot_services_dot_aggregator__pb2.CheckReply.SerializeToString,
+            ),
             'Prepare': grpc.unary_stream_rpc_method_handler(
                     servicer.Prepare,
                     request_deserializer=aggregator_dot_services_dot_aggregator__pb2.PrepareRequest.FromString,
@@ -544,6 +605,33 @@ def add_HelperServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Helper(object):
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def Check(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/covey.v1.Helper/Check',
+            aggregator_dot_services_dot_aggregator__pb2.CheckRequest.SerializeToString,
+            aggregator_dot_services_dot_aggregator__pb2.CheckReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def Prepare(request,
@@ -879,6 +967,11 @@ class KeyHolderStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.Check = channel.unary_unary(
+                '/covey.v1.KeyHolder/Check',
+                request_serializer=aggregator_dot_services_dot_aggregator__pb2.CheckRequest.SerializeToString,
+                response_deserializer=aggregator_dot_services_dot_aggregator__pb2.CheckReply.FromString,
+                _registered_method=True)
         self.Prepare = channel.unary_stream(
                 '/covey.v1.KeyHolder/Prepare',
                 request_serializer=aggregator_dot_services_dot_aggregator__pb2.PrepareRequest.SerializeToString,
@@ -918,6 +1011,13 @@ class KeyHolderStub(object):
 
 class KeyHolderServicer(object):
     """Missing associated documentation comment in .proto file."""
+
+    def Check(self, request, context):
+        """a draft → what its plan would be refused for; nothing is drawn or charged
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def Prepare(self, request, context):
         """a draft → its live keys, and what its reports are encrypted under
@@ -969,6 +1069,11 @@ class KeyHolderServicer(object):
 
 def add_KeyHolderServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'Check': grpc.unary_unary_rpc_method_handler(
+                    servicer.Check,
+                    request_deserializer=aggregator_dot_services_dot_aggregator__pb2.CheckRequest.FromString,
+                    response_serializer=aggregator_dot_services_dot_aggregator__pb2.CheckReply.SerializeToString,
+            ),
             'Prepare': grpc.unary_stream_rpc_method_handler(
                     servicer.Prepare,
                     request_deserializer=aggregator_dot_services_dot_aggregator__pb2.PrepareRequest.FromString,
@@ -1014,6 +1119,33 @@ def add_KeyHolderServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class KeyHolder(object):
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def Check(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/covey.v1.KeyHolder/Check',
+            aggregator_dot_services_dot_aggregator__pb2.CheckRequest.SerializeToString,
+            aggregator_dot_services_dot_aggregator__pb2.CheckReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def Prepare(request,

@@ -18,6 +18,7 @@ from aggregator.collect.collection import Collection, collection_type
 from aggregator.collect.collection_job import collect_request, free_request
 from aggregator.errors import HelperUnavailable, KeyHolderUnavailable, ProviderUnavailable, RemoteRefusal, Unreachable
 from aggregator.intake.preparation import Preparation
+from aggregator.intake.readiness import Readiness
 from aggregator.intake.refusals import REASONS
 from aggregator.intake.submission import Submission
 from aggregator.services import aggregator_pb2 as pb
@@ -78,6 +79,18 @@ class Aggregators:
         """Close the connections."""
         for channel in self._channels.values():
             channel.close()
+
+    def name(self, role: Aggregator) -> str:
+        """The name of the party that has a role in the plan: under `he` the helper's is the key holder."""
+        return self._names[role]
+
+    def check(self, role: Aggregator, signed_draft: bytes) -> Readiness:
+        """Run by the coordinator: ask what one aggregator would answer to the plan of a draft.
+
+        Raises RemoteRefusal: the draft is not of its coordinator, or its version of Covey does not know the call. Unreachable.
+        """
+        stub, request = self._leader if role == "leader" else self._helper, pb.CheckRequest(signed_draft=signed_draft)
+        return Readiness.from_message(self._ask(role, lambda: stub.Check(request, timeout=CALL_S)))
 
     def prepare(self, signed_draft: bytes) -> tuple[Preparation, Preparation]:
         """Run by the coordinator: have leader, and helper or key holder, prepare a draft.

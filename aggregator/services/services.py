@@ -20,6 +20,7 @@ from aggregator.collect.aggregate_share import SealedShare
 from aggregator.errors import AddressUnusable
 from aggregator.he.key_holder import KeyHolder
 from aggregator.intake.preparation import Preparation
+from aggregator.intake.readiness import Readiness
 from aggregator.intake.refusals import INTERNAL, Expected, refusal_of
 from aggregator.mpc.provider import Provider
 from aggregator.services import aggregator_pb2 as pb
@@ -47,6 +48,10 @@ class _Servicer:
 
     def __init__(self, party: Role) -> None:
         self._party = party
+
+    def Check(self, request: pb.CheckRequest, context: grpc.ServicerContext) -> pb.CheckReply:
+        readiness: Readiness = _answer(context, lambda: self._party.check(request.signed_draft))
+        return readiness.to_message()
 
     def Prepare(self, request: pb.PrepareRequest, context: grpc.ServicerContext) -> Iterator[pb.PreparedPart]:
         prepared: Preparation = _answer(context, lambda: self._party.prepare(request.signed_draft))

@@ -43,6 +43,7 @@ from aggregator.identity import Clock, RoleIdentity, Settings
 from aggregator.intake.job_intake import JobIntake
 from aggregator.intake.key_agreement import confirm_key, offered_key, offered_plan
 from aggregator.intake.preparation import Preparation
+from aggregator.intake.readiness import Readiness
 from aggregator.intake.tally import ReportTally
 from aggregator.mpc.suppression import Suppression
 from aggregator.shares.peers import leader_of
@@ -73,6 +74,10 @@ class Helper:
         self.own_swap, self.suppression = Swap(self.plans, self.held), Suppression(self.plans, self.held)
         self.jobs, self.heads, self.noising = JobIntake(self.plans, self.tally), Heads(self.plans), Noising(self.plans)
         self.freeing = Freeing(self.plans, self.noising)
+
+    def check(self, data: bytes) -> Readiness:
+        """What this aggregator would answer to the plan of a draft. Raises as `PlanBook.readiness`."""
+        return self.plans.readiness(data)
 
     def prepare(self, data: bytes) -> Preparation:
         """Prepare a draft: draw its live secret. Raises as `PlanBook.prepare`."""

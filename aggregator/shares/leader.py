@@ -28,6 +28,7 @@ from aggregator.he.noised_sums import NoisedSums, SumsOpening
 from aggregator.identity import Clock, RoleIdentity, Settings
 from aggregator.intake.key_agreement import KEY_BYTES, key_offer, require_taken
 from aggregator.intake.preparation import Preparation
+from aggregator.intake.readiness import Readiness
 from aggregator.intake.share_intake import ShareIntake
 from aggregator.intake.submission import Intake, Submission
 from aggregator.intake.tally import ReportTally
@@ -92,6 +93,10 @@ class Leader:
             self.encrypted_intake, SumsOpening(plans, sums, closing, with_key_holder, noising), free_sums
         )
         self._opening = threading.Lock()  # acquired before the intake's line; one plan at a time, or heads would cross
+
+    def check(self, data: bytes) -> Readiness:
+        """What this aggregator would answer to the plan of a draft. Raises as `PlanBook.readiness`."""
+        return self.plans.readiness(data)
 
     def prepare(self, data: bytes) -> Preparation:
         """Prepare a draft: draw its live secret; with proofs, also agree with the helper on the verification key.

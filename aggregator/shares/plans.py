@@ -22,12 +22,15 @@ from aggregator.errors import (
     VerificationKeyMissing,
 )
 from aggregator.identity import Clock, RoleIdentity
+from aggregator.intake.readiness import Readiness
+from aggregator.intake.refusals import Expected, refusal_of
 from aggregator.shares.charges import Charges
 from aggregator.shares.live_secrets import LiveSecrets
 from aggregator.signed_message import Signed, plan_of
 from aggregator.storage.files import Files
 from aggregator.storage.records import PlanStatus, StoredPlan
 from aggregator.storage.retention import Retention
+from base.version import PROTOCOL, VERSION
 from federation.circuit.validity import VerificationKey
 from federation.draft import verify_draft
 from federation.errors import EncryptionKeysInvalid, NoiseRefused, PlanInvalid
@@ -81,6 +84,21 @@ class PlanBook:
         self.retention.forget()
 
     # before a plan is announced
+
+    def readiness(self, data: bytes) -> Readiness:
+        """What this aggregator would answer to the plan of a draft, as of now. Nothing is drawn, charged or written.
+
+        Raises:
+            PlanInvalid, SignatureInvalid: not a draft of this aggregator's coordinator.
+        """
+        draft, refusal = verify_draft(data, self.identity.settings.coordinator), None
+        try:
+            self.require_terms(draft)
+            self._open_deadline(draft)
+            self.files.ledger.check(draft, self.identity.settings.budget)
+        except Expected as error:
+            refusal = refusal_of(error)
+        return Readiness(VERSION, PROTOCOL, self._clock(), refusal)
 
     def prepare(self, data: bytes) -> LiveKeys:
         """Prepare a draft: draw its live secret and sign the live keys. A repeat gives the same keys.

@@ -1,9 +1,21 @@
-"""Ask the sites what they would answer, before a plan is announced: nothing is charged, and no attempt is used up."""
+"""Ask the parties what they would answer, before a plan is announced: nothing is charged, and no attempt is used up.
+
+The aggregators answer first: a plan that they refuse, another version or a wrong clock costs the sites nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Final
+
+from aggregator.errors import RemoteRefusal
+from aggregator.intake.readiness import Readiness
+from base.version import PROTOCOL, VERSION
+from deployment.errors import ClocksApart, VersionsApart
+from federation.ledger.ledger import CLOCK_SLACK_US
+from federation.parties import Aggregator
+from federation.plan import AGGREGATORS
+from federation.refusal_codes import RefusalCode
 
 from .batches import Conditions
 from .site_results import SiteResults, SiteState
@@ -11,6 +23,50 @@ from .sites import SiteAnswer
 
 LATE_SECONDS: Final = 10.0
 """How long the answers of further sites are waited for if enough sites would take part."""
+
+MAX_SKEW_US: Final = CLOCK_SLACK_US
+"""How far an aggregator's clock may be from the coordinator's: its ledger and the sites allow the same."""
+_ANNOUNCED_WITHOUT: Final = (
+    RefusalCode.DAY_BUDGET_SPENT,
+    RefusalCode.PANE_ALREADY_REPORTED,
+    RefusalCode.ATTEMPTS_SPENT,
+)
+"""Refusals of single days or panes: the plan is announced without these (announcement.py)."""
+_UNKNOWN_CALL: Final = "UNIMPLEMENTED"
+
+
+def require_ready(
+    check: Callable[[Aggregator], Readiness], name: Callable[[Aggregator], str], clock: Callable[[], int]
+) -> None:
+    """Return if both aggregators would open a plan, without the days and panes that their ledgers do not allow.
+
+    Args:
+        check: asks one aggregator. name: its name in errors.
+        clock: the coordinator's clock, µs since the epoch.
+
+    Raises:
+        VersionsApart, ClocksApart. RemoteRefusal: an aggregator would refuse the plan. Unreachable.
+    """
+    mine = _version(VERSION, PROTOCOL)
+    for role in AGGREGATORS:
+        before = clock()
+        try:
+            found = check(role)
+        except RemoteRefusal as refused:
+            if refused.reason == _UNKNOWN_CALL:
+                raise VersionsApart(name(role), "an earlier version", mine) from None
+            raise
+        half = (clock() - before) // 2
+        if found.protocol != PROTOCOL:
+            raise VersionsApart(name(role), _version(found.version, found.protocol), mine)
+        if abs(skew := found.now_us - (before + half)) > MAX_SKEW_US + half:
+            raise ClocksApart(name(role), skew / 1e6, MAX_SKEW_US / 1e6)
+        if (refusal := found.refusal) is not None and refusal.reason not in _ANNOUNCED_WITHOUT:
+            raise RemoteRefusal(name(role), refusal.reason, refusal.text, refusal.numbers, refusal.view)
+
+
+def _version(version: str, protocol: int) -> str:
+    return f"Covey {version} (protocol {protocol})"
 
 
 def preflight(

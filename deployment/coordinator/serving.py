@@ -23,7 +23,7 @@ from aggregator.services.client import Aggregators
 from base.errors import CoveyError
 from base.times import DAY_US, utc_text
 from deployment.collecting import collecting, require_nothing_unfinished
-from deployment.errors import CollectionFailed, UsageError
+from deployment.errors import ClocksApart, CollectionFailed, UsageError, VersionsApart
 from deployment.in_process.progress import Progress
 from deployment.local.superlink import superlink_folder
 from deployment.local.unfinished_collection import Unfinished
@@ -45,7 +45,7 @@ from .decisions import publish_voids
 from .grid import grid_of
 from .job import Job
 from .job_run import Ask, free_job, run_job
-from .preflight import preflight, why_not
+from .preflight import preflight, require_ready, why_not
 from .publication import summary_of
 from .sites import SiteAnswer, ask_sites, draft_message, plan_message
 
@@ -165,7 +165,7 @@ def run_coordinator(
             len(project.roster.entries), request.seconds, Path(), Path(), project.sites_needed, keeps_due=True,
             clock=request.clock,
         )  # fmt: skip
-        if (refused := _preflight(project, plan, job)) is not None:
+        if (refused := _preflight(project, plan, job, clock)) is not None:
             return refused
         with Publisher(directory, clock) as publisher:
             for view in request.views:
@@ -254,20 +254,23 @@ def _carry_out(unfinished: Unfinished, job: Job, clock: Callable[[], int], progr
     return result
 
 
-def _preflight(project: Project, plan: Plan, job: Job) -> dict[str, Any] | None:
-    """The result of a plan that too few sites would answer; None if enough would. Raises CollectionFailed.
+def _preflight(project: Project, plan: Plan, job: Job, clock: Callable[[], int]) -> dict[str, Any] | None:
+    """The result of a plan that too few sites would answer; None if enough would.
 
-    The aggregators are asked first: they answer at once, and may refuse the plan's terms.
+    Raises:
+        ClocksApart, VersionsApart. CollectionFailed: an aggregator would refuse the plan, or a party does not answer.
     """
     conditions = Conditions(tuple(one.site for one in project.roster.entries), project.sites_needed)
     draft = sign_draft(plan, load_keys(job.keys, "coordinator").sign)
     try:
         with Aggregators(job.leader, job.helper, protection=plan.terms.protection) as aggregators:
-            aggregators.prepare(draft)
+            require_ready(lambda role: aggregators.check(role, draft), aggregators.name, clock)
         with _reaching(job.store) as reach:
             ready = preflight(
                 lambda signed, left: reach(draft_message(signed), job.sites, left), draft, conditions, job.seconds
             )
+    except (ClocksApart, VersionsApart):
+        raise
     except CoveyError as error:
         raise CollectionFailed(f"{error}; {_NOT_ANNOUNCED}") from error
     if (why := why_not(ready, conditions)) is None:

@@ -208,6 +208,8 @@ MODEL_REFUSED deployment.ModelRefused 4
 CODE_UNTRUSTED deployment.CodeUntrusted 4
 RUN_REFUSED deployment.RunRefused 2
 COLLECTION_UNDER_WAY deployment.CollectionUnderWay 2
+CLOCKS_APART deployment.ClocksApart 4
+VERSIONS_APART deployment.VersionsApart 4
 TOO_MANY_CLIENTS deployment.TooManyClients 2
 JOB_MALFORMED deployment.JobMalformed 1
 TRAINING_ERROR training.TrainingError 1
