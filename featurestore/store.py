@@ -17,7 +17,7 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import ColumnType
 from featurestore.define.on_demand import OnDemandView, on_demand_by_name
 from featurestore.define.references import Reference
-from featurestore.define.release import Clock, Manifest, Release, Void
+from featurestore.define.release import Clock, Release, Void
 from featurestore.define.services import FeatureService, refs_of
 from featurestore.join.labels import LabelSource, open_labels
 from featurestore.join.on_demand import find_join_columns
@@ -296,10 +296,6 @@ class Store:
     def all_evidence(self) -> Iterator[bytes]:
         """Every blob of evidence, for a search by content."""
         return self._registry.all_evidence()
-
-    def manifests(self) -> list[tuple[Manifest, int]]:
-        """The terms under which the published panes were opened, or decided: each with the start (µs) of its last pane."""
-        return self._registry.manifests()
 
     def registry_problems(self) -> list[str]:
         """The problems of the registry's file, one a line: damage, and deleted rows."""

@@ -13,10 +13,8 @@ from aggregator.storage.role_storage import Storage
 from base.private_files import private_folder
 from deployment.collecting import collecting
 from deployment.errors import UsageError
-from deployment.project.known_releases import lost_plans, of_operator
-from featurestore.errors import StoreNotFound
+from deployment.project.known_releases import last_pane, lost_plans, of_operator
 from featurestore.online.settings import store_path
-from featurestore.store import Store
 from federation.errors import LedgerBroken
 from federation.ledger.entries import RebuiltEntry
 from federation.ledger.operator import LEDGERS, OPERATOR, require_together
@@ -64,7 +62,7 @@ def rebuild(directory: Path, owner: str, clock: Callable[[], int], *, although_i
                 f"{path} is intact and has every plan that is known here. Rebuilding it would close every pane until today",
                 settings=("force",),
             )
-        rebuild_ledger(path, owner, clock, _last_pane(directory))
+        rebuild_ledger(path, owner, clock, last_pane(directory))
         entry = read_ledger(path, owner).state.rebuilt
     assert entry is not None  # it was written just now, and no other process may write
     return RebuiltLedger(path, entry)
@@ -91,12 +89,3 @@ def _closed_elsewhere(directory: Path, state: LedgerState) -> bool:
             finally:
                 storage.close()
     return False
-
-
-def _last_pane(directory: Path) -> int:
-    """The start of the last pane that the store has; the clock cannot be before it."""
-    try:
-        with Store.open(directory) as store:
-            return max((last for _, last in store.manifests()), default=0)
-    except StoreNotFound:
-        return 0

@@ -5,7 +5,8 @@ A pane whose charge was lost could be opened again, so nothing is collected unti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -13,8 +14,9 @@ from base.times import DAY_US
 from crypto.errors import SignatureInvalid
 from crypto.signing import VerifyKey
 from featurestore.define.release import Manifest
-from featurestore.errors import StoreNotFound, UnknownEvidence
-from featurestore.store import Store
+from featurestore.errors import UnknownEvidence
+from featurestore.online.settings import store_path
+from featurestore.registry.registry import Registry
 from federation.errors import LedgerBehind, StatementMalformed
 from federation.ledger.state import LedgerState
 from federation.parties import Aggregator
@@ -26,7 +28,7 @@ from .project import KEYS, Project
 IN_PROCESS: Final = "in-process"
 """The trust of a release that was made in one process."""
 
-Mine: TypeAlias = Callable[[Store, Manifest], bool]
+Mine: TypeAlias = Callable[[Registry, Manifest], bool]
 """Whether a ledger must know the plan of a manifest."""
 
 
@@ -45,23 +47,26 @@ def require_known_releases(directory: Path, ledger: Path, state: Callable[[], Le
 
 def lost_plans(directory: Path, state: Callable[[], LedgerState], mine: Mine) -> int:
     """The number of plans with releases in the store of a directory that a ledger should know and does not."""
-    try:
-        store = Store.open(directory)
-    except StoreNotFound:
-        return 0
-    with store:
-        manifests, known = store.manifests(), state()
-        lost = {one.plan_hash for one, last in manifests if not _covers(known, one, last) and mine(store, one)}
-    return len(lost)
+    with _registry(directory) as registry:
+        if registry is None:
+            return 0
+        manifests, known = registry.manifests(), state()
+        return len({one.plan_hash for one, last in manifests if not _covers(known, one, last) and mine(registry, one)})
+
+
+def last_pane(directory: Path) -> int:
+    """The start (µs) of the last pane that the store of a directory has; 0: it has none."""
+    with _registry(directory) as registry:
+        return 0 if registry is None else max((last for _, last in registry.manifests()), default=0)
 
 
 def signed_by(role: Aggregator, key: VerifyKey) -> Mine:
     """The releases of plans that this key of an aggregator has opened. The signature counts, whoever says otherwise."""
 
-    def is_mine(store: Store, manifest: Manifest) -> bool:
+    def is_mine(registry: Registry, manifest: Manifest) -> bool:
         statement = manifest.commitments[AGGREGATORS.index(role)]
         try:
-            return bool(statement) and bool(verify_statement(store.evidence(bytes.fromhex(statement)), key))
+            return bool(statement) and bool(verify_statement(registry.evidence(bytes.fromhex(statement)), key))
         except (SignatureInvalid, StatementMalformed, UnknownEvidence):
             return False
 
@@ -73,10 +78,10 @@ def of_runs(directory: Path) -> Mine:
     project = Project.find(directory)
     of_project = None if project is None else signed_by("leader", project.leader)
 
-    def is_of_run(store: Store, manifest: Manifest) -> bool:
+    def is_of_run(registry: Registry, manifest: Manifest) -> bool:
         if manifest.trust == IN_PROCESS:
             return True
-        return any(manifest.commitments) and (of_project is None or not of_project(store, manifest))
+        return any(manifest.commitments) and (of_project is None or not of_project(registry, manifest))
 
     return is_of_run
 
@@ -88,7 +93,21 @@ def of_operator(directory: Path) -> Mine:
     if project is not None:
         pinned = zip(AGGREGATORS, (project.leader, project.helper), strict=True)
         kinds += [signed_by(role, key) for role, key in pinned if (directory / KEYS / f"{role}.key").exists()]
-    return lambda store, manifest: any(mine(store, manifest) for mine in kinds)
+    return lambda registry, manifest: any(mine(registry, manifest) for mine in kinds)
+
+
+@contextmanager
+def _registry(directory: Path) -> Iterator[Registry | None]:
+    """The registry of the store of a directory, read only; None if there is no store."""
+    path = store_path(directory) / "registry.db"
+    if not path.is_file():
+        yield None
+        return
+    registry = Registry(path, read_only=True)
+    try:
+        yield registry
+    finally:
+        registry.close()
 
 
 def _covers(state: LedgerState, manifest: Manifest, last_pane: int) -> bool:
