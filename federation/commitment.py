@@ -1,7 +1,7 @@
 """Commitments: each aggregator's counts and digests of the reports that it received, and what the two of them open.
 
 Leader and helper exchange commitments before either adds noise. A collection is opened only if both have the same set of
-reports, and the set has at least k clients.
+reports of the same sites, and the set has at least k clients.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from federation.batch.reports import REPORT_ID_BYTES, Indices, ReportIds
 
+from .counted_sites import sites_to_bytes
 from .errors import DuplicateReport
 from .plan import Plan, PlannedView
 
@@ -31,7 +32,7 @@ class Outcome(IntEnum):
     BATCH_TOO_SMALL = 1
     """Fewer than `min_clients` clients reported; nothing was opened."""
     BATCH_MISMATCH = 2
-    """Leader and helper do not hold the same reports; nothing was opened."""
+    """Leader and helper do not hold the same reports, or do not count the same sites; nothing was opened."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +42,22 @@ class Commitment:
     Attributes:
         counts: the number of clients of each collection: its reports, or the clients that sites declare.
         digests: SHA-256 over the sorted report ids of each collection.
+        sites: the counted sites of the plan, sorted (counted_sites.py); none in memory, where no site signs anything.
     """
 
     counts: tuple[int, ...]
     digests: tuple[bytes, ...]
+    sites: tuple[str, ...] = ()
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 over all counts (u64 BE) and digests."""
+        """SHA-256 over all counts (u64 BE), digests and counted sites."""
         counts = b"".join(count.to_bytes(8, "big") for count in self.counts)
-        return hashlib.sha256(counts + b"".join(self.digests)).digest()
+        return hashlib.sha256(counts + b"".join(self.digests) + sites_to_bytes(self.sites)).digest()
 
     def part(self, span: slice) -> Commitment:
         """The commitment to some of the collections."""
-        return Commitment(self.counts[span], self.digests[span])
+        return Commitment(self.counts[span], self.digests[span], self.sites)
 
 
 class ReceivedReports(NamedTuple):
@@ -116,9 +119,10 @@ def most_reports(plan: Plan, received: tuple[ReceivedReports, ...]) -> int:
 
 
 def decide(planned: PlannedView, mine: Commitment, other: Commitment) -> npt.NDArray[np.uint8]:
-    """uint8[C] of `Outcome`: opened if both aggregators have the same reports, of at least k clients."""
+    """uint8[C] of `Outcome`: opened if both aggregators have the same reports, of at least k clients, and the same sites."""
     same = np.array(mine.digests) == np.array(other.digests)
     same &= np.array(mine.counts) == np.array(other.counts)
+    same &= mine.sites == other.sites
     outcome = np.where(np.array(mine.counts) < planned.min_clients, Outcome.BATCH_TOO_SMALL, Outcome.OPENED)
     return np.where(same, outcome, Outcome.BATCH_MISMATCH).astype(np.uint8)
 

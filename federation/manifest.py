@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 from featurestore.define.mechanism import NOISERS
-from featurestore.define.release import GroupNoise, Manifest
+from featurestore.define.release import CountedSites, GroupNoise, Manifest
 from featurestore.define.wire import definition_hash
 from federation.terms import Encrypted, Participation, Shares, Terms
 
@@ -22,6 +22,7 @@ def manifest_of(
     trust: str,
     commitments: tuple[str, str],
     opened: tuple[str, ...] = (),
+    sites: CountedSites | None = None,
 ) -> Manifest:
     """The manifest of one view of a plan. Everything except the arguments below follows from view and plan.
 
@@ -58,12 +59,14 @@ def manifest_of(
         finish=plan.terms.finish.value,
         report_per=plan.terms.report_per.value,
         opened=opened,
+        sites=sites,
     )
 
 
 def _outside_claim(plan: Plan) -> tuple[str, ...]:
-    """What follows from events beyond the sums: who was active, whether a pane needed several attempts, what was planned."""
-    activity = ("activity",) if plan.terms.participation is Participation.ACTIVE else ()
+    """What follows from events beyond the sums: who was active, who was counted, how often a pane was tried, what was planned."""
+    active = plan.terms.participation is Participation.ACTIVE
+    activity = (*(("activity",) if active else ()), *(("counted_sites",) if active and plan.roster else ()))
     attempts = ("attempts",) if plan.earlier else ()
     return (*activity, *attempts, *plan.from_events)
 

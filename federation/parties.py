@@ -21,6 +21,7 @@ Aggregator: TypeAlias = Literal["leader", "helper"]
 
 MAX_SITE_ID: Final = 64
 MAX_CLIENTS: Final = 2**31 - 1
+MAX_SITES: Final = 2**17
 DEFAULT_SITE_CLIENTS: Final = 100_000
 """The declared clients of a site by default: a public number, never a count of events."""
 _SITE_ID: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_SITE_ID - 1}}}", re.ASCII)
@@ -67,6 +68,28 @@ class PublicKeys:
         return CollectorKeys(self.sign, self.seal)
 
 
+@dataclass(frozen=True, order=True)
+class EnrolledSite:
+    """A site that may report, as a plan names it. Raises PartyInvalid.
+
+    Attributes:
+        max_clients: the number of its enrolled clients: declared, never counted from events.
+    """
+
+    site: str
+    max_clients: int
+
+    def __post_init__(self) -> None:
+        require_site_id(self.site)
+        require_max_clients(self.site, self.max_clients)
+
+
+def require_max_clients(site: str, max_clients: int) -> None:
+    """Return if a site may have this number of clients. Raises PartyInvalid."""
+    if not 1 <= max_clients <= MAX_CLIENTS:
+        raise PartyInvalid(f"site {site!r}: max_clients {max_clients} is outside [1, {MAX_CLIENTS:,}]")
+
+
 @dataclass(frozen=True)
 class RosterEntry:
     """A site from which an aggregator accepts reports.
@@ -86,8 +109,7 @@ class RosterEntry:
         require_site_id(self.site)
         if self.node is not None:
             self.node.verify(self.site, self.key)
-        if not 1 <= self.max_clients <= MAX_CLIENTS:
-            raise PartyInvalid(f"site {self.site!r}: max_clients {self.max_clients} is outside [1, {MAX_CLIENTS:,}]")
+        require_max_clients(self.site, self.max_clients)
 
     def count(
         self,
@@ -144,10 +166,17 @@ class Roster:
             twice = [value for value, times in Counter(values).items() if times > 1]
             if twice:
                 raise PartyInvalid(f"{what} {twice[0]} is on the roster twice. Remove one of the entries")
+        if len(self.entries) > MAX_SITES:
+            raise PartyInvalid(f"the roster has {len(self.entries):,} sites; at most {MAX_SITES:,} are possible")
         self._by_site = {entry.site: entry for entry in self.entries}
 
     def __repr__(self) -> str:
         return f"Roster({len(self.entries)} sites)"
+
+    @property
+    def enrolled(self) -> tuple[EnrolledSite, ...]:
+        """The sites as a plan names them, in order."""
+        return tuple(sorted(EnrolledSite(entry.site, entry.max_clients) for entry in self.entries))
 
     def __getitem__(self, site: str) -> RosterEntry:
         """The entry of a site. Raises UnknownSite."""

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -24,9 +25,9 @@ from federation.he.view import he_parameters, leak_micro_rho
 
 from . import plan_pb2 as pb
 from .attempt import Attempt
-from .errors import NothingToSuppress, PlanInvalid
+from .errors import NothingToSuppress, PartyInvalid, PlanInvalid
 from .live_keys import MOST_AFTER_DEADLINE_US, LiveKeys
-from .parties import MAX_CLIENTS, Aggregator, CollectorKeys
+from .parties import MAX_CLIENTS, MAX_SITES, Aggregator, CollectorKeys, EnrolledSite
 from .terms import (
     Encrypted,
     Finish,
@@ -88,6 +89,7 @@ class WireTerms:
         encryption_keys_hash: commits all parties to the keys that encrypt reports (he/keys.py), 32 bytes; empty under
             shares, and in a draft.
         leader_live, helper_live: the signed live keys of both aggregators for this plan (live_keys.py); None in a draft.
+        roster: the sites that may report, in order of their ids. Releases compare the counted sites with it.
     """
 
     leader: VerifyKey
@@ -98,6 +100,7 @@ class WireTerms:
     encryption_keys_hash: bytes = b""
     leader_live: LiveKeys | None = None
     helper_live: LiveKeys | None = None
+    roster: tuple[EnrolledSite, ...] = ()
 
     def __post_init__(self) -> None:
         same_seal = self.leader_live and self.helper_live and self.leader_live.seal == self.helper_live.seal
@@ -111,6 +114,8 @@ class WireTerms:
         ):
             if len(key_hash) not in (0, KEY_HASH_BYTES):
                 raise PlanInvalid(f"the hash of the {what} has {len(key_hash)} bytes, need {KEY_HASH_BYTES}")
+        if any(one.site >= other.site for one, other in pairwise(self.roster)):
+            raise PlanInvalid("the roster must name each site once, in the order of the ids")
 
     def sign_key(self, role: Aggregator) -> VerifyKey:
         """The signing key of an aggregator."""
@@ -176,6 +181,21 @@ class Plan:
     def noisy(self) -> bool:
         """Whether the aggregators add noise."""
         return self.noise is not Noise.NONE
+
+    @property
+    def roster(self) -> tuple[EnrolledSite, ...]:
+        """The sites that may report, in order of their ids; none if all parties are one process."""
+        return () if self.wire is None else self.wire.roster
+
+    @cached_property
+    def sites(self) -> frozenset[str]:
+        """The ids of the roster."""
+        return frozenset(one.site for one in self.roster)
+
+    @cached_property
+    def roster_bytes(self) -> int:
+        """The bytes of all ids of the roster, as a statement lists counted sites."""
+        return sum(1 + len(one.site) for one in self.roster)
 
     @property
     def clients_a_report(self) -> int:
@@ -308,6 +328,7 @@ def _wire_to_pb(wire: WireTerms) -> pb.WireTerms:
         deadline_us=wire.deadline_us,
         verify_key_hash=wire.verify_key_hash,
         encryption_keys_hash=wire.encryption_keys_hash,
+        roster=[pb.EnrolledSite(site=one.site, max_clients=one.max_clients) for one in wire.roster],
     )
 
 
@@ -318,15 +339,30 @@ def _aggregator_to_pb(sign: VerifyKey, live: LiveKeys | None) -> pb.AggregatorKe
 def _wire_from_pb(message: pb.WireTerms) -> WireTerms:
     try:
         leader, helper = (VerifyKey(keys.sign) for keys in (message.leader, message.helper))
-        live = [
+        leader_live, helper_live = (
             LiveKeys.from_message(keys.live) if keys.HasField("live") else None
             for keys in (message.leader, message.helper)
-        ]
+        )
         collector = CollectorKeys(VerifyKey(message.collector.sign), SealPublicKey(message.collector.seal))
     except CryptoError as error:
         raise PlanInvalid(f"the keys of a party are not valid: {error}") from None
-    hashes = message.verify_key_hash, message.encryption_keys_hash
-    return WireTerms(leader, helper, collector, message.deadline_us, *hashes, *live)
+    if len(message.roster) > MAX_SITES:
+        raise PlanInvalid(f"the roster has {len(message.roster):,} sites; at most {MAX_SITES:,} are possible")
+    try:
+        roster = tuple(EnrolledSite(one.site, one.max_clients) for one in message.roster)
+    except PartyInvalid as error:
+        raise PlanInvalid(f"the roster: {error}") from None
+    return WireTerms(
+        leader,
+        helper,
+        collector,
+        message.deadline_us,
+        message.verify_key_hash,
+        message.encryption_keys_hash,
+        leader_live,
+        helper_live,
+        roster,
+    )
 
 
 def _check(plan: Plan) -> None:

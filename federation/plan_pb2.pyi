@@ -47,20 +47,30 @@ class LiveKeys(_message.Message):
     def __init__(self, seal: _Optional[bytes] = ..., secret_hash: _Optional[bytes] = ..., not_after_us: _Optional[int] = ..., signature: _Optional[bytes] = ..., ledger_head: _Optional[bytes] = ...) -> None: ...
 
 class WireTerms(_message.Message):
-    __slots__ = ("leader", "helper", "collector", "deadline_us", "verify_key_hash", "encryption_keys_hash")
+    __slots__ = ("leader", "helper", "collector", "deadline_us", "verify_key_hash", "encryption_keys_hash", "roster")
     LEADER_FIELD_NUMBER: _ClassVar[int]
     HELPER_FIELD_NUMBER: _ClassVar[int]
     COLLECTOR_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_US_FIELD_NUMBER: _ClassVar[int]
     VERIFY_KEY_HASH_FIELD_NUMBER: _ClassVar[int]
     ENCRYPTION_KEYS_HASH_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_FIELD_NUMBER: _ClassVar[int]
     leader: AggregatorKeys
     helper: AggregatorKeys
     collector: CollectorKeys
     deadline_us: int
     verify_key_hash: bytes
     encryption_keys_hash: bytes
-    def __init__(self, leader: _Optional[_Union[AggregatorKeys, _Mapping]] = ..., helper: _Optional[_Union[AggregatorKeys, _Mapping]] = ..., collector: _Optional[_Union[CollectorKeys, _Mapping]] = ..., deadline_us: _Optional[int] = ..., verify_key_hash: _Optional[bytes] = ..., encryption_keys_hash: _Optional[bytes] = ...) -> None: ...
+    roster: _containers.RepeatedCompositeFieldContainer[EnrolledSite]
+    def __init__(self, leader: _Optional[_Union[AggregatorKeys, _Mapping]] = ..., helper: _Optional[_Union[AggregatorKeys, _Mapping]] = ..., collector: _Optional[_Union[CollectorKeys, _Mapping]] = ..., deadline_us: _Optional[int] = ..., verify_key_hash: _Optional[bytes] = ..., encryption_keys_hash: _Optional[bytes] = ..., roster: _Optional[_Iterable[_Union[EnrolledSite, _Mapping]]] = ...) -> None: ...
+
+class EnrolledSite(_message.Message):
+    __slots__ = ("site", "max_clients")
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    MAX_CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    site: str
+    max_clients: int
+    def __init__(self, site: _Optional[str] = ..., max_clients: _Optional[int] = ...) -> None: ...
 
 class Plan(_message.Message):
     __slots__ = ("id", "views", "protection", "validity", "participation", "noise", "wire", "max_clients", "finish", "report_per", "from_events", "earlier")

@@ -27,6 +27,7 @@ from featurestore.errors import FeatureStoreError
 
 from . import plan_pb2 as pb
 from .commitment import Outcome
+from .counted_sites import coverage_of
 from .errors import PlanInvalid, StatementMalformed, StatementsDisagree, VerificationFailed
 from .manifest import manifest_of
 from .opened_values import signers, verify_values
@@ -38,8 +39,8 @@ from .signed_plan import DOMAIN as PLAN_DOMAIN
 from .statement import ROLES, Statement, plan_of, require_agreement, require_subject, verify_statement
 from .unopened import unopened
 
-_COLLECTOR_TERMS: Final = ("view_version", "noise_source", "trust")
-"""Terms of a manifest that come from the collector, not from the plan."""
+_COLLECTOR_TERMS: Final = ("view_version", "noise_source", "trust", "sites")
+"""Terms of a manifest that come from the collector or the aggregators, not from the plan."""
 
 
 def find_plan(evidence: Iterable[bytes], plan_hash: bytes) -> bytes | None:
@@ -119,7 +120,7 @@ def verify_opening(
 
     Raises:
         VerificationFailed: names the check: `plan`, `parties`, `view`, `pane`, `manifest`, `commitments`, `statement`,
-            `agreement`, `outcome`, `values` or `signature`.
+            `agreement`, `sites`, `outcome`, `values` or `signature`.
     """
     plan = _check_plan(item, signed_plan, coordinator)
     wire = _check_parties(plan, collector=collector, leader=leader, helper=helper)
@@ -132,8 +133,11 @@ def verify_opening(
                 "commitments",
                 f"the void is a decision ({item.reason}), but there are opening statements",
             )
+        if item.manifest.sites is not None:
+            raise VerificationFailed("sites", f"the void is a decision ({item.reason}), but it counts sites")
     else:
         statement = _check_statements(item, plan, view, wire, statements)
+        _check_sites(item, plan, statement)
         _check_outcome(item, statement, pane)
         if isinstance(item, Release):
             _check_values(item, plan, view, wire, values, statement, pane)
@@ -225,6 +229,13 @@ def _check_statements(
     with _failing("agreement"):
         require_agreement(item.manifest.view, leader, helper)
     return leader
+
+
+def _check_sites(item: Release | Void, plan: Plan, statement: Statement) -> None:
+    """Return if the item counts the sites that both aggregators counted, of the plan's roster."""
+    due = coverage_of(plan.roster, statement.sites)
+    if item.manifest.sites != due:
+        raise VerificationFailed("sites", f"sites is {item.manifest.sites}; both aggregators signed {due}")
 
 
 def _check_outcome(item: Release | Void, statement: Statement, pane: int) -> None:

@@ -21,7 +21,7 @@ from aggregator.signed_message import Signed
 from crypto import field as field64
 from deployment.coordinator.announcement import announce
 from deployment.coordinator.batches import Conditions, collect
-from deployment.coordinator.publication import items_of
+from deployment.coordinator.publication import evidence_of, items_of
 from deployment.coordinator.site_results import SiteResults
 from deployment.coordinator.sites import SiteAnswer
 from edge_client.events import Events, make_events
@@ -90,6 +90,7 @@ class Run:
     released: list[Any]
     exact: dict[str, npt.NDArray[np.uint64]]  # each aggregator's shares of the sums before noise
     verification_keys: set[bytes]  # as kept by both aggregators
+    evidence: list[bytes]
 
     def batches(self, site: str) -> list[SealedBatch]:
         """The batches of one site that the leader received."""
@@ -149,10 +150,11 @@ def run(
     panes: int = 2,
     validity: str = "none",
     enrolled: int = 1_000,
+    view: FeatureView = VIEW,
     **terms: Any,
 ) -> Run:
     path.mkdir(exist_ok=True)
-    plan = with_words(make_plan(VIEW, panes=panes, noise=noise, k=k, validity=validity), **terms)
+    plan = with_words(make_plan(view, panes=panes, noise=noise, k=k, validity=validity), **terms)
     settings = replace(SETTINGS, roster=ROSTER)
     recorded = Recorded(path, settings)
     events = {site: site_events(site, counts) for site, counts in clients.items()}
@@ -193,7 +195,8 @@ def run(
     finally:
         recorded.close()
     released = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay", keeps_due=False))
-    return Run(plan, events, recorded, collected.opened, released, exact, set(keys))
+    evidence = evidence_of(announced, collected)
+    return Run(plan, events, recorded, collected.opened, released, exact, set(keys), evidence)
 
 
 def spelled(value: int) -> set[bytes]:

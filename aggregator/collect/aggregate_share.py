@@ -29,7 +29,6 @@ from federation.statement import (
     Statement,
     require_subject,
     sign_statement,
-    statement_of,
     verify_statement,
 )
 
@@ -85,7 +84,7 @@ class SealedShare:
         info = _share_info(plan, "helper", statement.view, collector)
         sealed = seal(collector, field64.to_bytes(field64.encode(sums)), info)
         digest = hashlib.sha256(sealed).digest()
-        mine = statement_of(plan, statement.view, "helper", statement.outcomes, statement.sets, digest)
+        mine = replace(statement, role="helper", share=digest)
         return cls(sealed, mine.sign(key), sign_values(plan, statement.view, "helper", sums, key))
 
     def plaintext(self, plan: Plan, view: int, role: Aggregator, collector: SealKey) -> tuple[Statement, bytes]:

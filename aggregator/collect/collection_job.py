@@ -16,6 +16,8 @@ from aggregator.signed_message import decode, encode, require_length, sign
 from crypto.sharing import PLAN_HASH_BYTES
 from crypto.signing import SigningKey
 from federation.commitment import Commitment
+from federation.counted_sites import require_enrolled, sites_from_bytes, sites_to_bytes
+from federation.errors import PartyInvalid
 from federation.ledger.entries import Head
 from federation.parties import Aggregator
 from federation.plan import Plan
@@ -43,7 +45,8 @@ MAX_PORT: Final = 2**16 - 1
 
 def commitment_to_bytes(plan: Plan, commitment: Commitment) -> bytes:
     """The canonical encoding."""
-    return encode(pb.Commitment(plan_hash=plan.hash, counts=commitment.counts, digests=b"".join(commitment.digests)))
+    digests, sites = b"".join(commitment.digests), sites_to_bytes(commitment.sites)
+    return encode(pb.Commitment(plan_hash=plan.hash, counts=commitment.counts, digests=digests, sites=sites))
 
 
 def commitment_from_bytes(plan: Plan, data: bytes) -> Commitment:
@@ -54,7 +57,12 @@ def commitment_from_bytes(plan: Plan, data: bytes) -> Commitment:
         raise MessageMalformed("the commitment is to another plan")
     digests = require_length("digests", message.digests, collections * DIGEST_BYTES)
     parts = [digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES)]
-    return Commitment(tuple(message.counts), tuple(parts))
+    try:
+        sites = sites_from_bytes(message.sites)
+        require_enrolled(sites, plan.roster)
+    except PartyInvalid as error:
+        raise MessageMalformed(str(error)) from None
+    return Commitment(tuple(message.counts), tuple(parts), sites)
 
 
 class Stage(IntEnum):

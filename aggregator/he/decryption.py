@@ -12,7 +12,7 @@ import numpy as np
 
 from aggregator.collect.aggregate_share import SealedShare
 from aggregator.errors import EncryptionKeysMissing, NotCommitted
-from aggregator.he.sum_stream import statement_bytes, statement_in
+from aggregator.he.sum_stream import first_statement, statement_in
 from aggregator.shares.plans import PlanBook, no_keys
 from aggregator.storage.records import SecretKeys, StoredPlan
 from aggregator.storage.retention import LATEST_CHARGE_US
@@ -79,12 +79,12 @@ class Decryption:
         if stored.other is None or plan.wire is None:
             raise NotCommitted(plan.hash)
         self._plans.require_charged(plan)
-        source, shares, at = self._plans.secrets.noise_source(plan), [], 0
+        source, shares, left = self._plans.secrets.noise_source(plan), [], stored.other
         require_source(plan, "key holder", source)
         try:
             for view, key in enumerate(self.secret_keys(plan)):
-                planned, end = plan.views[view], at + statement_bytes(plan, view)
-                statement, at = statement_in(plan, view, stored.other[at:end]), end
+                planned, signed = plan.views[view], first_statement(plan, view, left)
+                statement, left = statement_in(plan, view, signed), left[len(signed) :]
                 collections = opened_of(plan, view, statement.outcomes)
                 self._require_sums(stored.number, statement, collections)
                 sums = np.zeros((len(collections), planned.layout.length), np.int64)

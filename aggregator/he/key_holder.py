@@ -27,7 +27,7 @@ from aggregator.collect.noising import Noising
 from aggregator.errors import EncryptionKeysMissing, MessageMalformed, NotCommitted
 from aggregator.he.decryption import Decryption
 from aggregator.he.size import require_size
-from aggregator.he.sum_stream import SumStream, require_repeat, require_same, statement_bytes, statement_in
+from aggregator.he.sum_stream import SumStream, require_repeat, require_same, statement_in
 from aggregator.identity import Clock, RoleIdentity, Settings
 from aggregator.intake.preparation import Preparation
 from aggregator.intake.readiness import Readiness
@@ -44,6 +44,7 @@ from federation.he.keys import verify_keys
 from federation.he.leader import opened_of
 from federation.keys import RoleKeys
 from federation.plan import Plan
+from federation.statement import most_statement_bytes
 from federation.terms import Encrypted, Shares
 
 
@@ -179,7 +180,7 @@ class KeyHolder:
             raise EncryptionKeysMissing(plan.plan_id)
         pieces, statements = SumStream(first, rest), b""
         for view, key in enumerate(verify_keys(held.public, plan)):
-            signed, size = pieces.statement(view, statement_bytes(plan, view)), message_bytes(key.parameters)
+            signed, size = pieces.statement(view, most_statement_bytes(plan, view)), message_bytes(key.parameters)
             statement, digest, statements = statement_in(plan, view, signed), hashlib.sha256(), statements + signed
             for collection in opened_of(plan, view, statement.outcomes):
                 message = pieces.message(view, size)

@@ -28,7 +28,7 @@ from federation.he.keys import verify_keys
 from federation.he.leader import noised_sum, opened_of, outcomes_of, require_source
 from federation.ledger.entries import Head
 from federation.plan import Plan
-from federation.statement import sets_of, statement_of, verify_statement
+from federation.statement import statement_of, verify_statement
 
 
 class NoisedSums:
@@ -49,8 +49,7 @@ class NoisedSums:
             outcomes, digest = outcomes_of(plan, view, commitment), hashlib.sha256()
             for collection in opened_of(plan, view, outcomes):
                 digest.update(self._finished(stored, plan, view, collection, commitment))
-            sets = sets_of(plan, view, commitment, outcomes)
-            statement = statement_of(plan, view, "leader", outcomes, sets, digest.digest())
+            statement = statement_of(plan, view, "leader", outcomes, commitment, digest.digest())
             shares.append(SealedShare(b"", statement.sign(self._key)))
         self._intake.drop_keys(plan)
         with self._storage.transaction():

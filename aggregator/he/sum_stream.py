@@ -13,7 +13,7 @@ from crypto.signing import SIGNATURE_BYTES
 from federation.errors import StatementMalformed
 from federation.he.key_holder import require_sums
 from federation.plan import Plan
-from federation.statement import FIXED_BYTES, Statement, verify_statement
+from federation.statement import FIXED_BYTES, Statement, sites_size, verify_statement
 
 
 class SumStream:
@@ -64,9 +64,10 @@ def statement_in(plan: Plan, view: int, signed: bytes) -> Statement:
     return statement
 
 
-def statement_bytes(plan: Plan, view: int) -> int:
-    """The length of a signed statement of a view."""
-    return FIXED_BYTES + len(plan.views[view].pane_starts) + SIGNATURE_BYTES
+def first_statement(plan: Plan, view: int, statements: bytes) -> bytes:
+    """The first of signed statements that follow each other without a mark; it is about this view."""
+    size = FIXED_BYTES + sites_size(statements) + len(plan.views[view].pane_starts) + SIGNATURE_BYTES
+    return statements[:size]
 
 
 def require_same(stored: StoredPlan, statements: bytes) -> None:

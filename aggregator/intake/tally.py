@@ -16,6 +16,7 @@ from federation.aggregation import add_half
 from federation.batch.batch import BatchHeader
 from federation.batch.reports import Addable, declared
 from federation.commitment import Commitment
+from federation.errors import UnknownSite
 from federation.plan import Plan
 
 
@@ -33,9 +34,12 @@ class ReportTally:
                 before stays rejected: its test point never changes, so a second attempt with one nonce is not allowed.
 
         Raises:
+            UnknownSite: the site is not on the plan's roster.
             RosterExceeded: by accepted and rejected reports together, so a lying site has no more attempts than clients.
             ReportedTwice: likewise, under `report_per="site"`.
         """
+        if header.site not in plan.sites:
+            raise UnknownSite(header.site)
         reports = self._reports
         known, refused = (reports.known(number, header.report_ids, table) for table in REPORT_TABLES)
         verdicts[refused] = Verdict.REJECTED
@@ -69,7 +73,7 @@ class ReportTally:
         self._reports.set_sums(number, touched, sums.values)
 
     def commitment(self, number: int, plan: Plan) -> Commitment:
-        """Count and digest of every collection, over the sorted ids of the storage."""
+        """Count and digest of every collection, over the sorted ids of the storage, and the counted sites."""
         collections = plan.offsets[-1]
         counts, digests = [0] * collections, [hashlib.sha256().digest()] * collections
         for collection, reports in groupby(self._reports.in_order(number), lambda row: row[0]):
@@ -78,4 +82,4 @@ class ReportTally:
                 digest.update(report)
                 counts[collection] += clients
             digests[collection] = digest.digest()
-        return Commitment(tuple(counts), tuple(digests))
+        return Commitment(tuple(counts), tuple(digests), self._reports.counted_sites(number))

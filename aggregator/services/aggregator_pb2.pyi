@@ -115,14 +115,16 @@ class KeyTaken(_message.Message):
     def __init__(self, plan_id: _Optional[bytes] = ..., key_hash: _Optional[bytes] = ...) -> None: ...
 
 class Commitment(_message.Message):
-    __slots__ = ("plan_hash", "counts", "digests")
+    __slots__ = ("plan_hash", "counts", "digests", "sites")
     PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    SITES_FIELD_NUMBER: _ClassVar[int]
     plan_hash: bytes
     counts: _containers.RepeatedScalarFieldContainer[int]
     digests: bytes
-    def __init__(self, plan_hash: _Optional[bytes] = ..., counts: _Optional[_Iterable[int]] = ..., digests: _Optional[bytes] = ...) -> None: ...
+    sites: bytes
+    def __init__(self, plan_hash: _Optional[bytes] = ..., counts: _Optional[_Iterable[int]] = ..., digests: _Optional[bytes] = ..., sites: _Optional[bytes] = ...) -> None: ...
 
 class LedgerHead(_message.Message):
     __slots__ = ("seq", "digest")

@@ -13,9 +13,7 @@ from crypto.signing import SIGNATURE_BYTES
 from federation.opened_values import CONTENT_BYTES
 from federation.opened_values import FIXED_BYTES as VALUES_BYTES
 from federation.plan import Plan
-from federation.statement import (
-    FIXED_BYTES,
-)
+from federation.statement import most_statement_bytes
 from federation.terms import Finish
 
 
@@ -42,7 +40,10 @@ def shares_from_parts(plan: Plan, parts: Iterable[pb.SharePart]) -> list[SealedS
         most = panes * planned.layout.length * field64.ELEMENT_BYTES + SEAL_OVERHEAD
         if plan.terms.finish is Finish.MPC:  # one byte per cell: whether it is suppressed
             most += panes * planned.layout.keys
-        most_signed = (FIXED_BYTES + panes + SIGNATURE_BYTES, VALUES_BYTES + panes * CONTENT_BYTES + SIGNATURE_BYTES)
+        most_signed = (
+            most_statement_bytes(plan, part.view),
+            VALUES_BYTES + panes * CONTENT_BYTES + SIGNATURE_BYTES,
+        )
         if len(sealed) > most or len(statement) > most_signed[0] or len(opened) > most_signed[1]:
             raise MessageMalformed(f"the share or statement of view {part.view} is longer than its panes allow")
     if len(found) != len(plan.views):

@@ -57,7 +57,7 @@ def show(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Show the terms of a pane's release: noise, price, trust, what is outside the claim, hashes, signature."""
-    from deployment.inspect.releases import find_id, to_json
+    from deployment.inspect.releases import find_id, sites_to_json, to_json
     from deployment.inspect.verification import Pinned, Verifier
     from deployment.printing.release_terms import print_terms
     from featurestore.store import Store
@@ -69,7 +69,8 @@ def show(
         verified = Verifier(opened, Pinned.of(store)).verify(item.manifest.view, release_id)
     if as_json:
         key = None if verified.key is None else verified.key.hex()
-        typer.echo(json.dumps({**to_json(item, tombstone), "verified": key is not None, "key": key}))
+        sites = sites_to_json(item.manifest, verified)
+        typer.echo(json.dumps({**to_json(item, tombstone), "sites": sites, "verified": key is not None, "key": key}))
     else:
         print_terms(item, tombstone, verified, out)
 

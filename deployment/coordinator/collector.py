@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from featurestore.define.release import Clock, Release, Void
+from featurestore.define.release import Clock, CountedSites, Release, Void
 from federation.aggregation import OpenedView
 from federation.commitment import Outcome
 from federation.manifest import manifest_of
@@ -21,6 +21,7 @@ def releases_of(
     trust: str,
     commitments: tuple[str, str] = ("", ""),
     values: tuple[str, ...] = (),
+    sites: CountedSites | None = None,
 ) -> Iterator[Release | Void]:
     """One release or void for each pane of a planned view, in order.
 
@@ -31,11 +32,12 @@ def releases_of(
         trust: the assumption of the privacy claim.
         commitments: hex SHA-256 of the signed opening statements of leader and helper; empty in one process.
         values: hex SHA-256 of the signed opened values of both; empty in one process.
+        sites: the counted sites, by both statements; None in one process.
     """
     planned = opened.planned
     view = planned.view
     manifest = manifest_of(
-        plan, planned, noise_source=noise_source, trust=trust, commitments=commitments, opened=values
+        plan, planned, noise_source=noise_source, trust=trust, commitments=commitments, opened=values, sites=sites
     )
     sums = iter(opened.sums)
     for pane_start, outcome in zip(planned.pane_starts.tolist(), opened.outcomes.tolist(), strict=True):

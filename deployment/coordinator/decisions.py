@@ -18,7 +18,7 @@ from featurestore.publish.live import publish_live
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from federation.keys import load_keys
-from federation.plan import PLAN_ID_BYTES, PlannedView, WireTerms, new_plan
+from federation.plan import PLAN_ID_BYTES, PlannedView, new_plan
 from federation.release_signing import sign_release
 from federation.signed_plan import sign_refused_plan
 from federation.terms import RequestedTerms
@@ -76,7 +76,7 @@ def publish_voids(
         requested.noise,
         plan_id=os.urandom(PLAN_ID_BYTES),
         sites=clients,
-        wire=WireTerms(project.leader, project.helper, project.collector, now),
+        wire=project.wire_terms(now),
     )
     trust = trust_of(plan.terms)
 

@@ -6,11 +6,14 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any, Final
 
+from aggregator.errors import PlanUnknown
 from crypto.noise import SecretNoise
 from crypto.signing import SigningKey
 from featurestore.define.release import BUDGET_SPENT, Clock, Release, Void
+from federation.counted_sites import coverage_of
 from federation.plan import Plan
 from federation.release_signing import sign_release
+from federation.statement import verify_statement
 from federation.terms import Encrypted, Shares, Terms
 
 from .announcement import Announcement, LeftOut, Reason
@@ -58,6 +61,8 @@ def items_of(
 def _opened_items(
     plan: Plan, collected: CollectionOutcome, collector: SigningKey, now: int, clock: Clock
 ) -> Iterator[Release | Void]:
+    if plan.wire is None:
+        raise PlanUnknown(plan.hash)
     for opened, statements, values in zip(collected.opened, collected.statements, collected.values, strict=True):
         leader, helper = (hashlib.sha256(statement).hexdigest() for statement in statements)
         items = releases_of(
@@ -69,6 +74,7 @@ def _opened_items(
             trust=trust_of(plan.terms),
             commitments=(leader, helper),
             values=tuple(hashlib.sha256(one).hexdigest() for one in values),
+            sites=coverage_of(plan.roster, verify_statement(statements[0], plan.wire.leader).sites),
         )
         yield from (sign_release(item, collector) for item in items)
 

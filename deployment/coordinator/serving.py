@@ -35,7 +35,7 @@ from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from federation.draft import sign_draft
 from federation.keys import load_keys
-from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, WireTerms, new_plan, plan_from_bytes, plan_to_bytes
+from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, new_plan, plan_from_bytes, plan_to_bytes
 from federation.terms import Encrypted, RequestedTerms, Shares, Terms
 
 from .announcement import Announcement
@@ -119,7 +119,7 @@ def make_plan(directory: Path, request: PlanRequest, clock: Callable[[], int]) -
         request.terms.noise,
         plan_id=os.urandom(PLAN_ID_BYTES),
         sites=clients,
-        wire=WireTerms(project.leader, project.helper, project.collector, deadline_us),
+        wire=project.wire_terms(deadline_us),
         earlier=attempts.earlier(planned),
     )
 

@@ -38,7 +38,7 @@ ELEMENT_BYTES: Final = 8
 UNIT: Final = "one client in one UTC day"
 NEIGHBOURS: Final = "all events of that client-day against none; the enrolment is public"
 FILTERED_SE: Final = "tracking and sampling errors as well as the noise"
-OUTSIDE_CLAIM: Final = {"active": ("activity",), "all": ()}
+OUTSIDE_CLAIM: Final = {"active": ("activity", "counted_sites"), "all": ()}
 """What other parties see beyond the claim, by the plan's participation."""
 
 

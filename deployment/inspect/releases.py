@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from crypto.errors import SignatureInvalid
 from deployment.coordinator.decisions import published_reason
 from deployment.errors import ItemMissing, UsageError
 from deployment.project.known_releases import IN_PROCESS
 from deployment.project.project import KEYS
-from featurestore.define.release import RETRACTED, Manifest, Release, Void
+from featurestore.define.release import MILLION, RETRACTED, Manifest, Release, Void
 from featurestore.publish.live import publish_live
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
@@ -21,6 +21,9 @@ from federation.keys import load_keys
 from federation.release_signing import sign_release, verify_release
 
 from .ledger_view import moment_of
+
+if TYPE_CHECKING:
+    from .verification import VerificationResult
 
 MIN_HEX: Final = 6
 _ID: Final = re.compile(r"[0-9a-f]{6,32}")
@@ -77,6 +80,22 @@ def to_json(item: Release | Void, tombstone: Void | None) -> dict[str, Any]:
         "signature": item.signature.hex(),
         "epsilon_day": epsilon_of_day(manifest),
         "manifest": manifest.to_dict(),
+    }
+
+
+def sites_to_json(manifest: Manifest, verified: VerificationResult) -> dict[str, Any] | None:
+    """Which sites are in a release, and what share of enrolled clients; None if no aggregator counted sites.
+
+    The counted sites have names if the release is verified: they are on the roster of its plan.
+    """
+    if (sites := manifest.sites) is None:
+        return None
+    counted = {site: "counted" for site in verified.roster if site not in sites.missing}
+    return {
+        "counted": sites.counted,
+        "enrolled": sites.enrolled,
+        "client_share": sites.millionths / MILLION,
+        "sites": dict(sorted({**counted, **dict.fromkeys(sites.missing, "not counted")}.items())),
     }
 
 

@@ -18,6 +18,7 @@ from featurestore.errors import StoreCorrupt, UnknownEvidence
 from featurestore.store import Store
 from federation.errors import VerificationFailed
 from federation.parties import CollectorKeys
+from federation.plan import Plan
 from federation.release_check import find_plan, planned_panes, verify_opening
 
 CHECKS: Final[Mapping[str, str]] = {
@@ -29,7 +30,8 @@ CHECKS: Final[Mapping[str, str]] = {
     "manifest": "definition, noise, price, k, participation and reporters follow from view and plan",
     "commitments": "the statements that leader and helper signed have the hashes that the manifest names",
     "statement": "each statement is signed by its aggregator, for this plan and view",
-    "agreement": "both aggregators opened the same panes, over the same reports",
+    "agreement": "both aggregators opened the same panes, over the same reports, and count the same sites",
+    "sites": "the release names the sites that both counted, and those of the plan's roster that are missing",
     "outcome": "the published result of this pane is the one that both signed",
     "values": "both aggregators (under he the key holder) signed exactly these sums",
     "signature": "the collector has signed all of this",
@@ -78,6 +80,7 @@ class VerificationResult:
         failed: the check that failed; None if all passed. `why`: the reason.
         unsigned: a release of a run in one process, whose stored sums are the only thing to check.
         key: the id of the collector's key that signed the release, if all checks passed.
+        roster: the ids of the sites on the plan's roster, if all checks passed.
     """
 
     release_id: bytes
@@ -86,6 +89,7 @@ class VerificationResult:
     why: str = ""
     unsigned: bool = False
     key: bytes | None = None
+    roster: tuple[str, ...] = ()
 
 
 class Verifier:
@@ -117,14 +121,18 @@ class Verifier:
             )
         if item.manifest.trust == IN_PROCESS and not item.signature:
             return VerificationResult(release_id, view, unsigned=True)
-        key = None
+        plan: Plan | None = None
         for one, name in ((item, ""), (tombstone, "the tombstone: ")):
             try:
                 if one is not None:
-                    key = self._check(one)
+                    plan = self._check(one)
             except VerificationFailed as error:
                 return VerificationResult(release_id, view, error.check, f"{name}{error.why}")
-        return VerificationResult(release_id, view, key=key)
+        if plan is None or plan.wire is None:
+            return VerificationResult(release_id, view)
+        return VerificationResult(
+            release_id, view, key=plan.wire.collector.sign.id, roster=tuple(one.site for one in plan.roster)
+        )
 
     def absent(self, view: str | None) -> Iterator[VerificationResult]:
         """The panes of stored plans that have neither a release nor a void; of one view, or of all."""
@@ -140,8 +148,8 @@ class Verifier:
         except VerificationFailed as error:
             yield VerificationResult(b"", view or "all views", error.check, error.why)
 
-    def _check(self, item: Release | Void) -> bytes | None:
-        """The id of the key that signed the item. Raises VerificationFailed."""
+    def _check(self, item: Release | Void) -> Plan:
+        """The plan that the item follows from. Raises VerificationFailed."""
         plan = self._plan(item.manifest.plan_hash)
         if plan is None:
             raise VerificationFailed(
@@ -152,7 +160,7 @@ class Verifier:
         if not _without_statements(item):
             statements, values = self._statements(item.manifest), self._values(item.manifest)
         pinned = self._pinned
-        verified = verify_opening(
+        return verify_opening(
             item,
             plan,
             statements,
@@ -162,7 +170,6 @@ class Verifier:
             leader=pinned.leader,
             helper=pinned.helper,
         )
-        return None if verified.wire is None else verified.wire.collector.sign.id
 
     def _plan(self, plan_hash: str) -> bytes | None:
         if plan_hash not in self._plans:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from deployment.inspect.ledger_view import moment_of
-from deployment.inspect.releases import epsilon_of_day, state_of
+from deployment.inspect.releases import epsilon_of_day, sites_to_json, state_of
 from deployment.inspect.verification import UNSIGNED, VerificationResult
 
 from .output import Output
@@ -39,6 +39,7 @@ _REPORT_PER: Final = {
 _OUTSIDE: Final = {
     "attempts": "whether the pane was opened at the first attempt follows from the events",
     "activity": "{who} see how many clients of a site had events in the pane",
+    "counted_sites": "which sites are counted is published; a site is missing if all of its reports were rejected or came too late",
     "days": "the collected days reveal which days hold events: the run had no --from and --to",
     "sites": "the participating sites reveal which sites have events: the run took them from a column of the events",
 }
@@ -61,6 +62,11 @@ def print_terms(item: Release | Void, tombstone: Void | None, verified: Verifica
         *([("finish", _finish(manifest))] if manifest.suppressed else []),
         *([("report per", _report_per(manifest))] if manifest.of_sites else []),
         ("k", _k(manifest)),
+        ("sites", _sites(manifest)),
+        *(
+            ("", f"{site}: {state}")
+            for site, state in (sites_to_json(manifest, verified) or {"sites": {}})["sites"].items()
+        ),
         ("outside claim", _outside(manifest)),
         ("view", f"{manifest.view} version {manifest.view_version}, definition {manifest.definition_hash}"),
         ("plan", manifest.plan_hash),
@@ -112,6 +118,13 @@ def _k(manifest: Manifest) -> str:
     counted = "clients, as their sites declare" if manifest.of_sites else "reports"
     least = f"at least {manifest.min_clients} {counted}, participation {manifest.participation}"
     return least if manifest.k_checked_by == "both" else f"{least}; checked by the {manifest.k_checked_by} only"
+
+
+def _sites(manifest: Manifest) -> str:
+    if (sites := manifest.sites) is None:
+        return "not counted: one process played every site, or the pane is void by a decision"
+    share = f"{sites.millionths / 10_000:.4g} % of enrolled clients ({sites.clients:,} of {sites.enrolled_clients:,})"
+    return f"{sites.counted:,} of {sites.enrolled:,} counted, with {share}"
 
 
 def _finish(manifest: Manifest) -> str:

@@ -26,7 +26,7 @@ from federation.keys import RoleKeys, create_folder, site_role
 from federation.ledger.operator import LEDGERS
 from federation.ledger.state import Budget
 from federation.parties import Roster, RosterEntry, require_site_id
-from federation.plan import PLAN_ID_BYTES, Plan, WireTerms, plan_to_bytes
+from federation.plan import PLAN_ID_BYTES, Plan, plan_to_bytes
 from federation.terms import Participation, Validity
 
 from .init import POLICY
@@ -113,8 +113,7 @@ def make_project(
         validity=_required(draft.terms.validity),
     )
     replace_file(project / FILE, settings.to_toml(), private=True, durable=False)
-    wire = WireTerms(settings.leader, settings.helper, settings.collector, deadline_us)
-    plan = replace(draft, plan_id=os.urandom(PLAN_ID_BYTES), wire=wire)
+    plan = replace(draft, plan_id=os.urandom(PLAN_ID_BYTES), wire=settings.wire_terms(deadline_us))
     policy = Policy(
         public["coordinator"].sign,
         settings.leader,

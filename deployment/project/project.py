@@ -25,6 +25,7 @@ from federation.config_values import allowed_text
 from federation.errors import PartyInvalid
 from federation.ledger.state import Budget
 from federation.parties import CollectorKeys, Roster, RosterEntry
+from federation.plan import WireTerms
 from federation.rho import rho_text
 from federation.terms import Validity
 
@@ -71,6 +72,10 @@ class Project:
                 return self.min_sites
             case share:
                 return math.ceil(share * len(self.roster.entries))
+
+    def wire_terms(self, deadline_us: int) -> WireTerms:
+        """The parties of a draft of this project, its roster, and its deadline (µs since the epoch)."""
+        return WireTerms(self.leader, self.helper, self.collector, deadline_us, roster=self.roster.enrolled)
 
     @classmethod
     def load(cls, folder: Path) -> Project:

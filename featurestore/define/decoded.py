@@ -27,7 +27,7 @@ class Status(IntEnum):
     VOID = 3
     """The pane was not opened (too few clients, or it failed), or its release was retracted."""
     LOW_COVERAGE = 4
-    """The share of the window's panes that were opened is below `min_coverage`."""
+    """The coverage of the window is below `min_coverage`, or that of the pane's sites is below `min_site_coverage`."""
     DROWNED = 5
     """The noised n of a Mean or Rate is below max(1, 3·se(n)), so the value would be mostly noise."""
     SUPPRESSED = 6

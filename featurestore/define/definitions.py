@@ -16,6 +16,7 @@ from .filtered import Filtered
 from .kinds import Rate
 from .privacy import Bounds, Privacy
 from .view_checks import (
+    check_coverage,
     check_delays,
     check_features,
     check_fit,
@@ -54,7 +55,8 @@ class FeatureView:
         release_delay: the time from a pane's end until joins can use its release (replay).
         grace: how long after a pane's end its late events are still accepted; at most `release_delay`.
         ttl: the age from which a row is no longer served.
-        min_coverage: a window with a smaller share of opened panes is null.
+        min_coverage: a window with a smaller coverage is null.
+        min_site_coverage: a pane of whose enrolled clients a smaller share is at counted sites is null, and no window uses it.
         owner, tags, description: texts for people.
 
     Raises:
@@ -74,6 +76,7 @@ class FeatureView:
     grace: str = "0s"
     ttl: str | None = None
     min_coverage: float = 0.8
+    min_site_coverage: float = 0.0
     owner: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
@@ -93,6 +96,7 @@ class FeatureView:
         grace: str = "0s",
         ttl: str | None = None,
         min_coverage: float = 0.8,
+        min_site_coverage: float = 0.0,
         owner: str = "",
         tags: Mapping[str, str] | None = None,
         description: str = "",
@@ -110,6 +114,7 @@ class FeatureView:
             "grace": grace,
             "ttl": ttl,
             "min_coverage": min_coverage,
+            "min_site_coverage": min_site_coverage,
             "owner": owner,
             "tags": _tags(tags),
             "description": description,
@@ -124,7 +129,8 @@ class FeatureView:
         check_texts(self.name, self.owner, self.description, self.tags, self.time)
         check_pane(self.name, self.pane)
         check_delays(self.name, self.release_delay, self.grace, self.ttl)
-        check_windows(self.name, self.pane, self.windows, self.min_coverage)
+        check_windows(self.name, self.pane, self.windows)
+        check_coverage(self.name, self.min_coverage, self.min_site_coverage)
         check_privacy(self.name, self.privacy, self.features)
         check_features(self.name, self.features)
         check_served_names(self.name, self.entity.keys, self.features, self.windows)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .decoded import Floats, Ints
+from .release import MILLION
 
 NEVER: Final = 2**63 - 1
 """The `retracted_at` of a pane without a retraction."""
@@ -23,6 +24,7 @@ class Panes:
     Attributes:
         start: int64[P], µs.
         opened: bool[P]; the others are void.
+        site_share: int64[P], the share of enrolled clients whose sites are counted, in millionths.
         slots: int64[P, K, S], zero in void panes.
         withheld: bool[P], whether the pane's cells below `suppress_below` were never opened (finish mpc); their slots are 0.
         noise_units: float64[P], the number of noises of the full scale in each opened pane (2, or 0 with noise off).
@@ -32,11 +34,17 @@ class Panes:
 
     start: Ints
     opened: Bools
+    site_share: Ints
     slots: Ints
     withheld: Bools
     noise_units: Floats
     released_at: Ints
     retracted_at: Ints
+
+    def usable(self, min_site_coverage: float) -> Bools:
+        """bool[P]: the opened panes with at least this share of enrolled clients. Only these have values."""
+        usable: Bools = self.opened & (self.site_share >= min_site_coverage * MILLION)
+        return usable
 
     @property
     def in_order(self) -> bool:

@@ -72,12 +72,56 @@ class GroupNoise:
         )
 
 
+@dataclass(frozen=True)
+class CountedSites:
+    """Which sites of the plan's roster are in a pane's sums, with reports or with the answer that they have none.
+
+    Both aggregators sign the counted sites. The roster is declared, so nothing here is a count of events.
+
+    Attributes:
+        counted, enrolled: the number of counted sites, and of all sites of the roster.
+        missing: the ids of the sites that are not counted, in order.
+        clients, enrolled_clients: the enrolled clients of the counted sites, and of all.
+
+    Raises:
+        ValueError: the numbers contradict each other.
+    """
+
+    counted: int
+    enrolled: int
+    missing: tuple[str, ...]
+    clients: int
+    enrolled_clients: int
+
+    def __post_init__(self) -> None:
+        fits = 0 <= self.counted <= self.enrolled and 0 <= self.clients <= self.enrolled_clients
+        if not fits or len(self.missing) != self.enrolled - self.counted:
+            raise ValueError(f"the counted sites contradict each other: {self}")
+        if list(self.missing) != sorted(set(self.missing)):
+            raise ValueError("the missing sites are not in order")
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> CountedSites:
+        """The inverse of `asdict`, also after JSON. Raises ValueError, TypeError or KeyError: the data are of something else."""
+        numbers = [data[name] for name in ("counted", "enrolled", "clients", "enrolled_clients")]
+        if {*map(type, numbers)} != {int} or not {*map(type, data["missing"])} <= {str}:
+            raise TypeError("the counted sites have fields of other types")
+        return cls(**{**data, "missing": tuple(data["missing"])})
+
+    @property
+    def millionths(self) -> int:
+        """The share of enrolled clients whose sites are counted, in millionths, rounded down."""
+        return self.clients * MILLION // self.enrolled_clients if self.enrolled_clients else 0
+
+
+MILLION: Final = 10**6
 _USUAL: Final = (
     ("leak_micro_rho", 0),
     ("k_checked_by", "both"),
     ("finish", "open"),
     ("report_per", "client"),
     ("opened", ()),
+    ("sites", None),
 )
 
 
@@ -106,6 +150,8 @@ class Manifest:
         opened: hex SHA-256 of the opened values that leader and helper (under `he` the key holder) signed; empty in one process.
         report_per: `client`: a report is of one client, and k counts reports. `site`: a report is the sum of a site's
             clients, and k counts the clients that the sites declare.
+        sites: the counted sites. None: no aggregator counted sites, because one process played every site, or because the pane
+            is void by a decision.
     """
 
     view: str
@@ -132,6 +178,12 @@ class Manifest:
     finish: Literal["open", "mpc"] = "open"
     report_per: Literal["client", "site"] = "client"
     opened: tuple[str, ...] = ()
+    sites: CountedSites | None = None
+
+    @property
+    def site_share(self) -> int:
+        """The share of enrolled clients whose sites are in the sums, in millionths."""
+        return MILLION if self.sites is None else self.sites.millionths
 
     @property
     def noisy(self) -> bool:
@@ -171,6 +223,8 @@ class Manifest:
             leader, helper = data["commitments"]
             data["commitments"] = (leader, helper)
             data["opened"] = tuple(data.get("opened", ()))
+            if (sites := data.get("sites")) is not None:
+                data["sites"] = CountedSites.from_dict(sites)
             return cls(**data)
         except (ValueError, TypeError, KeyError) as error:
             raise StoreCorrupt(f"the manifest of a release cannot be read: {error}") from None

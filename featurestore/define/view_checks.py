@@ -99,8 +99,8 @@ def check_delays(view: str, release_delay: str, grace: str, ttl: str | None) -> 
         )
 
 
-def check_windows(view: str, pane: str, windows: tuple[str, ...], min_coverage: float) -> None:
-    """Check that each window is a multiple of the pane, and the share of its panes that it needs."""
+def check_windows(view: str, pane: str, windows: tuple[str, ...]) -> None:
+    """Check that each window is a multiple of the pane."""
     width = parse_duration(pane)
     widths = [_duration(view, "windows", window) for window in windows]
     for window, length in zip(windows, widths, strict=True):
@@ -110,8 +110,13 @@ def check_windows(view: str, pane: str, windows: tuple[str, ...], min_coverage: 
             raise DefinitionError(view, f"window {window!r} is not a multiple of the pane {pane!r}")
     if len(set(widths)) != len(widths):
         raise DefinitionError(view, f"`windows` has one length twice: {', '.join(windows)}; leave one of them out")
-    if not (isinstance(min_coverage, int | float) and 0 <= min_coverage <= 1):
-        raise DefinitionError(view, f"`min_coverage` must be from 0 to 1, got {min_coverage!r}")
+
+
+def check_coverage(view: str, min_coverage: float, min_site_coverage: float) -> None:
+    """Check the shares that a window and a pane need."""
+    for name, share in (("min_coverage", min_coverage), ("min_site_coverage", min_site_coverage)):
+        if not (isinstance(share, int | float) and 0 <= share <= 1):
+            raise DefinitionError(view, f"`{name}` must be from 0 to 1, got {share!r}")
 
 
 def _duration(view: str, attribute: str, text: str) -> int:

@@ -49,6 +49,7 @@ def view_to_bytes(view: FeatureView) -> bytes:
         description=view.description,
         mechanism="" if view.privacy.mechanism == "gaussian" else view.privacy.mechanism,
         micro_epsilon=view.privacy.micro_epsilon,
+        min_site_coverage=view.min_site_coverage,
     )
     return message.SerializeToString(deterministic=True)
 
@@ -126,6 +127,7 @@ def _view_from_pb(message: pb.FeatureView) -> FeatureView:
         grace=message.grace,
         ttl=message.ttl or None,
         min_coverage=message.min_coverage,
+        min_site_coverage=message.min_site_coverage,
         owner=message.owner,
         tags={tag.key: tag.value for tag in message.tags},
         description=message.description,

@@ -2,8 +2,9 @@
 
 An issue of a pane end uses the opened panes up to it that were released and not retracted by its time: all of them, not only
 those of a window. One run of the filter over all keys serves all issues that use the same panes, as far as each goes. The
-filter only predicts panes that were not opened, void or unknown. A run begins with the first opened pane, so its results do
-not depend on the known voids. Publication, rebuilding and history all use this module.
+filter only predicts panes that were not opened, void or unknown, and those with a smaller share of sites than
+`min_site_coverage`. A run begins with the first pane that it uses, so its results do not depend on the others before it.
+Publication, rebuilding and history all use this module.
 """
 
 from __future__ import annotations
@@ -39,17 +40,21 @@ class Run:
     issues: Ints
 
 
-def runs_of(panes: Panes, pane: Ints, released_at: Ints) -> list[Run]:
-    """The runs that serve these issues (pane index, released_at), each issue once."""
+def runs_of(panes: Panes, usable: Bools, pane: Ints, released_at: Ints) -> list[Run]:
+    """The runs that serve these issues (pane index, released_at), each issue once.
+
+    Args:
+        usable: bool[P], the opened panes that the filter may use (`Panes.usable`).
+    """
     if not len(pane):
         return []
     if panes.in_order:  # every pane opened up to a pane's end was released by that pane's release
-        return [Run(panes.opened[: pane.max() + 1], np.arange(len(pane)))]
+        return [Run(usable[: pane.max() + 1], np.arange(len(pane)))]
     runs: list[Run] = []
-    known, issues = panes.opened[:0], list[int]()
+    known, issues = usable[:0], list[int]()
     for i in np.lexsort((pane, released_at)).tolist():
         until, moment = slice(0, pane[i] + 1), released_at[i]
-        at_issue = panes.opened[until] & (panes.released_at[until] <= moment) & (moment < panes.retracted_at[until])
+        at_issue = usable[until] & (panes.released_at[until] <= moment) & (moment < panes.retracted_at[until])
         common = min(len(known), len(at_issue))
         if not np.array_equal(known[:common], at_issue[:common]):
             runs.append(Run(known, np.array(issues, dtype=np.int64)))

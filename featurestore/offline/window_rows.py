@@ -7,6 +7,10 @@ retracted_at(P). So at any time t the latest issue with r ≤ t holds exactly wh
 whatever the order in which panes were published. In order and without retractions, every pane end has one issue, and all
 windows come from one cumulative sum.
 
+The coverage of a window is the sum over its opened panes of the share of enrolled clients whose sites are counted, divided by the
+number of its panes. It is computed in millionths, so it has no rounding error. A pane with a smaller share than
+`min_site_coverage` is LOW_COVERAGE itself, and no window and no Filtered feature uses it.
+
 A Filtered feature (`featurestore.offline.filter_runs`) uses all panes up to the row's, so its window reaches to the first pane.
 
 A void with the reason BUDGET_SPENT is not a known pane here. It makes no row, so reads continue with the last row
@@ -25,6 +29,7 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.feature import PaneFeature
 from featurestore.define.layout import layout_of
 from featurestore.define.panes import NEVER, Bools, Panes
+from featurestore.define.release import MILLION
 from featurestore.define.values import decode, served_features
 
 EVER_US: Final = 2**61
@@ -79,15 +84,17 @@ def make_issues(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) 
     layout = layout_of(view)
     keys = layout.keys
     is_open = panes.opened[pane] & (released_at < panes.retracted_at[pane])
-    base = np.where(is_open, np.uint8(Status.OK), np.uint8(Status.VOID)).repeat(keys)
+    enough = panes.usable(view.min_site_coverage)[pane]
+    base = np.where(enough, np.uint8(Status.OK), np.uint8(Status.LOW_COVERAGE))
+    base = np.where(is_open, base, np.uint8(Status.VOID)).repeat(keys)
     base = _suppressed(view, panes.slots[pane].reshape(-1, layout.slots_per_key), base)
     sums = {"": panes.slots[pane]}
     units: dict[str, Floats] = {"": np.where(is_open, panes.noise_units[pane], 0.0).repeat(keys)}
     status = {"": base}
     coverage: dict[str, Floats] = {}
     for window in view.trailing:
-        total, unit, opened = _window_sums(view, panes, window.panes, pane, released_at)
-        coverage[window.name] = _of_keys(opened, keys) / window.panes
+        total, unit, shares = _window_sums(view, panes, window.panes, pane, released_at)
+        coverage[window.name] = _of_keys(shares, keys) / (MILLION * window.panes)
         enough = coverage[window.name] >= view.min_coverage
         sums[window.name] = total
         units[window.name] = _of_keys(unit, keys)
@@ -110,7 +117,7 @@ def _estimates(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) -
         return {}
     from .filter_runs import filter_rows, runs_of  # numba is slow to import
 
-    runs = runs_of(panes, pane, released_at)
+    runs = runs_of(panes, panes.usable(view.min_site_coverage), pane, released_at)
     by_name: dict[str, Decoded] = {}
     for filtered in view.filtered:
         by_name |= zip(filtered.names, filter_rows(view, filtered, panes, pane, runs), strict=True)
@@ -120,9 +127,9 @@ def _estimates(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) -
 def _window_sums(
     view: FeatureView, panes: Panes, width: int, pane: Ints, released_at: Ints
 ) -> tuple[Ints, Floats, Ints]:
-    """Slots int64[I, K, S], noise units float64[I, K] and number of opened panes int64[I, K] of one window.
+    """Slots int64[I, K, S], noise units float64[I, K] and the sum of the panes' site shares int64[I, K] of one window.
 
-    Units and numbers have the shape [I, 1] if they are the same for all keys.
+    Units and shares have the shape [I, 1] if they are the same for all keys.
     """
     opened = _opened_cells(view, panes)
     slots = np.where(opened[:, :, None], panes.slots, 0)
@@ -130,7 +137,8 @@ def _window_sums(
     total = _range_sums(slots, first, pane)
     units_of_pane: Floats = panes.noise_units[:, None] * opened
     units = _range_sums(units_of_pane, first, pane)
-    count = _range_sums(opened.astype(np.int64), first, pane)
+    share_of_pane = panes.site_share[:, None] * opened
+    shares = _range_sums(share_of_pane, first, pane)
     if not panes.in_order:
         for i, (low, high, moment) in enumerate(zip(first.tolist(), pane.tolist(), released_at.tolist(), strict=True)):
             inside = slice(low, high + 1)
@@ -138,13 +146,13 @@ def _window_sums(
             if not known.all():  # issues from before a late pane, or from after a retraction
                 total[i] = slots[inside][known].sum(axis=0)
                 units[i] = units_of_pane[inside][known].sum(axis=0)
-                count[i] = np.count_nonzero(opened[inside][known], axis=0)
-    return total, units, count
+                shares[i] = share_of_pane[inside][known].sum(axis=0)
+    return total, units, shares
 
 
 def _opened_cells(view: FeatureView, panes: Panes) -> Bools:
-    """bool[P, K]: the opened cells; [P, 1] if each pane's keys are opened together. Windows leave withheld cells out."""
-    opened = panes.opened[:, None]
+    """bool[P, K]: the opened cells of usable panes; [P, 1] if each pane's keys are opened together. Withheld cells are left out."""
+    opened = panes.usable(view.min_site_coverage)[:, None]
     limit = view.privacy.suppress_below
     if limit is None or not panes.withheld.any():
         return opened

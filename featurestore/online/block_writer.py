@@ -20,7 +20,7 @@ from base.disk import sync_folder
 from featurestore.define.definitions import FeatureView
 from featurestore.define.keys import arrow_type, domain_columns
 from featurestore.define.records import RegisteredView
-from featurestore.define.release import release_id
+from featurestore.define.release import CountedSites, release_id
 from featurestore.errors import StoreCorrupt, StoreWriteFailed
 from featurestore.store_files import writing
 
@@ -32,11 +32,16 @@ from .view_rows import FORMAT, Bytes, Floats, ViewHeader
 
 @dataclass(frozen=True, eq=False)
 class CurrentRows:
-    """The newest rows of a view, one a key in the domain's order."""
+    """The newest rows of a view, one a key in the domain's order.
+
+    Attributes:
+        sites: the sites that are counted in their pane; None if no aggregator counted sites.
+    """
 
     registered: RegisteredView
     rows: Packed | None = None
     marker: OnlineMarker | None = None
+    sites: CountedSites | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +138,7 @@ class BlockWriter:
 
     def _write(self, latest: CurrentRows) -> BlockEntry:
         view, version = latest.registered.view, latest.registered.version
-        header = ViewHeader.of(latest.registered, latest.marker, stored=False)
+        header = ViewHeader.of(latest.registered, latest.marker, latest.sites, stored=False)
         if (header.size + 1) * (8 * header.width + header.features) > self._max_bytes:
             header = replace(header, stored=True)
         data = _block_bytes(latest, header)

@@ -44,4 +44,5 @@ def current_rows(registry: Registry, offline: Offline, registered: RegisteredVie
     times = RowTimes(last + view.pane_us, int(as_us(rows.column("released_at"))[0]))
     packed = pack(view, rows)
     packed["status"] = SpentPanes.read(registry, registered).newest_status(packed["status"], times.pane_end)
-    return CurrentRows(registered, packed, OnlineMarker(seq, times))
+    (pane,) = registry.panes(registered.view_id, last, last + 1)
+    return CurrentRows(registered, packed, OnlineMarker(seq, times), pane.manifest.sites)

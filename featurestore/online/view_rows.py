@@ -23,6 +23,7 @@ from base.plain import is_text
 from featurestore.define.entities import KeyType, KeyValue
 from featurestore.define.keys import encode_key
 from featurestore.define.records import RegisteredView
+from featurestore.define.release import CountedSites
 from featurestore.define.values import served_features
 from featurestore.define.wire import definition_hash
 from featurestore.errors import BadReference, StoreCorrupt
@@ -35,7 +36,7 @@ Bytes = npt.NDArray[np.uint8]
 KeyColumns: TypeAlias = Sequence[Sequence[Any]]
 """A list of values for each join key of a view, in its order, all of one length."""
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 _PYTHON_TYPES: Final = {
     "string": frozenset((str, NoneType)),
     "int64": frozenset((int, NoneType)),
@@ -77,6 +78,7 @@ class ViewHeader:
         constant: the key of a constant entity, which requests may leave out; None: the entity is not constant.
         size: the number of keys.
         stored: whether the rows are only in the online store, because a block would be too large.
+        sites: the sites that are counted in the newest pane; None while there is none, or if no aggregator counted sites.
     """
 
     view: str
@@ -93,9 +95,12 @@ class ViewHeader:
     columns: tuple[ViewColumn, ...]
     size: int
     stored: bool
+    sites: CountedSites | None
 
     @classmethod
-    def of(cls, registered: RegisteredView, marker: OnlineMarker | None, *, stored: bool) -> Self:
+    def of(
+        cls, registered: RegisteredView, marker: OnlineMarker | None, sites: CountedSites | None, *, stored: bool
+    ) -> Self:
         """The header of a view's rows after a publication (None: before the first one)."""
         view, rows = registered.view, None if marker is None else marker.rows
         return cls(
@@ -113,6 +118,7 @@ class ViewHeader:
             _columns(registered),
             len(view.entity.domain),
             stored,
+            sites,
         )
 
     def to_json(self) -> bytes:
@@ -128,6 +134,7 @@ class ViewHeader:
         data["keys"], data["key_types"] = tuple(data["keys"]), tuple(data["key_types"])
         data["constant"] = None if data["constant"] is None else tuple(data["constant"])
         data["columns"] = tuple(ViewColumn(**column) for column in data["columns"])
+        data["sites"] = None if data["sites"] is None else CountedSites.from_dict(data["sites"])
         header = cls(**data)
         header._require_types()
         return header

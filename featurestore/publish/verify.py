@@ -333,7 +333,7 @@ def _block(folder: Path, entry: BlockEntry, latest: CurrentRows | None) -> str |
         return str(error)
     if latest is None:
         return None
-    header = ViewHeader.of(latest.registered, latest.marker, stored=block.header.stored)
+    header = ViewHeader.of(latest.registered, latest.marker, latest.sites, stored=block.header.stored)
     if block.header != header or entry != entry_of(latest.registered.view, header, entry.file, len(data), entry.sha256):
         return f"the block or its entry in {CURRENT} does not belong to the registry's last publication, {header.seq}"
     numbers, status = block_rows(latest, header)

@@ -34,6 +34,7 @@ def known_panes(view: FeatureView, records: Sequence[PaneRecord], stored: Mappin
     return Panes(
         np.array([r.pane_start for r in records], dtype=np.int64),
         np.array([r.opened for r in records], dtype=bool),
+        np.array([r.manifest.site_share for r in records], dtype=np.int64),
         slots,
         np.array([r.manifest.suppressed for r in records], dtype=bool),
         np.array([float(r.manifest.noisers) for r in records]),

@@ -37,7 +37,7 @@ from featurestore.store_files import writing
 
 from .watch import Published
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 _PANE_TYPES: Final = tuple(
     (int, bytes, int, reason, bytes, int, int, str, bytes, int, int) for reason in (str, type(None))
 )

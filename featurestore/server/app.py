@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from featurestore.define.release import CountedSites
 from featurestore.errors import OnlineUnavailable, RequestTooLarge
 from featurestore.online.blocks import Blocks
 from featurestore.read.request import Reading
@@ -189,7 +190,15 @@ def health_of(blocks: Blocks) -> dict[str, Any]:
                 "keys": rows.header.size if rows.header.has_rows else 0,
                 "pane_end": rows.header.pane_end,
                 "released_at": rows.header.released_at,
+                "sites": _sites(rows.header.sites),
             }
             for rows in snapshot.versions()
         ],
     }
+
+
+def _sites(sites: CountedSites | None) -> dict[str, Any] | None:
+    """The counted sites of a view's newest pane; None if no aggregator counted sites."""
+    if sites is None:
+        return None
+    return {"counted": sites.counted, "of": sites.enrolled, "missing": list(sites.missing)}

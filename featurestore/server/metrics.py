@@ -114,6 +114,17 @@ class _Families(Collector):
                     labels = (view["view"], str(view["version"]), since)
                     age.add_metric(labels, (self._now_us - view[since]) / _US)
         yield age
+        release_sites = GaugeMetricFamily(
+            "covey_release_sites",
+            "The sites of the roster that are counted in a view's newest pane, and those that are missing.",
+            labels=("view", "version", "state"),
+        )
+        for view in self._health["views"]:
+            if (sites := view["sites"]) is not None:
+                names = view["view"], str(view["version"])
+                release_sites.add_metric((*names, "counted"), sites["counted"])
+                release_sites.add_metric((*names, "missing"), len(sites["missing"]))
+        yield release_sites
 
 
 def exposition(counts: Counts, health: dict[str, Any], now_us: int) -> bytes:

@@ -21,7 +21,7 @@ from federation.errors import NoiseRefused, ReportRefused
 from federation.noise_context import NoiseContext
 from federation.plan import Plan
 from federation.report_checks import rows_of
-from federation.statement import Statement, sets_of, statement_of
+from federation.statement import Statement, statement_of
 
 from .reports import EncryptedReports, require_keys
 
@@ -118,9 +118,8 @@ class ClosedHeAggregation:
             noised_sum(self.plan, collection, self.keys[view], self.sums[collection], committed, source, flood)
             for collection in opened_of(self.plan, view, outcomes)
         )
-        sets = sets_of(self.plan, view, self.commitment, outcomes)
         digest = hashlib.sha256(b"".join(messages)).digest()
-        return EncryptedSums(statement_of(self.plan, view, "leader", outcomes, sets, digest), messages)
+        return EncryptedSums(statement_of(self.plan, view, "leader", outcomes, self.commitment, digest), messages)
 
 
 def require_source(plan: Plan, who: str, source: NoiseSource | None) -> None:

@@ -139,7 +139,7 @@ class Pair:
         self.leader = Leader(made["leader"], to_leader, files["leader"], lambda: NOW, Peers(self.link))
         public = made["leader"].sign.public, made["helper"].sign.public, made["collector"].public.collector
         planned = PlannedView(view, np.zeros(1, np.int64), view.privacy.min_clients)
-        terms = WireTerms(*public, NOW + DAY_US)
+        terms = WireTerms(*public, NOW + DAY_US, roster=self.roster.enrolled)
         plan_id = os.urandom(PLAN_ID_BYTES)
         draft = new_plan([planned], Shares(validity), noise, plan_id=plan_id, sites=(), wire=terms)
         announced = announce(draft, made["coordinator"].sign, self, os.urandom)

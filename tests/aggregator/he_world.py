@@ -28,7 +28,7 @@ from crypto.signing import SigningKey
 from federation.aggregation import OpenedView
 from federation.batch.batch import SealedBatch
 from federation.batch.he_batch import seal_encrypted
-from federation.commitment import Outcome
+from federation.commitment import Commitment, Outcome
 from federation.he.keys import keys_hash, verify_keys
 from federation.he.reports import EncryptedReports, encrypt_reports
 from federation.ledger.ledger import Ledger
@@ -280,10 +280,11 @@ def sums_of(
 ) -> list[pb.SumPart]:
     """The sums that a leader sends for a plan: any messages, under statements that fit them."""
     parts, plan_hash = [], plan.hash
+    none = Commitment((0,) * plan.offsets[-1], (bytes(32),) * plan.offsets[-1])
     for at, messages in enumerate(views):
         said = outcomes or bytes([Outcome.OPENED]) * len(plan.views[at].pane_starts)
         digest = hashlib.sha256(b"".join(messages)).digest()
-        statement = statement_of(plan, at, "leader", said, bytes(32), digest).sign(key)
+        statement = statement_of(plan, at, "leader", said, none, digest).sign(key)
         parts.append(pb.SumPart(plan_hash=plan_hash, view=at, statement=statement))
         parts += [pb.SumPart(view=at, sums=message) for message in messages]
         plan_hash = b""

@@ -9,15 +9,20 @@ from typing import Any
 
 import pytest
 
+from aggregator.collect.collection_job import collect_request
 from aggregator.errors import JobConflict, RemoteRefusal
 from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
 from federation.batch.empty import seal_empty
+from federation.commitment import Outcome
+from federation.errors import UnknownSite
 from federation.parties import Roster
 from federation.plan import Plan
+from federation.statement import verify_statement
 from tests.aggregator.world import KEYS, SETTINGS, LocalLink, Site, make_helper, make_leader, make_plan, prepared
 from tests.aggregator.world import draft as drafted
 from tests.aggregator.world import signed as signed_plan
+from tests.federation.wire import COLLECTOR, HELPER, LEADER, live
 
 
 class Pair:
@@ -119,6 +124,48 @@ def test_an_empty_batch_does_not_replace_a_batch_with_reports(pair: Pair) -> Non
     again = seal_empty(plan, "a", batch.signed.header.batch_id, KEYS["a"].sign)
     with pytest.raises(JobConflict):
         pair.leader.submit(again.to_bytes())
+
+
+def opened(pair: Pair, plan: Plan) -> tuple[list[bytes], list[tuple[str, ...]]]:
+    """The outcomes and the counted sites of both statements of the only view."""
+    request = collect_request(plan, COLLECTOR.sign)
+    shares = pair.leader.collect(request), pair.helper.collect(request)
+    said = [
+        verify_statement(one.statement, keys.sign.public) for (one,), keys in zip(shares, (LEADER, HELPER), strict=True)
+    ]
+    return [one.outcomes for one in said], [one.sites for one in said]
+
+
+def test_both_statements_name_the_counted_sites_also_after_a_restart(pair: Pair) -> None:
+    plan = pair.open(make_plan(panes=1))
+    pair.leader.submit(Site(plan).batch([0, 0]).to_bytes())
+    pair.leader.submit(empty(plan))
+    before = opened(pair, plan)
+    assert before == ([bytes([Outcome.OPENED])] * 2, [("a", "b")] * 2)
+    pair.restart()
+    assert opened(pair, plan) == before
+
+
+def test_nothing_is_opened_if_leader_and_helper_count_different_sites(pair: Pair) -> None:
+    plan = pair.open(make_plan(panes=1))
+    pair.leader.submit(Site(plan).batch([0, 0]).to_bytes())
+    storage = pair.helper.files.storage
+    (stored,) = storage.plans()
+    with storage.transaction():
+        storage.reports.add_site(stored.number, "b")
+    outcomes, sites = opened(pair, plan)
+    assert outcomes == [bytes([Outcome.BATCH_MISMATCH])] * 2
+    assert sites == [("a",), ("a", "b")]
+
+
+def test_a_site_that_is_not_on_the_roster_of_the_plan_is_refused(pair: Pair) -> None:
+    plan = make_plan()
+    assert plan.wire is not None
+    plan = pair.open(live(replace(plan, wire=replace(plan.wire, roster=plan.roster[:1]))))
+    for batch in (empty(plan), Site(plan, "b").batch([0]).to_bytes()):
+        with pytest.raises(UnknownSite):
+            pair.leader.submit(batch)
+    assert pair.counted(plan) == [(), ()]
 
 
 def test_a_freed_plan_keeps_no_site(pair: Pair) -> None:

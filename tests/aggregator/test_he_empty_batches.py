@@ -10,8 +10,10 @@ from federation.batch.batch import BatchHeader
 from federation.batch.empty import seal_empty
 from federation.batch.sealing import seal_contents
 from federation.errors import BatchMalformed
+from federation.statement import verify_statement
 from tests.aggregator.he_world import LeaderAndKeyHolder, Site
 from tests.aggregator.world import KEYS
+from tests.federation.wire import HELPER, LEADER
 
 
 def test_the_leader_counts_a_site_without_a_report(tmp_path: Path) -> None:
@@ -25,6 +27,8 @@ def test_the_leader_counts_a_site_without_a_report(tmp_path: Path) -> None:
     for _ in range(2):
         assert two.submit(empty) == b""
     assert storage.reports.counted_sites(stored.number) == ("a", "b")
+    for share, key in zip(two.shares(plan), (LEADER, HELPER), strict=True):  # the key holder repeats the leader's word
+        assert verify_statement(share[0].statement, key.sign.public).sites == ("a", "b")
     two.close()
 
 

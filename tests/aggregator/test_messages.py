@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -47,8 +48,9 @@ def test_refusals_survive_their_bytes(reason: str, text: str, numbers: dict[str,
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.binary(min_size=32, max_size=32)), min_size=4, max_size=4))
 def test_commitments_survive_their_bytes(parts: list[tuple[int, bytes]]) -> None:
-    commitment = Commitment(tuple(count for count, _ in parts), tuple(digest for _, digest in parts))
-    assert commitment_from_bytes(PLAN, commitment_to_bytes(PLAN, commitment)) == commitment
+    for sites in ((), ("b",), ("a", "b")):
+        commitment = Commitment(tuple(count for count, _ in parts), tuple(digest for _, digest in parts), sites)
+        assert commitment_from_bytes(PLAN, commitment_to_bytes(PLAN, commitment)) == commitment
 
 
 def test_what_is_not_canonical_or_of_a_wrong_length_is_malformed() -> None:
@@ -66,6 +68,12 @@ def test_what_is_not_canonical_or_of_a_wrong_length_is_malformed() -> None:
         lambda: commitment_from_bytes(make_plan(), commitment),
         lambda: commitment_from_bytes(PLAN, commitment_to_bytes(PLAN, Commitment((1,) * 4, (bytes(31),) * 4))),
         lambda: commitment_from_bytes(PLAN, commitment_to_bytes(PLAN, Commitment((1,) * 3, (bytes(32),) * 4))),
+        *(
+            partial(
+                commitment_from_bytes, PLAN, commitment_to_bytes(PLAN, Commitment((1,) * 4, (bytes(32),) * 4, sites))
+            )
+            for sites in (("b", "a"), ("a", "a"), ("a", "stranger"), ("",))
+        ),
         lambda: verdicts_from(bytes([0, 3]), 2),
         lambda: verdicts_from(bytes(3), 2),
     ]
@@ -103,7 +111,7 @@ def test_reasons_are_stable_and_those_of_ledgers_are_its_codes() -> None:
     shared = [reason for reason, errors in Counter(REASONS.values()).items() if errors > 1]
     assert set(shared) == {"PANE_ALREADY_REPORTED", "LEDGER_BROKEN", "EXTRA_MISSING"}
     of_ledgers = LedgerRefusal.__subclasses__()
-    assert len(of_ledgers) == 8
+    assert len(of_ledgers) == 9
     for refusal in of_ledgers:
         assert REASONS[refusal] == RefusalCode(refusal.code)  # type: ignore[call-arg]
     known = (
@@ -117,7 +125,7 @@ def test_reasons_are_stable_and_those_of_ledgers_are_its_codes() -> None:
         "WRONG_LENGTH KEY_MISMATCH COEFFICIENT_OUT_OF_RANGE TOO_MANY_REPORTS SUM_OUT_OF_RANGE KEY_BURNT "
         "STATEMENT_MALFORMED EXTRA_MISSING "
         "PROVIDER_UNKNOWN PROVIDER_UNAVAILABLE CONVERSION_UNSAFE MPC_FAILED FINISH_REFUSED "
-        "DRAFT_CONFLICT LIVE_SECRET_LOST SEAL_KEY_ERASED PLAN_FREED ATTEMPTS_SPENT FREE_REFUSED"
+        "DRAFT_CONFLICT LIVE_SECRET_LOST SEAL_KEY_ERASED PLAN_FREED ATTEMPTS_SPENT FREE_REFUSED PLAN_BEFORE_REBUILD"
     )
     assert set(REASONS.values()) == set(known.split())
 

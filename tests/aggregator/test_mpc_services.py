@@ -330,7 +330,7 @@ def test_a_collector_takes_only_what_both_have_opened(tmp_path: Path) -> None:
 
 def _share(plan: Plan, role: str, opened: OpenedView) -> SealedShare:
     key = (LEADER if role == "leader" else HELPER).sign
-    said = Statement(role, plan.hash, 0, definition_hash(opened.planned.view), bytes(2), bytes(32), bytes(32))  # type: ignore[arg-type]
+    said = Statement(role, plan.hash, 0, definition_hash(opened.planned.view), bytes(2), bytes(32), bytes(32), ())  # type: ignore[arg-type]
     return SealedShare.of_finished(plan, said, opened, key)
 
 

@@ -137,7 +137,7 @@ def test_shares_travel_in_pieces() -> None:
         assert shares_from_parts(PLAN, shares_to_parts(shares, size)) == shares
     parts = list(shares_to_parts(shares, 100))
     endless = [*parts, *([parts[-1]] * 1000)]
-    long = list(shares_to_parts([replace(shares[0], statement=shares[0].statement + b"\0"), shares[1]], 100))
+    long = list(shares_to_parts([replace(shares[0], statement=shares[0].statement + bytes(9)), shares[1]], 100))
     loud = list(shares_to_parts([replace(shares[0], opened=shares[0].opened + b"\0"), shares[1]], 100))
     loud[0].opened += bytes(64)
     for wrong in (parts[1:], parts[:1], parts[::-1], [*parts, *parts], endless, [], long, loud):

@@ -189,7 +189,7 @@ class TestCommand:
         told = json.loads(out)
         gauss, pure = told["views"]
         assert (gauss["with_proofs"]["proofs"], gauss["with_proofs"]["field"]) == (3, "Field64")
-        assert gauss["outside_claim"] == {"active": ["activity"], "all": []}
+        assert gauss["outside_claim"] == {"active": ["activity", "counted_sites"], "all": []}
         assert (gauss["cost"]["micro_rho"], gauss["asked_rho"], pure["asked_epsilon"]) == (40_000, 0.04, 0.3)
         assert [group["delta1"] for group in pure["groups"]] == [1, 1, 1]
         assert told["total"]["micro_rho"] == gauss["cost"]["micro_rho"] + pure["cost"]["micro_rho"]

@@ -20,7 +20,7 @@ from edge_client.client_names import client_names
 from edge_client.policy import Refuse
 from edge_client.site import SiteSettings
 from federation.attempt import MAX_ATTEMPTS, Attempt
-from federation.commitment import Outcome
+from federation.commitment import Commitment, Outcome
 from federation.ledger import ledger as ledger_file
 from federation.ledger.snapshot import read_ledger
 from federation.plan import Plan
@@ -52,7 +52,8 @@ def freed(plan: Plan) -> Attempt:
 
 def opened(plan: Plan, *outcomes: int, keys: Sequence[Any] = (LEADER, HELPER)) -> Attempt:
     """Both opening statements, which name an outcome for each pane of the only view."""
-    said = (statement_of(plan, 0, role, bytes(outcomes), bytes(32), bytes(32)) for role, _ in ROLES)  # type: ignore[arg-type]
+    none = Commitment((0,) * plan.offsets[-1], (bytes(32),) * plan.offsets[-1])
+    said = (statement_of(plan, 0, role, bytes(outcomes), none, bytes(32)) for role, _ in ROLES)  # type: ignore[arg-type]
     return Attempt(plan.hash, tuple(one.sign(key.sign) for one, key in zip(said, keys, strict=True)))
 
 

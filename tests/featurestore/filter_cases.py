@@ -35,7 +35,7 @@ def some_panes(view: FeatureView, first: int, count: int, seed: int, open_share:
     slots[~opened] = 0
     units = rng.choice([0.0, 2.0], count, p=[0.1, 0.9])
     none = np.zeros(count, dtype=bool)
-    return Panes(start, opened, slots, none, units, start + view.pane_us, np.full(count, NEVER))
+    return Panes(start, opened, np.full(count, 10**6), slots, none, units, start + view.pane_us, np.full(count, NEVER))
 
 
 def expected(view: FeatureView, filtered: Filtered, panes: Panes, known: Sequence[bool], key: int) -> list[Served]:

@@ -266,6 +266,7 @@ class TestTime:
     @pytest.mark.parametrize("coverage", [-0.1, 1.1, float("nan"), "all"])
     def test_a_coverage_outside_0_and_1_is_refused(self, coverage: Any) -> None:
         assert "min_coverage" in error(min_coverage=coverage)
+        assert "min_site_coverage" in error(min_site_coverage=coverage)
 
 
 class TestPrivacy:

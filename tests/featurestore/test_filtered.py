@@ -34,7 +34,7 @@ MARCH, NOVEMBER = to_us(datetime(2013, 3, 10, tzinfo=UTC)), to_us(datetime(2013,
 def rows_of(view: FeatureView, filtered: Filtered, panes: Panes) -> dict[str, np.ndarray[Any, Any]]:
     """The kernel's rows: float64[P, K] of each part, with a row for every pane."""
     at = np.arange(len(panes.start))
-    decoded = filter_rows(view, filtered, panes, at, runs_of(panes, at, panes.released_at))
+    decoded = filter_rows(view, filtered, panes, at, runs_of(panes, panes.usable(0.0), at, panes.released_at))
     flat = [numbers for one in decoded for numbers in (one.value, one.se)]
     return dict(zip(PARTS, (numbers.reshape(len(at), -1) for numbers in flat), strict=True))
 
@@ -71,7 +71,16 @@ def test_panes_that_nobody_knows_are_predicted_like_voids() -> None:
     fewer = Panes(
         *(
             getattr(panes, name)[kept]
-            for name in ("start", "opened", "slots", "withheld", "noise_units", "released_at", "retracted_at")
+            for name in (
+                "start",
+                "opened",
+                "site_share",
+                "slots",
+                "withheld",
+                "noise_units",
+                "released_at",
+                "retracted_at",
+            )
         )
     )
     assert len(kept) < 190
@@ -135,7 +144,9 @@ class TestLocalTime:
                 slots = np.stack([(2 * rate - 1) * 500, np.full(len(rate), 500.0)], axis=1).round().astype(np.int64)
                 always = np.ones(len(start), dtype=bool)
                 units, never = np.full(len(start), 2.0), np.full(len(start), NEVER)
-                panes = Panes(start, always, slots[:, None], ~always, units, start + HOUR, never)
+                panes = Panes(
+                    start, always, np.full(len(start), 10**6), slots[:, None], ~always, units, start + HOUR, never
+                )
                 pred = rows_of(view, filtered, panes)["pred"][:-1, 0]
                 errors[tz] = np.abs(pred - rate[1:])[-48:].max()
             assert errors[NEW_YORK] < 0.1

@@ -41,6 +41,7 @@ def as_panes(items: Sequence[Release | Void]) -> Panes:
     return Panes(
         np.array([item.pane_start for item in items]),
         np.array([isinstance(item, Release) for item in items]),
+        np.full(len(items), 10**6),
         np.array([item.slots if isinstance(item, Release) else zero for item in items]),
         np.zeros(len(items), dtype=bool),
         np.full(len(items), 2.0),
@@ -101,6 +102,7 @@ def stored_panes(directory: Path) -> tuple[Panes, Offline, Registry, int]:
     panes = Panes(
         np.array([record.pane_start for record in records]),
         np.array([record.opened for record in records]),
+        np.array([record.manifest.site_share for record in records]),
         np.array([slots.get(record.pane_start, zero) for record in records]),
         np.zeros(len(records), dtype=bool),
         np.array([float(record.manifest.noisers) for record in records]),

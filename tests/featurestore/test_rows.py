@@ -20,7 +20,7 @@ from featurestore.define.feature import ViewFeature
 from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import Layout, layout_of
 from featurestore.define.privacy import Privacy
-from featurestore.define.release import Clock, Release, Void
+from featurestore.define.release import Clock, CountedSites, Release, Void
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 
@@ -43,6 +43,12 @@ FEATURES: list[ViewFeature] = [
 ]
 DERIVED: list[ViewFeature] = [Rate("late_read_off", where="delay >= 15", derive=True), Count("all", derive=True)]
 
+SITES = [
+    None,
+    CountedSites(counted=2, enrolled=2, missing=(), clients=7, enrolled_clients=7),
+    CountedSites(counted=1, enrolled=2, missing=("b",), clients=1, enrolled_clients=2),
+    CountedSites(counted=2, enrolled=3, missing=("c",), clients=2, enrolled_clients=3),
+]
 Value = tuple[Any, float | None, int | None, str]
 """(value, se, n, status)"""
 Row = dict[str, Value]
@@ -88,6 +94,9 @@ class Model:
         is_gone = tombstone is not None and tombstone.released_at <= moment
         return isinstance(pane, Release) and pane.released_at <= moment and not is_gone
 
+    def is_enough(self, pane: Release) -> bool:
+        return _share(pane) / 10**6 >= self.view.min_site_coverage
+
     def is_stale(self, start: int, moment: float = math.inf) -> bool:
         return any(void.pane_start > start and void.released_at <= moment for void in self.spent)
 
@@ -99,9 +108,9 @@ class Model:
             panes = [
                 pane
                 for pane in self.inside(start, window.panes)
-                if isinstance(pane, Release) and self.is_open(pane, moment)
+                if isinstance(pane, Release) and self.is_open(pane, moment) and self.is_enough(pane)
             ]
-            coverage[window.name] = len(panes) / window.panes
+            coverage[window.name] = sum(_share(pane) for pane in panes) / (10**6 * window.panes)
             sums = [sum(int(pane.slots[key, j]) for pane in panes) for j in range(layout.slots_per_key)]
             units = sum(pane.manifest.noisers for pane in panes)
             status = "OK" if coverage[window.name] >= self.view.min_coverage else "LOW_COVERAGE"
@@ -115,6 +124,8 @@ class Model:
         if isinstance(own, Void) or not self.is_open(own, moment):
             return [0] * layout.slots_per_key, 0, "VOID"
         sums = own.slots[key].tolist()
+        if not self.is_enough(own):
+            return sums, own.manifest.noisers, "LOW_COVERAGE"
         clients = next((f for f in self.view.features if isinstance(f, ClientCount)), None)
         small = limit is not None and clients is not None and sums[layout.groups_of(clients)[0].slots[0]] < limit
         return sums, own.manifest.noisers, "SUPPRESSED" if small else "OK"
@@ -122,6 +133,12 @@ class Model:
     def seen_at(self, moment: int) -> tuple[int, int] | None:
         """Among the rows released by then, the one with the greatest (pane end, release time)."""
         return max((issue for issue in self.issues() if issue[1] <= moment), default=None)
+
+
+def _share(pane: Release) -> int:
+    """The share of enrolled clients whose sites are counted, in millionths."""
+    sites = pane.manifest.sites
+    return 10**6 if sites is None else 10**6 * sites.clients // sites.enrolled_clients
 
 
 def _read(layout: Layout, feature: ViewFeature, sums: list[int], units: float, status: str) -> Value:
@@ -172,6 +189,7 @@ def _a_view(draw: random.Random) -> FeatureView:
         privacy=Privacy(rho=0.5, min_clients=2, suppress_below=draw.choice([None, 3]) if has_clients else None),
         ttl=draw.choice([None, "2h", "1d", "3d"]),
         min_coverage=draw.choice([0, 1 / 3, 0.5, 2 / 3, 0.8, 1]),
+        min_site_coverage=draw.choice([0, 0, 0.5, 0.7, 1]),
     )
 
 
@@ -197,7 +215,8 @@ def _publications(draw: random.Random, view: FeatureView) -> Iterator[tuple[int,
         now = max(now, max(group) + width) + draw.choice([0, 1, width // 2, 5 * width])
         items: list[Release | Void] = []
         for start in group:
-            clock, terms = draw.choice(clocks), manifest_of(view, draw.choice(["none", "discrete-gaussian"]))
+            clock, noise = draw.choice(clocks), draw.choice(["none", "discrete-gaussian"])
+            terms = manifest_of(view, noise, sites=draw.choice(SITES))
             end = start + width
             times = (start, end, now if clock == "live" else end + view.release_delay_us, now, clock)
             slots = [[draw.randint(-5, 60) for _ in range(layout.slots_per_key)] for _ in range(layout.keys)]

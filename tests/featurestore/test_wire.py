@@ -11,7 +11,7 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.privacy import Bounds, Privacy
-from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
+from featurestore.define.wire import collection_hash, definition_hash, view_from_bytes, view_to_bytes
 from featurestore.errors import ExpressionRefused, ViewMalformed
 from tests.strategies import Truth, views
 
@@ -114,6 +114,13 @@ def test_anything_in_the_definition_changes_its_hash(change: dict[str, object]) 
     assert definition_hash(_view(**change)) != definition_hash(_view())
 
 
+def test_the_share_of_sites_that_a_pane_needs_changes_the_schema_and_no_collection() -> None:
+    changed = _view(min_site_coverage=0.5)
+    assert view_from_bytes(view_to_bytes(changed)).min_site_coverage == 0.5
+    assert definition_hash(changed) != definition_hash(_view())
+    assert collection_hash(changed) == collection_hash(_view())
+
+
 def test_the_order_of_domain_and_tags_does_not_change_the_hash() -> None:
     same = _view(entity=Entity(["a", "b"], domain=[("y", -2), ("x", 1)], column=["A", "B"]), tags={"a": "1", "b": "2"})
     assert definition_hash(same) == definition_hash(_view())
@@ -127,6 +134,7 @@ def test_the_order_of_domain_and_tags_does_not_change_the_hash() -> None:
         ({"privacy": Privacy(rho=0.3)}, {"privacy": Privacy(epsilon=0.3, mechanism="laplace")}),
         ({"privacy": Privacy(epsilon=4.0)}, {"privacy": Privacy(epsilon=4.00000001)}),
         ({"min_coverage": 0.0}, {"min_coverage": -0.0}),
+        ({"min_site_coverage": 0.0}, {"min_site_coverage": -0.0}),
         ({"features": [Mean("x", clip=(0.0, 2))]}, {"features": [Mean("x", clip=(-0.0, 2.0))]}),
         ({"features": [Histogram("x", edges=[0, 1])]}, {"features": [Histogram("x", edges=[-0.0, 1.0])]}),
         ({"features": [Count("n", weight=0.5)]}, {"features": [Count("n", weight=Fraction(1, 2))]}),

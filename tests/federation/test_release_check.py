@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featurestore.define.release import Manifest, Release, Void, content_of
+from featurestore.define.release import CountedSites, Manifest, Release, Void, content_of
 from federation.commitment import Commitment
 from federation.errors import VerificationFailed
 from federation.keys import RoleKeys
@@ -25,7 +25,7 @@ from federation.statement import sign_statement
 
 from .wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER, PLAN, SITE, plan, view
 
-SETS = Commitment((9,) * 6, tuple(bytes([number]) * 32 for number in range(6)))
+SETS = Commitment((9,) * 6, tuple(bytes([number]) * 32 for number in range(6)), ("b",))
 OUTCOMES = bytes([0, 1, 2])
 VIEW = 1
 NOW = 100 * DAY
@@ -73,6 +73,7 @@ MANIFEST = manifest_of(
     trust="one-honest-noiser",
     commitments=named(STATEMENTS),
     opened=named(VALUES),
+    sites=CountedSites(counted=1, enrolled=2, missing=("a",), clients=300, enrolled_clients=400),
 )
 DELAY = PLAN.views[VIEW].view.release_delay_us
 
@@ -122,6 +123,8 @@ def other_value(value: Any) -> Any:
             return value + 1
         case None:
             return 1
+        case CountedSites():
+            return replace(value, clients=value.clients - 1)
         case tuple():
             return value[1:]
     raise TypeError(type(value))
@@ -132,14 +135,32 @@ def test_every_term_of_the_manifest_is_bound(term: str) -> None:
     changed = replace(MANIFEST, **{term: other_value(getattr(MANIFEST, term))})
     honest = release()
     assert check_of(replace(honest, manifest=changed)) in {
-        "plan", "view", "manifest", "commitments", "values", "signature",
+        "plan", "view", "manifest", "commitments", "sites", "values", "signature",
     }  # fmt: skip
     if term not in (
         "view_version",
         "noise_source",
         "trust",
     ):  # these are the collector's own statements, which it signs
-        assert check_of(release(changed)) in {"plan", "view", "manifest", "commitments", "values"}
+        assert check_of(release(changed)) in {"plan", "view", "manifest", "commitments", "sites", "values"}
+
+
+@pytest.mark.parametrize(
+    "sites",
+    [
+        None,
+        CountedSites(counted=2, enrolled=2, missing=(), clients=400, enrolled_clients=400),
+        CountedSites(counted=1, enrolled=2, missing=("b",), clients=100, enrolled_clients=400),
+        CountedSites(counted=1, enrolled=1, missing=(), clients=300, enrolled_clients=300),
+    ],
+)
+def test_a_release_counts_the_sites_that_both_signed_of_the_roster_of_its_plan(sites: CountedSites | None) -> None:
+    for item in (release(replace(MANIFEST, sites=sites)), void("BATCH_TOO_SMALL", 1, replace(MANIFEST, sites=sites))):
+        assert check_of(item) == "sites"
+
+
+def test_a_void_by_decision_counts_no_site() -> None:
+    assert check_of(void("BUDGET_SPENT", 0, replace(NOTHING, sites=MANIFEST.sites)), statements=None) == "sites"
 
 
 @pytest.mark.parametrize("group", [one.name for one in fields(MANIFEST.groups[0])])

@@ -16,7 +16,7 @@ from federation.batch.reports import HelperHalf, LeaderHalf, Reports
 from federation.draft import with_live
 from federation.keys import RoleKeys
 from federation.live_keys import LiveSecret
-from federation.parties import Roster, RosterEntry
+from federation.parties import EnrolledSite, Roster, RosterEntry
 from federation.plan import Plan, PlannedView, WireTerms
 from federation.sharding import shard
 from tests.federation.words import plan_in_words
@@ -32,7 +32,10 @@ COORDINATOR, COLLECTOR, LEADER, HELPER, SITE, OTHER_SITE = (
     role_keys(role, number)
     for number, role in enumerate(("coordinator", "collector", "leader", "helper", "site-a", "site-b"))
 )
-TERMS = WireTerms(LEADER.sign.public, HELPER.sign.public, COLLECTOR.public.collector, deadline_us=10 * DAY)
+ENROLLED = (EnrolledSite("a", 100), EnrolledSite("b", 300))
+TERMS = WireTerms(
+    LEADER.sign.public, HELPER.sign.public, COLLECTOR.public.collector, deadline_us=10 * DAY, roster=ENROLLED
+)
 
 
 def live_randomness(role: str) -> Callable[[int], bytes]:

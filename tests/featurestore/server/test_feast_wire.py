@@ -19,7 +19,7 @@ from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.on_demand import NO_ON_DEMAND
 from featurestore.define.privacy import Privacy
-from featurestore.define.release import Release
+from featurestore.define.release import CountedSites, Release
 from featurestore.online.blocks import Snapshot, open_blocks
 from featurestore.publish.publish import Publisher
 from featurestore.read.request import Reading
@@ -409,7 +409,10 @@ def test_a_body_in_pieces_is_one_body(server: FeatureServer) -> None:
 
 
 def test_health_names_what_is_served_and_says_when_it_is_stale(store_dir: Path) -> None:
-    fill(store_dir, VIEW, 2)
+    fill(store_dir, VIEW, 1)
+    sites = CountedSites(counted=1, enrolled=3, missing=("b", "c"), clients=10, enrolled_clients=20)
+    with Publisher(store_dir, lambda: 100 * DAY) as publisher:
+        publisher.publish([a_release(VIEW, HOUR, 2, sites=sites)])
     store = Store.open(store_dir)
     blocks, server = store.blocks, FeatureServer(store)
     health = request(server, "GET", "/health").json()
@@ -418,7 +421,14 @@ def test_health_names_what_is_served_and_says_when_it_is_stale(store_dir: Path) 
         "problem": None,
         "epoch": blocks.snapshot.epoch,
         "views": [
-            {"view": "delays", "version": 1, "keys": 2, "pane_end": 2 * HOUR, "released_at": 2 * HOUR + HOUR // 2}
+            {
+                "view": "delays",
+                "version": 1,
+                "keys": 2,
+                "pane_end": 2 * HOUR,
+                "released_at": 2 * HOUR + HOUR // 2,
+                "sites": {"counted": 1, "of": 3, "missing": ["b", "c"]},
+            }
         ],
     }
     (store_dir / "store" / "blocks" / "CURRENT.json").write_text("{")

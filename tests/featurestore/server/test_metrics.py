@@ -11,13 +11,19 @@ from featurestore.server.metrics import BUCKETS, ROW_BYTES, Counts, exposition
 HEALTH: dict[str, Any] = {
     "epoch": 7,
     "views": [
-        {"view": "delays", "version": 1, "pane_end": 10_000_000, "released_at": 12_500_000},
-        {"view": "delays", "version": 2, "pane_end": None, "released_at": None},
+        {
+            "view": "delays",
+            "version": 1,
+            "pane_end": 10_000_000,
+            "released_at": 12_500_000,
+            "sites": {"counted": 2, "of": 3, "missing": ["b"]},
+        },
+        {"view": "delays", "version": 2, "pane_end": None, "released_at": None, "sites": None},
     ],
 }
 
 
-LABELS = ("route", "status", "le", "view", "version", "since")
+LABELS = ("route", "status", "le", "view", "version", "since", "state")
 
 
 def samples(counts: Counts, now_us: int = 20_000_000) -> dict[tuple[str, ...], float]:
@@ -71,6 +77,13 @@ def test_epoch_and_age_of_each_view_are_told() -> None:
     assert {key[1:]: value for key, value in found.items() if key[0] == "covey_view_age_seconds"} == {
         ("delays", "1", "pane_end"): 10.0,
         ("delays", "1", "released_at"): 7.5,
+    }
+
+
+def test_the_counted_and_the_missing_sites_of_the_newest_pane_are_gauges() -> None:
+    assert {key[1:]: value for key, value in samples(Counts()).items() if key[0] == "covey_release_sites"} == {
+        ("delays", "1", "counted"): 2.0,
+        ("delays", "1", "missing"): 1.0,
     }
 
 
