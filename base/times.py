@@ -61,6 +61,11 @@ def day_of(moment_us: Moment) -> Moment:
     return moment_us // DAY_US
 
 
+def span_of(days: tuple[int, int]) -> tuple[int, int]:
+    """[from, to) in µs since the epoch, of [first, last + 1) in UTC days since the epoch."""
+    return days[0] * DAY_US, days[1] * DAY_US
+
+
 def wall_clock() -> int:
     """The wall clock, µs since the epoch."""
     return time.time_ns() // 1_000

@@ -96,8 +96,8 @@ def main() -> None:
     watcher = Watcher()
     watcher.start()
     with tempfile.TemporaryDirectory(prefix="covey-way-") as scratch:
-        days = FIRST_US // 86_400_000_000, FIRST_US // 86_400_000_000 + DAYS
-        request = CollectionRequest.make(views, RequestedTerms(), Budget(100_000), days=days)
+        between = FIRST_US, FIRST_US + DAYS * 86_400 * 10**6
+        request = CollectionRequest.make(views, RequestedTerms(), Budget(100_000), between=between)
         columns = EventColumns(CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN)
         collected, answers = wire.run_over_wire(request, table, Path(scratch), columns, progress=progress)
         marks.append(("opened, published, stopped", time.perf_counter()))

@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from aggregator.mpc.finish import require_exact
 from aggregator.mpc.finish import require_installed as require_crypten
+from base.times import utc_text
 from crypto.bfv_seal import require_installed as require_tenseal
 from crypto.errors import ConversionUnsafe
 from deployment.errors import RunRefused
+from deployment.panes import Between, panes_between
 from featurestore.define.definitions import FeatureView
 from federation.errors import NothingToSuppress, PlanInvalid
 from federation.largest_sum import require_sums_fit
@@ -29,7 +31,7 @@ class CollectionRequest:
     Attributes:
         noise: `none` is for tests and labs: releases are marked, and the exact sums are published.
         budget: the most that a client-day may cost, over all runs into the store.
-        days: [from, to) in UTC days since the epoch; None: the days that hold events.
+        between: the panes inside this time range; None: those of the days that hold events.
         min_clients: k instead of the views' own; it may only be larger, except with noise off.
         site_clients: the declared maximum of clients of a site; public.
     """
@@ -38,7 +40,7 @@ class CollectionRequest:
     terms: Terms
     noise: Noise
     budget: Budget
-    days: tuple[int, int] | None = None
+    between: Between | None = None
     min_clients: int | None = None
     site_clients: int = DEFAULT_SITE_CLIENTS
 
@@ -49,15 +51,23 @@ class CollectionRequest:
         requested: RequestedTerms,
         budget: Budget,
         *,
-        days: tuple[int, int] | None = None,
+        between: Between | None = None,
         min_clients: int | None = None,
         site_clients: int | None = None,
     ) -> CollectionRequest:
         """Make a request and settle its terms: the default participation follows from `site_clients`.
 
         Raises:
-            RunRefused: `min_clients` is below a view's k, or participation `all` has no declared `site_clients`.
+            RunRefused: `min_clients` is below a view's k, participation `all` has no declared `site_clients`, or no pane of
+                the views lies inside the time range.
         """
+        if between is not None and not any(len(panes_between(view, between)) for view in views):
+            start, end = map(utc_text, between)
+            panes = ", ".join(dict.fromkeys(view.pane for view in views))
+            raise RunRefused(
+                f"no pane ({panes}) of the views lies inside {start} … {end}. Give a longer range",
+                settings=("start", "end"),
+            )
         noisy = requested.noise is not Noise.NONE
         for view in views:
             if min_clients is not None and noisy and min_clients < view.privacy.min_clients:
@@ -67,7 +77,7 @@ class CollectionRequest:
                     settings=("min_clients", "noise"),
                 )
         most = declared(site_clients, requested.participation)
-        return cls(tuple(views), requested.of_sites([most]), requested.noise, budget, days, min_clients, most)
+        return cls(tuple(views), requested.of_sites([most]), requested.noise, budget, between, min_clients, most)
 
     @property
     def noisy(self) -> bool:
@@ -89,7 +99,10 @@ class CollectionRequest:
             sites: the most clients of each site.
             by_site: a column of the events names the sites.
         """
-        derived: tuple[FromEvents, ...] = (*(("days",) if self.days is None else ()), *(("sites",) if by_site else ()))
+        derived: tuple[FromEvents, ...] = (
+            *(("days",) if self.between is None else ()),
+            *(("sites",) if by_site else ()),
+        )
         return new_plan(views, self.terms, self.noise, plan_id=plan_id, sites=sites, from_events=derived)
 
 

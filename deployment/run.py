@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from base.times import DAY_US, to_us
+from base.times import to_us
 from featurestore.define.definitions import FeatureView
 
 from .errors import OverBudget, RunRefused, UsageError
@@ -72,14 +72,17 @@ def run(
     sites: int = 1,
     progress: Progress = lambda *_: None,
 ) -> RunReport:
-    """Collect every pane that is not open yet, of whole UTC days that are over, and publish it.
+    """Collect every pane that has ended and is not open yet, and publish it.
+
+    A client's bounds hold for a UTC day, over all runs into the store. In one process a run may take any panes of a day; a run
+    over processes takes whole UTC days.
 
     Args:
         events: a `.parquet` or `.csv` file, a folder or a pattern of such files (see
             `edge_client.event_files.event_files`), or an Arrow table.
         store: the store's directory; made if it does not exist.
         client_column: the client of an event; with `site_column`, the identity is (site, client).
-        start, end: UTC midnights, [start, end); default: the days that hold events.
+        start, end: the panes inside [start, end), UTC; default: those of the ended days that hold events.
         noise: "off" is for tests and labs: releases are marked, and the exact sums are published.
         min_clients: k instead of the views' own; it may only be larger, except with noise off.
         participation: "all": every client reports every pane, also without events; "active": only clients with an event in
@@ -119,14 +122,14 @@ def run(
     _check_types(events, store, client_column=client_column, time_column=time_column, site_column=site_column)
     directory = directory_of(Path(store))
     allowed = budget_within(directory, requested_budget)
-    days = utc_days(start, end)
+    between = utc_range(start, end)
     table = (
         read_events(Path(events), chosen, client_column, time_column, site_column)
         if isinstance(events, str | Path)
         else events
     )
     request = CollectionRequest.make(
-        chosen, requested, allowed, days=days, min_clients=min_clients, site_clients=site_clients
+        chosen, requested, allowed, between=between, min_clients=min_clients, site_clients=site_clients
     )
     encrypted_for = 0
     try:
@@ -272,47 +275,23 @@ def _check_types(events: object, store: object, **columns: object) -> None:
             raise UsageError(f"`{name}` takes the name of a column, got {column!r}")
 
 
-def utc_days(start: date | None, end: date | None) -> tuple[int, int] | None:
-    """[start, end) in UTC days, or None for the days that have events."""
+def utc_range(start: date | None, end: date | None) -> tuple[int, int] | None:
+    """[start, end) in µs since the epoch, or None if neither is given. A naive time is UTC, and a date is its midnight.
+
+    Raises:
+        UsageError: only one is given, one is no date or time, or the first is not before the second.
+    """
     if start is None and end is None:
         return None
     if start is None or end is None:
-        raise UsageError(
-            "the first UTC day and the day after the last go together; give both", settings=("start", "end")
-        )
-    for name, moment in (("start", start), ("end", end)):
-        if not isinstance(moment, date):
-            raise UsageError(f"`{name}` takes a date or a datetime, such as date(2020, 5, 1), got {moment!r}")
-    first, last = (_midnight(moment, name) for moment, name in ((start, "start"), (end, "end")))
+        raise UsageError("a start needs an end, and an end needs a start; give both", settings=("start", "end"))
+    first, last = _moment(start, "start"), _moment(end, "end")
     if first >= last:
         raise UsageError(f"the start {start} must be before the end {end}", settings=("start", "end"))
     return first, last
 
 
-def utc_range(start: date | None, end: date | None) -> tuple[int, int] | None:
-    """[from, to) in µs since the epoch, or None if neither is given. A naive time is UTC.
-
-    Raises:
-        UsageError: only one is given, or the first is not before the second.
-    """
-    if start is None and end is None:
-        return None
-    if start is None or end is None:
-        raise UsageError("a start needs an end, and an end needs a start", settings=("start", "end"))
-    first, last = (_moment(moment) for moment in (start, end))
-    if first >= last:
-        raise UsageError("the start must be before the end", settings=("start", "end"))
-    return first, last
-
-
-def _moment(moment: date) -> int:
+def _moment(moment: date, name: str) -> int:
+    if not isinstance(moment, date):
+        raise UsageError(f"`{name}` takes a date or a datetime, such as date(2020, 5, 1), got {moment!r}")
     return to_us(moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day))
-
-
-def _midnight(moment: date, name: str) -> int:
-    us = to_us(moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day))
-    if us % DAY_US:
-        raise UsageError(
-            f"`{name}` must be a UTC midnight, because a pane belongs to one UTC day and runs take whole days, got {moment}"
-        )
-    return us // DAY_US

@@ -2,8 +2,8 @@
 
 The privacy unit is one client and one UTC day, so the bounds hold per client-day: at most `max_cells` cells (join key, pane)
 of each (client, day), and at most `max_events_per_cell` events of each cell. The earliest events by event time are kept (ties in
-input order). `compute` takes the number of used cells of each client-day and returns the new numbers. A day that is computed
-pane by pane therefore gives exactly the same result as a day that is computed at once.
+input order). `compute` takes the number of used cells of each client-day, and returns the number of cells of each report. A day
+that is computed pane by pane therefore gives exactly the same result as a day that is computed at once.
 """
 
 from __future__ import annotations
@@ -63,15 +63,15 @@ class Contributions:
     Attributes:
         pane_start: int64[R], µs since the epoch.
         client: int32[R], index of the identity.
+        cells: int64[R], the cells that each report uses of its client-day. A cell without a value is used, too.
         slots: the R sparse report vectors.
-        used: the used cells of the client-days after these panes, including the given ones.
         dropped: the number of events of these panes that were not counted.
     """
 
     pane_start: npt.NDArray[np.int64]
     client: npt.NDArray[np.int32]
+    cells: npt.NDArray[np.int64]
     slots: SparseRows
-    used: UsedCells
     dropped: Dropped
 
     def __repr__(self) -> str:
@@ -112,7 +112,7 @@ def compute(
         db.register("used", pa.table({"client": used.client, "day": used.day, "cells": used.cells}))
         cells = db.sql(_query(view)).to_arrow_table()
     counted = int(cells.column("events").to_numpy().sum()) if cells.num_rows else 0
-    return _contributions(view, cells, used, replace(dropped, over_bounds=source.num_rows - counted))
+    return _contributions(view, cells, replace(dropped, over_bounds=source.num_rows - counted))
 
 
 def days_with_events(view: FeatureView, events: Events) -> npt.NDArray[np.int64]:
@@ -249,8 +249,8 @@ def _double(value: float) -> str:
     return f"CAST('{float(value)!r}' AS DOUBLE)"
 
 
-def _contributions(view: FeatureView, cells: pa.Table, used: UsedCells, dropped: Dropped) -> Contributions:
-    """Pack the query's cells into sparse report vectors and count the used cells."""
+def _contributions(view: FeatureView, cells: pa.Table, dropped: Dropped) -> Contributions:
+    """Pack the query's cells into sparse report vectors."""
     layout = layout_of(view)
     client = cells.column("client").to_numpy().astype(np.int32)
     pane = cells.column("pane").to_numpy().astype(np.int64)
@@ -259,12 +259,10 @@ def _contributions(view: FeatureView, cells: pa.Table, used: UsedCells, dropped:
     is_first = np.ones(len(client), dtype=bool)
     is_first[1:] = (pane[1:] != pane[:-1]) | (client[1:] != client[:-1])
     starts = np.flatnonzero(is_first)
-    indptr = np.searchsorted(row, np.append(starts, len(client)))
+    ends = np.append(starts, len(client))
     columns = key[row] * layout.slots_per_key + slot
-    slots = SparseRows(indptr, columns.astype(np.int32), value, layout.length)
-    return Contributions(
-        pane[starts] * view.pane_us, client[starts], slots, _add_used(used, client, pane // view.panes_per_day), dropped
-    )
+    slots = SparseRows(np.searchsorted(row, ends), columns.astype(np.int32), value, layout.length)
+    return Contributions(pane[starts] * view.pane_us, client[starts], np.diff(ends), slots, dropped)
 
 
 def _nonzero(cells: pa.Table, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -290,14 +288,3 @@ def _nonzero(cells: pa.Table, width: int) -> tuple[npt.NDArray[np.int64], npt.ND
     order = np.argsort(place, kind="stable")
     row, slot = np.divmod(place[order], width)
     return row, slot, np.concatenate(values)[order]
-
-
-def _add_used(used: UsedCells, client: npt.NDArray[np.int32], day: npt.NDArray[np.int64]) -> UsedCells:
-    """Add one used cell for each given (client, day) pair."""
-    all_client = np.concatenate((used.client, client))
-    all_day = np.concatenate((used.day, day))
-    added = np.concatenate((used.cells, np.ones(len(client), dtype=np.int64)))
-    clients = int(all_client.max(initial=0)) + 1
-    pairs, inverse = np.unique(all_day * clients + all_client, return_inverse=True)  # one int64 per client-day
-    total = np.bincount(inverse, weights=added, minlength=len(pairs)).astype(np.int64)
-    return UsedCells((pairs % clients).astype(np.int32), pairs // clients, total)

@@ -32,23 +32,32 @@ from federation.ledger.entries import Head
 from federation.ledger.ledger import Ledger
 from federation.ledger.snapshot import read_copy
 from federation.ledger.state import Budget, LedgerState
-from federation.plan import AGGREGATORS, Plan, PlannedView
+from federation.plan import AGGREGATORS, Plan
 
 from . import late_events
 from .compute import UsedCells
+from .day_cells import (
+    CELLS_TABLE,
+    NAME_BYTES,
+    ODD_ROW,
+    DayCells,
+    as_used,
+    cells_digest,
+    days_in_part,
+    names_array,
+    read_cells,
+    used_cells,
+    write_cells,
+)
 from .events import Events
 from .late_events import LateEvents
 from .policy import Refuse
 
-NAME_BYTES: Final = 32
-_ODD: Final = (ValueError, TypeError, AttributeError, OverflowError, sqlite3.OperationalError)
-"""Errors of reading a row whose values were replaced by another type or by malformed text."""
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS answers (plan BLOB PRIMARY KEY, reports_digest BLOB NOT NULL) WITHOUT ROWID",
     """CREATE TABLE IF NOT EXISTS reports (plan BLOB, view INTEGER, names BLOB NOT NULL, collection BLOB NOT NULL,
         reporter BLOB NOT NULL, ids BLOB NOT NULL, cells BLOB NOT NULL, PRIMARY KEY (plan, view)) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS cells (plan BLOB, collection BLOB, day INTEGER, names BLOB NOT NULL,
-        cells BLOB NOT NULL, PRIMARY KEY (plan, collection, day)) WITHOUT ROWID""",
+    CELLS_TABLE,
     """CREATE TABLE IF NOT EXISTS heads (key BLOB, plan BLOB, seq INTEGER NOT NULL, head BLOB NOT NULL,
         PRIMARY KEY (key, plan)) WITHOUT ROWID""",
     *late_events.SCHEMA,
@@ -77,23 +86,6 @@ class ReportIds:
 
     def __repr__(self) -> str:
         return f"ReportIds({len(self.ids)} reports: redacted)"
-
-
-@dataclass(frozen=True, eq=False)
-class DayCells:
-    """The cells of one view and UTC day that one answer used, by client. Privacy-sensitive.
-
-    Attributes:
-        cells: int64[len(names)], at least 1 each.
-    """
-
-    collection: bytes
-    day: int
-    names: Sequence[bytes]
-    cells: npt.NDArray[np.int64]
-
-    def __repr__(self) -> str:
-        return f"DayCells({len(self.names)} clients: redacted)"
 
 
 @dataclass(frozen=True)
@@ -170,21 +162,12 @@ class SiteLedger:
             LedgerBroken: the stored cells of an answer differ from the recorded ones.
         """
         planned = plan.views[view]
-        collection, most = collection_hash(planned.view), planned.view.bounds.max_cells
-        index = {name: number for number, name in enumerate(clients)}
-        days = {day: np.zeros(len(clients), np.int64) for day in days_in_part(planned)}
+        days = days_in_part(planned)
         with self._ledger.transaction() as db:
-            for answer in [plan.hash] if basis.repeated else sorted(basis.others):
-                for of_day in self._held_cells(db, answer):
-                    if of_day.collection == collection and of_day.day in days:
-                        at = np.array([index.get(name, -1) for name in of_day.names], np.int64)
-                        np.add.at(days[of_day.day], at[at >= 0], of_day.cells[at >= 0])
-        cells = np.stack(list(days.values())) if days else np.empty((0, len(clients)), np.int64)
-        if basis.repeated:
-            cells = most - cells
-        at_day, client = np.nonzero(cells)
-        day = np.array(list(days), np.int64)[at_day]
-        return UsedCells(client.astype(np.int32), day, cells[at_day, client])
+            answers = [plan.hash] if basis.repeated else sorted(basis.others)
+            held = [of_day for answer in answers for of_day in self._held_cells(db, answer)]
+            cells = used_cells(clients, collection_hash(planned.view), days, held)
+        return as_used(days, planned.view.bounds.max_cells - cells if basis.repeated else cells)
 
     def recorded(self, plan: Plan) -> tuple[ReportIds, ...]:
         """The reports of a plan that was answered before, one entry per view. Raises LedgerBroken."""
@@ -215,7 +198,7 @@ class SiteLedger:
 
     def _checked_reports(self, db: sqlite3.Connection, plan_hash: bytes) -> tuple[ReportIds, ...]:
         reports = self._reports(db, plan_hash)
-        if _answer_digest(_digest_of_reports(reports), self._cells(db, plan_hash)) != self.state.completed[plan_hash]:
+        if cells_digest(_digest_of_reports(reports), self._cells(db, plan_hash)) != self.state.completed[plan_hash]:
             raise self._edited(plan_hash)
         return reports
 
@@ -235,7 +218,6 @@ class SiteLedger:
         Returns:
             False: another answer that shares client-days was recorded since `basis`. Compute again.
         """
-        ordered = sorted(cells, key=lambda one: (one.collection, one.day))
         with self._ledger.transaction() as db:
             if self._basis(plan) != basis:
                 return False
@@ -245,15 +227,9 @@ class SiteLedger:
                 "INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?)",
                 ((plan.hash, view, *_columns(one)) for view, one in enumerate(reports)),
             )
-            db.executemany(
-                "INSERT INTO cells VALUES (?, ?, ?, ?, ?)",
-                (
-                    (plan.hash, one.collection, one.day, b"".join(one.names), one.cells.astype("<i8").tobytes())
-                    for one in ordered
-                ),
-            )
+            write_cells(db, plan.hash, cells)
             late_events.note_seen(db, plan, seen)
-            self._ledger.complete_within(plan.hash, _answer_digest(digest, ordered))
+            self._ledger.complete_within(plan.hash, cells_digest(digest, cells))
         return True
 
     def note_late(self, plan: Plan, events: Events) -> list[LateEvents]:
@@ -307,20 +283,17 @@ class SiteLedger:
                 )
                 for names, collection, reporter, ids, cells in rows
             )
-        except _ODD:
+        except ODD_ROW:
             raise self._edited(plan_hash) from None
 
     def _cells(self, db: sqlite3.Connection, plan_hash: bytes) -> list[DayCells]:
         """The cells that an answer used, checked against its entry in the chain."""
         known = db.execute("SELECT reports_digest FROM answers WHERE plan = ?", (plan_hash,)).fetchone()
-        rows = db.execute(
-            "SELECT collection, day, names, cells FROM cells WHERE plan = ? ORDER BY collection, day", (plan_hash,)
-        )
         try:
-            cells = [DayCells(one, day, _split(names), np.frombuffer(of, "<i8")) for one, day, names, of in rows]
-            if _answer_digest(known[0], cells) == self.state.completed[plan_hash]:
+            cells = read_cells(db, plan_hash)
+            if cells_digest(known[0], cells) == self.state.completed[plan_hash]:
                 return cells
-        except _ODD:
+        except ODD_ROW:
             pass  # raised below
         raise self._edited(plan_hash)
 
@@ -341,7 +314,8 @@ class SiteLedger:
                 of_day = mine & (pane // DAY_US == day)
                 cells = np.bincount(one.reporter[of_day], one.cells[of_day], len(one.names)).astype(np.int64)
                 (who,) = np.nonzero(cells)
-                found.append(DayCells(collection, day, [one.names[at] for at in who.tolist()], cells[who]))
+                names = names_array([one.names[at] for at in who.tolist()])
+                found.append(DayCells(collection, day, names, cells[who]))
         return found
 
     def _edited(self, plan_hash: bytes) -> LedgerBroken:
@@ -366,13 +340,6 @@ def _sign_keys(plan: Plan) -> tuple[bytes, bytes]:
     return plan.wire.leader.data, plan.wire.helper.data
 
 
-def days_in_part(planned: PlannedView) -> list[int]:
-    """The UTC days of which a plan has some panes but not all. Only these days can be shared with other answers."""
-    days, panes = np.unique(planned.pane_starts // DAY_US, return_counts=True)
-    found: list[int] = days[panes < planned.view.panes_per_day].tolist()
-    return found
-
-
 def _columns(reports: ReportIds) -> tuple[bytes, bytes, bytes, bytes, bytes]:
     return (
         b"".join(reports.names),
@@ -392,13 +359,4 @@ def _digest_of_reports(reports: Sequence[ReportIds]) -> bytes:
     for one in reports:
         for column in _columns(one):
             parts.update(len(column).to_bytes(8, "big") + column)
-    return parts.digest()
-
-
-def _answer_digest(reports_digest: bytes, cells: Sequence[DayCells]) -> bytes:
-    """The hash in the chain. The cells can be checked without reading the ids."""
-    parts = hashlib.sha256(b"covey-1 site answer" + reports_digest)
-    for one in cells:
-        parts.update(one.collection + one.day.to_bytes(8, "big", signed=True) + len(one.names).to_bytes(8, "big"))
-        parts.update(b"".join(one.names) + one.cells.astype("<i8").tobytes())
     return parts.digest()

@@ -28,7 +28,6 @@ from crypto.bfv import PublicKey
 from crypto.sharing import SparseRows
 from crypto.signing import SigningKey
 from featurestore.define.definitions import FeatureView
-from featurestore.define.wire import collection_hash
 from featurestore.errors import FeatureStoreError
 from federation.batch.batch import BATCH_ID_BYTES, Heads, SealedBatch
 from federation.batch.empty import seal_empty
@@ -38,18 +37,19 @@ from federation.batch.sealing import max_reports, seal_batch
 from federation.errors import EncryptionKeysInvalid, LedgerBroken, LedgerRefusal
 from federation.he.keys import verify_keys
 from federation.he.reports import encrypt_reports
-from federation.plan import Plan, PlannedView
+from federation.plan import Plan
 from federation.refusal_codes import RefusalCode
 from federation.sharding import Protect, protect
 from federation.terms import Encrypted, Participation, ReportPer, Shares
 
 from .client_names import client_names
-from .compute import Contributions, UsedCells, compute
+from .compute import UsedCells, compute
+from .day_cells import DayCells, cells_of
 from .encrypting import cores, encrypting
 from .errors import EdgeError
 from .events import Events, check_schema
 from .late_events import events_of_panes
-from .ledger import DayCells, ReportIds, SiteLedger, days_in_part
+from .ledger import ReportIds, SiteLedger
 from .participation import PaneReports, Seats, of_active_clients, of_every_client, of_sites, seats_for, seats_of
 from .policy import Policy, Refuse, decide, refusal_of
 
@@ -274,7 +274,7 @@ def _compute(
         reports = of_every_client(panes, made, seats.seat_of, len(seats.names))
         reporter, names = reports.reporter, seats.names
     collection = (reports.pane + plan.offsets[view]).astype(np.uint32)
-    cells = tuple(_cells_of_day(planned, day, made, used, clients) for day in days_in_part(planned))
+    cells = tuple(cells_of(planned, made, lambda: clients))
     width = planned.layout.slots_per_key
     return _ViewAnswer(names, collection, reporter.astype(np.uint32), reports.slots, width, cells)
 
@@ -295,18 +295,6 @@ def _of_first_reporters(
             kept[rows] = [clients[client] in first[start] for client in reports.reporter[rows].tolist()]
     rows = np.flatnonzero(kept)
     return PaneReports(reports.pane[rows], reports.reporter[rows], reports.slots.take(rows))
-
-
-def _cells_of_day(
-    planned: PlannedView, day: int, made: Contributions, used: UsedCells, clients: Sequence[bytes]
-) -> DayCells:
-    """The cells of a day that this answer uses: the used cells after it minus those before it."""
-    taken = np.zeros(len(clients), np.int64)
-    for cells, sign in ((made.used, 1), (used, -1)):
-        of_day = cells.day == day
-        taken[cells.client[of_day]] += sign * cells.cells[of_day]
-    (who,) = np.nonzero(taken)
-    return DayCells(collection_hash(planned.view), day, [clients[one] for one in who.tolist()], taken[who])
 
 
 def _cells_of_reports(slots: SparseRows, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

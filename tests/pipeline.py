@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from base.times import DAY_US
+from base.times import DAY_US, span_of
 from crypto.noise import SeededNoise
 from deployment.in_process.run import NoisePair, Surroundings, ViewReport, run_in_process
 from deployment.request import CollectionRequest
@@ -36,6 +36,7 @@ def run_views(
 ) -> tuple[ViewReport, ...]:
     """Run these views over a table of events; noise is off unless a seed is given.
 
+    `days` is a range of UTC days, `between` one of times.
     Participation is `active` unless given. The oracle's k counts clients with events, and a fleet of sites with one client each would
     report `all` by default.
     """
@@ -47,6 +48,8 @@ def run_views(
         name: settings.pop(name) for name in ("protection", "validity", "finish", "report_per") if name in settings
     }
     words["participation"] = settings.pop("participation", "active")
+    days = settings.pop("days", None)
+    settings = settings if days is None else {**settings, "between": span_of(days)}
     budget, clock = settings.pop("budget", Budget(10**12)), settings.pop("clock", lambda: LATER)
     request = CollectionRequest.make(
         views, requested_in_words("off" if noise is None else "on", **words), budget, **settings

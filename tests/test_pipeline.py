@@ -15,6 +15,7 @@ from edge_client.compute import UsedCells, compute, days_with_events
 from edge_client.events import make_events
 from featurestore.store import Store
 from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
+from tests.edge_client.used_after import used_after
 from tests.examples import examples
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle, run_views
@@ -83,10 +84,10 @@ def test_a_day_computed_pane_by_pane_is_the_day_computed_at_once(case: Case, ste
     step = step_panes * case.view.pane_us * (8 if case.view.pane == "15m" else 1)
     for first in range(start, end, step):
         part = compute(case.view, events, used, (first, min(first + step, end)))
-        used = part.used
+        used = used_after(used, part)
         parts.append(part)
     assert np.array_equal(np.concatenate([p.pane_start for p in parts]), whole.pane_start)
     assert np.array_equal(np.concatenate([p.client for p in parts]), whole.client)
     assert np.array_equal(np.concatenate([p.slots.columns for p in parts]), whole.slots.columns)
     assert np.array_equal(np.concatenate([p.slots.values for p in parts]), whole.slots.values)
-    assert np.array_equal(used.cells, whole.used.cells)
+    assert np.array_equal(used.cells, used_after(UsedCells.none(), whole).cells)

@@ -62,9 +62,17 @@ def run(
         int, typer.Option(min=1, help="Without --site-column: the number of sites that clients are hashed to.")
     ] = 1,
     start: Annotated[
-        datetime | None, typer.Option("--from", formats=DATES, help="First UTC day. Default: the days with events.")
+        datetime | None,
+        typer.Option(
+            "--from", formats=DATES, help="The start of the first pane, UTC. Default: the ended days with events."
+        ),
     ] = None,
-    end: Annotated[datetime | None, typer.Option("--to", formats=DATES, help="The UTC day after the last.")] = None,
+    end: Annotated[
+        datetime | None,
+        typer.Option(
+            "--to", formats=DATES, help="The end of the last pane, UTC. Without --in-process, whole days are collected."
+        ),
+    ] = None,
     noise: NoiseOption = NoiseSwitch.ON,
     min_clients: Annotated[
         int | None,

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
+from base.times import span_of
 from deployment.in_process.run import Surroundings, run_in_process
 from deployment.local.processes_run import run_over_wire
 from deployment.printing.console import progress_bars
@@ -94,7 +95,7 @@ def _collect_over_wire(
     """Collect over the wire on one machine: a simulated node for each site, two aggregators, the coordinator."""
     started = time.monotonic()
     with progress_bars(talk) as progress:
-        request = CollectionRequest.make(views, RequestedTerms(validity=validity), BUDGET, days=DAYS)
+        request = CollectionRequest.make(views, RequestedTerms(validity=validity), BUDGET, between=span_of(DAYS))
         columns = EventColumns(CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN)
         reports, answers = run_over_wire(request, flights, directory, columns, progress=progress)
     opened, void = sum(report.opened for report in reports), sum(report.void for report in reports)
@@ -130,7 +131,7 @@ def _collect(
     started = time.monotonic()
     with progress_bars(talk) as progress:
         requested = RequestedTerms(validity=validity, noise=Noise.FULL if noisy else Noise.NONE)
-        request = CollectionRequest.make(views, requested, BUDGET, days=days)
+        request = CollectionRequest.make(views, requested, BUDGET, between=span_of(days))
         events = make_events(flights, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN)
         reports = run_in_process(request, events, directory, Surroundings.real(request, progress))
     return TimedCollection("in one process, without sealing or network", validity, reports, time.monotonic() - started)

@@ -27,6 +27,7 @@ from deployment.errors import ClocksApart, CollectionFailed, UsageError, Version
 from deployment.in_process.progress import Progress
 from deployment.local.superlink import superlink_folder
 from deployment.local.unfinished_collection import Unfinished
+from deployment.panes import Between, closed_panes
 from deployment.project.project import KEYS, Project
 from featurestore.define.definitions import FeatureView
 from featurestore.define.release import GIVEN_UP, Clock
@@ -90,7 +91,7 @@ class PlanRequest:
     """
 
     views: Sequence[FeatureView]
-    between: tuple[int, int]
+    between: Between
     terms: RequestedTerms = field(default_factory=RequestedTerms)
     seconds: float = 300.0
     clock: Clock = "live"
@@ -306,7 +307,7 @@ def _reaching(directory: Path) -> Iterator[Callable[[RecordDict, int, float], It
 
 
 def _due(
-    directory: Path, views: Sequence[FeatureView], between: tuple[int, int], now: int
+    directory: Path, views: Sequence[FeatureView], between: Between, now: int
 ) -> dict[FeatureView, npt.NDArray[np.int64]]:
     """int64[C], the closed panes (µs) of each view in a time range that are not published yet. A day may be taken in parts.
 
@@ -316,7 +317,7 @@ def _due(
     first, last = between
     if last > (now // DAY_US + 1) * DAY_US:
         raise UsageError(f"the time {utc_text(last)} is in the future; choose an earlier end", settings=("end",))
-    closed = {view: _closed(view, between, now) for view in views}
+    closed = {view: closed_panes(view, between, now) for view in views}
     if not any(len(panes) for panes in closed.values()):
         raise UsageError(
             f"no pane from {utc_text(first)} to {utc_text(last)} has ended, with the release_delay of its view. Choose an "
@@ -324,13 +325,6 @@ def _due(
             settings=("start", "end"),
         )
     return {view: np.setdiff1d(panes, _published(directory, view)) for view, panes in closed.items()}
-
-
-def _closed(view: FeatureView, between: tuple[int, int], now: int) -> npt.NDArray[np.int64]:
-    """int64, the panes (µs) inside a time range that have ended, with the view's release delay."""
-    first, last = between
-    starts = np.arange(-(-first // view.pane_us) * view.pane_us, last - view.pane_us + 1, view.pane_us)
-    return starts[starts + view.pane_us + view.release_delay_us <= now]
 
 
 def _published(directory: Path, view: FeatureView) -> npt.NDArray[np.int64]:

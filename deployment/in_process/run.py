@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
 
@@ -24,9 +24,12 @@ from crypto.noise import NOISE_KEY_BYTES, NoiseSource, SecretNoise
 from deployment.collecting import collecting, require_nothing_unfinished
 from deployment.coordinator.collector import releases_of
 from deployment.errors import RunRefused
+from deployment.panes import PaneChoice, choose_panes, opened_panes
 from deployment.project.known_releases import of_runs, require_known_releases
 from deployment.request import CollectionRequest, require_convertible, require_possible
+from edge_client.client_names import client_names
 from edge_client.compute import Contributions, Dropped, compute
+from edge_client.day_cells import cells_of
 from edge_client.encrypting import encrypting
 from edge_client.events import Events, check_schema
 from edge_client.participation import of_active_clients, of_every_client, of_sites
@@ -46,11 +49,10 @@ from federation.terms import Encrypted, Finish, Participation, ReportPer, Shares
 
 from .enrolment import Enrolment, by_site, enrol
 from .ledger import RunLedger
-from .panes import PaneChoice, choose_panes, opened_panes
 from .progress import Draws, Progress, counted
 
 CHUNK_ELEMENTS: Final = 2**23
-"""Accumulated slots of one plan: 64 MiB at each aggregator. A plan covers whole days."""
+"""Accumulated slots of one plan: 64 MiB at each aggregator."""
 
 CHUNK_REPORTS: Final = 2**22
 """Reports of one plan under participation `all`: 80 MiB of indices and ids at each aggregator."""
@@ -86,8 +88,8 @@ class ViewReport:
     Attributes:
         reports: the number of reports in the protocol; None over the wire, where no party may know it.
         already_open: panes that an earlier run has published; this run skipped them.
-        days_not_over: UTC days (since the epoch) that have not ended, or whose releases are not due yet.
-        dropped: events of the collected days that were not counted.
+        days_not_over: UTC days (since the epoch) of panes that have not ended, or whose releases are not due yet.
+        dropped: events of the collected panes that were not counted.
         rejected: reports whose proof does not verify; always 0 with validity none.
     """
 
@@ -129,11 +131,13 @@ class Surroundings:
 def run_in_process(
     request: CollectionRequest, events: Events, directory: Path, around: Surroundings
 ) -> tuple[ViewReport, ...]:
-    """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
+    """Collect every closed pane that the request names and that is not open yet, and publish it into the store at `directory`.
+
+    A client's bounds hold for a UTC day over all runs into this store, in whatever order its panes are collected.
 
     Raises:
         CollectionUnderWay, UsageError: another collection into this store runs, or waits to be continued.
-        RunRefused: a day is partly open, a run under other terms was interrupted, or the terms do not fit the views.
+        RunRefused: a run under other terms was interrupted, or the terms do not fit the views.
             TooManyClients: a site has more clients than are declared.
         DayBudgetSpent: raised before anything is computed or registered. LedgerBroken: also if the ledger lacks plans that the
             store has releases of. EventsError, BadReference: the
@@ -217,6 +221,11 @@ class _Run:
     publisher: Publisher
     ledger: RunLedger
 
+    @cached_property
+    def clients(self) -> list[bytes]:
+        """The stable names of the clients. Secret."""
+        return client_names(self.events.identities)
+
     def plan(self, *views: PlannedView) -> Plan:
         """A new plan for these views."""
         plan_id = self.around.randomness(PLAN_ID_BYTES)
@@ -225,7 +234,7 @@ class _Run:
     def work_of(self, view: FeatureView, now: int) -> _Work:
         """The work that is left for a view."""
         opened = opened_panes(self.publisher, view)
-        choice = choose_panes(view, self.events, opened, self.request.days, now)
+        choice = choose_panes(view, self.events, opened, self.request.between, now)
         resumed, panes = [], choice.todo
         for plan in self.ledger.unfinished(view.name):
             of_plan = plan.views[0].pane_starts
@@ -248,7 +257,8 @@ class _Run:
             return ViewReport(view.name, 0, 0, 0, *skipped, Dropped())
         self.ledger.intend(work.fresh)
         todo = np.unique(np.concatenate([plan.views[0].pane_starts for plan in plans]))
-        contributions = compute(view, self.events, panes=todo)
+        used = self.ledger.used(self.request.planned(view, todo), lambda: self.clients)
+        contributions = compute(view, self.events, used, panes=todo)
         around.progress(view.name, "compute", 1, 1)
         reports = opened = void = done = rejected = 0
         for plan in plans:
@@ -269,6 +279,7 @@ class _Run:
                     trust="in-process",
                 )
             )
+            self.ledger.record(plan, cells_of(plan.views[0], contributions, lambda: self.clients))
             self.publisher.publish(items)
             self.ledger.published(plan)
             opened += len(result.sums)
@@ -284,7 +295,7 @@ class _Run:
         return max_clients_of(self.enrolment.declared, self.request.terms)
 
     def _chunks(self, view: FeatureView, panes: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-        """The panes in chunks of whole days, of at most `CHUNK_ELEMENTS` elements and `CHUNK_REPORTS` reports."""
+        """The panes in chunks that no day is split between, of at most `CHUNK_ELEMENTS` elements and `CHUNK_REPORTS` reports."""
         match self.request.terms:
             case Shares():
                 elements = layout_of(view).length

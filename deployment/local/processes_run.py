@@ -33,9 +33,9 @@ from base.times import wall_clock
 from deployment.collecting import collecting, require_nothing_unfinished
 from deployment.coordinator.job import Job
 from deployment.errors import CollectionFailed, ProcessFailed, UsageError
-from deployment.in_process.panes import PaneChoice, choose_panes, opened_panes
 from deployment.in_process.progress import Progress
 from deployment.in_process.run import ViewReport
+from deployment.panes import PaneChoice, choose_days, opened_panes, require_whole_days
 from deployment.project.fleet import SITES, EventColumns, make_project, split_sites
 from deployment.project.known_releases import of_runs, require_known_releases
 from deployment.request import CollectionRequest, require_convertible, require_possible
@@ -129,10 +129,12 @@ def run_over_wire(
     Raises:
         CollectionUnderWay, UsageError: another collection into this store runs, or waits to be continued.
         LedgerRefusal: such as DayBudgetSpent; raised before anything is started or registered. LedgerBroken.
-        TooManyClients: a site has more clients than are declared. RunRefused: the terms do not fit the views.
+        TooManyClients: a site has more clients than are declared. RunRefused: the terms do not fit the views, or the run takes
+            a day in part.
         CollectionFailed, ProcessFailed: the message names the log; `resume` continues.
     """
     ledgers, views = directory / LEDGERS, request.views
+    require_whole_days(request.between)
     require_nothing_unfinished(directory)
     events = make_events(table, columns.client, columns.time, columns.site)
     for view in views:
@@ -143,7 +145,7 @@ def run_over_wire(
         require_nothing_unfinished(directory)
         with Publisher(directory, clock) as publisher:
             choices = {
-                view.name: choose_panes(view, events, opened_panes(publisher, view), request.days, clock())
+                view.name: choose_days(view, events, opened_panes(publisher, view), request.between, clock())
                 for view in views
             }
             planned = [request.planned(view, choices[view.name].todo) for view in views if len(choices[view.name].todo)]

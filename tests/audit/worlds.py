@@ -28,6 +28,7 @@ from federation.aggregation import Aggregation, ClosedAggregation
 from federation.batch.reports import Reports
 from federation.plan import Plan, PlannedView
 from federation.sharding import shard
+from tests.edge_client.used_after import used_after
 from tests.federation.words import plan_in_words
 
 from .chain import Chain
@@ -126,6 +127,6 @@ def _reports(view: FeatureView, events: Events, chain: Chain) -> Iterator[Report
     for index in range(PANES):
         start = FIRST_PANE + index * HOUR_US
         made = chain.compute_pane(view, events, used, start)
-        used = made.used
+        used = used_after(used, made)
         every = of_every_client(np.array([start]), made, seat_of, CLIENTS)
         yield Reports(0, np.full(CLIENTS, index, np.uint32), every.slots)

@@ -53,9 +53,28 @@ class TestRun:
         assert json.loads(out)["views"][1]["opened"] + json.loads(out)["views"][1]["void"] == 24
         for wrong in (["--from", "2020-05-02"], ["--from", "2020-05-03", "--to", "2020-05-02"]):
             assert covey(*run_arguments, *wrong)[0] == 2
-        code, _, err = covey(*run_arguments, "--from", "2020-05-02T01:00:00", "--to", "2020-05-03")
+
+    def test_from_and_to_take_times_in_one_process(self, covey: Covey, run_arguments: list[str]) -> None:
+        hours = "--from", "2020-05-02T01:00:00", "--to", "2020-05-02T04:00Z"
+        code, out, _ = covey(*run_arguments, *hours, "--json")
+        assert code == 2  # a time has seconds
+        hours = "--from", "2020-05-02T01:00:00", "--to", "2020-05-02T04:00:00Z"
+        code, out, _ = covey(*run_arguments, *hours, "--json")
+        assert code == 0
+        assert [view["opened"] + view["void"] for view in json.loads(out)["views"]] == [0, 3]
+        code, out, _ = covey(*run_arguments, "--json")
+        assert code == 0
+        assert [view["opened"] + view["void"] for view in json.loads(out)["views"]] == [3, 69]
+
+    def test_over_processes_a_part_of_a_day_is_refused_before_anything_is_made(
+        self, covey: Covey, run_arguments: list[str], project: Path
+    ) -> None:
+        arguments = [one for one in run_arguments if one != "--in-process"]
+        code, _, err = covey(*arguments, "--from", "2020-05-02T01:00:00", "--to", "2020-05-03")
         assert code == 2
-        assert "UTC midnight" in err
+        assert "takes a day in part" in err
+        assert "see --from and --to and --in-process" in err
+        assert not (project / "store").exists()
 
     def test_days_that_are_not_over_are_skipped_and_listed(
         self, covey: Covey, run_arguments: list[str], project: Path

@@ -17,11 +17,8 @@ from crypto.noise import SeededNoise
 from deployment.errors import RunRefused
 from deployment.in_process import progress
 from deployment.in_process import run as in_process
-from deployment.in_process.panes import choose_panes
 from deployment.request import CollectionRequest
-from edge_client.compute import days_with_events
 from edge_client.errors import EventsError
-from edge_client.events import make_events as edge_events
 from edge_client.events import make_events as make_edge_events
 from featurestore.define.definitions import FeatureView
 from featurestore.define.views_file import load_views
@@ -162,8 +159,10 @@ def test_odd_times_do_not_fail_a_run(views: Sequence[FeatureView], tmp_path: Pat
     assert visits.opened > 0
 
 
-def test_plans_hold_whole_days(views: Sequence[FeatureView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bounds hold for a client and a day. In plans of half a day a client could use them twice."""
+def test_no_day_is_split_between_the_plans_of_a_run(
+    views: Sequence[FeatureView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The panes of a day are computed together, in order of time."""
     monkeypatch.setattr(in_process, "CHUNK_ELEMENTS", 1)
     starts: dict[str, list[int]] = {}
     real = in_process.run_collections
@@ -178,22 +177,6 @@ def test_plans_hold_whole_days(views: Sequence[FeatureView], tmp_path: Path, mon
     monkeypatch.setattr(in_process, "run_collections", watch)
     run(views, tmp_path)
     assert {name: len(days) for name, days in starts.items()} == {"visits": 3, "everywhere": 3}
-
-
-def test_a_day_of_which_some_panes_are_open_is_refused_by_name(views: Sequence[FeatureView]) -> None:
-    """`test_repro`: the other panes were collected as if no client had used a cell of that day."""
-    everywhere = next(view for view in views if view.name == "everywhere")
-    events = edge_events(make_events(), "who", "at", "site")
-    days = days_with_events(everywhere, events)
-    first, second, third = (day * DAY_US + np.arange(24) * everywhere.pane_us for day in days)
-    opened = np.concatenate((first, second[:5]))
-    with pytest.raises(RunRefused, match=r"view 'everywhere'.* 2020-05-02 are open"):
-        choose_panes(everywhere, events, opened, None, LATER)
-    only_third = choose_panes(everywhere, events, opened, (int(days[2]), int(days[2]) + 1), LATER)
-    assert np.array_equal(only_third.todo, third)
-    chosen = choose_panes(everywhere, events, np.concatenate((first, third)), None, LATER)
-    assert np.array_equal(chosen.todo, second)
-    assert np.array_equal(chosen.already_open, np.concatenate((first, third)))
 
 
 def test_a_rerun_computes_only_what_is_to_do(

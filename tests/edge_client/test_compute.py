@@ -19,6 +19,8 @@ from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.errors import BadReference
 
+from .used_after import used_after
+
 HOUR, DAY = 3_600 * 10**6, 86_400 * 10**6
 
 
@@ -69,17 +71,17 @@ def test_of_each_cell_the_first_events_are_kept_and_a_null_value_takes_its_place
 def test_a_day_is_a_utc_day_and_each_has_its_own_bounds() -> None:
     made = compute(view(cells=1), events(("p", DAY - 1, "a", 1.0), ("p", DAY, "a", 1.0), ("p", -1, "a", 1.0)))
     assert [hour for hour, _, _ in dense(made)] == [-1, 23, 24]
-    assert sorted(zip(made.used.day.tolist(), made.used.cells.tolist(), strict=True)) == [(-1, 1), (0, 1), (1, 1)]
+    assert made.cells.tolist() == [1, 1, 1]
 
 
 def test_what_earlier_panes_of_the_day_used_is_not_there_again() -> None:
     first = compute(view(), events(("p", 0, "a", 1.0)), interval=(0, HOUR))
     late = events(("p", 1, "b", 1.0), ("p", HOUR, "b", 1.0), ("p", 2 * HOUR, "c", 1.0))
-    second = compute(view(), late, first.used, (HOUR, DAY))
+    second = compute(view(), late, used_after(UsedCells.none(), first), (HOUR, DAY))
     assert dense(second) == [
         (1, 0, [0, 1, 0])
     ]  # one cell was used before, one is left; the event of hour 0 came too late
-    assert second.used.cells.tolist() == [2]
+    assert second.cells.tolist() == [1]
     assert dense(compute(view(), late, UsedCells.none(), (HOUR, DAY))) == [(1, 0, [0, 1, 0]), (2, 0, [0, 0, 1])]
 
 
@@ -226,4 +228,4 @@ def test_repr_tells_no_value() -> None:
     made = compute(view(), events(("secret", 0, "a", 1.0)))
     assert "secret" not in repr(made)
     assert "array" not in repr(made)
-    assert "array" not in repr(made.used)
+    assert "array" not in repr(used_after(UsedCells.none(), made))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto.sharing import SparseRows
-from edge_client.compute import Contributions, Dropped, UsedCells
+from edge_client.compute import Contributions, Dropped
 from edge_client.participation import of_active_clients, of_every_client, seats_for, seats_of
 
 LENGTH = 4
@@ -19,7 +19,7 @@ def contributions(rows: dict[tuple[int, int], list[int]]) -> Contributions:
     indptr = np.concatenate(([0], np.cumsum((dense != 0).sum(axis=1))))
     slots = SparseRows(indptr, np.nonzero(dense)[1].astype(np.int32), dense[dense != 0], LENGTH)
     panes, clients = (np.array([key[i] for key in keys], dtype) for i, dtype in ((0, np.int64), (1, np.int32)))
-    return Contributions(panes, clients, slots, UsedCells.none(), Dropped())
+    return Contributions(panes, clients, np.ones(len(panes), np.int64), slots, Dropped())
 
 
 def dense(slots: SparseRows) -> list[list[int]]:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from base.times import span_of
 from deployment.errors import RunRefused
 from deployment.in_process.run import Surroundings, run_in_process
 from deployment.request import CollectionRequest
@@ -37,7 +38,7 @@ SITES = SOURCE.block(0).sites
 def in_process(table: pa.Table, folder: Path, *, participation: str = "active") -> dict[str, dict[int, list[int]]]:
     """The opened sums of a run in one process over the same events and days."""
     requested = requested_in_words("off", participation=participation)
-    request = CollectionRequest.make(VIEWS, requested, Budget(10**12), days=SOURCE.days, site_clients=64)
+    request = CollectionRequest.make(VIEWS, requested, Budget(10**12), between=span_of(SOURCE.days), site_clients=64)
     around = Surroundings(None, np.random.default_rng(0).bytes, lambda: LATER)
     run_in_process(request, make_events(table, "client", "time", "site"), folder, around)
     found = {view.name: slots_of(folder, view.name) for view in VIEWS}
