@@ -11,8 +11,10 @@ import pyarrow as pa
 
 from deployment.errors import UsageError
 from featurestore.define.on_demand import OnDemandView
+from featurestore.define.release import Clock
 from featurestore.define.services import FeatureService, refs_of
 from featurestore.join.labels import JOIN_BATCH, label_times, open_labels
+from featurestore.join.mixed_clocks import warn_of_mixed_clocks
 from featurestore.remote.store import RemoteStore
 from featurestore.store import Store
 from training.errors import StoreMoved, TrainingArgument
@@ -33,6 +35,7 @@ def read_features(
     time: str,
     *,
     full_names: bool = False,
+    clock: Clock | None = None,
     on_demand: Iterable[OnDemandView] = (),
     block_rows: int = JOIN_BATCH,
 ) -> Dataset:
@@ -44,7 +47,8 @@ def read_features(
 
     Args:
         store: a directory that every machine can read, or the URL of a feature server.
-        labels, features, time, full_names: see `Store.join`; features may be the name of a feature service.
+        labels, features, time, full_names, clock: see `Store.join`; features may be the name of a feature service.
+            A MixedClocks warning names each view with live and replayed releases.
         on_demand: the on-demand views whose outputs are requested; a server has its own.
         block_rows: the most labels of a block.
 
@@ -63,8 +67,9 @@ def read_features(
         refs = list(opened.service(features).refs if isinstance(features, str) else refs_of(features))
         given = open_labels(labels, opened.key_types(refs))
         opened.join(
-            given.schema.empty_table(), refs, time, full_names=full_names
+            given.schema.empty_table(), refs, time, full_names=full_names, clock=clock
         ).read_all()  # raises an error that names a wrong argument
+        warn_of_mixed_clocks(opened.clocks(refs), clock)
         state = {name: _last_publication(opened, name) for name in _stored_views(opened, refs)}
         blocks = [
             pa.Table.from_batches([batch.slice(at, block_rows)])
@@ -72,7 +77,7 @@ def read_features(
             for at in range(0, batch.num_rows, block_rows)
         ] or [given.schema.empty_table()]
     return ray.data.from_arrow(blocks).map_batches(
-        _joiner(where, refs, time, full_names, views, state),
+        _joiner(where, refs, time, full_names, clock, views, state),
         batch_format="pyarrow",
         batch_size=None,
         zero_copy_batch=True,
@@ -84,6 +89,7 @@ def _joiner(
     refs: Sequence[str],
     time: str,
     full_names: bool,
+    clock: Clock | None,
     on_demand: tuple[OnDemandView, ...],
     state: Mapping[str, int],
 ) -> Callable[[pa.Table], pa.Table]:
@@ -91,7 +97,7 @@ def _joiner(
 
     def join(labels: pa.Table) -> pa.Table:
         with Store.open(store, on_demand=on_demand) as opened:
-            joined = opened.join(labels, refs, time, full_names=full_names).read_all()
+            joined = opened.join(labels, refs, time, full_names=full_names, clock=clock).read_all()
             _require_unmoved(opened, state, labels.column(time), time)
         return joined
 

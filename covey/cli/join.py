@@ -20,7 +20,7 @@ from .read_options import (
 from .release_clock import ReleaseClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from featurestore.define.entities import ColumnType
     from featurestore.define.release import Clock
@@ -74,6 +74,7 @@ def join(
     from deployment.errors import UsageError
     from deployment.inspect.row_file import counted, require_writable, stored_rows, write_rows
     from deployment.printing.console import progress_bars, talk_console
+    from featurestore.join.mixed_clocks import mixed_clocks
     from featurestore.store import Store
 
     require_writable(out, labels)
@@ -89,7 +90,8 @@ def join(
         else:
             reader = opened.join(given, refs, time, full_names=full_names, clock=kind)
         if kind is None:
-            for line in _mixed_clocks(opened.clocks(refs)):
+            for text in mixed_clocks(opened.clocks(refs)):
+                line = f"warning: {text} --clock live or --clock replay joins one kind"
                 talk_console().print(line, style="yellow", soft_wrap=True)
         if as_json:
             rows = write_rows(reader, reader.schema, out)
@@ -115,14 +117,3 @@ def _labels(
     columns = {name: column for column, name in renamed.items()}
     stored = {columns.get(name, name): kind for name, kind in types.items()}
     return open_labels(labels, stored).named(renamed, constant_keys(types, constant))
-
-
-def _mixed_clocks(counts: Mapping[str, Mapping[Clock, int]]) -> Iterator[str]:
-    """A warning for each view whose history has live and replayed panes."""
-    for view, of in counts.items():
-        if of["live"] and of["replay"]:
-            yield (
-                f"warning: the history of {view} mixes {of['live']:,} live and {of['replay']:,} replayed pane(s). A label sees a "
-                "live release from its publication on, a replayed one from the time of a punctual collection. "
-                "--clock live or --clock replay joins one kind"
-            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +52,7 @@ def train(
     require_torch()
     from deployment.printing.console import progress_bars, talk_console
     from featurestore.define.views_file import load_declared
+    from featurestore.join.mixed_clocks import MixedClocks
     from featurestore.store import Store
     from training.fit.config import TrainConfig
     from training.fit.predictions import print_predicted
@@ -59,7 +61,11 @@ def train(
 
     settings = TrainConfig.load(config, store)
     talk = talk_console()
-    with progress_bars(talk) as progress:
+    with progress_bars(talk) as progress, warnings.catch_warnings():
+        warnings.simplefilter("default", MixedClocks)
+        warnings.showwarning = lambda message, *_, **__: talk.print(
+            f"warning: {message}", style="yellow", soft_wrap=True
+        )
         trained = train_model(settings, progress, trust=trust)
     if as_json:
         report = {"model": str(trained.model), "folder": str(trained.model.folder), **trained.report.to_dict()}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,7 @@ from covey.ray import read_features
 from deployment.errors import UsageError
 from featurestore.define.on_demand import Feature, on_demand
 from featurestore.errors import BadReference, UnknownFeatureService, UnknownView
+from featurestore.join.mixed_clocks import MixedClocks
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from tests.featurestore.making import DAY, a_release
@@ -130,3 +132,19 @@ def test_without_ray_data_it_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(UsageError.__name__)
     assert "covey[ray]" in done.stdout
+
+
+def test_live_and_replayed_releases_are_warned_of_and_one_kind_can_be_read(project: Path) -> None:
+    with Publisher(project, lambda: 100 * DAY) as publisher:
+        publisher.publish([a_release(traffic(), DAYS * DAY, 7, released_at=(DAYS + 2) * DAY)])
+    at = pa.array([(DAYS + 3) * DAY], pa.timestamp("us"))
+    labels = pa.table({"dest": ["ATL"], "at": at, "row": [0]})
+    with pytest.warns(MixedClocks, match=r"traffic mixes 1 live and 40 replayed pane\(s\)"):
+        both = read_features(project, labels, ["traffic:flights"], "at")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MixedClocks)
+        live, replay = (
+            read_features(project, labels, ["traffic:flights"], "at", clock=clock) for clock in ("live", "replay")
+        )
+    assert collected(both)["flights"].to_pylist() == collected(live)["flights"].to_pylist() == [7]
+    assert collected(replay)["flights"].to_pylist() != [7]

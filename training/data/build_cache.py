@@ -30,8 +30,10 @@ import pyarrow as pa
 from base.atomic_files import replace_file
 from base.disk import reason_of, sync_folder
 from base.locks import temporary_lock
+from featurestore.define.release import Clock
 from featurestore.define.services import FeatureService, refs_of
 from featurestore.join.labels import label_times
+from featurestore.join.mixed_clocks import warn_of_mixed_clocks
 from featurestore.store import Store
 from training.errors import CacheBroken, CacheGone, CacheWriteFailed, NoLabels, StoreBusy
 
@@ -70,12 +72,14 @@ class CacheRequest:
     Attributes:
         labels: see `TrainingLabels`.
         memory_limit: see `Store.join`; for a local store only.
+        clock: see `Store.join`.
     """
 
     labels: object
     features: Sequence[str] | FeatureService | str
     roles: Roles
     memory_limit: int | str | None = None
+    clock: Clock | None = None
 
 
 def default_cache_dir() -> Path:
@@ -85,6 +89,8 @@ def default_cache_dir() -> Path:
 
 def joined_cache(store: AnyStore, request: CacheRequest, cache_dir: Path, progress: Progress) -> JoinedCache:
     """Find or make the joined cache of these labels and features in the newest state of the store.
+
+    A MixedClocks warning names each view with live and replayed releases, unless the request names one clock.
 
     Raises:
         LabelsRefused, NoLabels, CacheWriteFailed, StoreBusy; and the errors of `Store.join`.
@@ -96,6 +102,7 @@ def joined_cache(store: AnyStore, request: CacheRequest, cache_dir: Path, progre
         if view.entity.constant
         for name, value in zip(view.entity.keys, view.entity.domain[0], strict=True)
     }
+    warn_of_mixed_clocks(store.clocks(refs), request.clock)
     labels = TrainingLabels(request.labels, request.roles, store.key_types(refs), constant)
     digest = labels.digest
     for _ in range(_TRIES):
@@ -113,7 +120,7 @@ def _refs(store: AnyStore, features: Sequence[str] | FeatureService | str) -> Se
 
 def _key(request: CacheRequest, refs: Sequence[str], labels: str, snapshot: StoreState) -> str:
     """Return the hex SHA-256 of everything that determines the content of a cache."""
-    told = [FORMAT, refs, labels, snapshot.digest, asdict(request.roles)]
+    told = [FORMAT, refs, labels, snapshot.digest, asdict(request.roles), request.clock]
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=repr).encode()).hexdigest()
 
 
@@ -185,7 +192,7 @@ def _made(
 ) -> bool:
     """Join and write all files of a cache into a folder. Return False if the store changed before it was read."""
     limit: dict[str, Any] = {"memory_limit": request.memory_limit} if isinstance(store, Store) else {}
-    reader = store.join(labels.reader(), refs, TIME, full_names=True, **limit)
+    reader = store.join(labels.reader(), refs, TIME, full_names=True, clock=request.clock, **limit)
     if isinstance(store, Store) and _moved(store, refs, snapshot):  # only labels are left to read
         return False
     layout = MatrixLayout.of(reader.schema, refs, request.roles.columns)

@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from base.times import to_us
+from featurestore.define.release import Clock
 from featurestore.define.services import FeatureService
 from featurestore.store import Store
 from training.errors import NoLabels, StateRefused, TrainingArgument
@@ -83,6 +84,7 @@ class FeatureDataset(IterableDataset[Batch]):
         cache_dir: folder of joined caches; default: covey/joined in the user's cache folder.
         rank, world_size: the part that this process reads; default: from torch.distributed, if it is initialised.
         memory_limit: see `Store.join`.
+        clock: "live" or "replay": join releases of this clock only; None: of both, with a MixedClocks warning if a view has both.
 
     Attributes:
         report: missing values of the join; `str` formats it as a few lines.
@@ -114,11 +116,12 @@ class FeatureDataset(IterableDataset[Batch]):
         rank: int | None = None,
         world_size: int | None = None,
         memory_limit: int | str | None = None,
+        clock: Clock | None = None,
     ) -> None:
         super().__init__()
         _require_arguments(batch_size, seed, shuffle_mb, max_missing, rank, world_size)
         roles = Roles(time, target, dict(rename or {}), dict(constants or {}), _listed(columns), outcome_time)
-        request = CacheRequest(labels, features, roles, memory_limit)
+        request = CacheRequest(labels, features, roles, memory_limit, clock)
         folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
         self._cache = _joined(store, request, folder)
         self.report: JoinReport = self._cache.header.report

@@ -21,6 +21,7 @@ from pydantic import (
 from base.config import ConfigModel, FilePath, Flag, Real, Text, Texts, checked
 from base.errors import ConfigInvalid
 from base.toml import parse_toml, toml_text
+from featurestore.define.release import Clock
 from featurestore.online.settings import directory_of
 from featurestore.registry.models import require_name
 
@@ -85,6 +86,7 @@ class LabelsConfig(ConfigModel):
         Field(default_factory=dict)
     )
     columns: Texts = ()
+    clock: Clock | None = None
     max_missing: Annotated[Real, Field(ge=0.0, le=1.0)] = 0.5
 
 

@@ -160,6 +160,7 @@ def _joined(store: Store, config: TrainConfig, refs: Sequence[str]) -> tuple[Fea
             batch_size=config.model.batch_size,
             seed=config.model.seed,
             max_missing=labels.max_missing,
+            clock=labels.clock,
         )
         if (views_of(store, refs), _hash_of(labels.file)) == before:
             last = max(int(batch["meta"]["time"].max()) for batch in dataset)
