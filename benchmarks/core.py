@@ -28,6 +28,7 @@ from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from federation.aggregation import Aggregation, open_shares
 from federation.batch.reports import Reports
+from federation.dating import Dating
 from federation.plan import Plan, PlannedView
 from federation.sharding import shard
 from federation.terms import Noise, Shares
@@ -92,7 +93,11 @@ def _collect(view: FeatureView, events: Events, store: Path, seconds: dict[str, 
     with Publisher(store, lambda: now) as publisher, step("publish"):
         publisher.register(view)
         publisher.publish(
-            list(releases_of(plan, opened, now=now, clock="replay", noise_source=SecretNoise.name, trust="in-process"))
+            list(
+                releases_of(
+                    plan, opened, now=now, dating=Dating.REPLAY_DAYS, noise_source=SecretNoise.name, trust="in-process"
+                )
+            )
         )
     return len(collection)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from deployment.in_process.progress import Progress
     from deployment.in_process.run import ViewReport
+    from federation.dating import Dating
     from federation.errors import DayBudgetSpent
     from federation.ledger.state import Budget
     from federation.terms import Noise, RequestedTerms
@@ -69,6 +70,7 @@ def run(
     report_per: Literal["client", "site"] = "client",
     budget: float | str = 0.1,
     in_process: bool = False,
+    replay: Literal["day", "pane"] = "day",
     sites: int = 1,
     progress: Progress = lambda *_: None,
 ) -> RunReport:
@@ -96,6 +98,8 @@ def run(
         budget: the most ρ that a client-day may cost, over all views and all runs into this store. In a project the budget
             of its covey.toml is the upper limit.
         in_process: run all roles in this process, instead of one process for each role.
+        replay: the live collection that the releases stand for, and so the time from which joins can read them. "day": it takes
+            the panes of a UTC day at once, after the last of them; "pane" (in one process): it takes each pane when it has ended.
         sites: over the wire and without `site_column`, the number of sites that clients are hashed to.
 
     Raises:
@@ -116,6 +120,7 @@ def run(
     if min_clients is not None and (type(min_clients) is not int or min_clients < 1):
         raise UsageError(f"`min_clients` must be a whole number of at least 1, got {min_clients!r}")
     _require_site_clients(site_clients)
+    dating = _dating(replay, in_process=in_process)
     requested = requested_terms(noise, protection, validity, finish, report_per, participation)
     requested_budget = budget_of_text(str(budget))
     chosen = _views(views)
@@ -142,7 +147,7 @@ def run(
         made = make_events(table, client_column, time_column, site_column)
         if isinstance(request.terms, Encrypted):
             encrypted_for = enrol(made, request.site_clients).clients
-        reports = run_in_process(request, made, directory, Surroundings.real(request, progress))
+        reports = run_in_process(request, made, directory, Surroundings.real(request, progress, dating=dating))
     except DayBudgetSpent as error:
         refusal = _over_budget(
             error, chosen, allowed, encrypted_for, noisy=request.noisy, capped=allowed != requested_budget
@@ -192,6 +197,24 @@ def requested_terms(
         raise UsageError(str(error)) from None
     except TermsImpossible as error:
         raise (RunRefused if error.term == "finish" else UsageError)(str(error)) from None
+
+
+def _dating(replay: str, *, in_process: bool) -> Dating:
+    """How the releases of a back-fill are dated. Raises UsageError."""
+    from federation.dating import Dating
+
+    match replay:
+        case "day":
+            return Dating.REPLAY_DAYS
+        case "pane" if in_process:
+            return Dating.REPLAY_PANES
+        case "pane":
+            raise UsageError(
+                "replay 'pane' is for runs in one process: over processes a plan takes whole days, and its releases are dated so",
+                settings=("replay", "in_process"),
+            )
+        case _:
+            raise UsageError(f"unknown replay {replay!r}: it is 'day' or 'pane'")
 
 
 def _require_site_clients(site_clients: object) -> None:

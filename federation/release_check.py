@@ -28,6 +28,7 @@ from featurestore.errors import FeatureStoreError
 from . import plan_pb2 as pb
 from .commitment import Outcome
 from .counted_sites import coverage_of
+from .dating import Dating
 from .errors import PlanInvalid, StatementMalformed, StatementsDisagree, VerificationFailed
 from .manifest import manifest_of
 from .opened_values import signers, verify_values
@@ -185,7 +186,7 @@ def _find_pane(item: Release | Void, planned: PlannedView) -> int:
     if item.pane_end != item.pane_start + view.pane_us:
         raise VerificationFailed("pane", "its end is not one pane after its start")
     retracted = isinstance(item, Void) and is_retraction(item.reason)
-    due = item.published_at if item.clock == "live" else item.pane_end + view.release_delay_us
+    due = int(Dating.of(item.clock).released_at(planned, item.published_at)[found[0]])
     if not retracted and item.released_at != due:
         raise VerificationFailed(
             "pane", f"released_at is {utc_text(item.released_at)}; by its clock it must be {utc_text(due)}"

@@ -40,7 +40,7 @@ def run_views(
     Participation is `active` unless given. The oracle's k counts clients with events, and a fleet of sites with one client each would
     report `all` by default.
     """
-    outside = {name: settings.pop(name) for name in ("protect", "progress") if name in settings}
+    outside = {name: settings.pop(name) for name in ("protect", "progress", "dating") if name in settings}
     noise = (
         None if noise_seed is None else NoisePair(SeededNoise(noise_seed, "leader"), SeededNoise(noise_seed, "helper"))
     )

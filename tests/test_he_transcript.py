@@ -30,6 +30,7 @@ from federation.aggregation import OpenedView
 from federation.batch.batch import SealedBatch
 from federation.batch.he_batch import open_encrypted
 from federation.batch.sealing import _info
+from federation.dating import Dating
 from federation.draft import draft_of
 from federation.he.keys import verify_keys
 from federation.plan import Plan
@@ -126,7 +127,7 @@ def run(path: Path, noise: Noise) -> Run:
     finally:
         recorded.close()
     finished = [part.sums for part in map(_sum_part, recorded.received["helper"]) if part is not None and part.sums]
-    released = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay", keeps_due=False))
+    released = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, dating=Dating.REPLAY_DAYS, keeps_due=False))
     return Run(announced.plan, recorded, kept[0], finished, collected.opened, released, events)
 
 

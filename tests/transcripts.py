@@ -35,6 +35,7 @@ from federation.aggregation import OpenedView
 from federation.batch.batch import SealedBatch, SealedHalf
 from federation.batch.reports import LeaderHalf, ProvenHalf
 from federation.batch.sealing import open_half
+from federation.dating import Dating
 from federation.draft import draft_of
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan
@@ -194,7 +195,7 @@ def run(
         recorded.batches.pop()
     finally:
         recorded.close()
-    released = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay", keeps_due=False))
+    released = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, dating=Dating.REPLAY_DAYS, keeps_due=False))
     evidence = evidence_of(announced, collected)
     return Run(plan, events, recorded, collected.opened, released, exact, set(keys), evidence)
 

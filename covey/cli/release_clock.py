@@ -1,4 +1,4 @@
-"""The clock of releases, as an option."""
+"""The clock of releases and of back-fills, as options."""
 
 from __future__ import annotations
 
@@ -10,3 +10,10 @@ class ReleaseClock(StrEnum):
 
     LIVE = "live"
     REPLAY = "replay"
+
+
+class ReplaySwitch(StrEnum):
+    """The live collection that a back-fill stands for: it takes the panes of a day at once, or each pane when it has ended."""
+
+    DAY = "day"
+    PANE = "pane"

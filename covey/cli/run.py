@@ -13,6 +13,7 @@ from federation.terms import Finish, Protection, ReportPer, Validity
 
 from .events_option import EventsOption
 from .read_options import DATES
+from .release_clock import ReplaySwitch
 from .store_option import store_directory
 from .term_options import (
     FinishOption,
@@ -52,6 +53,13 @@ def run(
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Run all roles in this process instead of one process each.")
     ] = False,
+    replay: Annotated[
+        ReplaySwitch,
+        typer.Option(
+            help="When joins can read a release. day: as if the panes of a day had been collected at once, after the last of them. "
+            "pane (with --in-process): as if each had been collected when it ended."
+        ),
+    ] = ReplaySwitch.DAY,
     site_column: Annotated[
         str | None,
         typer.Option(
@@ -156,6 +164,7 @@ def run(
                 site_clients=site_clients,
                 budget=budget,
                 in_process=in_process,
+                replay=replay.value,
                 sites=sites,
                 progress=progress,
                 **terms,

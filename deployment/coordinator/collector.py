@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from featurestore.define.release import Clock, CountedSites, Release, Void
+from featurestore.define.release import CountedSites, Release, Void
 from federation.aggregation import OpenedView
 from federation.commitment import Outcome
+from federation.dating import Dating
 from federation.manifest import manifest_of
 from federation.plan import Plan, PlannedView
 
@@ -16,7 +17,7 @@ def releases_of(
     opened: OpenedView,
     *,
     now: int,
-    clock: Clock,
+    dating: Dating,
     noise_source: str,
     trust: str,
     commitments: tuple[str, str] = ("", ""),
@@ -27,7 +28,7 @@ def releases_of(
 
     Args:
         now: the time of publication, µs since the epoch.
-        clock: `replay` dates a release to its pane's end + `release_delay`, `live` to `now`.
+        dating: the time from which a release can be read.
         noise_source: the name of the sampler.
         trust: the assumption of the privacy claim.
         commitments: hex SHA-256 of the signed opening statements of leader and helper; empty in one process.
@@ -40,17 +41,18 @@ def releases_of(
         plan, planned, noise_source=noise_source, trust=trust, commitments=commitments, opened=values, sites=sites
     )
     sums = iter(opened.sums)
-    for pane_start, outcome in zip(planned.pane_starts.tolist(), opened.outcomes.tolist(), strict=True):
+    released = dating.released_at(planned, now)
+    rows = zip(planned.pane_starts.tolist(), released.tolist(), opened.outcomes.tolist(), strict=True)
+    for pane_start, released_at, outcome in rows:
         pane_end = pane_start + view.pane_us
-        released_at = now if clock == "live" else pane_end + view.release_delay_us
         if outcome == Outcome.OPENED:
-            yield Release(manifest, pane_start, pane_end, released_at, now, clock, next(sums))
+            yield Release(manifest, pane_start, pane_end, released_at, now, dating.clock, next(sums))
         else:
-            yield Void(manifest, pane_start, pane_end, released_at, now, clock, Outcome(outcome).name)
+            yield Void(manifest, pane_start, pane_end, released_at, now, dating.clock, Outcome(outcome).name)
 
 
 def voids_of(
-    plan: Plan, planned: PlannedView, reason: str, *, now: int, clock: Clock, noise_source: str, trust: str
+    plan: Plan, planned: PlannedView, reason: str, *, now: int, dating: Dating, noise_source: str, trust: str
 ) -> Iterator[Void]:
     """One void for each pane of a planned view, for a reason such as BUDGET_SPENT.
 
@@ -59,7 +61,6 @@ def voids_of(
     """
     view = planned.view
     manifest = manifest_of(plan, planned, noise_source=noise_source, trust=trust, commitments=("", ""))
-    for pane_start in planned.pane_starts.tolist():
-        pane_end = pane_start + view.pane_us
-        released_at = now if clock == "live" else pane_end + view.release_delay_us
-        yield Void(manifest, pane_start, pane_end, released_at, now, clock, reason)
+    released = dating.released_at(planned, now)
+    for pane_start, released_at in zip(planned.pane_starts.tolist(), released.tolist(), strict=True):
+        yield Void(manifest, pane_start, pane_start + view.pane_us, released_at, now, dating.clock, reason)

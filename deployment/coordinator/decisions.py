@@ -17,6 +17,7 @@ from featurestore.define.release import DECIDED, Void
 from featurestore.publish.live import publish_live
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
+from federation.dating import Dating
 from federation.keys import load_keys
 from federation.plan import PLAN_ID_BYTES, PlannedView, new_plan
 from federation.release_signing import sign_release
@@ -81,7 +82,7 @@ def publish_voids(
     trust = trust_of(plan.terms)
 
     def make(moment: int) -> Iterator[Void]:
-        voids = voids_of(plan, planned, reason, now=moment, clock="live", noise_source=NOISE_SOURCE, trust=trust)
+        voids = voids_of(plan, planned, reason, now=moment, dating=Dating.LIVE, noise_source=NOISE_SOURCE, trust=trust)
         return (sign_release(void, collector.sign) for void in voids)
 
     with Publisher(directory, clock) as publisher:

@@ -17,6 +17,7 @@ from deployment.project.project import Project
 from featurestore.define.release import Release, Void
 from featurestore.publish.live import publish_live
 from featurestore.publish.publish import Publisher
+from federation.dating import Dating
 from federation.keys import RoleKeys, load_keys
 from federation.plan import plan_from_bytes
 
@@ -94,7 +95,7 @@ def _publish(
     keeps_due, evidence = job.keeps_due, evidence_of(announced, collected)
 
     def make(now: int) -> Iterator[Release | Void]:
-        return items_of(announced, collected, collector.sign, now=now, clock=job.clock, keeps_due=keeps_due)
+        return items_of(announced, collected, collector.sign, now=now, dating=Dating.of(job.clock), keeps_due=keeps_due)
 
     with Publisher(job.store, clock) as publisher:
         planned = [one.planned for one in collected.opened]

@@ -9,8 +9,9 @@ from typing import Any, Final
 from aggregator.errors import PlanUnknown
 from crypto.noise import SecretNoise
 from crypto.signing import SigningKey
-from featurestore.define.release import BUDGET_SPENT, Clock, Release, Void
+from featurestore.define.release import BUDGET_SPENT, Release, Void
 from federation.counted_sites import coverage_of
+from federation.dating import Dating
 from federation.plan import Plan
 from federation.release_signing import sign_release
 from federation.statement import verify_statement
@@ -38,28 +39,28 @@ def items_of(
     collector: SigningKey,
     *,
     now: int,
-    clock: Clock,
+    dating: Dating,
     keeps_due: bool,
 ) -> Iterator[Release | Void]:
     """One signed item for each pane that this collection decides: opened, or void because the budget of its day is spent.
 
     Args:
-        now, clock: see `collector.releases_of`.
+        now, dating: see `collector.releases_of`.
         keeps_due: whether a pane that was not opened stays due. Otherwise it is void.
     """
     if announced.plan is not None:
-        items = _opened_items(announced.plan, collected, collector, now, clock)
+        items = _opened_items(announced.plan, collected, collector, now, dating)
         yield from (item for item in items if isinstance(item, Release) or not keeps_due)
     for left in without_budget(collected):
         trust = trust_of(left.full_plan.terms)
         voids = voids_of(
-            left.full_plan, left.planned, BUDGET_SPENT, now=now, clock=clock, noise_source=NOISE_SOURCE, trust=trust
+            left.full_plan, left.planned, BUDGET_SPENT, now=now, dating=dating, noise_source=NOISE_SOURCE, trust=trust
         )
         yield from (sign_release(void, collector) for void in voids)
 
 
 def _opened_items(
-    plan: Plan, collected: CollectionOutcome, collector: SigningKey, now: int, clock: Clock
+    plan: Plan, collected: CollectionOutcome, collector: SigningKey, now: int, dating: Dating
 ) -> Iterator[Release | Void]:
     if plan.wire is None:
         raise PlanUnknown(plan.hash)
@@ -69,7 +70,7 @@ def _opened_items(
             plan,
             opened,
             now=now,
-            clock=clock,
+            dating=dating,
             noise_source=NOISE_SOURCE,
             trust=trust_of(plan.terms),
             commitments=(leader, helper),

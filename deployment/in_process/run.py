@@ -39,6 +39,7 @@ from featurestore.publish.publish import Publisher
 from federation.aggregation import OpenedView
 from federation.batch.reports import Randomness, Reports
 from federation.circuit.validity import report_elements
+from federation.dating import Dating
 from federation.errors import NoiseRefused
 from federation.he.protocol import run_encrypted_collections
 from federation.he.view import he_parameters
@@ -112,6 +113,7 @@ class Surroundings:
         randomness: the source of all other random values.
         clock: the wall clock, µs since the epoch.
         protect: how the sites protect their reports under `shares`.
+        dating: how the releases are dated; a run is a back-fill.
         progress: called often; see `Progress`.
     """
 
@@ -120,12 +122,19 @@ class Surroundings:
     clock: Callable[[], int]
     protect: Protect = protect
     progress: Progress = lambda *_: None
+    dating: Dating = Dating.REPLAY_DAYS
 
     @classmethod
-    def real(cls, request: CollectionRequest, progress: Progress, protect: Protect = protect) -> Surroundings:
+    def real(
+        cls,
+        request: CollectionRequest,
+        progress: Progress,
+        protect: Protect = protect,
+        dating: Dating = Dating.REPLAY_DAYS,
+    ) -> Surroundings:
         """The CSPRNG and the clock of this machine."""
         noise = NoisePair.fresh(os.urandom) if request.noisy else None
-        return cls(noise, os.urandom, wall_clock, protect, progress)
+        return cls(noise, os.urandom, wall_clock, protect, progress, dating)
 
 
 def run_in_process(
@@ -274,7 +283,7 @@ class _Run:
                     plan,
                     result,
                     now=around.clock(),
-                    clock="replay",
+                    dating=around.dating,
                     noise_source="none" if around.noise is None else around.noise.name,
                     trust="in-process",
                 )

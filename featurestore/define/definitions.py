@@ -52,7 +52,8 @@ class FeatureView:
         windows: trailing windows, multiples of the pane; each serves every feature but ClientCount, as
             `<feature>_<window>`.
         time: the events' time column; default: the source's.
-        release_delay: the time from a pane's end until joins can use its release (replay).
+        release_delay: the time from the end of a collection's last pane until its releases are published, with `grace`. Joins can
+            use a replayed release from then on.
         grace: how long after a pane's end its late events are still accepted; at most `release_delay`.
         ttl: the age from which a row is no longer served.
         min_coverage: a window with a smaller coverage is null.

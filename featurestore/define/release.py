@@ -27,7 +27,7 @@ RETRACTED: Final = "RETRACTED"
 the pane counts as not opened."""
 
 Clock = Literal["replay", "live"]
-"""`live`: the release time is the time of publication. `replay` (old events): it is the pane's end + `release_delay`."""
+"""`live`: the release time is the time of publication. `replay` (old events): it is when a live collection would have published."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from featurestore.define.definitions import FeatureView
 from featurestore.publish.publish import Publisher
 from federation.aggregation import Aggregation, OpenedView
 from federation.basis import to_noise_basis
+from federation.dating import Dating
 from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, new_plan, plan_to_bytes
 from federation.protocol import Open, finish_collections
 from federation.terms import Encrypted, Finish, Noise, ReportPer, Shares, Terms, Validity
@@ -227,7 +228,12 @@ def publish(run: FleetRun, directory: Path, now: int, noise_source: str) -> None
             publisher.publish(
                 list(
                     releases_of(
-                        run.plan, opened, now=now, clock="replay", noise_source=noise_source, trust="in-process"
+                        run.plan,
+                        opened,
+                        now=now,
+                        dating=Dating.REPLAY_DAYS,
+                        noise_source=noise_source,
+                        trust="in-process",
                     )
                 )
             )

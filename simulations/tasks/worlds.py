@@ -31,6 +31,7 @@ from featurestore.store import Store
 from federation import terms
 from federation.aggregation import OpenedView, draw_noise
 from federation.batch.reports import Reports
+from federation.dating import Dating
 from federation.noise_context import NoiseContext
 from federation.plan import Plan, PlannedView, new_plan
 from federation.protocol import run_collections
@@ -112,7 +113,7 @@ def _releases(view: FeatureView, exact: Exact, sources: Sequence[NoiseSource], n
         plan,
         OpenedView(planned, exact.outcomes, sums),
         now=now,
-        clock="replay",
+        dating=Dating.REPLAY_PANES,  # the study is about a collection that takes each pane when it has ended
         noise_source=", ".join(source.name for source in sources) or "none",
         trust="in-process",
     )

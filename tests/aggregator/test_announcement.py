@@ -21,6 +21,7 @@ from deployment.coordinator.site_results import SiteResults
 from deployment.coordinator.sites import SiteAnswer
 from deployment.errors import JobMalformed
 from featurestore.define.release import Release, Void
+from federation.dating import Dating
 from federation.draft import draft_of
 from federation.ledger.state import Budget
 from federation.plan import Plan
@@ -144,7 +145,7 @@ def test_every_pane_that_was_asked_for_is_published_and_can_be_verified(recorded
         party.identity.settings = TIGHT
     plan = make_plan(view("v"), panes=3, noise="full")
     announced, collected = carry_out(recorded, plan)
-    items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay", keeps_due=False))
+    items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, dating=Dating.REPLAY_DAYS, keeps_due=False))
     evidence = evidence_of(announced, collected)
     kept = {hashlib.sha256(blob).hexdigest(): blob for blob in evidence}
     assert len(evidence) == len(kept) == 6  # two plans, two statements, and the opened values with both signatures

@@ -16,6 +16,7 @@ from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.release import Manifest
 from federation.aggregation import OpenedView
 from federation.commitment import Outcome
+from federation.dating import Dating
 from federation.plan import FromEvents, PlannedView
 from tests.federation.words import plan_in_words
 
@@ -47,7 +48,7 @@ def manifest(
     outcomes = np.array([Outcome.OPENED, Outcome.BATCH_TOO_SMALL], dtype=np.uint8)
     opened = OpenedView(planned, outcomes, np.zeros((1, 2, planned.layout.slots_per_key), dtype=np.int64))
     terms = {"noise_source": "opendp, opendp", "trust": "one-honest-noiser"} | given
-    release, void = releases_of(plan, opened, now=3 * DAY, clock="replay", **terms)  # type: ignore[arg-type]
+    release, void = releases_of(plan, opened, now=3 * DAY, dating=Dating.REPLAY_DAYS, **terms)  # type: ignore[arg-type]
     assert release.manifest == void.manifest
     return release.manifest
 

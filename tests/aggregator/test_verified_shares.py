@@ -26,6 +26,7 @@ from deployment.coordinator.publication import items_of, summary_of
 from deployment.coordinator.site_results import SiteResults
 from deployment.coordinator.sites import SiteAnswer
 from federation.circuit.circuit import prio3_of
+from federation.dating import Dating
 from federation.draft import draft_of, sign_draft
 from federation.errors import RosterExceeded
 from tests.aggregator.proven_pair import DUPLICATE, REJECTED, TAKEN, LeaderAndHelper
@@ -309,7 +310,7 @@ def test_the_coordinator_is_told_how_many_were_rejected_by_view(tmp_path: Path) 
     collected = collect(announced, (COORDINATOR, COLLECTOR), ask, recorded, SiteResults(), Conditions())  # type: ignore[arg-type]
     assert collected.rejected == {"v": 1}
     require_exact(plan, collected.opened, site.sums)
-    items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay", keeps_due=False))
+    items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, dating=Dating.REPLAY_DAYS, keeps_due=False))
     assert summary_of(announced, collected, items, keeps_due=False)["rejected"] == {"v": 1}
     assert {item.manifest.validity for item in items} == {"prio3"}
     recorded.close()

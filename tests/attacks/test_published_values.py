@@ -26,6 +26,7 @@ from featurestore.define.release import Release, Void
 from featurestore.online.rocks import RocksOnline
 from featurestore.publish.publish import Publisher
 from featurestore.publish.rebuild import rebuild_online
+from federation.dating import Dating
 from federation.opened_values import OpenedValues
 from federation.release_signing import sign_release
 from tests.aggregator.world import COLLECTOR, NOW, Site, make_plan, open_at, running, signed, view
@@ -51,7 +52,7 @@ def _publish(
     """Publish as the collector, who holds its key and the evidence."""
     collected = CollectionOutcome(fetched.opened, fetched.statements, values=fetched.values)
     announced = Announcement(PLAN, signed(PLAN))
-    items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay", keeps_due=False))
+    items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, dating=Dating.REPLAY_DAYS, keeps_due=False))
     with Publisher(directory, lambda: NOW) as publisher:
         publisher.register(PLAN.views[0].view)
         publisher.publish(change(items), evidence_of(announced, collected))

@@ -66,6 +66,21 @@ class TestRun:
         assert code == 0
         assert [view["opened"] + view["void"] for view in json.loads(out)["views"]] == [3, 69]
 
+    def test_a_back_fill_stands_for_a_collection_by_day_or_by_pane(
+        self, covey: Covey, run_arguments: list[str], project: Path
+    ) -> None:
+        last = {}
+        for name, words in (("day", ()), ("pane", ("--replay", "pane"))):
+            assert covey(*run_arguments, "--store", str(project / name), *words)[0] == 0
+            with Store.open(project / name) as store:
+                released = store.releases("everywhere")["released_at"].cast("int64").to_pylist()
+            last[name] = (len(released), len(set(released)))
+        assert last == {"day": (72, 3), "pane": (72, 72)}
+        arguments = [one for one in run_arguments if one != "--in-process"]
+        code, _, err = covey(*arguments, "--replay", "pane")
+        assert code == 2
+        assert "replay 'pane' is for runs in one process" in err
+
     def test_over_processes_a_part_of_a_day_is_refused_before_anything_is_made(
         self, covey: Covey, run_arguments: list[str], project: Path
     ) -> None:

@@ -28,6 +28,7 @@ from featurestore.define.release import Release
 from featurestore.define.views_file import load_views
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
+from federation.dating import Dating
 from federation.errors import LedgerBroken
 from federation.ledger.operator import LEDGERS, operator_path
 from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, area_delay, load_flights
@@ -197,6 +198,40 @@ def test_edited_cells_are_noticed_by_the_next_run_of_the_day(tmp_path: Path, edi
     db.close()
     with pytest.raises(LedgerBroken, match=r"the used cells of plan .* differ from the recorded ones"):
         collect(tmp_path, busy(), [2])
+
+
+def flights_seen(folder: Path, minutes: Iterable[int]) -> list[int | None]:
+    """What labels at these minutes of the day read of shop a."""
+    at = pa.array([FIRST + minute * HOUR // 60 for minute in minutes], pa.timestamp("us"))
+    labels = pa.table({"shop": ["a"] * len(at), "t": at})
+    with Store.open(folder) as store:
+        found: list[int | None] = store.join(labels, ["visits:visits"], "t").read_all()["visits"].to_pylist()
+    return found
+
+
+class TestTimesOfReplays:
+    """Release delay: 5 minutes."""
+
+    table = busy(clients=5).filter(pa.array([shop == "a" for shop in busy(clients=5)["shop"].to_pylist()]))
+
+    def test_no_label_of_the_morning_reads_hours_that_were_collected_in_the_evening(self, tmp_path: Path) -> None:
+        """`test_repro`: a run takes the day at once, and a label at 01:05 read the pane of 00:00."""
+        three = FIRST, FIRST + 3 * HOUR
+        run_views([VISITS], self.table, tmp_path, client="who", time="at", min_clients=1, between=three)
+        assert flights_seen(tmp_path, [65, 184, 185]) == [None, None, 5]
+        with Store.open(tmp_path) as store:
+            assert set(store.releases("visits")["released_at"].cast("int64").to_pylist()) == {FIRST + 185 * HOUR // 60}
+
+    def test_hours_that_are_collected_by_themselves_are_read_after_their_own_end(self, tmp_path: Path) -> None:
+        collect(tmp_path, self.table, [0, 1])
+        assert flights_seen(tmp_path, [64, 65, 124, 125]) == [None, 5, 5, 5]
+
+    def test_a_run_can_stand_for_a_collection_hour_by_hour(self, tmp_path: Path) -> None:
+        settings = {"client": "who", "time": "at", "min_clients": 1, "between": PART}
+        run_views([VISITS], self.table, tmp_path / "one", **settings, dating=Dating.REPLAY_PANES)
+        collect(tmp_path / "hours", self.table, range(HOURS))
+        minutes = range(0, HOURS * 60 + 30, 5)
+        assert flights_seen(tmp_path / "one", minutes) == flights_seen(tmp_path / "hours", minutes)
 
 
 class TestPanes:

@@ -19,6 +19,7 @@ from deployment.in_process.run import NoisePair, Surroundings, run_in_process
 from deployment.request import CollectionRequest
 from edge_client.events import make_events
 from featurestore.store import Store
+from federation.dating import Dating
 from federation.ledger.state import Budget
 from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, load_flights
 from simulations.tasks import ablation, models, study
@@ -69,7 +70,7 @@ def test_a_world_is_what_a_run_in_process_publishes_under_the_same_seed(
     views = task.views(None if noise is None else noise.rho)
     pair = None if noise is None else NoisePair(SeededNoise(7, "leader"), SeededNoise(7, "helper"))
     request = CollectionRequest.make(views, requested_in_words("off" if pair is None else "on"), Budget(10**9))
-    around = Surroundings(pair, np.random.default_rng(3).bytes, lambda: LATER)
+    around = Surroundings(pair, np.random.default_rng(3).bytes, lambda: LATER, dating=Dating.REPLAY_PANES)
     run_in_process(request, make_events(flights, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN), tmp_path, around)
     with Store.open(tmp_path) as real, published(exact, views, noise) as quick:
         for view in views:
