@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -69,17 +70,31 @@ class SealPublicKey:
 
 
 class SealKey:
-    """Opens messages that are sealed to `public`. Made from X-Wing's private key: 32 bytes of a CSPRNG. **Secret.**"""
+    """Opens messages that are sealed to `public`. Made from X-Wing's private key: 32 bytes of a CSPRNG. **Secret.**
+
+    The keys are derived when they are first used: an aggregator reads the seeds of all its plans whenever it erases one.
+    """
 
     def __init__(self, seed: bytes) -> None:
         if len(seed) != SEAL_SEED_BYTES:
             raise WrongLength("bytes of a seal seed", len(seed), SEAL_SEED_BYTES)
-        expanded = hashlib.shake_256(seed).digest(_MLKEM_SEED + _X25519)  # draft-irtf-cfrg-concrete-hybrid-kems
-        lattice = MLKEM768PrivateKey.from_seed_bytes(expanded[:_MLKEM_SEED])
-        curve = X25519PrivateKey.from_private_bytes(expanded[_MLKEM_SEED:])
         self._seed = seed
-        self._key = MLKEM768X25519PrivateKey(lattice, curve)
-        self.public = SealPublicKey(lattice.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw())
+
+    @cached_property
+    def _parts(self) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:
+        expanded = hashlib.shake_256(self._seed).digest(_MLKEM_SEED + _X25519)  # draft-irtf-cfrg-concrete-hybrid-kems
+        lattice = MLKEM768PrivateKey.from_seed_bytes(expanded[:_MLKEM_SEED])
+        return lattice, X25519PrivateKey.from_private_bytes(expanded[_MLKEM_SEED:])
+
+    @cached_property
+    def _key(self) -> MLKEM768X25519PrivateKey:
+        return MLKEM768X25519PrivateKey(*self._parts)
+
+    @cached_property
+    def public(self) -> SealPublicKey:
+        """The key that others seal messages to."""
+        lattice, curve = self._parts
+        return SealPublicKey(lattice.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw())
 
     def __repr__(self) -> str:
         return f"SealKey(<secret of {self.public.id.hex()}>)"
