@@ -72,6 +72,17 @@ class PlanBeforeRebuild(AggregatorError):
         )
 
 
+class SettingsRefused(AggregatorError):
+    """An edit of an aggregator's settings that cannot be taken up. The settings before it stay in force."""
+
+    def __init__(self, role: str, why: str) -> None:
+        self.role, self.why = role, why
+        super().__init__(
+            f"the {role} refuses the edit of its settings: {why}. Those before it stay in force for running plans, and no new plan "
+            "begins until the edit is mended"
+        )
+
+
 class ProofsRequired(AggregatorError):
     """The plan has no proofs, but this aggregator's setting demands them."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from aggregator.errors import PeerUnknown
@@ -37,17 +37,27 @@ class Settings:
     peer: VerifyKey | None = None
 
 
+SettingsSource: TypeAlias = Callable[[], Settings]
+"""Reads the operator's settings as they are now. Raises CoveyError: they cannot be used."""
+
+
 @dataclass
 class RoleIdentity:
     """The identity of one aggregator. All of its parts share this object, so new settings reach all of them.
 
     Attributes:
         role: its role in plans and statements; the key holder has the helper's.
+        settings: those in force.
+        source: reads them again before a new plan (shares/settings_edits.py); default: they never change.
     """
 
     role: Aggregator
     keys: RoleKeys
     settings: Settings
+    source: SettingsSource = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.source = lambda: self.settings
 
     @property
     def peer(self) -> Aggregator:

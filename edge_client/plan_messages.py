@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
+from base.errors import CoveyError
 from base.times import wall_clock
 from crypto.errors import CryptoError
 from crypto.signing import VerifyKey
@@ -70,17 +71,25 @@ class PlanAnswer:
 
 
 def answer_message(
-    content: RecordDict | None, configuration: Callable[[], SiteConfig], protecting: Protecting = honestly
+    content: RecordDict | None,
+    configuration: Callable[[], SiteConfig],
+    protecting: Protecting = honestly,
+    name: str = "",
 ) -> PlanAnswer:
     """Answer the content of a message. Never raises.
 
     Args:
         content: the records of the message; None if it could not be read.
-        configuration: reads the site's files; called for each message.
+        configuration: reads the site's files; called for each message, so edits are taken up without a restart.
+        name: the site's id, where it is known before its files are read.
     """
-    site = ""
+    site = name
     try:
-        config = configuration()
+        try:
+            config = configuration()
+        except CoveyError as error:
+            _log.error("%s. Until it is mended, the site answers every plan with SITE_FAILED", error)
+            return PlanAnswer(RefusalCode.SITE_FAILED, site)
         site = config.settings.site
         if content is not None and (draft := _draft_in(content)) is not None:
             refused = check_draft(draft, config, wall_clock)

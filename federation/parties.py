@@ -170,6 +170,12 @@ class Roster:
             raise PartyInvalid(f"the roster has {len(self.entries):,} sites; at most {MAX_SITES:,} are possible")
         self._by_site = {entry.site: entry for entry in self.entries}
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Roster) and self.entries == other.entries
+
+    def __hash__(self) -> int:
+        return hash(self.entries)
+
     def __repr__(self) -> str:
         return f"Roster({len(self.entries)} sites)"
 

@@ -22,6 +22,7 @@ _REFUSALS: Final[tuple[type[CoveyError], ...]] = (
     own.PlanUnknown,
     own.PlanTooLarge,
     own.ProofsRequired,
+    own.SettingsRefused,
     own.PeerUnknown,
     own.DraftConflict,
     own.LiveSecretLost,

@@ -16,16 +16,19 @@ from aggregator.collect.collection_job import COLLECT_DOMAIN
 from aggregator.errors import (
     AfterDeadline,
     AlreadyCollected,
+    PeerUnknown,
     PlanTooLarge,
     PlanUnknown,
     ProofsRequired,
+    SettingsRefused,
     VerificationKeyMissing,
 )
-from aggregator.identity import Clock, RoleIdentity
+from aggregator.identity import Clock, RoleIdentity, Settings
 from aggregator.intake.readiness import Readiness
 from aggregator.intake.refusals import Expected, refusal_of
 from aggregator.shares.charges import Charges
 from aggregator.shares.live_secrets import LiveSecrets
+from aggregator.shares.settings_edits import SettingsEdits
 from aggregator.signed_message import Signed, plan_of
 from aggregator.storage.files import Files
 from aggregator.storage.records import PlanStatus, StoredPlan
@@ -79,6 +82,7 @@ class PlanBook:
         self.charges = Charges(identity, files, clock)
         self.retention = Retention(files, clock, grace_us)
         self.secrets = LiveSecrets(identity, files, self.stopped)
+        self.edits = SettingsEdits(identity, files, clock, self._require_terms_under, self.opened)
         self._clock = clock
         self._parsed: dict[bytes, Plan] = {}
         self.retention.forget()
@@ -91,13 +95,18 @@ class PlanBook:
         Raises:
             PlanInvalid, SignatureInvalid: not a draft of this aggregator's coordinator.
         """
-        draft, refusal = verify_draft(data, self.identity.settings.coordinator), None
+        refusal = None
+        try:
+            self.edits.take_up()
+        except SettingsRefused as error:
+            refusal = refusal_of(error)
+        draft = verify_draft(data, self.identity.settings.coordinator)
         try:
             self.require_terms(draft)
             self._open_deadline(draft)
             self.files.ledger.check(draft, self.identity.settings.budget)
         except Expected as error:
-            refusal = refusal_of(error)
+            refusal = refusal or refusal_of(error)
         return Readiness(VERSION, PROTOCOL, self._clock(), refusal)
 
     def prepare(self, data: bytes) -> LiveKeys:
@@ -105,8 +114,9 @@ class PlanBook:
 
         Raises:
             PlanInvalid, SignatureInvalid, PlanTooLarge, NoiseRefused, ProofsRequired, PeerUnknown: as `open`.
-            AfterDeadline. DraftConflict: another draft had this plan id. LiveSecretLost.
+            AfterDeadline. DraftConflict: another draft had this plan id. LiveSecretLost. SettingsRefused.
         """
+        self.edits.take_up()
         draft = verify_draft(data, self.identity.settings.coordinator)
         self.require_terms(draft)
         deadline_us = self._open_deadline(draft)
@@ -145,13 +155,17 @@ class PlanBook:
 
     def require_terms(self, plan: Plan) -> None:
         """Check that the plan names this aggregator's keys, and that its settings and roster allow the plan."""
-        opening, settings = self.opening_of(plan), self.identity.settings
+        self._require_terms_under(plan, self.identity.settings)
+
+    def _require_terms_under(self, plan: Plan, settings: Settings) -> None:
+        opening = self.opening_of(plan)
         require_own_key(plan, self.identity.role, self.identity.keys.sign.public)
         if settings.peer is not None:
             require_own_key(plan, self.identity.peer, settings.peer)
         match plan.terms.validity:
             case Validity.PRIO3:
-                self.identity.pinned_peer()
+                if settings.peer is None:
+                    raise PeerUnknown(self.identity.peer)
             case Validity.NONE:
                 if settings.require_proofs:
                     raise ProofsRequired(self.identity.role)

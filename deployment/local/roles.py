@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -64,7 +65,7 @@ def serve_leader(
         with alone(directory, "leader"):
             files = _files(directory, ledgers, "leader")
             leader = Leader(keys, settings, files, _wall_clock, Peers(link, holder, third))
-            _run(_with_whole_ledger(leader, directory), port, "leader")
+            _run(_ready(leader, directory), port, "leader")
     finally:
         for one in (link, holder, third):
             if one is not None:
@@ -77,7 +78,7 @@ def serve_helper(directory: Path, port: int, ledgers: Path | None = None) -> Non
     keys, settings = _own_keys(directory, "helper", project.helper), _settings(project, project.leader)
     with alone(directory, "helper"):
         helper = Helper(keys, settings, _files(directory, ledgers, "helper"), _wall_clock)
-        _run(_with_whole_ledger(helper, directory), port, "helper")
+        _run(_ready(helper, directory), port, "helper")
 
 
 def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None) -> None:
@@ -86,7 +87,7 @@ def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None) ->
     keys, settings = _own_keys(directory, "helper", project.helper), _settings(project, project.leader)
     with alone(directory, "keyholder"):
         files = _files(directory, ledgers, "keyholder")
-        _run(_with_whole_ledger(KeyHolder(keys, settings, files, _wall_clock), directory), port, "keyholder")
+        _run(_ready(KeyHolder(keys, settings, files, _wall_clock), directory), port, "keyholder")
 
 
 def serve_provider(directory: Path, port: int) -> None:
@@ -100,13 +101,15 @@ def _run(party: Leader | Helper | KeyHolder | Provider, port: int, name: str) ->
     service.run()
 
 
-def _with_whole_ledger(party: Leader | Helper | KeyHolder, directory: Path) -> Leader | Helper | KeyHolder:
-    """The same party, whose ledger knows every plan that its storage has closed, and that the store here has releases of.
+def _ready(party: Leader | Helper | KeyHolder, directory: Path) -> Leader | Helper | KeyHolder:
+    """The same party, which reads its settings again before each plan.
 
-    Raises LedgerBehind: entries were lost.
+    Its ledger knows every plan that its storage has closed, and that the store here has releases of. Raises LedgerBehind:
+    entries were lost.
     """
     try:
         ledger, identity = party.files.ledger, party.identity
+        identity.source = partial(read_settings, directory, identity.role, identity.keys.sign.public)
         party.plans.charges.require_complete()
         mine = signed_by(identity.role, identity.keys.sign.public)
         require_known_releases(directory, ledger.path, lambda: ledger.state, mine)
@@ -130,12 +133,16 @@ def alone(directory: Path, role: StoringRole) -> Iterator[None]:
 def _own_keys(directory: Path, role: Aggregator, named: VerifyKey) -> RoleKeys:
     """The keys of a role. Raises UsageError: covey.toml names another key for it."""
     keys = load_keys(directory / KEYS, role)
-    if keys.sign.public != named:
+    _require_named(directory, role, keys.sign.public, named)
+    return keys
+
+
+def _require_named(directory: Path, role: Aggregator, own: VerifyKey, named: VerifyKey) -> None:
+    if own != named:
         raise UsageError(
-            f"{directory / FILE} names the {role}'s key {named.id.hex()}, but {directory / KEYS} has {keys.sign.public.id.hex()}. "
+            f"{directory / FILE} names the {role}'s key {named.id.hex()}, but {directory / KEYS} has {own.id.hex()}. "
             f"Put the right key there, or {role}.pub of this key into the project files of all operators"
         )
-    return keys
 
 
 def _settings(project: Project, peer: VerifyKey) -> Settings:
@@ -147,6 +154,16 @@ def _settings(project: Project, peer: VerifyKey) -> Settings:
         project.validity is Validity.PRIO3,
         peer,
     )
+
+
+def read_settings(directory: Path, role: Aggregator, own: VerifyKey) -> Settings:
+    """The settings as covey.toml has them now. Raises ConfigInvalid, ProjectMissing; UsageError: it names another key."""
+    project = Project.load(directory)
+    named, peer = project.leader, project.helper
+    if role != "leader":
+        named, peer = peer, named
+    _require_named(directory, role, own, named)
+    return _settings(project, peer)
 
 
 def _files(directory: Path, ledgers: Path | None, role: StoringRole) -> Files:

@@ -104,7 +104,7 @@ def serve_site(project: Path, site: str, address: str, *, insecure: bool) -> Non
         console.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} site {site}: {line}")
 
     def answer(content: RecordDict | None) -> PlanAnswer:
-        return answer_message(content, partial(load_config, path))
+        return answer_message(content, partial(load_config, path), name=site)
 
     with FleetClient(superlink, node) as client:
         with suppress(KeyboardInterrupt):

@@ -168,6 +168,7 @@ AFTER_DEADLINE aggregator.AfterDeadline 1
 LEDGER_BROKEN aggregator.StateBehindLedger 1
 PLAN_BEFORE_REBUILD aggregator.PlanBeforeRebuild 1
 PROOFS_REQUIRED aggregator.ProofsRequired 1
+SETTINGS_REFUSED aggregator.SettingsRefused 1
 PEER_UNKNOWN aggregator.PeerUnknown 1
 VERIFICATION_KEY_MISSING aggregator.VerificationKeyMissing 1
 VERIFICATION_KEY_CONFLICT aggregator.VerificationKeyConflict 1

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from base.errors import ConfigInvalid
 from base.locks import lock_file
 from base.private_files import private_folder
+from deployment.errors import UsageError
+from deployment.local.roles import read_settings
+from federation.keys import load_keys
 
 Covey = Callable[..., tuple[int, str, str]]
 
@@ -59,3 +63,22 @@ def test_a_site_whose_key_is_not_on_the_roster_does_not_register(covey: Covey, f
     options = ("--events", flights / "events.parquet", "--client-column", "who", "--time-column", "at")
     code, _, err = covey("start", "site", "1", "--project", flights, *options, "--superlink", "127.0.0.1:9")
     assert (code, "names another key for site 1" in err, "site-1.pub" in err) == (2, True, True), err
+
+
+def test_a_role_reads_edits_of_its_project_file_without_a_restart_and_names_what_it_cannot_use(
+    covey: Covey, flights: Path
+) -> None:
+    toml = flights / "covey.toml"
+    own = {role: load_keys(flights / "keys", role).sign.public for role in ("leader", "helper")}
+    before = read_settings(flights, "leader", own["leader"])
+    assert before == read_settings(flights, "leader", own["leader"])
+    assert (before.peer, read_settings(flights, "helper", own["helper"]).peer) == (own["helper"], own["leader"])
+    text = toml.read_text()
+    toml.write_text(text.replace("budget = 0.1 ", "budget = 0.3 "))
+    assert read_settings(flights, "leader", own["leader"]).budget.micro_rho == 300_000
+    toml.write_text(text.replace("budget = 0.1 ", "budget = much "))
+    with pytest.raises(ConfigInvalid, match=r"covey\.toml"):
+        read_settings(flights, "leader", own["leader"])
+    toml.write_text(text)
+    with pytest.raises(UsageError, match="names the leader's key"):
+        read_settings(flights, "leader", own["helper"])

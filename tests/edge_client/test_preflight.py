@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from flwr.app import ConfigRecord, RecordDict
 
+from base.errors import ConfigInvalid
 from edge_client import answering
 from edge_client.plan_messages import answer_message
 from edge_client.preflight import check_draft
@@ -90,3 +91,15 @@ def test_a_message_with_a_draft_is_answered_by_a_code_alone(
     answer = answer_message(RecordDict({"draft": ConfigRecord({"signed": signed})}), lambda: config)
     assert (answer.code, answer.site, answer.batches) == (RefusalCode.PLAN_EXPIRED, "a", ())  # by today's clock
     assert not config.settings.ledger.exists()
+
+
+def test_files_that_cannot_be_used_are_named_in_the_sites_log_and_nothing_but_a_code_leaves(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken() -> SiteConfig:
+        raise ConfigInvalid("policy.toml", "min_k: a whole number")
+
+    answer = answer_message(RecordDict(), broken, name="a")
+    assert (answer.code, answer.site, answer.batches) == ("SITE_FAILED", "a", ())
+    assert "policy.toml: min_k: a whole number. Until it is mended" in caplog.text
+    assert "Traceback" not in caplog.text
