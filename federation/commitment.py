@@ -33,6 +33,8 @@ class Outcome(IntEnum):
     """Fewer than `min_clients` clients reported; nothing was opened."""
     BATCH_MISMATCH = 2
     """Leader and helper do not hold the same reports, or do not count the same sites; nothing was opened."""
+    TOO_FEW_SITES = 3
+    """Fewer sites are counted than the plan's `min_sites` of the view; nothing was opened."""
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,19 @@ def most_reports(plan: Plan, received: tuple[ReceivedReports, ...]) -> int:
 
 
 def decide(planned: PlannedView, mine: Commitment, other: Commitment) -> npt.NDArray[np.uint8]:
-    """uint8[C] of `Outcome`: opened if both aggregators have the same reports, of at least k clients, and the same sites."""
+    """uint8[C] of `Outcome`: opened if both aggregators have the same reports and the same sites, and enough of each."""
     same = np.array(mine.digests) == np.array(other.digests)
     same &= np.array(mine.counts) == np.array(other.counts)
     same &= mine.sites == other.sites
-    outcome = np.where(np.array(mine.counts) < planned.min_clients, Outcome.BATCH_TOO_SMALL, Outcome.OPENED)
-    return np.where(same, outcome, Outcome.BATCH_MISMATCH).astype(np.uint8)
+    return np.where(same, decide_alone(planned, mine), np.uint8(Outcome.BATCH_MISMATCH))
+
+
+def decide_alone(planned: PlannedView, mine: Commitment) -> npt.NDArray[np.uint8]:
+    """uint8[C] of `Outcome`, by one commitment: opened if enough sites are counted, and at least k clients reported."""
+    if len(mine.sites) < planned.min_sites:
+        return np.full(len(mine.counts), Outcome.TOO_FEW_SITES, np.uint8)
+    small = np.array(mine.counts) < planned.min_clients
+    return np.where(small, Outcome.BATCH_TOO_SMALL, Outcome.OPENED).astype(np.uint8)
 
 
 def _joined(one: ReceivedReports, other: ReceivedReports) -> ReceivedReports:

@@ -65,11 +65,13 @@ class PlannedView:
     Attributes:
         pane_starts: int64[C], µs since the epoch, strictly increasing, aligned to the view's pane.
         min_clients: k of these panes; at least the view's own k, unless the plan has no noise.
+        min_sites: how many sites must be counted before a pane is opened.
     """
 
     view: FeatureView
     pane_starts: npt.NDArray[np.int64]
     min_clients: int
+    min_sites: int = 0
 
     @cached_property
     def layout(self) -> Layout:
@@ -255,6 +257,7 @@ def plan_to_bytes(plan: Plan) -> bytes:
                 view=view_to_bytes(planned.view),
                 pane_starts=planned.pane_starts.tolist(),
                 min_clients=planned.min_clients,
+                min_sites=planned.min_sites,
             )
             for planned in plan.views
         ],
@@ -284,7 +287,12 @@ def plan_from_bytes(data: bytes) -> Plan:
     except DecodeError:
         raise PlanInvalid("the bytes of a plan are not protobuf") from None
     views = tuple(
-        PlannedView(view_from_bytes(planned.view), np.array(planned.pane_starts, dtype=np.int64), planned.min_clients)
+        PlannedView(
+            view_from_bytes(planned.view),
+            np.array(planned.pane_starts, dtype=np.int64),
+            planned.min_clients,
+            planned.min_sites,
+        )
         for planned in message.views
     )
     plan = Plan(
@@ -386,6 +394,8 @@ def _check(plan: Plan) -> None:
             raise PlanInvalid(
                 f"view {name!r}: the plan's min_clients {planned.min_clients} is below {least}, the least that is allowed"
             )
+        if not 0 <= planned.min_sites <= MAX_SITES:
+            raise PlanInvalid(f"view {name!r}: min_sites {planned.min_sites} is outside [0, {MAX_SITES:,}]")
     if list(plan.from_events) != sorted(set(plan.from_events)):
         raise PlanInvalid(
             f"from_events is {', '.join(plan.from_events)}; it must name each once, in alphabetical order"

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x66\x65\x64\x65ration/plan.proto\x12\x08\x63ovey.v1\"E\n\x0bPlannedView\x12\x0c\n\x04view\x18\x01 \x01(\x0c\x12\x13\n\x0bpane_starts\x18\x02 \x03(\x12\x12\x13\n\x0bmin_clients\x18\x03 \x01(\r\"+\n\rCollectorKeys\x12\x0c\n\x04sign\x18\x01 \x01(\x0c\x12\x0c\n\x04seal\x18\x02 \x01(\x0c\"@\n\x0e\x41ggregatorKeys\x12\x0c\n\x04sign\x18\x01 \x01(\x0c\x12 \n\x04live\x18\x02 \x01(\x0b\x32\x12.covey.v1.LiveKeys\"k\n\x08LiveKeys\x12\x0c\n\x04seal\x18\x01 \x01(\x0c\x12\x13\n\x0bsecret_hash\x18\x02 \x01(\x0c\x12\x14\n\x0cnot_after_us\x18\x03 \x01(\x12\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x13\n\x0bledger_head\x18\x05 \x01(\x0c\"\xff\x01\n\tWireTerms\x12(\n\x06leader\x18\x01 \x01(\x0b\x32\x18.covey.v1.AggregatorKeys\x12(\n\x06helper\x18\x02 \x01(\x0b\x32\x18.covey.v1.AggregatorKeys\x12*\n\tcollector\x18\x03 \x01(\x0b\x32\x17.covey.v1.CollectorKeys\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x04 \x01(\x12\x12\x17\n\x0fverify_key_hash\x18\x05 \x01(\x0c\x12\x1c\n\x14\x65ncryption_keys_hash\x18\x06 \x01(\x0c\x12&\n\x06roster\x18\x07 \x03(\x0b\x32\x16.covey.v1.EnrolledSite\"1\n\x0c\x45nrolledSite\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x13\n\x0bmax_clients\x18\x02 \x01(\r\"\x99\x02\n\x04Plan\x12\n\n\x02id\x18\x01 \x01(\x0c\x12$\n\x05views\x18\x02 \x03(\x0b\x32\x15.covey.v1.PlannedView\x12\x12\n\nprotection\x18\x03 \x01(\t\x12\x10\n\x08validity\x18\x04 \x01(\t\x12\x15\n\rparticipation\x18\x05 \x01(\t\x12\r\n\x05noise\x18\x06 \x01(\t\x12!\n\x04wire\x18\x07 \x01(\x0b\x32\x13.covey.v1.WireTerms\x12\x13\n\x0bmax_clients\x18\x08 \x01(\r\x12\x0e\n\x06\x66inish\x18\t \x01(\t\x12\x12\n\nreport_per\x18\n \x01(\t\x12\x13\n\x0b\x66rom_events\x18\x0e \x03(\t\x12\"\n\x07\x65\x61rlier\x18\x0f \x03(\x0b\x32\x11.covey.v1.Attempt\"0\n\x07\x41ttempt\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x12\n\nstatements\x18\x02 \x03(\x0c\"-\n\nSignedPlan\x12\x0c\n\x04plan\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x66\x65\x64\x65ration/plan.proto\x12\x08\x63ovey.v1\"X\n\x0bPlannedView\x12\x0c\n\x04view\x18\x01 \x01(\x0c\x12\x13\n\x0bpane_starts\x18\x02 \x03(\x12\x12\x13\n\x0bmin_clients\x18\x03 \x01(\r\x12\x11\n\tmin_sites\x18\x04 \x01(\r\"+\n\rCollectorKeys\x12\x0c\n\x04sign\x18\x01 \x01(\x0c\x12\x0c\n\x04seal\x18\x02 \x01(\x0c\"@\n\x0e\x41ggregatorKeys\x12\x0c\n\x04sign\x18\x01 \x01(\x0c\x12 \n\x04live\x18\x02 \x01(\x0b\x32\x12.covey.v1.LiveKeys\"k\n\x08LiveKeys\x12\x0c\n\x04seal\x18\x01 \x01(\x0c\x12\x13\n\x0bsecret_hash\x18\x02 \x01(\x0c\x12\x14\n\x0cnot_after_us\x18\x03 \x01(\x12\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x13\n\x0bledger_head\x18\x05 \x01(\x0c\"\xff\x01\n\tWireTerms\x12(\n\x06leader\x18\x01 \x01(\x0b\x32\x18.covey.v1.AggregatorKeys\x12(\n\x06helper\x18\x02 \x01(\x0b\x32\x18.covey.v1.AggregatorKeys\x12*\n\tcollector\x18\x03 \x01(\x0b\x32\x17.covey.v1.CollectorKeys\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x04 \x01(\x12\x12\x17\n\x0fverify_key_hash\x18\x05 \x01(\x0c\x12\x1c\n\x14\x65ncryption_keys_hash\x18\x06 \x01(\x0c\x12&\n\x06roster\x18\x07 \x03(\x0b\x32\x16.covey.v1.EnrolledSite\"1\n\x0c\x45nrolledSite\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x13\n\x0bmax_clients\x18\x02 \x01(\r\"\x99\x02\n\x04Plan\x12\n\n\x02id\x18\x01 \x01(\x0c\x12$\n\x05views\x18\x02 \x03(\x0b\x32\x15.covey.v1.PlannedView\x12\x12\n\nprotection\x18\x03 \x01(\t\x12\x10\n\x08validity\x18\x04 \x01(\t\x12\x15\n\rparticipation\x18\x05 \x01(\t\x12\r\n\x05noise\x18\x06 \x01(\t\x12!\n\x04wire\x18\x07 \x01(\x0b\x32\x13.covey.v1.WireTerms\x12\x13\n\x0bmax_clients\x18\x08 \x01(\r\x12\x0e\n\x06\x66inish\x18\t \x01(\t\x12\x12\n\nreport_per\x18\n \x01(\t\x12\x13\n\x0b\x66rom_events\x18\x0e \x03(\t\x12\"\n\x07\x65\x61rlier\x18\x0f \x03(\x0b\x32\x11.covey.v1.Attempt\"0\n\x07\x41ttempt\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x12\n\nstatements\x18\x02 \x03(\x0c\"-\n\nSignedPlan\x12\x0c\n\x04plan\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,21 +32,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'federation.plan_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PLANNEDVIEW']._serialized_start=35
-  _globals['_PLANNEDVIEW']._serialized_end=104
-  _globals['_COLLECTORKEYS']._serialized_start=106
-  _globals['_COLLECTORKEYS']._serialized_end=149
-  _globals['_AGGREGATORKEYS']._serialized_start=151
-  _globals['_AGGREGATORKEYS']._serialized_end=215
-  _globals['_LIVEKEYS']._serialized_start=217
-  _globals['_LIVEKEYS']._serialized_end=324
-  _globals['_WIRETERMS']._serialized_start=327
-  _globals['_WIRETERMS']._serialized_end=582
-  _globals['_ENROLLEDSITE']._serialized_start=584
-  _globals['_ENROLLEDSITE']._serialized_end=633
-  _globals['_PLAN']._serialized_start=636
-  _globals['_PLAN']._serialized_end=917
-  _globals['_ATTEMPT']._serialized_start=919
-  _globals['_ATTEMPT']._serialized_end=967
-  _globals['_SIGNEDPLAN']._serialized_start=969
-  _globals['_SIGNEDPLAN']._serialized_end=1014
+  _globals['_PLANNEDVIEW']._serialized_end=123
+  _globals['_COLLECTORKEYS']._serialized_start=125
+  _globals['_COLLECTORKEYS']._serialized_end=168
+  _globals['_AGGREGATORKEYS']._serialized_start=170
+  _globals['_AGGREGATORKEYS']._serialized_end=234
+  _globals['_LIVEKEYS']._serialized_start=236
+  _globals['_LIVEKEYS']._serialized_end=343
+  _globals['_WIRETERMS']._serialized_start=346
+  _globals['_WIRETERMS']._serialized_end=601
+  _globals['_ENROLLEDSITE']._serialized_start=603
+  _globals['_ENROLLEDSITE']._serialized_end=652
+  _globals['_PLAN']._serialized_start=655
+  _globals['_PLAN']._serialized_end=936
+  _globals['_ATTEMPT']._serialized_start=938
+  _globals['_ATTEMPT']._serialized_end=986
+  _globals['_SIGNEDPLAN']._serialized_start=988
+  _globals['_SIGNEDPLAN']._serialized_end=1033
 # @@protoc_insertion_point(module_scope)

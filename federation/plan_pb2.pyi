@@ -7,14 +7,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PlannedView(_message.Message):
-    __slots__ = ("view", "pane_starts", "min_clients")
+    __slots__ = ("view", "pane_starts", "min_clients", "min_sites")
     VIEW_FIELD_NUMBER: _ClassVar[int]
     PANE_STARTS_FIELD_NUMBER: _ClassVar[int]
     MIN_CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    MIN_SITES_FIELD_NUMBER: _ClassVar[int]
     view: bytes
     pane_starts: _containers.RepeatedScalarFieldContainer[int]
     min_clients: int
-    def __init__(self, view: _Optional[bytes] = ..., pane_starts: _Optional[_Iterable[int]] = ..., min_clients: _Optional[int] = ...) -> None: ...
+    min_sites: int
+    def __init__(self, view: _Optional[bytes] = ..., pane_starts: _Optional[_Iterable[int]] = ..., min_clients: _Optional[int] = ..., min_sites: _Optional[int] = ...) -> None: ...
 
 class CollectorKeys(_message.Message):
     __slots__ = ("sign", "seal")

@@ -10,9 +10,10 @@ from aggregator.errors import PlanUnknown
 from crypto.noise import SecretNoise
 from crypto.signing import SigningKey
 from featurestore.define.release import BUDGET_SPENT, Release, Void
+from federation.commitment import Outcome
 from federation.counted_sites import coverage_of
 from federation.dating import Dating
-from federation.plan import Plan
+from federation.plan import Plan, PlannedView
 from federation.release_signing import sign_release
 from federation.statement import verify_statement
 from federation.terms import Encrypted, Shares, Terms
@@ -62,8 +63,6 @@ def items_of(
 def _opened_items(
     plan: Plan, collected: CollectionOutcome, collector: SigningKey, now: int, dating: Dating
 ) -> Iterator[Release | Void]:
-    if plan.wire is None:
-        raise PlanUnknown(plan.hash)
     for opened, statements, values in zip(collected.opened, collected.statements, collected.values, strict=True):
         leader, helper = (hashlib.sha256(statement).hexdigest() for statement in statements)
         items = releases_of(
@@ -75,9 +74,30 @@ def _opened_items(
             trust=trust_of(plan.terms),
             commitments=(leader, helper),
             values=tuple(hashlib.sha256(one).hexdigest() for one in values),
-            sites=coverage_of(plan.roster, verify_statement(statements[0], plan.wire.leader).sites),
+            sites=coverage_of(plan.roster, _counted(plan, statements)),
         )
         yield from (sign_release(item, collector) for item in items)
+
+
+def too_few_sites(plan: Plan, collected: CollectionOutcome) -> dict[str, str]:
+    """By view, why its panes stay due: fewer sites are counted than it needs."""
+    return {
+        one.planned.view.name: few_sites_text(len(_counted(plan, statements)), one.planned)
+        for one, statements in zip(collected.opened, collected.statements, strict=True)
+        if (one.outcomes == Outcome.TOO_FEW_SITES).any()
+    }
+
+
+def few_sites_text(sites: int, planned: PlannedView) -> str:
+    """The reason why a view's panes stay due with this number of sites."""
+    return f"{sites} site(s), and its min_sites is {planned.min_sites}"
+
+
+def _counted(plan: Plan, statements: tuple[bytes, bytes]) -> tuple[str, ...]:
+    """The counted sites of a plan, by the leader's statement."""
+    if plan.wire is None:
+        raise PlanUnknown(plan.hash)
+    return verify_statement(statements[0], plan.wire.leader).sites
 
 
 def without_budget(collected: CollectionOutcome) -> list[LeftOut]:
@@ -106,6 +126,7 @@ def summary_of(
         "sites": {name: one.to_json() for name, one in collected.sites.items()},
         "due": {view: panes.tolist() for view, panes in due.items()},
         "why_due": collected.why_freed,
+        "too_few_sites": {} if announced.plan is None else too_few_sites(announced.plan, collected),
         "rejected": collected.rejected,
         "budget_spent": _panes_of(collected, "budget"),
         "taken": _panes_of(collected, "taken"),

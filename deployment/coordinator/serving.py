@@ -47,14 +47,15 @@ from .grid import grid_of
 from .job import Job
 from .job_run import Ask, free_job, run_job
 from .preflight import preflight, require_ready, why_not
-from .publication import summary_of
+from .publication import few_sites_text, summary_of
+from .site_results import SiteResults
 from .sites import SiteAnswer, ask_sites, draft_message, plan_message
 
 LEADER: Final = "127.0.0.1:7301"
 HELPER: Final = "127.0.0.1:7302"
 KEY_HOLDER: Final = "127.0.0.1:7303"
 NOTHING_TO_DO: Final[dict[str, Any]] = {"views": {}, "sites": {}, "due": {}, "why_due": None, "rejected": {},
-                                       "budget_spent": {}, "taken": {}}  # fmt: skip
+                                       "budget_spent": {}, "taken": {}, "too_few_sites": {}}  # fmt: skip
 """The result if every pane is published already."""
 _NOT_ANNOUNCED: Final = "the plan was not announced, so nothing was charged: start again"
 
@@ -109,7 +110,11 @@ def make_plan(directory: Path, request: PlanRequest, clock: Callable[[], int]) -
     now = clock()
     due = _due(directory, request.views, request.between, now)
     panes = {view: np.setdiff1d(starts, attempts.exhausted(view.name)) for view, starts in due.items()}
-    planned = [PlannedView(view, starts, view.privacy.min_clients) for view, starts in panes.items() if len(starts)]
+    planned = [
+        PlannedView(view, starts, view.privacy.min_clients, project.sites_needed_for(view.name))
+        for view, starts in panes.items()
+        if len(starts)
+    ]
     if not planned:
         return None
     deadline_us = now + int(2 * request.seconds * 1e6)
@@ -163,15 +168,28 @@ def run_coordinator(
         job = Job(
             plan_to_bytes(plan), directory / KEYS, addresses.leader or LEADER,
             addresses.second(plan.terms) or DEFAULTS.second(plan.terms) or HELPER, directory,
-            len(project.roster.entries), request.seconds, Path(), Path(), project.sites_needed, keeps_due=True,
+            len(project.roster.entries), request.seconds, Path(), Path(), _sites_needed(plan), keeps_due=True,
             clock=request.clock,
         )  # fmt: skip
-        if (refused := _preflight(project, plan, job, clock)) is not None:
-            return refused
+        ready, conditions = _preflight(project, plan, job, clock)
+        if (why := why_not(ready, conditions)) is not None:
+            outcome = CollectionOutcome(sites=ready.of(conditions.roster), why_freed=f"{why}; {_NOT_ANNOUNCED}")
+            return summary_of(Announcement(plan, b""), outcome, [], keeps_due=True)
+        sites = ready.answered(conditions.roster)
+        wanting = {one.view.name: one for one in plan.views if one.min_sites > sites}
+        if wanting:
+            enough = replace(request, views=[view for view in request.views if view.name not in wanting])
+            plan = make_plan(directory, enough, clock) or plan
+            job = replace(job, plan=plan_to_bytes(plan), min_sites=_sites_needed(plan))
         with Publisher(directory, clock) as publisher:
             for view in request.views:
                 publisher.register(view)
-        return _carry_out(unfinished, unfinished.begin(job), clock, progress)
+        result = _carry_out(unfinished, unfinished.begin(job), clock, progress)
+        for name, planned in wanting.items():  # an attempt would have failed, and a pane has few of them
+            result["views"][name] = {"opened": 0, "void": 0, "due": len(planned.pane_starts)}
+            result["due"][name] = planned.pane_starts.tolist()
+            result["too_few_sites"][name] = few_sites_text(sites, planned)
+        return result
 
 
 def resume_coordinator(
@@ -255,13 +273,18 @@ def _carry_out(unfinished: Unfinished, job: Job, clock: Callable[[], int], progr
     return result
 
 
-def _preflight(project: Project, plan: Plan, job: Job, clock: Callable[[], int]) -> dict[str, Any] | None:
-    """The result of a plan that too few sites would answer; None if enough would.
+def _sites_needed(plan: Plan) -> int:
+    """The number of sites without which no view of the plan is opened."""
+    return min(one.min_sites for one in plan.views)
+
+
+def _preflight(project: Project, plan: Plan, job: Job, clock: Callable[[], int]) -> tuple[SiteResults, Conditions]:
+    """What the sites would answer to a plan, and what the job needs.
 
     Raises:
         ClocksApart, VersionsApart. CollectionFailed: an aggregator would refuse the plan, or a party does not answer.
     """
-    conditions = Conditions(tuple(one.site for one in project.roster.entries), project.sites_needed)
+    conditions = Conditions(tuple(one.site for one in project.roster.entries), job.min_sites)
     draft = sign_draft(plan, load_keys(job.keys, "coordinator").sign)
     try:
         with Aggregators(job.leader, job.helper, protection=plan.terms.protection) as aggregators:
@@ -274,10 +297,7 @@ def _preflight(project: Project, plan: Plan, job: Job, clock: Callable[[], int])
         raise
     except CoveyError as error:
         raise CollectionFailed(f"{error}; {_NOT_ANNOUNCED}") from error
-    if (why := why_not(ready, conditions)) is None:
-        return None
-    outcome = CollectionOutcome(sites=ready.of(conditions.roster), why_freed=f"{why}; {_NOT_ANNOUNCED}")
-    return summary_of(Announcement(plan, b""), outcome, [], keeps_due=True)
+    return ready, conditions
 
 
 @contextmanager

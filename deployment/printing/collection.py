@@ -63,7 +63,7 @@ def print_collection(result: dict[str, Any]) -> None:
     for view, panes in result["taken"].items():
         talk.print(f"{view}: taken by another plan: {pane_ranges(panes)}", style="yellow", soft_wrap=True)
     for view, panes in result["due"].items():
-        why = result["why_due"] or "fewer clients than min_clients"
+        why = result["too_few_sites"].get(view) or result["why_due"] or "fewer clients than min_clients"
         talk.print(f"{view}: still due: {pane_ranges(panes)}: {why}", style="yellow", soft_wrap=True)
     if result["due"]:
         talk.print("nothing of these panes was opened: collect them again when the sites are back")
@@ -97,7 +97,9 @@ def site_lines(sites: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, bo
 
 
 def exit_code_of(result: dict[str, Any]) -> int:
-    """0 if a pane was opened or none was due; 6 if too few sites answered; 4 if no budget was left for any pane; else 3."""
+    """6 if too few sites answered for a view; 0 if a pane was opened or none was due; 4 without budget for any pane; else 3."""
+    if result["too_few_sites"]:
+        return INCOMPLETE
     if result == NOTHING_TO_DO or any(view["opened"] for view in result["views"].values()):
         return DONE
     if result["why_due"] is not None:

@@ -10,7 +10,8 @@ import base64
 import json
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +47,7 @@ class Project:
         validity: `prio3`: aggregators refuse plans without proofs. None: they accept them.
         give_up_after_us: how long after its end a pane stays due before the coordinator publishes it void; None: for ever.
         min_sites: how many sites must answer before the coordinator has anything opened: a number, or a share of the roster.
+        view_min_sites: the same for single views, by name; other views need `min_sites`.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Project:
     validity: Validity | None = None
     min_sites: int | Fraction = 1
     give_up_after_us: int | None = None
+    view_min_sites: Mapping[str, int | Fraction] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -67,9 +70,16 @@ class Project:
     @property
     def sites_needed(self) -> int:
         """`min_sites` as a number of sites."""
-        match self.min_sites:
+        return self._as_number(self.min_sites)
+
+    def sites_needed_for(self, view: str) -> int:
+        """The number of sites that must be counted before a pane of a view is opened."""
+        return self._as_number(self.view_min_sites.get(view, self.min_sites))
+
+    def _as_number(self, sites: int | Fraction) -> int:
+        match sites:
             case int():
-                return self.min_sites
+                return sites
             case share:
                 return math.ceil(share * len(self.roster.entries))
 
@@ -125,6 +135,7 @@ class Project:
             read.privacy.validity,
             read.collection.min_sites,
             read.collection.give_up_after,
+            {view: one.min_sites for view, one in read.collection.views.items()},
         )
 
     def to_toml(self) -> str:
@@ -151,6 +162,8 @@ class Project:
             lines.append('# give_up_after = "30d"  # then a pane that is still due is published void; default: never')
         else:
             lines.append(f'give_up_after = "{self.give_up_after_us // HOUR_US}h"  # then a due pane is published void')
+        for view, sites in self.view_min_sites.items():
+            lines += ["", f"[collection.views.{json.dumps(view)}]", f"min_sites = {_number(sites)}"]
         lines += ["", "[coordinator]  # signs plans: every other party pins this key", _sign(self.coordinator)]
         lines += ["", "[collector]", _sign(self.collector.sign), f'seal = "{_base64(self.collector.seal.data)}"']
         lines += ["", "[leader]  # the seal keys of leader and helper are made for each plan", _sign(self.leader)]

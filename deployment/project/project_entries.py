@@ -63,11 +63,18 @@ def _duration(value: object) -> int:
     return parse_duration(value)
 
 
+class ViewCollectionSection(ConfigModel):
+    """`[collection.views.NAME]`: what one view needs instead."""
+
+    min_sites: Annotated[int | Fraction, PlainValidator(_min_sites), Field(examples=["N or 0.8"])]
+
+
 class CollectionSection(ConfigModel):
     """`[collection]`: the coordinator's settings."""
 
     min_sites: Annotated[int | Fraction, PlainValidator(_min_sites), Field(examples=["N or 0.8"])] = 1
     give_up_after: Annotated[int, PlainValidator(_duration), Field(examples=['"30d"'])] | None = None
+    views: dict[str, ViewCollectionSection] = Field(default_factory=dict)
 
 
 class PartySection(ConfigModel):

@@ -16,7 +16,7 @@ from crypto.bfv import Ciphertexts, CiphertextSum, PublicKey, finish
 from crypto.errors import TooManyReports
 from crypto.noise import NoiseSource
 from federation.aggregation import draw_noise
-from federation.commitment import Commitment, Outcome, ReceivedReports, commit
+from federation.commitment import Commitment, Outcome, ReceivedReports, commit, decide_alone
 from federation.errors import NoiseRefused, ReportRefused
 from federation.noise_context import NoiseContext
 from federation.plan import Plan
@@ -130,10 +130,9 @@ def require_source(plan: Plan, who: str, source: NoiseSource | None) -> None:
 
 
 def outcomes_of(plan: Plan, view: int, commitment: Commitment) -> bytes:
-    """One byte of `Outcome` a pane of the view: whether enough clients reported it, by the leader's own count."""
-    first, end = plan.offsets[view : view + 2]
-    enough = np.array(commitment.counts[first:end]) >= plan.views[view].min_clients
-    return np.where(enough, Outcome.OPENED, Outcome.BATCH_TOO_SMALL).astype(np.uint8).tobytes()
+    """One byte of `Outcome` a pane of the view: whether enough sites and clients reported it, by the leader's own count."""
+    span = slice(plan.offsets[view], plan.offsets[view + 1])
+    return decide_alone(plan.views[view], commitment.part(span)).tobytes()
 
 
 def opened_of(plan: Plan, view: int, outcomes: bytes) -> list[int]:

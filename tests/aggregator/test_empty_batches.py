@@ -7,19 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from aggregator.collect.collection_job import collect_request
 from aggregator.errors import JobConflict, RemoteRefusal
 from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
+from featurestore.define.wire import definition_hash
 from federation.batch.empty import seal_empty
 from federation.commitment import Outcome
 from federation.errors import UnknownSite
 from federation.parties import Roster
 from federation.plan import Plan
 from federation.statement import verify_statement
-from tests.aggregator.world import KEYS, SETTINGS, LocalLink, Site, make_helper, make_leader, make_plan, prepared
+from federation.unopened import unopened
+from tests.aggregator.world import KEYS, SETTINGS, LocalLink, Site, make_helper, make_leader, make_plan, prepared, view
 from tests.aggregator.world import draft as drafted
 from tests.aggregator.world import signed as signed_plan
 from tests.federation.wire import COLLECTOR, HELPER, LEADER, live
@@ -156,6 +159,23 @@ def test_nothing_is_opened_if_leader_and_helper_count_different_sites(pair: Pair
     outcomes, sites = opened(pair, plan)
     assert outcomes == [bytes([Outcome.BATCH_MISMATCH])] * 2
     assert sites == [("a",), ("a", "b")]
+
+
+def test_a_view_that_needs_more_sites_stays_closed_and_the_others_are_opened(pair: Pair) -> None:
+    plan = make_plan(view("v"), view("w"), panes=1)
+    pair.open(
+        plan := live(replace(plan, views=tuple(replace(one, min_sites=at) for at, one in enumerate(plan.views, 1))))
+    )
+    pair.leader.submit(Site(plan).batch([0, 0]).to_bytes())
+    pair.leader.submit(Site(plan, "a").batch([1, 1], ids=np.full((2, 16), [[7], [8]], np.uint8)).to_bytes())
+    request = collect_request(plan, COLLECTOR.sign)
+    for shares, keys in ((pair.leader.collect(request), LEADER), (pair.helper.collect(request), HELPER)):
+        said = [verify_statement(one.statement, keys.sign.public).outcomes for one in shares]
+        assert said == [bytes([Outcome.OPENED]), bytes([Outcome.TOO_FEW_SITES])]
+    definitions = [(definition_hash(one.view), one.pane_starts) for one in plan.views]
+    statements = [one.statement for party in (pair.leader, pair.helper) for one in party.collect(request)]
+    free = unopened(statements, plan.hash, (LEADER.sign.public.data, HELPER.sign.public.data), definitions)
+    assert [panes.tolist() for panes in free] == [[], plan.views[1].pane_starts.tolist()]  # they stay due
 
 
 def test_a_site_that_is_not_on_the_roster_of_the_plan_is_refused(pair: Pair) -> None:

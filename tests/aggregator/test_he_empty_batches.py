@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,12 @@ import pytest
 from federation.batch.batch import BatchHeader
 from federation.batch.empty import seal_empty
 from federation.batch.sealing import seal_contents
+from federation.commitment import Outcome
 from federation.errors import BatchMalformed
 from federation.statement import verify_statement
-from tests.aggregator.he_world import LeaderAndKeyHolder, Site
+from tests.aggregator.he_world import LeaderAndKeyHolder, Site, draft, with_keys
 from tests.aggregator.world import KEYS
-from tests.federation.wire import HELPER, LEADER
+from tests.federation.wire import HELPER, LEADER, live
 
 
 def test_the_leader_counts_a_site_without_a_report(tmp_path: Path) -> None:
@@ -29,6 +31,18 @@ def test_the_leader_counts_a_site_without_a_report(tmp_path: Path) -> None:
     assert storage.reports.counted_sites(stored.number) == ("a", "b")
     for share, key in zip(two.shares(plan), (LEADER, HELPER), strict=True):  # the key holder repeats the leader's word
         assert verify_statement(share[0].statement, key.sign.public).sites == ("a", "b")
+    two.close()
+
+
+def test_the_leader_opens_no_pane_of_a_view_that_needs_more_sites(tmp_path: Path) -> None:
+    two = LeaderAndKeyHolder(tmp_path)
+    made = draft(panes=1)
+    made = live(replace(made, views=(replace(made.views[0], min_sites=2),)))
+    plan, keys = with_keys(made, two.holder.prepare)
+    two.open(plan, keys)
+    two.submit(Site(plan, keys).batch([0, 0]))
+    for share, key in zip(two.shares(plan), (LEADER, HELPER), strict=True):
+        assert verify_statement(share[0].statement, key.sign.public).outcomes == bytes([Outcome.TOO_FEW_SITES])
     two.close()
 
 

@@ -82,7 +82,7 @@ class TestThePlanThatIsKept:
         }
         result: dict[str, Any] = {
             "views": {"visits": {"opened": 2, "void": 1, "due": 1}}, "sites": sites, "due": {"visits": [0]}, "why_due": None,
-            "rejected": {"visits": 3}, "budget_spent": {"visits": [0, 86_400_000_000]}, "taken": {"visits": [86_400_000_000]},
+            "rejected": {"visits": 3}, "budget_spent": {"visits": [0, 86_400_000_000]}, "taken": {"visits": [86_400_000_000]}, "too_few_sites": {},
         }  # fmt: skip
         with collecting(flights):
             Unfinished(flights).begin(job(flights)).finish(result)

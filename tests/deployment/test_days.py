@@ -71,6 +71,15 @@ def test_no_mishap_loses_a_day(covey: Covey, project: Path) -> None:
             code, result, _ = deployment.collect(days[2], seconds=15)
         assert (code, states(result)) == (6, {"1": ("answered", "OK"), "2": ("absent", "NO_ANSWER")})
         assert "1 site(s) answered, and min_sites is 2" in result["why_due"]  # one was charged: the plan was freed
+
+        # one view needs both sites, and the other does with one: it is attempted
+        change(toml, "min_sites = 2", "min_sites = 1")
+        change(toml, "\n[coordinator]", "\n[collection.views.everywhere]\nmin_sites = 2\n\n[coordinator]")
+        code, result, err = deployment.collect(date(2019, 6, 1))
+        assert (code, result["too_few_sites"]) == (6, {"everywhere": "1 site(s), and its min_sites is 2"}), err
+        assert {view: len(panes) for view, panes in result["due"].items()} == {"visits": 1, "everywhere": 24}
+        change(toml, "[collection.views.everywhere]\nmin_sites = 2\n\n", "")
+        change(toml, "min_sites = 1", "min_sites = 2")
         deployment.start("2")
 
         # a year without events, and days that are published in part

@@ -289,6 +289,19 @@ class TestProjectFile:
         path.write_text(project.to_toml())
         assert Project.load(tmp_path).budget == project.budget
 
+    def test_a_view_may_need_another_number_of_sites(self, covey: Covey, tmp_path: Path) -> None:
+        covey("init", tmp_path, "--sites", "3")
+        path = tmp_path / "covey.toml"
+        more = '\n[collection.views."dest_delay"]\nmin_sites = 0.5\n\n[collection.views."small"]\nmin_sites = 1\n'
+        path.write_text(path.read_text().replace("\n[coordinator]", f"{more}\n[coordinator]"))
+        project = Project.load(tmp_path)
+        needed = {view: project.sites_needed_for(view) for view in ("dest_delay", "small", "another")}
+        assert needed == {"dest_delay": 2, "small": 1, "another": project.sites_needed}
+        assert project.to_toml() == path.read_text()
+        path.write_text(path.read_text().replace("min_sites = 0.5", "min_sites = 1.5"))
+        with pytest.raises(ConfigInvalid, match=r"\[collection\.views\] dest_delay\.min_sites"):
+            Project.load(tmp_path)
+
     def test_an_aggregator_demands_proofs_if_its_file_says_so(self, covey: Covey, tmp_path: Path) -> None:
         covey("init", tmp_path)
         path = tmp_path / "covey.toml"
