@@ -223,7 +223,11 @@ class TestPlanOnly:
         ([], 2, "give VIEWS.py, --from and --to"),
         (["views.py"], 2, "give VIEWS.py, --from and --to"),
         (["views.py", "--from", "2020-05-01"], 2, "an end needs a start; give both"),
-        (["views.py", "--from", "2020-05-01", "--to", "2020-05-01"], 2, "the start 2020-05-01 00:00:00 must be before the end"),
+        (
+            ["views.py", "--from", "2020-05-01", "--to", "2020-05-01"],
+            2,
+            "the start 2020-05-01 00:00:00 must be before the end",
+        ),
         (
             ["views.py", "--from", "2020-05-01T01:10:00", "--to", "2020-05-01T01:50:00"],
             2,
