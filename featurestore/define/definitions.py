@@ -57,7 +57,7 @@ class FeatureView:
         grace: how long after a pane's end its late events are still accepted; at most `release_delay`.
         ttl: the age from which a row is no longer served.
         min_coverage: a window with a smaller coverage is null.
-        min_site_coverage: a pane of whose enrolled clients a smaller share is at counted sites is null, and no window uses it.
+        min_site_coverage: a pane is null, and no window uses it, if its sites have a smaller share of the enrolled clients.
         owner, tags, description: texts for people.
 
     Raises:
