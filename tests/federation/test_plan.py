@@ -11,6 +11,7 @@ from featurestore.define.kinds import ClientCount, Count
 from featurestore.define.privacy import Bounds, Privacy
 from federation import plan_pb2 as pb
 from federation.errors import PlanInvalid
+from federation.parties import MAX_SITES, EnrolledSite
 from federation.plan import PlannedView, plan_from_bytes, plan_to_bytes
 from tests.federation.wire import TERMS
 from tests.federation.words import plan_in_words
@@ -124,3 +125,36 @@ def test_what_does_not_go_with_the_finish_mpc() -> None:
         plan_in_words(bytes(16), (suppressing(),), "full", protection="he", max_clients=10, finish="mpc")
     with_terms = plan_in_words(bytes(16), (suppressing(),), "full", wire=TERMS, finish="mpc")
     assert plan_from_bytes(plan_to_bytes(with_terms)).hash == with_terms.hash
+
+
+def test_a_plan_on_the_wire_names_its_roster_and_the_sites_that_a_view_needs() -> None:
+    view = dataclasses.replace(planned(), min_sites=2)
+    plan = plan_in_words(bytes(16), (view,), "full", wire=TERMS)
+    again = plan_from_bytes(plan_to_bytes(plan))
+    assert again.roster == TERMS.roster == (EnrolledSite("a", 100), EnrolledSite("b", 300))
+    assert (again.sites, again.views[0].min_sites) == ({"a", "b"}, 2)
+    assert plan_in_words(bytes(16), (planned(),), "full").roster == ()
+    for wrong in (-1, MAX_SITES + 1):
+        with pytest.raises(PlanInvalid, match="min_sites"):
+            plan_in_words(bytes(16), (dataclasses.replace(view, min_sites=wrong),), "full")
+
+
+@pytest.mark.parametrize(
+    ("roster", "why"),
+    [
+        ([("b", 1), ("a", 1)], "each site once, in the order"),
+        ([("a", 1), ("a", 2)], "each site once, in the order"),
+        ([("a", 0)], "max_clients 0 is outside"),
+        ([("a", 2**32 - 1)], "is outside"),
+        ([("", 1)], "site id"),
+        ([("../a", 1)], "site id"),
+        ([("a" * 65, 1)], "site id"),
+        ([("a", 1)] * (MAX_SITES + 1), "at most"),
+    ],
+)
+def test_a_hostile_roster_is_refused(roster: list[tuple[str, int]], why: str) -> None:
+    message = pb.Plan.FromString(plan_to_bytes(plan_in_words(bytes(16), (planned(),), "full", wire=TERMS)))
+    del message.wire.roster[:]
+    message.wire.roster.extend(pb.EnrolledSite(site=site, max_clients=clients) for site, clients in roster)
+    with pytest.raises(PlanInvalid, match=why):
+        plan_from_bytes(message.SerializeToString(deterministic=True))
