@@ -292,6 +292,9 @@ class TestPanes:
         assert not (tmp_path / "s").exists()
 
 
+OF_FLIGHTS: dict[str, Any] = {"client": CLIENT_COLUMN, "time": "departed_at", "site": SITE_COLUMN}
+
+
 def flights_of(first_day: int, days: int) -> pa.Table:
     """The flights that departed on these days of 2013, counted from 1 January."""
     flights = load_flights()
@@ -301,29 +304,28 @@ def flights_of(first_day: int, days: int) -> pa.Table:
     return flights.filter(pc.fill_null(inside, False))
 
 
-def hour_by_hour(folder: Path, table: pa.Table, panes: Sequence[int]) -> None:
-    """Collect each pane of the area's delay by a run of its own."""
+def by_parts(folder: Path, table: pa.Table, panes: Sequence[int], hours: int) -> None:
+    """Collect the panes of the area's delay by runs of so many hours."""
     at = table["departed_at"].cast("int64").to_numpy() // DAY_US
-    for pane in panes:
+    for pane in panes[::hours]:
         of_day = table.filter(pa.array(at == pane // DAY_US))  # a run reads the events of its panes
-        between = (pane, pane + HOUR)
-        run_views(
-            [area_delay()], of_day, folder, client=CLIENT_COLUMN, time="departed_at", site=SITE_COLUMN, between=between
-        )
+        run_views([area_delay()], of_day, folder, **OF_FLIGHTS, between=(pane, pane + hours * HOUR))
 
 
-@pytest.mark.parametrize("days", [1, pytest.param(14, marks=pytest.mark.long)])
-def test_hourly_panes_of_flights_collected_hour_by_hour_equal_those_collected_at_once(
-    tmp_path: Path, days: int
+@pytest.mark.parametrize(
+    ("days", "hours"),
+    [(1, 1), pytest.param(14, 1, marks=pytest.mark.long), pytest.param(365, 8, marks=pytest.mark.long)],
+)
+def test_hourly_panes_of_flights_collected_by_the_hour_equal_those_collected_at_once(
+    tmp_path: Path, days: int, hours: int
 ) -> None:
     """A plane departs more often than the 2 cells that it may use of a day, so the bounds bind."""
-    first_day = 4
+    first_day = 4 if days < 365 else 0
     table = flights_of(first_day, days)
     panes = ((15_706 + first_day) * DAY_US + np.arange(24 * days) * HOUR).tolist()
-    hour_by_hour(tmp_path / "hours", table, panes)
+    by_parts(tmp_path / "parts", table, panes, hours)
     between = (panes[0], panes[-1] + HOUR)
-    settings = {"client": CLIENT_COLUMN, "time": "departed_at", "site": SITE_COLUMN, "between": between}
-    (report,) = run_views([area_delay()], table, tmp_path / "once", **settings)
+    (report,) = run_views([area_delay()], table, tmp_path / "once", **OF_FLIGHTS, between=between)
     assert report.dropped.over_bounds > 0
     assert report.opened > 10 * days
-    assert_same(sums_of(tmp_path / "hours", "area_delay"), sums_of(tmp_path / "once", "area_delay"))
+    assert_same(sums_of(tmp_path / "parts", "area_delay"), sums_of(tmp_path / "once", "area_delay"))

@@ -29,7 +29,7 @@ from federation.statement import statement_of
 from federation.unopened import sign_never_opened
 from tests.federation.wire import COORDINATOR, HELPER, LEADER, live
 
-from .making import HOUR, POLICY, answered, ask, events, hours, ids_of, settings_in
+from .making import HOUR, HOURLY, POLICY, answered, ask, events, hours, ids_of, settings_in
 from .test_ledger import BOUND, Told, drawn, plain_reports, until
 
 RHO = 500_000
@@ -295,6 +295,28 @@ def test_hours_in_any_order_with_freed_attempts_between_them_give_what_a_backfil
     answered(whole, until(table, 48 * HOUR), settings_in(tmp_path / "backfill", clients=12))
     assert kept == Counter(told)
     assert read_ledger(stream.ledger, "site-a").state.spent == {0: RHO, 1: RHO}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("active_hours", [2, 8])
+def test_hours_in_a_shuffled_order_with_freed_attempts_fill_the_bounds_and_no_more(
+    settings: SiteSettings, told: Told, seed: int, active_hours: int
+) -> None:
+    """What the opened plans hold: all events where the bounds do not bind; else `max_cells` cells, whichever come first."""
+    rng, number, kept = np.random.default_rng(seed), 0, list[Any]()
+    own = events(*(("p", hour / 24, "x") for hour in range(active_hours)))
+    for hour in rng.permutation(8).tolist():
+        earlier: tuple[Attempt, ...] = ()
+        for _ in range(int(rng.integers(1, MAX_ATTEMPTS + 1))):
+            told.clear()
+            plan = naming(hours(number, hour), *earlier)
+            answered(plan, own, settings)
+            number, earlier = number + 1, (freed(plan),)
+        kept += told
+    assert [vector for _, vector in kept] == [(1, 0)] * HOURLY.bounds.max_cells
+    if active_hours == HOURLY.bounds.max_cells:
+        assert {pane // HOUR for pane, _ in kept} == {0, 1}
+    assert spent(settings) == {0: RHO}
 
 
 def test_a_client_has_one_name_whatever_the_type_of_its_id() -> None:
