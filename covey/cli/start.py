@@ -108,7 +108,8 @@ def superlink(
 ) -> None:
     """Run Flower's SuperLink: sites connect by TLS, the coordinator by a socket in the project on the same machine.
 
-    The first start makes keys/superlink.crt, which every site needs. Restart the SuperLink when the roster has changed.
+    The first start makes keys/superlink.crt, which every site needs. A site that joins the roster may connect at once.
+    Restart the SuperLink when one has left.
     """
     from deployment.local.superlink import serve_superlink
 

@@ -18,6 +18,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,17 +28,20 @@ from rich.console import Console
 from base.errors import LockHeld
 from base.locks import lock_file
 from base.private_files import private_folder
-from deployment.coordinator.grid import SOCKET, register_nodes, short_path
+from deployment.coordinator.grid import SOCKET, short_path
 from deployment.errors import UsageError
 from deployment.project.project import FILE, KEYS, Project
 from featurestore.server.listen import address_of, open_socket
 
+from .node_admission import NodeAdmission, nodes_of
 from .superlink_certificate import CERTIFICATE, Certificate, make_certificate, utc_now
 
 FLEET: Final = "/v1/fleet/"
 MAX_BODY_BYTES: Final = 32 * 2**20
 """The most bytes of a request. Batches travel in pieces of 5 MiB; the longest other message names 100,000 batches."""
 GRACE_S: Final = 5
+LOOK_S: Final = 1.0
+"""How often the SuperLink checks whether covey.toml has changed."""
 UNSPECIFIED: Final = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
 
 Message = MutableMapping[str, Any]
@@ -84,8 +88,7 @@ def serve_superlink(directory: Path, host: str, port: int, names: list[str]) -> 
         UsageError: no site of the roster has a node key, the certificate has expired or names other hosts, or another
             SuperLink runs in the project. AddressUnavailable. ProjectMissing.
     """
-    project = Project.load(directory)
-    nodes = [site.node.key.pem() for site in project.roster.entries if site.node is not None]
+    nodes = nodes_of(Project.load(directory))
     if not nodes:
         raise UsageError(
             f"{directory / FILE}: no [[site]] has a node key, so no site could connect; add `node` to each [[site]]"
@@ -97,9 +100,10 @@ def serve_superlink(directory: Path, host: str, port: int, names: list[str]) -> 
         inner = _server(app, lifespan="on")
         outer = _server(FleetOnly(app), lifespan="off", ssl_certfile=certificate.path, ssl_keyfile=certificate.key)
         with _private_socket(short / SOCKET) as inside:
+            admission = NodeAdmission(directory, folder, nodes, partial(talk.print, soft_wrap=True))
 
             def ready() -> None:
-                register_nodes(folder, nodes)
+                admission.begin()
                 talk.print(f"superlink listens on {address_of(outside)} for {len(nodes)} site(s)", soft_wrap=True)
                 talk.print(
                     f"sites pin {certificate.path} (SHA-256 {certificate.fingerprint[:16]}…, until "
@@ -107,7 +111,7 @@ def serve_superlink(directory: Path, host: str, port: int, names: list[str]) -> 
                     soft_wrap=True,
                 )
 
-            asyncio.run(_serve((inner, inside), (outer, outside), ready))
+            asyncio.run(_serve((inner, inside), (outer, outside), ready, admission.take_up_edit))
 
 
 def _certificate(directory: Path, host: str, names: list[str]) -> Certificate:
@@ -221,9 +225,16 @@ def _server(app: App, **options: Any) -> _Server:
 
 
 async def _serve(
-    inner: tuple[_Server, socket.socket], outer: tuple[_Server, socket.socket], ready: Callable[[], None]
+    inner: tuple[_Server, socket.socket],
+    outer: tuple[_Server, socket.socket],
+    ready: Callable[[], None],
+    look: Callable[[], None],
 ) -> None:
-    """Serve the coordinator, register the sites' nodes, then serve the sites, until a signal ends both servers."""
+    """Serve the coordinator, register the sites' nodes, then serve the sites, until a signal ends both servers.
+
+    Args:
+        look: called every `LOOK_S` seconds.
+    """
     servers = inner[0], outer[0]
 
     def stop() -> None:
@@ -238,9 +249,17 @@ async def _serve(
             await asyncio.sleep(0.01)
         try:
             await asyncio.to_thread(ready)
+            looking = group.create_task(_repeat(look))
             await outer[0].serve([outer[1]])
+            looking.cancel()
         finally:
             stop()
+
+
+async def _repeat(look: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(LOOK_S)
+        await asyncio.to_thread(look)
 
 
 async def _refuse(send: Send, status: int, why: bytes) -> None:

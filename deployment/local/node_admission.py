@@ -1,0 +1,72 @@
+"""Which nodes may connect to the SuperLink: those of the roster in covey.toml, which is read again when it changes.
+
+Flower forgets no node that was admitted. The aggregators refuse the reports of a site that left the roster, and its connection
+ends with the SuperLink's next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from base.errors import CoveyError
+from deployment.coordinator.grid import register_nodes
+from deployment.project.project import FILE, Project
+
+
+class NodeAdmission:
+    """The admitted nodes of one SuperLink.
+
+    Args:
+        folder: of the SuperLink's socket.
+        nodes: the nodes' public keys (EC, PEM) by site, as the roster had them when the SuperLink was started.
+        say: writes a line of the SuperLink's log.
+    """
+
+    def __init__(self, directory: Path, folder: Path, nodes: dict[str, bytes], say: Callable[[str], None]) -> None:
+        self._directory, self._folder, self._say = directory, folder, say
+        self._roster, self._admitted = nodes, set[bytes]()
+        self._changed = self._changed_at()
+
+    def begin(self) -> None:
+        """Admit the nodes of the roster. Raises SuperLinkUnusable."""
+        self._admit(self._roster)
+
+    def take_up_edit(self) -> None:
+        """Admit the nodes that the roster has got since. An edit that cannot be used is logged, and changes nothing."""
+        if (changed := self._changed_at()) == self._changed:
+            return
+        self._changed = changed
+        try:
+            roster = nodes_of(Project.load(self._directory))
+            added = [site for site, key in roster.items() if key not in self._admitted]
+            self._admit(roster)
+        except CoveyError as error:
+            self._say(f"{error}. The roster before this edit stays in force")
+            return
+        gone = [site for site in self._roster if site not in roster]
+        self._roster = roster
+        if added:
+            self._say(f"the roster has changed: {', '.join(added)} may connect")
+        if gone:
+            self._say(
+                f"the roster has changed: {', '.join(gone)} left it. The aggregators refuse their reports; restart the SuperLink "
+                "to end their connections"
+            )
+
+    def _admit(self, nodes: dict[str, bytes]) -> None:
+        for key in nodes.values():
+            if key not in self._admitted:
+                register_nodes(self._folder, [key])
+                self._admitted.add(key)
+
+    def _changed_at(self) -> int:
+        try:
+            return (self._directory / FILE).stat().st_mtime_ns
+        except OSError:
+            return 0
+
+
+def nodes_of(project: Project) -> dict[str, bytes]:
+    """The public keys of a roster's nodes (EC, PEM), by site."""
+    return {one.site: one.node.key.pem() for one in project.roster.entries if one.node is not None}

@@ -1,0 +1,54 @@
+"""A running SuperLink admits a site that joins the roster, and no other node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deployment.local.processes import Processes
+from edge_client.errors import NodeKeyUnknown
+from edge_client.fleet_client import FleetClient, SuperLink
+from federation.keys import load_keys
+from tests.deployment.deployed import start_superlink
+
+pytest.importorskip("flwr")
+
+Covey = Callable[..., tuple[int, str, str]]
+
+
+def wait_for(log: Path, text: str) -> None:
+    end = time.monotonic() + 30
+    while text not in log.read_text():
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(0.05)
+
+
+def test_a_site_that_joins_the_roster_may_connect_without_a_restart(covey: Covey, project: Path) -> None:
+    assert covey("init", project, "--sites", 3)[0] == 0
+    toml, keys = project / "covey.toml", project / "keys"
+    everybody = toml.read_text()
+    head, *sites = everybody.split("\n[[site]]")
+    two = "\n[[site]]".join([head, *sites[:2]]) + "\n"
+    toml.write_text(two)
+    node = load_keys(keys, "site-3").node
+    assert node is not None
+    with Processes(project / "logs") as processes:
+        address = start_superlink(project, processes)
+        log = processes.log("superlink")
+        assert "for 2 site(s)" in log.read_text()
+        with FleetClient(SuperLink(address, (keys / "superlink.crt").read_bytes()), node) as client:
+            with pytest.raises(NodeKeyUnknown):
+                client.join()
+            toml.write_text(everybody.replace("max_clients = ", "max_client = ", 1))
+            wait_for(log, "The roster before this edit stays in force")
+            with pytest.raises(NodeKeyUnknown):
+                client.join()
+            toml.write_text(everybody)
+            wait_for(log, "the roster has changed: 3 may connect")
+            client.join()
+            client.leave()
+        toml.write_text(two)
+        wait_for(log, "the roster has changed: 3 left it")
