@@ -51,7 +51,7 @@ app = typer.Typer(
 )
 
 _DEBUG = False
-_WITHOUT_PANDAS = ("get", "history", "join", "watch")
+_WITHOUT_PANDAS = (("get",), ("history",), ("join",), ("serve",), ("start", "server"), ("watch",))
 """Commands that run no user code and need no pandas."""
 
 
@@ -97,7 +97,7 @@ def main() -> None:
     """Entry point: run the command, turn expected errors into one line and an exit code."""
     interrupt.install()
     gc.set_threshold(GC_THRESHOLD)
-    if sys.argv[1:2] and sys.argv[1] in _WITHOUT_PANDAS and "--views" not in sys.argv:
+    if "--views" not in sys.argv and any(tuple(sys.argv[1 : 1 + len(words)]) == words for words in _WITHOUT_PANDAS):
         hide_pandas()
     sys.exit(call(sys.argv[1:]))
 
@@ -106,7 +106,7 @@ def call(arguments: list[str]) -> int:
     """Run one command line; returns its exit code."""
     talk = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
     try:
-        result = command_tree(app)(args=arguments, prog_name="covey", standalone_mode=False)
+        result = command_tree(app, arguments)(args=arguments, prog_name="covey", standalone_mode=False)
         code = result if isinstance(result, int) else DONE
         if code == INTERRUPTED:  # typer ≥ 0.20 makes the exit code of a KeyboardInterrupt
             talk.print(_interrupted(arguments), style="yellow")

@@ -56,9 +56,9 @@ def serve(
     from featurestore.server.api_keys import Consumers
     from featurestore.server.hosts import hosts_of
     from featurestore.server.listen import address_of, hold_port, is_loopback, open_socket, url_of
+    from featurestore.server.settings import ServerSettings
     from featurestore.server.supervisor import run_server
     from featurestore.server.throttle import Limits
-    from featurestore.server.worker import ServerSettings
     from featurestore.store import Store
 
     talk = talk_console()

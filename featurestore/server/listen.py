@@ -1,4 +1,4 @@
-"""Runs an application in uvicorn. This module only translates."""
+"""The sockets of a server, and their addresses."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ import os
 import socket
 from typing import Final
 
-import uvicorn
-
 from featurestore.errors import AddressUnavailable
 
-from .app import App
-
 _BACKLOG: Final = 2_048
-GRACE_S: Final = 5
-"""How long running answers may take after SIGTERM."""
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -69,17 +63,3 @@ def address_of(bound: socket.socket) -> str:
 def is_loopback(listening: socket.socket) -> bool:
     """Whether only this machine can reach a listening socket."""
     return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
-
-
-def serve(app: App, listening: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM, which uvicorn raises again after it has closed everything."""
-    config = uvicorn.Config(
-        app,
-        lifespan="on",
-        ws="none",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
-    )
-    uvicorn.Server(config).run(sockets=[listening])

@@ -24,9 +24,8 @@ from typing import Final
 
 from featurestore.errors import WorkersFailing
 
-from .listen import GRACE_S, serve
 from .metrics import ROW_BYTES, Counts
-from .worker import ServerSettings, WorkerFiles, guarded
+from .settings import GRACE_S, ServerSettings, WorkerFiles
 
 MAX_DEATHS: Final = 5
 """More deaths than this within `DEATHS_S` end the server, because another worker would die, too."""
@@ -89,6 +88,9 @@ def run_server(settings: ServerSettings, listening: socket.socket, say: Callable
         WorkersFailing.
     """
     if settings.workers == 1:
+        from .http_server import serve  # a supervisor with workers answers no request, and starts without these
+        from .worker import guarded
+
         serve(guarded(settings, Counts()), listening)
     else:
         serve_with_workers(settings, listening, say)

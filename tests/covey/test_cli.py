@@ -205,3 +205,12 @@ def test_get_waits_for_no_pandas(project: Path, run_arguments: list[str], covey:
     assert done.returncode == 0, done.stderr
     assert "visits" in done.stdout
     assert not re.search(r"\| +pandas\.core", done.stderr)
+
+
+def test_serve_waits_for_no_pandas_and_its_supervisor_for_no_library_that_answers_requests(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "covey", "serve", "--store", str(tmp_path / "nowhere")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 5, done.stderr
+    imported = set(re.findall(r"\| +([\w.]+)$", done.stderr, flags=re.M))
+    assert "featurestore.server.supervisor" in imported
+    assert {"pandas.core", "fastapi", "uvicorn", "grpc", "numba"} & imported == set()

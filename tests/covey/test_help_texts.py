@@ -11,6 +11,7 @@ import typer
 from typer.utils import get_params_from_function
 
 from covey.cli import app
+from covey.cli.help_texts import command_tree
 
 Covey = Callable[..., tuple[int, str, str]]
 
@@ -51,3 +52,22 @@ def test_every_command_option_and_argument_has_a_help_text() -> None:
             declared = get_params_from_function(inspect.unwrap(command.callback)).values()
             without += [(*path, one.name) for one in declared if not one.default.help]
     assert without == []
+
+
+def test_only_the_named_command_is_made() -> None:
+    def names(*arguments: str) -> dict[str, list[str]]:
+        root = command_tree(app, arguments)
+        assert isinstance(root, click.Group)
+        return {
+            name: list(made.commands) if isinstance(made, click.Group) else [one.name or "" for one in made.params]
+            for name, made in root.commands.items()
+        }
+
+    assert names("--debug", "release", "list", "--json") == {"release": ["list"]}
+    assert names("release", "nothing") == {"release": ["list", "show", "verify", "retract", "void"]}
+    assert list(names("get", "release")) == ["get"]
+    (every,) = [
+        list(command.commands) for path, command in COMMANDS.items() if not path and isinstance(command, click.Group)
+    ]
+    assert list(names("nothing", "get")) == every
+    assert names("--help") == {name: [] for name in every}
