@@ -160,7 +160,7 @@ class RefusalCode(StrEnum):
     VIEW_OVERLAP = (
         "VIEW_OVERLAP",
         "Another definition of a view was collected on one of its days.",
-        "The coordinator collects the new definition from the next UTC day on.",
+        "The coordinator collects other days, or gives the changed view a new name, which pays for itself.",
     )
     CLOCK_SKEW = (
         "CLOCK_SKEW",

@@ -21,6 +21,7 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.keys import arrow_type, domain_columns
 from featurestore.define.records import RegisteredView
 from featurestore.define.release import CountedSites, release_id
+from featurestore.define.wire import definition_hash
 from featurestore.errors import StoreCorrupt, StoreWriteFailed
 from featurestore.store_files import writing
 
@@ -77,13 +78,23 @@ class BlockWriter:
         self._entries = {(entry.view, entry.version): entry for entry in current.entries}
 
     def seq(self, registered: RegisteredView) -> int | None:
-        """The publication in a view's block; 0: none yet; None: the file is missing or cut off."""
+        """The publication in a view's block; 0: none yet; None: the file is missing, cut off, or of an earlier definition."""
         entry = self._entries.get((registered.view.name, registered.version))
+        if entry is None:
+            return None
         try:
-            whole = entry is not None and (self._folder / entry.file).stat().st_size == entry.bytes
+            whole = (self._folder / entry.file).stat().st_size == entry.bytes
         except FileNotFoundError:
             return None
-        return entry.seq if entry is not None and whole else None
+        if not whole or (not entry.seq and not self._is_of(registered.view, entry)):
+            return None
+        return entry.seq
+
+    def _is_of(self, view: FeatureView, entry: BlockEntry) -> bool:
+        """Whether a block has this definition. Only that of a view without publications may have another one."""
+        with contextlib.suppress(pa.ArrowInvalid), pa.ipc.open_file(self._folder / entry.file) as file:
+            return ViewHeader.from_json(file.schema.metadata[HEADER]).definition_hash == definition_hash(view).hex()
+        return False
 
     def named(self, registered: RegisteredView) -> int:
         """The publication of a view in CURRENT.json; 0: none yet."""

@@ -131,7 +131,7 @@ class Publisher:
         self._lock.release()
 
     def register(self, view: FeatureView) -> RegisteredView:
-        """Register a view. Raises ViewChanged: a view of its name has another definition."""
+        """Register a view. A view that has published nothing takes another definition. Raises ViewChanged: it has published."""
         layout_of(view)
         with self._healed():
             registered = self._registry.register(view)

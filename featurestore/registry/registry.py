@@ -137,8 +137,12 @@ class Registry:
             yield
 
     def register(self, view: FeatureView) -> RegisteredView:
-        """Register a view, or find it. Raises ViewChanged: a view of its name has another definition."""
-        row = self._db.execute("SELECT definition_hash FROM views WHERE name = ?", (view.name,)).fetchone()
+        """Register a view, or find it. A view without a published pane, which no service names, takes another definition.
+
+        Raises:
+            ViewChanged: a view of its name has another definition.
+        """
+        row = self._db.execute("SELECT definition_hash, id FROM views WHERE name = ?", (view.name,)).fetchone()
         if row is None:
             with self.transaction():
                 self._db.execute(
@@ -146,16 +150,25 @@ class Registry:
                     (view.name, view_to_bytes(view), definition_hash(view)),
                 )
         elif row[0] != definition_hash(view):
-            raise ViewChanged(view.name)
+            if self.last_seq(row[1]) or self._is_named(view.name):
+                raise ViewChanged(view.name)
+            with self.transaction():
+                self._db.execute(
+                    "UPDATE views SET definition = ?, definition_hash = ? WHERE id = ?",
+                    (view_to_bytes(view), definition_hash(view), row[1]),
+                )
         return self.view(view.name)
 
     def view(self, name: str) -> RegisteredView:
         """A registered view. Raises UnknownView, which lists all views."""
         row = self._db.execute("SELECT id, version, definition FROM views WHERE name = ?", (name,)).fetchone()
         if row is None:
-            named = any(ref.startswith(f"{name}:") for refs in self.services().values() for ref in refs)
-            raise UnknownView(name, [known.view.name for known in self.views()], named=named)
+            raise UnknownView(name, [known.view.name for known in self.views()], named=self._is_named(name))
         return RegisteredView(row[0], row[1], view_from_bytes(row[2]))
+
+    def _is_named(self, view: str) -> bool:
+        """Whether a feature service names a view."""
+        return any(ref.startswith(f"{view}:") for refs in self.services().values() for ref in refs)
 
     def views(self) -> list[RegisteredView]:
         """All views, by name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -13,8 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from deployment.local.processes import Processes
+from deployment.printing.collection import site_lines
+from deployment.project.project import Project
 from featurestore.define.views_file import load_views
 from featurestore.store import Store
+from federation.parties import Roster
+from federation.refusal_codes import RefusalCode
 from tests.covey.conftest import make_events
 from tests.deployment.test_deployment import start_services
 from tests.deployment.two_sites import SITES, Deployment, change, states
@@ -150,3 +155,85 @@ def test_no_mishap_loses_a_day(covey: Covey, project: Path) -> None:
     assert covey("ledger", "rebuild", *deployment.at)[0] == 0
     with Processes(project / "logs") as processes:
         start_services(project, processes)
+
+
+SALES = """
+from covey import *
+
+sales = FeatureView(
+    "sales",
+    entity=Entity("shop", domain=["a", "b"]),
+    pane="1d",
+    features=[Count("sold"), ClientCount("people")],
+    bounds=Bounds(max_cells=2, max_events_per_cell=2),
+    privacy=Privacy(rho=0.4, min_clients=5),
+)
+"""
+
+
+def test_a_wrong_key_and_a_typo_in_a_view_lose_no_day(covey: Covey, project: Path) -> None:
+    assert covey("init", project, "--budget", "1")[0] == 0
+    assert covey("init", project / "other")[0] == 0
+    policy, toml, views = project / "policy.toml", project / "covey.toml", project / "views.py"
+    change(policy, "min_k = 50", "min_k = 2")
+    for file in (policy, toml):
+        change(file, "allow_noise_off = false", "allow_noise_off = true")
+    views.write_text(SALES)
+    table = make_events(count=900)
+    for site, name in SITES.items():
+        pq.write_table(table.filter(pc.equal(table["site"], name)), project / f"events-{site}.parquet")
+    right = toml.read_text()
+    parties, others = Project.load(project), Project.load(project / "other")
+    with Processes(project / "logs") as processes:
+        deployment = Deployment(covey, project, processes)
+        deployment.start(*SITES)
+        deployment.wait_until_registered()
+
+        # the aggregators have another key of site 2 than the site: its reports are lost, and nothing is opened
+        toml.write_text(replace(parties, roster=Roster([parties.roster["1"], others.roster["2"]])).to_toml())
+        deployment.restart_services()
+        code, result, _ = deployment.collect(FIRST, seconds=30)
+        assert (code, states(result)) == (6, {"1": ("answered", "OK"), "2": ("lost", "OK")}), result
+        assert result["sites"]["2"]["refused"] == {"SIGNATURE_INVALID": 1}
+        assert "1 site(s) answered, and min_sites is 2" in result["why_due"]
+        (line,) = (text for text, is_whole in site_lines(result["sites"]) if not is_whole)
+        for said in (
+            "lost reports: 2: 1 batch(es) refused: SIGNATURE_INVALID",
+            "another key for the site",
+            "site-ID.pub",
+        ):
+            assert said in line, line
+        toml.write_text(right)
+        deployment.restart_services()
+        code, result, _ = deployment.collect(FIRST)
+        assert (code, result["views"]["sales"]) == (0, {"opened": 1, "void": 0, "due": 0}), result
+
+        # no event has a key of the domain; the changed view takes other days, and under a new name this day too
+        second, third = (FIRST + timedelta(days) for days in (1, 2))
+        views.write_text(SALES.replace('"sales"', '"returns"').replace('["a", "b"]', '["A", "B"]'))
+        code, result, _ = deployment.collect(second)
+        assert (code, result["views"]["returns"]) == (3, {"opened": 0, "void": 0, "due": 1}), result
+        views.write_text(SALES.replace('"sales"', '"returns"'))
+        code, result, _ = deployment.collect(second)
+        assert (code, states(result)) == (6, dict.fromkeys(SITES, ("refused", "VIEW_OVERLAP")))
+        assert "gives the changed view a new name" in RefusalCode.VIEW_OVERLAP.mend
+        code, result, _ = deployment.collect(third)
+        assert (code, result["views"]["returns"]) == (0, {"opened": 1, "void": 0, "due": 0}), result
+        views.write_text(SALES.replace('"sales"', '"returned"'))
+        code, result, _ = deployment.collect(second)
+        assert (code, result["views"]["returned"]) == (0, {"opened": 1, "void": 0, "due": 0}), result
+    (view,) = load_views(views)
+    first = (datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).days
+    columns = {"client_column": "who", "time_column": "at", "site_column": "site"}
+    with Store.open(project) as store:
+        for number, name in enumerate(("sales", "returned", "returns")):
+            expected = oracle(view, table, **columns, days=[first + number], min_clients=5)
+            assert expected.num_rows == 2
+            assert_equal_to_oracle(store.history(name), expected, view.entity.keys)
+    code, out, err = covey("ledger", "show", *deployment.at, "--json")
+    assert code == 0, err
+    for ledger in json.loads(out)["ledgers"]:
+        assert {day["day"]: set(day["micro_rho"]) for day in ledger["days"]} == {
+            str(FIRST): {"sales"}, str(second): {"returns", "returned"}, str(third): {"returns"},
+        }  # fmt: skip
+        assert {rho for day in ledger["days"] for rho in day["micro_rho"].values()} == {400_000}

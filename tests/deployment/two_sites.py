@@ -30,15 +30,33 @@ class Deployment:
         self.ports = start_services(project, processes)
         self.link = start_superlink(project, processes)
         self.pids: dict[str, int] = {}
+        self.names: dict[str, str] = {}
         self.starts = 0
 
     def start(self, *sites: str) -> None:
         for site in sites:
             self.starts += 1
-            name = f"site-{site}-{self.starts}"
+            name = self.names[site] = f"site-{site}-{self.starts}"
             options = ["--superlink", self.link, "--events", str(self.project / f"events-{site}.parquet")]
             options += ["--client-column", "who", "--time-column", "at"]
             self.pids[site] = self.processes.start(name, words("start", "site", site, *self.at, *options))
+
+    def wait_until_registered(self) -> None:
+        """Wait until each site that was started has registered."""
+        end = time.monotonic() + 60
+        for name in self.names.values():
+            while "registered as node" not in self.processes.log(name).read_text():
+                self.processes.require_running(name)
+                assert time.monotonic() < end
+                time.sleep(0.05)
+
+    def restart_services(self) -> None:
+        """Stop leader and helper and start them again, which read the project file then."""
+        for name in ("leader", "helper"):
+            os.kill(self.processes._children[name].pid, signal.SIGKILL)
+            while self.processes.exit_status(name) is None:
+                time.sleep(0.05)
+        self.ports = start_services(self.project, self.processes)
 
     def kill(self, *sites: str) -> None:
         for site in sites:

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from featurestore.define.entities import Entity
+from featurestore.define.services import FeatureService
+from featurestore.define.wire import definition_hash
 from featurestore.errors import StoreCorrupt, StoreNotFound, UnknownView, ViewChanged
+from featurestore.online.blocks import open_blocks
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 
-from .making import a_view, fill
+from .making import a_release, a_view, fill
 
 
 def test_a_view_comes_back_as_it_was_registered(tmp_path: Path) -> None:
@@ -23,8 +27,35 @@ def test_a_view_comes_back_as_it_was_registered(tmp_path: Path) -> None:
 def test_another_definition_under_an_old_name_is_refused(tmp_path: Path) -> None:
     with Publisher(tmp_path, lambda: 0) as publisher:
         publisher.register(a_view())
+        publisher.publish([a_release(a_view(), 0)])
         with pytest.raises(ViewChanged, match="'delays' has another definition in this store"):
             publisher.register(a_view(ttl="2h"))
+
+
+def test_a_changed_view_is_served_after_a_crash_before_its_block_is_written(tmp_path: Path) -> None:
+    changed = a_view(entity=Entity("dest", domain=["BOS"]))
+    with Publisher(tmp_path, lambda: 0) as publisher:
+        publisher.register(a_view())
+        publisher._registry.register(changed)  # and a crash
+    Publisher(tmp_path, lambda: 0).close()
+    with Store.open(tmp_path) as store:
+        assert store.get(["delays:flights"], {"dest": ["BOS"]})["flights__status"].to_pylist() == ["NOT_FOUND"]
+        assert open_blocks(tmp_path).snapshot.find("delays").header.definition_hash == definition_hash(changed).hex()
+
+
+def test_a_view_that_has_published_nothing_takes_another_definition(tmp_path: Path) -> None:
+    changed = a_view(entity=Entity("dest", domain=["BOS"]), windows=[])
+    with Publisher(tmp_path, lambda: 0) as publisher:
+        publisher.register(a_view())
+        registered = publisher.register(changed)
+        publisher.register_services([FeatureService("arrivals", ["delays:flights"])])
+        with pytest.raises(ViewChanged):
+            publisher.register(a_view())  # a service names it
+        publisher.publish([a_release(changed, 0, 7)])
+        assert publisher.register(changed) == registered
+    with Store.open(tmp_path) as store:
+        assert store.views() == [changed]
+        assert store.get(["delays:flights"], {"dest": ["BOS"]})["flights"].to_pylist() == [7]
 
 
 def test_an_unknown_view_is_answered_with_those_that_there_are(tmp_path: Path) -> None:
