@@ -36,6 +36,9 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     ),
     # roles
     "PROOFS_REQUIRED": lambda _: "collect with --validity prio3",
+    "UNREACHABLE": lambda error: (
+        f"its operator starts it with `covey start {_command(error.role)}`; see --{_command(error.role)} for another address"
+    ),
     "KEY_HOLDER_UNKNOWN": lambda _: "start the leader with --keyholder HOST:PORT",
     "PROVIDER_UNKNOWN": lambda _: "start the leader with --provider HOST:PORT",
 }
@@ -65,6 +68,11 @@ def _mends(error: BaseException) -> Iterator[str]:
         if below is None or str(below) not in text:
             return
         seen = below
+
+
+def _command(role: str) -> str:
+    """The name of a role's command, and of the option with its address."""
+    return role.replace(" ", "")
 
 
 def _option(setting: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.errors import KeyHolderUnknown, PeerRefused, RemoteRefusal
+from aggregator.errors import KeyHolderUnknown, PeerRefused, RemoteRefusal, Unreachable
 from base.errors import CoveyError
 from covey.cli.mends import _MENDS, line_of
 from deployment.errors import CollectionFailed, RunRefused, UsageError
@@ -45,6 +45,8 @@ def chained(outer: Exception, inner: Exception) -> Exception:
          "--keyholder HOST:PORT"),
         (refused("PROOFS_REQUIRED"), "leader: the plan is refused (PROOFS_REQUIRED); collect with --validity prio3"),
         (refused("PLAN_UNKNOWN"), "leader: the plan is refused (PLAN_UNKNOWN)"),
+        (Unreachable("key holder", "h:1"), "the key holder at h:1 does not answer; its operator starts it with `covey start "
+         "keyholder`; see --keyholder for another address"),
         (UnknownView("v", ["w"]), "no view 'v' in this store; it has: w"),
         (RunRefused("fewer days", settings=("start", "end")), "fewer days; see --from and --to"),
         (UsageError("it exists", settings=("allow_unsigned",)), "it exists; see --allow-unsigned"),
