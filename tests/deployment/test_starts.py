@@ -82,3 +82,13 @@ def test_a_role_reads_edits_of_its_project_file_without_a_restart_and_names_what
     toml.write_text(text)
     with pytest.raises(UsageError, match="names the leader's key"):
         read_settings(flights, "leader", own["helper"])
+
+
+@pytest.mark.parametrize("kind", [["--in-process"], []], ids=["in process", "over processes"])
+def test_a_run_with_a_mistyped_site_column_starts_nothing_and_charges_nothing(
+    covey: Covey, run_arguments: list[str], project: Path, kind: list[str]
+) -> None:
+    words = [word if word != "site" else "sit" for word in run_arguments if word != "--in-process"]
+    code, _, err = covey(*words, *kind)
+    assert (code, "has no column 'sit'; it has: who, site, at" in err) == (2, True), err
+    assert not (project / "store").exists()
