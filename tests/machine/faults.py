@@ -19,20 +19,44 @@ from .parties import ROLES
 from .plans import Drawn, plans, seeds
 
 
+def erase_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Aggregators sign that they never opened a plan that they have not opened yet. They erase nothing."""
+
+    def free(self: Any, plan: Plan, _request: bytes, _plans: Any) -> list[bytes]:
+        self._own.require_unopened(plan)
+        self._peer().helper.freeing.require_unopened(plan)
+        return signed_by_both(plan)
+
+    patch.setattr(LeaderFreeing, "free", free)
+
+
+def free_after_opening(patch: pytest.MonkeyPatch) -> None:
+    """Aggregators free a plan as they should. They sign "never opened" also of one that they have opened."""
+    real = LeaderFreeing.free
+
+    def free(self: Any, plan: Plan, *rest: Any) -> list[bytes]:
+        try:
+            return real(self, plan, *rest)
+        except (FreeRefused, PeerRefused):
+            return signed_by_both(plan)
+
+    patch.setattr(LeaderFreeing, "free", free)
+
+
+def charge_nothing_again(patch: pytest.MonkeyPatch) -> None:
+    """Every ledger takes an earlier attempt for one that was never opened, whatever was signed: a retry costs nothing."""
+    patch.setattr(state, "unopened", lambda _signed, _plan, _keys, views: [panes for _, panes in views])
+
+
 def signed_by_both(plan: Plan) -> list[bytes]:
     return [sign_never_opened(role, plan.hash, keys.sign) for role, keys in zip(ROLES, (LEADER, HELPER), strict=True)]  # type: ignore[arg-type]
 
 
 class FreesWithoutErasing(Freed):
-    """Aggregators sign that they never opened a plan that they have not opened yet. They erase nothing."""
+    """See `erase_nothing`."""
 
     def plant(self, patch: pytest.MonkeyPatch) -> None:
-        def free(self: Any, plan: Plan, _request: bytes, _plans: Any) -> list[bytes]:
-            self._own.require_unopened(plan)
-            self._peer().helper.freeing.require_unopened(plan)
-            return signed_by_both(plan)
-
-        patch.setattr(LeaderFreeing, "free", free)
+        erase_nothing(patch)
 
     @rule(drawn=plans, seed=seeds)
     def a_plan_is_freed_and_collected(self, drawn: Drawn, seed: int) -> None:
@@ -43,25 +67,17 @@ class FreesWithoutErasing(Freed):
 
 
 class FreesAfterOpening(Freed):
-    """Aggregators free a plan as they should. They sign "never opened" also of one that they have opened."""
+    """See `free_after_opening`."""
 
     def plant(self, patch: pytest.MonkeyPatch) -> None:
-        real = LeaderFreeing.free
-
-        def free(self: Any, plan: Plan, *rest: Any) -> list[bytes]:
-            try:
-                return real(self, plan, *rest)
-            except (FreeRefused, PeerRefused):
-                return signed_by_both(plan)
-
-        patch.setattr(LeaderFreeing, "free", free)
+        free_after_opening(patch)
 
 
 class ChargesNothingAgain(Freed):
-    """Every ledger takes an earlier attempt for one that was never opened, whatever was signed: a retry costs nothing."""
+    """See `charge_nothing_again`."""
 
     def plant(self, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(state, "unopened", lambda _signed, _plan, _keys, views: [panes for _, panes in views])
+        charge_nothing_again(patch)
 
     @rule(drawn=plans, seed=seeds)
     def a_plan_is_opened_twice(self, drawn: Drawn, seed: int) -> None:
