@@ -314,7 +314,7 @@ def by_parts(folder: Path, table: pa.Table, panes: Sequence[int], hours: int) ->
 
 @pytest.mark.parametrize(
     ("days", "hours"),
-    [(1, 1), pytest.param(14, 1, marks=pytest.mark.long), pytest.param(365, 8, marks=pytest.mark.long)],
+    [(1, 1), pytest.param(14, 1, marks=pytest.mark.long), pytest.param(365, 12, marks=pytest.mark.long)],
 )
 def test_hourly_panes_of_flights_collected_by_the_hour_equal_those_collected_at_once(
     tmp_path: Path, days: int, hours: int

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from base.times import utc_text
 from deployment.errors import ModelOutdated
+from featurestore.define.release import Clock
 from featurestore.define.wire import definition_hash
 from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
@@ -22,17 +23,25 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def views_of(store: Store, refs: Sequence[str], seen_by_us: int | None = None) -> list[dict[str, Any]]:
+def views_of(
+    store: Store, refs: Sequence[str], seen_by_us: int | None = None, clock: Clock | None = None
+) -> list[dict[str, Any]]:
     """Return the views of references, also through on-demand views, with their releases until a time.
 
     Args:
         seen_by_us: time of the last label, µs; None: all releases count.
+        clock: only releases of this clock count; None: of both.
     """
     snapshot = store.blocks.snapshot
     definitions = {view.name: definition_hash(view).hex() for view in store.views()}
     views: list[dict[str, Any]] = []
     for name in dict.fromkeys(name_of(ref) for ref in stored_refs(store, refs)):
-        published = [one for one in store.published(name, 0) if seen_by_us is None or one.released_at <= seen_by_us]
+        joined = _ids_of(store, name, clock)
+        published = [
+            one
+            for one in store.published(name, 0)
+            if (seen_by_us is None or one.released_at <= seen_by_us) and one.release_id.hex() in joined
+        ]
         opened = [one.release_id.hex() for one in published if one.state == "opened"]
         views.append(
             {
@@ -47,6 +56,13 @@ def views_of(store: Store, refs: Sequence[str], seen_by_us: int | None = None) -
             }
         )
     return views
+
+
+def _ids_of(store: Store, view: str, clock: Clock | None) -> frozenset[str]:
+    """Return the ids of a view's releases of a clock, in hex."""
+    releases = store.releases(view)
+    rows = zip(releases["release_id"].to_pylist(), releases["clock"].to_pylist(), strict=True)
+    return frozenset(ident for ident, of in rows if clock is None or of == clock)
 
 
 def stored_refs(store: Store, refs: Sequence[str]) -> list[str]:

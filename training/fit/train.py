@@ -164,7 +164,7 @@ def _joined(store: Store, config: TrainConfig, refs: Sequence[str]) -> tuple[Fea
         )
         if (views_of(store, refs), _hash_of(labels.file)) == before:
             last = max(int(batch["meta"]["time"].max()) for batch in dataset)
-            return dataset, views_of(store, refs, last), before[1]
+            return dataset, views_of(store, refs, last, labels.clock), before[1]
     raise StoreBusy(_TRIES)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,14 @@ def flights(project: Path, clock: str | None) -> list[float]:
     return batch["x"][:2, 0].tolist()
 
 
+def releases_of(out: str) -> list[str]:
+    """The releases of the view traffic in the lineage of a trained model."""
+    lineage = json.loads((Path(json.loads(out)["folder"]) / "lineage.json").read_text(encoding="utf-8"))
+    (view,) = (view for view in lineage["views"] if view["name"] == "traffic")
+    found: list[str] = view["releases"]
+    return found
+
+
 def test_a_dataset_warns_and_can_be_told_to_join_one_kind(project: Path) -> None:
     with pytest.warns(MixedClocks, match=MIXES + r".* clock = \"live\" or \"replay\" joins one kind"):
         both = flights(project, None)
@@ -53,8 +62,13 @@ def test_a_dataset_warns_and_can_be_told_to_join_one_kind(project: Path) -> None
 def test_a_training_warns_on_its_console_and_takes_the_clock_of_its_configuration(
     project: Path, covey: Callable[..., tuple[int, str, str]]
 ) -> None:
-    code, _, err = covey("train", str(write_config(project)), "--json")
+    early = a_release(traffic(), -DAY, 7, released_at=DAY)  # a live one that all labels see
+    with Publisher(project, lambda: 100 * DAY) as publisher:
+        publisher.publish([early])
+    code, out, err = covey("train", str(write_config(project)), "--json")
     assert (code, err.count("warning: the history of traffic mixes")) == (0, 1)
+    assert early.release_id.hex() in releases_of(out)
     one = write_config(project, labels={"clock": "replay"})
-    code, _, err = covey("train", str(one), "--json")
+    code, out, err = covey("train", str(one), "--json")
     assert (code, "warning" in err) == (0, False)
+    assert early.release_id.hex() not in releases_of(out)
