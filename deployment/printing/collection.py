@@ -66,7 +66,7 @@ def print_collection(result: dict[str, Any]) -> None:
         why = result["too_few_sites"].get(view) or result["why_due"] or "fewer clients than min_clients"
         talk.print(f"{view}: still due: {pane_ranges(panes)}: {why}", style="yellow", soft_wrap=True)
     if result["due"]:
-        talk.print("nothing of these panes was opened: collect them again when the sites are back")
+        talk.print("nothing of these panes was opened: collect them again when the cause is mended")
 
 
 def site_lines(sites: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, bool]]:
