@@ -96,8 +96,8 @@ def event_files(path: Path) -> list[Path]:
             raise EventsError(f"no event file {path}: there is no such file or folder")
         found = sorted(_bounded(path, _files_below(path) if is_folder else _files_of_pattern(path)))
         if not found:
-            what = f"the folder {path} has no file" if is_folder else f"no file matches {path}"
-            raise EventsError(f"{what} of events. Files of unfinished or hidden names are skipped")
+            what = f"the folder {path} has no file of events" if is_folder else f"no file of events matches {path}"
+            raise EventsError(f"{what}. Files with hidden or unfinished names are skipped")
     for file in found:
         if file.suffix.lower() not in (".parquet", ".csv"):
             mend = (
