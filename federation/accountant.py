@@ -10,52 +10,113 @@ rounded up. Under homomorphic encryption a plan adds what its openings reveal to
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import exp, floor
+from typing import Final
 
+from featurestore.define.accounting import Moves, merged, schedule_epsilon
 from featurestore.define.epsilon import epsilon_of
 from featurestore.define.layout import Layout
+from featurestore.define.mechanism import NOISERS
 
 from .plan import Plan, PlannedView
+
+LEAST_SIGMA_SQ: Final = 8
+"""The least σ² of each aggregator's noise at which the sum of both counts as one discrete Gaussian."""
+
+CLAIMED_DAYS: Final = (1, 7, 30)
+"""Claims are about a client-day, and about any 7 and any 30 days."""
+
+
+@dataclass(frozen=True)
+class EpsilonClaim:
+    """ε at δ of a client that takes part on each of some days.
+
+    Attributes:
+        outsiders: against those who see releases, if both aggregators are honest.
+        aggregator: against a curious or cheating aggregator, and against everybody if one of the two cheats.
+        pure: ε without δ against all of them, if all noise is Laplace; else None.
+    """
+
+    days: int
+    outsiders: float
+    aggregator: float
+    pure: float | None
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A price that a client pays.
+    """A price that a client pays for charges that are fixed beforehand.
 
     Attributes:
-        micro_rho: zCDP in millionths, the unit of ledgers.
-        micro_epsilon: pure ε in millionths, where all of it is Laplace noise; None where some is Gaussian.
+        micro_rho: zCDP of all of it in millionths, the unit of ledgers.
+        moves: what the charges with Gaussian noise move, in their normal form.
+        laplace: pure ε in millionths of the charges with Laplace noise.
+        leak: the part of `micro_rho` that only the key holder's view of ciphertexts costs.
     """
 
     micro_rho: int
-    micro_epsilon: int | None
+    moves: tuple[Moves, ...] = ()
+    laplace: int = 0
+    leak: int = 0
 
     def __add__(self, other: Cost) -> Cost:
         """The cost of both for one client."""
-        pure = None
-        if self.micro_epsilon is not None and other.micro_epsilon is not None:
-            pure = self.micro_epsilon + other.micro_epsilon
-        return Cost(self.micro_rho + other.micro_rho, pure)
+        return Cost(
+            self.micro_rho + other.micro_rho,
+            merged(self.moves + other.moves),
+            self.laplace + other.laplace,
+            self.leak + other.leak,
+        )
+
+    @property
+    def micro_epsilon(self) -> int | None:
+        """Pure ε in millionths, where all noise is Laplace noise; None where some is Gaussian."""
+        return None if self.moves or self.leak else self.laplace
 
     def over(self, days: int) -> Cost:
         """The cost of `days` days on which the client takes part."""
-        return Cost(self.micro_rho * days, None if self.micro_epsilon is None else self.micro_epsilon * days)
+        return Cost(self.micro_rho * days, merged(self.moves, days), self.laplace * days, self.leak * days)
 
     def epsilon(self, delta: float) -> float:
-        """The smallest known ε at δ: the one that follows from zCDP, or the pure ε if it is smaller."""
-        from_zcdp = epsilon_of(self.micro_rho, delta)
-        return from_zcdp if self.micro_epsilon is None else min(from_zcdp, self.micro_epsilon / 10**6)
+        """The smallest ε at δ that is known to hold: from zCDP, or pure ε of the Laplace part and ε of the Gaussian part.
+
+        It is what one aggregator learns, who knows its own noise: the other one's noise alone protects the client.
+        """
+        by_zcdp = epsilon_of(self.micro_rho, delta)
+        return by_zcdp if self.leak else min(by_zcdp, self.laplace / 10**6 + schedule_epsilon(self.moves, delta))
+
+    def epsilon_outside(self, delta: float) -> float:
+        """ε at δ for those who see opened sums only, if both aggregators are honest: a sum has the noise of both.
+
+        The sum of two discrete Gaussians of σ² ≥ 8 is one of 2σ² up to a log ratio of 2e^(−π²σ²) < 10⁻³³, here 10⁻¹⁶ for each
+        moved sum (cf. Kairouz, Liu and Steinke 2021, Theorem 1). Of other noise the second is not counted.
+        """
+        seen = merged(replace(one, sigma_sq=NOISERS * one.sigma_sq) if _doubles(one) else one for one in self.moves)
+        saved = sum(floor(10**6 * one.delta2_sq / (4 * one.sigma_sq)) for one in self.moves if _doubles(one))
+        ratio = 1e-16 * sum(one.coordinates for one in self.moves)
+        outside = Cost(self.micro_rho - self.leak - saved, seen, self.laplace)
+        return 2 * ratio + outside.epsilon(delta * exp(-ratio))
+
+    def claims(self, delta: float) -> tuple[EpsilonClaim, ...]:
+        """The claims about a client that pays this on 1, 7 and 30 days."""
+        return tuple(self.over(days)._claim(delta, days) for days in CLAIMED_DAYS)
+
+    def _claim(self, delta: float, days: int) -> EpsilonClaim:
+        pure = None if self.micro_epsilon is None else self.micro_epsilon / 10**6
+        return EpsilonClaim(days, self.epsilon_outside(delta), self.epsilon(delta), pure)
 
 
-NOTHING = Cost(0, 0)
+def _doubles(moves: Moves) -> bool:
+    return moves.sigma_sq >= LEAST_SIGMA_SQ
 
 
 def cost_of_day(layouts: Iterable[Layout]) -> Cost:
     """The cost of one client-day over all these views together."""
-    total = NOTHING
-    for layout in layouts:
-        total += Cost(layout.micro_rho, layout.micro_epsilon)
-    return total
+    each = list(layouts)
+    moves = [group.moves for layout in each for group in layout.groups if group.moves is not None]
+    laplace = sum(layout.laplace_micro_epsilon for layout in each)
+    return Cost(sum(layout.micro_rho for layout in each), merged(moves), laplace)
 
 
 def charge_of(plan: Plan, planned: PlannedView) -> int:

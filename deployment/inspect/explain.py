@@ -22,7 +22,7 @@ from featurestore.define.mechanism import NOISERS, LaplaceMechanism
 from featurestore.define.privacy import Mechanism
 from featurestore.define.values import decode
 from featurestore.errors import DefinitionError
-from federation.accountant import Cost, cost_of_day
+from federation.accountant import Cost, EpsilonClaim, cost_of_day
 from federation.batch.reports import REPORT_ID_BYTES
 from federation.circuit.cost import ProofCost, cost_of
 from federation.errors import HeImpossible
@@ -33,7 +33,6 @@ CLIENTS: Final = (50, 1_000, 10_000)
 """The numbers of clients of one join key, each with one event, for which errors are predicted."""
 ENOUGH: Final = np.array([round(a * 10**k / 10) for k in range(9) for a in range(10, 100)], dtype=np.int64)
 """Numbers of clients with two significant digits, 1 to 990 million: candidates for `enough_clients`."""
-DAYS: Final = 30
 ELEMENT_BYTES: Final = 8
 UNIT: Final = "one client in one UTC day"
 NEIGHBOURS: Final = "all events of that client-day against none; the enrolment is public"
@@ -118,18 +117,11 @@ class GroupExplanation:
 
 @dataclass(frozen=True)
 class CostExplanation:
-    """The cost of one client-day and of 30: as a ledger charges it, and as ε at δ.
-
-    Attributes:
-        pure_epsilon_day, pure_epsilon_30_days: ε without δ, if all noise is Laplace; else None.
-    """
+    """The cost of a client-day as a ledger charges it, and as ε at δ of 1, 7 and 30 days."""
 
     micro_rho: int
     delta: float
-    epsilon_day: float
-    epsilon_30_days: float
-    pure_epsilon_day: float | None
-    pure_epsilon_30_days: float | None
+    epsilon: tuple[EpsilonClaim, ...]
 
 
 @dataclass(frozen=True)
@@ -280,15 +272,7 @@ def _encrypted(view: FeatureView) -> EncryptedCost:
 
 
 def _cost(day: Cost, delta: float) -> CostExplanation:
-    month = day.over(DAYS)
-    return CostExplanation(
-        day.micro_rho,
-        delta,
-        day.epsilon(delta),
-        month.epsilon(delta),
-        None if day.micro_epsilon is None else day.micro_epsilon / 1e6,
-        None if month.micro_epsilon is None else month.micro_epsilon / 1e6,
-    )
+    return CostExplanation(day.micro_rho, delta, day.claims(delta))
 
 
 def _group(layout: Layout, group: Group) -> GroupExplanation:

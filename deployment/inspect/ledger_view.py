@@ -13,6 +13,7 @@ from typing import Any, Final
 from base.times import DAY_US, from_us
 from deployment.errors import ItemMissing
 from deployment.project.project import DEFAULT_BUDGET
+from federation.accountant import CLAIMED_DAYS, epsilon
 from federation.errors import LedgerBroken
 from federation.ledger.entries import Head, RebuiltEntry, RefusalEntry
 from federation.ledger.operator import LEDGERS, OPERATOR
@@ -20,6 +21,8 @@ from federation.ledger.snapshot import read_ledger
 from federation.ledger.state import Budget, LedgerState
 from federation.refusal_codes import RefusalCode
 
+BUDGET_DELTA: Final = 1e-6
+"""The δ at which a budget is told as ε: the default of a view."""
 _SUFFIX: Final = ".db"
 _HEAD_SUFFIX: Final = ".db.head"
 
@@ -73,6 +76,11 @@ class BrokenLedger:
     error: LedgerBroken
 
 
+def budget_epsilons(budget: Budget) -> list[tuple[int, float]]:
+    """(days, ε at BUDGET_DELTA) of clients whose every day is spent, by zCDP: it holds for any charges within the budget."""
+    return [(days, epsilon(budget.micro_rho, BUDGET_DELTA, days)) for days in CLAIMED_DAYS]
+
+
 def owners_in(folder: Path) -> list[str]:
     """The owners of a folder's ledgers, the operator first. A ledger without its database is found by its head file."""
     found = {path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}")}
@@ -117,6 +125,8 @@ def to_json(ledger: LedgerView | BrokenLedger) -> dict[str, Any]:
         "rebuilt_at": None if ledger.rebuilt is None else moment_of(ledger.rebuilt.at_us),
         "head": ledger.head.digest.hex(),
         "budget_micro_rho": ledger.budget.micro_rho,
+        "budget_epsilon": [{"days": days, "epsilon": told} for days, told in budget_epsilons(ledger.budget)],
+        "budget_delta": BUDGET_DELTA,
         "quotas": dict(ledger.budget.quotas),
         "plans": {"charged": ledger.charged, "unfinished": ledger.unfinished},
         "days": [

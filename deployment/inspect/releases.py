@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,11 +13,12 @@ from deployment.coordinator.decisions import published_reason
 from deployment.errors import ItemMissing, UsageError
 from deployment.project.known_releases import IN_PROCESS
 from deployment.project.project import KEYS
+from featurestore.define.accounting import merged
 from featurestore.define.release import MILLION, RETRACTED, Manifest, Release, Void
 from featurestore.publish.live import publish_live
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
-from federation.accountant import epsilon
+from federation.accountant import Cost, EpsilonClaim
 from federation.keys import load_keys
 from federation.release_signing import sign_release, verify_release
 
@@ -78,7 +80,7 @@ def to_json(item: Release | Void, tombstone: Void | None) -> dict[str, Any]:
         "clock": item.clock,
         "content_hash": item.content_hash.hex(),
         "signature": item.signature.hex(),
-        "epsilon_day": epsilon_of_day(manifest),
+        "epsilon": [asdict(claim) for claim in claims_of(manifest)],
         "manifest": manifest.to_dict(),
     }
 
@@ -99,13 +101,15 @@ def sites_to_json(manifest: Manifest, verified: VerificationResult) -> dict[str,
     }
 
 
-def epsilon_of_day(manifest: Manifest) -> float | None:
-    """ε of a client-day at the manifest's δ, or pure; None without noise."""
-    if not manifest.noisy:
-        return None
-    if manifest.micro_epsilon is not None:
-        return manifest.micro_epsilon / 1e6
-    return epsilon(manifest.micro_rho, manifest.delta)
+def claims_of(manifest: Manifest) -> tuple[EpsilonClaim, ...]:
+    """The claims about a client that is in such releases on 1, 7 and 30 days; none without noise."""
+    return _cost_of(manifest).claims(manifest.delta) if manifest.noisy else ()
+
+
+def _cost_of(manifest: Manifest) -> Cost:
+    """The cost of a client-day, from the integers of the noise groups."""
+    moves = [one.moves for one in manifest.groups if one.moves is not None]
+    return Cost(manifest.micro_rho, merged(moves), manifest.micro_epsilon or 0, manifest.leak_micro_rho)
 
 
 def retract(directory: Path, release_id: bytes, why: str, clock: Callable[[], int]) -> Void:

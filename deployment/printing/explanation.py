@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from deployment.inspect.explain import (
-    CostExplanation,
     EncryptedCost,
     ExpectedError,
     FeatureExplanation,
     Label,
     ViewExplanation,
 )
-from featurestore.define.epsilon import rounded_up
 from federation.circuit.cost import ProofCost
 from federation.rho import rho_text
 
+from .epsilons import print_claims
 from .output import Output
 from .tables import Cell, Table
 
@@ -28,6 +27,7 @@ def print_label(label: Label, out: Output) -> None:
 def _print_view(view: ViewExplanation, out: Output) -> None:
     out.heading(view.view)
     out.facts(_facts(view))
+    print_claims(view.cost.epsilon, view.cost.delta, out)
     _print_groups(view, out)
     _print_errors(view, out)
     _print_filtered(view, out)
@@ -73,7 +73,6 @@ def _facts(view: ViewExplanation) -> list[tuple[str, str]]:
             f"is enough; together their error is √2 = {view.noise_factor:.2f} times that of one",
         ),
         ("price", _price(view)),
-        *_epsilons(view.cost),
         ("outside claim", activity),
         ("k", f"a pane opens at {view.min_clients:,} {_counted(view)}: a precaution, not part of the privacy claim"),
     ]
@@ -122,15 +121,6 @@ def _price(view: ViewExplanation) -> str:
     lost = f"rounding lost {rho_text(view.lost_millionths)}" if view.lost_millionths else "rounding lost nothing"
     ledger = f"; a ledger charges ρ = {rho_text(view.cost.micro_rho)} for it (ε²/2 of each group)" if laplace else ""
     return f"{held}; {lost}{ledger}"
-
-
-def _epsilons(cost: CostExplanation) -> list[tuple[str, str]]:
-    rows = []
-    if cost.pure_epsilon_day is not None and cost.pure_epsilon_30_days is not None:
-        pure = f"{rounded_up(cost.pure_epsilon_day)} a day, {rounded_up(cost.pure_epsilon_30_days)}"
-        rows.append(("pure ε", f"{pure} over 30 days of daily participation"))
-    approximate = f"{rounded_up(cost.epsilon_day)} a day, {rounded_up(cost.epsilon_30_days)}"
-    return [*rows, (f"ε at δ = {cost.delta:g}", f"{approximate} over 30 days of daily participation, rounded up")]
 
 
 def _print_groups(view: ViewExplanation, out: Output) -> None:
@@ -194,10 +184,8 @@ def _print_total(label: Label, out: Output) -> None:
     total, over = label.total, label.over_budget
     count = len(label.views)
     what = "this view costs" if count == 1 else f"these {count} views cost"
-    out.print(
-        f"In all, {what} ρ = {rho_text(total.micro_rho)} a client-day: ε = {rounded_up(total.epsilon_day)} a day, "
-        f"{rounded_up(total.epsilon_30_days)} over 30 days, at δ = {total.delta:g}."
-    )
+    out.print(f"In all, {what} ρ = {rho_text(total.micro_rho)} a client-day.")
+    print_claims(total.epsilon, total.delta, out)
     budget = f"the default budget of ρ = {rho_text(label.budget_micro_rho)} a client-day"
     if over:
         out.print(

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from deployment.inspect.ledger_view import LedgerView, day_groups, moment_of, refusal_groups, sentence_of
+from deployment.inspect.ledger_view import (
+    BUDGET_DELTA,
+    LedgerView,
+    budget_epsilons,
+    day_groups,
+    moment_of,
+    refusal_groups,
+    sentence_of,
+)
+from featurestore.define.epsilon import rounded_up
 from federation.rho import rho_text
 
 from .console import day_ranges, day_spans
@@ -32,7 +41,12 @@ def print_ledger(ledger: LedgerView, view: str | None, out: Output) -> None:
 
 def _budget(ledger: LedgerView) -> str:
     quotas = "".join(f", of which {view} may take {rho_text(rho)}" for view, rho in ledger.budget.quotas.items())
-    return f"budget of a client-day: ρ = {rho_text(ledger.budget.micro_rho)}{quotas}"
+    told = ", ".join(
+        f"{rounded_up(epsilon)} {'a day' if days == 1 else f'over any {days} days'}"
+        for days, epsilon in budget_epsilons(ledger.budget)
+    )
+    claim = f"ε at δ = {BUDGET_DELTA:g} is at most {told}"
+    return f"budget of a client-day: ρ = {rho_text(ledger.budget.micro_rho)}{quotas}; {claim}"
 
 
 def _print_days(ledger: LedgerView, view: str | None, out: Output) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from deployment.inspect.ledger_view import moment_of
-from deployment.inspect.releases import epsilon_of_day, sites_to_json, state_of
+from deployment.inspect.releases import claims_of, sites_to_json, state_of
 from deployment.inspect.verification import UNSIGNED, VerificationResult
 
+from .epsilons import print_claims
 from .output import Output
 from .tables import Cell, Table
 
@@ -76,6 +77,8 @@ def print_terms(item: Release | Void, tombstone: Void | None, verified: Verifica
         ("signed by", _signed_by(verified)),
     ]
     out.facts(facts)
+    if manifest.noisy:
+        print_claims(claims_of(manifest), manifest.delta, out)
     _print_groups(item, out)
 
 
@@ -100,18 +103,12 @@ def _mechanism(manifest: Manifest) -> str:
 
 
 def _price(manifest: Manifest) -> str:
-    from featurestore.define.epsilon import rounded_up
     from federation.rho import rho_text
 
-    epsilon = epsilon_of_day(manifest)
     rho = f"ρ = {manifest.micro_rho / 1e6:g} a client-day, for any number of its panes"
     if manifest.leak_micro_rho:
         rho += f" ({rho_text(manifest.leak_micro_rho)} of it for the decryption noise, which the key holder sees)"
-    if epsilon is None:
-        return f"{rho}, as charged; without noise there is no privacy"
-    return f"{rho}; ε = {rounded_up(epsilon)}" + (
-        f" at δ = {manifest.delta:g}" if manifest.micro_epsilon is None else ", pure"
-    )
+    return rho if manifest.noisy else f"{rho}, as charged; without noise there is no privacy"
 
 
 def _k(manifest: Manifest) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 
 from featurestore.errors import DefinitionError
 
+from .accounting import Moves
 from .definitions import FeatureView
 from .encoding import Basis, GroupKind, GroupShape, Slot
 from .feature import PaneFeature
@@ -34,16 +35,34 @@ class Group:
 
     Attributes:
         slots: their positions within a key.
-        delta1, delta2_sq: L1 sensitivity of a client-day, and its squared L2 sensitivity.
+        cells: the most cells of a client-day.
+        per_cell: the largest norm of one cell.
         mechanism: its price, and the noise for that price.
     """
 
     feature: str
     kind: GroupKind
     slots: tuple[int, ...]
-    delta1: int
-    delta2_sq: int
+    cells: int
+    per_cell: int
     mechanism: NoiseMechanism
+
+    @property
+    def delta1(self) -> int:
+        """L1 sensitivity of a client-day."""
+        return self.cells * self.per_cell
+
+    @property
+    def delta2_sq(self) -> int:
+        """Squared L2 sensitivity of a client-day."""
+        return self.cells * self.per_cell**2
+
+    @property
+    def moves(self) -> Moves | None:
+        """How far the worst client-day moves its sums; None for Laplace noise."""
+        if not isinstance(self.mechanism, GaussianMechanism):
+            return None
+        return Moves(self.mechanism.sigma_sq, self.per_cell, self.cells, is_split(self.kind, self.per_cell))
 
     @property
     def variance(self) -> float:
@@ -54,6 +73,11 @@ class Group:
     def opened_variance(self) -> float:
         """The variance of both aggregators' noise, which an opened sum has."""
         return NOISERS * self.variance
+
+
+def is_split(kind: str, per_cell: int) -> bool:
+    """Whether a client may spread the largest move of a cell over several sums of the group: events in a histogram."""
+    return kind == "histogram" and per_cell > 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +121,14 @@ class Layout:
         return sum(group.mechanism.micro_rho for group in self.groups)
 
     @property
+    def laplace_micro_epsilon(self) -> int:
+        """The price in pure DP of the groups with Laplace noise; at most the view's ε."""
+        return sum(one.mechanism.micro_epsilon for one in self.groups if isinstance(one.mechanism, LaplaceMechanism))
+
+    @property
     def micro_epsilon(self) -> int | None:
-        """The price of a client-day in pure DP, the sum over the groups: at most the view's ε. None for a Gaussian view."""
-        pure = [one.mechanism.micro_epsilon for one in self.groups if isinstance(one.mechanism, LaplaceMechanism)]
-        return sum(pure) if len(pure) == len(self.groups) else None
+        """The price of a client-day in pure DP. None for a Gaussian view."""
+        return self.laplace_micro_epsilon or None
 
     def groups_of(self, feature: PaneFeature) -> tuple[Group, ...]:
         """The groups of a feature; for a derived feature those of the feature that it is derived from."""
@@ -166,8 +194,8 @@ def _group(view: FeatureView, feature: str, first: int, shape: GroupShape, price
         raise DefinitionError(
             view.name, f"`{parameter}` is too small: this feature's part of it is below 0.000001", feature
         )
-    delta1, delta2_sq = view.bounds.max_cells * norm, view.bounds.max_cells * norm**2
-    mechanism = LaplaceMechanism(delta1, price) if laplace else GaussianMechanism(delta2_sq, price)
+    cells = view.bounds.max_cells
+    mechanism = LaplaceMechanism(cells * norm, price) if laplace else GaussianMechanism(cells * norm**2, price)
     try:
         too_little = mechanism.too_little
     except OverflowError as error:
@@ -175,7 +203,7 @@ def _group(view: FeatureView, feature: str, first: int, shape: GroupShape, price
     if too_little is not None:
         raise DefinitionError(view.name, f"`{parameter}` is too large: {too_little}", feature)
     slots = tuple(first + position for position in shape.positions)
-    return Group(feature, shape.kind, slots, delta1, delta2_sq, mechanism)
+    return Group(feature, shape.kind, slots, cells, norm, mechanism)
 
 
 def _split_price(view: FeatureView, collected: list[PaneFeature]) -> dict[str, int]:

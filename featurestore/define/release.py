@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from featurestore.errors import StoreCorrupt
 
-from .layout import Group
-from .mechanism import LaplaceMechanism
+from .accounting import Moves
+from .layout import Group, is_split
+from .mechanism import GaussianMechanism, LaplaceMechanism
 
 BUDGET_SPENT: Final = "BUDGET_SPENT"
 """The reason of a void whose client-day had no budget left. The row before it stays the served one, with STALE_BUDGET."""
@@ -70,6 +71,25 @@ class GroupNoise:
             mechanism.scale if noisy else 0.0,
             math.sqrt(group.opened_variance) if noisy else 0.0,
         )
+
+    @property
+    def moves(self) -> Moves | None:
+        """How far the worst client-day moves the group's sums; None for Laplace noise.
+
+        Raises:
+            StoreCorrupt: no view has such sensitivities.
+        """
+        if self.mechanism != GaussianMechanism.name:
+            return None
+        impossible = StoreCorrupt(f"the manifest of a release has impossible sensitivities of {self.feature!r}")
+        if min(self.delta1, self.delta2_sq, self.micro_rho) < 1 or self.delta2_sq % self.delta1:
+            raise impossible
+        per_cell = self.delta2_sq // self.delta1
+        try:
+            sigma_sq = GaussianMechanism(self.delta2_sq, self.micro_rho).sigma_sq
+        except OverflowError:
+            raise impossible from None
+        return Moves(sigma_sq, per_cell, self.delta1 // per_cell, is_split(self.kind, per_cell))
 
 
 @dataclass(frozen=True)

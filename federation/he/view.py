@@ -106,5 +106,5 @@ def _sigma_sq(group: Group, view: FeatureView) -> Fraction:
 
 def _bounds_of(group: Group, layout: Layout) -> tuple[int, int]:
     """The least and the most that one client adds to a slot of a group: a client has one cell for each key and pane."""
-    per_cell = group.delta1 // layout.view.bounds.max_cells
+    per_cell = group.per_cell
     return (-per_cell if group.kind == "centred_sum" else 0), per_cell

@@ -44,17 +44,19 @@ class TestLabel:
             1,
         )
         assert told.cost.micro_rho == 99_999
-        assert told.cost.epsilon_day == pytest.approx(2.143, abs=5e-4)
-        assert told.cost.epsilon_30_days == pytest.approx(14.95, abs=5e-3)
-        assert told.cost.pure_epsilon_day is None
+        day, week, month = told.cost.epsilon
+        assert (day.days, week.days, month.days) == (1, 7, 30)
+        assert day.aggregator == pytest.approx(1.99442, rel=1e-5)  # the exact one of 6 moves at σ² = 30; 2.143 by zCDP
+        assert 1 - 1e-5 <= month.aggregator / 14.09015 <= 1.005  # 14.95 by zCDP
+        assert day.outsiders < day.aggregator
+        assert day.pure is None
 
     def test_a_laplace_view_is_told_in_pure_epsilon_too(self) -> None:
         privacy = Privacy(epsilon=0.5, mechanism="laplace")
         made = view(Count("n"), Rate("r", where="x > 1"), privacy=privacy)
         (told,) = label_of([made]).views
-        assert told.cost.pure_epsilon_day == 0.5
-        assert told.cost.pure_epsilon_30_days == 15.0
-        assert told.cost.epsilon_30_days < 15.0
+        assert [claim.pure for claim in told.cost.epsilon] == [0.5, 3.5, 15.0]
+        assert told.cost.epsilon[-1].aggregator < 15.0
         assert [(g.sensitivity, g.micro_epsilon) for g in told.groups] == [(2, 250_000), (2, 175_000), (2, 75_000)]
         assert told.groups[0].scale == 8.0
         assert told.groups[0].opened_se == layout_of(made).groups[0].opened_variance ** 0.5
@@ -101,7 +103,7 @@ class TestLabel:
         other = view(Count("n"), name="w", privacy=Privacy(rho=0.04, delta=1e-9))
         told = label_of([one, other])
         assert (told.total.micro_rho, told.total.delta, told.over_budget) == (100_000, 1e-9, 0)
-        assert told.total.epsilon_day > told.views[0].cost.epsilon_day + 0.5
+        assert told.total.epsilon[0].aggregator > told.views[0].cost.epsilon[0].aggregator + 0.5
         third = view(Count("n"), name="z", privacy=Privacy(rho=0.000001))
         assert label_of([one, other, third]).over_budget == 1
 
@@ -115,8 +117,8 @@ class TestLabel:
 
     def test_only_laplace_views_have_a_pure_total(self) -> None:
         pure = [view(Count("n"), name=name, privacy=Privacy(epsilon=0.2, mechanism="laplace")) for name in "ab"]
-        assert label_of(pure).total.pure_epsilon_day == 0.4
-        assert label_of([*pure, view(Count("n"))]).total.pure_epsilon_day is None
+        assert label_of(pure).total.epsilon[0].pure == 0.4
+        assert label_of([*pure, view(Count("n"))]).total.epsilon[0].pure is None
 
 
 class TestCommand:
@@ -137,7 +139,8 @@ class TestCommand:
             "√2 = 1.41 times",
             "ρ = 0.04 a client-day, of 0.04 requested; rounding lost nothing",
             "ε = 0.3 a client-day, of 0.3 requested; rounding lost nothing; a ledger charges ρ = 0.01",
-            "0.30 a day, 9.00 over 30 days of daily participation",
+            "against outsiders",
+            "any 7 days",
             "ε at δ = 1e-06",
             "activity, under participation `active`",
             "Nothing, under participation `all`",
