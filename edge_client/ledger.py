@@ -174,11 +174,11 @@ class SiteLedger:
         with self._ledger.transaction() as db:
             return self._checked_reports(db, plan.hash)
 
-    def first_reporters(self, plan: Plan, view: int) -> dict[int, frozenset[bytes]]:
-        """The reporters of the first answer for each pane of a view that this plan takes again, by pane start (µs).
+    def earlier_reporters(self, plan: Plan, view: int) -> dict[int, frozenset[bytes]]:
+        """The clients that reported in every earlier answer, for each pane of a view that this plan takes again, by start (µs).
 
         Under `active` no other client may report in a later attempt: aggregators count reporters, and a client whose events
-        arrived in between would stand out. Raises LedgerBroken.
+        arrived in between would stand out. An earlier attempt under `all` had every client. Raises LedgerBroken.
         """
         planned, found = plan.views[view], dict[int, frozenset[bytes]]()
         collection = collection_hash(planned.view)
@@ -190,10 +190,13 @@ class SiteLedger:
                 for at, (of, starts, _) in enumerate(self.state.held_panes(attempt)):
                     if of == collection:
                         one = reports[at]
-                        pane = starts[one.collection - self.state.offset(attempt, at)]
-                        for start in np.intersect1d(starts, planned.pane_starts).tolist():
-                            who = np.unique(one.reporter[pane == start]).tolist()
-                            found.setdefault(start, frozenset(one.names[each] for each in who))
+                        order = np.argsort(one.collection, kind="stable")
+                        pane = starts[one.collection[order] - self.state.offset(attempt, at)]
+                        again = np.intersect1d(starts, planned.pane_starts)
+                        ends = np.searchsorted(pane, again), np.searchsorted(pane, again, side="right")
+                        for start, first, last in zip(again.tolist(), *ends, strict=True):
+                            who = frozenset(one.names[each] for each in one.reporter[order[first:last]].tolist())
+                            found[start] = found.get(start, who) & who
         return found
 
     def _checked_reports(self, db: sqlite3.Connection, plan_hash: bytes) -> tuple[ReportIds, ...]:

@@ -160,7 +160,7 @@ def answer(
         for view in range(len(plan.views)):
             used = ledger.used(plan, view, basis, clients)
             seats = _seats(plan, settings, clients, None if before is None else before[view])
-            frozen = ledger.first_reporters(plan, view) if plan.earlier else {}
+            frozen = ledger.earlier_reporters(plan, view) if plan.earlier else {}
             made.append(_compute(plan, view, events, clients, used, seats, frozen))
         if before is not None:
             sent = [_as_before(one, ids) for one, ids in zip(made, before, strict=True)]
@@ -257,14 +257,14 @@ def _compute(
     clients: Sequence[bytes],
     used: UsedCells,
     seats: Seats | None,
-    first: Mapping[int, frozenset[bytes]],
+    earlier: Mapping[int, frozenset[bytes]],
 ) -> _ViewAnswer:
-    """`first`: see `SiteLedger.first_reporters`."""
+    """`earlier`: see `SiteLedger.earlier_reporters`."""
     planned = plan.views[view]
     panes = planned.pane_starts
     made = compute(planned.view, events, used, panes=panes)
     if seats is None or plan.terms.participation is Participation.ACTIVE:
-        reports = _of_first_reporters(of_active_clients(panes, made), panes, clients, first)
+        reports = _of_earlier_reporters(of_active_clients(panes, made), panes, clients, earlier)
         if seats is not None:
             seated = np.flatnonzero(seats.seat_of[reports.reporter] >= 0)
             reports = PaneReports(reports.pane[seated], reports.reporter[seated], reports.slots.take(seated))
@@ -279,20 +279,21 @@ def _compute(
     return _ViewAnswer(names, collection, reporter.astype(np.uint32), reports.slots, width, cells)
 
 
-def _of_first_reporters(
+def _of_earlier_reporters(
     reports: PaneReports,
     panes: npt.NDArray[np.int64],
     clients: Sequence[bytes],
-    first: Mapping[int, frozenset[bytes]],
+    earlier: Mapping[int, frozenset[bytes]],
 ) -> PaneReports:
-    """Without the reports of clients that did not report the same pane in its first attempt."""
-    if not first:
+    """Without the reports of clients that did not report the same pane in each earlier attempt."""
+    if not earlier:
         return reports
     kept = np.ones(len(reports.pane), np.bool_)
-    for pane, start in enumerate(panes.tolist()):
-        if start in first:
-            (rows,) = np.nonzero(reports.pane == pane)
-            kept[rows] = [clients[client] in first[start] for client in reports.reporter[rows].tolist()]
+    ends = np.searchsorted(reports.pane, np.arange(len(panes) + 1))  # reports are in order of their panes
+    for start, first, last in zip(panes.tolist(), ends, ends[1:], strict=False):
+        if start in earlier:
+            who = reports.reporter[first:last].tolist()
+            kept[first:last] = [clients[client] in earlier[start] for client in who]
     rows = np.flatnonzero(kept)
     return PaneReports(reports.pane[rows], reports.reporter[rows], reports.slots.take(rows))
 

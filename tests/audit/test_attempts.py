@@ -144,6 +144,6 @@ def test_what_depends_on_a_client_day_under_active_is_named(tmp_path: Path) -> N
 
 
 def test_reporters_that_join_a_later_attempt_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SiteLedger, "first_reporters", lambda *_: {})
+    monkeypatch.setattr(SiteLedger, "earlier_reporters", lambda *_: {})
     one, other = (facts(seen_by_all(tmp_path, days, "active", "late")) for days in (0, 1))
     assert any("batches" in where for where in differences(one, other))

@@ -255,6 +255,21 @@ def test_under_active_no_client_joins_a_later_attempt(settings: SiteSettings, to
     assert sorted(pane for pane, _ in told) == [HOUR, HOUR, 2 * HOUR]
 
 
+def test_a_first_attempt_of_all_clients_lets_no_client_join_between_two_attempts_of_active_ones(
+    settings: SiteSettings, told: Told
+) -> None:
+    before = [("p", 1 / 24, "x"), ("q", 1 / 24, "y"), ("late", 5 / 24, "x")]
+    first = hours(0, 1, participation="all")
+    answered(first, events(*before), settings)
+    second = naming(hours(1, 1), freed(first))
+    told.clear()
+    answered(second, events(*before), settings)
+    assert len(told) == 2
+    told.clear()
+    answered(naming(hours(2, 1), freed(second)), events(*before, ("late", 1 / 24, "x")), settings)
+    assert len(told) == 2
+
+
 def test_a_site_that_was_away_at_the_first_attempt_reports_at_the_second(settings: SiteSettings) -> None:
     first = hours(0, 1, 2)
     second = naming(hours(1, 1, 2), freed(first))
