@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge_client.events import Events
 from edge_client.ledger import read_late_events
 from edge_client.site import SiteSettings
-from federation.plan import Plan
+from federation.plan import Plan, PlannedView
+from tests.federation.wire import live
 
-from .making import HOURLY, answered, events, hours, settings_in
+from .making import HOUR, HOURLY, answered, events, hours, settings_in
 from .test_retries import freed, naming
 
 H = 1 / 24
@@ -79,11 +83,23 @@ def test_a_repeated_answer_and_a_later_attempt_at_the_same_panes(settings: SiteS
 
 
 def test_a_ledger_from_before_the_counts_finds_nothing_late(settings: SiteSettings) -> None:
-    import sqlite3
-
     answered(hours(0, 1), of(*OWN), settings)
     with sqlite3.connect(settings.ledger) as db:
         db.execute("DROP TABLE seen_events")
     db.close()
     answered(hours(1, 3), of(*OWN, *LATE), settings)
     assert late(settings) == {}
+
+
+def test_each_view_has_its_own_late_events(settings: SiteSettings) -> None:
+    """A plan of two views: the second one takes a pane that only it has reported."""
+    other = replace(HOURLY, name="g", privacy=replace(HOURLY.privacy, rho=0.25))
+
+    def both(number: int, *starts: tuple[int, ...]) -> Plan:
+        views = zip((replace(other, name="f"), other), starts, strict=True)
+        planned = tuple(PlannedView(view, np.array(at, np.int64) * HOUR, 2) for view, at in views)
+        return live(replace(hours(number, 1), views=planned))
+
+    answered(both(0, (1,), (1, 2)), of(*OWN), settings)
+    answered(both(1, (3,), (3,)), of(*OWN, *LATE), settings)
+    assert late(settings) == {"f": 2, "g": 3}
