@@ -108,6 +108,8 @@ class CodeUntrusted(DeploymentError):
 class CollectionUnderWay(DeploymentError):
     """Another process collects into the same store. Nothing was charged."""
 
+    exit_code = FAILURE
+
     def __init__(self, directory: str) -> None:
         self.directory = directory
         super().__init__(

@@ -208,7 +208,7 @@ MODEL_OUTDATED deployment.ModelOutdated 4
 MODEL_REFUSED deployment.ModelRefused 4
 CODE_UNTRUSTED deployment.CodeUntrusted 4
 RUN_REFUSED deployment.RunRefused 2
-COLLECTION_UNDER_WAY deployment.CollectionUnderWay 2
+COLLECTION_UNDER_WAY deployment.CollectionUnderWay 1
 CLOCKS_APART deployment.ClocksApart 4
 VERSIONS_APART deployment.VersionsApart 4
 TOO_MANY_CLIENTS deployment.TooManyClients 2
