@@ -6,6 +6,7 @@ The attacker holds the coordinator's key and may start any role of the operator.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -140,14 +141,19 @@ def test_a_day_that_the_services_have_spent_is_not_spent_again_by_a_run_in_one_p
 def test_a_day_that_the_helper_has_spent_is_not_spent_again_by_the_key_holder_of_its_operator(
     project: Path, processes: Processes
 ) -> None:
-    """The leader belongs to another operator and forgets: it begins each plan with an empty ledger."""
+    """The leader belongs to another operator and forgets: it begins each plan with its keys and no other file."""
     pytest.importorskip("tenseal")
     helper, holder = start(processes, project, "helper"), start(processes, project, "keyholder")
     peers = "--helper", helper, "--keyholder", holder
+    forgetful = [project / "leader-1", project / "leader-2"]
+    for folder in forgetful:
+        folder.mkdir()
+        shutil.copy(project / "covey.toml", folder)
+        shutil.copytree(project / "keys", folder / "keys")
     with Processes(project / "logs-1") as first:
-        leader = start(first, project, "leader", *peers, "--ledgers", project / "leader-1")
+        leader = start(first, forgetful[0], "leader", *peers)
         assert collect(project, "first", leader, helper)["budget_spent"] == {}
-    leader = start(processes, project, "leader", *peers, "--ledgers", project / "leader-2")
+    leader = start(processes, forgetful[1], "leader", *peers)
     result = collect(project, "second", leader, holder, "he")
     charged = spent(project)
     assert result["budget_spent"] == {"second": [DAY * 86_400 * 10**6]}, charged
