@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crypto.errors import SignatureInvalid
 from featurestore.define.wire import definition_hash
-from federation.commitment import Commitment
+from federation.commitment import Commitment, Outcome
 from federation.counted_sites import MOST_BYTES
 from federation.errors import StatementMalformed, StatementsDisagree
 from federation.statement import (
@@ -41,7 +41,7 @@ statements = st.builds(
     hashes,
     st.integers(0, 2**32 - 1),
     hashes,
-    st.lists(st.integers(0, 2), min_size=1, max_size=9).map(bytes),
+    st.lists(st.sampled_from(Outcome), min_size=1, max_size=9).map(bytes),
     hashes,
     hashes,
     st.sets(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True), max_size=5).map(
@@ -104,7 +104,7 @@ def test_what_is_signed_and_no_statement_is_malformed() -> None:
         b"",
         bytes(FIXED_BYTES),
         b"leader" + bytes(FIXED_BYTES - 6),
-        b"leader" + bytes(FIXED_BYTES - 6) + b"\3",
+        b"leader" + bytes(FIXED_BYTES - 6) + bytes([len(Outcome)]),
     ):
         with pytest.raises(StatementMalformed):
             verify_statement(body + LEADER.sign.sign(DOMAIN, body), LEADER.sign.public)
