@@ -55,6 +55,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.core
 	$(BIN)/python -m benchmarks.way
 	$(BIN)/python -m benchmarks.privacy_error
+	$(BIN)/python -m benchmarks.accounting
 	$(BIN)/python -m benchmarks.prio3
 	$(BIN)/python -m benchmarks.validity_cost
 	$(BIN)/python -m benchmarks.he

@@ -160,7 +160,7 @@ class ViewChanged(FeatureStoreError):
     def __init__(self, view: str) -> None:
         self.view = view
         super().__init__(
-            f"view {view!r} has another definition in this store; a registered view is immutable: {DIFFERENCING}. Give the "
+            f"view {view!r} has another definition in this store; a view that has published panes is immutable: {DIFFERENCING}. Give the "
             "changed view a new name; it then has its own charges"
         )
 
