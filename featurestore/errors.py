@@ -160,8 +160,8 @@ class ViewChanged(FeatureStoreError):
     def __init__(self, view: str) -> None:
         self.view = view
         super().__init__(
-            f"view {view!r} has another definition in this store; a view that has published panes is immutable: {DIFFERENCING}. Give the "
-            "changed view a new name; it then has its own charges"
+            f"view {view!r} has another definition in this store; a view that has published panes is immutable: {DIFFERENCING}. "
+            "Give the changed view a new name; it then has its own charges"
         )
 
 

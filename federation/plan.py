@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -14,10 +13,7 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from crypto.bfv_parameters import BfvParameters
-from crypto.errors import CryptoError
-from crypto.seal import SealPublicKey
 from crypto.sharing import PLAN_HASH_BYTES
-from crypto.signing import VerifyKey
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import Layout, layout_of
 from featurestore.define.wire import view_from_bytes, view_to_bytes
@@ -25,9 +21,8 @@ from federation.he.view import he_parameters, leak_micro_rho
 
 from . import plan_pb2 as pb
 from .attempt import Attempt
-from .errors import NothingToSuppress, PartyInvalid, PlanInvalid
-from .live_keys import MOST_AFTER_DEADLINE_US, LiveKeys
-from .parties import MAX_CLIENTS, MAX_SITES, Aggregator, CollectorKeys, EnrolledSite
+from .errors import NothingToSuppress, PlanInvalid
+from .parties import MAX_CLIENTS, MAX_SITES, Aggregator, EnrolledSite
 from .terms import (
     Encrypted,
     Finish,
@@ -42,6 +37,7 @@ from .terms import (
     require_noise,
     terms_of,
 )
+from .wire_terms import WireTerms
 
 FromEvents = Literal["days", "sites"]
 """A part of a plan that follows from events, not from a declaration. `days`: its panes. `sites`: the enrolled sites."""
@@ -49,7 +45,6 @@ FromEvents = Literal["days", "sites"]
 FROM_EVENTS: Final[tuple[FromEvents, ...]] = get_args(FromEvents)
 MAX_COLLECTIONS: Final = 2**24
 PLAN_ID_BYTES: Final = 16
-KEY_HASH_BYTES: Final = 32
 AGGREGATORS: Final[tuple[Aggregator, Aggregator]] = ("leader", "helper")
 MAX_EARLIER: Final = 1_000
 MAX_VIEWS: Final = 256
@@ -77,66 +72,6 @@ class PlannedView:
     def layout(self) -> Layout:
         """The layout that follows from the view."""
         return layout_of(self.view)
-
-
-@dataclass(frozen=True)
-class WireTerms:
-    """The keys and the deadline of a plan whose parties are separate processes.
-
-    Attributes:
-        leader, helper: their signing keys. Under `he`, `helper` is the key holder: another role of the helper's operator.
-        deadline_us: µs since the epoch, wall clock; the aggregators refuse reports from then on.
-        verify_key_hash: commits both aggregators to the key with which they verify proofs (circuit/validity.py), 32 bytes;
-            empty with validity none, and in a draft.
-        encryption_keys_hash: commits all parties to the keys that encrypt reports (he/keys.py), 32 bytes; empty under
-            shares, and in a draft.
-        leader_live, helper_live: the signed live keys of both aggregators for this plan (live_keys.py); None in a draft.
-        roster: the sites that may report, in order of their ids. Releases compare the counted sites with it.
-    """
-
-    leader: VerifyKey
-    helper: VerifyKey
-    collector: CollectorKeys
-    deadline_us: int
-    verify_key_hash: bytes = b""
-    encryption_keys_hash: bytes = b""
-    leader_live: LiveKeys | None = None
-    helper_live: LiveKeys | None = None
-    roster: tuple[EnrolledSite, ...] = ()
-
-    def __post_init__(self) -> None:
-        same_seal = self.leader_live and self.helper_live and self.leader_live.seal == self.helper_live.seal
-        if self.leader == self.helper or same_seal:
-            raise PlanInvalid("leader and helper have the same key, so one operator could open every report")
-        if not -(2**63) <= self.deadline_us < 2**63:
-            raise PlanInvalid(f"the deadline {self.deadline_us} µs does not fit into 64 bits")
-        for what, key_hash in (
-            ("verification key", self.verify_key_hash),
-            ("encryption keys", self.encryption_keys_hash),
-        ):
-            if len(key_hash) not in (0, KEY_HASH_BYTES):
-                raise PlanInvalid(f"the hash of the {what} has {len(key_hash)} bytes, need {KEY_HASH_BYTES}")
-        if any(one.site >= other.site for one, other in pairwise(self.roster)):
-            raise PlanInvalid("the roster must name each site once, in the order of the ids")
-
-    def sign_key(self, role: Aggregator) -> VerifyKey:
-        """The signing key of an aggregator."""
-        return self.leader if role == "leader" else self.helper
-
-    def live(self, role: Aggregator) -> LiveKeys:
-        """An aggregator's live keys. Raises PlanInvalid: the plan is a draft."""
-        live = self.leader_live if role == "leader" else self.helper_live
-        if live is None:
-            raise PlanInvalid(
-                f"the plan is a draft: it has no live keys of the {role}, so nothing can be sealed to the {role}"
-            )
-        return live
-
-    @property
-    def ends_us(self) -> int:
-        """µs since the epoch: from then on, no live key of the plan opens anything. For a draft, the latest possible time."""
-        ends = [live.not_after_us for live in (self.leader_live, self.helper_live) if live is not None]
-        return max(ends) if ends else self.deadline_us + MOST_AFTER_DEADLINE_US
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,7 +200,7 @@ def plan_to_bytes(plan: Plan) -> bytes:
         validity=plan.terms.validity.value,
         participation=plan.terms.participation.value,
         noise=plan.noise.value,
-        wire=None if plan.wire is None else _wire_to_pb(plan.wire),
+        wire=None if plan.wire is None else plan.wire.to_message(),
         max_clients=plan.max_clients,
         finish=_term_text(plan.terms.finish, Finish.OPEN),
         report_per=_term_text(plan.terms.report_per, ReportPer.CLIENT),
@@ -306,7 +241,7 @@ def plan_from_bytes(data: bytes) -> Plan:
             parse_term(ReportPer, message.report_per or ReportPer.CLIENT.value),
             parse_term(Participation, message.participation),
         ),
-        _wire_from_pb(message.wire) if message.HasField("wire") else None,
+        WireTerms.from_message(message.wire) if message.HasField("wire") else None,
         message.max_clients,
         tuple(_parse_from_events(text) for text in message.from_events),
         tuple(Attempt(one.plan_hash, tuple(one.statements)) for one in message.earlier),
@@ -326,51 +261,6 @@ def _parse_from_events(text: str) -> FromEvents:
         if text == known:
             return known
     raise PlanInvalid(f"unknown from_events {text!r}: it must be {' or '.join(map(repr, FROM_EVENTS))}")
-
-
-def _wire_to_pb(wire: WireTerms) -> pb.WireTerms:
-    return pb.WireTerms(
-        leader=_aggregator_to_pb(wire.leader, wire.leader_live),
-        helper=_aggregator_to_pb(wire.helper, wire.helper_live),
-        collector=pb.CollectorKeys(sign=wire.collector.sign.data, seal=wire.collector.seal.data),
-        deadline_us=wire.deadline_us,
-        verify_key_hash=wire.verify_key_hash,
-        encryption_keys_hash=wire.encryption_keys_hash,
-        roster=[pb.EnrolledSite(site=one.site, max_clients=one.max_clients) for one in wire.roster],
-    )
-
-
-def _aggregator_to_pb(sign: VerifyKey, live: LiveKeys | None) -> pb.AggregatorKeys:
-    return pb.AggregatorKeys(sign=sign.data, live=None if live is None else live.to_message())
-
-
-def _wire_from_pb(message: pb.WireTerms) -> WireTerms:
-    try:
-        leader, helper = (VerifyKey(keys.sign) for keys in (message.leader, message.helper))
-        leader_live, helper_live = (
-            LiveKeys.from_message(keys.live) if keys.HasField("live") else None
-            for keys in (message.leader, message.helper)
-        )
-        collector = CollectorKeys(VerifyKey(message.collector.sign), SealPublicKey(message.collector.seal))
-    except CryptoError as error:
-        raise PlanInvalid(f"the keys of a party are not valid: {error}") from None
-    if len(message.roster) > MAX_SITES:
-        raise PlanInvalid(f"the roster has {len(message.roster):,} sites; at most {MAX_SITES:,} are possible")
-    try:
-        roster = tuple(EnrolledSite(one.site, one.max_clients) for one in message.roster)
-    except PartyInvalid as error:
-        raise PlanInvalid(f"the roster: {error}") from None
-    return WireTerms(
-        leader,
-        helper,
-        collector,
-        message.deadline_us,
-        message.verify_key_hash,
-        message.encryption_keys_hash,
-        leader_live,
-        helper_live,
-        roster,
-    )
 
 
 def _check(plan: Plan) -> None:

@@ -33,12 +33,13 @@ from .errors import PlanInvalid, StatementMalformed, StatementsDisagree, Verific
 from .manifest import manifest_of
 from .opened_values import signers, verify_values
 from .parties import CollectorKeys
-from .plan import Plan, PlannedView, WireTerms, plan_from_bytes
+from .plan import Plan, PlannedView, plan_from_bytes
 from .release_signing import verify_release
 from .signed_bytes import signed_bytes
 from .signed_plan import DOMAIN as PLAN_DOMAIN
 from .statement import ROLES, Statement, plan_of, require_agreement, require_subject, verify_statement
 from .unopened import unopened
+from .wire_terms import WireTerms
 
 _COLLECTOR_TERMS: Final = ("view_version", "noise_source", "trust", "sites")
 """Terms of a manifest that come from the collector or the aggregators, not from the plan."""

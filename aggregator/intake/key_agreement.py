@@ -22,7 +22,8 @@ from crypto.prio3_batch import VERIFY_KEY_SIZE
 from crypto.seal import SealKey, SealPublicKey, open_sealed, seal
 from crypto.signing import SigningKey, VerifyKey
 from federation.circuit.validity import VerificationKey
-from federation.plan import KEY_HASH_BYTES, PLAN_ID_BYTES
+from federation.plan import PLAN_ID_BYTES
+from federation.wire_terms import KEY_HASH_BYTES
 
 OFFER_DOMAIN: Final = b"covey-1 key offer"
 TAKEN_DOMAIN: Final = b"covey-1 key taken"

@@ -14,7 +14,7 @@ from aggregator.services import aggregator_pb2 as pb
 from aggregator.signed_message import require_length
 from federation.errors import PlanInvalid
 from federation.live_keys import LiveKeys
-from federation.plan import KEY_HASH_BYTES
+from federation.wire_terms import KEY_HASH_BYTES
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from federation.config_values import allowed_text
 from federation.errors import PartyInvalid
 from federation.ledger.state import Budget
 from federation.parties import CollectorKeys, Roster, RosterEntry
-from federation.plan import WireTerms
 from federation.rho import rho_text
 from federation.terms import Validity
+from federation.wire_terms import WireTerms
 
 FILE: Final = "covey.toml"
 KEYS: Final = "keys"

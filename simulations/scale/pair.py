@@ -37,8 +37,9 @@ from federation.keys import RoleKeys
 from federation.ledger.ledger import Ledger
 from federation.ledger.state import Budget
 from federation.parties import MAX_CLIENTS, Aggregator, Roster, RosterEntry
-from federation.plan import AGGREGATORS, PLAN_ID_BYTES, Plan, PlannedView, WireTerms, new_plan
+from federation.plan import AGGREGATORS, PLAN_ID_BYTES, Plan, PlannedView, new_plan
 from federation.terms import Noise, Shares, Validity
+from federation.wire_terms import WireTerms
 from simulations.measuring import PROCESS, Watch
 
 BITS: Final = 16

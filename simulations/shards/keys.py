@@ -12,7 +12,8 @@ from federation.circuit.validity import VerificationKey
 from federation.draft import with_live
 from federation.live_keys import LiveSecret
 from federation.parties import CollectorKeys
-from federation.plan import Plan, WireTerms
+from federation.plan import Plan
+from federation.wire_terms import WireTerms
 
 
 @dataclass(frozen=True)

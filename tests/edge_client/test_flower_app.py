@@ -25,7 +25,7 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import Mean, Rate
 from federation.batch.batch import SealedBatch
 from federation.keys import create_folder
-from federation.plan import WireTerms
+from federation.wire_terms import WireTerms
 from tests.federation.wire import COLLECTOR, DAY, HELPER, LEADER, OTHER_SITE, SITE
 
 from .making import POLICY, VIEW, ids_of, plan_with, sign, table

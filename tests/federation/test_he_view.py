@@ -24,8 +24,9 @@ from federation.errors import HeImpossible, PlanInvalid, TermsImpossible
 from federation.he.view import encode_report, he_parameters, leak_micro_rho, slot_bounds
 from federation.ledger.state import Budget, LedgerState
 from federation.manifest import manifest_of
-from federation.plan import Plan, WireTerms, plan_from_bytes, plan_to_bytes
+from federation.plan import Plan, plan_from_bytes, plan_to_bytes
 from federation.terms import Shares
+from federation.wire_terms import WireTerms
 from tests.federation.he_cases import EVENTS, Q_MAX, plan, reports_of, vectors, view, with_shares
 from tests.federation.wire import COLLECTOR, HELPER, LEADER
 from tests.federation.words import with_words

@@ -17,8 +17,9 @@ from federation.draft import with_live
 from federation.keys import RoleKeys
 from federation.live_keys import LiveSecret
 from federation.parties import EnrolledSite, Roster, RosterEntry
-from federation.plan import Plan, PlannedView, WireTerms
+from federation.plan import Plan, PlannedView
 from federation.sharding import shard
+from federation.wire_terms import WireTerms
 from tests.federation.words import plan_in_words
 
 DAY = 86_400 * 10**6

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from deployment.run import requested_terms
-from federation.plan import FromEvents, Plan, PlannedView, WireTerms
+from federation.plan import FromEvents, Plan, PlannedView
 from federation.terms import (
     Finish,
     Noise,
@@ -21,6 +21,7 @@ from federation.terms import (
     parse_term,
     terms_of,
 )
+from federation.wire_terms import WireTerms
 
 WORDS: Final[dict[str, Any]] = {
     "protection": Protection,

@@ -23,10 +23,11 @@ from federation.accountant import cost_of_day
 from federation.aggregation import ClosedAggregation, OpenedView
 from federation.batch.reports import Reports
 from federation.commitment import Commitment, Outcome
-from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, WireTerms, new_plan
+from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, new_plan
 from federation.protocol import run_collections
 from federation.sharding import Protect, protect
 from federation.terms import Noise, Participation, Shares, Terms
+from federation.wire_terms import WireTerms
 from simulations.attacks.attack import Floats, Setting
 from simulations.attacks.statistics.bounds import Scores
 

@@ -18,8 +18,9 @@ from federation.errors import ReportRefused, UnknownSite
 from federation.keys import RoleKeys, site_role
 from federation.live_keys import LiveSecret
 from federation.parties import Aggregator, Roster
-from federation.plan import AGGREGATORS, Plan, WireTerms
+from federation.plan import AGGREGATORS, Plan
 from federation.sharding import shard
+from federation.wire_terms import WireTerms
 
 DEADLINE_US: Final = 10**6 * DAY_US
 
