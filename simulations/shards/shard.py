@@ -19,10 +19,11 @@ from edge_client.compute import compute
 from edge_client.participation import of_active_clients, of_every_client, of_sites
 from federation.aggregation import Aggregation
 from federation.batch.batch import BATCH_ID_BYTES, SealedBatch, SealedHalf
+from federation.batch.empty import open_empty, seal_empty
 from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf, Reports, declared
 from federation.batch.sealing import max_reports, open_half, seal_batch
 from federation.parties import Roster, RosterEntry
-from federation.plan import Plan, plan_from_bytes
+from federation.plan import AGGREGATORS, Plan, plan_from_bytes
 from federation.protocol import verify
 from federation.sharding import protect
 from federation.terms import Participation, ReportPer
@@ -75,12 +76,17 @@ class _Shard:
         self._tally.events += block.table.num_rows
         order = np.argsort(fates.at_s, kind="stable")[: np.count_nonzero(np.isfinite(fates.at_s))]
         in_time, keys = fates.in_time(self._work.deadline_s), self._keys_of(block, order)
+        silent = dict.fromkeys(order.tolist())
         for view in range(len(self._plan.views)):
             with self._watch.step("compute"):
                 by_site = ReportsBySite(self._plan, view, block, order, self._tally)
             for site, reports in by_site:
                 clients, counts = int(block.enrolled[site]), bool(in_time[site])
                 self._answer(block.sites[site], clients, keys[site], reports, counts)
+                if len(reports.collection):
+                    silent.pop(site, None)
+        for site in silent:
+            self._answer_empty(block.sites[site], int(block.enrolled[site]), keys[site], bool(in_time[site]))
 
     def _keys_of(self, block: SiteBlock, order: Ints) -> dict[int, SigningKey]:
         with self._watch.step("sign"):
@@ -107,6 +113,21 @@ class _Shard:
             self._tally.bytes_sent += len(sent)
             if in_time:
                 self._take(sent, roster, batch)
+
+    def _answer_empty(self, site: str, clients: int, key: SigningKey, in_time: bool) -> None:
+        """Send the empty batch of a site that has no report in the plan."""
+        with self._watch.step("seal"):
+            sealed = seal_empty(self._plan, site, os.urandom(BATCH_ID_BYTES), key)
+        with self._watch.step("carry"):
+            sent = sealed.to_bytes()
+            received = SealedBatch.from_bytes(sent)
+        self._tally.batches += 1
+        self._tally.bytes_sent += len(sent)
+        if in_time:
+            roster = Roster([RosterEntry(site, TimedVerifyKey(key.public, self._watch), clients)])
+            with self._watch.step("open"):
+                for role in AGGREGATORS:
+                    open_empty(role, self._plan, self._open_keys[role], roster, received.half(role))
 
     def _take(self, sent: bytes, roster: Roster, batch: Reports) -> None:
         """Parse, check, unseal and add a batch at both aggregators."""

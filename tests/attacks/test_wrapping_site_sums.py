@@ -56,7 +56,9 @@ ROSTER = Roster(RosterEntry(site, keys.sign.public, 1_000) for site, keys in KEY
 
 
 def of_sites(most: int = MAX_CLIENTS) -> Plan:
-    return live(with_words(make_plan(VIEW, panes=1), validity="prio3", report_per="site", max_clients=most))
+    made = with_words(make_plan(VIEW, panes=1), validity="prio3", report_per="site", max_clients=most)
+    assert made.wire is not None
+    return live(replace(made, wire=replace(made.wire, roster=ROSTER.enrolled)))
 
 
 def largest(plan: Plan) -> Reports:
