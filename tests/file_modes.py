@@ -10,9 +10,9 @@ from typing import Final
 
 PRIVATE: Final = (
     r"keys(/[\w-]+\.key)?",  # secret keys
-    r"ledgers(/(operator|site-[\w-]+)\.db(-wal|-shm|\.head)?)?",
+    r"ledgers(/(operator|site-[\w-]+)\.db(-wal|-shm|-journal|\.head)?)?",
     r"roles(/(leader|helper|keyholder|coordinator|superlink|site-[\w-]+))?",
-    r"roles/(leader|helper|keyholder)/(state\.db(-wal|-shm)?|live(/[0-9a-f]+)?)",
+    r"roles/(leader|helper|keyholder)/(state\.db(-wal|-shm|-journal)?|live(/[0-9a-f]+)?)",
     r"roles/(coordinator|superlink|leader|helper|keyholder)/lock",
     r"roles/coordinator/unfinished(/(job\.json|superlink|announced\.json|progress\.jsonl|result\.\w+|logs(/[\w-]+\.log)?))?",
     r"sites(/[\w-]+\.(toml|parquet))?",  # a site's own settings; for a simulated site also its events
