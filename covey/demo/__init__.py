@@ -22,7 +22,6 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from featurestore.store import Store
 from federation.accountant import epsilon
-from federation.dating import Dating
 from federation.ledger.state import Budget
 from federation.terms import Noise, RequestedTerms, Validity
 from simulations.datasets.flights import CLIENT_COLUMN, DAYS, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
@@ -134,8 +133,7 @@ def _collect(
         requested = RequestedTerms(validity=validity, noise=Noise.FULL if noisy else Noise.NONE)
         request = CollectionRequest.make(views, requested, BUDGET, between=span_of(days))
         events = make_events(flights, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN)
-        around = Surroundings.real(request, progress, dating=Dating.REPLAY_PANES)
-        reports = run_in_process(request, events, directory, around)
+        reports = run_in_process(request, events, directory, Surroundings.real(request, progress))
     return TimedCollection("in one process, without sealing or network", validity, reports, time.monotonic() - started)
 
 
