@@ -22,6 +22,7 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from featurestore.store import Store
 from federation.accountant import epsilon
+from federation.dating import Dating
 from federation.ledger.state import Budget
 from federation.terms import Noise, RequestedTerms, Validity
 from simulations.datasets.flights import CLIENT_COLUMN, DAYS, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
@@ -50,7 +51,7 @@ def run_demo(picture: Path, keep: Path | None = None, validity: Validity = Valid
     started = time.monotonic()
     out, talk = Console(highlight=False, soft_wrap=False), Console(stderr=True, highlight=False)
     flights = load_flights()
-    views = flight_views(flights)
+    views = hourly, daily, large = flight_views(flights)
     talk.print(
         f"{flights.num_rows:,} departures of 2013: airlines are the sites, their planes the clients. "
         "Every step runs the code of a deployment."
@@ -58,15 +59,15 @@ def run_demo(picture: Path, keep: Path | None = None, validity: Validity = Valid
     with tempfile.TemporaryDirectory(prefix="covey-demo-") as scratch:
         private_dir, exact_dir = keep or Path(scratch, "private"), Path(scratch, "exact")
         talk.print(
-            f"{views[0].name} and {views[1].name} go over the wire: {SITES} sites behind Flower, leader, helper and "
-            "coordinator, each a process with its own keys"
-            + ("; reports carry proofs" if validity is Validity.PRIO3 else "")
+            f"{daily.name} goes over the wire: {SITES} sites behind Flower, leader, helper and coordinator, each a process "
+            "with its own keys" + ("; reports carry proofs" if validity is Validity.PRIO3 else "")
         )
-        over_wire = _collect_over_wire(flights, views[:2], private_dir, validity, talk)
+        over_wire = _collect_over_wire(flights, (daily,), private_dir, validity, talk)
         talk.print(
-            f"{views[2].name} is back-filled in this process (2 GB of shares); its releases say trust='in-process'"
+            f"{hourly.name} and {large.name} (2 GB of shares) are back-filled in this process, dated as collections pane by pane; "
+            "their releases say trust='in-process'"
         )
-        back_filled = _back_fill(flights, views[2:], private_dir, validity, talk)
+        back_filled = _back_fill(flights, (hourly, large), private_dir, validity, talk)
         talk.print("all views again without noise, in this process: the exact values, for comparison")
         truth = _collect(flights, views, exact_dir, noisy=False, talk=talk)
         with Store.open(private_dir) as private, Store.open(exact_dir) as exact:
@@ -133,7 +134,8 @@ def _collect(
         requested = RequestedTerms(validity=validity, noise=Noise.FULL if noisy else Noise.NONE)
         request = CollectionRequest.make(views, requested, BUDGET, between=span_of(days))
         events = make_events(flights, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN)
-        reports = run_in_process(request, events, directory, Surroundings.real(request, progress))
+        around = Surroundings.real(request, progress, dating=Dating.REPLAY_PANES)
+        reports = run_in_process(request, events, directory, around)
     return TimedCollection("in one process, without sealing or network", validity, reports, time.monotonic() - started)
 
 
