@@ -185,7 +185,8 @@ def _print_total(label: Label, out: Output) -> None:
     count = len(label.views)
     what = "this view costs" if count == 1 else f"these {count} views cost"
     out.print(f"In all, {what} ρ = {rho_text(total.micro_rho)} a client-day.")
-    print_claims(total.epsilon, total.delta, out)
+    if count > 1:
+        print_claims(total.epsilon, total.delta, out)
     budget = f"the default budget of ρ = {rho_text(label.budget_micro_rho)} a client-day"
     if over:
         out.print(
