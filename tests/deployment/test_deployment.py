@@ -42,6 +42,13 @@ def start_services(project: Path, processes: Processes) -> dict[str, int]:
     return ports
 
 
+def kill(processes: Processes, name: str, pid: int) -> None:
+    """Kill a process, and wait until it has ended: only then are its locks free."""
+    os.kill(pid, signal.SIGKILL)
+    while processes.exit_status(name) is None:
+        time.sleep(0.05)
+
+
 def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, project: Path) -> None:
     assert covey("init", project, "--budget", "1")[0] == 0
     policy = project / "policy.toml"
@@ -78,7 +85,7 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, p
         while not (unfinished / "announced.json").is_file():
             processes.require_running("coordinator")
             time.sleep(0.05)
-        os.kill(killed, signal.SIGKILL)
+        kill(processes, "coordinator", killed)
         kept = json.loads((unfinished / "job.json").read_text())["plan"]
         code, _, err = covey(*collect)
         assert (code, "an unfinished plan is in" in err) == (2, True), err
@@ -97,9 +104,7 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, p
             body = {"features": ["visits:visits"], "entities": {"shop": ["a"]}}
             url = f"http://127.0.0.1:{ports['server']}/get-online-features"
             answers.append(httpx.post(url, json=body).json())
-            os.kill(pid, signal.SIGKILL)
-            while processes.exit_status(attempt) is None:
-                time.sleep(0.05)
+            kill(processes, attempt, pid)
         assert answers[0]["results"][1]["statuses"] == ["PRESENT"]
         assert answers[0] == answers[1]  # a restart after a kill loses nothing
         code, out, _ = covey(*collect)
