@@ -17,12 +17,9 @@ from typing import Final
 from featurestore.define.accounting import Moves, merged, schedule_epsilon
 from featurestore.define.epsilon import epsilon_of
 from featurestore.define.layout import Layout
-from featurestore.define.mechanism import NOISERS
+from featurestore.define.mechanism import LEAST_SIGMA_SQ, NOISERS
 
 from .plan import Plan, PlannedView
-
-LEAST_SIGMA_SQ: Final = 8
-"""The least σ² of each aggregator's noise at which the sum of both counts as one discrete Gaussian."""
 
 CLAIMED_DAYS: Final = (1, 7, 30)
 """Claims are about a client-day, and about any 7 and any 30 days."""
@@ -88,6 +85,8 @@ class Cost:
 
     def epsilon_outside(self, delta: float) -> float:
         """ε at δ for those who see opened sums only, if both aggregators are honest: a sum has the noise of both.
+
+        It is the ε that a view with `noisers="shared"` states.
 
         The sum of two discrete Gaussians of σ² ≥ 8 is one of 2σ² up to a log ratio of 2e^(−π²σ²) < 10⁻³³, here 10⁻¹⁶ for each
         moved sum (cf. Kairouz, Liu and Steinke 2021, Theorem 1). Of other noise the second is not counted.

@@ -223,7 +223,7 @@ def explain(view: FeatureView, site_clients: int = 0) -> ViewExplanation:
     """The slots, bytes, sensitivities, scales, cost and expected errors of a view."""
     layout, privacy = layout_of(view), view.privacy
     pure = layout.micro_epsilon
-    held, charged = (privacy.micro_rho, layout.micro_rho) if pure is None else (privacy.micro_epsilon, pure)
+    held, charged = (privacy.micro_rho, layout.stated_micro_rho) if pure is None else (privacy.micro_epsilon, pure)
     return ViewExplanation(
         view=view.name,
         entity=view.entity.keys,

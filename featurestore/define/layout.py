@@ -8,10 +8,11 @@ and noise (`mechanism`). The prices of the groups add up.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Final
+from typing import Final, assert_never
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from .accounting import Moves
 from .definitions import FeatureView
 from .encoding import Basis, GroupKind, GroupShape, Slot
 from .feature import PaneFeature
-from .mechanism import NOISERS, GaussianMechanism, LaplaceMechanism, NoiseMechanism
+from .mechanism import LEAST_SIGMA_SQ, NOISERS, GaussianMechanism, LaplaceMechanism, NoiseMechanism
 
 MAX_SLOTS: Final = 2**24
 """The most slots of one report: 128 MiB of shares."""
@@ -117,8 +118,22 @@ class Layout:
 
     @property
     def micro_rho(self) -> int:
-        """The price of a client-day in zCDP, the sum over the groups. For a Gaussian view it is at most the view's ρ."""
+        """The price of a client-day in zCDP against an aggregator, which ledgers charge: the sum over the groups.
+
+        For a Gaussian view it is at most the view's ρ, under `noisers="shared"` at most twice that.
+        """
         return sum(group.mechanism.micro_rho for group in self.groups)
+
+    @property
+    def stated_micro_rho(self) -> int:
+        """The part of a Gaussian view's own price that its groups use; the rest is lost by rounding."""
+        match self.view.privacy.chosen_noisers:
+            case "each":
+                return self.micro_rho
+            case "shared":
+                return self.micro_rho // NOISERS
+            case unknown:
+                assert_never(unknown)
 
     @property
     def laplace_micro_epsilon(self) -> int:
@@ -144,7 +159,9 @@ def layout_of(view: FeatureView) -> Layout:
         DefinitionError: the vector is too long, or the price is too small or too large for a group.
     """
     collected = [feature for feature in view.pane_features if not feature.derive]
-    shares, events = _split_price(view, collected), view.bounds.max_events_per_cell
+    laplace = view.privacy.mechanism == "laplace"
+    price = view.privacy.micro_epsilon if laplace else view.privacy.micro_rho
+    shares, events = _split_price(collected, price), view.bounds.max_events_per_cell
     slots: list[Slot] = []
     groups: list[Group] = []
     blocks: list[Basis] = []
@@ -174,6 +191,8 @@ def layout_of(view: FeatureView) -> Layout:
             f"{layout.keys:,} keys × {layout.slots_per_key} slots = {layout.length:,} slots a report, but at most "
             f"{MAX_SLOTS:,} are allowed; use a smaller domain, or fewer features",
         )
+    if view.privacy.chosen_noisers == "shared":
+        _require_shareable(layout)
     return layout
 
 
@@ -195,20 +214,54 @@ def _group(view: FeatureView, feature: str, first: int, shape: GroupShape, price
             view.name, f"`{parameter}` is too small: this feature's part of it is below 0.000001", feature
         )
     cells = view.bounds.max_cells
-    mechanism = LaplaceMechanism(cells * norm, price) if laplace else GaussianMechanism(cells * norm**2, price)
+    mechanism = (
+        LaplaceMechanism(cells * norm, price)
+        if laplace
+        else GaussianMechanism.of_price(cells * norm**2, price, privacy.chosen_noisers)
+    )
     try:
         too_little = mechanism.too_little
     except OverflowError as error:
         raise DefinitionError(view.name, f"{error}: use a coarser `resolution`, or tighter bounds", feature) from None
-    if too_little is not None:
+    if too_little is not None and privacy.chosen_noisers == "each":  # `_require_shareable` asks for more
         raise DefinitionError(view.name, f"`{parameter}` is too large: {too_little}", feature)
     slots = tuple(first + position for position in shape.positions)
     return Group(feature, shape.kind, slots, cells, norm, mechanism)
 
 
-def _split_price(view: FeatureView, collected: list[PaneFeature]) -> dict[str, int]:
+def _require_shareable(layout: Layout) -> None:
+    """Return if each aggregator's noise is large enough that the sum of both counts as one discrete Gaussian.
+
+    Raises:
+        DefinitionError: a group has less noise; the error has the largest ρ at which no group has.
+    """
+    view, events = layout.view, layout.view.bounds.max_events_per_cell
+    each = [(group.moves.sigma_sq, group.feature) for group in layout.groups if group.moves is not None]
+    sigma_sq, feature = min(each)
+    if sigma_sq >= LEAST_SIGMA_SQ:
+        return
+    collected = [feature for feature in view.pane_features if not feature.derive]
+
+    def is_too_large(price: int) -> bool:
+        shares = _split_price(collected, price)
+        return any(
+            Fraction(10**6 * view.bounds.max_cells * shape.per_cell**2, 2 * NOISERS * LEAST_SIGMA_SQ)
+            < shares[one.name] * shape.tenths // 10
+            for one in collected
+            for shape in one.encoding.groups(events)
+        )
+
+    most = bisect_left(range(view.privacy.micro_rho), True, key=is_too_large) - 1
+    raise DefinitionError(
+        view.name,
+        f"noisers='shared' needs noise of σ² ≥ {LEAST_SIGMA_SQ} from each aggregator, but at this price it is "
+        f"{float(sigma_sq):.3g}; use a `rho` of at most {most / 10**6}, or noisers='each'",
+        feature,
+    )
+
+
+def _split_price(collected: list[PaneFeature], price: int) -> dict[str, int]:
     """Each collected feature's part of the view's price by weight, rounded down to whole millionths."""
-    price = view.privacy.micro_epsilon if view.privacy.mechanism == "laplace" else view.privacy.micro_rho
     weights = {feature.name: Fraction(feature.weight) for feature in collected}
     total = sum(weights.values(), Fraction(0))
     return {name: int(price * weight / total) for name, weight in weights.items()}

@@ -5,6 +5,10 @@ Each scale is an exact fraction of integers. One that is too long for the sample
     Gaussian   ρ = Δ₂²/2σ², in whole micro-ρ:  σ² = Δ₂²·10⁶/(2·µρ)
     Laplace    ε = Δ₁/b,    in whole micro-ε:  b  = Δ₁·10⁶/µε
 
+Under `noisers="shared"` each aggregator adds half of the variance. That is the noise of twice the price, and twice the price is
+what a client pays against an aggregator, who knows its own half: `GaussianMechanism.of_price`. All of a mechanism is about one
+aggregator's noise.
+
 The prices of groups add up. A ledger charges micro-ρ for both: ε-DP implies (ε²/2)-zCDP (Bun and Steinke 2016, Proposition
 1.4), which is the charge for Laplace noise, rounded up. The samplers are in `crypto.noise`; `federation.noise` joins the two.
 """
@@ -16,14 +20,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self, assert_never
 
 from .epsilon import micro_rho_of_pure
 from .noise_scale import drawable_scale, drawable_sigma_sq
-from .privacy import Mechanism
+from .privacy import Mechanism, Noisers
 
 NOISERS: Final = 2
-"""Leader and helper each add noise of the full scale, so the noise of either one is sufficient."""
+"""Leader and helper each add noise to every sum."""
+LEAST_SIGMA_SQ: Final = 8
+"""The least σ² of each aggregator's noise at which the sum of both counts as one discrete Gaussian."""
 MIN_SIGMA_SQ: Final = Fraction(1, 4)
 """Below σ = ½ most samples of a discrete Gaussian are zero, and below about 0.3 nearly all."""
 MIN_SCALE: Final = Fraction(1, 2)
@@ -32,11 +38,26 @@ MIN_SCALE: Final = Fraction(1, 2)
 
 @dataclass(frozen=True)
 class GaussianMechanism:
-    """Discrete Gaussian noise for sums with this squared L2 sensitivity, at a price in millionths of ρ (zCDP)."""
+    """Discrete Gaussian noise for sums with this squared L2 sensitivity, at a price in millionths of ρ (zCDP).
+
+    Attributes:
+        micro_rho: the price against an aggregator, which ledgers charge.
+    """
 
     name: ClassVar[Mechanism] = "gaussian"
     delta2_sq: int
     micro_rho: int
+
+    @classmethod
+    def of_price(cls, delta2_sq: int, micro_rho: int, noisers: Noisers) -> Self:
+        """The mechanism of a group whose part of the view's price is this."""
+        match noisers:
+            case "each":
+                return cls(delta2_sq, micro_rho)
+            case "shared":
+                return cls(delta2_sq, NOISERS * micro_rho)
+            case _:
+                assert_never(noisers)
 
     @property
     def sensitivity(self) -> float:

@@ -15,6 +15,10 @@ Mechanism = Literal["gaussian", "laplace"]
 """Discrete Gaussian noise with a price in ρ (zCDP), or discrete Laplace noise with a price in ε (pure DP)."""
 MECHANISMS: Final[tuple[Mechanism, ...]] = get_args(Mechanism)
 
+Noisers = Literal["each", "shared"]
+"""How leader and helper split the noise of a view. `each`: each adds all of it. `shared`: each adds half of its variance."""
+NOISER_CHOICES: Final[tuple[Noisers, ...]] = get_args(Noisers)
+
 MAX_MICRO_RHO: Final = 1_000 * 10**6
 MAX_MICRO_EPSILON: Final = 1_000 * 10**6
 
@@ -53,8 +57,14 @@ class Privacy:
         suppress_below: withholds the pane features of a key whose noised ClientCount is below this.
         mechanism: `gaussian`, or `laplace` for pure DP. Laplace noise needs no δ, but is far larger in a view with many
             groups.
+        noisers: `each`: leader and helper each add all of the noise, so the price holds against everybody if one of them is
+            honest. `shared` (Gaussian noise only): each adds half of the variance, so released sums have half of the
+            variance that `each` gives. The price, and so `rho` and `epsilon`, then holds against those who see releases only,
+            if both are honest. Against one of them, and against everybody if one cheats, a client-day costs 2ρ; ledgers
+            charge that. None: the default of the project, else `each`.
 
     Attributes:
+        chosen_noisers: `noisers`, or `each` where it is None.
         micro_rho: for a Gaussian view its ρ in millionths, which its groups share; 0 for a Laplace view and for an invalid
             price.
         micro_epsilon: for a Laplace view its ε in millionths; else 0.
@@ -67,11 +77,14 @@ class Privacy:
     min_clients: int = 50
     suppress_below: int | None = None
     mechanism: Mechanism = "gaussian"
+    noisers: Noisers | None = field(default=None, compare=False)
+    chosen_noisers: Noisers = field(init=False, repr=False)
     micro_rho: int = field(init=False, repr=False)
     micro_epsilon: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        make_plain(self, "rho", "epsilon", "delta", "min_clients", "suppress_below", "mechanism")
+        make_plain(self, "rho", "epsilon", "delta", "min_clients", "suppress_below", "mechanism", "noisers")
+        object.__setattr__(self, "chosen_noisers", "each" if self.noisers is None else self.noisers)
         laplace = self.mechanism == "laplace"
         object.__setattr__(self, "micro_rho", 0 if laplace else self._micro_rho())
         object.__setattr__(self, "micro_epsilon", _micro(self.epsilon) if laplace and self.rho is None else 0)

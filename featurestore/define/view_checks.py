@@ -19,7 +19,7 @@ from .entities import Entity
 from .feature import DerivableFeature, PaneFeature, ViewFeature, derivation, weight_problem
 from .filtered import Filtered, season_problem
 from .kinds import Rate
-from .privacy import MAX_MICRO_EPSILON, MAX_MICRO_RHO, MECHANISMS, Bounds, Privacy, is_delta
+from .privacy import MAX_MICRO_EPSILON, MAX_MICRO_RHO, MECHANISMS, NOISER_CHOICES, Bounds, Privacy, is_delta
 
 Features = tuple[ViewFeature, ...]
 
@@ -151,6 +151,14 @@ def check_privacy(view: str, privacy: Privacy, features: Features) -> None:
 def _check_price(view: str, privacy: Privacy) -> None:
     if privacy.mechanism not in MECHANISMS:
         raise DefinitionError(view, f"`mechanism` must be {' or '.join(MECHANISMS)}, got {privacy.mechanism!r}")
+    if privacy.chosen_noisers not in NOISER_CHOICES:
+        raise DefinitionError(view, f"`noisers` must be {' or '.join(NOISER_CHOICES)}, got {privacy.noisers!r}")
+    if privacy.mechanism == "laplace" and privacy.chosen_noisers == "shared":
+        raise DefinitionError(
+            view,
+            "noisers='shared' needs Gaussian noise, because the sum of two discrete Laplace noises is not one; use "
+            "noisers='each', or mechanism='gaussian'",
+        )
     if privacy.mechanism == "laplace" and privacy.rho is not None:
         raise DefinitionError(
             view,

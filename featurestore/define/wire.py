@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from google.protobuf.message import DecodeError
 
@@ -15,7 +15,7 @@ from . import view_pb2 as pb
 from .definitions import FeatureView
 from .entities import Entity, KeyValue
 from .feature import KINDS, PaneFeature, Setting, ViewFeature
-from .privacy import MECHANISMS, Bounds, Privacy
+from .privacy import MECHANISMS, NOISER_CHOICES, Bounds, Noisers, Privacy
 
 _KIND_FIELDS: Final = frozenset(field.name for field in pb.Feature.DESCRIPTOR.oneofs_by_name["kind"].fields) - {
     "custom"
@@ -50,6 +50,7 @@ def view_to_bytes(view: FeatureView) -> bytes:
         mechanism="" if view.privacy.mechanism == "gaussian" else view.privacy.mechanism,
         micro_epsilon=view.privacy.micro_epsilon,
         min_site_coverage=view.min_site_coverage,
+        noisers=_noisers_to_pb(view.privacy.chosen_noisers),
     )
     return message.SerializeToString(deterministic=True)
 
@@ -101,6 +102,7 @@ def collection_hash(view: FeatureView) -> bytes:
         suppress_below=view.privacy.suppress_below or 0,
         mechanism=view.privacy.mechanism,
         micro_epsilon=view.privacy.micro_epsilon,
+        noisers=_noisers_to_pb(view.privacy.chosen_noisers),
     )
     return hashlib.sha256(_COLLECTION + message.SerializeToString(deterministic=True)).digest()
 
@@ -146,8 +148,27 @@ def _privacy_from_pb(message: pb.FeatureView) -> Privacy:
                 min_clients=message.min_clients,
                 suppress_below=message.suppress_below or None,
                 mechanism=known,
+                noisers=_noisers_from_pb(message.noisers),
             )
     raise ViewMalformed(f"unknown mechanism {mechanism!r}; known are {' and '.join(MECHANISMS)}")
+
+
+def _noisers_to_pb(noisers: Noisers) -> str:
+    match noisers:
+        case "each":
+            return ""
+        case "shared":
+            return noisers
+        case _:
+            assert_never(noisers)
+
+
+def _noisers_from_pb(text: str) -> Noisers:
+    """The noisers of a view; never None, so that no project's default changes a view of bytes."""
+    for known in NOISER_CHOICES:
+        if text == _noisers_to_pb(known):
+            return known
+    raise ViewMalformed(f"unknown noisers {text[:80]!r}; known are {' and '.join(NOISER_CHOICES)}")
 
 
 def _price(millionths: int) -> Fraction | None:

@@ -296,6 +296,14 @@ class TestPrivacy:
     def test_an_unknown_mechanism_is_refused(self, mechanism: Any) -> None:
         assert "`mechanism` must be gaussian or laplace" in error(privacy=Privacy(epsilon=1.0, mechanism=mechanism))
 
+    @pytest.mark.parametrize("noisers", ["Shared", "", "both", 5, ["shared"]])
+    def test_unknown_noisers_are_refused(self, noisers: Any) -> None:
+        assert "`noisers` must be each or shared" in error(privacy=Privacy(rho=0.1, noisers=noisers))
+
+    def test_shared_laplace_noise_is_refused(self) -> None:
+        message = error(privacy=Privacy(epsilon=1.0, mechanism="laplace", noisers="shared"))
+        assert "noisers='shared' needs Gaussian noise" in message
+
     def test_a_gaussian_price_in_epsilon_is_held_as_rho_rounded_to_the_safe_side(self) -> None:
         privacy = Privacy(epsilon=1.0)
         assert epsilon_of(privacy.micro_rho, 1e-6) <= 1 < epsilon_of(privacy.micro_rho + 1, 1e-6)

@@ -205,6 +205,38 @@ def test_the_variance_of_gaussian_noise_is_sigma_squared() -> None:
     assert group.opened_variance == float(2 * group.mechanism.sigma_sq)
 
 
+def test_shared_noise_is_half_of_the_variance_from_each_at_twice_the_price_against_an_aggregator() -> None:
+    each, shared = (layout_of(_view(*FEATURES, privacy=Privacy(rho=0.1, noisers=one))) for one in ("each", "shared"))
+    assert shared.micro_rho == 2 * each.micro_rho
+    assert shared.stated_micro_rho == each.stated_micro_rho == each.micro_rho
+    for one, other in zip(each.groups, shared.groups, strict=True):
+        assert (other.delta1, other.delta2_sq) == (one.delta1, one.delta2_sq)
+        assert other.mechanism.sigma_sq == other.moves.sigma_sq == one.mechanism.sigma_sq / 2
+        assert (
+            other.opened_variance == one.variance == pytest.approx(10**6 * one.delta2_sq / 2 / one.mechanism.micro_rho)
+        )
+
+
+@given(
+    st.lists(st.sampled_from([*FEATURES, Mean("y", clip=(0, 1), weight=0.3)]), min_size=1, unique_by=lambda f: f.name),
+    st.integers(1, 3),
+    st.integers(1, 3),
+)
+def test_too_little_shared_noise_is_refused_and_the_error_has_the_largest_rho(
+    features: list[ViewFeature], cells: int, events: int
+) -> None:
+    def view(rho: Fraction) -> FeatureView:
+        return _view(*features, bounds=Bounds(cells, events), privacy=Privacy(rho=rho, noisers="shared"))
+
+    with pytest.raises(DefinitionError, match=r"noisers='shared' needs noise of σ² ≥ 8 from each") as caught:
+        layout_of(view(Fraction(9)))
+    assert caught.value.feature in {feature.name for feature in features}
+    most = Fraction(str(caught.value).split("`rho` of at most ")[1].split(",")[0])
+    assert min(group.mechanism.sigma_sq for group in layout_of(view(most)).groups) >= 8
+    with pytest.raises(DefinitionError, match="at most"):
+        layout_of(view(most + Fraction(1, 10**6)))
+
+
 def test_a_mechanism_has_the_scale_of_its_own_kind_only() -> None:
     (gauss,) = layout_of(_view(Count("n"))).groups
     (pure,) = layout_of(_view(Count("n"), privacy=Privacy(epsilon=1.0, mechanism="laplace"))).groups

@@ -47,6 +47,20 @@ def test_a_gaussian_view_has_the_hash_that_it_had_before_there_were_mechanisms()
     assert definition_hash(_view()).hex() == "4e1305a4a9876ca62999ade2d91ff304181798c536abef97b1a22c17f625022c"
 
 
+def test_a_view_with_shared_noise_survives_its_bytes_and_has_hashes_of_its_own() -> None:
+    made = _view(privacy=Privacy(rho=0.3, min_clients=20, suppress_below=5, noisers="shared"))
+    again = view_from_bytes(view_to_bytes(made))
+    assert (again.privacy, again.privacy.noisers) == (made.privacy, "shared")
+    assert definition_hash(made) != definition_hash(_view())
+    assert collection_hash(made) != collection_hash(_view())
+
+
+def test_a_view_that_names_no_noisers_equals_one_whose_noisers_are_each_and_reads_as_that() -> None:
+    named = _view(privacy=Privacy(rho=0.3, min_clients=20, suppress_below=5, noisers="each"))
+    assert (named, view_to_bytes(named)) == (_view(), view_to_bytes(_view()))
+    assert view_from_bytes(view_to_bytes(_view())).privacy.noisers == "each"
+
+
 def test_a_laplace_view_survives_its_bytes() -> None:
     made = _view(privacy=Privacy(epsilon=0.29, mechanism="laplace", min_clients=20, suppress_below=5))
     again = view_from_bytes(view_to_bytes(made))
@@ -74,6 +88,9 @@ def test_a_price_in_epsilon_travels_as_the_rho_that_it_bought() -> None:
         {"micro_rho": 0, "micro_epsilon": 500_000},  # a Gaussian view travels with its ρ
         {"micro_rho": 0},
         {"delta": 0.5},
+        {"noisers": "each"},  # the default is not encoded
+        {"noisers": "both"},
+        {"noisers": "shared", "mechanism": "laplace", "micro_rho": 0, "micro_epsilon": 500_000},
     ],
 )
 def test_another_price_than_the_mechanisms_own_is_refused(change: dict[str, object]) -> None:

@@ -134,6 +134,18 @@ def test_outsiders_see_both_noises_where_their_sum_is_one_discrete_gaussian() ->
         assert cost.epsilon_outside(DELTA) == pytest.approx(seen.epsilon(DELTA))
 
 
+def test_a_view_with_shared_noise_states_its_price_to_outsiders_and_twice_that_to_an_aggregator() -> None:
+    one = {"entity": Entity("k", domain=["a"]), "features": [Count("n")], "pane": "1d", "bounds": Bounds(1, 5)}
+    each, shared = (
+        cost_of_day([layout_of(FeatureView("v", privacy=Privacy(rho=0.02801, noisers=noisers), **one))])  # type: ignore[arg-type]
+        for noisers in ("each", "shared")
+    )
+    assert shared.micro_rho == 2 * each.micro_rho == 2 * 28_010
+    assert shared.epsilon_outside(DELTA) == pytest.approx(each.epsilon(DELTA), rel=1e-9) == pytest.approx(1, abs=0.005)
+    assert shared.epsilon(DELTA) == pytest.approx(1.455, abs=0.005)
+    assert each.epsilon_outside(DELTA) < each.epsilon(DELTA)
+
+
 @pytest.mark.parametrize("each", [8, 20])
 def test_the_sum_of_two_discrete_gaussians_is_one_up_to_the_stated_ratio(each: int) -> None:
     x = np.arange(-200, 201)
