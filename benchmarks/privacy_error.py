@@ -21,6 +21,7 @@ import argparse
 import math
 import os
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ from edge_client.events import make_events
 from featurestore.define.decoded import Decoded, Status
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
+from featurestore.define.epsilon import largest_micro_rho
 from featurestore.define.feature import PaneFeature
 from featurestore.define.kinds import Count, Histogram, Mean
 from featurestore.define.privacy import Bounds, Privacy
@@ -182,8 +184,8 @@ def _collected(feature: PaneFeature) -> World:
 
 
 def _ideal_sigma() -> float:
-    """σ of sensitivity 1 at the ρ that ε and δ allow: ρ = 1/2σ²."""
-    return math.sqrt(10**6 / (2 * Privacy(epsilon=EPSILON, delta=DELTA).micro_rho))
+    """σ of sensitivity 1 at the ρ that ε and δ allow by zCDP: ρ = 1/2σ²."""
+    return math.sqrt(10**6 / (2 * largest_micro_rho(Fraction(EPSILON), DELTA, 10**6)))
 
 
 def _tightest_sigma() -> float:

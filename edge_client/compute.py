@@ -194,7 +194,7 @@ def _collected(view: FeatureView) -> dict[int, Encoding]:
     first: dict[str, int] = {}
     for i, slot in enumerate(layout_of(view).slots):
         first.setdefault(slot.feature, i)
-    return {first[feature.name]: feature.encoding for feature in view.pane_features if not feature.derive}
+    return {first[feature.name]: feature.encoding for feature in view.collected}
 
 
 def _query(view: FeatureView) -> str:

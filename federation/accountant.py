@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from math import exp, floor
 from typing import Final
 
-from featurestore.define.accounting import Moves, merged, schedule_epsilon
+from featurestore.define.accounting import HALVES_RATIO, Moves, merged, schedule_epsilon
 from featurestore.define.epsilon import epsilon_of
 from featurestore.define.layout import Layout
 from featurestore.define.mechanism import LEAST_SIGMA_SQ, NOISERS
@@ -80,6 +80,8 @@ class Cost:
 
         It is what one aggregator learns, who knows its own noise: the other one's noise alone protects the client.
         """
+        if not self.leak and not self.laplace:
+            return schedule_epsilon(self.moves, delta)
         by_zcdp = epsilon_of(self.micro_rho, delta)
         return by_zcdp if self.leak else min(by_zcdp, self.laplace / 10**6 + schedule_epsilon(self.moves, delta))
 
@@ -93,7 +95,7 @@ class Cost:
         """
         seen = merged(replace(one, sigma_sq=NOISERS * one.sigma_sq) if _doubles(one) else one for one in self.moves)
         saved = sum(floor(10**6 * one.delta2_sq / (4 * one.sigma_sq)) for one in self.moves if _doubles(one))
-        ratio = 1e-16 * sum(one.coordinates for one in self.moves)
+        ratio = HALVES_RATIO * sum(one.coordinates for one in self.moves)
         outside = Cost(self.micro_rho - self.leak - saved, seen, self.laplace)
         return 2 * ratio + outside.epsilon(delta * exp(-ratio))
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -28,10 +28,12 @@ ROUNDING_VARIANCE: Final = 1
 _E: Final = 2 * math.exp(-2 * math.pi**2) * (1 + 1e-9)
 """e above; the terms of k ≥ 2 are below a billionth of the first."""
 _LOSS: Final = math.log1p(_E) - math.log1p(-_E)
+HALVES_RATIO: Final = 1e-16
+"""More than the log ratio between the sum of two discrete Gaussians of σ² ≥ 8 and one of 2σ², for each moved sum: 2e^(−π²σ²)."""
 _FLOAT_ERROR: Final = 1e-13
 """More than the relative float error of a tail probability; it is added to each δ."""
-_COMPOSED_ERROR: Final = 1e-9
-"""More than the relative float error of a composed ε (seen: 10⁻¹³)."""
+_COMPOSED_ERROR: Final = 1e-14
+"""More than the absolute float error of δ of composed distributions, whose convolution is a Fourier transform (seen: 10⁻¹⁶)."""
 _LARGEST_EXPONENT: Final = 700
 _LARGEST_SIGMA_SQ: Final = 2**12
 _LARGEST_SIZE: Final = 2**12
@@ -89,7 +91,7 @@ def ledger_epsilon(micro_rho: int, micro_rho_rounded: int | None, coordinates: i
     by_zcdp = epsilon_of(micro_rho, delta)
     if micro_rho_rounded is None:
         return by_zcdp
-    return min(by_zcdp, _rounding_epsilon(micro_rho_rounded, coordinates, delta))
+    return min(by_zcdp, _rounding_epsilon(Fraction(micro_rho_rounded, 10**6), coordinates, delta))
 
 
 def rounded_micro_rho(delta2_sq: int, sigma_sq: Fraction) -> int | None:
@@ -111,25 +113,49 @@ def schedule_epsilon(moves: tuple[Moves, ...], delta: float) -> float:
     """
     if not moves:
         return 0.0
-    micro_rho = sum(math.ceil(10**6 * one.delta2_sq / (2 * one.sigma_sq)) for one in moves)
-    rounded = [rounded_micro_rho(one.delta2_sq, one.sigma_sq) for one in moves]
-    known = [one for one in rounded if one is not None]
-    whole = sum(known) if len(known) == len(rounded) else None
-    least = ledger_epsilon(micro_rho, whole, sum(one.coordinates for one in moves), delta)
-    is_small = all(one.sigma_sq <= _LARGEST_SIGMA_SQ and one.size <= _LARGEST_SIZE and not one.split for one in moves)
-    if not is_small or least <= _EXACT_ENOUGH * _epsilon_of_gdp(micro_rho, delta):
-        return least
-    return min(least, _composed_epsilon(moves, least, delta))
+    by_rounding = rounding_epsilon(moves, delta)
+    if is_exact_enough(by_rounding, continuous_epsilon(moves, delta)):
+        return (
+            by_rounding  # zCDP gives no less than the Gaussian trade-off, because it holds for continuous noise as well
+        )
+    least = min(by_rounding, epsilon_of(math.ceil(10**6 * _rho(moves)), delta))
+    if all(one.sigma_sq <= _LARGEST_SIGMA_SQ and one.size <= _LARGEST_SIZE and not one.split for one in moves):
+        return min(least, _composed_epsilon(moves, least, delta))
+    return least
 
 
-def _rounding_epsilon(micro_rho_rounded: int, coordinates: int, delta: float) -> float:
+def rounding_epsilon(moves: Sequence[Moves], delta: float) -> float:
+    """ε at δ of Gaussian charges by the rounding bound alone, which needs no library; infinite if one σ² is at most 1."""
+    if any(one.sigma_sq <= ROUNDING_VARIANCE for one in moves):
+        return math.inf
+    rho = sum((one.delta2_sq / (2 * (one.sigma_sq - ROUNDING_VARIANCE)) for one in moves), Fraction(0))
+    return _rounding_epsilon(rho, sum(one.coordinates for one in moves), delta)
+
+
+def continuous_epsilon(moves: Sequence[Moves], delta: float) -> float:
+    """ε at δ if the noise was continuous. It is close to the truth for discrete noise, but no bound."""
+    return _epsilon_of_gdp(_rho(moves), delta)
+
+
+def is_exact_enough(by_rounding: float, continuous: float) -> bool:
+    """Whether `schedule_epsilon` is the rounding bound, because hardly anything is left to gain."""
+    return by_rounding <= _EXACT_ENOUGH * continuous
+
+
+def _rho(moves: Iterable[Moves]) -> Fraction:
+    """zCDP of Gaussian charges."""
+    return sum((one.delta2_sq / (2 * one.sigma_sq) for one in moves), Fraction(0))
+
+
+def _rounding_epsilon(rho: Fraction, coordinates: int, delta: float) -> float:
+    """ε by the rounding bound, with rho = µ′²/2."""
     loss = coordinates * _LOSS
-    return loss + _epsilon_of_gdp(micro_rho_rounded, delta * math.exp(-coordinates * math.log1p(_E)))
+    return loss + _epsilon_of_gdp(rho, delta * math.exp(-coordinates * math.log1p(_E)))
 
 
-def _epsilon_of_gdp(micro_rho: int, delta: float) -> float:
+def _epsilon_of_gdp(rho: Fraction, delta: float) -> float:
     """ε at δ of µ-GDP with µ² = 2ρ (Dong, Roth and Su 2022, Corollary 1), rounded up."""
-    mu = math.sqrt(2 * micro_rho / 10**6)
+    mu = math.nextafter(math.sqrt(2 * rho), math.inf)
     high = 1.0
     while _gdp_delta(mu, high) > delta:
         high *= 2
@@ -152,6 +178,8 @@ def _gdp_delta(mu: float, epsilon: float) -> float:
 
 
 def _composed_epsilon(moves: tuple[Moves, ...], upper: float, delta: float) -> float:
+    if delta <= _COMPOSED_ERROR:
+        return math.inf
     from dp_accounting.pld import privacy_loss_distribution as pld
 
     interval = max(1e-4, upper / _INTERVALS)
@@ -164,4 +192,4 @@ def _composed_epsilon(moves: tuple[Moves, ...], upper: float, delta: float) -> f
         part = single.self_compose(one.count) if one.count > 1 else single
         composed = part if composed is None else composed.compose(part)
     assert composed is not None
-    return float(composed.get_epsilon_for_delta(delta)) * (1 + _COMPOSED_ERROR)
+    return float(composed.get_epsilon_for_delta(delta - _COMPOSED_ERROR))

@@ -14,6 +14,7 @@ from .entities import Entity
 from .feature import DerivableFeature, PaneFeature, ViewFeature, derivation
 from .filtered import Filtered
 from .kinds import Rate
+from .price import priced
 from .privacy import Bounds, Privacy
 from .view_checks import (
     check_coverage,
@@ -123,6 +124,7 @@ class FeatureView:
         for attribute, value in given.items():
             object.__setattr__(self, attribute, plain(value))
         self._check()
+        object.__setattr__(self, "privacy", priced(self.name, self.privacy, self.collected, self.bounds))
 
     def _check(self) -> None:
         check_name(self.name)
@@ -185,6 +187,11 @@ class FeatureView:
     def pane_features(self) -> tuple[PaneFeature, ...]:
         """The features that are decoded from sums."""
         return tuple(feature for feature in self.features if isinstance(feature, PaneFeature))
+
+    @property
+    def collected(self) -> tuple[PaneFeature, ...]:
+        """The features that have slots of their own in a report, and noise."""
+        return tuple(feature for feature in self.pane_features if not feature.derive)
 
     @property
     def filtered(self) -> tuple[Filtered, ...]:

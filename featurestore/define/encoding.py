@@ -60,6 +60,11 @@ class GroupShape:
     per_cell: int
     tenths: int = 10
 
+    @property
+    def is_split(self) -> bool:
+        """Whether a client may spread the largest move of a cell over several sums of the group; see `is_split`."""
+        return is_split(self.kind, self.per_cell)
+
 
 @dataclass(frozen=True)
 class EachEvent:
@@ -198,6 +203,11 @@ class OffsetSum:
 Divided = OneHot | TrueOrFalse
 """Encodings in which an event adds to at most one of `cells` slots."""
 Encoding = EachEvent | EachClient | OneHot | TrueOrFalse | OffsetSum
+
+
+def is_split(kind: str, per_cell: int) -> bool:
+    """Whether a client may spread the largest move of a cell over several sums of the group: events in a histogram."""
+    return kind == "histogram" and per_cell > 1
 
 
 def _ratio_groups(sum_per_cell: int, events: int) -> list[GroupShape]:

@@ -1,4 +1,4 @@
-"""Conversion between zCDP and ε, for people and for `Privacy(epsilon=…)`. It imports the accountant on use; reads need none.
+"""Conversion between zCDP and ε. It imports the accountant on use; reads need none.
 
 zCDP is in whole micro-ρ (ρ·10⁶). ρ-zCDP is (α, ρα)-RDP for all α > 1 (Bun and Steinke 2016), and the RDP accountant
 turns that into the least ε at δ (Mironov 2017; Canonne, Kamath and Steinke 2020, Proposition 12). In the other direction,
@@ -27,7 +27,7 @@ def epsilon_of(micro_rho: int, delta: float) -> float:
 
 @lru_cache(maxsize=256)
 def largest_micro_rho(epsilon: Fraction, delta: float, most: int) -> int:
-    """The largest whole micro-ρ of 0 … most whose ε at δ is at most `epsilon`, for `Privacy(epsilon=…)`.
+    """The largest whole micro-ρ of 0 … most whose ε at δ by zCDP alone is at most `epsilon`.
 
     ε grows with ρ, so a bisection over the integers finds it.
     """

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import chain
 from typing import Final, assert_never
 
 import numpy as np
@@ -20,9 +21,10 @@ from featurestore.errors import DefinitionError
 
 from .accounting import Moves
 from .definitions import FeatureView
-from .encoding import Basis, GroupKind, GroupShape, Slot
+from .encoding import Basis, GroupKind, GroupShape, Slot, is_split
 from .feature import PaneFeature
 from .mechanism import LEAST_SIGMA_SQ, NOISERS, GaussianMechanism, LaplaceMechanism, NoiseMechanism
+from .price import group_shares
 
 MAX_SLOTS: Final = 2**24
 """The most slots of one report: 128 MiB of shares."""
@@ -74,11 +76,6 @@ class Group:
     def opened_variance(self) -> float:
         """The variance of both aggregators' noise, which an opened sum has."""
         return NOISERS * self.variance
-
-
-def is_split(kind: str, per_cell: int) -> bool:
-    """Whether a client may spread the largest move of a cell over several sums of the group: events in a histogram."""
-    return kind == "histogram" and per_cell > 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,14 +155,13 @@ def layout_of(view: FeatureView) -> Layout:
     Raises:
         DefinitionError: the vector is too long, or the price is too small or too large for a group.
     """
-    collected = [feature for feature in view.pane_features if not feature.derive]
+    collected, events = view.collected, view.bounds.max_events_per_cell
     laplace = view.privacy.mechanism == "laplace"
     price = view.privacy.micro_epsilon if laplace else view.privacy.micro_rho
-    shares, events = _split_price(collected, price), view.bounds.max_events_per_cell
     slots: list[Slot] = []
     groups: list[Group] = []
     blocks: list[Basis] = []
-    for feature in collected:
+    for feature, shares in zip(collected, group_shares(collected, events), strict=True):
         first, encoding = len(slots), feature.encoding
         slots += encoding.slots(feature.name, events)
         if len(slots) > MAX_SLOTS_PER_KEY:
@@ -174,10 +170,7 @@ def layout_of(view: FeatureView) -> Layout:
                 f"its features have more than {MAX_SLOTS_PER_KEY:,} slots a key; use fewer cells in histograms, or two views",
             )
         blocks.append(encoding.basis)
-        groups += [
-            _group(view, feature.name, first, shape, shares[feature.name] * shape.tenths // 10)
-            for shape in encoding.groups(events)
-        ]
+        groups += [_group(view, feature.name, first, share.shape, share.price(price)) for share in shares]
     basis = np.zeros((len(slots), len(slots)), dtype=np.int64)
     at = 0
     for block in blocks:
@@ -240,15 +233,13 @@ def _require_shareable(layout: Layout) -> None:
     sigma_sq, feature = min(each)
     if sigma_sq >= LEAST_SIGMA_SQ:
         return
-    collected = [feature for feature in view.pane_features if not feature.derive]
+    shares = list(chain.from_iterable(group_shares(view.collected, events)))
 
     def is_too_large(price: int) -> bool:
-        shares = _split_price(collected, price)
         return any(
-            Fraction(10**6 * view.bounds.max_cells * shape.per_cell**2, 2 * NOISERS * LEAST_SIGMA_SQ)
-            < shares[one.name] * shape.tenths // 10
-            for one in collected
-            for shape in one.encoding.groups(events)
+            Fraction(10**6 * view.bounds.max_cells * one.shape.per_cell**2, 2 * NOISERS * LEAST_SIGMA_SQ)
+            < one.price(price)
+            for one in shares
         )
 
     most = bisect_left(range(view.privacy.micro_rho), True, key=is_too_large) - 1
@@ -258,10 +249,3 @@ def _require_shareable(layout: Layout) -> None:
         f"{float(sigma_sq):.3g}; use a `rho` of at most {most / 10**6}, or noisers='each'",
         feature,
     )
-
-
-def _split_price(collected: list[PaneFeature], price: int) -> dict[str, int]:
-    """Each collected feature's part of the view's price by weight, rounded down to whole millionths."""
-    weights = {feature.name: Fraction(feature.weight) for feature in collected}
-    total = sum(weights.values(), Fraction(0))
-    return {name: int(price * weight / total) for name, weight in weights.items()}

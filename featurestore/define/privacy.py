@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import KW_ONLY, dataclass, field
 from fractions import Fraction
-from typing import Final, Literal, get_args
+from typing import Final, Literal, Self, get_args
 
 from base.plain import make_plain
-
-from .epsilon import largest_micro_rho
 
 Mechanism = Literal["gaussian", "laplace"]
 """Discrete Gaussian noise with a price in ρ (zCDP), or discrete Laplace noise with a price in ε (pure DP)."""
@@ -50,8 +49,8 @@ class Privacy:
 
     Args:
         rho: zCDP, for Gaussian noise; rounded down to whole micro-ρ.
-        epsilon: for Laplace noise pure ε, rounded down to whole micro-ε. For Gaussian noise ε at `delta`: the view gets the
-            largest whole micro-ρ whose ε is at most this.
+        epsilon: for Laplace noise pure ε, rounded down to whole micro-ε. For Gaussian noise ε at `delta` of a client-day: the
+            view gets the largest whole micro-ρ whose ε, with the noise of its features and bounds, is at most this.
         delta: the δ at which ε is reported; below 1/min_clients.
         min_clients: k, the smallest number of reports of an opened pane.
         suppress_below: withholds the pane features of a key whose noised ClientCount is below this.
@@ -65,9 +64,10 @@ class Privacy:
 
     Attributes:
         chosen_noisers: `noisers`, or `each` where it is None.
-        micro_rho: for a Gaussian view its ρ in millionths, which its groups share; 0 for a Laplace view and for an invalid
-            price.
+        micro_rho: for a Gaussian view its ρ in millionths, which its groups share. 0 for a Laplace view, for an invalid price,
+            and for an `epsilon` that no view has turned into a ρ yet: read it from `view.privacy`.
         micro_epsilon: for a Laplace view its ε in millionths; else 0.
+        unpriced: an `epsilon` that no view has turned into a ρ yet; else None.
     """
 
     rho: float | Fraction | None = field(default=None, compare=False)
@@ -81,24 +81,25 @@ class Privacy:
     chosen_noisers: Noisers = field(init=False, repr=False)
     micro_rho: int = field(init=False, repr=False)
     micro_epsilon: int = field(init=False, repr=False)
+    unpriced: Fraction | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         make_plain(self, "rho", "epsilon", "delta", "min_clients", "suppress_below", "mechanism", "noisers")
         object.__setattr__(self, "chosen_noisers", "each" if self.noisers is None else self.noisers)
         laplace = self.mechanism == "laplace"
-        object.__setattr__(self, "micro_rho", 0 if laplace else self._micro_rho())
+        object.__setattr__(self, "micro_rho", _micro(self.rho) if not laplace and self.epsilon is None else 0)
         object.__setattr__(self, "micro_epsilon", _micro(self.epsilon) if laplace and self.rho is None else 0)
+        object.__setattr__(self, "unpriced", None if laplace or self.rho is not None else exact(self.epsilon))
 
-    def _micro_rho(self) -> int:
-        if self.epsilon is None:
-            return _micro(self.rho)
-        epsilon = _exact(self.epsilon)
-        if self.rho is not None or epsilon is None or epsilon <= 0 or not is_delta(self.delta):
-            return 0
-        return largest_micro_rho(epsilon, self.delta, MAX_MICRO_RHO + 1)
+    def at(self, micro_rho: int) -> Self:
+        """The same with the ρ that a view has found for its `epsilon`."""
+        priced = copy(self)
+        object.__setattr__(priced, "micro_rho", micro_rho)
+        object.__setattr__(priced, "unpriced", None)
+        return priced
 
 
-def _exact(price: object) -> Fraction | None:
+def exact(price: object) -> Fraction | None:
     """A number as a fraction, for a float that of its decimal text; None if it is not a finite number."""
     if isinstance(price, bool) or not isinstance(price, int | float | Fraction):
         return None
@@ -109,8 +110,8 @@ def _exact(price: object) -> Fraction | None:
 
 def _micro(price: object) -> int:
     """Whole millionths of a number, rounded down (0.29 is 290,000); 0 if it is not a finite number."""
-    exact = _exact(price)
-    return 0 if exact is None else math.floor(exact * 10**6)
+    number = exact(price)
+    return 0 if number is None else math.floor(number * 10**6)
 
 
 def is_delta(delta: object) -> bool:

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from featurestore.errors import StoreCorrupt
 
 from .accounting import Moves
-from .layout import Group, is_split
+from .encoding import is_split
+from .layout import Group
 from .mechanism import GaussianMechanism, LaplaceMechanism
 
 BUDGET_SPENT: Final = "BUDGET_SPENT"

@@ -169,13 +169,8 @@ def _check_price(view: str, privacy: Privacy) -> None:
         raise DefinitionError(view, f"give `rho=` or `epsilon=`, exactly one; got {got}")
     if privacy.mechanism == "laplace" and not 1 <= privacy.micro_epsilon <= MAX_MICRO_EPSILON:
         raise DefinitionError(view, f"`epsilon` must be from 0.000001 to 1000, got {privacy.epsilon!r}")
-    if privacy.mechanism == "gaussian" and not 1 <= privacy.micro_rho <= MAX_MICRO_RHO:
-        if privacy.epsilon is None:
-            raise DefinitionError(view, f"`rho` must be from 0.000001 to 1000, got {privacy.rho!r}")
-        raise DefinitionError(
-            view,
-            f"`epsilon` must be the ε of a ρ from 0.000001 to 1000 at δ = {privacy.delta:g}, got {privacy.epsilon!r}",
-        )
+    if privacy.mechanism == "gaussian" and privacy.epsilon is None and not 1 <= privacy.micro_rho <= MAX_MICRO_RHO:
+        raise DefinitionError(view, f"`rho` must be from 0.000001 to 1000, got {privacy.rho!r}")
 
 
 def check_features(view: str, features: Features) -> None:

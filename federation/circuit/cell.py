@@ -320,7 +320,7 @@ class _CellBuilder:
 def collected(layout: Layout) -> dict[int, Encoding]:
     """The encoding of each feature that has slots of its own, by the first of its slots of a key."""
     names = [slot.feature for slot in layout.slots]
-    return {names.index(one.name): one.encoding for one in layout.view.pane_features if not one.derive}
+    return {names.index(one.name): one.encoding for one in layout.view.collected}
 
 
 def count_of(features: dict[int, Encoding]) -> int | None:

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Final, TypeVar
 
 import numpy as np
 
-from featurestore.define.privacy import Privacy
+from featurestore.define.epsilon import largest_micro_rho
 from featurestore.store import Store
 from training.data.noise_aware import RegressionCalibrator, nested_windows
 
@@ -31,8 +32,8 @@ TASKS: Final[dict[str, Callable[[], Task]]] = {"flights": late_arrivals, "basket
 
 DELTA: Final = 1e-6
 RHOS: Final = {
-    "ε = 0.5": Privacy(epsilon=0.5, delta=DELTA).micro_rho / 1e6,
-    "ε = 1": Privacy(epsilon=1, delta=DELTA).micro_rho / 1e6,
+    "ε = 0.5": largest_micro_rho(Fraction(1, 2), DELTA, 10**6) / 1e6,
+    "ε = 1": largest_micro_rho(Fraction(1), DELTA, 10**6) / 1e6,
     "ρ = 0.1": 0.1,
 }
 """Prices of a client-day."""

@@ -11,7 +11,6 @@ import pytest
 
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.epsilon import epsilon_of
 from featurestore.define.feature import ViewFeature
 from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
@@ -304,12 +303,15 @@ class TestPrivacy:
         message = error(privacy=Privacy(epsilon=1.0, mechanism="laplace", noisers="shared"))
         assert "noisers='shared' needs Gaussian noise" in message
 
-    def test_a_gaussian_price_in_epsilon_is_held_as_rho_rounded_to_the_safe_side(self) -> None:
-        privacy = Privacy(epsilon=1.0)
-        assert epsilon_of(privacy.micro_rho, 1e-6) <= 1 < epsilon_of(privacy.micro_rho + 1, 1e-6)
-        assert privacy == Privacy(rho=Fraction(privacy.micro_rho, 10**6))
-        assert hash(privacy) == hash(Privacy(rho=Fraction(privacy.micro_rho, 10**6)))
-        assert Privacy(epsilon=1.0, delta=1e-9).micro_rho < privacy.micro_rho
+    def test_a_gaussian_price_in_epsilon_is_a_rho_once_a_view_has_it(self) -> None:
+        asked = Privacy(epsilon=1.0)
+        assert (asked.micro_rho, asked.unpriced) == (0, 1)
+        assert asked == Privacy(epsilon=Fraction(1)) != Privacy(epsilon=2.0)
+        held = view(privacy=asked).privacy
+        assert held.micro_rho > 0
+        assert held == Privacy(rho=Fraction(held.micro_rho, 10**6)) != asked
+        assert hash(held) == hash(Privacy(rho=Fraction(held.micro_rho, 10**6)))
+        assert view(privacy=Privacy(epsilon=1.0, delta=1e-9)).privacy.micro_rho < held.micro_rho
 
     def test_a_laplace_price_is_held_as_whole_micro_epsilon_of_its_decimal_text(self) -> None:
         privacy = Privacy(epsilon=0.29, mechanism="laplace")

@@ -100,14 +100,19 @@ def test_costs_are_told_with_two_decimals() -> None:
     assert rounded_up(2.25) == "2.25"
 
 
-def test_definitions_and_layouts_in_rho_do_without_the_accountant() -> None:
+@pytest.mark.parametrize(
+    "privacy",
+    ["Privacy(rho=0.1)", "Privacy(epsilon=0.5, mechanism='laplace')", "Privacy(epsilon=0.1)"],
+    ids=["rho", "laplace", "epsilon"],
+)
+def test_definitions_and_layouts_do_without_the_accountant_unless_sigma_is_small(privacy: str) -> None:
     code = (
         "import sys\n"
         "from covey import *\n"
         "from featurestore.define.layout import layout_of\n"
         "from featurestore.define.wire import view_from_bytes, view_to_bytes\n"
         "v = FeatureView('v', entity=Entity('a', value='x'), features=[Count('n')], pane='1d', bounds=Bounds(1),"
-        " privacy=Privacy(epsilon=0.5, mechanism='laplace'))\n"
+        f" privacy={privacy})\n"
         "layout_of(view_from_bytes(view_to_bytes(v)))\n"
         "print('dp_accounting' in sys.modules)"
     )
