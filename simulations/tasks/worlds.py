@@ -1,7 +1,8 @@
 """One year in many worlds that differ only in price and noise. It is collected once, then noised for each world.
 
 The protocol collects the exact sums of a view once, without noise. A world adds the noise of leader and helper: from the same
-sampler, at the scale of the world's layout, and in the same order. It publishes the result as releases.
+sampler, at the scale of the world's layout, and in the same order. `published` publishes the result as releases;
+`simulations.tasks.world_join` computes what labels read of it.
 `tests/simulations/test_tasks.py` checks that the releases equal those of `run_in_process` with the same seeds.
 """
 
@@ -39,6 +40,8 @@ from federation.protocol import run_collections
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+DATING: Final = Dating.REPLAY_PANES
+"""The study is about a collection that takes each pane when it has ended."""
 _PLAN_ID: Final = bytes(16)
 
 
@@ -91,32 +94,43 @@ def published(exact: Sequence[Exact], views: Sequence[FeatureView], noise: World
         views: the collected views at the price of the world, in the same order.
         noise: None publishes the exact sums, marked as exact.
     """
-    sources = () if noise is None else tuple(SeededNoise(noise.seed, name) for name in ("leader", "helper"))
     after = max(int(one.pane_starts[-1]) for one in exact) + 2 * DAY_US
     with tempfile.TemporaryDirectory(prefix="covey-task-") as directory:
         with Publisher(Path(directory), lambda: after) as publisher:
-            for view, sums in zip(views, exact, strict=True):
+            for view, opened in zip(views, opened_views(exact, views, noise), strict=True):
                 publisher.register(view)
-                publisher.publish(_releases(view, sums, sources, after))
+                publisher.publish(_releases(opened, noise, after))
         with Store.open(Path(directory)) as store:
             yield store
 
 
-def _releases(view: FeatureView, exact: Exact, sources: Sequence[NoiseSource], now: int) -> Iterator[Release | Void]:
-    plan = _plan(view, exact.pane_starts, noisy=bool(sources))
-    (planned,) = plan.views
-    sums = exact.sums.copy()
-    context = NoiseContext.of_decrypted(plan, 0, b"", exact.outcomes.tobytes(), sums)
-    for source in sources:
-        sums += draw_noise(planned.layout, len(sums), source, context)
+def opened_views(
+    exact: Sequence[Exact], views: Sequence[FeatureView], noise: WorldNoise | None
+) -> Iterator[tuple[Plan, OpenedView]]:
+    """Add the noise of a world to the sums of each view. For the arguments see `published`."""
+    sources = _sources(noise)
+    for view, one in zip(views, exact, strict=True):
+        plan = _plan(view, one.pane_starts, noisy=noise is not None)
+        (planned,) = plan.views
+        sums = one.sums.copy()
+        context = NoiseContext.of_decrypted(plan, 0, b"", one.outcomes.tobytes(), sums)
+        for source in sources:
+            sums += draw_noise(planned.layout, len(sums), source, context)
+        yield plan, OpenedView(planned, one.outcomes, sums)
+
+
+def _releases(of: tuple[Plan, OpenedView], noise: WorldNoise | None, now: int) -> Iterator[Release | Void]:
     return releases_of(
-        plan,
-        OpenedView(planned, exact.outcomes, sums),
+        *of,
         now=now,
-        dating=Dating.REPLAY_PANES,  # the study is about a collection that takes each pane when it has ended
-        noise_source=", ".join(source.name for source in sources) or "none",
+        dating=DATING,
+        noise_source=", ".join(source.name for source in _sources(noise)) or "none",
         trust="in-process",
     )
+
+
+def _sources(noise: WorldNoise | None) -> tuple[NoiseSource, ...]:
+    return () if noise is None else tuple(SeededNoise(noise.seed, name) for name in ("leader", "helper"))
 
 
 def joined(store: Store, labels: pa.Table, time: str, references: Sequence[str]) -> tuple[Floats, Floats]:
