@@ -53,7 +53,7 @@ class Filtered(ViewFeature):
         sd: s₀, the standard deviation of the rate from its baseline.
         season: the period of the baseline; None: one baseline for all times.
         tz: the IANA name of the time zone that season and week follow.
-        scaled: whether the scale of the deviation follows that of the rate (g = √(μ(1−μ))/.4) or is constant (g = 1).
+        scaled: whether the scale of the deviation follows that of the rate (g = μ(1−μ)/.16) or is constant (g = 1).
         baseline_half_life: the time in which the weight of old panes in the baseline decays by half.
         baseline_variance: τ², the variance of the slots' baselines around their mean.
         name: the beginning of the three names; default: the Rate's name.

@@ -25,8 +25,28 @@ SLOT_WEIGHT = 2.0
 """The weight of the season slot's mean, in panes of the week's slot."""
 PRIOR_RATE = 0.5
 """The prior rate, with weight 1."""
-USUAL_SPREAD = 0.4
-"""√(μ(1−μ)) at μ = .2, the rate at which the deviation's scale is 1."""
+USUAL_VARIANCE = 0.16
+"""p(1−p) at p = .2, the rate at which the deviation's scale is 1."""
+LEAST_RATE = 0.03
+"""A scale is that of a rate in LEAST_RATE … 1 − LEAST_RATE."""
+
+
+@njit(float64(float64), inline="always")
+def variance_at(rate: float) -> float:
+    """p(1−p), within the limits of the scales.
+
+    Rates change by similar steps of their log-odds, and a step of the log-odds moves a rate p by p(1−p) times the step. So the
+    standard deviation of a rate's changes is proportional to p(1−p).
+    """
+    held = min(max(rate, LEAST_RATE), 1.0 - LEAST_RATE)
+    return held * (1.0 - held)
+
+
+@njit(float64(float64, float64, float64), inline="always")
+def wander_of(mu: float, g: float, d: float) -> float:
+    """The factor of the variance that a pane adds to the deviation d: that of the rate μ + g·d, relative to that of μ."""
+    ratio: float = variance_at(mu + g * d) / variance_at(mu)
+    return ratio * ratio
 
 
 @njit(
@@ -80,11 +100,12 @@ def filter_keys(
             state[:] = 0.0
         all_num = all_den = 0.0
         d, var = 0.0, sd_sq
+        mu, g = PRIOR_RATE, 1.0  # of the last opened pane
         for i in range(len(opened)):
             for _ in range(steps[i]):
                 before_d, before_var = d, var
                 d = phi * d
-                var = phi_sq * var + fresh
+                var = phi_sq * var + fresh * (wander_of(mu, g, d) if scaled else 1.0)
                 if d == before_d and var == before_var:
                     break
             h, w, following = slot[i], week[i], upcoming[i]
@@ -109,8 +130,7 @@ def filter_keys(
                 num_now, den_now = num[h] * keep[2, i], den[h] * keep[2, i]
                 mu = (num_now + mean / tau_sq) / (den_now + 1.0 / tau_sq)
                 mu_var = 1.0 / (den_now + 1.0 / tau_sq)
-                held = min(max(mu, 0.03), 0.97)
-                g = math.sqrt(held * (1.0 - held)) / USUAL_SPREAD if scaled else 1.0
+                g = variance_at(mu) / USUAL_VARIANCE if scaled else 1.0
                 # update
                 z = 0.5 * (1.0 + float(true_less_false[i, key]) / n_hat)
                 p = min(max(mu + g * d, 0.05), 0.95)
@@ -126,14 +146,14 @@ def filter_keys(
             if row[i] >= 0:
                 mean = (all_num_now + PRIOR_RATE) / (all_den_now + 1.0)
                 num_now, den_now = num[following] * keep[4, i], den[following] * keep[4, i]
-                mu = (num_now + mean / tau_sq) / (den_now + 1.0 / tau_sq)
+                next_mu = (num_now + mean / tau_sq) / (den_now + 1.0 / tau_sq)
                 mu_var = 1.0 / (den_now + 1.0 / tau_sq)
-                held = min(max(mu, 0.03), 0.97)
-                g = math.sqrt(held * (1.0 - held)) / USUAL_SPREAD if scaled else 1.0
+                next_g = variance_at(next_mu) / USUAL_VARIANCE if scaled else 1.0
+                next_var = phi_sq * var + fresh * (wander_of(mu, g, phi * d) if scaled else 1.0)
                 r = row[i]
                 out[r, key, 0] = d
                 out[r, key, 1] = math.sqrt(var)
-                out[r, key, 2] = mu + g * phi * d
-                out[r, key, 3] = math.sqrt(g * g * (phi_sq * var + fresh) + mu_var)
+                out[r, key, 2] = next_mu + next_g * phi * d
+                out[r, key, 3] = math.sqrt(next_g * next_g * next_var + mu_var)
                 out[r, key, 4] = n_hat
                 out[r, key, 5] = math.sqrt(n_var)

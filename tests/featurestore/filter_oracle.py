@@ -67,11 +67,18 @@ class State:
     width: int
     d: float = 0.0
     p: float = 0.0
+    mu: float = 0.5
+    g: float = 1.0
     begun: bool = False
     weeks: dict[int, Decayed] = field(default_factory=dict)
     counts: dict[int, Decayed] = field(default_factory=dict)
     baselines: dict[int, Decayed] = field(default_factory=dict)
     whole: Decayed = field(default_factory=lambda: Decayed(1))
+
+
+def variance_at(rate: float) -> float:
+    held = min(max(rate, 0.03), 1.0 - 0.03)
+    return held * (1.0 - held)
 
 
 def slots_at(filtered: Filtered, width: int, start: int) -> tuple[int, int]:
@@ -97,9 +104,13 @@ def served(filtered: Filtered, width: int, starts: Sequence[int], opened: dict[i
         mean = (all_num + 0.5) / (all_den + 1.0)
         num, den = state.baselines.setdefault(h, Decayed(baseline)).read(now)
         mu = (num + mean / tau_sq) / (den + 1.0 / tau_sq)
-        clipped = min(max(mu, 0.03), 0.97)
-        g = math.sqrt(clipped * (1.0 - clipped)) / 0.4 if filtered.scaled else 1.0
+        g = variance_at(mu) / 0.16 if filtered.scaled else 1.0
         return mu, 1.0 / (den + 1.0 / tau_sq), g
+
+    def forecast(d: float) -> float:
+        """The variance of the next pane's deviation, which is predicted to be d."""
+        ratio = variance_at(state.mu + state.g * d) / variance_at(state.mu)
+        return phi * phi * state.p + s0_sq * (1.0 - phi * phi) * (ratio * ratio if filtered.scaled else 1.0)
 
     for start in starts:
         h, w = slots_at(filtered, width, start)
@@ -107,7 +118,7 @@ def served(filtered: Filtered, width: int, starts: Sequence[int], opened: dict[i
         state.begun = state.begun or pane is not None
         if state.begun:
             state.d = phi * state.d
-            state.p = phi * phi * state.p + s0_sq * (1.0 - phi * phi)
+            state.p = forecast(state.d)
         n_hat = n_hat_var = rate = rate_se = math.nan
         if pane is not None:
             a, c = state.weeks.setdefault(w, Decayed(56 * DAY)).read(start)
@@ -122,6 +133,7 @@ def served(filtered: Filtered, width: int, starts: Sequence[int], opened: dict[i
             state.counts[h].write(start, (b_sum + pane.n, b_number + 1.0))
 
             mu, mu_var, g = mu_of(h, start)
+            state.mu, state.g = mu, g
             z = 0.5 * (1.0 + pane.s / n_hat)
             p = min(max(mu + g * state.d, 0.05), 0.95)
             v = (pane.s_var / 4.0 + n_hat_var * ((p - 0.5) * (p - 0.5))) / (n_hat * n_hat) + p * (1.0 - p) / n_hat
@@ -136,13 +148,12 @@ def served(filtered: Filtered, width: int, starts: Sequence[int], opened: dict[i
 
         following, _ = slots_at(filtered, width, start + width)
         mu, mu_var, g = mu_of(following, start)
-        forecast = phi * phi * state.p + s0_sq * (1.0 - phi * phi)
         rows.append(
             Served(
                 state.d,
                 math.sqrt(state.p),
                 mu + g * phi * state.d,
-                math.sqrt(g * g * forecast + mu_var),
+                math.sqrt(g * g * forecast(phi * state.d) + mu_var),
                 n_hat,
                 math.sqrt(n_hat_var),
                 rate,

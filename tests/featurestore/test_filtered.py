@@ -200,6 +200,32 @@ class TestCalibration:
         ahead = judged[1:]
         assert 0.90 <= np.mean(np.abs(pred - rate[1:])[ahead] < 1.96 * pred_se[ahead]) <= 0.99
 
+    def test_intervals_are_as_good_where_the_rate_is_low_as_where_it_is_high(self) -> None:
+        """Log-odds with a daily season and an AR(1) deviation: such a rate wanders less where it is low."""
+        filtered = replace(AREA, half_life="12h")
+        view = a_view(features=[LATE, filtered], windows=[], entity=Entity("area", value="NYC"))
+        sums, counts = layout_of(view).groups
+        rng, start = np.random.default_rng(11), MARCH - 20 * DAY + np.arange(400 * 24) * HOUR
+        slot, _ = local_slots(filtered, HOUR, start)
+        phi, deviation = 0.5 ** (1 / 12), np.zeros(len(start))
+        for i, step in enumerate(rng.normal(0, filtered.sd / 0.16 * math.sqrt(1 - phi * phi), len(start) - 1)):
+            deviation[i + 1] = phi * deviation[i] + step
+        rate = 1 / (1 + np.exp(1.4 - 0.7 * np.sin((slot - 9) / 24 * 2 * np.pi) - deviation))
+        events = rng.poisson(200, len(start))
+        true, units = rng.binomial(events, rate), 0.05
+        noise = np.rint(rng.normal(0, np.sqrt([units * one.variance for one in (sums, counts)]), (len(start), 2)))
+        slots = np.stack([2 * true - events, events], axis=1) + noise.astype(np.int64)
+        always, never = np.ones(len(start), dtype=bool), np.full(len(start), NEVER)
+        whole = np.full(len(start), 10**6)
+        panes = Panes(start, always, whole, slots[:, None], ~always, np.full(len(start), units), start + HOUR, never)
+        rows = rows_of(view, filtered, panes)
+        late = slice(30 * 24, -1)
+        pred, se = rows["pred"][late, 0], rows["pred_se"][late, 0]
+        off = np.abs(pred - rate[30 * 24 + 1 :])
+        low, high = np.quantile(pred, [1 / 3, 2 / 3])
+        for part in (pred < low, (low <= pred) & (pred < high), pred >= high):
+            assert 0.93 <= np.mean(off[part] < 1.96 * se[part]) <= 0.98
+
 
 class TestDefinition:
     def test_it_has_no_slots_no_price_and_three_features(self) -> None:

@@ -28,6 +28,7 @@ from simulations.tasks.calibration import calibration, compared
 from simulations.tasks.flights import late_arrivals
 from simulations.tasks.scores import DayPairs, Resamples, interval
 from simulations.tasks.task import Task
+from simulations.tasks.world_join import WorldJoin
 from simulations.tasks.worlds import Exact, WorldNoise, collect, joined, published
 from tests.federation.words import requested_in_words
 
@@ -56,6 +57,15 @@ def exact(task: Task) -> tuple[Exact, ...]:
 
 def references(task: Task) -> list[str]:
     return [reference for one in task.sets.values() for reference in one.references]
+
+
+def test_features_are_those_of_a_join_with_the_worlds_store(task: Task, exact: tuple[Exact, ...]) -> None:
+    join = WorldJoin.find(task.views(None), exact, task.labels, task.time)
+    for noise in (None, WorldNoise(RHO, 3)):
+        views = task.views(None if noise is None else noise.rho)
+        for quick, real in zip(join.read(views, noise, references(task)), features(task, exact, noise), strict=True):
+            assert np.isfinite(quick).any(axis=0).sum() >= 9  # the first days have no windows of weeks
+            np.testing.assert_array_equal(quick, real)
 
 
 def features(task: Task, exact: Sequence[Exact], noise: WorldNoise | None) -> tuple[np.ndarray, np.ndarray]:
