@@ -110,6 +110,7 @@ def run(
     from deployment.in_process.run import Surroundings, run_in_process
     from deployment.project.budgets import budget_of_text, budget_within
     from deployment.project.fleet import EventColumns
+    from deployment.project.view_forms import views_in_force
     from deployment.request import CollectionRequest
     from edge_client.event_files import read_events
     from edge_client.events import make_events
@@ -150,7 +151,12 @@ def run(
         reports = run_in_process(request, made, directory, Surroundings.real(request, progress, dating=dating))
     except DayBudgetSpent as error:
         refusal = _over_budget(
-            error, chosen, allowed, encrypted_for, noisy=request.noisy, capped=allowed != requested_budget
+            error,
+            views_in_force(directory, chosen),
+            allowed,
+            encrypted_for,
+            noisy=request.noisy,
+            capped=allowed != requested_budget,
         )
         raise refusal from error
     return RunReport(directory, request.noise, reports)

@@ -29,6 +29,7 @@ from . import (
     policy,
     predict,
     release,
+    reprice,
     run,
     serve,
     start,
@@ -75,6 +76,7 @@ app.command("init")(init.init)
 app.command("run")(run.run)
 app.command("status")(status.status)
 app.command("explain")(explain.explain)
+app.command("reprice")(reprice.reprice)
 app.command("get")(get.get)
 app.command("history")(history.history)
 app.command("join")(join.join)

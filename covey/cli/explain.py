@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .store_option import store_directory
 from .table_options import CsvOption, PlainOption, output_of
 
 
@@ -23,6 +24,16 @@ def explain(
             help="With --report-per site: the most clients of a site. 0: each client sends a report.",
         ),
     ] = 0,
+    store: Annotated[
+        Path,
+        typer.Option(
+            "--store",
+            "--project",
+            metavar="DIR",
+            callback=store_directory,
+            help="The store's, or project's, directory, for views that it has at the price of an earlier version. Default: here.",
+        ),
+    ] = Path(),
     plain: PlainOption = False,
     csv: CsvOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -33,7 +44,7 @@ def explain(
     from featurestore.define.views_file import load_views
 
     out = output_of(plain=plain, csv=csv, as_json=as_json)
-    label = label_of(load_views(views_file), site_clients)
+    label = label_of(load_views(views_file), site_clients, store)
     if as_json:
         typer.echo(json.dumps(label.to_dict()))
         return

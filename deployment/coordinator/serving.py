@@ -29,6 +29,7 @@ from deployment.local.superlink import superlink_folder
 from deployment.local.unfinished_collection import Unfinished
 from deployment.panes import Between, closed_panes
 from deployment.project.project import KEYS, Project
+from deployment.project.view_forms import views_in_force
 from featurestore.define.definitions import FeatureView
 from featurestore.define.release import GIVEN_UP, Clock
 from featurestore.errors import NotFoundError
@@ -108,7 +109,7 @@ def make_plan(directory: Path, request: PlanRequest, clock: Callable[[], int]) -
     """
     project, attempts = Project.load(directory), Attempts(directory)
     now = clock()
-    due = _due(directory, request.views, request.between, now)
+    due = _due(directory, views_in_force(directory, request.views), request.between, now)
     panes = {view: np.setdiff1d(starts, attempts.exhausted(view.name)) for view, starts in due.items()}
     planned = [
         PlannedView(view, starts, view.privacy.min_clients, project.sites_needed_for(view.name))
@@ -161,6 +162,7 @@ def run_coordinator(
         if unfinished.folder.exists() and not _seconds_left(job := unfinished.load(), clock()):
             _carry_out(unfinished, job, clock, progress)
         require_nothing_unfinished(directory)
+        request = replace(request, views=views_in_force(directory, request.views))
         _give_up_old_panes(directory, project, request, clock)
         plan = make_plan(directory, request, clock)
         if plan is None:

@@ -167,6 +167,7 @@ def run_in_process(
         RunLedger(directory, request.budget, around.clock) as ledger,
     ):
         require_nothing_unfinished(directory)
+        request = replace(request, views=tuple(map(publisher.in_force, request.views)))
         require_known_releases(directory, ledger.path, lambda: ledger.state, of_runs(directory))
         run = _Run(request, around, events, enrolment, publisher, ledger)
         work = [run.work_of(view, around.clock()) for view in request.views]

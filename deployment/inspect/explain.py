@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from crypto.bfv import message_bytes
 from crypto.xof import SEED_BYTES
 from deployment.project.project import DEFAULT_BUDGET
+from deployment.project.view_forms import ViewForms, forms_of
 from featurestore.define.decoded import Decoded, value_is_there
 from featurestore.define.definitions import FeatureView
 from featurestore.define.feature import DerivableFeature, PaneFeature, derivation
@@ -143,6 +145,22 @@ class EncryptedCost:
 
 
 @dataclass(frozen=True)
+class PresentPrice:
+    """The price that a view would get now, if an earlier version of Covey registered it at another one.
+
+    Attributes:
+        max_cells: the cells of a client-day that it would count.
+        is_open: whether `covey reprice` can still give it: the view has published nothing.
+    """
+
+    micro_rho: int
+    max_cells: int
+    epsilon: tuple[EpsilonClaim, ...]
+    groups: tuple[GroupExplanation, ...]
+    is_open: bool
+
+
+@dataclass(frozen=True)
 class ViewExplanation:
     """Everything about a view that follows from its definition.
 
@@ -153,6 +171,8 @@ class ViewExplanation:
         with_proofs: the size of a report under `validity="prio3"`; `report_bytes_…` are without proofs.
         encrypted: a report under `protection="he"`, which goes to the leader only.
         site_clients: the most clients of a site, if a report is a site's sum (`report_per="site"`); else 0.
+        present: the price that the definition would get now, if the store has the view at that of an earlier version. All
+            else is then about the view as the store has it.
     """
 
     view: str
@@ -183,6 +203,7 @@ class ViewExplanation:
     features: tuple[FeatureExplanation, ...]
     filtered: tuple[FilteredExplanation, ...]
     site_clients: int = 0
+    present: PresentPrice | None = None
 
 
 @dataclass(frozen=True)
@@ -204,23 +225,41 @@ class Label:
         return max(0, self.total.micro_rho - self.budget_micro_rho)
 
     def to_dict(self) -> dict[str, Any]:
-        """The label for JSON; `site_clients` only if reports are sites' sums."""
+        """The label for JSON; `site_clients` only if reports are sites' sums, `present` only if it differs."""
         views = [_without_usual(asdict(view)) for view in self.views]
         return asdict(self) | {"views": views, "over_budget_micro_rho": self.over_budget}
 
 
 def _without_usual(view: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in view.items() if (name, value) != ("site_clients", 0)}
+    return {
+        name: value for name, value in view.items() if (name, value) not in (("site_clients", 0), ("present", None))
+    }
 
 
-def label_of(views: Sequence[FeatureView], site_clients: int = 0) -> Label:
-    """The privacy label of one or more views. `site_clients` above 0: a report is the sum of at most so many clients."""
-    total = _cost(cost_of_day(map(layout_of, views)), min(view.privacy.delta for view in views))
-    return Label(tuple(explain(view, site_clients) for view in views), total, DEFAULT_BUDGET.micro_rho)
+def label_of(views: Sequence[FeatureView], site_clients: int = 0, store: Path | None = None) -> Label:
+    """The privacy label of one or more views.
+
+    Args:
+        site_clients: above 0: a report is the sum of at most so many clients.
+        store: the directory of a store, or of none yet. A view that an earlier version registered there keeps its price.
+    """
+    if store is None:
+        forms: tuple[ViewForms, ...] = tuple(ViewForms(view, view, has_published=False) for view in views)
+    else:
+        forms = forms_of(store, views)
+    total = _cost(
+        cost_of_day(layout_of(one.in_force) for one in forms), min(one.in_force.privacy.delta for one in forms)
+    )
+    return Label(tuple(_explain(one, site_clients) for one in forms), total, DEFAULT_BUDGET.micro_rho)
 
 
 def explain(view: FeatureView, site_clients: int = 0) -> ViewExplanation:
     """The slots, bytes, sensitivities, scales, cost and expected errors of a view."""
+    return _explain(ViewForms(view, view, has_published=False), site_clients)
+
+
+def _explain(forms: ViewForms, site_clients: int) -> ViewExplanation:
+    view, asked = forms.in_force, forms.defined.privacy
     layout, privacy = layout_of(view), view.privacy
     pure = layout.micro_epsilon
     held, charged = (privacy.micro_rho, layout.stated_micro_rho) if pure is None else (privacy.micro_epsilon, pure)
@@ -243,8 +282,8 @@ def explain(view: FeatureView, site_clients: int = 0) -> ViewExplanation:
         mechanism=privacy.mechanism,
         noisers=NOISERS,
         noise_factor=NOISERS**0.5,
-        asked_rho=None if privacy.rho is None else float(privacy.rho),
-        asked_epsilon=None if privacy.epsilon is None else float(privacy.epsilon),
+        asked_rho=None if asked.rho is None else float(asked.rho),
+        asked_epsilon=None if asked.epsilon is None else float(asked.epsilon),
         held_millionths=held,
         lost_millionths=held - charged,
         cost=_cost(cost_of_day([layout]), privacy.delta),
@@ -253,6 +292,20 @@ def explain(view: FeatureView, site_clients: int = 0) -> ViewExplanation:
         features=tuple(_feature(layout, feature) for feature in view.pane_features),
         filtered=tuple(map(_filtered, view.filtered)),
         site_clients=site_clients,
+        present=_present(forms),
+    )
+
+
+def _present(forms: ViewForms) -> PresentPrice | None:
+    if forms.defined == forms.in_force:
+        return None
+    layout, privacy = layout_of(forms.defined), forms.defined.privacy
+    return PresentPrice(
+        layout.micro_rho,
+        forms.defined.bounds.max_cells,
+        cost_of_day([layout]).claims(privacy.delta),
+        tuple(_group(layout, group) for group in layout.groups),
+        is_open=not forms.has_published,
     )
 
 

@@ -144,6 +144,8 @@ def run_over_wire(
     with collecting(directory):
         require_nothing_unfinished(directory)
         with Publisher(directory, clock) as publisher:
+            views = tuple(map(publisher.in_force, request.views))
+            request = replace(request, views=views)
             choices = {
                 view.name: choose_days(view, events, opened_panes(publisher, view), request.between, clock())
                 for view in views

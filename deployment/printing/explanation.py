@@ -7,8 +7,10 @@ from deployment.inspect.explain import (
     ExpectedError,
     FeatureExplanation,
     Label,
+    PresentPrice,
     ViewExplanation,
 )
+from featurestore.define.epsilon import rounded_up
 from federation.circuit.cost import ProofCost
 from federation.rho import rho_text
 
@@ -28,6 +30,8 @@ def _print_view(view: ViewExplanation, out: Output) -> None:
     out.heading(view.view)
     out.facts(_facts(view))
     print_claims(view.cost.epsilon, view.cost.delta, out)
+    if view.present is not None:
+        _print_present(view, view.present, out)
     _print_groups(view, out)
     _print_errors(view, out)
     _print_filtered(view, out)
@@ -121,6 +125,23 @@ def _price(view: ViewExplanation) -> str:
     lost = f"rounding lost {rho_text(view.lost_millionths)}" if view.lost_millionths else "rounding lost nothing"
     ledger = f"; a ledger charges ρ = {rho_text(view.cost.micro_rho)} for it (ε²/2 of each group)" if laplace else ""
     return f"{held}; {lost}{ledger}"
+
+
+def _print_present(view: ViewExplanation, present: PresentPrice, out: Output) -> None:
+    """The price and noise that the view would get now, and how."""
+    before, after = view.groups[0], present.groups[0]
+    day = present.epsilon[0]
+    out.print(
+        f"This store has the view at the price of an earlier version. The same definition gets ρ = {rho_text(present.micro_rho)} a "
+        f"client-day now, with at most {_many(present.max_cells, 'cell')}: ε ≤ {rounded_up(day.outsiders)} against outsiders and "
+        f"{rounded_up(day.aggregator)} against an aggregator, and noise of {after.scale / before.scale:.2f} times this scale "
+        f"(se of an opened {before.feature} sum {after.opened_se:.4g} instead of {before.opened_se:.4g})"
+    )
+    if present.is_open:
+        out.print(f"`covey reprice VIEWS.py {view.view}` gives the view that price, before its first pane is published")
+    else:
+        out.print("The view has published panes and keeps its price; under a new name it gets that one")
+    out.print()
 
 
 def _print_groups(view: ViewExplanation, out: Output) -> None:

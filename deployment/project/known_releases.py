@@ -47,7 +47,7 @@ def require_known_releases(directory: Path, ledger: Path, state: Callable[[], Le
 
 def lost_plans(directory: Path, state: Callable[[], LedgerState], mine: Mine) -> int:
     """The number of plans with releases in the store of a directory that a ledger should know and does not."""
-    with _registry(directory) as registry:
+    with registry_of(directory) as registry:
         if registry is None:
             return 0
         manifests, known = registry.manifests(), state()
@@ -56,7 +56,7 @@ def lost_plans(directory: Path, state: Callable[[], LedgerState], mine: Mine) ->
 
 def last_pane(directory: Path) -> int:
     """The start (µs) of the last pane that the store of a directory has; 0: it has none."""
-    with _registry(directory) as registry:
+    with registry_of(directory) as registry:
         return 0 if registry is None else max((last for _, last in registry.manifests()), default=0)
 
 
@@ -97,7 +97,7 @@ def of_operator(directory: Path) -> Mine:
 
 
 @contextmanager
-def _registry(directory: Path) -> Iterator[Registry | None]:
+def registry_of(directory: Path) -> Iterator[Registry | None]:
     """The registry of the store of a directory, read only; None if there is no store."""
     path = store_path(directory) / "registry.db"
     if not path.is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -124,6 +125,7 @@ class FeatureView:
         for attribute, value in given.items():
             object.__setattr__(self, attribute, plain(value))
         self._check()
+        object.__setattr__(self, "bounds", self.bounds.within(len(self.entity.domain) * self.panes_per_day))
         object.__setattr__(self, "privacy", priced(self.name, self.privacy, self.collected, self.bounds))
 
     def _check(self) -> None:
@@ -148,6 +150,12 @@ class FeatureView:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state | {"tags": _tags(state["tags"])})
+
+    def as_declared(self) -> FeatureView:
+        """The view with its `max_cells` as declared, where a day has fewer cells: the sensitivity in earlier versions."""
+        declared = copy(self)
+        object.__setattr__(declared, "bounds", self.bounds.within(self.bounds.declared_cells))
+        return declared
 
     @property
     def pane_us(self) -> int:

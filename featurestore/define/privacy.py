@@ -29,15 +29,27 @@ class Bounds:
     A client-day is the unit of privacy.
 
     Args:
-        max_cells: the largest number of cells; further ones of a client are left out.
+        max_cells: the largest number of cells; further ones of a client are left out. In a view it is at most the number of
+            cells that a day has, join keys × panes: more would cost noise, and no client could use them.
         max_events_per_cell: the largest number of events in each cell; further ones are left out.
+
+    Attributes:
+        declared_cells: `max_cells` as it was given.
     """
 
     max_cells: int
     max_events_per_cell: int = 1
+    declared_cells: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         make_plain(self, "max_cells", "max_events_per_cell")
+        object.__setattr__(self, "declared_cells", self.max_cells)
+
+    def within(self, cells: int) -> Self:
+        """The same bounds in a view whose days have this many cells."""
+        bounds = copy(self)
+        object.__setattr__(bounds, "max_cells", min(self.declared_cells, cells))
+        return bounds
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def _collected(feature: PaneFeature) -> pb.Feature:
 
 
 def _view_from_pb(message: pb.FeatureView) -> FeatureView:
-    return FeatureView(
+    view = FeatureView(
         message.name,
         entity=_entity_from_pb(message.entity),
         features=[_feature_from_pb(feature) for feature in message.features],
@@ -134,6 +134,7 @@ def _view_from_pb(message: pb.FeatureView) -> FeatureView:
         tags={tag.key: tag.value for tag in message.tags},
         description=message.description,
     )
+    return view.as_declared()
 
 
 def _privacy_from_pb(message: pb.FeatureView) -> Privacy:

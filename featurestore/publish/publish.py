@@ -134,9 +134,21 @@ class Publisher:
         """Register a view. A view that has published nothing takes another definition. Raises ViewChanged: it has published."""
         layout_of(view)
         with self._healed():
-            registered = self._registry.register(view)
-            if self._blocks.seq(registered) is None:
-                self._put_latest([CurrentRows(registered)])
+            return self._with_block(self._registry.register(view))
+
+    def in_force(self, view: FeatureView) -> FeatureView:
+        """The form in which a view is collected; see `Registry.in_force`."""
+        return self._registry.in_force(view)
+
+    def reprice(self, view: FeatureView) -> RegisteredView:
+        """Give a registered view that has published nothing its present price. Raises what `Registry.reprice` raises."""
+        layout_of(view)
+        with self._healed():
+            return self._with_block(self._registry.reprice(view))
+
+    def _with_block(self, registered: RegisteredView) -> RegisteredView:
+        if self._blocks.seq(registered) is None:
+            self._put_latest([CurrentRows(registered)])
         return registered
 
     def register_services(self, services: Iterable[FeatureService], on_demand: Iterable[OnDemandView] = ()) -> None:

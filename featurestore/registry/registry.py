@@ -21,10 +21,12 @@ import numpy.typing as npt
 from base.sqlite import Format, Identity, connect, prepare, reporting_damage, transaction, version_of
 from base.times import utc_text
 from featurestore.define.definitions import FeatureView
+from featurestore.define.earlier import earlier_form
 from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
 from featurestore.define.release import BUDGET_SPENT, Clock, Manifest, is_retraction
 from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
 from featurestore.errors import (
+    RepriceRefused,
     StoreCorrupt,
     StoreNotFound,
     StoreOfAnotherVersion,
@@ -139,9 +141,12 @@ class Registry:
     def register(self, view: FeatureView) -> RegisteredView:
         """Register a view, or find it. A view without a published pane, which no service names, takes another definition.
 
+        A view whose earlier form is registered keeps that form; see `reprice`.
+
         Raises:
             ViewChanged: a view of its name has another definition.
         """
+        view = self.in_force(view)
         row = self._db.execute("SELECT definition_hash, id FROM views WHERE name = ?", (view.name,)).fetchone()
         if row is None:
             with self.transaction():
@@ -153,11 +158,38 @@ class Registry:
             if self.last_seq(row[1]) or self._is_named(view.name):
                 raise ViewChanged(view.name)
             with self.transaction():
-                self._db.execute(
-                    "UPDATE views SET definition = ?, definition_hash = ? WHERE id = ?",
-                    (view_to_bytes(view), definition_hash(view), row[1]),
-                )
+                self._replace(row[1], view)
         return self.view(view.name)
+
+    def in_force(self, view: FeatureView) -> FeatureView:
+        """The form in which a view is collected: its earlier form if that is registered, else the view itself."""
+        row = self._db.execute("SELECT definition_hash FROM views WHERE name = ?", (view.name,)).fetchone()
+        if row is None or row[0] == definition_hash(view) or row[0] != definition_hash(earlier_form(view)):
+            return view
+        return earlier_form(view)
+
+    def reprice(self, view: FeatureView) -> RegisteredView:
+        """Give a view whose earlier form is registered its own form. It may not have published a pane.
+
+        Raises:
+            UnknownView. ViewChanged: another definition is registered. RepriceRefused: it has published panes.
+        """
+        registered, digest = self.view(view.name), definition_hash(view)
+        if definition_hash(registered.view) == digest:
+            return registered
+        if registered.view != earlier_form(view):
+            raise ViewChanged(view.name)
+        if self.last_seq(registered.view_id):
+            raise RepriceRefused(view.name)
+        with self.transaction():
+            self._replace(registered.view_id, view)
+        return self.view(view.name)
+
+    def _replace(self, view_id: int, view: FeatureView) -> None:
+        self._db.execute(
+            "UPDATE views SET definition = ?, definition_hash = ? WHERE id = ?",
+            (view_to_bytes(view), definition_hash(view), view_id),
+        )
 
     def view(self, name: str) -> RegisteredView:
         """A registered view. Raises UnknownView, which lists all views."""
@@ -231,6 +263,11 @@ class Registry:
             )
             for number, release_id, start, opened, tombstone, reason, released_at, published_at in rows
         ]
+
+    def has_published(self, view: str) -> bool:
+        """Whether a view of this name has a pane here."""
+        row = self._db.execute("SELECT id FROM views WHERE name = ?", (view,)).fetchone()
+        return row is not None and self.last_seq(row[0]) > 0
 
     def pane_starts(self, view_id: int, start: int | None = None, end: int | None = None) -> npt.NDArray[np.int64]:
         """int64[P], the published panes of a view with start ≤ pane_start < end, increasing."""

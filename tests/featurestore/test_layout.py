@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from fractions import Fraction
 from typing import Any
@@ -48,7 +49,7 @@ def test_sensitivities_split_and_sigma_equal_the_vector(golden: dict[str, Any]) 
     shared_file("vectors/privacy.json")
     view = FeatureView(
         golden["name"],
-        entity=Entity("key", domain=["a", "b"]),
+        entity=Entity("key", domain=["a", "b", "c", "d", "e", "f", "g", "h"]),
         features=[_feature(data) for data in golden["features"]],
         pane="1d",
         bounds=Bounds(**golden["bounds"]),
@@ -152,7 +153,7 @@ def test_no_client_day_moves_a_group_by_more_than_its_sensitivities(
         Rate("r", where="x >= 2"),
         Histogram("x", edges=[1, 3], nulls=True),
     )
-    layout = layout_of(_view(*features, bounds=Bounds(cells, events)))
+    layout = layout_of(_view(*features, keys=3, bounds=Bounds(cells, events)))
     moved = []
     for cell in day[:cells]:
         values = [min(value, q_max) if value < 6 else None for value in cell[:events]]
@@ -170,6 +171,36 @@ def test_no_client_day_moves_a_group_by_more_than_its_sensitivities(
         ]  # cells are separate keys or panes: separate coordinates of the opened sums
         assert np.abs(of_group).sum() <= group.delta1
         assert (of_group**2).sum() <= group.delta2_sq
+
+
+@pytest.mark.parametrize("keys", [1, 2, 3])
+@pytest.mark.parametrize("bounds", [Bounds(1, 2), Bounds(2, 2), Bounds(4, 1), Bounds(4, 2)])
+@pytest.mark.parametrize("q_max", [1, 2, 3])
+def test_sensitivities_are_the_exact_maxima_over_all_client_days(keys: int, bounds: Bounds, q_max: int) -> None:
+    """Every day of a client, event for event: what each key gets, and how its events spread over a histogram."""
+    features = (
+        Count("n"),
+        ClientCount("c"),
+        Mean("x", clip=(0, q_max), resolution=1),
+        Rate("r", where="x >= 1"),
+        Histogram("x", edges=[1, 2], nulls=True),
+    )
+    layout = layout_of(_view(*features, keys=keys, bounds=bounds))
+    raw = []
+    for events in range(bounds.max_events_per_cell + 1):
+        for values in itertools.combinations_with_replacement([*range(q_max + 1), None], events):
+            known = [value for value in values if value is not None]
+            hist = [known.count(0), known.count(1), len(known) - known.count(0) - known.count(1)]
+            true = len(known) - known.count(0)
+            cell = [events, events > 0, sum(known), len(known), true, len(known) - true, *hist, events - len(known)]
+            raw.append(cell)
+    cells = layout.basis @ np.array(raw).T  # [slot, content]; the first content is no event
+    days = np.array(list(itertools.product(range(cells.shape[1]), repeat=keys)))
+    days = days[(days > 0).sum(axis=1) <= bounds.declared_cells]
+    for group in layout.groups:
+        moved = cells[list(group.slots)]
+        assert np.abs(moved).sum(axis=0)[days].sum(axis=1).max() == group.delta1
+        assert (moved**2).sum(axis=0)[days].sum(axis=1).max() == group.delta2_sq
 
 
 def test_the_sensitivities_are_reached() -> None:
@@ -190,7 +221,9 @@ def test_a_laplace_group_charges_half_its_epsilon_squared_rounded_up() -> None:
 
 @pytest.mark.parametrize("epsilon", [0.5, 1.5, 12.0, 0.001])
 def test_the_variance_of_laplace_noise_is_that_of_its_probabilities(epsilon: float) -> None:
-    layout = layout_of(_view(Count("n"), bounds=Bounds(6), privacy=Privacy(epsilon=epsilon, mechanism="laplace")))
+    layout = layout_of(
+        _view(Count("n"), keys=6, bounds=Bounds(6), privacy=Privacy(epsilon=epsilon, mechanism="laplace"))
+    )
     (group,) = layout.groups
     b = float(group.mechanism.b)
     x = np.arange(-int(60 * b) - 5, int(60 * b) + 6)

@@ -44,7 +44,7 @@ def costs(draw: st.DrawFn) -> Cost:
 def _view(name: str, pane: str = "1d", **price: Any) -> FeatureView:
     return FeatureView(
         name,
-        entity=Entity("k", domain=["a", "b"]),
+        entity=Entity("k", domain=["a", "b", "c", "d", "e", "f"]),
         features=[
             Count("n"),
             ClientCount("c"),

@@ -1,0 +1,47 @@
+"""`covey reprice`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .store_option import store_directory
+
+
+def reprice(
+    views_file: Annotated[Path, typer.Argument(metavar="VIEWS.py", help="The Python file that defines the view.")],
+    name: Annotated[str, typer.Argument(help="The view's name.")],
+    store: Annotated[
+        Path,
+        typer.Option(
+            "--store",
+            "--project",
+            metavar="DIR",
+            callback=store_directory,
+            help="The store's, or project's, directory. Default: here.",
+        ),
+    ] = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Give a view that an earlier version registered the price and noise that `covey explain` shows beside its own.
+
+    A view that has published panes keeps its price: give it a new name instead.
+    """
+    from base.times import wall_clock
+    from deployment.errors import ItemMissing
+    from deployment.printing.console import talk_console
+    from deployment.printing.reprice import print_repriced, repriced_to_json
+    from deployment.project.reprice import reprice as reprice_view
+    from featurestore.define.views_file import load_views
+
+    known = {view.name: view for view in load_views(views_file)}
+    if name not in known:
+        raise ItemMissing(f"{views_file} has no view {name!r}; its views: {', '.join(known)}")
+    done = reprice_view(store, known[name], wall_clock)
+    if as_json:
+        typer.echo(json.dumps(repriced_to_json(done)))
+    else:
+        print_repriced(done, talk_console())
