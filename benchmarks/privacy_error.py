@@ -11,6 +11,9 @@ Gaussian of zCDP and the whole ρ on the one number; the curator knows the numbe
 * `mean_ratio`: root mean square error of a mean of values in [0, 100]. √2/√0.7 is expected: the sum has 7/10 of ρ, and
   the count has the rest, because the number of clients is not public.
 * `count_ratio`: root mean square error of a count.
+* `coverage_min`, `coverage_max`: the share of served 95 % intervals that hold the exact value, given that a value is served: the
+  least and the greatest over feature types, panes and windows, both mechanisms, and n from the limit of DROWNED up
+  (`benchmarks.interval_coverage`).
 * `audit_lower`, `audit_claimed`: the audit of `tests/audit` on a view of many features at ρ = 0.1: the largest lower
   bound on ε of a coalition with 99 % confidence, and the claimed ε.
 """
@@ -52,6 +55,8 @@ from simulations.measuring import print_figures
 from tests.audit.chain import Chain
 from tests.audit.coalitions import COALITIONS, audit, exact_sums, repeated_plan
 from tests.audit.worlds import WHOLE_VIEW, World
+
+from .interval_coverage import extremes, measure, print_coverage
 
 EPSILON, DELTA = 1.0, 1e-6
 CLIENTS = 10_000
@@ -96,6 +101,7 @@ def main() -> None:
         draw(plot)
         return
     errors = {"hist64": _histogram_error(), "mean": _mean_error(), "count": _count_error()}
+    coverage = _coverage()
     made = audit(WHOLE_VIEW, Chain(), AUDIT_DRAWS)
     lower = max(made.attack(coalition, confidence=0.99, audits=len(COALITIONS)).best for coalition in COALITIONS)
     _print(errors)
@@ -104,11 +110,20 @@ def main() -> None:
         "epsilon": EPSILON,
         "delta": DELTA,
         **ratios,
+        **coverage,
         "errors": {name: {key: round(x, 5) for key, x in vars(error).items()} for name, error in errors.items()},
         "audit_lower": round(lower, 3),
         "audit_claimed": round(made.claimed, 3),
     }
     print_figures(figures)
+
+
+def _coverage() -> dict[str, float]:
+    """The extremes of the coverage of served intervals; prints it by feature and n."""
+    measured = measure()
+    print_coverage(measured)
+    least, greatest = extremes(measured)
+    return {"coverage_min": round(least, 4), "coverage_max": round(greatest, 4)}
 
 
 def _histogram_error() -> Error:

@@ -210,7 +210,7 @@ def _values(requested: RequestedColumn, found: RequestedRows) -> list[Value]:
     if column.kind == "status":
         return [_STATUSES[code] for code in codes.tolist()]
     numbers = found.numbers(column).tolist()
-    if column.kind != "list":
+    if not column.is_list:
         return [_NULL if number != number else Value(double_val=number) for number in numbers]
     is_there = value_is_there(codes).tolist()
     return [

@@ -1,8 +1,8 @@
 """Writes a Feast repository that reads a covey store: feature_store.yaml, and the definitions of its views and services.
 
-Companions (`late__se`, `late__n`, `late__status`, `coverage_7d`) are ordinary fields, so Feast can read them. The views have
-no source: Feast's own join takes the newest row by one time column, which differs from Covey's rule (a later release of an
-older pane would replace a newer one). Training data come from `covey join`.
+Companions (`late__se`, `late__lo`, `late__hi`, `late__n`, `late__status`, `coverage_7d`) are ordinary fields, so Feast can read
+them. The views have no source: Feast's own join takes the newest row by one time column, which differs from Covey's rule (a later
+release of an older pane would replace a newer one). Training data come from `covey join`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ DEFINITIONS: Final = "covey_views.py"
 FIRST_LINE: Final = '"""The views of a covey store. `covey views --feast` writes this file and overwrites it.'
 
 _TYPES: Final[Mapping[KeyType, str]] = {"string": "String", "int64": "Int64", "bool": "Bool"}
-_FIELDS: Final = {"list": "Array(Float64)", "status": "String"}
 _CONFIG: Final = """\
 project: covey
 provider: local
@@ -120,7 +119,9 @@ def _view(header: ViewHeader, keys: Mapping[_Key, str]) -> str:
 
 
 def _type(column: ViewColumn) -> str:
-    return _FIELDS.get(column.kind, "Float64")
+    if column.kind == "status":
+        return "String"
+    return "Array(Float64)" if column.is_list else "Float64"
 
 
 def _service(service: FeatureService, known: set[str]) -> str:

@@ -155,9 +155,9 @@ class Store:
             full_names: name the columns `view__feature`.
 
         Returns:
-            The key columns as given; for each reference its value, `__se`, `__n` (Mean, Rate) and `__status` (of
-            `featurestore.define.values.Status`; docs/serving.md has the table); for each view `<view>__pane_end` and
-            `<view>__released_at`.
+            The key columns as given; for each reference its value, `__se`, `__lo` and `__hi` (a 95 % interval), `__n` (Mean,
+            Rate) and `__status` (of `featurestore.define.values.Status`; docs/serving.md has the table); for each view
+            `<view>__pane_end` and `<view>__released_at`.
 
         Raises:
             BadReference, UnknownView, UnknownFeature; BadReference for missing or wrongly typed keys.
@@ -170,15 +170,18 @@ class Store:
         reading = Reading(snapshot, self.on_demand, entities, count, self.clock())
         return answer_table(table, requested, reading, clamp=clamp)
 
-    def reader(self, refs: Sequence[str] | FeatureService) -> Reader:
+    def reader(self, refs: Sequence[str] | FeatureService, *, intervals: bool = False) -> Reader:
         """A reader of one feature vector, without Arrow: for models that are served in this process.
+
+        Args:
+            intervals: whether the vectors have 95 % intervals, which take time.
 
         Raises:
             BadReference, UnknownView, UnknownFeature.
         """
         from featurestore.read.vectors import Reader  # numba is slow to import
 
-        return Reader(self._newest, refs_of(refs), self.on_demand, self.clock)
+        return Reader(self._newest, refs_of(refs), self.on_demand, self.clock, intervals=intervals)
 
     def services(self) -> list[FeatureService]:
         """The feature services, by name."""
@@ -199,18 +202,23 @@ class Store:
         """The newest version of a model, or `name@v<n>`. Raises UnknownModel, which lists all models."""
         return find_model(self.models(), name)
 
-    def history(self, view: str, start: datetime | None = None, end: datetime | None = None) -> pa.Table:
+    def history(
+        self, view: str, start: datetime | None = None, end: datetime | None = None, *, intervals: bool = True
+    ) -> pa.Table:
         """A row for every join key and closed pane with start ≤ pane_start < end, in its last issue, by pane, then key.
 
         Every row has its own pane's statuses; a retracted pane is VOID. A pane whose budget was spent has no row. The row
         that `get` serves, of the newest pane with a row, is STALE_BUDGET if the budget of a later pane was spent.
+
+        Args:
+            intervals: whether the answer has `__lo` and `__hi` of each feature.
 
         Raises:
             UnknownView.
         """
         low = None if start is None else to_us(start)
         high = None if end is None else to_us(end)
-        return self._history.table(self._registry.view(view), low, high)
+        return self._history.table(self._registry.view(view), low, high, intervals=intervals)
 
     def join(
         self,
@@ -219,6 +227,7 @@ class Store:
         time: str,
         *,
         full_names: bool = False,
+        intervals: bool = True,
         memory_limit: int | str | None = None,
         clock: Clock | None = None,
     ) -> pa.RecordBatchReader:
@@ -233,6 +242,7 @@ class Store:
             features: references, `view:feature`, or a service.
             time: the labels' time column.
             full_names: name the columns `view__feature`.
+            intervals: whether the answer has `__lo` and `__hi` of each feature. They take time and memory.
             memory_limit: of this process, in bytes or as text such as "1GiB". Labels and history may both be larger.
                 Default: the memory in use plus half of the machine's available memory. Temporary files lie in TMPDIR.
             clock: "live" or "replay": labels get releases of this clock only; None: of both. `clocks` counts them.
@@ -248,7 +258,7 @@ class Store:
         if clock is not None and clock not in CLOCKS:
             raise BadReference(f"clock={clock!r} is unknown; give {' or '.join(map(repr, CLOCKS))}, or leave it out")
         columns = find_join_columns(
-            refs_of(features), self.on_demand, cache(self._registry.view), full_names=full_names
+            refs_of(features), self.on_demand, cache(self._registry.view), full_names=full_names, intervals=intervals
         )
         given = open_labels(labels, columns.column_types)
         schema = joined_schema(given.schema, columns.stored, time)
@@ -261,7 +271,9 @@ class Store:
         Raises:
             BadReference, UnknownView, UnknownFeature.
         """
-        columns = find_join_columns(refs_of(features), self.on_demand, cache(self._registry.view), full_names=True)
+        columns = find_join_columns(
+            refs_of(features), self.on_demand, cache(self._registry.view), full_names=True, intervals=False
+        )
         views = {one.registered.view.name: one.registered.view_id for one in columns.stored}
         return {name: self._registry.clocks(view_id) for name, view_id in views.items()}
 

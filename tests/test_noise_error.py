@@ -106,6 +106,17 @@ def test_ratios_err_by_their_standard_error_within_5_percent_where_n_is_20_of_it
     assert abs(z.mean()) < 0.1
 
 
+@pytest.mark.parametrize("name", LINEAR + RATIOS)
+def test_95_percent_of_the_served_intervals_hold_the_exact_value(tables: tuple[pa.Table, pa.Table], name: str) -> None:
+    """At ρ = 300 the noise of a count has a standard deviation of 1: ±1 holds 88 % of it, ±2 holds 99 %."""
+    private, exact = tables
+    low, high, true = _matrix(private, f"{name}__lo"), _matrix(private, f"{name}__hi"), _matrix(exact, name)
+    there = np.isfinite(low[:, 0])
+    assert (there == np.isin(np.array(private[f"{name}__status"].to_pylist()), ["OK", "ROUGH_SE"])).all()
+    held = ((low <= true) & (true <= high))[there].mean()
+    assert 0.945 <= held <= (0.995 if name in LINEAR else 0.965)
+
+
 def test_a_ratio_says_that_its_standard_error_is_rough_below_20_standard_errors_of_n(
     tables: tuple[pa.Table, pa.Table],
 ) -> None:

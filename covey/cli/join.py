@@ -38,6 +38,9 @@ def join(
     service: ServiceOption = None,
     views: ViewsOption = None,
     full_names: Annotated[bool, typer.Option("--full-names", help="Name the columns view__feature.")] = False,
+    intervals: Annotated[
+        bool, typer.Option("--intervals/--no-intervals", help="Whether OUT has 95 % intervals, __lo and __hi.")
+    ] = True,
     memory_limit: Annotated[
         str | None,
         typer.Option(
@@ -84,11 +87,13 @@ def join(
         named = rename or constant
         given = _labels(labels, opened.key_types(refs), rename or [], constant or [], time) if named else labels
         if isinstance(opened, Store):
-            reader = opened.join(given, refs, time, full_names=full_names, memory_limit=memory_limit, clock=kind)
+            reader = opened.join(
+                given, refs, time, full_names=full_names, intervals=intervals, memory_limit=memory_limit, clock=kind
+            )
         elif memory_limit is not None:
             raise UsageError("--memory-limit is for a store's directory; a server joins within its own memory")
         else:
-            reader = opened.join(given, refs, time, full_names=full_names, clock=kind)
+            reader = opened.join(given, refs, time, full_names=full_names, intervals=intervals, clock=kind)
         if kind is None:
             for text in mixed_clocks(opened.clocks(refs)):
                 line = f"warning: {text} --clock live or --clock replay joins one kind"

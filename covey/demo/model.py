@@ -81,7 +81,7 @@ def _schedule(labels: pa.Table) -> npt.NDArray[np.float32]:
 def _joined(labels: pa.Table, store: Store) -> npt.NDArray[np.float32]:
     """float32[N, features]; NaN for null."""
     keys = labels.select(["carrier", "sched_dep"])
-    table = store.join(keys, list(FEATURES), "sched_dep", full_names=True).read_all()
+    table = store.join(keys, list(FEATURES), "sched_dep", full_names=True, intervals=False).read_all()
     names = [ref.replace(":", "__") for ref in FEATURES]
     return np.column_stack([pc.fill_null(table[name], np.nan).to_numpy() for name in names]).astype(np.float32)
 

@@ -13,8 +13,6 @@ import pyarrow.compute as pc
 from featurestore.store import Store
 
 _WEEKS: Final = (datetime(2013, 6, 1, tzinfo=UTC), datetime(2013, 7, 20, tzinfo=UTC))
-BAND: Final = 1.96
-"""Standard errors on each side of the value: the band covers 95 % of the noise."""
 
 
 def draw(path: Path, private: Store, exact: Store) -> None:
@@ -48,9 +46,9 @@ def draw(path: Path, private: Store, exact: Store) -> None:
 def _panel(axis: Any, private: pa.Table, exact: pa.Table, feature: str, title: str) -> None:
     times = private["pane_end"].cast(pa.timestamp("us")).to_numpy()
     value = 100 * pc.fill_null(private[feature], np.nan).to_numpy()
-    band = 100 * BAND * pc.fill_null(private[f"{feature}__se"], np.nan).to_numpy()
+    low, high = (100 * pc.fill_null(private[f"{feature}__{end}"], np.nan).to_numpy() for end in ("lo", "hi"))
     truth = 100 * pc.fill_null(exact[feature], np.nan).to_numpy()
-    axis.fill_between(times, value - band, value + band, color="#7fb3d5", alpha=0.45, label="95 % of the noise", lw=0)
+    axis.fill_between(times, low, high, color="#7fb3d5", alpha=0.45, label="95 % interval", lw=0)
     axis.plot(times, value, color="#1f618d", lw=1.4, label="private")
     axis.plot(
         exact["pane_end"].cast(pa.timestamp("us")).to_numpy(), truth, color="#c0392b", lw=1.1, ls="--", label="truth"

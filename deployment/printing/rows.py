@@ -12,7 +12,8 @@ from .tables import Cell, Table
 
 
 def print_rows(table: pa.Table, out: Output) -> None:
-    """Print a table: each cell has a value, its standard error, its n and, if it is not OK, its status.
+    """Print a table: each cell has a value, its standard error, its 95 % interval (of one number), its n and, if it is not OK,
+    its status.
 
     CSV has each of them as a column of its own.
     """
@@ -22,7 +23,7 @@ def print_rows(table: pa.Table, out: Output) -> None:
             shown.add_row(*(Cell(str(value), value) for value in row.values()))
         out.table(shown)
         return
-    companions = [name for name in table.column_names if name.endswith(("__se", "__n", "__status"))]
+    companions = [name for name in table.column_names if name.endswith(("__se", "__lo", "__hi", "__n", "__status"))]
     names = [name for name in table.column_names if name not in companions]
     shown = Table(*names)
     for row in table.to_pylist():
@@ -35,7 +36,9 @@ def _feature_cell(row: dict[str, Any], name: str) -> str:
     count = "" if n is None else f"  (n = {n:,})"
     if value is None:
         return f"– {status}{count}"
-    return f"{_cell(value)} ± {_cell(se)}{count}" + ("" if status == "OK" else f"  {status}")
+    low, high = row[f"{name}__lo"], row[f"{name}__hi"]
+    interval = "" if low is None or isinstance(low, list) else f"  [{_cell(low)}, {_cell(high)}]"
+    return f"{_cell(value)} ± {_cell(se)}{interval}{count}" + ("" if status == "OK" else f"  {status}")
 
 
 def _cell(value: object) -> str:

@@ -17,6 +17,7 @@ from base.plain import is_text
 
 from .decoded import Decoded, OpenedSlots, Serving
 from .encoding import Encoding
+from .interval import IntervalShape
 
 Weight = int | float | Fraction
 Setting = str | float | bool | tuple[float, ...]
@@ -97,6 +98,14 @@ class PaneFeature(ViewFeature):
     def decode(self, opened: OpenedSlots) -> Decoded:
         """Decode the opened sums of its own slots, without clamping."""
 
+    @abstractmethod
+    def interval(self, variances: Sequence[float]) -> IntervalShape:
+        """The shape of its 95 % intervals, if it is decoded from its own slots.
+
+        Args:
+            variances: the variance of one noise in a slot of each of its groups.
+        """
+
     def served_names(self, windows: Sequence[str]) -> tuple[str, ...]:
         """Its name, and `<name>_<window>` for each window."""
         return (self.name, *(f"{self.name}_{window}" for window in (() if self.counts_clients else windows)))
@@ -122,6 +131,10 @@ class DerivableFeature(PaneFeature):
     @abstractmethod
     def decode_from(self, other: PaneFeature, opened: OpenedSlots) -> Decoded:
         """Decode the opened sums of the other feature's slots. The feature must be one that it `reads`."""
+
+    @abstractmethod
+    def interval_from(self, other: PaneFeature, variances: Sequence[float]) -> IntervalShape:
+        """As `interval`, if it is decoded from the other feature's slots, with the variances of the other feature's groups."""
 
 
 def derivation(features: tuple[ViewFeature, ...], feature: DerivableFeature) -> PaneFeature | None:

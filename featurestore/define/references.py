@@ -6,29 +6,46 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from featurestore.errors import BadReference, UnknownFeature, UnknownView
 
+from .interval import Interval
 from .records import RegisteredView
-from .values import ServedFeature, served_features
+from .schema import feature_fields
+from .values import ServedFeature, interval_of, served_features
 
 REFERENCE = re.compile(r"([a-z][a-z0-9_]*)(?:@v([0-9]{1,9}))?:([a-z][a-z0-9_]*)")
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A resolved reference: its feature, and its column in an answer."""
+    """A resolved reference: its feature, and its column in an answer.
+
+    Attributes:
+        interval: the rule for its `__lo` and `__hi`; None: the answer has neither.
+    """
 
     registered: RegisteredView
     served: ServedFeature
     column: str
+    interval: Interval | None
+
+    @property
+    def fields(self) -> list[pa.Field]:
+        """Its columns in an answer."""
+        return feature_fields(self.served, self.column, intervals=self.interval is not None)
 
 
-def resolve(refs: Sequence[str], find: Callable[[str], RegisteredView], *, full_names: bool) -> list[Reference]:
+def resolve(
+    refs: Sequence[str], find: Callable[[str], RegisteredView], *, full_names: bool, intervals: bool
+) -> list[Reference]:
     """Resolve references to features, in their order.
 
     Args:
         find: returns a registered view by name, or raises UnknownView.
         full_names: columns are `view__feature` instead of `feature`.
+        intervals: whether the answer has `__lo` and `__hi`.
 
     Raises:
         BadReference: a text is not a reference, or two references give the same column.
@@ -55,5 +72,6 @@ def resolve(refs: Sequence[str], find: Callable[[str], RegisteredView], *, full_
             raise BadReference(
                 f"{ref!r} and an earlier reference give the same column {column!r}; use full names (view__feature)"
             )
-        found.append(Reference(registered, served[feature], column))
+        interval = interval_of(registered.view, served[feature]) if intervals else None
+        found.append(Reference(registered, served[feature], column, interval))
     return found

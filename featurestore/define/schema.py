@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .decoded import Bytes, Decoded, Status, n_is_there, value_is_there
+from .decoded import Bytes, Decoded, Floats, Status, n_is_there, value_is_there
 from .definitions import FeatureView
+from .interval import Interval
 from .keys import arrow_type
 from .layout import layout_of
 from .values import ServedFeature, served_features
@@ -24,21 +26,32 @@ def value_type(served: ServedFeature) -> pa.DataType:
     return pa.int64() if served.is_whole else pa.float64()
 
 
-def feature_fields(served: ServedFeature) -> list[pa.Field]:
-    """The value and its companions `__se`, `__n` (ratios), `__status`."""
-    fields = [pa.field(served.name, value_type(served)), pa.field(f"{served.name}__se", pa.float64())]
+def bound_type(served: ServedFeature) -> pa.DataType:
+    """The type of `__lo` and `__hi`: float64, for a histogram a fixed-size list of float64."""
+    return pa.list_(pa.float64(), served.width) if served.is_list else pa.float64()
+
+
+def feature_fields(served: ServedFeature, column: str, *, intervals: bool) -> list[pa.Field]:
+    """The value and its companions `__se`, `__lo`, `__hi` (if `intervals`), `__n` (ratios), `__status`.
+
+    Args:
+        column: the name of the value's column.
+    """
+    fields = [pa.field(column, value_type(served)), pa.field(f"{column}__se", pa.float64())]
+    if intervals:
+        fields += [pa.field(f"{column}__{end}", bound_type(served)) for end in ("lo", "hi")]
     if served.has_n:
-        fields.append(pa.field(f"{served.name}__n", pa.int64()))
-    return [*fields, pa.field(f"{served.name}__status", STATUS)]
+        fields.append(pa.field(f"{column}__n", pa.int64()))
+    return [*fields, pa.field(f"{column}__status", STATUS)]
 
 
-def history_schema(view: FeatureView) -> pa.Schema:
+def history_schema(view: FeatureView, *, intervals: bool) -> pa.Schema:
     """Columns of `history`: join keys, pane, features with companions, coverage, and the release of the row."""
     entity = view.entity
     fields = [pa.field(key, arrow_type(kind)) for key, kind in zip(entity.keys, entity.types, strict=True)]
     fields += [pa.field("pane_start", TIMESTAMP), pa.field("pane_end", TIMESTAMP)]
     for served in served_features(view):
-        fields += feature_fields(served)
+        fields += feature_fields(served, served.name, intervals=intervals)
     fields += [pa.field(f"coverage_{window.name}", pa.float64()) for window in view.trailing]
     fields += [
         pa.field("released_at", TIMESTAMP),
@@ -53,11 +66,12 @@ def history_schema(view: FeatureView) -> pa.Schema:
 def offline_schema(view: FeatureView) -> pa.Schema:
     """Columns of the Parquet files: those of `history`, the publication's number, and the pane's int64 slots."""
     slots = pa.list_(pa.int64(), layout_of(view).slots_per_key)
-    return history_schema(view).append(pa.field("seq", pa.int64())).append(pa.field("slots", slots))
+    stored = history_schema(view, intervals=False)  # an interval follows from the value and its standard error
+    return stored.append(pa.field("seq", pa.int64())).append(pa.field("slots", slots))
 
 
 def feature_arrays(served: ServedFeature, decoded: Decoded) -> list[pa.Array]:
-    """The arrays of `feature_fields`; null where the status has no value."""
+    """The arrays of `feature_fields` that are stored; null where the status has no value."""
     hidden = ~value_is_there(decoded.status)
     if served.is_list:
         flat = pa.array(np.ascontiguousarray(decoded.value).reshape(-1))
@@ -68,6 +82,32 @@ def feature_arrays(served: ServedFeature, decoded: Decoded) -> list[pa.Array]:
     if decoded.n is not None:
         arrays.append(pa.array(decoded.n, mask=~n_is_there(decoded.status)))
     return [*arrays, status_array(decoded.status)]
+
+
+def bound_arrays(interval: Interval, value: Floats, se: Floats, hidden: npt.NDArray[np.bool_]) -> list[pa.Array]:
+    """The arrays of `__lo` and `__hi`; null where `hidden`.
+
+    Args:
+        value: float64[N], or float64[N, cells] for a list.
+    """
+    return [masked_floats(end, hidden) for end in interval.bounds(value, se)]
+
+
+def masked_floats(values: Floats, hidden: npt.NDArray[np.bool_]) -> pa.Array:
+    """float64[N], or float64[N, cells] as lists; null where `hidden`."""
+    if values.ndim == 1:
+        return pa.array(values, mask=hidden)
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=pa.array(hidden))
+
+
+def floats_of(column: pa.Array) -> Floats:
+    """float64[N], or float64[N, cells] of a list; 0 for null."""
+    if pa.types.is_fixed_size_list(column.type):
+        width = column.type.list_size
+        flat = column.values.slice(column.offset * width, len(column) * width)
+        return np.asarray(flat.fill_null(0)).astype(np.float64).reshape(-1, width)
+    return np.asarray(column.fill_null(0)).astype(np.float64)
 
 
 def status_codes(column: pa.ChunkedArray | pa.DictionaryArray) -> Bytes:

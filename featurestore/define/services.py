@@ -63,6 +63,6 @@ def require_service(service: FeatureService, find: Callable[[str], RegisteredVie
         stored = [ref] if transformation is None else [*transformation.features.values()]
         try:
             if stored:
-                resolve(list(dict.fromkeys(stored)), find, full_names=True)
+                resolve(list(dict.fromkeys(stored)), find, full_names=True, intervals=False)
         except (BadReference, NotFoundError) as error:
             raise ServiceInvalid(service.name, str(error)) from None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from .decoded import Bytes, Decoded, Floats, Ints, OpenedSlots, Serving
 from .definitions import FeatureView, Window
 from .feature import DerivableFeature, PaneFeature, ViewFeature
 from .filtered import PARTS, SERVINGS, Part
-from .layout import Layout
+from .interval import NORMAL, Estimate, Interval, critical_value
+from .layout import Layout, layout_of
+from .mechanism import NOISERS
 
 
 @dataclass(frozen=True)
@@ -78,3 +81,25 @@ def decode(layout: Layout, feature: PaneFeature, sums: Ints, noise_units: Floats
     if source is None or not isinstance(feature, DerivableFeature):
         return feature.decode(opened)
     return feature.decode_from(source, opened)
+
+
+def interval_of(view: FeatureView, served: ServedFeature) -> Interval:
+    """The rule for the 95 % intervals of a served feature. A Filtered states the normal error of its own estimate."""
+    feature = served.feature
+    if not isinstance(feature, PaneFeature):
+        return Interval(Estimate(), NORMAL)
+    variances = [group.variance for group in layout_of(view).groups_of(feature)]
+    source = view.source_of(feature)
+    if source is None or not isinstance(feature, DerivableFeature):
+        shape = feature.interval(variances)
+    else:
+        shape = feature.interval_from(source, variances)
+    panes = (
+        1 if served.window is None else max(1, math.ceil(view.min_coverage * served.window.panes))
+    )  # the least of a value
+    return Interval(shape, critical_value(view.privacy.mechanism, NOISERS * panes))
+
+
+def _least_panes(view: FeatureView, window: Window) -> int:
+    """The least number of opened panes with which a window has a value."""
+    return max(1, math.ceil(view.min_coverage * window.panes - 1e-9))  # 0.55 · 20 is 11.000000000000002

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pyarrow as pa
 
 from featurestore.define.decoded import Bytes, Floats, value_is_there
@@ -13,11 +12,10 @@ from featurestore.define.entities import ColumnType
 from featurestore.define.on_demand import OnDemand, OnDemandView, input_array
 from featurestore.define.records import RegisteredView
 from featurestore.define.references import Reference, resolve
-from featurestore.define.schema import STATUS, status_array, status_codes
+from featurestore.define.schema import STATUS, floats_of, status_array, status_codes
 from featurestore.errors import BadReference, UnknownFeature
 
 from .plan import join_keys
-from .point_in_time import joined_fields
 
 _HIDDEN = "\x00"
 """The prefix of columns that are joined for an on-demand view only; no column of the labels has it."""
@@ -25,20 +23,24 @@ _HIDDEN = "\x00"
 
 @dataclass(frozen=True)
 class _Output:
-    """A requested output of an on-demand view, and its column."""
+    """A requested output of an on-demand view, and its column; `intervals`: whether the answer has `__lo` and `__hi`."""
 
     view: OnDemandView
     output: str
     column: str
+    intervals: bool
+
+    @property
+    def unknown(self) -> list[str]:
+        """Its companions that are null, because the error of a computed value is unknown."""
+        ends = ("se", "lo", "hi") if self.intervals else ("se",)
+        return [f"{self.column}__{end}" for end in ends]
 
     @property
     def fields(self) -> list[pa.Field]:
-        """Value, `__se` (null, because it is unknown), `__status`."""
-        return [
-            pa.field(self.column, pa.float64()),
-            pa.field(f"{self.column}__se", pa.float64()),
-            pa.field(f"{self.column}__status", STATUS),
-        ]
+        """Value, `__se`, `__lo`, `__hi`, `__status`."""
+        numbers = [pa.field(name, pa.float64()) for name in (self.column, *self.unknown)]
+        return [*numbers, pa.field(f"{self.column}__status", STATUS)]
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class JoinColumns:
             return joined
         fields = [*labels]
         for one in self.requested:
-            fields += one.fields if isinstance(one, _Output) else joined_fields(one)
+            fields += one.fields
         schema = pa.schema(fields)
         for name in schema.names:
             if schema.names.count(name) > 1:
@@ -103,20 +105,28 @@ class JoinColumns:
 
 
 def find_join_columns(
-    refs: Sequence[str], on_demand: OnDemand, find: Callable[[str], RegisteredView], *, full_names: bool
+    refs: Sequence[str],
+    on_demand: OnDemand,
+    find: Callable[[str], RegisteredView],
+    *,
+    full_names: bool,
+    intervals: bool,
 ) -> JoinColumns:
     """Resolve the references of a join.
+
+    Args:
+        intervals: whether the answer has `__lo` and `__hi`.
 
     Raises:
         BadReference, UnknownView, UnknownFeature.
     """
-    computed = {} if isinstance(refs, str) else {ref: _output(ref, on_demand, full_names) for ref in refs}
+    computed = {} if isinstance(refs, str) else {ref: _output(ref, on_demand, full_names, intervals) for ref in refs}
     outputs = {ref: one for ref, one in computed.items() if one is not None}
     plain = refs if isinstance(refs, str) else [ref for ref in refs if ref not in outputs]
-    references = resolve(plain, find, full_names=full_names) if plain or not outputs else []
+    references = resolve(plain, find, full_names=full_names, intervals=intervals) if plain or not outputs else []
     stored, sources = list(references), dict[str, Reference]()
     for ref in dict.fromkeys(ref for one in outputs.values() for ref in one.view.features.values()):
-        (needed,) = resolve([ref], find, full_names=True)
+        (needed,) = resolve([ref], find, full_names=True, intervals=False)
         known = next((one for one in stored if _same(one, needed)), None)
         if known is None:
             known = replace(needed, column=_HIDDEN + ref)
@@ -135,14 +145,14 @@ def _same(one: Reference, other: Reference) -> bool:
     return (one.registered.view_id, one.served.name) == (other.registered.view_id, other.served.name)
 
 
-def _output(ref: str, on_demand: OnDemand, full_names: bool) -> _Output | None:
+def _output(ref: str, on_demand: OnDemand, full_names: bool, intervals: bool) -> _Output | None:
     view, _, name = ref.partition(":")
     transformation = on_demand.get(view)
     if transformation is None:
         return None
     if name not in transformation.outputs:
         raise UnknownFeature(view, name[:80], list(transformation.outputs))
-    return _Output(transformation, name, f"{view}__{name}" if full_names else name)
+    return _Output(transformation, name, f"{view}__{name}" if full_names else name, intervals)
 
 
 def _require_inputs(view: OnDemandView, labels: pa.Schema) -> None:
@@ -156,18 +166,13 @@ def _require_inputs(view: OnDemandView, labels: pa.Schema) -> None:
 
 def _stored(columns: Mapping[str, pa.Array], name: str) -> tuple[Floats, Bytes]:
     """A joined feature in the form that an on-demand view takes; its status says whether its numbers are valid."""
-    values, status = columns[name], status_codes(columns[f"{name}__status"])
-    if pa.types.is_fixed_size_list(values.type):
-        width = values.type.list_size
-        cells = np.asarray(values.values.slice(values.offset * width, len(values) * width).fill_null(0))
-        return cells.astype(np.float64).reshape(-1, width), status
-    return np.asarray(values.fill_null(0)).astype(np.float64), status
+    return floats_of(columns[name]), status_codes(columns[f"{name}__status"])
 
 
 def _arrays(output: _Output, values: Floats, status: Bytes) -> dict[str, pa.Array]:
     arrays = [
         pa.array(values, mask=~value_is_there(status)),
-        pa.nulls(len(values), pa.float64()),
+        *(pa.nulls(len(values), pa.float64()) for _ in output.unknown),
         status_array(status),
     ]
     return dict(zip([field.name for field in output.fields], arrays, strict=True))

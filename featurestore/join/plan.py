@@ -17,7 +17,7 @@ from featurestore.registry.staleness import SpentPanes
 
 from .labels import Labels, label_times
 from .memory import Memory
-from .point_in_time import RowsInMemory, Times, joined_fields, make_side
+from .point_in_time import RowsInMemory, Times, make_side
 from .spill import RowsOnDisk, SpilledLabels
 from .view_history import StoredRows, record_dtype
 
@@ -53,6 +53,11 @@ class ViewToJoin:
     def row_bytes(self) -> int:
         """Bytes of a row in memory."""
         return record_dtype(self.references).itemsize
+
+    @property
+    def interval_bytes(self) -> int:
+        """Bytes of a row's intervals while they are computed: `__lo`, `__hi`, and as many temporary arrays."""
+        return sum(4 * 8 * one.served.width for one in self.references if one.interval is not None)
 
     @property
     def issue_bytes(self) -> int:
@@ -95,7 +100,7 @@ def joined_schema(labels: pa.Schema, references: Sequence[Reference], time: str)
             raise BadReference(
                 f"the labels have no column {name!r} (or have it twice); they have: {', '.join(labels.names)}"
             )
-    fields = [field for reference in references for field in joined_fields(reference)]
+    fields = [field for reference in references for field in reference.fields]
     for field in fields:
         if field.name in labels.names:
             raise BadReference(f"the column {field.name!r} exists already; use full names (view__feature)")
@@ -118,7 +123,7 @@ def joined(
         return label_times(batch.column(time), time)
 
     # a batch's rows exist as records, as records in the labels' order, and as columns
-    batches = labels.batches(memory.batch, sum(4 * view.row_bytes for view in views))
+    batches = labels.batches(memory.batch, sum(4 * view.row_bytes + view.interval_bytes for view in views))
     if len(held) == len(views):
         return _answer(batches, schema, [view.in_memory(times) for view in views])
     spilled = SpilledLabels(batches, labels.schema)

@@ -23,7 +23,7 @@ from featurestore.define.decoded import Bytes, Status, made_stale, n_is_there, v
 from featurestore.define.definitions import FeatureView
 from featurestore.define.keys import domain_index
 from featurestore.define.references import Reference
-from featurestore.define.schema import STATUS, status_array, value_type
+from featurestore.define.schema import bound_arrays, status_array
 from featurestore.offline.last_issues import last_of_each
 from featurestore.registry.staleness import SpentPanes
 
@@ -136,10 +136,13 @@ def joined_columns(side: JoinSide, status: Bytes, rows: Rows) -> dict[str, pa.Ar
         codes = np.where(status == Status.STALE_BUDGET, made_stale(codes), codes)
         codes = np.where(status >= Status.OUTSIDE_MAX_AGE, status, codes)
         hidden = ~value_is_there(codes)
-        arrays = [_masked(rows[f"value{i}"], hidden), _masked(rows[f"se{i}"], hidden)]
+        value, se = rows[f"value{i}"], rows[f"se{i}"]
+        arrays = [_masked(value, hidden), _masked(se, hidden)]
+        if reference.interval is not None:
+            arrays += bound_arrays(reference.interval, value.astype(np.float64), se, hidden)
         if reference.served.has_n:
             arrays.append(_masked(rows[f"n{i}"], ~n_is_there(codes)))
-        names = [field.name for field in joined_fields(reference)]
+        names = [field.name for field in reference.fields]
         columns |= zip(names, [*arrays, status_array(codes)], strict=True)
     return columns
 
@@ -150,15 +153,6 @@ def _masked(values: npt.NDArray[Any], hidden: npt.NDArray[np.bool_]) -> pa.Array
         return pa.array(np.where(hidden, 0, values), mask=hidden)
     flat = pa.array(np.where(hidden[:, None], 0, values).reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=pa.array(hidden))
-
-
-def joined_fields(reference: Reference) -> list[pa.Field]:
-    """The output fields of a reference, under its column's name."""
-    served = reference.served
-    fields = [pa.field(reference.column, value_type(served)), pa.field(f"{reference.column}__se", pa.float64())]
-    if served.has_n:
-        fields.append(pa.field(f"{reference.column}__n", pa.int64()))
-    return [*fields, pa.field(f"{reference.column}__status", STATUS)]
 
 
 class RowsInMemory:

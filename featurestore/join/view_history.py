@@ -139,16 +139,20 @@ class StoredRows:
         return _ISSUE_COLUMNS if self.clock is None else (*_ISSUE_COLUMNS, "clock")
 
     def _names(self) -> list[str]:
-        return [field.name for reference in self.references for field in feature_fields(reference.served)]
+        return [field.name for reference in self.references for field in _stored_fields(reference)]
 
     def _fill(self, rows: Rows, batch: pa.RecordBatch) -> None:
         for i, reference in enumerate(self.references):
-            value, se, *n, status = (batch.column(field.name) for field in feature_fields(reference.served))
+            value, se, *n, status = (batch.column(field.name) for field in _stored_fields(reference))
             rows[f"value{i}"] = _lists(value) if reference.served.is_list else _numbers(value)
             rows[f"se{i}"] = _numbers(se)
             if n:
                 rows[f"n{i}"] = _numbers(n[0])
             rows[f"status{i}"] = status_codes(status)
+
+
+def _stored_fields(reference: Reference) -> list[pa.Field]:
+    return feature_fields(reference.served, reference.served.name, intervals=False)
 
 
 def _joined(parts: list[tuple[Ints, Ints, Ints]]) -> tuple[Ints, Ints, Ints]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from base.times import day_of, utc_text
@@ -12,8 +13,15 @@ from featurestore.define.decoded import Ints, made_stale
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from featurestore.define.records import FileRecord, RegisteredView
-from featurestore.define.schema import history_schema, offline_schema, status_array, status_codes
-from featurestore.define.values import served_features
+from featurestore.define.schema import (
+    bound_arrays,
+    floats_of,
+    history_schema,
+    offline_schema,
+    status_array,
+    status_codes,
+)
+from featurestore.define.values import interval_of, served_features
 from featurestore.errors import StoreCorrupt
 from featurestore.registry.registry import Registry
 from featurestore.registry.staleness import SpentPanes
@@ -35,7 +43,7 @@ class History:
     def __init__(self, registry: Registry, offline: Offline) -> None:
         self._registry, self.offline = registry, offline
 
-    def table(self, registered: RegisteredView, start: int | None, end: int | None) -> pa.Table:
+    def table(self, registered: RegisteredView, start: int | None, end: int | None, *, intervals: bool) -> pa.Table:
         """A row for every join key and closed pane with start ≤ pane_start < end (µs), in its last issue.
 
         See `Store.history`.
@@ -51,7 +59,9 @@ class History:
         for bound, keep in ((start, pa.compute.greater_equal), (end, pa.compute.less)):
             if bound is not None:
                 rows = rows.filter(keep(rows.column("pane_start").cast(pa.int64()), bound))
-        wanted = history_schema(view)
+        if intervals:
+            rows = _with_intervals(rows, view)
+        wanted = history_schema(view, intervals=intervals)
         return rows.select(wanted.names).cast(wanted)
 
     def slots(self, registered: RegisteredView, pane_start: int) -> Ints:
@@ -78,6 +88,17 @@ class History:
             except FileNotFoundError as error:
                 missing = error
         raise StoreCorrupt(f"a file that the registry lists is missing: {missing}")
+
+
+def _with_intervals(rows: pa.Table, view: FeatureView) -> pa.Table:
+    """The rows, with `__lo` and `__hi` of each feature."""
+    for served in served_features(view):
+        value, se = (rows.column(name).combine_chunks() for name in (served.name, f"{served.name}__se"))
+        hidden = np.asarray(value.is_null())
+        ends = bound_arrays(interval_of(view, served), floats_of(value), floats_of(se), hidden)
+        for end, array in zip(("lo", "hi"), ends, strict=True):
+            rows = rows.append_column(f"{served.name}__{end}", array)
+    return rows
 
 
 def _stale_from(rows: pa.Table, view: FeatureView, pane_start: int) -> pa.Table:

@@ -21,10 +21,11 @@ import numpy.typing as npt
 
 from base.plain import is_text
 from featurestore.define.entities import KeyType, KeyValue
+from featurestore.define.interval import Interval
 from featurestore.define.keys import encode_key
 from featurestore.define.records import RegisteredView
 from featurestore.define.release import CountedSites
-from featurestore.define.values import served_features
+from featurestore.define.values import interval_of, served_features
 from featurestore.define.wire import definition_hash
 from featurestore.errors import BadReference, StoreCorrupt
 
@@ -36,7 +37,7 @@ Bytes = npt.NDArray[np.uint8]
 KeyColumns: TypeAlias = Sequence[Sequence[Any]]
 """A list of values for each join key of a view, in its order, all of one length."""
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 _PYTHON_TYPES: Final = {
     "string": frozenset((str, NoneType)),
     "int64": frozenset((int, NoneType)),
@@ -46,25 +47,67 @@ _TIMES_BYTES: Final = 24
 
 
 @dataclass(frozen=True)
+class IntervalEnd:
+    """How `__lo` or `__hi` follows from a feature's numbers.
+
+    Attributes:
+        se_at: the place of the standard error.
+        of_list: whether the feature is a list.
+    """
+
+    interval: Interval
+    se_at: int
+    of_list: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return {"interval": self.interval.to_dict(), "se_at": self.se_at, "of_list": self.of_list}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises ValueError, KeyError or TypeError: the data are not those of an end."""
+        if (type(data["se_at"]), type(data["of_list"])) != (int, bool):
+            raise ValueError("a field of another type")
+        return cls(Interval.from_dict(data["interval"]), data["se_at"], data["of_list"])
+
+
+@dataclass(frozen=True)
 class ViewColumn:
     """A column that a view serves: a feature, or a companion of one.
 
     Attributes:
-        name: `late_7d`, `late_7d__se`, `late_7d__n`, `late_7d__status` or `coverage_7d`.
-        start, width: its place in `numbers`; width 0 for `status`.
+        name: `late_7d`, `late_7d__se`, `late_7d__lo`, `late_7d__hi`, `late_7d__n`, `late_7d__status` or `coverage_7d`.
+        start, width: its place in `numbers`, for `lo` and `hi` that of the feature; width 0 for `status`.
         status: index of the feature whose status it shares; None for a coverage, which every row has.
         integer: whether its numbers are whole.
-        low, high: the limits of `clamp` for a value; None: no limit.
+        low, high: the limits of `clamp` for a value and its interval; None: no limit.
+        end: how `lo` or `hi` is computed; else None.
     """
 
     name: str
-    kind: Literal["value", "list", "se", "n", "coverage", "status"]
+    kind: Literal["value", "list", "se", "lo", "hi", "n", "coverage", "status"]
     start: int
     width: int
     status: int | None
     integer: bool = False
     low: float | None = None
     high: float | None = None
+    end: IntervalEnd | None = None
+
+    @property
+    def is_list(self) -> bool:
+        """Whether a row has a list of its numbers."""
+        return self.kind == "list" or (self.end is not None and self.end.of_list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return asdict(self) | {"end": None if self.end is None else self.end.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises ValueError, KeyError or TypeError: the data are not those of a column."""
+        end = data["end"]
+        return cls(**{**data, "end": None if end is None else IntervalEnd.from_dict(end)})
 
 
 @dataclass(frozen=True)
@@ -123,7 +166,8 @@ class ViewHeader:
 
     def to_json(self) -> bytes:
         """JSON, for the metadata of a block."""
-        return json.dumps({"format": FORMAT, **asdict(self)}).encode()
+        columns = [column.to_dict() for column in self.columns]
+        return json.dumps({"format": FORMAT, **asdict(self), "columns": columns}).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:
@@ -133,7 +177,7 @@ class ViewHeader:
             raise ValueError("rows of another format")
         data["keys"], data["key_types"] = tuple(data["keys"]), tuple(data["key_types"])
         data["constant"] = None if data["constant"] is None else tuple(data["constant"])
-        data["columns"] = tuple(ViewColumn(**column) for column in data["columns"])
+        data["columns"] = tuple(map(ViewColumn.from_dict, data["columns"]))
         data["sites"] = None if data["sites"] is None else CountedSites.from_dict(data["sites"])
         header = cls(**data)
         header._require_types()
@@ -161,7 +205,7 @@ class ViewHeader:
     @property
     def width(self) -> int:
         """How many numbers a row has."""
-        return sum(column.width for column in self.columns)
+        return sum(column.width for column in self.columns if column.end is None)
 
     @property
     def features(self) -> int:
@@ -218,6 +262,12 @@ def _columns(registered: RegisteredView) -> tuple[ViewColumn, ...]:
         kind: Literal["value", "list"] = "list" if one.is_list else "value"
         columns.append(ViewColumn(one.name, kind, value_at, one.width, i, one.is_whole, *one.serving.clamp))
         columns.append(ViewColumn(f"{one.name}__se", "se", se_at + i, 1, i))
+        end = IntervalEnd(interval_of(view, one), se_at + i, one.is_list)
+        sides: tuple[Literal["lo"], Literal["hi"]] = ("lo", "hi")
+        columns += [
+            ViewColumn(f"{one.name}__{side}", side, value_at, one.width, i, False, *one.serving.clamp, end)
+            for side in sides
+        ]
         if one.has_n:
             columns.append(ViewColumn(f"{one.name}__n", "n", n_at, 1, i, True, 0.0))
             n_at += 1

@@ -12,7 +12,7 @@ from featurestore.define.decoded import Floats, n_is_there, value_is_there
 from featurestore.define.entities import KeyType
 from featurestore.define.keys import arrow_type, key_column
 from featurestore.define.on_demand import OnDemandView
-from featurestore.define.schema import TIMESTAMP, status_array
+from featurestore.define.schema import TIMESTAMP, masked_floats, status_array
 from featurestore.errors import BadReference
 from featurestore.online.view_rows import ViewColumn, ViewRows
 
@@ -88,7 +88,8 @@ def entities_of(table: pa.Table, types: Mapping[str, KeyType]) -> tuple[dict[str
 
 
 def answer_table(given: pa.Table, requested: Sequence[RequestedColumn], reading: Reading, *, clamp: bool) -> pa.Table:
-    """The given columns; for each requested feature its value, `__se`, `__n` (Mean, Rate), `__status`; the times of each view.
+    """The given columns; for each requested feature its value, `__se`, `__lo`, `__hi`, `__n` (Mean, Rate), `__status`; the times
+    of each view.
 
     Args:
         clamp: limit counts and histogram cells to 0 or more, rates to [0, 1], and means to their clip range.
@@ -128,11 +129,15 @@ def _columns(requested: RequestedColumn, reading: Reading, *, clamp: bool) -> di
     there = value_is_there(status)
     columns = {requested.name: _value(column, value, there, clamp=clamp)}
     if isinstance(requested.source, OnDemandView):
-        columns[f"{requested.name}__se"] = pa.nulls(len(status), pa.float64())
+        columns |= {f"{requested.name}__{one}": pa.nulls(len(status), pa.float64()) for one in ("se", "lo", "hi")}
     else:
         found, companions = reading.rows(requested.source), requested.source.columns
         se = found.numbers(companions[f"{column.name}__se"])
         columns[f"{requested.name}__se"] = pa.array(se, mask=~there)
+        low = companions[f"{column.name}__lo"]
+        if low.end is not None:
+            for side, values in zip(("lo", "hi"), found.bounds(low, low.end), strict=True):
+                columns[f"{requested.name}__{side}"] = masked_floats(_clamped(low, values, clamp=clamp), ~there)
         if n := companions.get(f"{column.name}__n"):
             columns[f"{requested.name}__n"] = _value(n, found.numbers(n), n_is_there(status), clamp=clamp)
     columns[f"{requested.name}__status"] = status_array(status)
@@ -141,10 +146,14 @@ def _columns(requested: RequestedColumn, reading: Reading, *, clamp: bool) -> di
 
 def _value(column: ViewColumn, values: Floats, there: Any, *, clamp: bool) -> pa.Array:
     """Numbers in their own type, null where they are missing."""
-    if clamp and (column.low is not None or column.high is not None):
-        values = np.clip(values, column.low, column.high)
+    values = _clamped(column, values, clamp=clamp)
     if column.kind == "list":
         shown = np.where(there[:, None], values, 0).astype(np.int64)
         return pa.FixedSizeListArray.from_arrays(pa.array(shown.reshape(-1)), column.width, mask=pa.array(~there))
     shown = np.where(there, values, 0)
     return pa.array(shown.astype(np.int64) if column.integer else shown, mask=~there)
+
+
+def _clamped(column: ViewColumn, values: Floats, *, clamp: bool) -> Floats:
+    limited = clamp and (column.low is not None or column.high is not None)
+    return np.clip(values, column.low, column.high) if limited else values

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n featurestore/read/features.proto\x12\x11\x63ovey.features.v1\"\xd0\x01\n\x06Values\x12-\n\x07strings\x18\x01 \x01(\x0b\x32\x1a.covey.features.v1.StringsH\x00\x12\'\n\x04ints\x18\x02 \x01(\x0b\x32\x17.covey.features.v1.IntsH\x00\x12)\n\x05\x62ools\x18\x03 \x01(\x0b\x32\x18.covey.features.v1.BoolsH\x00\x12-\n\x07\x64oubles\x18\x04 \x01(\x0b\x32\x1a.covey.features.v1.DoublesH\x00\x12\x0c\n\x04null\x18\x05 \x03(\rB\x06\n\x04kind\"\x19\n\x07Strings\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x16\n\x04Ints\x12\x0e\n\x06values\x18\x01 \x03(\x12\"\x17\n\x05\x42ools\x12\x0e\n\x06values\x18\x01 \x03(\x08\"\x19\n\x07\x44oubles\x12\x0e\n\x06values\x18\x01 \x03(\x01\"\xd2\x01\n\x12GetFeaturesRequest\x12\x10\n\x08\x66\x65\x61tures\x18\x01 \x03(\t\x12\x17\n\x0f\x66\x65\x61ture_service\x18\x02 \x01(\t\x12\x45\n\x08\x65ntities\x18\x03 \x03(\x0b\x32\x33.covey.features.v1.GetFeaturesRequest.EntitiesEntry\x1aJ\n\rEntitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.covey.features.v1.Values:\x02\x38\x01\"j\n\x10GetFeaturesReply\x12\r\n\x05names\x18\x01 \x03(\t\x12\x0c\n\x04rows\x18\x02 \x01(\r\x12\x0e\n\x06values\x18\x03 \x01(\x0c\x12\n\n\x02se\x18\x04 \x01(\x0c\x12\x0e\n\x06status\x18\x05 \x01(\x0c\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\">\n\x10SubscribeRequest\x12\x0c\n\x04view\x18\x01 \x01(\t\x12\x12\n\x05\x61\x66ter\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\x08\n\x06_after\"\xbb\x01\n\tPublished\x12\x0c\n\x04view\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x12\n\nrelease_id\x18\x04 \x01(\x0c\x12\x12\n\npane_start\x18\x05 \x01(\x12\x12\x10\n\x08pane_end\x18\x06 \x01(\x12\x12\x13\n\x0breleased_at\x18\x07 \x01(\x12\x12\x14\n\x0cpublished_at\x18\x08 \x01(\x12\x12\r\n\x05state\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\"O\n\x08ReadPart\x12+\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x1b.covey.features.v1.ReadCallH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"+\n\x08ReadCall\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\targuments\x18\x02 \x01(\t\"\x15\n\x05\x42ytes\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\xfa\x01\n\x08\x46\x65\x61tures\x12Y\n\x0bGetFeatures\x12%.covey.features.v1.GetFeaturesRequest\x1a#.covey.features.v1.GetFeaturesReply\x12P\n\tSubscribe\x12#.covey.features.v1.SubscribeRequest\x1a\x1c.covey.features.v1.Published0\x01\x12\x41\n\x04Read\x12\x1b.covey.features.v1.ReadPart\x1a\x18.covey.features.v1.Bytes(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n featurestore/read/features.proto\x12\x11\x63ovey.features.v1\"\xd0\x01\n\x06Values\x12-\n\x07strings\x18\x01 \x01(\x0b\x32\x1a.covey.features.v1.StringsH\x00\x12\'\n\x04ints\x18\x02 \x01(\x0b\x32\x17.covey.features.v1.IntsH\x00\x12)\n\x05\x62ools\x18\x03 \x01(\x0b\x32\x18.covey.features.v1.BoolsH\x00\x12-\n\x07\x64oubles\x18\x04 \x01(\x0b\x32\x1a.covey.features.v1.DoublesH\x00\x12\x0c\n\x04null\x18\x05 \x03(\rB\x06\n\x04kind\"\x19\n\x07Strings\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x16\n\x04Ints\x12\x0e\n\x06values\x18\x01 \x03(\x12\"\x17\n\x05\x42ools\x12\x0e\n\x06values\x18\x01 \x03(\x08\"\x19\n\x07\x44oubles\x12\x0e\n\x06values\x18\x01 \x03(\x01\"\xe5\x01\n\x12GetFeaturesRequest\x12\x10\n\x08\x66\x65\x61tures\x18\x01 \x03(\t\x12\x17\n\x0f\x66\x65\x61ture_service\x18\x02 \x01(\t\x12\x45\n\x08\x65ntities\x18\x03 \x03(\x0b\x32\x33.covey.features.v1.GetFeaturesRequest.EntitiesEntry\x12\x11\n\tintervals\x18\x04 \x01(\x08\x1aJ\n\rEntitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.covey.features.v1.Values:\x02\x38\x01\"\x9a\x01\n\x10GetFeaturesReply\x12\r\n\x05names\x18\x01 \x03(\t\x12\x0c\n\x04rows\x18\x02 \x01(\r\x12\x0e\n\x06values\x18\x03 \x01(\x0c\x12\n\n\x02se\x18\x04 \x01(\x0c\x12\x0e\n\x06status\x18\x05 \x01(\x0c\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\x12\x0f\n\x02lo\x18\x07 \x01(\x0cH\x00\x88\x01\x01\x12\x0f\n\x02hi\x18\x08 \x01(\x0cH\x01\x88\x01\x01\x42\x05\n\x03_loB\x05\n\x03_hi\">\n\x10SubscribeRequest\x12\x0c\n\x04view\x18\x01 \x01(\t\x12\x12\n\x05\x61\x66ter\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\x08\n\x06_after\"\xbb\x01\n\tPublished\x12\x0c\n\x04view\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x12\n\nrelease_id\x18\x04 \x01(\x0c\x12\x12\n\npane_start\x18\x05 \x01(\x12\x12\x10\n\x08pane_end\x18\x06 \x01(\x12\x12\x13\n\x0breleased_at\x18\x07 \x01(\x12\x12\x14\n\x0cpublished_at\x18\x08 \x01(\x12\x12\r\n\x05state\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\"O\n\x08ReadPart\x12+\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x1b.covey.features.v1.ReadCallH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"+\n\x08ReadCall\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\targuments\x18\x02 \x01(\t\"\x15\n\x05\x42ytes\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\xfa\x01\n\x08\x46\x65\x61tures\x12Y\n\x0bGetFeatures\x12%.covey.features.v1.GetFeaturesRequest\x1a#.covey.features.v1.GetFeaturesReply\x12P\n\tSubscribe\x12#.covey.features.v1.SubscribeRequest\x1a\x1c.covey.features.v1.Published0\x01\x12\x41\n\x04Read\x12\x1b.covey.features.v1.ReadPart\x1a\x18.covey.features.v1.Bytes(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,21 +44,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOUBLES']._serialized_start=342
   _globals['_DOUBLES']._serialized_end=367
   _globals['_GETFEATURESREQUEST']._serialized_start=370
-  _globals['_GETFEATURESREQUEST']._serialized_end=580
-  _globals['_GETFEATURESREQUEST_ENTITIESENTRY']._serialized_start=506
-  _globals['_GETFEATURESREQUEST_ENTITIESENTRY']._serialized_end=580
-  _globals['_GETFEATURESREPLY']._serialized_start=582
-  _globals['_GETFEATURESREPLY']._serialized_end=688
-  _globals['_SUBSCRIBEREQUEST']._serialized_start=690
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=752
-  _globals['_PUBLISHED']._serialized_start=755
-  _globals['_PUBLISHED']._serialized_end=942
-  _globals['_READPART']._serialized_start=944
-  _globals['_READPART']._serialized_end=1023
-  _globals['_READCALL']._serialized_start=1025
-  _globals['_READCALL']._serialized_end=1068
-  _globals['_BYTES']._serialized_start=1070
-  _globals['_BYTES']._serialized_end=1091
-  _globals['_FEATURES']._serialized_start=1094
-  _globals['_FEATURES']._serialized_end=1344
+  _globals['_GETFEATURESREQUEST']._serialized_end=599
+  _globals['_GETFEATURESREQUEST_ENTITIESENTRY']._serialized_start=525
+  _globals['_GETFEATURESREQUEST_ENTITIESENTRY']._serialized_end=599
+  _globals['_GETFEATURESREPLY']._serialized_start=602
+  _globals['_GETFEATURESREPLY']._serialized_end=756
+  _globals['_SUBSCRIBEREQUEST']._serialized_start=758
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=820
+  _globals['_PUBLISHED']._serialized_start=823
+  _globals['_PUBLISHED']._serialized_end=1010
+  _globals['_READPART']._serialized_start=1012
+  _globals['_READPART']._serialized_end=1091
+  _globals['_READCALL']._serialized_start=1093
+  _globals['_READCALL']._serialized_end=1136
+  _globals['_BYTES']._serialized_start=1138
+  _globals['_BYTES']._serialized_end=1159
+  _globals['_FEATURES']._serialized_start=1162
+  _globals['_FEATURES']._serialized_end=1412
 # @@protoc_insertion_point(module_scope)

@@ -45,7 +45,7 @@ class Doubles(_message.Message):
     def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class GetFeaturesRequest(_message.Message):
-    __slots__ = ("features", "feature_service", "entities")
+    __slots__ = ("features", "feature_service", "entities", "intervals")
     class EntitiesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -56,26 +56,32 @@ class GetFeaturesRequest(_message.Message):
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     FEATURE_SERVICE_FIELD_NUMBER: _ClassVar[int]
     ENTITIES_FIELD_NUMBER: _ClassVar[int]
+    INTERVALS_FIELD_NUMBER: _ClassVar[int]
     features: _containers.RepeatedScalarFieldContainer[str]
     feature_service: str
     entities: _containers.MessageMap[str, Values]
-    def __init__(self, features: _Optional[_Iterable[str]] = ..., feature_service: _Optional[str] = ..., entities: _Optional[_Mapping[str, Values]] = ...) -> None: ...
+    intervals: bool
+    def __init__(self, features: _Optional[_Iterable[str]] = ..., feature_service: _Optional[str] = ..., entities: _Optional[_Mapping[str, Values]] = ..., intervals: bool = ...) -> None: ...
 
 class GetFeaturesReply(_message.Message):
-    __slots__ = ("names", "rows", "values", "se", "status", "epoch")
+    __slots__ = ("names", "rows", "values", "se", "status", "epoch", "lo", "hi")
     NAMES_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     SE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LO_FIELD_NUMBER: _ClassVar[int]
+    HI_FIELD_NUMBER: _ClassVar[int]
     names: _containers.RepeatedScalarFieldContainer[str]
     rows: int
     values: bytes
     se: bytes
     status: bytes
     epoch: int
-    def __init__(self, names: _Optional[_Iterable[str]] = ..., rows: _Optional[int] = ..., values: _Optional[bytes] = ..., se: _Optional[bytes] = ..., status: _Optional[bytes] = ..., epoch: _Optional[int] = ...) -> None: ...
+    lo: bytes
+    hi: bytes
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., rows: _Optional[int] = ..., values: _Optional[bytes] = ..., se: _Optional[bytes] = ..., status: _Optional[bytes] = ..., epoch: _Optional[int] = ..., lo: _Optional[bytes] = ..., hi: _Optional[bytes] = ...) -> None: ...
 
 class SubscribeRequest(_message.Message):
     __slots__ = ("view", "after")

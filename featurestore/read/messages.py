@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from featurestore.define.decoded import Bytes, Floats, value_is_there
+from featurestore.define.decoded import value_is_there
 from featurestore.errors import BadReference, BadRequest, RemoteFailed, RequestTooLarge
 
 from . import features_pb2 as pb
@@ -20,17 +20,19 @@ MAX_ROWS: Final = 10_000
 MAX_NAMES: Final = 1_000
 """The most references of a request, and the most join keys and inputs."""
 MAX_NUMBERS: Final = 4_000_000
-"""The most values of an answer: 68 MB."""
+"""The most values of an answer, 68 MB; half as many with intervals."""
 MAX_REPLY: Final = 2**27
 
 _KINDS: Final[Mapping[type, str]] = {str: "strings", int: "ints", bool: "bools", float: "doubles"}
 _EMPTY: Final[Mapping[str, Any]] = {"strings": "", "ints": 0, "bools": False, "doubles": 0.0}
 
 
-def request_of(refs: Sequence[str], entities: Entities) -> pb.GetFeaturesRequest:
+def request_of(refs: Sequence[str], entities: Entities, *, intervals: bool = False) -> pb.GetFeaturesRequest:
     """The message of a read. Raises BadReference: a key has another type."""
     return pb.GetFeaturesRequest(
-        features=refs, entities={name: _values(name, values) for name, values in entities.items()}
+        features=refs,
+        entities={name: _values(name, values) for name, values in entities.items()},
+        intervals=intervals,
     )
 
 
@@ -91,15 +93,18 @@ def require_small(rows: int, width: int) -> None:
         raise RequestTooLarge(f"{rows * width:,} values; at most {MAX_NUMBERS:,} in one request: request fewer rows")
 
 
-def reply_of(names: Sequence[str], epoch: int, values: Floats, se: Floats, status: Bytes) -> pb.GetFeaturesReply:
-    """The message of an answer; see `Vectors`."""
+def reply_of(vectors: Vectors) -> pb.GetFeaturesReply:
+    """The message of an answer."""
+    low, high = (None, None) if vectors.intervals is None else (end.tobytes() for end in vectors.intervals)
     return pb.GetFeaturesReply(
-        names=names,
-        rows=len(values),
-        values=values.tobytes(),
-        se=se.tobytes(),
-        status=status.tobytes(),
-        epoch=epoch,
+        names=vectors.names,
+        rows=len(vectors.values),
+        values=vectors.values.tobytes(),
+        se=vectors.se.tobytes(),
+        status=vectors.status.tobytes(),
+        epoch=vectors.epoch,
+        lo=low,
+        hi=high,
     )
 
 
@@ -110,6 +115,11 @@ def vectors_of(message: pb.GetFeaturesReply) -> Vectors:
     if (len(message.values), len(message.se), len(message.status)) != (8 * count, 8 * count, count):
         raise RemoteFailed("the sizes in the server's answer do not match its content")
     status = np.frombuffer(message.status, np.uint8).reshape(shape)
+    intervals = None
+    if message.HasField("lo") or message.HasField("hi"):
+        if (len(message.lo), len(message.hi)) != (8 * count, 8 * count):
+            raise RemoteFailed("the sizes of the intervals in the server's answer do not match its content")
+        intervals = (np.frombuffer(message.lo, "<f8").reshape(shape), np.frombuffer(message.hi, "<f8").reshape(shape))
     return Vectors(
         tuple(message.names),
         np.frombuffer(message.values, "<f8").reshape(shape),
@@ -117,4 +127,5 @@ def vectors_of(message: pb.GetFeaturesReply) -> Vectors:
         np.frombuffer(message.se, "<f8").reshape(shape),
         status,
         message.epoch,
+        intervals,
     )

@@ -14,7 +14,7 @@ from featurestore.define.entities import ColumnType
 from featurestore.define.on_demand import Computed, OnDemand, OnDemandView, input_array
 from featurestore.errors import BadReference, NameCollision, UnknownFeature
 from featurestore.online.blocks import Snapshot
-from featurestore.online.view_rows import Rows, ViewColumn, ViewRows
+from featurestore.online.view_rows import IntervalEnd, Rows, ViewColumn, ViewRows
 
 Entities: TypeAlias = Mapping[str, Sequence[Any]]
 """Join keys and inputs: a list for each name, all of one length."""
@@ -103,10 +103,21 @@ class RequestedRows:
 
     def numbers(self, column: ViewColumn) -> Floats:
         """float64[N], for a list [N, cells]; NaN where there is no number, and in expired rows."""
+        if column.end is not None:
+            low, high = self.bounds(column, column.end)
+            return low if column.kind == "lo" else high
+        return self._stored(column)
+
+    def bounds(self, column: ViewColumn, end: IntervalEnd) -> tuple[Floats, Floats]:
+        """The interval of a feature; `column` is its `__lo` or its `__hi`."""
+        se = np.full(len(self.has_row), np.nan) if self.expired else self.rows.numbers[self.rows.place, end.se_at]
+        return end.interval.bounds(self._stored(column), se)
+
+    def _stored(self, column: ViewColumn) -> Floats:
         if self.expired:
-            return np.full((len(self.has_row), column.width) if column.kind == "list" else len(self.has_row), np.nan)
+            return np.full((len(self.has_row), column.width) if column.is_list else len(self.has_row), np.nan)
         numbers, place = self.rows.numbers, self.rows.place
-        at = slice(column.start, column.start + column.width) if column.kind == "list" else column.start
+        at = slice(column.start, column.start + column.width) if column.is_list else column.start
         found: Floats = numbers[place, at]
         return found
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from featurestore.define.decoded import Bytes, Floats, value_is_there
+from featurestore.define.interval import Interval
 from featurestore.define.on_demand import OnDemand, OnDemandView
 from featurestore.errors import BadReference
 from featurestore.online.blocks import Snapshot
@@ -27,6 +28,7 @@ class Vectors(NamedTuple):
         mask: bool[N, W], where there is a value.
         se: float64[N, W], standard errors due to noise; NaN where there is no value, and for on-demand features.
         status: uint8[N, W] of `Status`.
+        intervals: `__lo` and `__hi`, float64[N, W] each, NaN where `se` is; None: the reader was not asked for them.
     """
 
     names: tuple[str, ...]
@@ -35,6 +37,7 @@ class Vectors(NamedTuple):
     se: Floats
     status: Bytes
     epoch: int
+    intervals: tuple[Floats, Floats] | None = None
 
 
 class Reader:
@@ -44,12 +47,20 @@ class Reader:
         snapshot: gives the newest snapshot.
         refs: `view:feature`, in the order of the vector.
         clock: wall clock, µs since the epoch, for ttl.
+        intervals: whether the vectors have intervals.
     """
 
     def __init__(
-        self, snapshot: Callable[[], Snapshot], refs: Sequence[str], on_demand: OnDemand, clock: Callable[[], int]
+        self,
+        snapshot: Callable[[], Snapshot],
+        refs: Sequence[str],
+        on_demand: OnDemand,
+        clock: Callable[[], int],
+        *,
+        intervals: bool,
     ) -> None:
         self._newest, self._refs, self._on_demand, self._clock = snapshot, tuple(refs), on_demand, clock
+        self._intervals = intervals
         self._plan = VectorPlan(snapshot(), self._refs, on_demand)
 
     @property
@@ -71,7 +82,7 @@ class Reader:
         plan = self._plan
         if plan.snapshot is not snapshot:
             plan = self._plan = VectorPlan(snapshot, self._refs, self._on_demand)
-        return plan.read(*as_lists(keys), self._clock())
+        return plan.read(*as_lists(keys), self._clock(), {}, intervals=self._intervals)
 
 
 class VectorPlan:
@@ -88,6 +99,7 @@ class VectorPlan:
         self.names = tuple(name for one in requested for name in _names(one))
         self.views = views_of(requested, snapshot)
         self._computed: list[tuple[RequestedColumn, int]] = []
+        self._intervals: list[tuple[slice, Interval]] = []
         by_view: dict[int, tuple[ViewRows, list[tuple[RequestedColumn, int]]]] = {}
         at = 0
         for one in requested:
@@ -95,19 +107,17 @@ class VectorPlan:
                 self._computed.append((one, at))
             else:
                 by_view.setdefault(id(one.source), (one.source, []))[1].append((one, at))
+                end = one.source.columns[f"{one.column.name}__lo"].end
+                if end is not None:
+                    self._intervals.append((slice(at, at + one.column.width), end.interval))
             at += one.column.width
         self._parts = [_Part(view, columns) for view, columns in by_view.values()]
         self._only = self._parts[0] if len(self._parts) == 1 and not self._computed else None
 
-    def read(self, entities: Entities, count: int, now_us: int) -> Vectors:
-        """The vectors of `count` keys. Raises as `arrays`."""
-        values, se, status = self.arrays(entities, count, now_us, {})
-        return Vectors(self.names, values, value_is_there(status), se, status, self.snapshot.epoch)
-
-    def arrays(
-        self, entities: Entities, count: int, now_us: int, placed: Mapping[ViewRows, Rows]
-    ) -> tuple[Floats, Floats, Bytes]:
-        """Values, standard errors and statuses of `count` keys, see `Vectors`.
+    def read(
+        self, entities: Entities, count: int, now_us: int, placed: Mapping[ViewRows, Rows], *, intervals: bool
+    ) -> Vectors:
+        """The vectors of `count` keys.
 
         Args:
             placed: rows of views that were read for these keys already.
@@ -115,6 +125,20 @@ class VectorPlan:
         Raises:
             BadReference: a join key or an input is missing, or has another type. OnDemandFailed.
         """
+        values, se, status = self._arrays(entities, count, now_us, placed)
+        there, ends = value_is_there(status), self._ends(values, se) if intervals else None
+        return Vectors(self.names, values, there, se, status, self.snapshot.epoch, ends)
+
+    def _ends(self, values: Floats, se: Floats) -> tuple[Floats, Floats]:
+        low, high = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
+        for at, interval in self._intervals:
+            low[:, at], high[:, at] = interval.bounds(values[:, at], se[:, at.start])
+        return low, high
+
+    def _arrays(
+        self, entities: Entities, count: int, now_us: int, placed: Mapping[ViewRows, Rows]
+    ) -> tuple[Floats, Floats, Bytes]:
+        """Values, standard errors and statuses of `count` keys, see `Vectors`."""
         if self._only is not None:
             return self._only.read(entities, count, now_us, placed)
         values, se = np.full((count, len(self.names)), np.nan), np.full((count, len(self.names)), np.nan)

@@ -45,10 +45,11 @@ class GrpcTransport:
             self._channel = grpc.insecure_channel(target, options=OPTIONS)
         self._stub: Any = pb_grpc.FeaturesStub(self._channel)
 
-    def vectors(self, refs: Sequence[str], entities: Entities) -> Vectors:
+    def vectors(self, refs: Sequence[str], entities: Entities, *, intervals: bool) -> Vectors:
         """See `Transport`."""
         with self._reached():
-            reply = self._stub.GetFeatures(request_of(refs, entities), timeout=_TIMEOUT_S, metadata=self._metadata)
+            request = request_of(refs, entities, intervals=intervals)
+            reply = self._stub.GetFeatures(request, timeout=_TIMEOUT_S, metadata=self._metadata)
         return vectors_of(reply)
 
     def read(self, name: str, arguments: Mapping[str, Any], data: Iterable[bytes] | None) -> Iterator[bytes]:

@@ -44,9 +44,9 @@ class HttpTransport:
             raise RemoteFailed(f"{url[:200]!r} is not the URL of a feature server ({error})") from None
         self._url = url
 
-    def vectors(self, refs: Sequence[str], entities: Entities) -> Vectors:
+    def vectors(self, refs: Sequence[str], entities: Entities, *, intervals: bool) -> Vectors:
         """See `Transport`."""
-        body = request_of(refs, entities).SerializeToString()
+        body = request_of(refs, entities, intervals=intervals).SerializeToString()
         with self._reached():
             response = self._client.post(VECTORS, content=body, headers={"content-type": PROTOBUF, "accept": PROTOBUF})
         _require_ok(response)

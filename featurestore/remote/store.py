@@ -39,7 +39,7 @@ _T = TypeVar("_T")
 class Transport(Protocol):
     """The connection to a remote store. Methods raise the errors that the server names, and RemoteFailed."""
 
-    def vectors(self, refs: Sequence[str], entities: Entities) -> Vectors:
+    def vectors(self, refs: Sequence[str], entities: Entities, *, intervals: bool) -> Vectors:
         """The newest vectors of some keys; `entities` holds lists of one length."""
         ...
 
@@ -113,14 +113,16 @@ class RemoteStore:
         arguments = {"features": list(refs_of(refs)), "clamp": clamp, "full_names": full_names}
         return self._table("get", arguments, key_table(keys, {}))
 
-    def reader(self, refs: Sequence[str] | FeatureService) -> RemoteReader:
+    def reader(self, refs: Sequence[str] | FeatureService, *, intervals: bool = False) -> RemoteReader:
         """See `Store.reader`."""
-        return RemoteReader(self._transport, list(refs_of(refs)), self._sleep)
+        return RemoteReader(self._transport, list(refs_of(refs)), self._sleep, intervals=intervals)
 
-    def history(self, view: str, start: datetime | None = None, end: datetime | None = None) -> pa.Table:
+    def history(
+        self, view: str, start: datetime | None = None, end: datetime | None = None, *, intervals: bool = True
+    ) -> pa.Table:
         """See `Store.history`."""
         low, high = (None if one is None else to_us(one) for one in (start, end))
-        return self._table("history", {"view": view, "start": low, "end": high})
+        return self._table("history", {"view": view, "start": low, "end": high, "intervals": intervals})
 
     def releases(self, view: str) -> pa.Table:
         """See `Store.releases`."""
@@ -133,11 +135,18 @@ class RemoteStore:
         time: str,
         *,
         full_names: bool = False,
+        intervals: bool = True,
         clock: Clock | None = None,
     ) -> pa.RecordBatchReader:
         """See `Store.join`. The labels go to the server, which joins within its own memory and streams the answer."""
         given = open_labels(labels, self.key_types(features))
-        arguments = {"features": list(refs_of(features)), "time": time, "full_names": full_names, "clock": clock}
+        arguments = {
+            "features": list(refs_of(features)),
+            "time": time,
+            "full_names": full_names,
+            "intervals": intervals,
+            "clock": clock,
+        }
         return _opened(self._transport.read("join", arguments, ipc_bytes(given.schema, given.batches(LABEL_BYTES))))
 
     def clocks(self, features: Sequence[str] | FeatureService) -> dict[str, dict[Clock, int]]:
@@ -167,13 +176,15 @@ class RemoteStore:
 class RemoteReader:
     """Reads one feature vector; see `featurestore.read.vectors.Reader`."""
 
-    def __init__(self, transport: Transport, refs: list[str], sleep: Callable[[float], None]) -> None:
-        self._transport, self._refs, self._sleep = transport, refs, sleep
+    def __init__(
+        self, transport: Transport, refs: list[str], sleep: Callable[[float], None], *, intervals: bool
+    ) -> None:
+        self._transport, self._refs, self._sleep, self._intervals = transport, refs, sleep, intervals
 
     def read(self, keys: Mapping[str, Sequence[Any]] | None = None) -> Vectors:
         """See `Reader.read`."""
         entities, _ = as_lists(keys)
-        return _patiently(lambda: self._transport.vectors(self._refs, entities), self._sleep)
+        return _patiently(lambda: self._transport.vectors(self._refs, entities, intervals=self._intervals), self._sleep)
 
 
 def _patiently(send: Callable[[], _T], sleep: Callable[[float], None]) -> _T:

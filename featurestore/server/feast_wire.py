@@ -56,6 +56,8 @@ _TOKENS: Final = {
     "value": _VALUE_TOKENS,
     "list": _VALUE_TOKENS,
     "se": _VALUE_TOKENS,
+    "lo": _VALUE_TOKENS,
+    "hi": _VALUE_TOKENS,
     "n": _N_TOKENS,
     "coverage": _COVERAGE_TOKENS,
     "status": _STATUS_TOKENS,
@@ -174,8 +176,8 @@ class _Part:
         self._starts = np.empty(0, np.int64)
 
     def add(self, at: int, column: ViewColumn) -> None:
-        """Add a column. Columns of one number a row are written together."""
-        if column.kind in ("list", "status"):
+        """Add a column. Stored columns of one number a row are written together."""
+        if column.kind in ("list", "lo", "hi", "status"):
             self._columns.append((at, column))
         else:
             self._scalars.append((at, column))
@@ -206,14 +208,14 @@ class _Part:
 
 
 def _values(found: RequestedRows, column: ViewColumn) -> bytes:
-    """The array of the values of a list or a status."""
+    """The array of the values of a list, an end of an interval, or a status."""
     codes = found.status(column)
     if column.kind == "status":
         return _tokens(codes, _STATUS_NAMES)
     if found.expired:
         return _repeated(b"null", len(codes))
     numbers, is_there = found.numbers(column), value_is_there(codes)
-    if is_there.all():
+    if is_there.all() or not column.is_list:  # NaN becomes null
         return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)
     shown = [row if there else None for row, there in zip(numbers, is_there.tolist(), strict=True)]
     return orjson.dumps(shown, option=orjson.OPT_SERIALIZE_NUMPY)

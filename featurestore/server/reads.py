@@ -62,10 +62,9 @@ class Reads:
         snapshot, on_demand = self._store.blocks.require(), self._store.on_demand
         named = refs or snapshot.service(service)
         plan = self._plans.find(snapshot, named, lambda: VectorPlan(snapshot, named, on_demand))
-        require_small(count, len(plan.names))
+        require_small(count, len(plan.names) * (2 if request.intervals else 1))
         placed = await self._batcher.placed(plan.views, entities, count)
-        arrays = plan.arrays(entities, count, self._store.clock(), placed)
-        return reply_of(plan.names, snapshot.epoch, *arrays)
+        return reply_of(plan.read(entities, count, self._store.clock(), placed, intervals=request.intervals))
 
     async def table(
         self, name: str, arguments: str | bytes, data: AsyncIterator[bytes] | None, charge: Callable[[int], None]

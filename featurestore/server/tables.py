@@ -5,11 +5,13 @@ views     –                                          –         name, definit
 services  –                                          –         name, refs
 key_types features                                   –         name, type
 get       features, clamp, full_names                keys      see `Store.get`
-history   view, start, end (µs; null: open)          –         see `Store.history`
+history   view, start, end (µs; null: open),         –         see `Store.history`
+          intervals
 releases  view                                       –         see `Store.releases`
 published view, after                                –         see `Store.published`
 clocks    features                                   –         view, live, replay; see `Store.clocks`
-join      features, time, full_names, clock          labels    see `Store.join`
+join      features, time, full_names, intervals,     labels    see `Store.join`
+          clock
 """
 
 from __future__ import annotations
@@ -73,9 +75,9 @@ class Arguments:
             raise BadRequest(f"argument {name!r} must be a list of texts")
         return value
 
-    def flag(self, name: str) -> bool:
-        """True or false; default: false."""
-        value = self._left.pop(name, False)
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """True or false."""
+        value = self._left.pop(name, default)
         if not isinstance(value, bool):
             raise BadRequest(f"argument {name!r} must be true or false")
         return value
@@ -152,8 +154,9 @@ def _read(
             return store.get(features, keys if keys.num_columns else None, clamp=clamp, full_names=full_names)
         case "history":
             view, start, end = given.text("view"), given.whole("start"), given.whole("end")
+            intervals = given.flag("intervals", default=True)
             given.end()
-            return store.history(view, _moment(start), _moment(end))
+            return store.history(view, _moment(start), _moment(end), intervals=intervals)
         case "releases":
             view = given.text("view")
             given.end()
@@ -168,9 +171,10 @@ def _read(
             return _clocks(store.clocks(features))
         case _:
             features, time, full_names = given.texts("features"), given.text("time"), given.flag("full_names")
-            clock = given.clock("clock")
+            intervals, clock = given.flag("intervals", default=True), given.clock("clock")
             given.end()
-            return store.join(_sound(_opened(data), charge), features, time, full_names=full_names, clock=clock)
+            labels = _sound(_opened(data), charge)
+            return store.join(labels, features, time, full_names=full_names, intervals=intervals, clock=clock)
 
 
 def _clocks(counts: dict[str, dict[Clock, int]]) -> pa.Table:

@@ -135,7 +135,7 @@ def _sources(noise: WorldNoise | None) -> tuple[NoiseSource, ...]:
 
 def joined(store: Store, labels: pa.Table, time: str, references: Sequence[str]) -> tuple[Floats, Floats]:
     """Read values and standard errors at the time of each label: float64[N, F] each, NaN for null."""
-    table = store.join(labels, list(references), time, full_names=True).read_all()
+    table = store.join(labels, list(references), time, full_names=True, intervals=False).read_all()
     names = [reference.replace(":", "__") for reference in references]
     x, se = (
         np.column_stack([table[name + companion].cast(pa.float64()).to_numpy() for name in names])

@@ -12,6 +12,7 @@ from base.plain import make_plain, plain_tuple
 from featurestore.define.decoded import Decoded, OpenedSlots, Serving, Status
 from featurestore.define.encoding import OneHot
 from featurestore.define.feature import PaneFeature, Setting, Weight, column_problem, register
+from featurestore.define.interval import Estimate
 from featurestore.define.kinds.histogram import edges_problem
 
 
@@ -53,6 +54,9 @@ class Max(PaneFeature):
         value = np.asarray(self.edges, dtype=np.float64)[highest]
         own = np.where(found.any(axis=1), np.uint8(Status.OK), np.uint8(Status.DROWNED))
         return Decoded(value, np.zeros(len(value)), None, np.where(opened.status == Status.OK, own, opened.status))
+
+    def interval(self, variances: Sequence[float]) -> Estimate:
+        return Estimate()
 
     def settings(self) -> Mapping[str, Setting]:
         return {"column": self.column, "edges": tuple(map(float, self.edges))}

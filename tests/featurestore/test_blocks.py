@@ -102,11 +102,14 @@ def test_a_block_holds_what_get_returns_and_a_last_row_for_every_other_key(tmp_p
         coverage = store.history("delays").column("coverage_3h").to_pylist()[-4:]
     for column in block.columns.values():
         cells = block.numbers[:, column.start : column.start + column.width]
+        if column.end is not None:  # an interval is not stored: it follows from the value and its standard error
+            ends = column.end.interval.bounds(cells, block.numbers[:, column.end.se_at])
+            cells = ends[0 if column.kind == "lo" else 1]
         assert np.isnan(cells[-1]).all()
         if column.kind == "status":
             assert column.status is not None
             mine: list[Any] = [Status(code).name for code in block.status[:-1, column.status].tolist()]
-        elif column.kind == "list":
+        elif column.is_list:
             mine = [None if np.isnan(row).any() else row for row in cells[:-1].tolist()]
         else:
             mine = [None if np.isnan(value) else value for value in cells[:-1, 0].tolist()]

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import httpx
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from base.times import from_us
@@ -49,6 +50,8 @@ VIEW = a_view(
 )
 STORED = [f"delays:{name}{window}" for window in ("", "_3h", "_6h")
           for name in ("flights", "delay_mean", "delay_hist", "late")] + ["delays:planes"]  # fmt: skip
+
+LIMITS: dict[str, tuple[float, float]] = {"delay_mean": (-60, 180), "late": (0, 1)}
 
 
 @on_demand(outputs=["odds", "spread"])
@@ -118,6 +121,44 @@ def test_training_and_serving_give_the_same_bits(store_dir: Path) -> None:
         assert np.array_equal(offline.astype(np.float32), over_http.astype(np.float32), equal_nan=True), name
     computed = got.column("odds__status").to_pylist()
     assert {"OK", "NOT_FOUND", "UNDEFINED"} <= set(computed)
+
+
+def test_training_and_serving_give_the_same_bits_of_intervals(store_dir: Path) -> None:
+    """For every feature type and window; the interval of an on-demand feature is unknown, as its standard error is."""
+    publish(store_dir, 8)
+    keys, refs = asked(300), [*STORED, "risk:odds"]
+    now = 9 * HOUR
+    labels = pa.table(keys | {"at": pa.array([from_us(now)] * 300)})
+    with Store.open(store_dir, on_demand=[risk], clock=lambda: now) as store:
+        joined, plain = (store.join(labels, refs, "at", intervals=one).read_all() for one in (True, False))
+        got, clamped = store.get(refs, keys), store.get(refs, keys, clamp=True)
+        read = store.reader(refs, intervals=True).read(keys)
+        history, short = store.history("delays"), store.history("delays", intervals=False)
+    ends = [f"{ref}__{end}" for ref in STORED for end in ("lo", "hi")]
+    served = serve(store_dir, {"features": ends, "entities": keys}, clock=now).json()
+    over_http = dict(zip(served["metadata"]["feature_names"], served["results"], strict=True))
+    assert plain.column_names == [name for name in joined.column_names if not name.endswith(("__lo", "__hi"))]
+    assert short.equals(history.select(short.column_names))
+    assert len(history.column_names) == len(short.column_names) + len(ends)
+    assert read.intervals is not None
+    columns = iter(zip(*(end.T for end in read.intervals), strict=True))
+    newest = history.filter(pc.equal(history["pane_end"], pc.max(history["pane_end"])))
+    for ref in STORED:
+        name = ref.split(":")[1]
+        vectors = [next(columns) for _ in range(floats(got.column(name)).shape[1])]
+        for i, end in enumerate(("lo", "hi")):
+            column = f"{name}__{end}"
+            expected = got.column(column).to_pylist()
+            assert joined.column(column).to_pylist() == expected, column
+            assert over_http[column]["values"] == expected, column
+            there = [row for row in newest.column(column).to_pylist() if row is not None]
+            assert {*map(str, there)} == {str(row) for row in expected if row is not None}, column
+            online = np.stack([pair[i] for pair in vectors], axis=1)
+            assert np.array_equal(online, floats(got.column(column)), equal_nan=True), column
+            limits = LIMITS.get(name.removesuffix("_3h").removesuffix("_6h"), (0, None))
+            assert np.array_equal(floats(clamped.column(column)), np.clip(online, *limits), equal_nan=True), column
+    for table in (joined, got):
+        assert table.column("odds__lo").null_count == table.column("odds__hi").null_count == 300
 
 
 def floats(column: pa.ChunkedArray) -> Array:

@@ -27,8 +27,9 @@ def test_values_come_with_their_companions_in_the_order_of_references_and_keys(s
     with Store.open(store_dir, clock=lambda: 3 * HOUR) as store:
         table = store.get(["delays:late_3h", "delays:flights"], {"dest": ["LAX", None, "XXX", "LAX"]})
     assert table.column_names == [
-        *("dest", "late_3h", "late_3h__se", "late_3h__n", "late_3h__status"),
-        *("flights", "flights__se", "flights__status", "delays__pane_end", "delays__released_at"),
+        *("dest", "late_3h", "late_3h__se", "late_3h__lo", "late_3h__hi", "late_3h__n", "late_3h__status"),
+        *("flights", "flights__se", "flights__lo", "flights__hi", "flights__status"),
+        *("delays__pane_end", "delays__released_at"),
     ]
     assert table.column("flights").to_pylist() == [3, None, None, 3]
     assert table.column("late_3h__n").to_pylist() == [6, None, None, 6]

@@ -192,7 +192,7 @@ def _made(
 ) -> bool:
     """Join and write all files of a cache into a folder. Return False if the store changed before it was read."""
     limit: dict[str, Any] = {"memory_limit": request.memory_limit} if isinstance(store, Store) else {}
-    reader = store.join(labels.reader(), refs, TIME, full_names=True, clock=request.clock, **limit)
+    reader = store.join(labels.reader(), refs, TIME, full_names=True, intervals=False, clock=request.clock, **limit)
     if isinstance(store, Store) and _moved(store, refs, snapshot):  # only labels are left to read
         return False
     layout = MatrixLayout.of(reader.schema, refs, request.roles.columns)

@@ -255,7 +255,7 @@ def released_rows(store: Store, references: Sequence[str], before: datetime) -> 
     for reference in references:
         view, _, name = reference.partition(":")
         if view not in views:
-            rows = store.history(view)
+            rows = store.history(view, intervals=False)
             views[view] = rows.filter(pa.array(rows["released_at"].cast(pa.int64()).to_numpy() < moment))
         history: pa.Table = views[view]
         if f"{name}__se" not in history.column_names or pa.types.is_list(history.schema.field(name).type):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -12,6 +12,7 @@ from base.plain import make_plain
 from featurestore.define.decoded import Decoded, OpenedSlots, Serving
 from featurestore.define.encoding import EachClient
 from featurestore.define.feature import PaneFeature, Setting, Weight, register
+from featurestore.define.interval import WholeNumber
 
 
 @register
@@ -54,6 +55,10 @@ class ClientCount(PaneFeature):
         """See `PaneFeature`."""
         (variance,) = opened.variances
         return Decoded(opened.slots[:, 0], np.sqrt(variance), None, opened.status)
+
+    def interval(self, variances: Sequence[float]) -> WholeNumber:
+        """See `PaneFeature`."""
+        return WholeNumber()
 
     def settings(self) -> Mapping[str, Setting]:
         """See `ViewFeature`. A ClientCount has none."""

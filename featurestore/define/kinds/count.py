@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
@@ -12,6 +12,7 @@ from base.plain import make_plain
 from featurestore.define.decoded import Decoded, OpenedSlots, Serving
 from featurestore.define.encoding import EachEvent, OneHot
 from featurestore.define.feature import DerivableFeature, PaneFeature, Setting, Weight, flag_problem, register
+from featurestore.define.interval import WholeNumber
 
 
 @register
@@ -57,6 +58,10 @@ class Count(DerivableFeature):
         (variance,) = opened.variances
         return Decoded(opened.slots[:, 0], np.sqrt(variance), None, opened.status)
 
+    def interval(self, variances: Sequence[float]) -> WholeNumber:
+        """See `PaneFeature`."""
+        return WholeNumber()
+
     def turned(self) -> Self:
         """See `DerivableFeature`."""
         return replace(self, derive=not self.derive)
@@ -69,6 +74,10 @@ class Count(DerivableFeature):
         """The sum of all cells."""
         (variance,) = opened.variances
         return Decoded(opened.slots.sum(axis=1), np.sqrt(opened.slots.shape[1] * variance), None, opened.status)
+
+    def interval_from(self, other: PaneFeature, variances: Sequence[float]) -> WholeNumber:
+        """See `DerivableFeature`."""
+        return WholeNumber()
 
     def settings(self) -> Mapping[str, Setting]:
         """See `ViewFeature`."""

@@ -13,6 +13,7 @@ from base.plain import make_plain, plain_tuple
 from featurestore.define.decoded import Decoded, OpenedSlots, Serving
 from featurestore.define.encoding import OneHot
 from featurestore.define.feature import PaneFeature, Setting, Weight, column_problem, flag_problem, is_finite, register
+from featurestore.define.interval import WholeNumber
 
 MAX_EDGES: Final = 1_000
 
@@ -70,6 +71,10 @@ class Histogram(PaneFeature):
         """See `PaneFeature`."""
         (variance,) = opened.variances
         return Decoded(opened.slots, np.sqrt(variance), None, opened.status)
+
+    def interval(self, variances: Sequence[float]) -> WholeNumber:
+        """See `PaneFeature`."""
+        return WholeNumber()
 
     def settings(self) -> Mapping[str, Setting]:
         """See `ViewFeature`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Self
 
@@ -13,6 +13,7 @@ from base.plain import make_plain, plain_tuple
 from featurestore.define.decoded import Decoded, OpenedSlots, Serving, decoded_ratio, ratio_se
 from featurestore.define.encoding import OffsetSum
 from featurestore.define.feature import PaneFeature, Setting, Weight, column_problem, is_finite, register
+from featurestore.define.interval import Ratio
 
 MAX_Q: Final = 2**24
 """The largest encoded value. With it the sum of 2**30 clients is still far below half the field."""
@@ -121,6 +122,12 @@ class Mean(PaneFeature):
             value = encoding.low + encoding.step * ((centred + encoding.middle * n) / n)
             spread = ratio_se(centred, n, sum_variance, n_variance)
         return decoded_ratio(value, encoding.step * spread, n, n_variance, opened.status)
+
+    def interval(self, variances: Sequence[float]) -> Ratio:
+        """See `PaneFeature`. S/n is the mean less the middle of its range."""
+        encoding, (sum_variance, n_variance) = self.encoding, variances
+        centre = encoding.low + encoding.step * encoding.middle
+        return Ratio(centre, encoding.step * math.sqrt(sum_variance / n_variance), *self.bounds)
 
     def settings(self) -> Mapping[str, Setting]:
         """See `ViewFeature`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
@@ -14,6 +15,7 @@ from featurestore.define.decoded import Decoded, OpenedSlots, Serving, decoded_r
 from featurestore.define.encoding import OneHot, TrueOrFalse
 from featurestore.define.expressions import Compare, parse
 from featurestore.define.feature import DerivableFeature, PaneFeature, Setting, Weight, flag_problem, register
+from featurestore.define.interval import Ratio
 
 
 @register
@@ -70,6 +72,11 @@ class Rate(DerivableFeature):
             spread = ratio_se(centred, n, sum_variance, n_variance)
         return decoded_ratio(value, spread / 2, n, n_variance, opened.status)
 
+    def interval(self, variances: Sequence[float]) -> Ratio:
+        """See `PaneFeature`. S is half of true − false."""
+        sum_variance, n_variance = variances
+        return Ratio(0.5, math.sqrt(sum_variance / n_variance) / 2, 0.0, 1.0)
+
     def turned(self) -> Self:
         """See `DerivableFeature`."""
         return replace(self, derive=not self.derive)
@@ -95,6 +102,12 @@ class Rate(DerivableFeature):
             value = true / n
             se = np.sqrt((false / n) ** 2 * true_var + (true / n) ** 2 * false_var) / np.abs(n)
         return decoded_ratio(value, se, n, true_var + false_var, opened.status)
+
+    def interval_from(self, other: PaneFeature, variances: Sequence[float]) -> Ratio:
+        """With a cells of true and b of false events, S = T − n·a/(a + b) is the sum whose noise is independent of that of n."""
+        is_true, non_null = self._cells(other)
+        a, cells = int(is_true.sum()), int(non_null.sum())
+        return Ratio(a / cells, math.sqrt(a * (cells - a)) / cells, 0.0, 1.0, apart=False)
 
     def _cells(self, other: PaneFeature) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """Two masks, bool[cells]: the cells in which the condition is true, and the cells of non-null values."""

@@ -113,6 +113,7 @@ def test_join_keys_come_first_then_the_features_in_the_order_asked_for(server: F
 
 def test_companions_coverage_and_status_are_features(server: FeatureServer) -> None:
     names = ["flights__se", "late__se", "late__n", "late__status", "late_3h__n", "coverage_3h", "delay_hist__se"]
+    names += ["flights__lo", "late__hi", "delay_hist__lo", "delay_hist__hi"]
     got = read(server, [f"delays:{name}" for name in names], {"dest": ["ATL", "JFK"]})
     values = {name: column[0] for name, column in got.items()}
     assert values == {
@@ -124,8 +125,13 @@ def test_companions_coverage_and_status_are_features(server: FeatureServer) -> N
         "late_3h__n": [3.0, None],
         "coverage_3h": [2 / 3, None],
         "delay_hist__se": [0.0, None],
+        "flights__lo": [2.0, None],  # without noise an interval is the value
+        "late__hi": [1.0, None],
+        "delay_hist__lo": [[2.0, 2.0], None],
+        "delay_hist__hi": [[2.0, 2.0], None],
     } | {name: values[name] for name in ("late__se", "late_3h__n")}
     assert got["coverage_3h"][1] == ["PRESENT", "NOT_FOUND"]
+    assert got["delay_hist__lo"][1] == ["PRESENT", "NOT_FOUND"]
     assert got["late__status"][1:] == (["PRESENT"] * 2, [TIME, NEVER])
 
 

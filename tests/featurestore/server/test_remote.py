@@ -179,18 +179,22 @@ class TestTheSameAnswers:
         assert remote.get(["delays:late"], table).equals(served.local.get(["delays:late"], table))
 
     def test_vectors(self, served: Served, remote: RemoteStore) -> None:
-        theirs, ours = remote.reader(REFS).read(KEYS), served.local.reader(REFS).read(KEYS)
+        theirs, ours = (store.reader(REFS, intervals=True).read(KEYS) for store in (remote, served.local))
         assert theirs.names == ours.names
         assert theirs.epoch == ours.epoch
-        for one, other in zip(theirs[1:5], ours[1:5], strict=True):
+        assert theirs.intervals is not None
+        assert ours.intervals is not None
+        for one, other in zip((*theirs[1:5], *theirs.intervals), (*ours[1:5], *ours.intervals), strict=True):
             assert one.tobytes() == other.tobytes()
             assert one.dtype == other.dtype
         assert remote.reader(["area:flights"]).read().values.shape == (1, 1)
+        assert remote.reader(["area:flights"]).read().intervals is None
         assert remote.reader(["delays:late"]).read({"dest": [], "hour": []}).values.shape == (0, 1)
 
     def test_history_releases_views_services_and_key_types(self, served: Served, remote: RemoteStore) -> None:
         for view in ("delays", "area"):
             assert remote.history(view).equals(served.local.history(view))
+            assert remote.history(view, intervals=False).equals(served.local.history(view, intervals=False))
             assert remote.releases(view).equals(served.local.releases(view))
         bounds = (from_us(HOUR), from_us(3 * HOUR))
         assert remote.history("delays", *bounds).equals(served.local.history("delays", *bounds))
@@ -216,6 +220,11 @@ class TestTheSameAnswers:
         )
         expected = served.local.join(labels, REFS, "at", full_names=True).read_all()
         joined = remote.join(labels, REFS, "at", full_names=True).read_all()
+        plain = remote.join(labels, REFS, "at", full_names=True, intervals=False)
+        assert set(joined.column_names) - set(plain.schema.names) == {
+            name for name in joined.column_names if name.endswith(("__lo", "__hi"))
+        }
+        plain.read_all()
         assert joined.combine_chunks().equals(expected.combine_chunks())
         path = tmp_path / "labels.csv"
         path.write_text("dest,hour,at\nATL,1,1970-01-01T05:00:00Z\n")
