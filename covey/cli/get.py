@@ -25,13 +25,13 @@ def get(
     csv: CsvOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")] = False,
 ) -> None:
-    """Read the latest values with their standard errors: covey get dest_delay:arr_delay_mean dest=JFK dest=LAX.
+    """Read the latest values with standard errors and 95 % intervals: covey get dest_delay:arr_delay_mean dest=JFK dest=LAX.
 
     `__status` says whether a value is usable:
 
     \b
     OK               the value is there
-    ROUGH_SE         the value is there, its standard error is rough: n < 20·se(n)
+    ROUGH_SE         the value is there, its standard error is rough: n < 20·se(n); use the interval
     STALE_BUDGET     the last value: a later day had no budget left
     VOID             no value: the pane was not opened, or was retracted
     LOW_COVERAGE     no value: too few panes of the window were opened

@@ -20,7 +20,8 @@ class Status(IntEnum):
     OK = 0
     """The value is there."""
     ROUGH_SE = 1
-    """The noised n of a Mean or Rate is below 20·se(n). There the delta method does not hold, so the standard error is rough."""
+    """The noised n of a Mean or Rate is below 20·se(n). There the delta method does not hold, so the standard error is rough. The
+    interval holds."""
     STALE_BUDGET = 2
     """No newer pane was opened, because a later client-day has no budget left; this is the last value before that. It was OK
     or ROUGH_SE at its release."""

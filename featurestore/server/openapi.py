@@ -35,7 +35,7 @@ _REQUEST: Final = {
             "items": {"type": "string", "pattern": "^[a-z][a-z0-9_]*(@v[0-9]+)?:[a-z][a-z0-9_]*$"},
             "minItems": 1,
             "maxItems": MAX_FEATURES,
-            "description": "`view:feature`, `view:feature__se`, `…__n`, `…__status`, `view:coverage_7d`; "
+            "description": "`view:feature`, `view:feature__se`, `…__lo`, `…__hi`, `…__n`, `…__status`, `view:coverage_7d`; "
             "`view@v1:feature` pins a version.",
         },
         "entities": {

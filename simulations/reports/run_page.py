@@ -105,7 +105,7 @@ def _errors(summary: Record, path: Path, numbered: Numbered) -> Section:
             one = figures.part(view).part(feature)
             cells = (one.number(name) for name in ("values", "mean_abs_error", "rmse", "served_se", "rmse_over_se"))
             rows.append([view, feature, *map(number, cells), percent(one.number("coverage"))])
-    head = ("view", "feature", "values", "mean |error|", "RMSE", "served se", "RMSE ÷ se", "within ±1.96 se")
+    head = ("view", "feature", "values", "mean |error|", "RMSE", "served se", "RMSE ÷ se", "in the 95 % interval")
     table = numbered.table(
         "Errors of the released values, compared with the plain sums of the same reports.", head, rows
     )

@@ -1,6 +1,6 @@
 """Write the released values of a collection and their true values to one Parquet file, and summarize the errors.
 
-    view, key, pane_end, feature ── value, se, truth, error, status
+    view, key, pane_end, feature ── value, se, lo, hi, truth, error, status
 
 Each cell of a histogram is a feature, `<feature>[<cell>]`. `truth` is an aggregate of clients without noise: **secret** outside
 a simulation.
@@ -35,14 +35,14 @@ SCHEMA: Final = pa.schema(
         pa.field("feature", pa.string()),
         pa.field("value", pa.float64()),
         pa.field("se", pa.float64()),
+        pa.field("lo", pa.float64()),
+        pa.field("hi", pa.float64()),
         pa.field("truth", pa.float64()),
         pa.field("error", pa.float64()),
         pa.field("status", pa.string()),
     ]
 )
-"""`value`, `se`, `truth` and `error` are null if there is no such value; `status` says why."""
-BAND: Final = 1.96
-"""Standard errors on each side that hold 95 % of the noise."""
+"""`value`, `se`, `lo`, `hi`, `truth` and `error` are null if there is no such value; `status` says why."""
 
 Errors = dict[str, dict[str, dict[str, float | None]]]
 """{view: {feature: figures}}."""
@@ -54,7 +54,8 @@ def write_values(collected: Collected, views: Sequence[FeatureView], path: Path)
     Returns:
         Per view and feature: `rows`, the number of rows, and `values`, the number of rows with a value in both stores. The
         other figures are of those values: `mean_abs_error`; `rmse`; `served_se`, the root mean square of the served standard
-        errors; `rmse_over_se`; `coverage`, the share within ±1.96 se; `mean_abs_truth`. A figure without values is None.
+        errors; `rmse_over_se`; `coverage`, the share of truths in the served 95 % intervals; `mean_abs_truth`. A figure without
+        values is None.
 
     Raises:
         StoreNotFound, UnknownView: the folder holds no collection of these views.
@@ -75,7 +76,7 @@ def write_values(collected: Collected, views: Sequence[FeatureView], path: Path)
 def summary(table: pa.Table) -> dict[str, float | None]:
     """Summarize some rows as `write_values` does."""
     both = table.filter(pc.is_valid(table["error"]))
-    error, se, truth = (both[name].to_numpy() for name in ("error", "se", "truth"))
+    error, se, low, high, truth = (both[name].to_numpy() for name in ("error", "se", "lo", "hi", "truth"))
     if not len(error):
         return {"rows": table.num_rows, "values": 0} | dict.fromkeys(
             ("mean_abs_error", "rmse", "served_se", "rmse_over_se", "coverage", "mean_abs_truth")
@@ -88,7 +89,7 @@ def summary(table: pa.Table) -> dict[str, float | None]:
         "rmse": rmse,
         "served_se": served,
         "rmse_over_se": rmse / served if served else None,
-        "coverage": float((np.abs(error) <= BAND * se).mean()) if served else None,
+        "coverage": float(((low <= truth) & (truth <= high)).mean()) if served else None,
         "mean_abs_truth": float(np.abs(truth).mean()),
     }
 
@@ -101,19 +102,20 @@ class _Part:
 
 def _of_view(directory: Path, view: FeatureView) -> Iterator[_Part]:
     with Store.open(directory / STORE) as store, Store.open(directory / TRUTH) as truth:
-        released, exact = store.history(view.name), truth.history(view.name)
+        released, exact = store.history(view.name), truth.history(view.name, intervals=False)
     keys = view.entity.keys
     exact = exact.take(_rows_of(exact, released, [*keys, "pane_end"]))  # a row without a true value becomes null
     name = pa.array([view.name] * released.num_rows, pa.string())
     key = _key(released, keys)
     for served in served_features(view):
         status = released[f"{served.name}__status"].cast(pa.string())
-        values, truths = _cells(released, served), _cells(exact, served)
+        values, truths = _cells(released, served.name, served), _cells(exact, served.name, served)
+        low, high = (_cells(released, f"{served.name}__{end}", served) for end in ("lo", "hi"))
         se = released[f"{served.name}__se"].cast(pa.float64())
-        for cell, (value, true) in enumerate(zip(values, truths, strict=True)):
+        for cell, (value, true, *ends) in enumerate(zip(values, truths, low, high, strict=True)):
             feature = f"{served.name}[{cell}]" if served.is_list else served.name
             named = pa.array([feature] * released.num_rows, pa.string())
-            columns = [name, key, released["pane_end"], named, value, se, true, pc.subtract(value, true), status]
+            columns = [name, key, released["pane_end"], named, value, se, *ends, true, pc.subtract(value, true), status]
             yield _Part(feature, pa.table(columns, schema=SCHEMA))
 
 
@@ -132,9 +134,9 @@ def _key(table: pa.Table, keys: Sequence[str]) -> pa.ChunkedArray | pa.Array:
     return pc.binary_join_element_wise(*(table[key].cast(pa.string()) for key in keys), ", ")
 
 
-def _cells(table: pa.Table, served: ServedFeature) -> list[pa.Array]:
-    """Return float64[N] of a feature, or of each of its cells."""
-    column = table[served.name].combine_chunks()
+def _cells(table: pa.Table, name: str, served: ServedFeature) -> list[pa.Array]:
+    """Return float64[N] of a column of a feature, or of each of its cells."""
+    column = table[name].combine_chunks()
     if not served.is_list:
         return [column.cast(pa.float64())]
     return [pc.list_element(column, cell).cast(pa.float64()) for cell in range(served.width)]

@@ -21,7 +21,7 @@ KINDS: Final = tuple(FEATURES.values())
 EPSILON, CLIENTS = "ε of a client-day", "clients"
 RELATIVE, RATIO, COVERAGE, SERVED = MEASURES
 CAPTION: Final = (
-    "The figure in numbers. Within: the share of the values that lie within ±1.96 served standard errors. Served: the share of "
+    "The figure in numbers. Within: the share of the values whose 95 % interval holds the true value. Served: the share of "
     "the rows that have a value. A mean or rate that noise drowns has no value and counts in no error."
 )
 
@@ -98,9 +98,7 @@ def _coverage_reading(points: Sequence[Point]) -> list[str]:
     if not covered:
         return []
     mean = float(np.mean(covered))
-    return [
-        f"Over all ε and features {percent(mean)} of the values are within ±1.96 served standard errors; 95 % are expected."
-    ]
+    return [f"Over all ε and features the 95 % interval of {percent(mean)} of the values holds the true value."]
 
 
 def _fall_reading(points: Sequence[Point]) -> list[str]:

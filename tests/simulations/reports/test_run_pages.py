@@ -107,6 +107,8 @@ def test_values_are_those_of_both_stores_row_by_row(run_folder: Path) -> None:
         assert row["value"] == value
         assert row["truth"] == true
         assert row["se"] == released[f"{name}__se"]
+        ends = (released[f"{name}__{end}"] for end in ("lo", "hi"))
+        assert (row["lo"], row["hi"]) == tuple(end and end[int(cell)] if cell is not None else end for end in ends)
         assert row["status"] == released[f"{name}__status"]
         assert row["error"] == (None if value is None or true is None else value - true)
     assert {row["truth"] for row in rows if row["feature"] == "n"} != {0.0}
@@ -121,7 +123,7 @@ def test_the_errors_are_summed_up_over_what_both_stores_have(run_folder: Path) -
     assert (one["rows"], one["values"]) == (len(rows), len(told))
     assert one["rmse"] == pytest.approx(math.sqrt((error**2).mean()))
     assert one["rmse_over_se"] == pytest.approx(math.sqrt((error**2).mean() / (se**2).mean()))
-    assert one["coverage"] == pytest.approx((np.abs(error) <= 1.96 * se).mean())
+    assert one["coverage"] == np.mean([row["lo"] <= row["truth"] <= row["hi"] for row in told])
     assert one["mean_abs_truth"] == pytest.approx(np.mean([row["truth"] for row in told]))
 
 
