@@ -11,19 +11,18 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from featurestore.define.epsilon import epsilon_of
 from simulations.tasks.scores import Interval
-from simulations.tasks.study import DELTA, RHOS, Model
+from simulations.tasks.study import CHARTED, PROMISES, Model
 
 
 def draw(path: Path, tasks: Mapping[str, Mapping[tuple[str, Model], Interval]]) -> None:
     """Write the picture: one panel a task, one line a model, bars from the intervals."""
-    epsilons = {price: epsilon_of(round(rho * 1e6), DELTA) for price, rho in RHOS.items()}
+    epsilons = {promise.title: promise.epsilon for promise in PROMISES if promise.title in CHARTED}
     figure, panels = plt.subplots(1, len(tasks), figsize=(5.4 * len(tasks), 4.4), layout="constrained", squeeze=False)
     for axes, (name, shares) in zip(panels[0], tasks.items(), strict=True):
-        models = dict.fromkeys(model for price, model in shares if price != "exact")
+        models = dict.fromkeys(model for title, model in shares if title in CHARTED)
         for index, model in enumerate(models):
-            found = [shares[price, model] for price in RHOS]
+            found = [shares[title, model] for title in epsilons]
             bars = [[one.value - one.low for one in found], [one.high - one.value for one in found]]
             at = [epsilon * 1.03 ** (index - 1) for epsilon in epsilons.values()]
             colour = plt.get_cmap("viridis")(0.85 * index / max(1, len(models) - 1))
@@ -36,7 +35,7 @@ def draw(path: Path, tasks: Mapping[str, Mapping[tuple[str, Model], Interval]]) 
         axes.axhline(1, color="grey", linewidth=0.8)
         axes.set_ylim(0, 1.15)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axes.set_xlabel("ε of a client-day (δ = 10⁻⁶)")
+        axes.set_xlabel("ε of a client-day against outsiders (δ = 10⁻⁶, shared noise)")
         axes.set_title(name)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, loc="lower right")

@@ -24,6 +24,7 @@ from featurestore.define.kinds import Count
 from featurestore.define.privacy import Bounds, Privacy
 from simulations.errors import DataMissing
 
+from .prices import Price
 from .task import FeatureSet, Task
 
 CATEGORIES: Final = 60
@@ -37,7 +38,6 @@ _FIRST: Final = date(2017, 2, 1)
 
 _WINDOWS: Final = ("category_demand:baskets", "category_demand:baskets_7d", "category_demand:baskets_28d")
 SETS: Final = {"windows": FeatureSet(_WINDOWS, frozenset(_WINDOWS))}
-WINDOW_PANES: Final = ((1, 7, 28),)
 
 _BOUGHT: Final = """
 CREATE TABLE bought AS
@@ -101,7 +101,7 @@ def basket_categories(households: int | None = None) -> Task:
     return Task(
         name="baskets",
         events=make_events(_utc(table), "household", "shopped_at"),
-        views=lambda rho, others=False: (category_demand(categories, rho),),
+        views=lambda price, others=False, area_share=1.0: (category_demand(categories, price),),
         labels=_utc(rows.select(["category", "shopped_at"])),
         time="shopped_at",
         own=np.column_stack(own).astype(np.float32),
@@ -117,13 +117,12 @@ def basket_categories(households: int | None = None) -> Task:
         test_from=_day(date(2017, 9, 1)),
         split=datetime(2017, 9, 1, tzinfo=UTC),
         sets=SETS,
-        windows=WINDOW_PANES,
     )
 
 
-def category_demand(categories: list[str], rho: float | None) -> FeatureView:
-    """Make the view of household-days by category, at ρ of a client-day; None: at any price, for runs without noise."""
-    return FeatureView(
+def category_demand(categories: list[str], price: Price | None) -> FeatureView:
+    """Make the view of household-days by category at a price; None: for runs without noise."""
+    view = FeatureView(
         "category_demand",
         entity=Entity("category", domain=categories),
         time="shopped_at",
@@ -131,10 +130,11 @@ def category_demand(categories: list[str], rho: float | None) -> FeatureView:
         windows=["7d", "28d"],
         features=[Count("baskets")],
         bounds=Bounds(max_cells=MAX_CELLS, max_events_per_cell=1),
-        privacy=Privacy(rho=rho or 0.1, min_clients=50),
+        privacy=Privacy(rho=0.1, min_clients=50),
         release_delay="30m",
         description="Household-days whose baskets hold the category, of at most 8 categories each.",
     )
+    return view if price is None else price.of(view)
 
 
 def _utc(table: pa.Table) -> pa.Table:

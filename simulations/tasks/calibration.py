@@ -11,11 +11,14 @@ from typing import Final
 
 import numpy as np
 
-from featurestore.store import Store
+from base.times import to_us
+from featurestore.define.decoded import Decoded, value_is_there
+from featurestore.define.values import served_features
 
 from .scores import Floats
 from .study import given
-from .worlds import Ints, WorldNoise, published
+from .world_join import issues_of
+from .worlds import Ints, WorldNoise
 
 ENOUGH: Final = 20
 """The fewest departures of a compared hour."""
@@ -44,15 +47,14 @@ class Calibration:
 
 
 def calibration(noise: WorldNoise) -> Calibration:
-    """Compare the forecasts of a world with the exact hours. Run by a worker."""
-    task, exact = given()
-    with published(exact, task.views(None), None) as store:
-        ends, (rate, n) = _columns(store, _RATE, f"{_RATE}__n")
-    with published(exact, task.views(noise.rho), noise) as store:
-        seen, (noisy, pred, se) = _columns(store, _RATE, f"{_RATE}_pred", f"{_RATE}_pred__se")
-    if not np.array_equal(ends, seen):
-        raise AssertionError("the worlds have different panes")
-    return compared(ends, rate, n, noisy, pred, se)
+    """Compare the forecasts of a world with the exact hours of the test months. Run by a worker."""
+    ends, exact = _columns(None)
+    _, seen = _columns(noise)
+    truth, rate, pred = exact[_RATE], seen[_RATE], seen[f"{_RATE}_pred"]
+    n = np.full(len(ends), np.nan) if truth.n is None else np.where(np.isnan(_values(truth)), np.nan, truth.n)
+    first = to_us(given()[0].split)
+    n[ends <= first] = np.nan  # an hour before the test is not compared
+    return compared(ends, _values(truth), n, _values(rate), _values(pred), pred.se)
 
 
 def compared(ends: Ints, rate: Floats, n: Floats, noisy: Floats, pred: Floats, se: Floats) -> Calibration:
@@ -78,11 +80,18 @@ def compared(ends: Ints, rate: Floats, n: Floats, noisy: Floats, pred: Floats, s
     )
 
 
-def _columns(store: Store, *names: str) -> tuple[Ints, list[Floats]]:
-    """Return pane ends (µs) and columns of the view's history; NaN for null."""
-    table = store.history(_VIEW)
-    ends = table["pane_end"].cast("int64").to_numpy()
-    return ends, [table[name].cast("float64").to_numpy() for name in names]
+def _columns(noise: WorldNoise | None) -> tuple[Ints, dict[str, Decoded]]:
+    """Return the pane ends (µs) and the features of the area's view in a world."""
+    task, exact = given()
+    views = task.views(None if noise is None else noise.price)
+    view, issues = next(one for one in issues_of(exact, views, noise) if one[0].name == _VIEW)
+    ends = next(of.pane_starts for of, one in zip(exact, views, strict=True) if one.name == _VIEW) + view.pane_us
+    return ends, {one.name: decoded for one, decoded in zip(served_features(view), issues.features, strict=True)}
+
+
+def _values(decoded: Decoded) -> Floats:
+    """Return float64[P]: the values, NaN for null."""
+    return np.where(value_is_there(decoded.status), decoded.value, np.nan)
 
 
 def _rms(values: Floats) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, datetime
+from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -28,14 +29,17 @@ from simulations.datasets.flights import (
     load_flights,
 )
 
+from .prices import Price
 from .task import FeatureSet, Task
 
 ZONE: Final = "America/New_York"
 LATE_MINUTES: Final = 15
 AREA_SHARE: Final = 0.8
 """Share of ρ for the fast signal; the slow signal has the rest."""
+OTHER_SHARES: Final = (0.6, 0.7, 0.9)
+"""Other shares, which are compared on the training months."""
 
-AREA_FAST: Final = Filtered("late", "258m", sd=0.13, tz=ZONE)
+AREA_FAST: Final = Filtered("late", "12h", sd=0.15, tz=ZONE)
 AREA_SLOW: Final = Filtered("late", "24h", sd=0.10, tz=ZONE, name="late_slow")
 CARRIER: Final = Filtered(
     "late", "20d", sd=0.06, season=None, tz=ZONE, scaled=False, baseline_half_life="60d", baseline_variance=0.01
@@ -63,10 +67,10 @@ SETS: Final = {
 }
 
 OTHERS: Final = {
-    "half-life ÷ 2": replace(AREA_FAST, half_life="129m", name="late_short"),
-    "half-life × 2": replace(AREA_FAST, half_life="516m", name="late_long"),
-    "s₀ ÷ 2": replace(AREA_FAST, sd=0.065, name="late_calm"),
-    "s₀ × 2": replace(AREA_FAST, sd=0.26, name="late_wild"),
+    "half-life ÷ 2": replace(AREA_FAST, half_life="6h", name="late_short"),
+    "half-life × 2": replace(AREA_FAST, half_life="24h", name="late_long"),
+    "s₀ ÷ 2": replace(AREA_FAST, sd=0.075, name="late_calm"),
+    "s₀ × 2": replace(AREA_FAST, sd=0.3, name="late_wild"),
     "season in UTC": replace(AREA_FAST, tz="UTC", name="late_utc"),
 }
 """Other settings of the fast filter, which cost no privacy. They are compared on the training months."""
@@ -79,8 +83,6 @@ def other_set(filtered: Filtered) -> FeatureSet:
     return FeatureSet(references, frozenset(references) - {fast[-1]})
 
 
-WINDOW_PANES: Final = ((1, 3, 24), (1, 7, 28))
-"""Panes of the windows of each view. Windows of a view share noise."""
 _CATEGORIES: Final = ("carrier", "origin", "dest")
 
 
@@ -96,7 +98,7 @@ def late_arrivals(flights: pa.Table | None = None) -> Task:
     return Task(
         name="flights",
         events=make_events(table, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN),
-        views=lambda rho, others=False: views(carriers, rho, others=others),
+        views=partial(views, carriers),
         labels=labels.select(["carrier", "sched_dep"]),
         time="sched_dep",
         own=own.astype(np.float32),
@@ -107,24 +109,24 @@ def late_arrivals(flights: pa.Table | None = None) -> Task:
         test_from=_day(date(2013, 9, 1)),
         split=datetime(2013, 9, 1, tzinfo=ZoneInfo(ZONE)),
         sets=SETS,
-        windows=WINDOW_PANES,
     )
 
 
-def views(carriers: list[str], rho: float | None, *, others: bool = False) -> tuple[FeatureView, FeatureView]:
-    """Make `area_delay` and `carrier_delay` at ρ of a client-day, with filtered features; None: for runs without noise.
+def views(
+    carriers: list[str], price: Price | None, *, others: bool = False, area_share: float = AREA_SHARE
+) -> tuple[FeatureView, FeatureView]:
+    """Make `area_delay` and `carrier_delay` at a price of both, with filtered features; None: for runs without noise.
 
     Args:
         others: add the filters of `OTHERS`; the collection stays the same.
+        area_share: the part of ρ for `area_delay`.
     """
     area, carrier = area_delay(), carrier_delay(carriers)
     area = replace(area, features=(*area.features, AREA_FAST, AREA_SLOW, *(OTHERS.values() if others else ())))
     carrier = replace(carrier, features=(*carrier.features, CARRIER))
-    return _priced(area, rho, AREA_SHARE), _priced(carrier, rho, 1 - AREA_SHARE)
-
-
-def _priced(view: FeatureView, rho: float | None, share: float) -> FeatureView:
-    return view if rho is None else replace(view, privacy=replace(view.privacy, rho=rho * share))
+    if price is None:
+        return area, carrier
+    return price.of(area, area_share), price.of(carrier, 1 - area_share)
 
 
 def _day(day: date) -> int:

@@ -22,16 +22,12 @@ def trees(
     *,
     categories: int,
     rising: Bools | None = None,
-    weights: Floats | None = None,
-    x_asked: Inputs | None = None,
 ) -> Floats:
     """Fit trees on the rows in `fit`, and return scores of the rows in `ask`.
 
     Args:
         x: float32[N, F], NaN for null; the first `categories` columns are codes.
         rising: bool[F], columns in which the score is monotone; None: none.
-        weights: float64[N], weights of the rows.
-        x_asked: features for the rows in `ask`, if they were released under other terms.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -42,8 +38,8 @@ def trees(
         early_stopping=False,
         random_state=0,
     )
-    model.fit(x[fit], y[fit], None if weights is None else weights[fit])
-    return np.asarray(model.predict_proba((x if x_asked is None else x_asked)[ask])[:, 1])
+    model.fit(x[fit], y[fit])
+    return np.asarray(model.predict_proba(x[ask])[:, 1])
 
 
 def logistic(x: Inputs, y: Bools, fit: Bools, ask: Bools, penalty: float) -> Floats:

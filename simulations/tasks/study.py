@@ -1,7 +1,8 @@
 """The study of a task: models with own features, with exact aggregates and with private ones, in every world.
 
-A world is published, joined and deleted before the next. The study keeps only the order of the test labels by each model
-(`scores.DayPairs`). Candidates for settings are compared on months before the test, in worlds with other seeds.
+A task is collected once. A world draws only noise, and decodes what the labels read (`world_join`). The study keeps only the
+order of the test labels by each model (`scores.DayPairs`). Candidates for settings are compared on months before the test, in
+worlds with other seeds.
 """
 
 from __future__ import annotations
@@ -9,65 +10,63 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 
-from featurestore.define.epsilon import largest_micro_rho
-from featurestore.store import Store
-from training.data.noise_aware import RegressionCalibrator, nested_windows
+from federation.accountant import Cost
 
 from .baskets import basket_categories
-from .flights import OTHERS, late_arrivals, other_set
+from .flights import AREA_SHARE, OTHER_SHARES, OTHERS, late_arrivals, other_set
 from .models import trees
+from .prices import Price, Promise, cost_of, price_of
 from .scores import DayPairs, Floats
 from .task import Bools, FeatureSet, Inputs, Task
-from .worlds import Exact, WorldNoise, collect, joined, published
+from .world_join import WorldJoin
+from .worlds import Exact, WorldNoise, collect
 
 TASKS: Final[dict[str, Callable[[], Task]]] = {"flights": late_arrivals, "baskets": basket_categories}
 
-DELTA: Final = 1e-6
-RHOS: Final = {
-    "ε = 0.5": largest_micro_rho(Fraction(1, 2), DELTA, 10**6) / 1e6,
-    "ε = 1": largest_micro_rho(Fraction(1), DELTA, 10**6) / 1e6,
-    "ρ = 0.1": 0.1,
-}
-"""Prices of a client-day."""
+EPS1: Final = Promise("ε = 1", 1.0)
+EACH: Final = Promise("ε = 1, `each`", 1.0, noisers="each")
+WEEK: Final = Promise("ε = 2, any 7 days", 2.0, days=7)
+PROMISES: Final = (Promise("ε = 0.5", 0.5), WEEK, EACH, EPS1, Promise("ε = 1.5", 1.5))
+CHARTED: Final = ("ε = 0.5", "ε = 1", "ε = 1.5")
+"""Promises of one client-day against outsiders: the axis of the plot."""
+MANY_SEEDS: Final = (EPS1, EACH, WEEK)
+"""Promises whose main model is measured in all worlds; the rest in the first SEEDS_OF_THE_REST."""
+SEEDS_OF_THE_REST: Final = 5
 FIRST_CHOICE_SEED: Final = 1_000
 """The first seed of the worlds in which settings are compared."""
-CHOICE_SEEDS: Final = 1
-MOST_SEEDS: Final = {"baskets": 3}
-"""The most worlds of each price. The intervals of the baskets do not come from noise, so few worlds suffice."""
+CHOICE_SEEDS: Final = 2
 
 OWN: Final = "own features"
-Name = TypeVar("Name")
 _GIVEN: Task
 _EXACT: tuple[Exact, ...]
+_JOIN: WorldJoin
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model of the table: a feature set and its preparation."""
+    """A model of the table: a feature set, and whether its score is monotone in the rates."""
 
     features: str
     monotone: bool = True
-    calibrated: bool = False
 
     @property
     def title(self) -> str:
         """Return the name in the table."""
-        words = ["calibrated " * self.calibrated + self.features, "monotone" if self.monotone else "unconstrained"]
-        return ", ".join(words)
+        return f"{self.features}, {'monotone' if self.monotone else 'unconstrained'}"
 
 
 WINDOWS_PLAIN: Final = Model("windows", monotone=False)
 WINDOWS: Final = Model("windows")
-CALIBRATED: Final = Model("windows", calibrated=True)
 FILTERED: Final = Model("filtered")
+MAIN: Final = {"flights": FILTERED, "baskets": WINDOWS}
+"""The model of each task whose figures count."""
 
 
 @dataclass
@@ -75,12 +74,15 @@ class StudyScores:
     """The order of the test labels by each model of a task.
 
     Attributes:
+        prices, costs: of a client-day, by the title of each promise.
         own: the model without aggregates.
         exact: models with exact aggregates.
-        private: by price and model, one entry a seed.
+        private: by title and model, one entry a seed.
         choice: by candidate, one AUC a seed on the last training months.
     """
 
+    prices: Mapping[str, Price]
+    costs: Mapping[str, Cost]
     own: DayPairs
     days: int
     exact: dict[Model, DayPairs] = field(default_factory=dict)
@@ -88,36 +90,53 @@ class StudyScores:
     choice: dict[str, list[float]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Workers:
+    """Processes that hold a task with its exact sums.
+
+    Attributes:
+        prices, costs: of a client-day, by the title of each promise.
+    """
+
+    name: str
+    pool: ProcessPoolExecutor
+    prices: Mapping[str, Price]
+    costs: Mapping[str, Cost]
+
+
 def models_of(task: Task) -> tuple[Model, ...]:
-    """Return the models of the table, with the noise-aware model that the task has features for."""
-    return WINDOWS_PLAIN, WINDOWS, FILTERED if "filtered" in task.sets else CALIBRATED
+    """Return the models of the table that the task has features for."""
+    return tuple(model for model in (WINDOWS_PLAIN, WINDOWS, FILTERED) if model.features in task.sets)
 
 
-def study(pool: ProcessPoolExecutor, name: str, seeds: int, progress: Callable[[str], None]) -> StudyScores:
+def study(workers: Workers, seeds: int, progress: Callable[[str], None]) -> StudyScores:
     """Run all worlds of a task.
 
     Args:
-        pool: processes of this task (`workers`).
-        seeds: number of worlds of each price.
+        seeds: number of worlds of the main model at `MANY_SEEDS`.
         progress: called with a line about finished work.
     """
     # the longest work comes first, so that short work fills the end
-    choices = [pool.submit(_choice, WorldNoise(RHOS["ε = 1"], FIRST_CHOICE_SEED + i)) for i in range(CHOICE_SEEDS)]
+    pool, prices, main = workers.pool, workers.prices, MAIN[workers.name]
+    choices = [pool.submit(_choice, WorldNoise(prices[EPS1.title], FIRST_CHOICE_SEED + i)) for i in range(CHOICE_SEEDS)]
     for choice in choices:
-        choice.add_done_callback(lambda _: progress(f"{name}: compared settings in a world"))
+        choice.add_done_callback(lambda _: progress(f"{workers.name}: compared settings in a world"))
     own = pool.submit(_own)
-    worlds = {pool.submit(_world, None): ("exact", 0)}
-    for price, rho in RHOS.items():
-        worlds |= {pool.submit(_world, WorldNoise(rho, seed)): (price, seed) for seed in range(seeds)}
-    scores = StudyScores(*own.result())
+    worlds: dict[Future[dict[Model, DayPairs]], tuple[str, int]] = {pool.submit(_world, None, None): ("exact", 0)}
+    for seed in range(seeds):
+        for promise in PROMISES:
+            if seed < SEEDS_OF_THE_REST or promise in MANY_SEEDS:
+                only = None if seed < SEEDS_OF_THE_REST else main
+                worlds[pool.submit(_world, WorldNoise(prices[promise.title], seed), only)] = promise.title, seed
     for done in as_completed(worlds):
-        progress(f"{name}: world {worlds[done][0]}, seed {worlds[done][1]}")
-    for future, (price, _) in worlds.items():
+        progress(f"{workers.name}: world {worlds[done][0]}, seed {worlds[done][1]}")
+    scores = StudyScores(prices, workers.costs, *own.result())
+    for future, (title, _) in worlds.items():
         for model, pairs in future.result().items():
-            if price == "exact":
+            if title == "exact":
                 scores.exact[model] = pairs
             else:
-                scores.private.setdefault(price, {}).setdefault(model, []).append(pairs)
+                scores.private.setdefault(title, {}).setdefault(model, []).append(pairs)
     for choice in choices:
         for candidate, auc in choice.result().items():
             scores.choice.setdefault(candidate, []).append(auc)
@@ -125,25 +144,39 @@ def study(pool: ProcessPoolExecutor, name: str, seeds: int, progress: Callable[[
 
 
 @contextmanager
-def workers(name: str, progress: Callable[[str], None]) -> Iterator[ProcessPoolExecutor]:
+def workers_of(name: str, progress: Callable[[str], None]) -> Iterator[Workers]:
     """Start one process a core, with the task and the exact sums. Trees use one thread in each. Raises DataMissing."""
     task = TASKS[name]()
     exact = tuple(collect(view, task.events) for view in task.views(None))
     progress(f"{name}: {len(task.y):,} labels; {sum(len(one.sums) for one in exact):,} panes collected")
+    prices = {promise.title: price_of(promise, task.views) for promise in PROMISES}
+    costs = {title: cost_of(task.views(price)) for title, price in prices.items()}
     os.environ["OMP_NUM_THREADS"] = "1"  # for the workers, before they import scikit-learn
     context = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks, not the threads
     with ProcessPoolExecutor(os.cpu_count(), context, _start, (name, exact)) as pool:
-        yield pool
+        yield Workers(name, pool, prices, costs)
 
 
 def _start(name: str, exact: tuple[Exact, ...]) -> None:
-    global _GIVEN, _EXACT
-    _GIVEN, _EXACT = TASKS[name](), exact
+    hold(TASKS[name](), exact)
+
+
+def hold(task: Task, exact: tuple[Exact, ...]) -> None:
+    """Keep the task and its sums in this process."""
+    global _GIVEN, _EXACT, _JOIN
+    _GIVEN, _EXACT = task, exact
+    _JOIN = WorldJoin.find(task.views(None), exact, task.labels, task.time)
 
 
 def given() -> tuple[Task, tuple[Exact, ...]]:
     """Return the task and the sums of this worker."""
     return _GIVEN, _EXACT
+
+
+def columns_of(noise: WorldNoise | None, references: tuple[str, ...]) -> tuple[Floats, Floats]:
+    """Read values and standard errors of features in a world of this worker's task: float64[N, F] each."""
+    task, _ = given()
+    return _JOIN.read(task.views(None if noise is None else noise.price), noise, references)
 
 
 def test_days(task: Task) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], int]:
@@ -162,77 +195,48 @@ def beside_own(task: Task, x: Floats) -> Inputs:
     return np.column_stack((task.own, x.astype(np.float32)))
 
 
-def calibrator(task: Task) -> RegressionCalibrator:
-    """Make the calibrator of the task's windows, which share noise within a view."""
-    blocks = [nested_windows(panes) for panes in task.windows]
-    width = sum(len(block) for block in blocks)
-    correlation, at = np.zeros((width, width)), 0
-    for block in blocks:
-        correlation[at : at + len(block), at : at + len(block)] = block
-        at += len(block)
-    return RegressionCalibrator(correlation)
-
-
-def prepared(task: Task, model: Model, x: Floats, se: Floats, fit: Bools) -> Floats:
-    """Prepare the features for the model; learn from the rows in `fit` only."""
-    if not model.calibrated:
-        return x
-    return calibrator(task).fit(x[fit], se[fit]).transform(x, se)
-
-
 def _own() -> tuple[DayPairs, int]:
     task, _ = given()
     scores = trees(task.own, task.y, task.train, task.test, categories=task.categories)
     return pairs_of(task, scores), test_days(task)[1]
 
 
-def _world(noise: WorldNoise | None) -> dict[Model, DayPairs]:
-    task, exact = given()
-    models = [model for model in models_of(task) if noise is not None or not model.calibrated]
-    sets = {name: task.sets[name] for name in dict.fromkeys(model.features for model in models)}
-    with published(exact, task.views(None if noise is None else noise.rho), noise) as store:
-        columns = _columns(store, task, sets)
-    return {
-        model: pairs_of(
-            task, _scores(task, model, sets[model.features], *columns[model.features], task.train, task.test)
-        )
-        for model in models
-    }
-
-
-def _columns(store: Store, task: Task, sets: Mapping[Name, FeatureSet]) -> dict[Name, tuple[Floats, Floats]]:
-    """Read values and standard errors of feature sets, in one join."""
-    every = list(dict.fromkeys(reference for one in sets.values() for reference in one.references))
-    x, se = joined(store, task.labels, task.time, every)
-    places = {name: [every.index(reference) for reference in one.references] for name, one in sets.items()}
-    return {name: (x[:, at], se[:, at]) for name, at in places.items()}
+def _world(noise: WorldNoise | None, only: Model | None) -> dict[Model, DayPairs]:
+    task, _ = given()
+    found: dict[Model, DayPairs] = {}
+    for model in models_of(task) if only is None else (only,):
+        features = task.sets[model.features]
+        x, _ = columns_of(noise, features.references)
+        found[model] = pairs_of(task, _scores(task, model, features, x, task.train, task.test))
+    return found
 
 
 def _choice(noise: WorldNoise) -> dict[str, float]:
     """Return the AUC of each candidate on the last training months, fitted on the months before."""
-    task, exact = given()
-    candidates = {(model.title, model): task.sets[model.features] for model in (WINDOWS_PLAIN, WINDOWS, CALIBRATED)}
-    if "filtered" in task.sets:
-        both = [task.sets[name] for name in ("windows", "filtered")]
+    task, _ = given()
+    views = task.views(noise.price, others=True)
+    candidates = {model.title: (model, task.sets[model.features], views) for model in (WINDOWS_PLAIN, WINDOWS)}
+    if FILTERED.features in task.sets:
+        windows, filtered = (task.sets[name] for name in ("windows", "filtered"))
         for model in (Model("filtered", monotone=False), FILTERED):
-            candidates[model.title, model] = both[1]
-        together = FeatureSet(both[0].references + both[1].references, both[0].rising | both[1].rising)
-        candidates["windows and filtered, monotone", FILTERED] = together
-        for setting, filtered in OTHERS.items():
-            candidates[f"filtered, monotone; {setting}", FILTERED] = other_set(filtered)
-    with published(exact, task.views(noise.rho, others=True), noise) as store:
-        columns = _columns(store, task, candidates)
-    aucs = {}
+            candidates[model.title] = model, filtered, views
+        together = FeatureSet(windows.references + filtered.references, windows.rising | filtered.rising)
+        candidates["windows and filtered, monotone"] = FILTERED, together, views
+        for setting, other in OTHERS.items():
+            candidates[f"filtered, monotone; {setting}"] = FILTERED, other_set(other), views
+        for share in OTHER_SHARES:
+            at_share = task.views(noise.price, area_share=share)
+            title = f"filtered, monotone; {share:.0%} of ρ for the area, not {AREA_SHARE:.0%}"
+            candidates[title] = FILTERED, filtered, at_share
     y = task.y[task.compared]
-    for candidate, features in candidates.items():
-        title, model = candidate
-        scores = _scores(task, model, features, *columns[candidate], task.fitted, task.compared)
+    aucs: dict[str, float] = {}
+    for title, (model, features, priced) in candidates.items():
+        x, _ = _JOIN.read(priced, noise, features.references)
+        scores = _scores(task, model, features, x, task.fitted, task.compared)
         aucs[title] = float(DayPairs.count(scores, y, np.zeros(len(y), np.int64)).auc(np.ones((1, 1)))[0])
     return aucs
 
 
-def _scores(task: Task, model: Model, features: FeatureSet, x: Floats, se: Floats, fit: Bools, ask: Bools) -> Floats:
-    own = task.own.shape[1]
-    rising = features.monotone(own) if model.monotone else None
-    inputs = beside_own(task, prepared(task, model, x, se, fit))
-    return trees(inputs, task.y, fit, ask, categories=task.categories, rising=rising)
+def _scores(task: Task, model: Model, features: FeatureSet, x: Floats, fit: Bools, ask: Bools) -> Floats:
+    rising = features.monotone(task.own.shape[1]) if model.monotone else None
+    return trees(beside_own(task, x), task.y, fit, ask, categories=task.categories, rising=rising)

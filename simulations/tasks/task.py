@@ -13,16 +13,25 @@ import pyarrow as pa
 from edge_client.events import Events
 from featurestore.define.definitions import FeatureView
 
+from .prices import Price
+
 Inputs = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 
 class Views(Protocol):
-    """Makes the views of a task at a price: ρ of a client-day of all views together; None: for runs without noise."""
+    """Makes the views of a task at a price of all views together; None: for runs without noise."""
 
-    def __call__(self, rho: float | None, *, others: bool = False) -> tuple[FeatureView, ...]:
-        """Make the views. `others` adds the candidate filters; the collections stay the same."""
+    def __call__(
+        self, price: Price | None, *, others: bool = False, area_share: float = ...
+    ) -> tuple[FeatureView, ...]:
+        """Make the views; the collections are always the same.
+
+        Args:
+            others: add the candidate filters.
+            area_share: the part of the price that the fast signal takes, if the task has one.
+        """
         ...
 
 
@@ -55,7 +64,6 @@ class Task:
             begins at the second.
         split: time at which the test begins, for priors.
         sets: feature sets by name, with `windows`.
-        windows: panes of each window of the set `windows`, for each view. Windows of a view share noise.
     """
 
     name: str
@@ -71,7 +79,6 @@ class Task:
     test_from: int
     split: datetime
     sets: dict[str, FeatureSet]
-    windows: tuple[tuple[int, ...], ...]
 
     @property
     def train(self) -> Bools:

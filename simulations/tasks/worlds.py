@@ -37,6 +37,8 @@ from federation.noise_context import NoiseContext
 from federation.plan import Plan, PlannedView, new_plan
 from federation.protocol import run_collections
 
+from .prices import Price
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -50,11 +52,10 @@ class WorldNoise:
     """The price and the noise of a world.
 
     Attributes:
-        rho: price of a client-day in ρ (zCDP), of all views together.
         seed: seed of the noise of both aggregators.
     """
 
-    rho: float
+    price: Price
     seed: int
 
 

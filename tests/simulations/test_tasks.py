@@ -26,6 +26,7 @@ from simulations.tasks import ablation, models, study
 from simulations.tasks.baskets import KEPT_DAYS, basket_categories
 from simulations.tasks.calibration import calibration, compared
 from simulations.tasks.flights import late_arrivals
+from simulations.tasks.prices import DELTA, Price, Promise, cost_of, price_of
 from simulations.tasks.scores import DayPairs, Resamples, interval
 from simulations.tasks.task import Task
 from simulations.tasks.world_join import WorldJoin
@@ -34,6 +35,7 @@ from tests.federation.words import requested_in_words
 
 LATER = to_us(datetime(2020, 1, 1, tzinfo=UTC))
 RHO = 0.1
+PRICE = Price(RHO, "each")
 
 
 def before(table: pa.Table, day: datetime) -> pa.Table:
@@ -61,23 +63,23 @@ def references(task: Task) -> list[str]:
 
 def test_features_are_those_of_a_join_with_the_worlds_store(task: Task, exact: tuple[Exact, ...]) -> None:
     join = WorldJoin.find(task.views(None), exact, task.labels, task.time)
-    for noise in (None, WorldNoise(RHO, 3)):
-        views = task.views(None if noise is None else noise.rho)
+    for noise in (None, WorldNoise(PRICE, 3)):
+        views = task.views(None if noise is None else noise.price)
         for quick, real in zip(join.read(views, noise, references(task)), features(task, exact, noise), strict=True):
             assert np.isfinite(quick).any(axis=0).sum() >= 9  # the first days have no windows of weeks
             np.testing.assert_array_equal(quick, real)
 
 
 def features(task: Task, exact: Sequence[Exact], noise: WorldNoise | None) -> tuple[np.ndarray, np.ndarray]:
-    with published(exact, task.views(None if noise is None else noise.rho), noise) as store:
+    with published(exact, task.views(None if noise is None else noise.price), noise) as store:
         return joined(store, task.labels, task.time, references(task))
 
 
-@pytest.mark.parametrize("noise", [None, WorldNoise(RHO, 7)])
+@pytest.mark.parametrize("noise", [None, WorldNoise(PRICE, 7)])
 def test_a_world_is_what_a_run_in_process_publishes_under_the_same_seed(
     task: Task, flights: pa.Table, exact: tuple[Exact, ...], noise: WorldNoise | None, tmp_path: Path
 ) -> None:
-    views = task.views(None if noise is None else noise.rho)
+    views = task.views(None if noise is None else noise.price)
     pair = None if noise is None else NoisePair(SeededNoise(7, "leader"), SeededNoise(7, "helper"))
     request = CollectionRequest.make(views, requested_in_words("off" if pair is None else "on"), Budget(10**9))
     around = Surroundings(pair, np.random.default_rng(3).bytes, lambda: LATER, dating=Dating.REPLAY_PANES)
@@ -89,6 +91,17 @@ def test_a_world_is_what_a_run_in_process_publishes_under_the_same_seed(
             assert one.to_pydict() == other.to_pydict()
             names = ("noise", "noise_source", "micro_rho")
             assert real.releases(view.name).select(names).equals(quick.releases(view.name).select(names))
+
+
+@pytest.mark.parametrize(
+    "promise", [Promise("a day", 1.0), Promise("each", 1.0, noisers="each"), Promise("a week", 2.0, days=7)]
+)
+def test_a_price_keeps_its_promise_and_a_higher_one_breaks_it(task: Task, promise: Promise) -> None:
+    price = price_of(promise, task.views)
+    kept, broken = (cost_of(task.views(replace(price, rho=price.rho * by))).over(promise.days) for by in (1.0, 1.001))
+    against = {"shared": lambda cost: cost.epsilon_outside(DELTA), "each": lambda cost: cost.epsilon(DELTA)}
+    assert against[promise.noisers](kept) <= promise.epsilon < against[promise.noisers](broken)
+    assert {view.privacy.chosen_noisers for view in task.views(price)} == {promise.noisers}
 
 
 def test_features_do_not_know_what_happens_after_their_labels_time(
@@ -134,12 +147,12 @@ def test_a_days_label_is_of_its_local_day(task: Task) -> None:
 
 
 def test_the_same_seed_gives_the_same_features_and_another_does_not(task: Task, exact: tuple[Exact, ...]) -> None:
-    x, se = features(task, exact, WorldNoise(RHO, 1))
-    again, _ = features(task, exact, WorldNoise(RHO, 1))
+    x, se = features(task, exact, WorldNoise(PRICE, 1))
+    again, _ = features(task, exact, WorldNoise(PRICE, 1))
     np.testing.assert_array_equal(x, again)
-    other, _ = features(task, exact, WorldNoise(RHO, 2))
+    other, _ = features(task, exact, WorldNoise(PRICE, 2))
     assert not np.array_equal(x, other, equal_nan=True)
-    _, dearer = features(task, exact, WorldNoise(4 * RHO, 1))
+    _, dearer = features(task, exact, WorldNoise(Price(4 * RHO, "each"), 1))
     at = references(task).index("area_delay:late_24h")
     there = np.isfinite(se[:, at]) & np.isfinite(dearer[:, at])
     assert np.median(dearer[there, at] / se[there, at]) == pytest.approx(0.5, rel=0.05)  # σ falls with √ρ
@@ -159,8 +172,14 @@ def month() -> Task:
         test_from=first + 16,
         split=datetime(2013, 1, 17, 5, tzinfo=UTC),
         sets=whole.sets | {"windows": short},
-        windows=((1, 3, 24), (1, 7)),
     )
+
+
+def keep(monkeypatch: pytest.MonkeyPatch, task: Task, exact: tuple[Exact, ...]) -> None:
+    """The data of a worker, in this process."""
+    for name in ("_GIVEN", "_EXACT", "_JOIN"):
+        monkeypatch.setattr(study, name, None, raising=False)
+    study.hold(task, exact)
 
 
 @pytest.fixture
@@ -170,8 +189,8 @@ def given(month: Task, monkeypatch: pytest.MonkeyPatch) -> Task:
     with published(sums, month.views(None), None) as store:
         rate = joined(store, month.labels, month.time, ["area_delay:late_24h"])[0][:, 0]
     planted = replace(month, y=rate > np.nanmedian(rate))
-    monkeypatch.setattr(study, "_GIVEN", planted, raising=False)
-    monkeypatch.setattr(study, "_EXACT", sums, raising=False)
+    keep(monkeypatch, planted, sums)
+    monkeypatch.setattr(study, "OTHER_SHARES", (0.5,))
     monkeypatch.setattr(study, "OTHERS", {"s₀ × 2": study.OTHERS["s₀ × 2"]})
     monkeypatch.setitem(models.SETTINGS, "max_iter", 30)
     return planted
@@ -184,22 +203,23 @@ def test_aggregates_help_a_model_and_settings_are_chosen_without_the_test(
     own, days = study._own()
     assert days == 5
     every_day = np.ones((1, days))
-    exact, private = study._world(None), study._world(WorldNoise(RHO, 0))
+    exact, private = study._world(None, None), study._world(WorldNoise(PRICE, 0), None)
     assert tuple(private) == tuple(exact) == study.models_of(given)
+    assert list(study._world(WorldNoise(PRICE, 0), study.WINDOWS)) == [study.WINDOWS]
     told = [float(pairs.auc(every_day)[0]) for pairs in (own, private[study.WINDOWS], exact[study.WINDOWS])]
     assert told[0] + 0.1 < told[1] < told[2]
     assert told[2] > 0.95
-    chosen = study._choice(WorldNoise(RHO, 1))
-    assert set(chosen) >= {model.title for model in (study.WINDOWS, study.CALIBRATED, study.FILTERED)}
+    chosen = study._choice(WorldNoise(PRICE, 1))
+    assert set(chosen) >= {model.title for model in (study.WINDOWS_PLAIN, study.WINDOWS, study.FILTERED)}
     monkeypatch.setattr(study, "_GIVEN", replace(given, y=np.where(given.test, ~given.y, given.y)))
-    assert study._choice(WorldNoise(RHO, 1)) == chosen
+    assert study._choice(WorldNoise(PRICE, 1)) == chosen
 
 
 def test_the_study_has_the_ablations_models_without_a_tool(given: Task) -> None:
     pytest.importorskip("sklearn", reason="the extra `train` is not installed")
-    noise, own = WorldNoise(RHO, 0), given.own.shape[1]
-    found = study._world(noise)
-    with published(study._EXACT, given.views(noise.rho), noise) as store:
+    noise, own = WorldNoise(PRICE, 0), given.own.shape[1]
+    found = study._world(noise, None)
+    with published(study._EXACT, given.views(noise.price), noise) as store:
         x, _ = joined(store, given.labels, given.time, given.sets["windows"].references)
     for variant, rising in (("trees", None), ("trees monotone", given.sets["windows"].monotone(own))):
         np.testing.assert_array_equal(
@@ -312,9 +332,10 @@ def test_a_forecast_is_that_of_the_row_before_and_small_hours_and_gaps_are_left_
 def test_a_forecast_is_compared_with_the_exact_hour_that_follows(
     task: Task, exact: tuple[Exact, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study, "_GIVEN", task, raising=False)
-    monkeypatch.setattr(study, "_EXACT", exact, raising=False)
-    calm, loud = (calibration(WorldNoise(rho, 0)) for rho in (5.0, 0.005))
+    keep(monkeypatch, replace(task, split=datetime(2013, 1, 4, tzinfo=UTC)), exact)
+    calm, loud = (calibration(WorldNoise(Price(rho, "each"), 0)) for rho in (5.0, 0.005))
+    keep(monkeypatch, replace(task, split=datetime(2013, 1, 1, tzinfo=UTC)), exact)
+    assert calibration(WorldNoise(PRICE, 0)).hours > calm.hours
     assert calm.hours == loud.hours > 50
     assert calm.hour == loud.hour > 0
     assert calm.noisy_hours >= calm.hours > loud.noisy_hours

@@ -1,1 +1,1 @@
-"""Data sets of joined features: caches, order, loaders, tables and noise-aware tools."""
+"""Data sets of joined features: caches, order, loaders, tables and shrinkage."""
