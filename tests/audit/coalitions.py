@@ -5,7 +5,8 @@ many times as draws are needed, each copy as a pane of its own. The protocol's o
 of them: the code that makes releases draws, scales, adds and decodes these draws too.
 
 An aggregator adds its own noise to the collector's view. Its share of each report is left out: the share is uniform for every
-report (`tests/federation/test_protocol.py`).
+report (`tests/federation/test_protocol.py`). The collector holds no more than outsiders do: the sums that a release publishes.
+So the claim to outsiders is for the collector alone, and the claim about an aggregator for one together with the collector.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from crypto import field as field64
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import Layout
-from federation.accountant import cost_of_day
+from federation.accountant import EpsilonClaim, cost_of_day
 from federation.aggregation import ClosedAggregation, NoisedShares, open_shares
 from federation.basis import to_noise_basis
 from federation.plan import Plan, PlannedView
@@ -59,6 +60,12 @@ class Draws:
             case "helper + collector":
                 return self.helper_noise
 
+    def of_days(self, days: int) -> Draws:
+        """Draws of so many days each, in all of which the world is the same: the likelihood ratio of days is their sum."""
+        count = len(self.opened) // days
+        three = (self.opened, self.leader_noise, self.helper_noise)
+        return Draws(*(part[: count * days].reshape(count, days).sum(axis=1) for part in three))
+
     def __getitem__(self, part: slice) -> Draws:
         return Draws(self.opened[part], self.leader_noise[part], self.helper_noise[part])
 
@@ -70,23 +77,31 @@ class Audit:
     Attributes:
         gaussian: whether the view's noise is Gaussian.
         present, absent: the draws with the canary's events, and without.
-        claimed: the published ε of one client-day at `delta`; for a Laplace view pure ε, at δ = 0.
+        claims: what is published of a client that takes part on some days.
+        delta: the δ of the claims; 0 for a Laplace view, whose claims are pure.
     """
 
     gaussian: bool
     present: Draws
     absent: Draws
-    claimed: float
+    claims: tuple[EpsilonClaim, ...]
     delta: float
 
-    def attack(self, coalition: Coalition, *, confidence: float, audits: int = 1) -> LowerBounds:
+    def claimed(self, coalition: Coalition, days: int = 1) -> float:
+        """The ε of so many days that is claimed against this coalition."""
+        (claim,) = (one for one in self.claims if one.days == days)
+        return claimed_to(coalition, claim, gaussian=self.gaussian)
+
+    def attack(self, coalition: Coalition, days: int = 1, *, confidence: float, audits: int = 1) -> LowerBounds:
         """The lower bound on ε that this coalition shows. One half of the draws chooses the test, the other half is judged.
 
         Args:
+            days: the days on which the canary takes part.
             confidence, audits: all bounds of this many audits hold together with this confidence.
         """
-        half = len(self.present.opened) // 2
-        choosing = self.present[:half], self.absent[:half]
+        all_present, all_absent = self.present.of_days(days), self.absent.of_days(days)
+        half = len(all_present.opened) // 2
+        choosing = all_present[:half], all_absent[:half]
         own_part = _own_part(coalition, *choosing)
 
         def scores(present: Draws, absent: Draws) -> Scores:
@@ -94,7 +109,7 @@ class Audit:
 
         return lower_bounds(
             scores(*choosing),
-            scores(self.present[half:], self.absent[half:]),
+            scores(all_present[half:], all_absent[half:]),
             gaussian=self.gaussian,
             delta=self.delta,
             confidence=confidence,
@@ -115,11 +130,18 @@ def audit(view: FeatureView, chain: Chain, draws: int, *, requests: int = 1) -> 
     weights = _likelihood_ratio(layout, exact_sums(present) - without)
     of_present = _draws(present, chain, without, weights, draws, requests, seed=0)  # each world has its own noise
     of_absent = _draws(absent, chain, without, weights, draws, requests, seed=1)
-    cost = cost_of_day([layout])
-    if cost.micro_epsilon is not None:
-        return Audit(False, of_present, of_absent, claimed=cost.micro_epsilon / 10**6, delta=0.0)
+    gaussian = view.privacy.mechanism == "gaussian"
     delta = view.privacy.delta
-    return Audit(True, of_present, of_absent, claimed=cost.epsilon(delta), delta=delta)
+    claims = cost_of_day([layout]).claims(delta)
+    return Audit(gaussian, of_present, of_absent, claims, delta if gaussian else 0.0)
+
+
+def claimed_to(coalition: Coalition, claim: EpsilonClaim, *, gaussian: bool) -> float:
+    """The ε of a claim that is for this coalition; without δ where the noise is Laplace noise."""
+    if not gaussian:
+        assert claim.pure is not None
+        return claim.pure
+    return claim.outsiders if coalition == "collector" else claim.aggregator
 
 
 def repeated_plan(plan: Plan, times: int) -> Plan:
@@ -170,8 +192,8 @@ def _draws(
         from_helper = chain.collect(helper, leader.commitment, helper_source, requests)
         both = zip(from_leader, from_helper, strict=True)
         opened.append(_summed(weights, [open_shares(plan, *answers)[0].sums for answers in both]))
-        of_leader.append(_summed(weights, [_noise_in(leader, answer) for answer in from_leader]))
-        of_helper.append(_summed(weights, [_noise_in(helper, answer) for answer in from_helper]))
+        of_leader.append(_summed(weights, [noise_in(leader, answer) for answer in from_leader]))
+        of_helper.append(_summed(weights, [noise_in(helper, answer) for answer in from_helper]))
     return Draws(
         np.concatenate(opened) - (weights * without).sum(), np.concatenate(of_leader), np.concatenate(of_helper)
     )
@@ -183,7 +205,7 @@ def _summed(weights: Floats, answers: list[npt.NDArray[np.int64]]) -> Floats:
     return mean
 
 
-def _noise_in(closed: ClosedAggregation, noised: NoisedShares) -> npt.NDArray[np.int64]:
+def noise_in(closed: ClosedAggregation, noised: NoisedShares) -> npt.NDArray[np.int64]:
     """int64[panes, K·S]: what this aggregator added to its share of each sum. The aggregator has both values."""
     mapped = to_noise_basis(closed.plan.views[0].layout, closed.sums[0].values)
     return field64.decode_centred(field64.subtract(noised.shares[0], mapped))

@@ -1,22 +1,35 @@
-"""Planted faults. Each one breaks a step without any sign outside, and the audit must find it."""
+"""Planted faults. Each one breaks a step without any sign outside, and the audit must find it.
+
+A class breaks a step of the chain, a function a line of the code (`Plant`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
+import federation.accountant
+import federation.aggregation
 from crypto.noise import NoiseSource, SeededNoise
 from edge_client.compute import Contributions, UsedCells
 from edge_client.events import Events
+from featurestore.define.accounting import Moves
 from featurestore.define.definitions import FeatureView
 from featurestore.define.kinds import Mean
+from featurestore.define.layout import Group
+from featurestore.define.mechanism import GaussianMechanism
 from federation.aggregation import ClosedAggregation, NoisedShares
 from federation.commitment import Commitment
+from simulations.attacks.statistics.bounds import gaussian_epsilon
 
 from .chain import Chain
+
+Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 class HalfSigma(Chain):
@@ -73,3 +86,40 @@ class _HalfScale(SeededNoise):
 def _unclipped(mean: Mean) -> Mean:
     low, high = mean.bounds
     return replace(mean, clip=(low, low + 10 * (high - low)), resolution=mean.step)
+
+
+def half_of_the_half(patch: pytest.MonkeyPatch) -> None:
+    """Each aggregator halves the variance of what it draws, which under `shared` is half of the whole already."""
+    draw = federation.aggregation.draw
+    patch.setattr(
+        federation.aggregation,
+        "draw",
+        lambda mechanism, *rest: draw(GaussianMechanism(mechanism.delta2_sq, 2 * mechanism.micro_rho), *rest),
+    )
+
+
+def no_noise_of_the_helper(patch: pytest.MonkeyPatch) -> None:
+    """The helper adds no noise, and what is claimed stays as it is."""
+    add_noise = federation.aggregation._add_noise
+    patch.setattr(
+        federation.aggregation,
+        "_add_noise",
+        lambda layout, shares, source, context: (
+            shares if context.role == "helper" else add_noise(layout, shares, source, context)
+        ),
+    )
+
+
+def uncounted_feature(patch: pytest.MonkeyPatch) -> None:
+    """The share of ρ of one feature is not counted: of `high`, the Rate in some of the views."""
+    moves = Group.moves.fget
+    patch.setattr(Group, "moves", property(lambda self: None if self.feature == "high" else moves(self)))
+
+
+def gaussian_tradeoff(patch: pytest.MonkeyPatch) -> None:
+    """ε is taken from the Gaussian trade-off at µ = Δ/σ, which holds for continuous noise only."""
+
+    def epsilon(moves: tuple[Moves, ...], delta: float) -> float:
+        return gaussian_epsilon(sum(one.delta2_sq / float(one.sigma_sq) for one in moves) ** 0.5, delta)
+
+    patch.setattr(federation.accountant, "schedule_epsilon", epsilon)

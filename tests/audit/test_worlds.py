@@ -9,9 +9,21 @@ from featurestore.define.definitions import FeatureView
 
 from .chain import Chain
 from .coalitions import exact_sums
-from .worlds import CLIENT_COUNT, CLIENTS, COUNT, HISTOGRAM, LAPLACE_COUNT, MEAN, PANES, RATE, WHOLE_VIEW, run_world
+from .worlds import (
+    CLIENT_COUNT,
+    CLIENTS,
+    COUNT,
+    HISTOGRAM,
+    LAPLACE_COUNT,
+    MEAN,
+    PANES,
+    RATE,
+    SHARED_COUNT,
+    WHOLE_VIEW,
+    run_world,
+)
 
-VIEWS = (COUNT, CLIENT_COUNT, MEAN, HISTOGRAM, RATE, WHOLE_VIEW, LAPLACE_COUNT)
+VIEWS = (COUNT, SHARED_COUNT, CLIENT_COUNT, MEAN, HISTOGRAM, RATE, WHOLE_VIEW, LAPLACE_COUNT)
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
