@@ -37,6 +37,7 @@ from federation.errors import AttemptsSpent, DayBudgetSpent, FederationError, Le
 from federation.ledger.ledger import CLOCK_SLACK_US
 from federation.ledger.state import Budget, LedgerState
 from federation.plan import Plan, PlannedView
+from federation.price import Observer
 from federation.refusal_codes import RefusalCode, code_of
 from federation.signed_bytes import signed_bytes
 from federation.signed_plan import DOMAIN as PLAN_DOMAIN
@@ -68,6 +69,7 @@ class Policy:
         views: glob patterns of view names (case matters), and pins `NAME@HASH`. A pinned view must have the pinned
             definition, even if a pattern matches its name.
         max_micro_rho: the most that one client-day may cost over all views, in millionths of ρ.
+        budget_counts: the prices that count in it. Those against outsiders trust both aggregators.
         min_k: the smallest `min_clients` of a pane.
         allow_noise_off: for tests and labs only.
         allow_activity_visible: allow `active`, under which coordinator, leader and helper see how many clients had events.
@@ -100,11 +102,12 @@ class Policy:
     columns: tuple[str, ...] = (ANY,)
     join_keys: tuple[str, ...] = (ANY,)
     max_plan_hours: int = 168
+    budget_counts: Observer = Observer.AGGREGATOR
 
     @property
     def budget(self) -> Budget:
         """The budget of the site's ledger."""
-        return Budget(self.max_micro_rho)
+        return Budget(self.max_micro_rho, counts=self.budget_counts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,7 +259,7 @@ def _reasons_of(plan: Plan, planned: PlannedView, policy: Policy) -> Iterator[Re
     exact = not plan.noisy  # k protects nothing in exact sums
     if planned.min_clients < policy.min_k and not exact:
         yield RefusalCode.K_TOO_LOW
-    if charge_of(plan, planned) > policy.max_micro_rho:
+    if policy.budget.counted(charge_of(plan, planned)) > policy.max_micro_rho:
         yield RefusalCode.RHO_TOO_HIGH
 
 

@@ -19,6 +19,7 @@ from federation.config_values import (
     AllowedProtection,
     AllowedReportPer,
     AllowedValidity,
+    CountedPrices,
     MicroRho,
     allowed_text,
     bytes_of_text,
@@ -49,6 +50,9 @@ join_keys = {join_keys}  # columns by which a view may split its counts; "*" is 
 # columns = ["arr_delay"]
 # join_keys = ["dest"]
 max_rho_per_day = {max_rho_per_day}  # the most that one client-day may cost over all views
+# The prices that count in it: "aggregator" (what one aggregator may learn, who knows its own noise), or "outsiders" (what those
+# may learn who see releases only: this trusts both aggregators; against one of them a client-day then costs up to twice as much).
+budget_counts = {budget_counts}
 min_k = {min_k}  # the smallest min_clients of a view
 time_columns = {time_columns}  # more columns from which a view may take the time of events; each is charged separately
 max_answer_mib = {max_answer_mib}  # the largest answer to a plan under which all enrolled clients report
@@ -75,6 +79,7 @@ def policy_to_toml(policy: Policy) -> str:
         columns=_list(policy.columns),
         join_keys=_list(policy.join_keys),
         max_rho_per_day=rho_text(policy.max_micro_rho),
+        budget_counts=_quoted(policy.budget_counts),
         min_k=policy.min_k,
         participation=_quoted(allowed_text(policy.participation)),
         protection=_quoted(allowed_text(policy.protection)),
@@ -140,6 +145,7 @@ class PolicyEntries(ConfigModel):
     columns: Texts = Policy.columns
     join_keys: Texts = Policy.join_keys
     max_plan_hours: Whole = Policy.max_plan_hours
+    budget_counts: CountedPrices = Policy.budget_counts
 
 
 def load_policy(path: Path) -> Policy:

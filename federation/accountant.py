@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from math import exp, floor
 from typing import Final
 
-from featurestore.define.accounting import HALVES_RATIO, Moves, merged, schedule_epsilon
+from featurestore.define.accounting import HALVES_RATIO, Moves, merged, rounded_micro_rho_of, schedule_epsilon
 from featurestore.define.epsilon import epsilon_of
 from featurestore.define.layout import Layout
 from featurestore.define.mechanism import LEAST_SIGMA_SQ, NOISERS
 
 from .plan import Plan, PlannedView
+from .price import Observer, Price, Rho
 
 CLAIMED_DAYS: Final = (1, 7, 30)
 """Claims are about a client-day, and about any 7 and any 30 days."""
@@ -93,11 +94,30 @@ class Cost:
         The sum of two discrete Gaussians of σ² ≥ 8 is one of 2σ² up to a log ratio of 2e^(−π²σ²) < 10⁻³³, here 10⁻¹⁶ for each
         moved sum (cf. Kairouz, Liu and Steinke 2021, Theorem 1). Of other noise the second is not counted.
         """
+        ratio = HALVES_RATIO * self._coordinates
+        return 2 * ratio + self._outside().epsilon(delta * exp(-ratio))
+
+    @property
+    def price(self) -> Price:
+        """The integers that a ledger holds of it."""
+        outside = self._outside()
+        return Price(
+            Rho(self.micro_rho, rounded_micro_rho_of(self.moves)),
+            Rho(outside.micro_rho, rounded_micro_rho_of(outside.moves)),
+            self._coordinates,
+            self.laplace,
+            self.leak,
+        )
+
+    @property
+    def _coordinates(self) -> int:
+        return sum(one.coordinates for one in self.moves)
+
+    def _outside(self) -> Cost:
+        """The cost with the noise that outsiders see."""
         seen = merged(replace(one, sigma_sq=NOISERS * one.sigma_sq) if _doubles(one) else one for one in self.moves)
         saved = sum(floor(10**6 * one.delta2_sq / (4 * one.sigma_sq)) for one in self.moves if _doubles(one))
-        ratio = HALVES_RATIO * sum(one.coordinates for one in self.moves)
-        outside = Cost(self.micro_rho - self.leak - saved, seen, self.laplace)
-        return 2 * ratio + outside.epsilon(delta * exp(-ratio))
+        return Cost(self.micro_rho - self.leak - saved, seen, self.laplace)
 
     def claims(self, delta: float) -> tuple[EpsilonClaim, ...]:
         """The claims about a client that pays this on 1, 7 and 30 days."""
@@ -120,9 +140,16 @@ def cost_of_day(layouts: Iterable[Layout]) -> Cost:
     return Cost(sum(layout.micro_rho for layout in each), merged(moves), laplace)
 
 
-def charge_of(plan: Plan, planned: PlannedView) -> int:
-    """The cost of a client-day in micro-ρ under this plan: the view's price, and under `he` the leak of its openings."""
-    return planned.layout.micro_rho + plan.leak_micro_rho(planned)
+def charge_of(plan: Plan, planned: PlannedView) -> Price:
+    """The price of a client-day under this plan, which ledgers charge. Under `he` it has the leak of the view's openings."""
+    leak = plan.leak_micro_rho(planned)
+    return (cost_of_day([planned.layout]) + Cost(leak, leak=leak)).price
+
+
+def ledger_claim(price: Price, days: int, delta: float) -> EpsilonClaim:
+    """The claim about a client that has paid this price on some days, from the integers of a ledger."""
+    outsiders, aggregator = (price.epsilon(delta, one) for one in (Observer.OUTSIDERS, Observer.AGGREGATOR))
+    return EpsilonClaim(days, outsiders, aggregator, None if price.pure is None else price.pure / 10**6)
 
 
 def epsilon(micro_rho: int, delta: float, days: int = 1) -> float:

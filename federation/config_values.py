@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import base64
 from decimal import Decimal
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 from pydantic import Field, PlainValidator
 
 from crypto.errors import CryptoError
 from crypto.signing import VerifyKey
 
+from .price import Observer
 from .rho import micro_rho_of
 from .terms import Participation, Protection, ReportPer, Validity, Word
 
 ANY: Final = "any"
 """The word in a file that allows plans of every kind."""
-
-_W = TypeVar("_W", bound=Word)
 
 
 def bytes_of_text(value: object) -> bytes:
@@ -43,12 +42,16 @@ def _verify_key(value: object) -> VerifyKey:
         raise ValueError(str(error)) from None
 
 
-def _allowed(*choices: _W) -> Any:
+def _allowed(*choices: Word) -> Any:
     """The validator of an entry that names one of these choices, or `any`, which is None."""
-    by_word: dict[object, _W | None] = {ANY: None, **{choice.value: choice for choice in choices}}
+    return _one_of({ANY: None, **{choice.value: choice for choice in choices}})
+
+
+def _one_of(by_word: dict[str, Any]) -> Any:
+    """The validator of an entry that is one of these words."""
     *others, last = map(repr, by_word)
 
-    def read(value: object) -> _W | None:
+    def read(value: object) -> Any:
         if not isinstance(value, str) or value not in by_word:
             shown = repr(value[:80]) if isinstance(value, str) else str(value).lower()[:80]
             raise ValueError(f"it must be {', '.join(others)} or {last}, not {shown}")
@@ -67,6 +70,9 @@ AllowedValidity = Annotated[Validity | None, _allowed(Validity.PRIO3)]
 """A policy demands proofs, or allows any plan; it cannot demand plans without proofs."""
 AllowedReportPer = Annotated[ReportPer | None, _allowed(ReportPer.CLIENT)]
 AllowedParticipation = Annotated[Participation | None, _allowed(*Participation)]
+
+CountedPrices = Annotated[Observer, _one_of({choice.value: choice for choice in Observer})]
+"""The prices that a budget counts."""
 
 MicroRho = Annotated[int, PlainValidator(_micro_rho), Field(examples=["0.1"])]
 """Millionths of ρ, written as a decimal number of ρ."""

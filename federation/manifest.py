@@ -46,7 +46,7 @@ def manifest_of(
         noisers=noisers,
         noise_factor=math.sqrt(noisers),
         groups=tuple(GroupNoise.of(group, noisy=noisy) for group in layout.groups),
-        micro_rho=charge_of(plan, planned),
+        micro_rho=charge_of(plan, planned).aggregator.micro_rho,
         micro_epsilon=layout.micro_epsilon,
         delta=planned.view.privacy.delta,
         min_clients=planned.min_clients,

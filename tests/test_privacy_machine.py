@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from aggregator.storage.records import PlanState
+from tests.ledgers import spent_of
 from tests.machine.faults import BothRestored, ChargesNothingAgain, FreesAfterOpening, FreesWithoutErasing
 from tests.machine.machine import Freed, PrivacyMachine
 from tests.machine.parties import ROLES
@@ -34,7 +35,7 @@ def test_the_machine_frees_and_opens_again() -> None:
         first, second = machine.plans
         for role in ROLES:
             files = getattr(machine.parties, role).files
-            assert files.ledger.state.spent == {0: 30_000}
+            assert spent_of(files.ledger.state) == {0: 30_000}
             states = [files.storage.plan(plan.hash).state for plan in (first, second)]
             assert states == [PlanState.DISOWNED, PlanState.WITNESSED]
         assert len(machine.account.opened) == 2 * 3  # panes, by leader, helper and site

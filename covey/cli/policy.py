@@ -65,7 +65,7 @@ def check(
         talk_console().print(str(error), style="red")
         found = BROKEN
     if as_json:
-        typer.echo(json.dumps(to_json(found)))
+        typer.echo(json.dumps(to_json(found, rules)))
     else:
         print_check(found, rules, Output())
     return DONE if not found.refusals else REFUSED

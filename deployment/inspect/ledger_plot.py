@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import numpy as np
 
 from base.times import DAY_US, from_us
 from deployment.errors import UsageError
+from featurestore.define.epsilon import rounded_up
+from federation.price import Observer
 
 from .ledger_view import LedgerView
 
@@ -69,12 +71,26 @@ def _draw(axes: Any, ledger: LedgerView, colours: dict[str, str]) -> None:
         axes.plot(_dates(refused), where, "x", color=_REFUSED, markersize=5, label="refused")
     top = max([budget, *bottom.tolist()])
     axes.set_ylim(0, 1.15 * top)
-    axes.set_ylabel("ρ of a client-day")
+    axes.set_ylabel(f"ρ of a client-day\n({_against(ledger.budget.counts)})")
+    worst = "".join(
+        f"; worst day ε ≤ {rounded_up(day.aggregator)} against an aggregator, {rounded_up(day.outsiders)} against outsiders"
+        for day in ledger.spent[:1]
+    )
     axes.set_title(
-        f"{ledger.owner}: {len(days):,} day(s) charged, {len(refused):,} with a refusal", loc="left", size=10
+        f"{ledger.owner}: {len(days):,} day(s) charged, {len(refused):,} with a refusal{worst}", loc="left", size=10
     )
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
     _label_dates(axes, [*days.tolist(), *refused])
+
+
+def _against(counts: Observer) -> str:
+    match counts:
+        case Observer.AGGREGATOR:
+            return "against an aggregator"
+        case Observer.OUTSIDERS:
+            return "against outsiders"
+        case _:
+            assert_never(counts)
 
 
 def _label_dates(axes: Any, days: Sequence[int]) -> None:

@@ -6,23 +6,24 @@ Ledgers are read with all of their checks, and never written. A broken ledger is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from base.times import DAY_US, from_us
 from deployment.errors import ItemMissing
 from deployment.project.project import DEFAULT_BUDGET
-from federation.accountant import CLAIMED_DAYS, epsilon
+from federation.accountant import EpsilonClaim
 from federation.errors import LedgerBroken
 from federation.ledger.entries import Head, RebuiltEntry, RefusalEntry
 from federation.ledger.operator import LEDGERS, OPERATOR
 from federation.ledger.snapshot import read_ledger
 from federation.ledger.state import Budget, LedgerState
+from federation.price import Observer, Price
 from federation.refusal_codes import RefusalCode
 
-BUDGET_DELTA: Final = 1e-6
-"""The δ at which a budget is told as ε: the default of a view."""
+from .ledger_claims import LEDGER_DELTA, budget_claims, opened_exactly, spent_claims
+
 _SUFFIX: Final = ".db"
 _HEAD_SUFFIX: Final = ".db.head"
 
@@ -32,12 +33,14 @@ class DaySpent:
     """One UTC day (since the epoch): micro-ρ by view, over all views, and left of the budget (negative if it was lowered).
 
     Attributes:
+        price: both prices of the day, over all views. The numbers of micro-ρ are those that the budget counts.
         roles: by view, the roles that charged it; empty in a site's ledger. Roles that open a plan together charge it once.
     """
 
     day: int
     by_view: Mapping[str, int]
     roles: Mapping[str, tuple[str, ...]]
+    price: Price
     spent: int
     left: int
 
@@ -52,6 +55,8 @@ class LedgerView:
         remembered: the heads of other parties' ledgers, as seen at the last opening.
         entries: their number.
         rebuilt: the last time that the ledger was rebuilt after a loss; None: never.
+        spent: ε of the worst day, the worst 7 and the worst 30 days that were charged; empty: none was, or no ε holds.
+        exact: whether exact sums were charged, without noise.
     """
 
     owner: str
@@ -66,6 +71,8 @@ class LedgerView:
     charged: int
     unfinished: int
     remembered: Mapping[str, Head]
+    spent: tuple[EpsilonClaim, ...]
+    exact: bool
 
 
 @dataclass(frozen=True)
@@ -74,11 +81,6 @@ class BrokenLedger:
 
     owner: str
     error: LedgerBroken
-
-
-def budget_epsilons(budget: Budget) -> list[tuple[int, float]]:
-    """(days, ε at BUDGET_DELTA) of clients whose every day is spent, by zCDP: it holds for any charges within the budget."""
-    return [(days, epsilon(budget.micro_rho, BUDGET_DELTA, days)) for days in CLAIMED_DAYS]
 
 
 def owners_in(folder: Path) -> list[str]:
@@ -125,8 +127,11 @@ def to_json(ledger: LedgerView | BrokenLedger) -> dict[str, Any]:
         "rebuilt_at": None if ledger.rebuilt is None else moment_of(ledger.rebuilt.at_us),
         "head": ledger.head.digest.hex(),
         "budget_micro_rho": ledger.budget.micro_rho,
-        "budget_epsilon": [{"days": days, "epsilon": told} for days, told in budget_epsilons(ledger.budget)],
-        "budget_delta": BUDGET_DELTA,
+        "budget_counts": ledger.budget.counts.value,
+        "budget_epsilon": [asdict(claim) for claim in budget_claims(ledger.budget)],
+        "spent_epsilon": [asdict(claim) for claim in ledger.spent],
+        "delta": LEDGER_DELTA,
+        "exact_sums": ledger.exact,
         "quotas": dict(ledger.budget.quotas),
         "plans": {"charged": ledger.charged, "unfinished": ledger.unfinished},
         "days": [
@@ -134,6 +139,7 @@ def to_json(ledger: LedgerView | BrokenLedger) -> dict[str, Any]:
                 "day": date_of(day.day),
                 "micro_rho": dict(day.by_view),
                 "roles": {view: list(roles) for view, roles in day.roles.items()},
+                "price": {one.value: day.price.micro_rho(one) for one in Observer},
                 "spent_micro_rho": day.spent,
                 "left_micro_rho": day.left,
             }
@@ -183,8 +189,7 @@ def _read(folder: Path, owner: str, given: Budget | None, view: str | None) -> L
         found = read_ledger(path, owner)
     except LedgerBroken as error:
         return BrokenLedger(owner, error)
-    recorded = found.state.budget_micro_rho
-    budget = given or (DEFAULT_BUDGET if recorded is None else Budget(recorded))
+    budget = given or found.state.budget or DEFAULT_BUDGET
     state, days = found.state, _days(found.state, budget, view)
     return LedgerView(
         owner,
@@ -199,23 +204,26 @@ def _read(folder: Path, owner: str, given: Budget | None, view: str | None) -> L
         len(state.charged_by),
         sum(not all(ended.values()) for ended in state.charged_by.values()),
         found.peers,
+        spent_claims(state),
+        opened_exactly(state),
     )
 
 
 def _days(state: LedgerState, budget: Budget, view: str | None) -> tuple[DaySpent, ...]:
     by_day: dict[int, dict[str, int]] = {}
     roles: dict[int, dict[str, dict[str, None]]] = {}
-    for charge, micro_rho in state.paid.items():
+    for charge, price in state.paid.items():
         if view is None or charge.view == view:
             of_day = by_day.setdefault(charge.day, {})
-            of_day[charge.view] = of_day.get(charge.view, 0) + micro_rho
+            of_day[charge.view] = of_day.get(charge.view, 0) + budget.counted(price)
             roles.setdefault(charge.day, {}).setdefault(charge.view, {}).update(state.roles[charge])
     return tuple(
         DaySpent(
             day,
             dict(sorted(by_day[day].items())),
             {name: tuple(filter(None, sorted(who))) for name, who in sorted(roles[day].items())},
-            state.spent[day],
+            state.prices[day],
+            budget.counted(state.prices[day]),
             state.left(day, budget),
         )
         for day in sorted(by_day)
@@ -226,7 +234,7 @@ def day_groups(days: Sequence[DaySpent]) -> list[tuple[list[int], DaySpent]]:
     """Groups of days with the same spending: (sorted days, one of them), in order of the first day."""
     groups: dict[tuple[object, ...], list[DaySpent]] = {}
     for day in days:
-        groups.setdefault((*day.by_view.items(), *day.roles.items(), day.spent, day.left), []).append(day)
+        groups.setdefault((*day.by_view.items(), *day.roles.items(), day.price, day.left), []).append(day)
     return [([one.day for one in group], group[0]) for group in groups.values()]
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from deployment.inspect.ledger_claims import LEDGER_DELTA, budget_claims
 from deployment.inspect.ledger_view import (
-    BUDGET_DELTA,
     LedgerView,
-    budget_epsilons,
     day_groups,
     moment_of,
     refusal_groups,
     sentence_of,
 )
-from featurestore.define.epsilon import rounded_up
 from federation.rho import rho_text
 
 from .console import day_ranges, day_spans
+from .epsilons import counts_text, print_ledger_claims
 from .output import Output
 from .tables import Cell, Table
 
@@ -36,17 +35,24 @@ def print_ledger(ledger: LedgerView, view: str | None, out: Output) -> None:
     unfinished = f", {ledger.unfinished:,} of them unfinished" if ledger.unfinished else ""
     out.print(f"{ledger.charged:,} plan(s) charged{unfinished}; {_budget(ledger)}")
     _print_days(ledger, view, out)
+    _print_epsilons(ledger, out)
     _print_refused(ledger, out)
 
 
 def _budget(ledger: LedgerView) -> str:
     quotas = "".join(f", of which {view} may take {rho_text(rho)}" for view, rho in ledger.budget.quotas.items())
-    told = ", ".join(
-        f"{rounded_up(epsilon)} {'a day' if days == 1 else f'over any {days} days'}"
-        for days, epsilon in budget_epsilons(ledger.budget)
-    )
-    claim = f"ε at δ = {BUDGET_DELTA:g} is at most {told}"
-    return f"budget of a client-day: ρ = {rho_text(ledger.budget.micro_rho)}{quotas}; {claim}"
+    counts = counts_text(ledger.budget.counts)
+    return f"budget of a client-day: ρ = {rho_text(ledger.budget.micro_rho)}{quotas}; {counts}"
+
+
+def _print_epsilons(ledger: LedgerView, out: Output) -> None:
+    print_ledger_claims(ledger.spent, budget_claims(ledger.budget), LEDGER_DELTA, out)
+    if ledger.exact:
+        out.print("exact sums were opened, without noise: no ε holds for these days", style="yellow")
+    if ledger.rebuilt is not None:
+        out.print(
+            "Charges before the rebuild are unknown, so they are not in what is spent. The budget's ε holds for them."
+        )
 
 
 def _print_days(ledger: LedgerView, view: str | None, out: Output) -> None:

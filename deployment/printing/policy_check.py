@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import groupby
+from typing import Final
 
 from deployment.project.policy_check import DayCost, PolicyCheck
 from edge_client.policy import Policy
@@ -12,8 +13,13 @@ from federation.rho import rho_text
 from federation.terms import ReportPer
 
 from .console import day_ranges, pane_ranges
+from .epsilons import counts_text
 from .output import Output
 from .tables import Table
+
+_PRICES: Final = (
+    "rho of a client-day: against an aggregator, who knows its own noise, and against outsiders, who see releases only"
+)
 
 
 def print_check(found: PolicyCheck, policy: Policy, out: Output) -> None:
@@ -40,14 +46,15 @@ def print_check(found: PolicyCheck, policy: Policy, out: Output) -> None:
         + (of_site if found.plan.terms.report_per is ReportPer.SITE else "")
         + ("; already charged, so it costs nothing more" if found.repeated else "")
     )
-    table = Table("view", "panes", "number", "k", "rho a client-day")
+    table = Table("view", "panes", "number", "k", "rho, aggregator", "rho, outsiders", caption=_PRICES)
     for view in found.views:
         panes = pane_ranges(view.panes)
-        table.add_row(view.view.name, panes, len(view.panes), view.min_clients, rho_text(view.micro_rho))
+        prices = view.price.aggregator.micro_rho, view.price.outsiders.micro_rho
+        table.add_row(view.view.name, panes, len(view.panes), view.min_clients, *map(rho_text, prices))
     out.table(table)
     _print_reads(found, out)
     if found.days:
-        caption = f"of {rho_text(policy.max_micro_rho)} a client-day"
+        caption = f"of {rho_text(policy.max_micro_rho)} a client-day; {counts_text(policy.budget_counts)}"
         table = Table("UTC days", "number", "spent before", "this plan", "left", caption=caption)
         for days, cost in _alike(found.days):
             left = rho_text(cost.left) if cost.left >= 0 else f"−{rho_text(-cost.left)}"

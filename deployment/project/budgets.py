@@ -46,17 +46,19 @@ def budgets_of(directory: Path, rho: str | None = None) -> Mapping[str, Budget |
     """The budget of each ledger's owner in a project or store directory; None if no file has it, only the ledger itself.
 
     Args:
-        rho: one budget for all owners, instead of those in the files.
+        rho: one budget for all owners, instead of those in the files, which still say what each counts.
 
     Raises:
         UsageError, ConfigInvalid: a file, or `rho`, cannot be read.
     """
     owners = owners_in(directory / LEDGERS)
-    if rho is not None:
-        return dict.fromkeys(owners, budget_of_text(rho))
     project = Project.find(directory)
     ours = None if project is None else project.budget
-    return {owner: _of_site(directory, owner) if owner.startswith(SITE_PREFIX) else ours for owner in owners}
+    found = {owner: _of_site(directory, owner) if owner.startswith(SITE_PREFIX) else ours for owner in owners}
+    if rho is None:
+        return found
+    given = budget_of_text(rho)
+    return {owner: replace(given, counts=of.counts) if of else given for owner, of in found.items()}
 
 
 def _of_site(directory: Path, owner: str) -> Budget:

@@ -118,7 +118,7 @@ def make_project(
         public["coordinator"].sign,
         settings.leader,
         settings.helper,
-        max_micro_rho=sum(charge_of(plan, one) for one in plan.views),
+        max_micro_rho=sum(charge_of(plan, one).aggregator.micro_rho for one in plan.views),
         min_k=min(one.min_clients for one in plan.views),
         allow_noise_off=not plan.noisy,
         allow_activity_visible=plan.terms.participation is Participation.ACTIVE,

@@ -19,6 +19,7 @@ from federation.errors import FederationError, LedgerRefusal
 from federation.ledger.snapshot import read_ledger
 from federation.ledger.state import Budget, LedgerState
 from federation.plan import Plan
+from federation.price import NO_PRICE, Price
 from federation.refusal_codes import RefusalCode
 from federation.signed_plan import verify_plan
 
@@ -31,13 +32,13 @@ class ViewAsked:
 
     Attributes:
         panes: pane starts, µs since the epoch.
-        micro_rho: the price of one client-day.
+        price: the price of one client-day.
     """
 
     view: FeatureView
     panes: tuple[int, ...]
     min_clients: int
-    micro_rho: int
+    price: Price
 
     @property
     def reads(self) -> ColumnsRead:
@@ -52,7 +53,7 @@ class ViewAsked:
 
 @dataclass(frozen=True)
 class DayCost:
-    """One UTC day (since the epoch): the micro-ρ spent before, added by the plan, and left after it."""
+    """One UTC day (since the epoch): the micro-ρ spent before, added by the plan, and left after it, as the budget counts."""
 
     day: int
     spent: int
@@ -113,7 +114,7 @@ def ledger_state(path: Path, *, may_be_missing: bool = False) -> LedgerState:
     return read_ledger(path, path.stem).state
 
 
-def to_json(check: PolicyCheck) -> dict[str, Any]:
+def to_json(check: PolicyCheck, policy: Policy) -> dict[str, Any]:
     """The check as JSON; ρ as decimal text, days as dates. The first refusal, which is the site's answer, stands twice."""
     refusals = [_refusal_to_json(one) for one in check.refusals]
     accepted = {"answer": "ACCEPT", "sentence": None, "mend": None, "view": None, "day": None}
@@ -128,6 +129,8 @@ def to_json(check: PolicyCheck) -> dict[str, Any]:
         "report_per": None if check.plan is None else check.plan.terms.report_per,
         "repeated": check.repeated,
         "views": [_view_to_json(one) for one in check.views],
+        "budget": policy.max_micro_rho / 1e6,
+        "budget_counts": policy.budget_counts.value,
         "days": [
             {"day": _date(one.day), "spent": one.spent / 1e6, "plan": one.plan / 1e6, "left": one.left / 1e6}
             for one in check.days
@@ -151,7 +154,8 @@ def _view_to_json(one: ViewAsked) -> dict[str, Any]:
         "view": one.view.name,
         "panes": len(one.panes),
         "min_clients": one.min_clients,
-        "rho": one.micro_rho / 1e6,
+        "rho": one.price.aggregator.micro_rho / 1e6,
+        "rho_outsiders": one.price.outsiders.micro_rho / 1e6,
         "definition": definition_hash(one.view).hex(),
         "pin": one.pin,
         "reads": {
@@ -190,9 +194,9 @@ def _days(plan: Plan, budget: Budget, state: LedgerState) -> tuple[DayCost, ...]
     cost = {int(us) // DAY_US: 0 for planned in plan.views for us in planned.pane_starts}
     for view in entry.views if entry is not None else ():
         for day in view.days.tolist():
-            cost[day] += view.micro_rho
+            cost[day] += budget.counted(view.price)
     return tuple(
-        DayCost(day, state.spent.get(day, 0), of_plan, state.left(day, budget) - of_plan)
+        DayCost(day, budget.counted(state.prices.get(day, NO_PRICE)), of_plan, state.left(day, budget) - of_plan)
         for day, of_plan in sorted(cost.items())
     )
 

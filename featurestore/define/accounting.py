@@ -101,6 +101,16 @@ def rounded_micro_rho(delta2_sq: int, sigma_sq: Fraction) -> int | None:
     return math.ceil(Fraction(10**6 * delta2_sq) / (2 * (sigma_sq - ROUNDING_VARIANCE)))
 
 
+def rounded_micro_rho_of(moves: Iterable[Moves]) -> int | None:
+    """The charge of the rounding bound for all of these moves; None if one σ² is at most 1."""
+    whole = 0
+    for one in moves:
+        if (rounded := rounded_micro_rho(one.delta2_sq, one.sigma_sq)) is None:
+            return None
+        whole += rounded
+    return whole
+
+
 @lru_cache(maxsize=1024)
 def schedule_epsilon(moves: tuple[Moves, ...], delta: float) -> float:
     """ε at δ of a list of Gaussian charges that is fixed beforehand: the smallest of three bounds.

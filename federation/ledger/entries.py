@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from base.times import DAY_US
+from federation.price import Observer, Price, Rho
 
 IN_PROCESS: Final = "in-process"
 """The role of a run in one process, which is leader and helper at once."""
@@ -69,7 +70,7 @@ class ViewIntent:
         schema: the view's definition hash, which also covers names, windows and texts.
         scales: the noise of each group as `Δ/µ` in integers, or `none`, and under `he` the leak. Parties compare integers,
             never floats.
-        micro_rho: the cost of one client-day.
+        price: what one client-day costs.
         days: int64[D], UTC days (since the epoch) that this entry charges; days that were paid before are not included.
         panes: int64[P], pane starts in µs, increasing. Each may be opened under this plan. It may be opened under another
             plan only if that plan names this one as an earlier attempt.
@@ -79,7 +80,7 @@ class ViewIntent:
     collection: bytes
     schema: bytes
     scales: str
-    micro_rho: int
+    price: Price
     days: Ints
     panes: Ints
 
@@ -102,7 +103,7 @@ class IntentEntry:
     """Charge and intent of one plan: committed before anything of it is computed or opened.
 
     Attributes:
-        budget_micro_rho: the budget of a client-day at the time of the charge.
+        budget_micro_rho: the budget of a client-day at the time of the charge; `counts`: which prices it counted.
         views: empty if another role has charged this plan already: both open it together, so it is paid once.
         role: the role that wrote the entry, in a ledger of several roles.
         keys: the signing keys of leader and helper in the plan; empty in one process. Only statements of these keys can
@@ -117,6 +118,7 @@ class IntentEntry:
     role: str = ""
     keys: tuple[bytes, ...] = ()
     retries: tuple[Retry, ...] = ()
+    counts: Observer = Observer.AGGREGATOR
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,8 @@ def entry_to_line(entry: Entry) -> str:
     match entry:
         case IntentEntry():
             views = [_view_to_json(view) for view in entry.views]
-            data |= {"kind": "intended", "unit": DAY, "budget": entry.budget_micro_rho, "views": views}
+            data |= {"kind": "intended", "unit": DAY, "budget": entry.budget_micro_rho, "counts": entry.counts.value}
+            data |= {"views": views}
             data |= {"keys": [key.hex() for key in entry.keys]}
             data |= {"retries": [{"plan": retry.plan.hex(), "carried": retry.carried} for retry in entry.retries]}
         case CompletionEntry():
@@ -214,7 +217,8 @@ def entry_from_line(line: str) -> Entry:
                 views = tuple(_view_from_json(view) for view in data["views"])
                 keys = tuple(_hash(key) for key in data["keys"])
                 retries = tuple(Retry(_hash(retry["plan"]), bool(retry["carried"])) for retry in data["retries"])
-                entry = IntentEntry(at, plan, int(data["budget"]), views, role, keys, retries)
+                budget, counts = int(data["budget"]), Observer(data["counts"])
+                entry = IntentEntry(at, plan, budget, views, role, keys, retries, counts)
             case "done":
                 entry = CompletionEntry(at, plan, _hash(data["digest"]), role)
             case "refused":
@@ -240,7 +244,7 @@ def _view_to_json(view: ViewIntent) -> dict[str, Any]:
         "collection": view.collection.hex(),
         "schema": view.schema.hex(),
         "scales": view.scales,
-        "micro_rho": view.micro_rho,
+        "price": _price_to_json(view.price),
         "days": _runs(view.days),
         "panes": _runs(view.panes),
     }
@@ -249,7 +253,31 @@ def _view_to_json(view: ViewIntent) -> dict[str, Any]:
 def _view_from_json(data: dict[str, Any]) -> ViewIntent:
     days, panes = _from_runs(data["days"]), _from_runs(data["panes"])
     hashes = _hash(data["collection"]), _hash(data["schema"])
-    return ViewIntent(str(data["view"]), *hashes, str(data["scales"]), int(data["micro_rho"]), days, panes)
+    return ViewIntent(str(data["view"]), *hashes, str(data["scales"]), _price_from_json(data["price"]), days, panes)
+
+
+def _price_to_json(price: Price) -> dict[str, Any]:
+    return {
+        "aggregator": {"micro_rho": price.aggregator.micro_rho, "rounded": price.aggregator.rounded},
+        "outsiders": {"micro_rho": price.outsiders.micro_rho, "rounded": price.outsiders.rounded},
+        "coordinates": price.coordinates,
+        "micro_epsilon": price.micro_epsilon,
+        "leak": price.leak,
+    }
+
+
+def _price_from_json(data: dict[str, Any]) -> Price:
+    return Price(
+        _rho_from_json(data["aggregator"]),
+        _rho_from_json(data["outsiders"]),
+        int(data["coordinates"]),
+        int(data["micro_epsilon"]),
+        int(data["leak"]),
+    )
+
+
+def _rho_from_json(data: dict[str, Any]) -> Rho:
+    return Rho(int(data["micro_rho"]), None if data["rounded"] is None else int(data["rounded"]))
 
 
 def _runs(values: Ints) -> list[list[int]]:

@@ -55,7 +55,7 @@ CLOCK_SLACK_US: Final = 300 * 10**6
 """How far the clock may be behind the last entry: clocks are corrected by seconds."""
 _FORMAT: Final = Format(
     application_id=0x434F4C47,  # "COLG"
-    version=2,
+    version=3,
     schema="""
 CREATE TABLE ledger (owner TEXT NOT NULL);
 CREATE TABLE entries (seq INTEGER PRIMARY KEY, line TEXT NOT NULL, head BLOB NOT NULL);
@@ -322,7 +322,8 @@ class Ledger:
     def _require_own(self) -> None:
         if _FORMAT.identify(self._db) is not Identity.OURS:
             raise LedgerBroken(
-                str(self.path), "it is not a ledger of this version; version 2 names collections and units"
+                str(self.path),
+                "it is not a ledger of this version; version 3 holds prices against an aggregator and against outsiders",
             )
         owners = self._db.execute("SELECT owner FROM ledger").fetchall()
         if owners != [(self.owner,)]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Final, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from federation.attempt import MAX_ATTEMPTS
 from federation.errors import AttemptsSpent, DayBudgetSpent, PaneBeforeRebuild, PaneTaken, PlanFreed, ViewOverlap
 from federation.noise import price_text
 from federation.plan import Plan, PlannedView
+from federation.price import NO_PRICE, Observer, Price
 from federation.unopened import unopened
 
 from .entries import (
@@ -40,6 +41,9 @@ from .entries import (
     number_of,
 )
 
+EXACT: Final = "none"
+"""The noise of a charge under which exact sums are opened."""
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -50,10 +54,16 @@ class Budget:
     Attributes:
         micro_rho: the limit over all views together.
         quotas: limits for single views; a view without an entry has no quota of its own.
+        counts: the prices that count. Those against outsiders trust both aggregators to add their noise and to keep it secret.
     """
 
     micro_rho: int
     quotas: Mapping[str, int] = field(default_factory=dict)
+    counts: Observer = Observer.AGGREGATOR
+
+    def counted(self, price: Price) -> int:
+        """The micro-ρ of a price that count."""
+        return price.micro_rho(self.counts)
 
 
 @dataclass(frozen=True)
@@ -83,8 +93,8 @@ class LedgerState:
         intended: the time at which each plan was charged, in µs since the epoch.
         completed: the digest of each plan's result.
         completed_at: the number of the entry by which each plan was completed.
-        paid: the cost of each charge, in micro-ρ.
-        spent: micro-ρ of each UTC day, over all views.
+        paid: the price of each charge.
+        prices: the price of each UTC day, over all views.
         charged_by: for each plan, the roles that have charged it, and whether each has recorded its result.
         roles: for each charge, the roles that have charged a plan with it, in order.
         refused: refusals, in order.
@@ -92,7 +102,7 @@ class LedgerState:
         retried: for each plan, the later plans that took panes of it again.
         last_us: the time of the last charge or opening. A refusal or a free does not change it: a clock that was far ahead
             for a moment must not stop the ledger permanently.
-        budget_micro_rho: the budget of a client-day under which the last plan was charged.
+        budget: the budget of a client-day under which the last plan was charged, without quotas.
         length: the number of entries.
         rebuilt: the last time the ledger was rebuilt; None: never. What was charged before and is not done is never opened.
     """
@@ -101,20 +111,20 @@ class LedgerState:
     intended: dict[bytes, int] = field(default_factory=dict)
     completed: dict[bytes, bytes] = field(default_factory=dict)
     completed_at: dict[bytes, int] = field(default_factory=dict)
-    paid: dict[Charge, int] = field(default_factory=dict)
-    spent: dict[int, int] = field(default_factory=dict)
+    paid: dict[Charge, Price] = field(default_factory=dict)
+    prices: dict[int, Price] = field(default_factory=dict)
     charged_by: dict[bytes, dict[str, bool]] = field(default_factory=dict)
     roles: dict[Charge, dict[str, None]] = field(default_factory=dict)
     refused: list[RefusalEntry] = field(default_factory=list)
     freed: dict[bytes, int] = field(default_factory=dict)
     retried: dict[bytes, dict[bytes, None]] = field(default_factory=dict)
     last_us: int = -(2**63)
-    budget_micro_rho: int | None = None
+    budget: Budget | None = None
     length: int = 0
     rebuilt: RebuiltEntry | None = None
     _last: int = 0
     _collection: dict[tuple[str, int], bytes] = field(default_factory=dict)
-    _by_view: dict[tuple[str, int], int] = field(default_factory=dict)
+    _by_view: dict[tuple[str, int], Price] = field(default_factory=dict)
     _charges: dict[bytes, list[Charge]] = field(default_factory=dict)
     _again: dict[tuple[bytes, int], int] = field(default_factory=dict)
     _intents: dict[bytes, IntentEntry] = field(default_factory=dict)
@@ -131,7 +141,7 @@ class LedgerState:
                 self.charged_by.setdefault(entry.plan, {}).setdefault(entry.role, False)
                 if entry.role == self.role:
                     self.intended.setdefault(entry.plan, entry.at_us)
-                self.budget_micro_rho = entry.budget_micro_rho
+                self.budget = Budget(entry.budget_micro_rho, counts=entry.counts)
                 if entry.views or entry.plan not in self._intents:
                     self._intents[entry.plan] = entry
                 self._apply_retries(entry)
@@ -179,9 +189,9 @@ class LedgerState:
             self._charges.setdefault(plan, []).append(charge)
         for day in view.days.tolist():
             charge = self._charge(view.view, view.collection, view.scales, day, in_process=in_process)
-            self.paid[charge] = view.micro_rho
-            self.spent[day] = self.spent.get(day, 0) + view.micro_rho
-            self._by_view[view.view, day] = self._by_view.get((view.view, day), 0) + view.micro_rho
+            self.paid[charge] = view.price
+            self.prices[day] = self.prices.get(day, NO_PRICE) + view.price
+            self._by_view[view.view, day] = self._by_view.get((view.view, day), NO_PRICE) + view.price
         for day in np.unique(view.panes // DAY_US).tolist():
             self._collection[view.view, day] = view.collection
         self._panes.setdefault(view.collection, {})[plan] = view.panes
@@ -201,18 +211,18 @@ class LedgerState:
             raise PlanFreed(plan.hash)
         if plan.hash in self.intended:
             return None
-        self._require_after_rebuild(plan)
+        self._require_after_rebuild(plan, budget)
         at_us = max(now_us, self.last_us)
         keys = () if plan.wire is None else (plan.wire.leader.data, plan.wire.helper.data)
         if self._opened_with_another(plan.hash):
             self._require_within(plan.hash, budget)
-            return IntentEntry(at_us, plan.hash, budget.micro_rho, (), self.role, keys)
+            return IntentEntry(at_us, plan.hash, budget.micro_rho, (), self.role, keys, (), budget.counts)
         retries = self._retries(plan)
         left: dict[int, int] = {}
         views = tuple(self._intent_of(plan, planned, retries, budget, left) for planned in plan.views)
-        return IntentEntry(at_us, plan.hash, budget.micro_rho, views, self.role, keys, retries)
+        return IntentEntry(at_us, plan.hash, budget.micro_rho, views, self.role, keys, retries, budget.counts)
 
-    def _require_after_rebuild(self, plan: Plan) -> None:
+    def _require_after_rebuild(self, plan: Plan, budget: Budget) -> None:
         """Raise PaneBeforeRebuild or DayBudgetSpent if a pane had ended when the ledger was rebuilt, or its day is spent."""
         if self.rebuilt is None:
             return
@@ -223,7 +233,7 @@ class LedgerState:
                 row = _first_row(panes, ended)
                 raise PaneBeforeRebuild(view.name, int(row[0]), int(row[-1]), self.rebuilt.at_us)
             if (panes // DAY_US <= self.rebuilt.day).any():
-                raise DayBudgetSpent(view.name, self.rebuilt.day, 0, charge_of(plan, planned))
+                raise DayBudgetSpent(view.name, self.rebuilt.day, 0, budget.counted(charge_of(plan, planned)))
 
     def precedes_rebuild(self, plan: Plan) -> bool:
         """Whether a plan has panes that count as taken since the ledger was rebuilt."""
@@ -262,15 +272,16 @@ class LedgerState:
         for charge in self._charges[plan]:
             over = -self.left(charge.day, budget)
             if (quota := budget.quotas.get(charge.view)) is not None:
-                over = max(over, self._by_view.get((charge.view, charge.day), 0) - quota)
+                over = max(over, self._counted_of_view(charge.view, charge.day, budget) - quota)
             if over > 0:
-                cost = self.paid[charge]
+                cost = budget.counted(self.paid[charge])
                 raise DayBudgetSpent(charge.view, charge.day, max(0, cost - over), cost)
 
     def _intent_of(
         self, plan: Plan, planned: PlannedView, retries: tuple[Retry, ...], budget: Budget, left: dict[int, int]
     ) -> ViewIntent:
-        view, collection, cost = planned.view, collection_hash(planned.view), charge_of(plan, planned)
+        view, collection, price = planned.view, collection_hash(planned.view), charge_of(plan, planned)
+        cost = budget.counted(price)
         panes, days = planned.pane_starts, np.unique(planned.pane_starts // DAY_US)
         self._require_untaken(view.name, collection, panes, retries)
         for day in days.tolist():
@@ -287,12 +298,12 @@ class LedgerState:
             have = left.get(day, self.left(day, budget))
             quota = budget.quotas.get(view.name)
             if quota is not None:
-                have = min(have, quota - self._by_view.get((view.name, day), 0))
+                have = min(have, quota - self._counted_of_view(view.name, day, budget))
             if cost > have:
                 raise DayBudgetSpent(view.name, day, max(0, have), cost)
             left[day] = left.get(day, self.left(day, budget)) - cost
         return ViewIntent(
-            view.name, collection, definition_hash(view), scales, cost, np.array(new, dtype=np.int64), panes
+            view.name, collection, definition_hash(view), scales, price, np.array(new, dtype=np.int64), panes
         )
 
     def _require_untaken(self, view: str, collection: bytes, panes: Ints, retries: tuple[Retry, ...]) -> None:
@@ -323,7 +334,10 @@ class LedgerState:
         """The remaining budget of a UTC day, in micro-ρ; below 0 if the budget was made smaller. 0 of days before a rebuild."""
         if self.rebuilt is not None and day <= self.rebuilt.day:
             return 0
-        return budget.micro_rho - self.spent.get(day, 0)
+        return budget.micro_rho - budget.counted(self.prices.get(day, NO_PRICE))
+
+    def _counted_of_view(self, view: str, day: int, budget: Budget) -> int:
+        return budget.counted(self._by_view.get((view, day), NO_PRICE))
 
     def pane_taken(self, collection: bytes, panes: Ints, except_plans: Collection[bytes] = ()) -> Ints:
         """int64, those of these panes (µs) that a plan in this ledger has taken, other than these plans; increasing."""
@@ -364,6 +378,6 @@ def _first_row(panes: Ints, taken: Ints) -> Ints:
 
 def _scales(plan: Plan, planned: PlannedView) -> str:
     """The noise of every group (`price_text`), and the leak in µρ. Equal texts mean equal noise and price."""
-    texts = [price_text(group.mechanism) for group in planned.layout.groups] if plan.noisy else ["none"]
+    texts = [price_text(group.mechanism) for group in planned.layout.groups] if plan.noisy else [EXACT]
     leak = plan.leak_micro_rho(planned)
     return ";".join([*texts, f"leak {leak}"] if leak else texts)

@@ -28,6 +28,7 @@ from federation.plan import Plan
 from federation.release_check import find_plan, verify_opening
 from tests.aggregator.recorded import Recorded
 from tests.aggregator.world import COLLECTOR, COORDINATOR, NOW, RHO, SETTINGS, Site, make_plan, signed, view
+from tests.ledgers import spent_of
 
 TIGHT = replace(SETTINGS, budget=Budget(RHO))  # one view a day
 
@@ -95,7 +96,7 @@ def test_what_leader_and_helper_have_no_budget_for_is_left_out_and_the_rest_is_o
         (recorded.leader, (1, 2)),
         (recorded.helper, (2, 3)),
     ):  # only opened days are charged
-        assert sorted(party.files.ledger.state.spent) == sorted({0, 4, 5, *before})
+        assert sorted(spent_of(party.files.ledger.state)) == sorted({0, 4, 5, *before})
         assert {entry.code for entry in party.files.ledger.state.refused} == {"DAY_BUDGET_SPENT"}
 
 
@@ -115,7 +116,7 @@ def test_where_nothing_is_left_nobody_is_asked_and_nothing_is_charged(recorded: 
     assert (collected.opened, collected.sites) == ((), {})
     assert days_left_out(collected.left_out) == {"v": [0, 1], "w": [0, 1]}
     for party in (recorded.leader, recorded.helper):
-        assert not party.files.ledger.state.spent
+        assert not spent_of(party.files.ledger.state)
 
 
 @pytest.mark.parametrize(

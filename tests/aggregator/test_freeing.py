@@ -36,6 +36,7 @@ from tests.aggregator.world import (
     view,
 )
 from tests.federation.wire import DAY, live
+from tests.ledgers import spent_of
 
 ROLES = ("leader", "helper")
 DAYS = (0, 1)
@@ -72,7 +73,7 @@ def collect(two: Two, plan: Plan, *sites: Site) -> None:
 
 
 def spent(two: Two) -> list[dict[int, int]]:
-    return [getattr(two, role).files.ledger.state.spent for role in ROLES]
+    return [spent_of(getattr(two, role).files.ledger.state) for role in ROLES]
 
 
 def test_a_freed_plan_is_never_opened_and_its_panes_are_collected_once_for_one_price(two: Two) -> None:
@@ -280,7 +281,7 @@ def test_a_commitment_while_a_helper_frees_the_plan_does_not_close_it(two: Two) 
     two.helper.free(request)
     assert done == [plan.hash]
     assert two.helper.files.storage.plan(plan.hash).state is PlanState.FREED
-    assert two.helper.files.ledger.state.spent == {}
+    assert spent_of(two.helper.files.ledger.state) == {}
 
 
 def test_a_free_between_the_charge_and_the_close_of_a_plan_leaves_it_freed(two: Two) -> None:
@@ -346,4 +347,4 @@ def test_two_views_and_only_one_of_them_is_free(two: Two) -> None:
     assert spent(two) == [dict.fromkeys(DAYS, 2 * RHO)] * 2  # of two views
     second = live(replace(make_plan(view("w"), panes=2, number=2), earlier=(Attempt(plan.hash, statements),)))
     open_at(two.helper, second)
-    assert two.helper.files.ledger.state.spent == dict.fromkeys(DAYS, 2 * RHO)
+    assert spent_of(two.helper.files.ledger.state) == dict.fromkeys(DAYS, 2 * RHO)

@@ -37,6 +37,7 @@ from tests.aggregator.world import (
     require_exact,
 )
 from tests.federation.wire import live
+from tests.ledgers import spent_of
 
 ROLES = ("leader", "helper")
 FIRST = make_plan(panes=2)
@@ -98,7 +99,7 @@ def freed(pair: Pair) -> None:
     opened(SECOND, *shares, SECOND_SITE)
     for role in ROLES:
         party = getattr(pair, role)
-        assert party.files.ledger.state.spent == {0: RHO, 1: RHO}
+        assert spent_of(party.files.ledger.state) == {0: RHO, 1: RHO}
         assert set(party.files.ledger.state.completed) == {SECOND.hash}
         assert party.files.storage.plan(FIRST.hash).state is PlanState.DISOWNED
         kinds = [type(entry) for entry in party.files.ledger.entries()]

@@ -51,6 +51,7 @@ from tests.aggregator.he_world import (
 from tests.aggregator.world import DEADLINE, RHO, SETTINGS, make_plan, open_at, require_exact, signed
 from tests.federation.he_cases import view
 from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, LEADER, live
+from tests.ledgers import spent_of
 
 from . import world as shares_world
 
@@ -248,11 +249,11 @@ def test_the_key_holders_own_ledger_charges_the_view_and_what_its_decryption_noi
             assert refusal_of(refused.value).reason == "DAY_BUDGET_SPENT"
         else:
             two.open(plan, keys)
-            assert two.holder.files.ledger.state.spent == {}
+            assert spent_of(two.holder.files.ledger.state) == {}
             two.submit(Site(plan, keys).batch([0, 0]))
             two.shares(plan)
             for party in (two.leader, two.holder):
-                assert party.files.ledger.state.spent == {0: price, 1: price}
+                assert spent_of(party.files.ledger.state) == {0: price, 1: price}
             with pytest.raises(PaneTaken):
                 two.holder.open_plan(signed(with_keys(draft(number=1), two.holder.prepare)[0]))
         two.close()

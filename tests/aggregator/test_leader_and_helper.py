@@ -66,6 +66,7 @@ from tests.aggregator.world import (
     view,
 )
 from tests.federation.wire import LEADER_SEAL, live
+from tests.ledgers import spent_of
 
 
 class LeaderAndHelper:
@@ -413,14 +414,14 @@ def test_budget_and_panes_are_checked_when_a_plan_is_closed(two: LeaderAndHelper
         two.open(site.plan)
         two.leader.submit(site.batch([0, 0, 1, 1]).to_bytes())
     require_exact(one, two.collect(one), sites[0].sums)
-    charged = dict(two.leader.files.ledger.state.spent)
+    charged = spent_of(two.leader.files.ledger.state)
     request = collect_request(two_views, COLLECTOR.sign)
     for _ in range(2):
         with pytest.raises(DayBudgetSpent):
             two.leader.collect(request)
     with pytest.raises(PaneTaken):
         two.leader.collect(collect_request(same, COLLECTOR.sign))
-    assert two.leader.files.ledger.state.spent == charged
+    assert spent_of(two.leader.files.ledger.state) == charged
     assert [status.state for status in two.leader.status()] == ["witnessed", "open", "open"]  # no plan was closed
     two.leader.identity.settings = SETTINGS  # with a larger budget it continues
     require_exact(two_views, two.collect(two_views), sites[1].sums)
@@ -433,13 +434,13 @@ def test_what_the_helper_has_no_budget_for_is_refused_by_its_reason_and_numbers(
         two.open(plan)
         two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
     two.collect(one)
-    before = dict(two.helper.files.ledger.state.spent)
+    before = spent_of(two.helper.files.ledger.state)
     with pytest.raises(PeerRefused) as refused:
         two.leader.collect(collect_request(other, COLLECTOR.sign))
     told = refusal_of(refused.value)
     assert (told.reason, told.view, told.numbers["day"]) == ("DAY_BUDGET_SPENT", "v", 0)
     assert told.numbers["have"] < told.numbers["need"]
-    assert two.helper.files.ledger.state.spent == before
+    assert spent_of(two.helper.files.ledger.state) == before
     assert [(one.code, one.view, one.day) for one in two.helper.files.ledger.state.refused] == [
         ("DAY_BUDGET_SPENT", "v", 0)
     ]
@@ -505,7 +506,7 @@ def test_a_charge_names_view_definition_noise_and_day(two: LeaderAndHelper) -> N
         (charge,) = intended.views
         hashes = collection_hash(plan.views[0].view), definition_hash(plan.views[0].view)
         assert (charge.view, charge.collection, charge.schema) == ("v", *hashes)
-        assert (charge.micro_rho, charge.days.tolist()) == (
+        assert (charge.price.aggregator.micro_rho, charge.days.tolist()) == (
             layout.micro_rho,
             [3, 4],
         )  # the day of the void pane is charged too

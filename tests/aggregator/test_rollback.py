@@ -37,6 +37,7 @@ from tests.aggregator.world import (
     signed,
     view,
 )
+from tests.ledgers import spent_of
 
 PLAN = make_plan(view("v", 2), panes=2, noise="full")
 NEXT = make_plan(view("v", 2), panes=2, first=10, number=1, noise="full")
@@ -265,11 +266,11 @@ def test_a_role_that_was_rolled_back_is_found_out_by_the_next_collection(run: Ru
             for step in range(grown):
                 getattr(pair, role).files.ledger.record_refusal(bytes([step]) * 32, "CLOCK_SKEW")
             pair.prepare(NEXT)
-            charged = [dict(getattr(pair, one).files.ledger.state.spent) for one in ROLES]
+            charged = [spent_of(getattr(pair, one).files.ledger.state) for one in ROLES]
             for _ in range(3):
                 assert pair.collection(NEXT) == {"leader": "LEDGER_BROKEN", "helper": "NOT_COMMITTED"}
             assert charged == [
-                getattr(pair, one).files.ledger.state.spent for one in ROLES
+                spent_of(getattr(pair, one).files.ledger.state) for one in ROLES
             ]  # refused before the charge
 
 

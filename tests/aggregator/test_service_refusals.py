@@ -43,6 +43,7 @@ from tests.aggregator.world import (
     view,
 )
 from tests.federation.wire import live
+from tests.ledgers import spent_of
 
 
 @pytest.fixture
@@ -253,4 +254,4 @@ def test_other_panes_of_a_day_that_was_charged_cost_nothing_more(tmp_path: Path)
             open_at(world.client, plan)
             world.client.submit(site.batch([0, 0]).to_bytes())
             require_exact(plan, world.collect(plan), site.sums)
-        assert world.leader.party.files.ledger.state.spent == {0: plan.views[0].layout.micro_rho}
+        assert spent_of(world.leader.party.files.ledger.state) == {0: plan.views[0].layout.micro_rho}

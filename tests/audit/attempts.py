@@ -50,6 +50,7 @@ from tests.aggregator.world import SETTINGS, Clock, LocalLink, make_helper, make
 from tests.edge_client.making import POLICY, ask
 from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, SITE, TERMS, live
 from tests.federation.words import plan_in_words
+from tests.ledgers import spent_of
 
 HOUR: Final = DAY // 24
 OTHERS: Final = 2
@@ -178,7 +179,7 @@ class World:
                 self.collect(plan)
             ledgers = [self.leader.files.ledger.state, self.helper.files.ledger.state]
             spent = [*ledgers, read_ledger(self.site.ledger, "site-a").state]
-            self.seen.micro_rho = min(min(one.spent.values()) for one in spent)
+            self.seen.micro_rho = min(min(spent_of(one).values()) for one in spent)
             return self.seen
         finally:
             self.leader.close()

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ from federation.ledger.entries import Head
 from federation.ledger.ledger import Ledger
 from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
+from federation.price import Observer
+from federation.terms import Noise
 from tests.federation.wire import DAY, TERMS
 from tests.federation.words import plan_in_words
 
@@ -108,6 +111,58 @@ def test_every_ledger_is_shown_one_after_the_other_and_none_is_touched(covey: Co
     assert "PLAN_EXPIRED: the whole plan" in out
 
 
+def test_epsilon_of_the_worst_days_and_of_the_budget_is_one_table(covey: Covey, project: Path) -> None:
+    _, out, _ = covey("ledger", "show", "--project", project, "--ledger", "operator")
+    words = [" ".join(line.replace("│", " ").split()) for line in out.splitlines()]
+    first = words.index("spent, the worst day 1.38 2.01")  # by the rounding bound; by zCDP it is 1.47 and 2.15
+    spent_7, spent_30, *budget = words[first + 1 : first + 6]
+    assert spent_7.startswith("spent, the worst 7 days ")
+    assert spent_30.startswith("spent, the worst 30 days ")
+    assert budget == [
+        "budget, a client-day 2.15 2.15",
+        "budget, any 7 days 6.33 6.33",
+        "budget, any 30 days 14.96 14.96",
+    ]
+    assert "by zCDP" in out
+    assert "it counts prices against an aggregator" in out
+
+
+def test_a_site_whose_policy_counts_outsiders_prices_has_more_left_and_says_whom_it_trusts(
+    covey: Covey, project: Path
+) -> None:
+    policy = project / "policy.toml"
+    policy.write_text(policy.read_text().replace('budget_counts = "aggregator"', 'budget_counts = "outsiders"'))
+    words = ("ledger", "show", "--project", project, "--ledger", "site-1")
+    for budget, left in (((), 50_000), (("--budget", "0.2"), 150_000)):
+        (site,) = json.loads(covey(*words, *budget, "--json")[1])["ledgers"]
+        assert (site["budget_counts"], site["days"][0]["left_micro_rho"]) == ("outsiders", left)
+        assert site["days"][0]["micro_rho"] == {"area": 40_000, "carrier": 10_000}
+    _, out, _ = covey(*words)
+    assert "it counts prices against outsiders, which trusts both aggregators" in out
+    assert "budget, a client-day 2.15 3.14" in [" ".join(line.replace("│", " ").split()) for line in out.splitlines()]
+
+
+def test_the_budget_of_a_ledger_without_a_file_is_that_of_its_last_charge(covey: Covey, tmp_path: Path) -> None:
+    (tmp_path / "ledgers").mkdir()
+    with Ledger(tmp_path / "ledgers" / "operator.db", "operator", lambda: NOW, role="leader") as ledger:
+        ledger.intend(plan(1, AREA, range(FIRST, FIRST + 1)), Budget(60_000, counts=Observer.OUTSIDERS))
+    (shown,) = json.loads(covey("ledger", "show", "--store", tmp_path, "--json")[1])["ledgers"]
+    assert (shown["budget_micro_rho"], shown["budget_counts"]) == (60_000, "outsiders")
+    assert shown["days"][0]["left_micro_rho"] == 20_000
+
+
+def test_no_epsilon_is_stated_for_days_on_which_exact_sums_were_opened(covey: Covey, tmp_path: Path) -> None:
+    (tmp_path / "ledgers").mkdir()
+    exact = replace(plan(1, AREA, range(FIRST, FIRST + 1)), noise=Noise.NONE)
+    with Ledger(tmp_path / "ledgers" / "operator.db", "operator", lambda: NOW, role="leader") as ledger:
+        ledger.intend(exact, BUDGET)
+    _, out, _ = covey("ledger", "show", "--store", tmp_path)
+    assert "exact sums were opened, without noise: no ε holds" in out
+    assert "spent, the worst day" not in out
+    (shown,) = json.loads(covey("ledger", "show", "--store", tmp_path, "--json")[1])["ledgers"]
+    assert (shown["exact_sums"], shown["spent_epsilon"]) == (True, [])
+
+
 def test_json_holds_the_same_in_whole_numbers(covey: Covey, project: Path) -> None:
     code, out, _ = covey("ledger", "show", "--project", project, "--ledger", "operator", "--json")
     (leader,) = json.loads(out)["ledgers"]
@@ -123,9 +178,18 @@ def test_json_holds_the_same_in_whole_numbers(covey: Covey, project: Path) -> No
         "day": "2020-05-01",
         "micro_rho": {"area": 80_000, "carrier": 20_000},
         "roles": {"area": ["helper", "leader"], "carrier": ["helper", "leader"]},
+        "price": {"aggregator": 100_000, "outsiders": 50_000},
         "spent_micro_rho": 100_000,
         "left_micro_rho": 0,
     }
+    assert [(one["days"], one["outsiders"] == one["aggregator"]) for one in leader["budget_epsilon"]] == [
+        (1, True),
+        (7, True),
+        (30, True),
+    ]
+    assert [one["days"] for one in leader["spent_epsilon"]] == [1, 7, 30]
+    for spent, budget in zip(leader["spent_epsilon"], leader["budget_epsilon"], strict=True):
+        assert spent["outsiders"] < spent["aggregator"] < budget["aggregator"]
     assert len(leader["days"]) == 11
     refused, expired, *of_helper = leader["refused"]
     assert (refused["code"], refused["view"], refused["day"]) == ("DAY_BUDGET_SPENT", "dest", "2020-05-05")

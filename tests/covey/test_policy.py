@@ -18,6 +18,7 @@ from edge_client.policy_file import load_policy, policy_to_toml
 from edge_client.site_config import load_config
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count, Mean, Rate
+from featurestore.define.privacy import Privacy
 from featurestore.define.wire import definition_hash
 from federation.plan import Plan, PlannedView
 from federation.refusal_codes import RefusalCode
@@ -60,6 +61,7 @@ def test_a_plan_that_is_taken_says_what_it_costs_and_what_is_left(covey: Covey, 
             "panes": 2,
             "min_clients": 2,
             "rho": 0.5,
+            "rho_outsiders": 0.25,
             "definition": definition,
             "pin": f"v@{definition}",
             "reads": {"time": None, "join_keys": ["k"], "columns": [], "where": []},
@@ -71,6 +73,26 @@ def test_a_plan_that_is_taken_says_what_it_costs_and_what_is_left(covey: Covey, 
     assert told["days"] == [
         {"day": day, "spent": 0.0, "plan": 0.5, "left": 0.5} for day in ("1970-01-01", "1970-01-02")
     ]
+
+
+def test_a_budget_that_counts_outsiders_prices_is_shown_as_one(covey: Covey, tmp_path: Path, policy: Path) -> None:
+    shared = replace(VIEW, name="w", privacy=Privacy(rho=0.5, min_clients=2, noisers="shared"))
+    plan = make_plan(VIEW, shared, noise="full")
+    assert plan.wire is not None
+    path = write(tmp_path, replace(plan, wire=replace(plan.wire, deadline_us=FAR)))
+    code, out, _ = covey("policy", "check", path, "--policy", policy)
+    assert (code, out.splitlines()[0]) == (4, "DAY_BUDGET_SPENT: w, 1970-01-01")
+    words = [" ".join(line.replace("│", " ").split()) for line in out.splitlines()]
+    assert "w 1970-01-01 … 1970-01-02 2 2 1.0 0.5" in words
+    assert "of 1.0 a client-day; it counts prices against an aggregator" in out
+    trusts = policy.read_text().replace('budget_counts = "aggregator"', 'budget_counts = "outsiders"')
+    policy.write_text(trusts)
+    code, out, _ = covey("policy", "check", path, "--policy", policy)
+    assert code == 0
+    assert "it counts prices against outsiders, which trusts both aggregators" in out
+    told = json.loads(covey("policy", "check", path, "--policy", policy, "--json")[1])
+    assert [(view["rho"], view["rho_outsiders"]) for view in told["views"]] == [(0.5, 0.25), (1.0, 0.5)]
+    assert (told["budget"], told["budget_counts"], told["days"][0]["left"]) == (1.0, "outsiders", 0.25)
 
 
 def test_it_shows_what_each_view_reads_and_how_to_pin_it(covey: Covey, tmp_path: Path, policy: Path) -> None:

@@ -33,6 +33,7 @@ from federation.terms import RequestedTerms
 from tests.covey.conftest import make_events
 from tests.featurestore.test_earlier import RHO_BY_ZCDP, as_registered
 from tests.federation.words import plan_in_words
+from tests.ledgers import spent_of
 from tests.pipeline import LATER
 
 from .test_in_process import run
@@ -188,4 +189,4 @@ def test_a_day_that_was_charged_at_the_old_price_refuses_the_new_one(
         with pytest.raises(ViewOverlap):
             ledger.intend(plan, Budget(10**6))
         ledger.intend(replace(plan, views=(PlannedView(new, later, 2),)), Budget(10**6))
-        assert ledger.state.spent == {MAY: RHO_BY_ZCDP, MAY + 1: layout_of(new).micro_rho}
+        assert spent_of(ledger.state) == {MAY: RHO_BY_ZCDP, MAY + 1: layout_of(new).micro_rho}

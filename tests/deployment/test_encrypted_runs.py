@@ -36,6 +36,7 @@ from federation.terms import Noise
 from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 from tests.covey.conftest import VIEWS, make_events
 from tests.federation.words import terms_in_words
+from tests.ledgers import spent_of
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle, run_views
 from tests.strategies import Case, cases
@@ -148,7 +149,7 @@ def test_with_noise_the_error_is_the_standard_error_that_is_served(tmp_path: Pat
 def test_what_a_run_charges_and_publishes_says_he(views: Sequence[FeatureView], tmp_path: Path) -> None:
     run(views, tmp_path, noise_seed=1)
     state = read_ledger(operator_path(tmp_path / LEDGERS), OPERATOR).state
-    assert set(state.spent.values()) == {500_001}  # the view's price, and one pane a day that leaks below 1e-6
+    assert set(spent_of(state).values()) == {500_001}  # the view's price, and one pane a day that leaks below 1e-6
     with Store.open(tmp_path) as store:
         releases = store.releases("visits").to_pylist()
         assert {(one["protection"], one["micro_rho"]) for one in releases} == {("he", 500_001)}

@@ -33,6 +33,7 @@ from federation.errors import LedgerBroken
 from federation.ledger.operator import LEDGERS, operator_path
 from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, area_delay, load_flights
 from tests.covey.conftest import VIEWS, make_events
+from tests.ledgers import spent_of
 from tests.pipeline import LATER, run_views
 
 from .test_run_ledger import MAY, Cut, cut_at, state_of
@@ -157,7 +158,7 @@ class TestBoundsOfADay:
 
     def test_a_day_is_charged_once(self, tmp_path: Path) -> None:
         collect(tmp_path, busy(), [3, 1, 2])
-        assert state_of(tmp_path).spent == {MAY: 500_000}
+        assert spent_of(state_of(tmp_path)) == {MAY: 500_000}
         assert len(state_of(tmp_path).completed) == 3
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from deployment.collecting import plan_folder, run_folder
 from federation.ledger.operator import LEDGERS, operator_state
+from tests.ledgers import spent_of
 
 Covey = Callable[..., tuple[int, str, str]]
 DAYS = ("--from", "2020-05-01", "--to", "2020-05-04")
@@ -76,11 +77,11 @@ def test_while_one_process_collects_every_other_one_is_refused_and_charges_nothi
             assert (kind, code, f"another run or coordinator collects into {flights}" in err) == (kind, 1, True), err
         state = operator_state(flights / LEDGERS)
         assert (state.charged_by, state.refused, state.rebuilt) == ({}, [], None)
-    spent = operator_state(flights / LEDGERS).spent
+    spent = spent_of(operator_state(flights / LEDGERS))
     assert set(spent.values()) == {1_000_000}
     code, _, err = covey(*run_words(flights, "--in-process"))
     assert code == 0, err
-    assert operator_state(flights / LEDGERS).spent == spent
+    assert spent_of(operator_state(flights / LEDGERS)) == spent
 
 
 @pytest.mark.parametrize(
@@ -92,11 +93,11 @@ def test_while_a_collection_waits_to_be_continued_no_other_kind_publishes_its_pa
 ) -> None:
     """Otherwise the continued one would find its panes published already, with other content."""
     assert covey(*run_words(flights, "--in-process", "--from", "2020-05-02", "--to", "2020-05-03"))[0] == 0
-    spent = operator_state(flights / LEDGERS).spent
+    spent = spent_of(operator_state(flights / LEDGERS))
     folder = {"plan": plan_folder, "run": run_folder}[left](flights)
     folder.mkdir(parents=True)
     says = {"plan": "of `covey start coordinator`; resume it", "run": "unfinished `covey run`"}[left]
     for kind in kinds:
         code, _, err = covey(*others(flights)[kind])
         assert (kind, code, says in err, "resume it, or give it up" in err) == (kind, 2, True, True), err
-    assert operator_state(flights / LEDGERS).spent == spent
+    assert spent_of(operator_state(flights / LEDGERS)) == spent

@@ -35,6 +35,7 @@ from federation.ledger.state import Budget, LedgerState
 from federation.plan import Plan, PlannedView
 from tests.covey.conftest import VIEWS, make_events
 from tests.federation.words import plan_in_words
+from tests.ledgers import spent_of
 from tests.pipeline import LATER
 
 from .test_in_process import published, run
@@ -76,7 +77,7 @@ def test_a_run_charges_each_day_once_and_every_release_is_of_a_plan_in_the_ledge
     run(views, tmp_path, budget=ONE)
     run(views, tmp_path, budget=ONE)
     state = state_of(tmp_path)
-    assert state.spent == dict.fromkeys(range(MAY, MAY + 3), 1_000_000)
+    assert spent_of(state) == dict.fromkeys(range(MAY, MAY + 3), 1_000_000)
     assert set(state.completed) == set(state.intended)
     with Store.open(tmp_path) as store:
         hashes = {row["manifest"].split('"plan_hash":"')[1][:64] for row in store.releases("visits").to_pylist()}
@@ -91,7 +92,7 @@ def test_over_budget_nothing_is_computed_charged_or_registered(
         run(views, tmp_path, budget=Budget(999_999))
     assert (refused.value.view, refused.value.day, refused.value.have) == ("everywhere", MAY, 499_999)
     state = state_of(tmp_path)
-    assert (state.spent, [one.code for one in state.refused]) == ({}, ["DAY_BUDGET_SPENT"])
+    assert (spent_of(state), [one.code for one in state.refused]) == ({}, ["DAY_BUDGET_SPENT"])
     monkeypatch.undo()
     cheaper = [replace(view, privacy=Privacy(rho=0.1, min_clients=5)) for view in views]
     run(cheaper, tmp_path, budget=Budget(999_999))  # the refused view did not take the name
@@ -124,7 +125,7 @@ def test_panes_that_an_aggregator_has_taken_are_not_opened_in_one_process(
         ledger.intend(plan, ONE)
     with pytest.raises(PaneTaken):
         run(views[:1], tmp_path, budget=ONE)  # the budget covers both
-    assert state_of(tmp_path).spent == {MAY: 500_000}
+    assert spent_of(state_of(tmp_path)) == {MAY: 500_000}
     assert [one.code for one in state_of(tmp_path).refused] == ["PANE_ALREADY_REPORTED"]
 
 
@@ -205,7 +206,7 @@ def test_a_run_that_was_cut_off_goes_on_with_its_own_plans(
             assert set(waiting.intended) - set(waiting.completed)
     run(views, tmp_path / "cut", budget=ONE, seed=1)
     state = state_of(tmp_path / "cut")
-    assert state.spent == dict.fromkeys(range(MAY, MAY + 3), 1_000_000)
+    assert spent_of(state) == dict.fromkeys(range(MAY, MAY + 3), 1_000_000)
     assert set(state.completed) == set(state.intended)
     assert len(state.intended) == 6  # no new plan was made
     for view in views:

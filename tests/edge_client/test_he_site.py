@@ -32,6 +32,7 @@ from tests.aggregator.world import NOW
 from tests.federation import he_cases  # noqa: F401 - skips without the extra
 from tests.federation.wire import HELPER, LEADER_SEAL, OTHER_SITE, SITE, live
 from tests.federation.words import with_words
+from tests.ledgers import spent_of
 
 from .making import POLICY, answered, events, ids_of, plan_with, proven, settings_in, sign
 
@@ -98,17 +99,17 @@ def test_a_refusal_by_policy_is_in_the_ledger_and_charges_nothing(keyed: Keyed, 
     assert found.code == RefusalCode.PROTECTION_NOT_ALLOWED
     state = read_ledger(settings.ledger, "site-a").state
     assert [one.code for one in state.refused] == ["PROTECTION_NOT_ALLOWED"]
-    assert not state.spent
+    assert not spent_of(state)
 
 
 def test_the_day_is_charged_with_what_the_decryption_noise_tells(keyed: Keyed, tmp_path: Path) -> None:
-    price = charge_of(keyed.plan, keyed.plan.views[0])
+    price = charge_of(keyed.plan, keyed.plan.views[0]).aggregator.micro_rho
     assert price > keyed.plan.views[0].layout.micro_rho
     for most, code in ((price, None), (price - 1, "RHO_TOO_HIGH")):
         settings = settings_in(tmp_path, replace(ALLOWED, max_micro_rho=most))
         found = ask(keyed.plan, keyed.signed, settings)
         assert (str(found.code) if isinstance(found, Refuse) else None) == code
-    assert read_ledger(tmp_path / "site-a.db", "site-a").state.spent == {0: price, 1: price}
+    assert spent_of(read_ledger(tmp_path / "site-a.db", "site-a").state) == {0: price, 1: price}
 
 
 def test_an_answer_of_ciphertexts_is_measured_in_their_bytes(keyed: Keyed) -> None:
@@ -148,7 +149,7 @@ def test_keys_that_are_not_the_pinned_key_holders_are_refused_before_anything_is
         assert (found.code, found.plan) == (RefusalCode.ENCRYPTION_KEYS_INVALID, plan.hash)
     state = read_ledger(settings.ledger, "site-a").state
     assert {one.code for one in state.refused} == {"ENCRYPTION_KEYS_INVALID"}
-    assert not state.spent
+    assert not spent_of(state)
     assert not isinstance(
         ask(keyed.plan, keyed.signed, settings), Refuse
     )  # with the right keys the same plan is accepted
@@ -203,7 +204,7 @@ def test_the_charge_and_the_ids_are_on_disk_before_a_report_is_encrypted(keyed: 
     with SiteLedger(settings.ledger, "a", lambda: NOW) as ledger:
         recorded = ledger.recorded(keyed.plan)
         assert recorded is not None
-        assert ledger.state.spent
+        assert spent_of(ledger.state)
     assert sorted(report.tobytes() for report in recorded[0].ids) == sorted(report for _, report in ids_of(list(found)))
 
 

@@ -18,6 +18,7 @@ from federation.refusal_codes import RefusalCode
 from federation.signed_plan import sign_plan
 from tests.aggregator.world import make_plan
 from tests.federation.wire import COORDINATOR, HELPER, LEADER
+from tests.ledgers import spent_of
 
 from .making import VIEW, answered, ask, events, settings_in
 
@@ -72,13 +73,13 @@ def test_a_plan_of_an_aggregator_that_was_rolled_back_is_refused_and_costs_nothi
 ) -> None:
     first = telling(0, head(3), head(5))
     before = answered(first, EVENTS, settings)
-    spent = dict(read_ledger(settings.ledger, "site-a").state.spent)
+    spent = spent_of(read_ledger(settings.ledger, "site-a").state)
     for _ in range(2):
         refused = ask(telling(1, leader, helper), EVENTS, settings)
         assert isinstance(refused, Refuse)
         assert refused.code == RefusalCode.AGGREGATOR_BEHIND
     state = read_ledger(settings.ledger, "site-a").state
-    assert state.spent == spent
+    assert spent_of(state) == spent
     assert [one.code for one in state.refused] == ["AGGREGATOR_BEHIND"]
     assert heads_of(telling(1, head(3), head(6)), settings, 7) == (
         head(3),

@@ -19,6 +19,7 @@ from federation.draft import draft_of, sign_draft
 from federation.ledger.entries import CompletionEntry, IntentEntry
 from federation.ledger.state import LedgerState
 from federation.plan import Plan, PlannedView, plan_to_bytes
+from federation.price import Observer
 from federation.refusal_codes import RefusalCode
 from federation.signed_plan import DOMAIN
 from federation.terms import Participation, Validity
@@ -137,6 +138,16 @@ CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "enough clients": (sign(k_of(OPEN, 3)), {"min_k": 3}, "ACCEPT"),
     "too dear": (sign(OPEN), {"max_micro_rho": 499_999}, "RHO_TOO_HIGH"),
     "just so": (sign(OPEN), {"max_micro_rho": 500_000}, "ACCEPT"),
+    "too dear against outsiders": (
+        sign(OPEN),
+        {"max_micro_rho": 249_999, "budget_counts": Observer.OUTSIDERS},
+        "RHO_TOO_HIGH",
+    ),
+    "just so against outsiders": (
+        sign(OPEN),
+        {"max_micro_rho": 250_000, "budget_counts": Observer.OUTSIDERS},
+        "ACCEPT",
+    ),
     "two views of a day": (
         sign(make_plan(VIEW, replace(VIEW, name="w"), noise="full")),
         {"max_micro_rho": 999_999},

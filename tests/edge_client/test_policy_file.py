@@ -14,6 +14,7 @@ from edge_client.errors import PolicyMissing
 from edge_client.policy import Policy
 from edge_client.policy_file import PolicyEntries, load_policy, policy_to_toml
 from federation.keys import public_line
+from federation.price import Observer
 from federation.rho import MAX_MICRO_RHO
 from federation.terms import Participation, Protection, Validity
 from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER
@@ -39,9 +40,10 @@ def read(path: Path, text: str) -> Policy:
     protection=st.sampled_from([None, *Protection]),
     validity=st.sampled_from([None, Validity.PRIO3]),
     hours=st.integers(1, 10**6),
+    counts=st.sampled_from(Observer),
 )
 def test_what_is_written_is_read(
-    tmp_path: Path, views, rho, k, flags, participation, protection, validity, hours
+    tmp_path: Path, views, rho, k, flags, participation, protection, validity, hours, counts
 ) -> None:  # type: ignore[no-untyped-def]
     policy = Policy(
         **PINS,
@@ -54,6 +56,7 @@ def test_what_is_written_is_read(
         protection=protection,
         validity=validity,
         max_plan_hours=hours,
+        budget_counts=counts,
     )
     assert read(tmp_path, policy_to_toml(policy)) == policy
 
@@ -71,6 +74,7 @@ def test_a_file_of_pins_alone_is_as_strict_as_the_defaults(tmp_path: Path) -> No
     assert Policy(**PINS).min_k == 50
     assert not Policy(**PINS).allow_activity_visible
     assert Policy(**PINS).protection is Protection.SHARES
+    assert Policy(**PINS).budget_counts is Observer.AGGREGATOR
 
 
 def test_every_key_stands_in_the_file_with_a_word_about_it() -> None:
@@ -120,6 +124,10 @@ ODD: dict[str, tuple[Callable[[str], str], str]] = {
     "endless rho": (lambda t: t.replace("day = 1.0", "day = inf"), "such as 0.1"),
     "rho that is no number": (lambda t: t.replace("day = 1.0", "day = nan"), "such as 0.1"),
     "rho finer than a ledger": (lambda t: t.replace("day = 1.0", "day = 0.0000001"), "multiple of a millionth"),
+    "a budget that counts nobody": (
+        lambda t: t.replace('counts = "aggregator"', 'counts = "any"'),
+        "budget_counts: it must be 'aggregator' or 'outsiders', not 'any'",
+    ),
     "k of nobody": (lambda t: t.replace("min_k = 2", "min_k = 0"), "min_k: it must be at least 1, not 0"),
     "a broken k": (lambda t: t.replace("min_k = 2", "min_k = 2.5"), "min_k: write min_k = N, not 2.5"),
     "no list": (lambda t: t.replace('["*"]', '"*"'), "views: write views = "),

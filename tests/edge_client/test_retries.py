@@ -28,6 +28,7 @@ from federation.refusal_codes import RefusalCode
 from federation.statement import statement_of
 from federation.unopened import sign_never_opened
 from tests.federation.wire import COORDINATOR, HELPER, LEADER, live
+from tests.ledgers import spent_of
 
 from .making import HOUR, HOURLY, POLICY, answered, ask, events, hours, ids_of, settings_in
 from .test_ledger import BOUND, Told, drawn, plain_reports, until
@@ -62,7 +63,7 @@ def naming(plan: Plan, *earlier: Attempt) -> Plan:
 
 
 def spent(settings: SiteSettings) -> dict[int, int]:
-    return read_ledger(settings.ledger, "site-a").state.spent
+    return spent_of(read_ledger(settings.ledger, "site-a").state)
 
 
 def code_of(found: Any) -> RefusalCode:
@@ -309,7 +310,7 @@ def test_hours_in_any_order_with_freed_attempts_between_them_give_what_a_backfil
     whole = hours(99, *range(48), view=BOUND, participation=participation)
     answered(whole, until(table, 48 * HOUR), settings_in(tmp_path / "backfill", clients=12))
     assert kept == Counter(told)
-    assert read_ledger(stream.ledger, "site-a").state.spent == {0: RHO, 1: RHO}
+    assert spent_of(read_ledger(stream.ledger, "site-a").state) == {0: RHO, 1: RHO}
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -22,6 +22,7 @@ from federation.plan import Plan
 from federation.refusal_codes import RefusalCode
 from tests.aggregator.world import NOW, make_plan
 from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, SITE
+from tests.ledgers import spent_of
 
 from .making import VIEW, answered, answered_empty, ask, events, ids_of, plan_with, settings_in, table
 from .refused_plans import REFUSED
@@ -119,7 +120,7 @@ def test_charge_ids_and_the_end_are_on_disk_before_a_batch_leaves(
     plan = plan_with()
     (batch,) = answered(plan, events(("p", 0, "x")), settings)
     (state,) = seen
-    assert state.spent == {0: 500_000, 1: 500_000}
+    assert spent_of(state) == {0: 500_000, 1: 500_000}
     assert list(state.completed) == [plan.hash]
     with sqlite3.connect(settings.ledger) as db:
         ((stored,),) = db.execute("SELECT ids FROM reports").fetchall()
@@ -142,7 +143,7 @@ def test_the_charge_is_on_disk_before_anything_is_computed(
     state = read_ledger(settings.ledger, "site-a").state
     assert (list(state.intended), list(state.completed)) == ([plan.hash], [])
     assert len(ids_of(answered(plan, own, settings))) == 1
-    assert read_ledger(settings.ledger, "site-a").state.spent == {0: 500_000, 1: 500_000}  # charged once
+    assert spent_of(read_ledger(settings.ledger, "site-a").state) == {0: 500_000, 1: 500_000}  # charged once
 
 
 def test_nothing_is_charged_for_events_that_do_not_fit(settings: SiteSettings) -> None:
@@ -151,7 +152,7 @@ def test_nothing_is_charged_for_events_that_do_not_fit(settings: SiteSettings) -
     assert isinstance(found, Refuse)
     assert found.code == RefusalCode.SCHEMA
     state = read_ledger(settings.ledger, "site-a").state
-    assert state.spent == {}
+    assert spent_of(state) == {}
     assert [one.code for one in state.refused] == ["SCHEMA"]
 
 

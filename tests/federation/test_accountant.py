@@ -8,37 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from featurestore.define.accounting import Moves, merged
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.epsilon import micro_rho_of_pure
 from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds, Privacy
 from federation.accountant import Cost, cost_of_day, epsilon
+from tests.federation.costs import costs
 from tests.shared_files import SHARED, shared_file
 
 DELTA = 1e-6
 _VECTOR = SHARED / "vectors" / "privacy.json"
 _GOLDEN: list[dict[str, Any]] = json.loads(_VECTOR.read_text())["views"] if _VECTOR.is_file() else [{"name": "missing"}]
-
-_moves = st.builds(
-    Moves,
-    st.sampled_from([Fraction(2), Fraction(9), Fraction(100)]),
-    st.integers(1, 5),
-    st.integers(1, 4),
-    st.booleans(),
-)
-
-
-@st.composite
-def costs(draw: st.DrawFn) -> Cost:
-    moves = merged(draw(st.lists(_moves, max_size=3)))
-    gaussian = sum(math.ceil(10**6 * one.delta2_sq / (2 * one.sigma_sq)) for one in moves)
-    laplace, leak = draw(st.integers(0, 10**6)), draw(st.sampled_from([0, 0, 1_000]))
-    return Cost(gaussian + micro_rho_of_pure(laplace) + leak, moves, laplace, leak)
 
 
 def _view(name: str, pane: str = "1d", **price: Any) -> FeatureView:

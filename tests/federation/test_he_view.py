@@ -124,13 +124,13 @@ def test_the_leak_is_charged_and_stands_in_the_manifest() -> None:
     the_plan = plan(noise="full")
     (planned,) = the_plan.views
     price = planned.layout.micro_rho
-    assert charge_of(the_plan, planned) == price + 1
-    assert charge_of(with_shares(the_plan), planned) == price
+    assert charge_of(the_plan, planned).aggregator.micro_rho == price + 1
+    assert charge_of(with_shares(the_plan), planned).aggregator.micro_rho == price
 
     def intent(of: Plan, budget: int) -> tuple[int, str]:
         entry = LedgerState().intent(of, Budget(budget), 0)
         assert entry is not None
-        return entry.views[0].micro_rho, entry.views[0].scales
+        return entry.views[0].price.aggregator.micro_rho, entry.views[0].scales
 
     cost, scales = intent(the_plan, price + 1)
     assert (cost, scales.split(";")[-1]) == (price + 1, "leak 1")

@@ -44,9 +44,13 @@ from federation.ledger.entries import (
     genesis,
 )
 from federation.ledger.ledger import CLOCK_SLACK_US, Ledger
+from federation.ledger.rebuilding import rebuild_ledger
 from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
+from federation.price import Observer, Price, Rho
+from tests.federation.costs import prices
 from tests.federation.words import plan_in_words
+from tests.ledgers import spent_of
 
 from .wire import DAY, TERMS, view
 
@@ -93,7 +97,7 @@ def test_a_day_is_charged_once_and_its_panes_are_taken(ledger: Ledger) -> None:
     first = plan_of(1, A)
     ledger.intend(first, HALF)
     ledger.intend(first, HALF)
-    assert ledger.state.spent == {0: 500_000, 1: 500_000}
+    assert spent_of(ledger.state) == {0: 500_000, 1: 500_000}
     assert ledger.head.seq == 1
     with pytest.raises(PaneTaken) as refused:
         ledger.intend(plan_of(2, A, days=(1, 2)), ONE)
@@ -107,7 +111,7 @@ def test_a_later_pane_of_a_day_that_was_paid_costs_nothing(ledger: Ledger) -> No
     noon = plan_in_words(bytes([1]) * 16, (PlannedView(hourly, np.array([43_200_000_000]), 2),), "full", wire=TERMS)
     ledger.intend(morning, HALF)
     ledger.intend(noon, HALF)
-    assert ledger.state.spent == {0: 500_000}
+    assert spent_of(ledger.state) == {0: 500_000}
     assert ledger.state.plans_of_day(definition(hourly), 0) == (morning.hash, noon.hash)
     assert ledger.state.pane_taken(definition(hourly), np.array([7_200_000_000, 43_200_000_000])).tolist() == [
         43_200_000_000
@@ -119,7 +123,7 @@ def test_a_day_never_costs_more_than_its_budget(ledger: Ledger) -> None:
     with pytest.raises(DayBudgetSpent) as refused:
         ledger.intend(plan_of(2, B, days=(1, 2)), HALF)
     assert (refused.value.view, refused.value.day, refused.value.have, refused.value.need) == ("b", 1, 0, 500_000)
-    assert 2 not in ledger.state.spent  # a plan is charged completely or not at all
+    assert 2 not in spent_of(ledger.state)  # a plan is charged completely or not at all
     assert [(one.code, one.view, one.day) for one in ledger.state.refused] == [("DAY_BUDGET_SPENT", "b", 1)]
     with pytest.raises(DayBudgetSpent):
         ledger.intend(plan_of(2, B, days=(1, 2)), HALF)
@@ -127,7 +131,7 @@ def test_a_day_never_costs_more_than_its_budget(ledger: Ledger) -> None:
     with pytest.raises(DayBudgetSpent):  # the views of one plan add up
         ledger.intend(plan_of(3, A, B, days=(7,)), replace(ONE, micro_rho=999_999))
     ledger.intend(plan_of(2, B, days=(1, 2)), ONE)
-    assert ledger.state.spent == {0: 500_000, 1: 1_000_000, 2: 500_000}
+    assert spent_of(ledger.state) == {0: 500_000, 1: 1_000_000, 2: 500_000}
 
 
 def test_a_quota_binds_one_view_only(ledger: Ledger) -> None:
@@ -138,6 +142,46 @@ def test_a_quota_binds_one_view_only(ledger: Ledger) -> None:
     ledger.intend(plan_of(2, B), tight)
 
 
+def test_a_budget_that_counts_outsiders_prices_is_exact_at_its_limit(ledger: Ledger) -> None:
+    counts = Observer.OUTSIDERS  # σ² = 18 of each aggregator: 0.25 ρ each against outsiders
+    with pytest.raises(DayBudgetSpent) as refused:
+        ledger.check(plan_of(1, A, B), Budget(499_999, counts=counts))
+    assert (refused.value.view, refused.value.have, refused.value.need) == ("b", 249_999, 250_000)
+    with pytest.raises(DayBudgetSpent):
+        ledger.check(plan_of(1, A), Budget(500_000, {"a": 249_999}, counts))
+    ledger.intend(plan_of(1, A, B), Budget(500_000, {"a": 250_000}, counts))
+    assert spent_of(ledger.state) == {0: 1_000_000, 1: 1_000_000}
+    assert [ledger.state.left(0, Budget(500_000, counts=one)) for one in Observer] == [-500_000, 0]
+    with again(ledger) as found:
+        assert found.state.budget == Budget(500_000, counts=counts)
+
+
+def test_two_views_of_different_noisers_are_charged_with_what_an_aggregator_learns(ledger: Ledger) -> None:
+    shared = replace(view("s", 2), privacy=Privacy(rho=0.5, min_clients=2, noisers="shared"))
+    ledger.check(plan_of(1, A, shared), Budget(1_500_000))
+    with pytest.raises(DayBudgetSpent) as refused:
+        ledger.check(plan_of(1, A, shared), Budget(1_499_999))
+    assert (refused.value.view, refused.value.have, refused.value.need) == ("s", 999_999, 1_000_000)
+    with pytest.raises(DayBudgetSpent) as refused:
+        ledger.check(plan_of(1, A, shared), Budget(749_999, counts=Observer.OUTSIDERS))
+    assert (refused.value.have, refused.value.need) == (499_999, 500_000)
+    ledger.intend(plan_of(1, A, shared), Budget(1_500_000))
+    assert ledger.state.prices[0].outsiders.micro_rho == 750_000
+
+
+def test_a_ledger_of_an_earlier_version_is_refused_by_its_name_and_can_be_rebuilt(ledger: Ledger, clock: Clock) -> None:
+    ledger.intend(plan_of(1, A), HALF)
+    ledger.close()
+    with sqlite3.connect(ledger.path) as db:
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    with pytest.raises(LedgerBroken, match="version 3 holds prices against an aggregator and against outsiders"):
+        Ledger(ledger.path, ledger.owner, clock)
+    rebuild_ledger(ledger.path, ledger.owner, clock, 0)
+    with Ledger(ledger.path, ledger.owner, clock) as found:
+        assert found.state.left(1, ONE) == 0
+
+
 def test_several_plans_are_charged_together_or_not_at_all(ledger: Ledger) -> None:
     def charge(budget: Budget) -> None:
         with ledger.transaction():
@@ -146,9 +190,9 @@ def test_several_plans_are_charged_together_or_not_at_all(ledger: Ledger) -> Non
 
     with pytest.raises(DayBudgetSpent):
         charge(HALF)
-    assert (ledger.state.spent, ledger.head.seq) == ({}, 0)
+    assert (spent_of(ledger.state), ledger.head.seq) == ({}, 0)
     charge(ONE)
-    assert ledger.state.spent == {0: 1_000_000, 1: 1_000_000}
+    assert spent_of(ledger.state) == {0: 1_000_000, 1: 1_000_000}
 
 
 def test_a_day_knows_the_plans_that_took_panes_of_it_in_the_order_of_their_charges(ledger: Ledger) -> None:
@@ -194,9 +238,9 @@ def test_everything_is_there_again_after_a_restart(ledger: Ledger) -> None:
     with pytest.raises(DayBudgetSpent):
         ledger.intend(plan_of(2, B), HALF)
     with again(ledger) as found:
-        assert (found.head, found.state.spent, found.state.completed) == (
+        assert (found.head, spent_of(found.state), found.state.completed) == (
             ledger.head,
-            ledger.state.spent,
+            spent_of(ledger.state),
             ledger.state.completed,
         )
         assert [type(entry) for entry in found.entries()] == [IntentEntry, CompletionEntry, RefusalEntry]
@@ -223,7 +267,7 @@ def test_a_failed_transaction_leaves_neither_file_nor_memory_changed(ledger: Led
     with pytest.raises(RuntimeError):
         fails()
     assert (ledger.head, ledger.state.completed) == (before, {})
-    assert ledger.state.spent == {0: 500_000, 1: 500_000}
+    assert spent_of(ledger.state) == {0: 500_000, 1: 500_000}
 
 
 def test_a_clock_that_went_back_is_refused(ledger: Ledger, clock: Clock) -> None:
@@ -413,7 +457,7 @@ increasing = st.lists(st.integers(-(2**40), 2**40), unique=True, max_size=30).ma
     lambda values: np.array(sorted(values), dtype=np.int64)
 )
 intents = st.builds(
-    ViewIntent, st.text(max_size=5), hashes, hashes, st.text(max_size=9), st.integers(0, 2**40), increasing, increasing
+    ViewIntent, st.text(max_size=5), hashes, hashes, st.text(max_size=9), prices(), increasing, increasing
 )
 roles = st.sampled_from(["", "leader", "in-process"])
 entries = st.one_of(
@@ -426,6 +470,7 @@ entries = st.one_of(
         roles,
         st.lists(hashes, max_size=2).map(tuple),
         st.lists(st.builds(Retry, hashes, st.booleans()), max_size=3).map(tuple),
+        st.sampled_from(Observer),
     ),
     st.builds(FreedEntry, times, hashes, roles),
     st.builds(RebuiltEntry, st.integers(1, 2**62)),
@@ -449,10 +494,10 @@ def test_an_entry_is_one_line_and_comes_back(entry: Entry) -> None:
     found = entry_from_line(line)
     assert entry_to_line(found) == line
     if isinstance(entry, IntentEntry) and isinstance(found, IntentEntry):
-        assert (entry.keys, entry.retries) == (found.keys, found.retries)
+        assert (entry.keys, entry.retries, entry.counts) == (found.keys, found.retries, found.counts)
         for one, other in zip(entry.views, found.views, strict=True):
-            assert (one.view, one.collection, one.schema, one.scales, one.micro_rho) == (
-                other.view, other.collection, other.schema, other.scales, other.micro_rho,
+            assert (one.view, one.collection, one.schema, one.scales, one.price) == (
+                other.view, other.collection, other.schema, other.scales, other.price,
             )  # fmt: skip
             assert np.array_equal(one.panes, other.panes)
             assert np.array_equal(one.days, other.days)
@@ -474,6 +519,38 @@ def test_an_entry_is_one_line_and_comes_back(entry: Entry) -> None:
 def test_a_line_that_is_no_entry_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         entry_from_line(line)
+
+
+def an_intent(price: Price) -> str:
+    nothing = np.empty(0, np.int64)
+    return entry_to_line(
+        IntentEntry(1, bytes(32), 5, (ViewIntent("v", bytes(32), bytes(32), "1/2", price, nothing, nothing),))
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"leak":3', '"leak":"3"'),
+        ('"leak":3', '"leak":-3'),
+        ('"leak":3', '"leak":true'),
+        ('"leak":3', '"leak":3.0'),
+        ('"leak":3,', ""),
+        ('"leak":3', '"leak":3,"more":0'),
+        ('"micro_rho":10,', ""),
+        ('"micro_rho":10', '"micro_rho":21'),
+        ('"rounded":11', '"rounded":-11'),
+        ('"rounded":11', '"rounded":"none"'),
+        ('"counts":"aggregator"', '"counts":"nobody"'),
+        ('"counts":"aggregator",', ""),
+    ],
+)
+def test_a_price_that_is_not_written_as_one_is_refused(old: str, new: str) -> None:
+    line = an_intent(Price(Rho(23, None), Rho(10, 11), 4, 5, 3))
+    entry_from_line(line)
+    assert old in line
+    with pytest.raises(ValueError, match=r".+"):
+        entry_from_line(line.replace(old, new))
 
 
 def replace_pane(of: FeatureView, pane: str) -> FeatureView:

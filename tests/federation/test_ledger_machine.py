@@ -21,6 +21,7 @@ from federation.ledger.ledger import Ledger
 from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
 from tests.federation.words import plan_in_words
+from tests.ledgers import spent_of
 
 from .wire import DAY, TERMS
 
@@ -178,7 +179,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for (_, _, day), cost in paid.items():
             by_day[day] = by_day.get(day, 0) + cost
         assert all(cost <= BUDGET.micro_rho for cost in by_day.values())
-        assert self.ledger.state.spent == by_day
+        assert spent_of(self.ledger.state) == by_day
         assert self.ledger.state.completed == self.done
 
     def _allow(self, plan: Plan) -> None:

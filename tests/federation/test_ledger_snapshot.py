@@ -12,6 +12,7 @@ from federation.errors import DayBudgetSpent, LedgerBehind, LedgerBroken
 from federation.ledger.entries import Head
 from federation.ledger.ledger import Ledger
 from federation.ledger.snapshot import read_ledger
+from tests.ledgers import spent_of
 
 from .test_ledger import HALF, A, B, Clock, plan_of
 
@@ -41,7 +42,7 @@ def test_it_reads_all_and_touches_nothing(tmp_path: Path, open_elsewhere: bool) 
     before = files(tmp_path)
     found = read_ledger(tmp_path / "leader.db", "leader")
     assert files(tmp_path) == before
-    assert (found.head, found.state.spent) == (head, {0: 500_000, 1: 500_000})
+    assert (found.head, spent_of(found.state)) == (head, {0: 500_000, 1: 500_000})
     assert [one.code for one in found.state.refused] == ["DAY_BUDGET_SPENT"]
     assert found.peers == {"helper": Head(3, bytes(32))}
     ledger.close()

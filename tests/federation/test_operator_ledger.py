@@ -21,6 +21,7 @@ from federation.ledger.snapshot import read_ledger
 from federation.ledger.state import Budget, LedgerState
 from federation.plan import Plan, PlannedView
 from tests.federation.words import plan_in_words
+from tests.ledgers import spent_of
 
 from .test_ledger import HALF, ONE, A, B, Clock, plan_of
 from .wire import DAY, view
@@ -64,7 +65,7 @@ def test_who_open_a_plan_together_pay_it_once(opened: Open, tmp_path: Path, one:
         opened(role).check(plan, HALF)
         opened(role).intend(plan, HALF)
     state = whole(tmp_path)
-    assert state.spent == {0: 500_000, 1: 500_000}
+    assert spent_of(state) == {0: 500_000, 1: 500_000}
     assert state.charged_by == {plan.hash: {one: False, other: False}}
     assert {charge.day: list(roles) for charge, roles in state.roles.items()} == {0: [one, other], 1: [one, other]}
     assert state.length == 2  # each role has its own entry, a repeat has none
@@ -96,7 +97,7 @@ def test_two_plans_never_share_a_pane_a_day_of_a_view_or_a_budget(opened: Open, 
         later.intend(plan_of(4, B), HALF)
     assert (refused.value.day, refused.value.have) == (0, 0)
     later.intend(plan_of(5, B), ONE)
-    assert later.state.spent == {0: 1_000_000, 1: 1_000_000}
+    assert spent_of(later.state) == {0: 1_000_000, 1: 1_000_000}
 
 
 @pytest.mark.parametrize("role", AGGREGATORS)
@@ -120,7 +121,7 @@ def test_a_day_that_sites_bound_across_plans_is_paid_again_by_a_run_in_one_proce
     helper.intend(plan_at(2, of, 2), ONE)
     run.intend(plan_at(3, of, 3), ONE)
     run.intend(plan_at(4, of, 4), ONE)
-    assert run.state.spent == {0: 1_000_000}
+    assert spent_of(run.state) == {0: 1_000_000}
     with pytest.raises(DayBudgetSpent):
         run.check(plan_of(5, B), ONE)
 
@@ -238,4 +239,4 @@ def test_processes_that_charge_a_new_ledger_at_once_never_pass_the_budget(tmp_pa
         out, _ = process.communicate(timeout=120)
         counts.append(int(out))
     assert sum(counts) == 4
-    assert whole(tmp_path / "ledgers").spent == {0: 2_000_000, 1: 2_000_000}
+    assert spent_of(whole(tmp_path / "ledgers")) == {0: 2_000_000, 1: 2_000_000}

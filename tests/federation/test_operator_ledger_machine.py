@@ -34,6 +34,7 @@ from federation.ledger.snapshot import read_ledger
 from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
 from tests.federation.words import plan_in_words
+from tests.ledgers import spent_of
 
 from .test_ledger_machine import BUDGET, HALF_DAY, VIEWS, halves, planned_views
 from .wire import DAY, TERMS
@@ -149,7 +150,7 @@ class OperatorMachine(RuleBasedStateMachine):
         assert all(cost <= BUDGET.micro_rho for cost in by_day.values()), f"more than the budget: {by_day}"
         if not self.apart:
             state = read_ledger(self.folder / "operator.db", "operator").state
-            assert state.spent == by_day
+            assert spent_of(state) == by_day
             assert {(role, plan) for plan, roles in state.charged_by.items() for role in roles} == {
                 (role, plan.hash) for role, plan in self.allowed
             }

@@ -34,6 +34,7 @@ from federation.statement import verify_statement
 from tests.aggregator.world import COLLECTOR, Clock, make_plan, open_at
 from tests.federation.wire import COORDINATOR, DAY, live
 from tests.federation.words import with_words
+from tests.ledgers import spent_of
 
 from .account import KEYS, Account
 from .parties import ROLES, SITES, Crash, Fuse, FusedLedger, Parties
@@ -173,7 +174,7 @@ class PrivacyMachine(RuleBasedStateMachine):
                 for batch in answer:
                     self.attempt(lambda batch=batch: self.parties.leader.submit(batch.to_bytes()))
                 ledger = read_ledger(self.parties.sites[site].ledger, f"site-{site}")
-                assert max(ledger.state.spent.values(), default=0) <= self.budgets[f"site-{site}"]
+                assert max(spent_of(ledger.state).values(), default=0) <= self.budgets[f"site-{site}"]
         return refused
 
     def collect(self, plan: Plan, roles: Sequence[str] = ROLES) -> bool:
@@ -278,7 +279,7 @@ class PrivacyMachine(RuleBasedStateMachine):
         if not hasattr(self, "parties"):
             return
         for role in ROLES:
-            spent = getattr(self.parties, role).files.ledger.state.spent
+            spent = spent_of(getattr(self.parties, role).files.ledger.state)
             assert max(spent.values(), default=0) <= self.budgets[role]
 
     def nothing_is_lost(self) -> None:
