@@ -40,7 +40,7 @@ from featurestore.define.accounting import (
     Moves,
     ledger_epsilon,
     merged,
-    rounded_micro_rho,
+    rounded_micro_rho_of,
     schedule_epsilon,
 )
 from featurestore.define.definitions import FeatureView
@@ -184,15 +184,13 @@ def _measured(name: str, moves: tuple[Moves, ...], delta: float) -> Case:
     composed = _by_pld(moves, delta)
     theirs = time.perf_counter() - start
     micro_rho = sum(math.ceil(10**6 * one.delta2_sq / (2 * one.sigma_sq)) for one in moves)
-    rounded = [rounded_micro_rho(one.delta2_sq, one.sigma_sq) for one in moves]
-    whole = None if None in rounded else sum(one for one in rounded if one is not None)
     return Case(
         name,
         delta,
         min(math.sqrt(one.sigma_sq) for one in moves),
         exact_epsilon(moves, delta),
         fixed,
-        ledger_epsilon(micro_rho, whole, sum(one.count for one in moves), delta),
+        ledger_epsilon(micro_rho, rounded_micro_rho_of(moves), sum(one.count for one in moves), delta),
         epsilon_of(micro_rho, delta),
         composed,
         ours * 1e3,

@@ -119,9 +119,14 @@ class GroupExplanation:
 
 @dataclass(frozen=True)
 class CostExplanation:
-    """The cost of a client-day as a ledger charges it, and as ε at δ of 1, 7 and 30 days."""
+    """The cost of a client-day as a ledger charges it, and as ε at δ of 1, 7 and 30 days.
+
+    Attributes:
+        micro_rho: against an aggregator, which budgets count. `outsiders_micro_rho`: against outsiders.
+    """
 
     micro_rho: int
+    outsiders_micro_rho: int
     delta: float
     epsilon: tuple[EpsilonClaim, ...]
 
@@ -325,7 +330,7 @@ def _encrypted(view: FeatureView) -> EncryptedCost:
 
 
 def _cost(day: Cost, delta: float) -> CostExplanation:
-    return CostExplanation(day.micro_rho, delta, day.claims(delta))
+    return CostExplanation(day.micro_rho, day.price.outsiders.micro_rho, delta, day.claims(delta))
 
 
 def _group(layout: Layout, group: Group) -> GroupExplanation:

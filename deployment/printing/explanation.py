@@ -205,7 +205,10 @@ def _print_total(label: Label, out: Output) -> None:
     total, over = label.total, label.over_budget
     count = len(label.views)
     what = "this view costs" if count == 1 else f"these {count} views cost"
-    out.print(f"In all, {what} ρ = {rho_text(total.micro_rho)} a client-day.")
+    out.print(
+        f"In all, {what} ρ = {rho_text(total.micro_rho)} a client-day against an aggregator, which budgets count, and "
+        f"{rho_text(total.outsiders_micro_rho)} against outsiders."
+    )
     if count > 1:
         print_claims(total.epsilon, total.delta, out)
     budget = f"the default budget of ρ = {rho_text(label.budget_micro_rho)} a client-day"

@@ -28,6 +28,13 @@ pure = FeatureView('pure', entity=Entity('a', value='x'), pane='1d', bounds=Boun
     features=[Count('n'), Rate('r', where='x > 1')], privacy=Privacy(epsilon=0.3, mechanism='laplace'))
 """
 
+TWO_NOISERS = """
+from covey import *
+every = dict(entity=Entity('a', domain=['x', 'y']), pane='1d', bounds=Bounds(2), features=[Count('n')])
+each = FeatureView('each_of_two', privacy=Privacy(rho=0.02), **every)
+shared = FeatureView('shared_by_two', privacy=Privacy(rho=0.02, noisers='shared'), **every)
+"""
+
 
 def view(*features: ViewFeature, name: str = "v", **changes: Any) -> FeatureView:
     settings: dict[str, Any] = {"pane": "1d", "bounds": Bounds(2, 1), "privacy": Privacy(rho=0.1)} | changes
@@ -152,6 +159,17 @@ class TestCommand:
             "That is within the default budget of ρ = 0.1 a client-day.",
         ):
             assert text in out
+
+    def test_views_of_different_noisers_are_counted_at_their_prices_against_an_aggregator(
+        self, covey: Covey, tmp_path: Path
+    ) -> None:
+        (tmp_path / "views.py").write_text(TWO_NOISERS)
+        code, out, _ = covey("explain", tmp_path / "views.py")
+        assert code == 0
+        counted = "ρ = 0.06 a client-day against an aggregator, which budgets count, and 0.03 against outsiders"
+        assert f"In all, these 2 views cost {counted}" in " ".join(out.split())
+        total = json.loads(covey("explain", tmp_path / "views.py", "--json")[1])["total"]
+        assert (total["micro_rho"], total["outsiders_micro_rho"]) == (60_000, 30_000)
 
     def test_a_filtered_rate_costs_nothing_and_says_what_its_error_holds(self, covey: Covey, tmp_path: Path) -> None:
         filtered = "Rate('r', where='x > 1'), Filtered('r', '4h', sd=0.1, tz='Europe/Paris')]"
