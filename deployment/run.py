@@ -82,7 +82,7 @@ def run(
     Args:
         events: a `.parquet` or `.csv` file, a folder or a pattern of such files (see
             `edge_client.event_files.event_files`), or an Arrow table.
-        store: the store's directory; made if it does not exist.
+        store: the store's directory; made if it does not exist. In a project, views that name no `noisers` have the project's.
         client_column: the client of an event; with `site_column`, the identity is (site, client).
         start, end: the panes inside [start, end), UTC; default: those of the ended days that hold events.
         noise: "off" is for tests and labs: releases are marked, and the exact sums are published.
@@ -110,6 +110,7 @@ def run(
     from deployment.in_process.run import Surroundings, run_in_process
     from deployment.project.budgets import budget_of_text, budget_within
     from deployment.project.fleet import EventColumns
+    from deployment.project.project import as_collected_in
     from deployment.project.view_forms import views_in_force
     from deployment.request import CollectionRequest
     from edge_client.event_files import read_events
@@ -127,6 +128,7 @@ def run(
     chosen = _views(views)
     _check_types(events, store, client_column=client_column, time_column=time_column, site_column=site_column)
     directory = directory_of(Path(store))
+    chosen = as_collected_in(directory, chosen)
     allowed = budget_within(directory, requested_budget)
     between = utc_range(start, end)
     table = (

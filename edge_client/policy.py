@@ -7,7 +7,7 @@
     terms         NOISE_OFF, PROTECTION_NOT_ALLOWED, PROOFS_REQUIRED, PARTICIPATION_NOT_ALLOWED, ACTIVITY_VISIBLE,
                   REPORT_PER_NOT_ALLOWED, TOO_MANY_CLIENTS, ANSWER_TOO_LARGE
     each view     VIEW_NOT_ALLOWED, DEFINITION_NOT_ALLOWED, COLUMN_NOT_ALLOWED, JOIN_KEY_NOT_ALLOWED, TIME_NOT_ALLOWED,
-                  K_TOO_LOW, RHO_TOO_HIGH
+                  K_TOO_LOW, NOISERS_NOT_ALLOWED, RHO_TOO_HIGH
     the ledger    PANE_ALREADY_REPORTED, ATTEMPTS_SPENT, VIEW_OVERLAP, DAY_BUDGET_SPENT
 
 The answer is the first code whose condition holds. When an accepted plan is charged, the ledger may still refuse it:
@@ -28,6 +28,7 @@ from crypto.errors import CryptoError
 from crypto.field import ELEMENT_BYTES
 from crypto.signing import VerifyKey
 from featurestore.define.definitions import FeatureView
+from featurestore.define.privacy import Noisers
 from featurestore.define.wire import definition_hash
 from featurestore.errors import ExpressionRefused
 from federation.accountant import charge_of
@@ -75,6 +76,8 @@ class Policy:
         allow_activity_visible: allow `active`, under which coordinator, leader and helper see how many clients had events.
         participation, protection, validity, report_per: the site answers plans with this value only. None: with any value.
             Under `he` the leader alone counts the clients of a sum.
+        noisers: the site answers plans whose views have these noisers only. None: with any. `each`: the price that a view
+            states holds if one aggregator is honest. Under `shared` it needs both; the ledger charges twice the price.
         time_columns: columns from which a view may take the time of events, besides the site's own. A ledger charges days:
             an event with three time columns may lie on three days and be charged three times.
         max_answer_mib: the largest answer under `all`, where the plan alone determines the size. For a site's sums, the
@@ -102,6 +105,7 @@ class Policy:
     columns: tuple[str, ...] = (ANY,)
     join_keys: tuple[str, ...] = (ANY,)
     max_plan_hours: int = 168
+    noisers: Noisers | None = None
     budget_counts: Observer = Observer.AGGREGATOR
 
     @property
@@ -259,6 +263,8 @@ def _reasons_of(plan: Plan, planned: PlannedView, policy: Policy) -> Iterator[Re
     exact = not plan.noisy  # k protects nothing in exact sums
     if planned.min_clients < policy.min_k and not exact:
         yield RefusalCode.K_TOO_LOW
+    if policy.noisers not in (None, planned.view.privacy.chosen_noisers) and not exact:
+        yield RefusalCode.NOISERS_NOT_ALLOWED
     if policy.budget.counted(charge_of(plan, planned)) > policy.max_micro_rho:
         yield RefusalCode.RHO_TOO_HIGH
 

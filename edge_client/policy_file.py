@@ -15,6 +15,7 @@ from base.toml import toml_entries
 from crypto.errors import CryptoError
 from crypto.signing import VerifyKey
 from federation.config_values import (
+    AllowedNoisers,
     AllowedParticipation,
     AllowedProtection,
     AllowedReportPer,
@@ -59,6 +60,7 @@ max_answer_mib = {max_answer_mib}  # the largest answer to a plan under which al
 participation = {participation}  # "all", "active" or "any": answer only plans with this participation
 protection = {protection}  # "shares", "he" (encrypted reports; the leader alone counts the clients) or "any"
 validity = {validity}  # "prio3" (every report proves that it is within the view's bounds) or "any"
+noisers = {noisers}  # "each" (one honest aggregator is enough for a view's price) or "any" (under "shared" it needs both)
 max_plan_hours = {max_plan_hours}  # longest time from now for which the secrets that open a plan's reports may exist
 report_per = {report_per}  # "client" (never one report with the sum of the site's clients) or "any"
 
@@ -87,6 +89,7 @@ def policy_to_toml(policy: Policy) -> str:
         time_columns=_list(policy.time_columns),
         max_answer_mib=policy.max_answer_mib,
         report_per=_quoted(allowed_text(policy.report_per)),
+        noisers=_quoted(allowed_text(policy.noisers)),
         max_plan_hours=policy.max_plan_hours,
         allow_activity_visible=str(policy.allow_activity_visible).lower(),
         allow_noise_off=str(policy.allow_noise_off).lower(),
@@ -145,6 +148,7 @@ class PolicyEntries(ConfigModel):
     columns: Texts = Policy.columns
     join_keys: Texts = Policy.join_keys
     max_plan_hours: Whole = Policy.max_plan_hours
+    noisers: AllowedNoisers = Policy.noisers
     budget_counts: CountedPrices = Policy.budget_counts
 
 

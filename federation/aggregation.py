@@ -101,7 +101,7 @@ class ClosedAggregation:
     most_reports: int
 
     def noise(self, other: Commitment, source: NoiseSource | None) -> NoisedShares:
-        """Decide which collections may be opened, and add noise of the full scale to their shares.
+        """Decide which collections may be opened, and add the noise of each group's mechanism to their shares.
 
         Each aggregator decides and adds noise itself; it trusts no decision and no noise of the other one.
 
@@ -214,7 +214,7 @@ def _add_noise(
 
 
 def draw_noise(layout: Layout, panes: int, source: NoiseSource, context: NoiseContext) -> Noise:
-    """int64[panes, K, S]: noise of the full scale of each group. A group has one stream for all its panes and keys."""
+    """int64[panes, K, S]: noise of each group's mechanism. A group has one stream for all its panes and keys."""
     noise = np.empty((panes, layout.keys, layout.slots_per_key), np.int64)
     for number, group in enumerate(layout.groups):
         shape = (panes, layout.keys, len(group.slots))

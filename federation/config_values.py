@@ -10,10 +10,11 @@ from pydantic import Field, PlainValidator
 
 from crypto.errors import CryptoError
 from crypto.signing import VerifyKey
+from featurestore.define.privacy import Noisers
 
 from .price import Observer
 from .rho import micro_rho_of
-from .terms import Participation, Protection, ReportPer, Validity, Word
+from .terms import Participation, Protection, ReportPer, Validity
 
 ANY: Final = "any"
 """The word in a file that allows plans of every kind."""
@@ -42,9 +43,9 @@ def _verify_key(value: object) -> VerifyKey:
         raise ValueError(str(error)) from None
 
 
-def _allowed(*choices: Word) -> Any:
+def _allowed(*choices: str) -> Any:
     """The validator of an entry that names one of these choices, or `any`, which is None."""
-    return _one_of({ANY: None, **{choice.value: choice for choice in choices}})
+    return _one_of({ANY: None, **{str(choice): choice for choice in choices}})
 
 
 def _one_of(by_word: dict[str, Any]) -> Any:
@@ -60,15 +61,16 @@ def _one_of(by_word: dict[str, Any]) -> Any:
     return PlainValidator(read)
 
 
-def allowed_text(choice: Word | None) -> str:
+def allowed_text(choice: str | None) -> str:
     """The word in a file that allows only plans of this kind; None: every kind."""
-    return ANY if choice is None else choice.value
+    return ANY if choice is None else str(choice)
 
 
 AllowedProtection = Annotated[Protection | None, _allowed(*Protection)]
 AllowedValidity = Annotated[Validity | None, _allowed(Validity.PRIO3)]
 """A policy demands proofs, or allows any plan; it cannot demand plans without proofs."""
 AllowedReportPer = Annotated[ReportPer | None, _allowed(ReportPer.CLIENT)]
+AllowedNoisers = Annotated[Noisers | None, _allowed("each")]
 AllowedParticipation = Annotated[Participation | None, _allowed(*Participation)]
 
 CountedPrices = Annotated[Observer, _one_of({choice.value: choice for choice in Observer})]

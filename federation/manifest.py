@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, assert_never
 
 from featurestore.define.mechanism import NOISERS
 from featurestore.define.release import CountedSites, GroupNoise, Manifest
@@ -45,6 +45,7 @@ def manifest_of(
         noise_source=noise_source if noisy else "none",
         noisers=noisers,
         noise_factor=math.sqrt(noisers),
+        noise_split=planned.view.privacy.chosen_noisers,
         groups=tuple(GroupNoise.of(group, noisy=noisy) for group in layout.groups),
         micro_rho=charge_of(plan, planned).aggregator.micro_rho,
         micro_epsilon=layout.micro_epsilon,
@@ -61,6 +62,25 @@ def manifest_of(
         opened=opened,
         sites=sites,
     )
+
+
+def trust_of(plan: Plan, planned: PlannedView) -> str:
+    """The assumption of the privacy claim of a view that separate parties opened, as manifests name it."""
+    match planned.view.privacy.chosen_noisers:
+        case "shared":
+            return "two-honest-noisers"
+        case "each":
+            return _trust_of_each(plan.terms)
+        case unknown:
+            assert_never(unknown)
+
+
+def _trust_of_each(terms: Terms) -> str:
+    match terms:
+        case Shares():
+            return "one-honest-noiser"
+        case Encrypted():
+            return "honest-leader"
 
 
 def _outside_claim(plan: Plan) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ LAPLACE_TAIL: Final = 128
 
 
 def draw(mechanism: NoiseMechanism, stream: NoiseStream, size: int) -> Noise:
-    """Noise int64[size] at the mechanism's full scale."""
+    """Noise int64[size] at the mechanism's scale."""
     match mechanism:
         case GaussianMechanism(sigma_sq=sigma_sq):
             return stream.discrete_gaussian(sigma_sq, size)

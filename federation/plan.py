@@ -274,6 +274,7 @@ def _check(plan: Plan) -> None:
             f"a plan must have at least one view, and each view only once; this plan has {', '.join(names) or 'none'}"
         )
     for planned in plan.views:
+        _ = planned.layout  # raises DefinitionError if there is none
         panes, name = planned.pane_starts, planned.view.name
         if len(panes) == 0 or (np.diff(panes) <= 0).any() or (panes % planned.view.pane_us).any():
             raise PlanInvalid(

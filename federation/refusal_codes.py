@@ -97,6 +97,11 @@ class RefusalCode(StrEnum):
         "The plan opens panes with fewer clients than the policy demands.",
         "The coordinator raises the view's `min_clients`, or the site's operator lowers `min_k` in policy.toml.",
     )
+    NOISERS_NOT_ALLOWED = (
+        "NOISERS_NOT_ALLOWED",
+        "Leader and helper each add only half of a view's noise (`shared`); the policy demands all of it from each.",
+        "The coordinator gives the view `noisers='each'`, or the site's operator sets `noisers = 'any'` in policy.toml.",
+    )
     NOISE_OFF = (
         "NOISE_OFF",
         "The plan opens exact sums, without noise.",

@@ -30,7 +30,7 @@ from .commitment import Outcome
 from .counted_sites import coverage_of
 from .dating import Dating
 from .errors import PlanInvalid, StatementMalformed, StatementsDisagree, VerificationFailed
-from .manifest import manifest_of
+from .manifest import manifest_of, trust_of
 from .opened_values import signers, verify_values
 from .parties import CollectorKeys
 from .plan import Plan, PlannedView, plan_from_bytes
@@ -41,7 +41,7 @@ from .statement import ROLES, Statement, plan_of, require_agreement, require_sub
 from .unopened import unopened
 from .wire_terms import WireTerms
 
-_COLLECTOR_TERMS: Final = ("view_version", "noise_source", "trust", "sites")
+_COLLECTOR_TERMS: Final = ("view_version", "noise_source", "sites")
 """Terms of a manifest that come from the collector or the aggregators, not from the plan."""
 
 
@@ -206,7 +206,7 @@ def _check_manifest(item: Release | Void, plan: Plan, planned: PlannedView) -> N
             plan,
             planned,
             noise_source=mine.noise_source,
-            trust=mine.trust,
+            trust=trust_of(plan, planned),
             commitments=mine.commitments,
             opened=mine.opened,
         )

@@ -19,7 +19,7 @@ from .errors import TermsImpossible, TermUnknown
 
 
 class Noise(StrEnum):
-    """`full`: each aggregator adds noise of the full scale, with the mechanism of each view. `none`: tests and labs only."""
+    """`full`: each aggregator adds the noise of each view's mechanism. `none`: tests and labs only."""
 
     FULL = "full"
     NONE = "none"

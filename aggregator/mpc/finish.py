@@ -1,6 +1,6 @@
 """The MPC finish of a collection, experimental: noised shares → CrypTen → sums of the cells that are not suppressed.
 
-Leader and helper have each added their full noise to their shares. Instead of sending the shares to a collector, they compare
+Leader and helper have each added their noise to their shares. Instead of sending the shares to a collector, they compare
 each cell's noised ClientCount with `suppress_below` and multiply the cell by the result, under MPC. Only the products and the
 results are opened. They are a function of the noised sums, so the claim of the noised sums holds. No party sees the values of
 suppressed cells.

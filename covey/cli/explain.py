@@ -31,7 +31,7 @@ def explain(
             "--project",
             metavar="DIR",
             callback=store_directory,
-            help="The store's, or project's, directory, for views that it has at the price of an earlier version. Default: here.",
+            help="The store's, or project's, directory: its `noisers`, and views at an earlier price. Default: here.",
         ),
     ] = Path(),
     plain: PlainOption = False,
@@ -41,10 +41,11 @@ def explain(
     """Show the privacy label before anything is collected: the price of each view, and its expected errors."""
     from deployment.inspect.explain import label_of
     from deployment.printing.explanation import print_label
+    from deployment.project.project import as_collected_in
     from featurestore.define.views_file import load_views
 
     out = output_of(plain=plain, csv=csv, as_json=as_json)
-    label = label_of(load_views(views_file), site_clients, store)
+    label = label_of(as_collected_in(store, load_views(views_file)), site_clients, store)
     if as_json:
         typer.echo(json.dumps(label.to_dict()))
         return

@@ -34,10 +34,11 @@ def reprice(
     from deployment.errors import ItemMissing
     from deployment.printing.console import talk_console
     from deployment.printing.reprice import print_repriced, repriced_to_json
+    from deployment.project.project import as_collected_in
     from deployment.project.reprice import reprice as reprice_view
     from featurestore.define.views_file import load_views
 
-    known = {view.name: view for view in load_views(views_file)}
+    known = {view.name: view for view in as_collected_in(store, load_views(views_file))}
     if name not in known:
         raise ItemMissing(f"{views_file} has no view {name!r}; its views: {', '.join(known)}")
     done = reprice_view(store, known[name], wall_clock)

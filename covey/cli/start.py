@@ -226,6 +226,7 @@ def coordinator(
     from deployment.errors import UsageError
     from deployment.printing.collection import plan_to_json, print_plan
     from deployment.printing.console import progress_bars, talk_console
+    from deployment.project.project import Project
     from deployment.run import requested_terms, utc_range
     from featurestore.define.views_file import load_views
 
@@ -248,7 +249,8 @@ def coordinator(
     if views_file is None or between is None:
         raise UsageError("give VIEWS.py, --from and --to (or --resume)")
     terms = requested_terms(noise, protection, validity, finish, report_per, participation)
-    request = PlanRequest(load_views(views_file), between, terms, seconds, clock.value)
+    views = Project.load(project).with_default_noisers(load_views(views_file))
+    request = PlanRequest(views, between, terms, seconds, clock.value)
     if plan_only is not None:
         plan = write_plan(project, request, plan_only, wall_clock)
         if as_json:

@@ -86,6 +86,10 @@ def print_privacy(
 ) -> None:
     """Print ρ and ε of a plane's day and of 30 days, for the model's two views and for all three views."""
     table = Table("what a plane's day costs", "ρ", "ε of a day", "ε of 30 days", title=f"Privacy at δ = {delta:g}")
+    table.caption = (
+        "leader and helper each add all of the noise, so one honest aggregator is enough; with noisers='shared' the errors are "
+        "1/√2 of these, and this ε holds against those who see releases, if both are honest"
+    )
     for label, chosen in (("the model's two views", costs[:2]), ("all three views", costs)):
         micro_rho = sum(cost for _, cost in chosen)
         table.add_row(

@@ -19,13 +19,14 @@ from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from federation.dating import Dating
 from federation.keys import load_keys
+from federation.manifest import trust_of
 from federation.plan import PLAN_ID_BYTES, PlannedView, new_plan
 from federation.release_signing import sign_release
 from federation.signed_plan import sign_refused_plan
 from federation.terms import RequestedTerms
 
 from .collector import voids_of
-from .publication import NOISE_SOURCE, trust_of
+from .publication import NOISE_SOURCE
 
 MAX_REASON: Final = 300
 
@@ -79,7 +80,7 @@ def publish_voids(
         sites=clients,
         wire=project.wire_terms(now),
     )
-    trust = trust_of(plan.terms)
+    trust = trust_of(plan, planned)
 
     def make(moment: int) -> Iterator[Void]:
         voids = voids_of(plan, planned, reason, now=moment, dating=Dating.LIVE, noise_source=NOISE_SOURCE, trust=trust)

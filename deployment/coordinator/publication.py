@@ -13,25 +13,16 @@ from featurestore.define.release import BUDGET_SPENT, Release, Void
 from federation.commitment import Outcome
 from federation.counted_sites import coverage_of
 from federation.dating import Dating
+from federation.manifest import trust_of
 from federation.plan import Plan, PlannedView
 from federation.release_signing import sign_release
 from federation.statement import verify_statement
-from federation.terms import Encrypted, Shares, Terms
 
 from .announcement import Announcement, LeftOut, Reason
 from .batches import CollectionOutcome
 from .collector import releases_of, voids_of
 
 NOISE_SOURCE: Final = f"{SecretNoise.name}, {SecretNoise.name}"
-
-
-def trust_of(terms: Terms) -> str:
-    """The assumption of the privacy claim, as manifests name it."""
-    match terms:
-        case Shares():
-            return "one-honest-noiser"
-        case Encrypted():
-            return "honest-leader"
 
 
 def items_of(
@@ -53,7 +44,7 @@ def items_of(
         items = _opened_items(announced.plan, collected, collector, now, dating)
         yield from (item for item in items if isinstance(item, Release) or not keeps_due)
     for left in without_budget(collected):
-        trust = trust_of(left.full_plan.terms)
+        trust = trust_of(left.full_plan, left.planned)
         voids = voids_of(
             left.full_plan, left.planned, BUDGET_SPENT, now=now, dating=dating, noise_source=NOISE_SOURCE, trust=trust
         )
@@ -71,7 +62,7 @@ def _opened_items(
             now=now,
             dating=dating,
             noise_source=NOISE_SOURCE,
-            trust=trust_of(plan.terms),
+            trust=trust_of(plan, opened.planned),
             commitments=(leader, helper),
             values=tuple(hashlib.sha256(one).hexdigest() for one in values),
             sites=coverage_of(plan.roster, _counted(plan, statements)),

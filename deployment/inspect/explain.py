@@ -21,7 +21,7 @@ from featurestore.define.feature import DerivableFeature, PaneFeature, derivatio
 from featurestore.define.filtered import Filtered
 from featurestore.define.layout import Group, Layout, layout_of
 from featurestore.define.mechanism import NOISERS, LaplaceMechanism
-from featurestore.define.privacy import Mechanism
+from featurestore.define.privacy import Mechanism, Noisers
 from featurestore.define.values import decode
 from featurestore.errors import DefinitionError
 from federation.accountant import Cost, EpsilonClaim, cost_of_day
@@ -175,6 +175,7 @@ class ViewExplanation:
         lost_millionths: the rest that the split over the groups does not use.
         with_proofs: the size of a report under `validity="prio3"`; `report_bytes_…` are without proofs.
         encrypted: a report under `protection="he"`, which goes to the leader only.
+        noisers, noise_factor, noise_split: as in a manifest.
         site_clients: the most clients of a site, if a report is a site's sum (`report_per="site"`); else 0.
         present: the price that the definition would get now, if the store has the view at that of an earlier version. All
             else is then about the view as the store has it.
@@ -198,6 +199,7 @@ class ViewExplanation:
     mechanism: Mechanism
     noisers: int
     noise_factor: float
+    noise_split: Noisers
     asked_rho: float | None
     asked_epsilon: float | None
     held_millionths: int
@@ -287,6 +289,7 @@ def _explain(forms: ViewForms, site_clients: int) -> ViewExplanation:
         mechanism=privacy.mechanism,
         noisers=NOISERS,
         noise_factor=NOISERS**0.5,
+        noise_split=privacy.chosen_noisers,
         asked_rho=None if asked.rho is None else float(asked.rho),
         asked_epsilon=None if asked.epsilon is None else float(asked.epsilon),
         held_millionths=held,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from deployment.inspect.explain import (
     EncryptedCost,
     ExpectedError,
@@ -73,13 +75,26 @@ def _facts(view: ViewExplanation) -> list[tuple[str, str]]:
         ),
         (
             "mechanism",
-            f"discrete {view.mechanism.title()}. Leader and helper each add all of the noise, so that one honest noiser "
-            f"is enough; together their error is √2 = {view.noise_factor:.2f} times that of one",
+            f"discrete {view.mechanism.title()}. {_noisers(view)}; together their error is √2 = {view.noise_factor:.2f} times "
+            "that of one",
         ),
         ("price", _price(view)),
         ("outside claim", activity),
         ("k", f"a pane opens at {view.min_clients:,} {_counted(view)}: a precaution, not part of the privacy claim"),
     ]
+
+
+def _noisers(view: ViewExplanation) -> str:
+    match view.noise_split:
+        case "each":
+            return "Leader and helper each add all of the noise, so that one honest noiser is enough"
+        case "shared":
+            return (
+                "Leader and helper each add half of the variance. The price holds against outsiders if both are honest. Against "
+                "one of them, and against everybody if one cheats, the ε against an aggregator holds"
+            )
+        case unknown:
+            assert_never(unknown)
 
 
 def _counted(view: ViewExplanation) -> str:
@@ -123,8 +138,19 @@ def _price(view: ViewExplanation) -> str:
         asked = view.asked_epsilon if laplace else view.asked_rho
         held += f", of {asked:.10g} requested"
     lost = f"rounding lost {rho_text(view.lost_millionths)}" if view.lost_millionths else "rounding lost nothing"
-    ledger = f"; a ledger charges ρ = {rho_text(view.cost.micro_rho)} for it (ε²/2 of each group)" if laplace else ""
-    return f"{held}; {lost}{ledger}"
+    return f"{held}; {lost}{_ledger_charge(view)}"
+
+
+def _ledger_charge(view: ViewExplanation) -> str:
+    """What a ledger charges, where that is not the view's price."""
+    charge = f"; a ledger charges ρ = {rho_text(view.cost.micro_rho)} for it"
+    match view.mechanism, view.noise_split:
+        case "laplace", _:
+            return f"{charge} (ε²/2 of each group)"
+        case _, "shared":
+            return f"{charge}, the price against an aggregator"
+        case _:
+            return ""
 
 
 def _print_present(view: ViewExplanation, present: PresentPrice, out: Output) -> None:

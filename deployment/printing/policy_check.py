@@ -46,11 +46,12 @@ def print_check(found: PolicyCheck, policy: Policy, out: Output) -> None:
         + (of_site if found.plan.terms.report_per is ReportPer.SITE else "")
         + ("; already charged, so it costs nothing more" if found.repeated else "")
     )
-    table = Table("view", "panes", "number", "k", "rho, aggregator", "rho, outsiders", caption=_PRICES)
+    table = Table("view", "panes", "number", "k", "noisers", "rho, aggregator", "rho, outsiders", caption=_PRICES)
     for view in found.views:
         panes = pane_ranges(view.panes)
         prices = view.price.aggregator.micro_rho, view.price.outsiders.micro_rho
-        table.add_row(view.view.name, panes, len(view.panes), view.min_clients, *map(rho_text, prices))
+        noisers = view.view.privacy.chosen_noisers
+        table.add_row(view.view.name, panes, len(view.panes), view.min_clients, noisers, *map(rho_text, prices))
     out.table(table)
     _print_reads(found, out)
     if found.days:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from deployment.inspect.ledger_view import moment_of
 from deployment.inspect.releases import claims_of, sites_to_json, state_of
@@ -13,10 +13,13 @@ from .output import Output
 from .tables import Cell, Table
 
 if TYPE_CHECKING:
+    from featurestore.define.privacy import Noisers
     from featurestore.define.release import Manifest, Release, Void
 
 
 _TRUST: Final = {
+    "two-honest-noisers": "ε against outsiders holds if both added their half of the noise and keep it; else ε against an "
+    "aggregator holds",
     "one-honest-noiser": "the claim holds if leader or helper is honest: each has added the full noise",
     "honest-leader": "the claim holds if the leader follows the protocol and does not collude with the key holder",
     "in-process": "one process played every role and saw every event; the claim holds for what it published",
@@ -97,18 +100,39 @@ def _trust(manifest: Manifest) -> str:
 def _mechanism(manifest: Manifest) -> str:
     if not manifest.noisy:
         return "no noise: an exact sum, for tests and labs"
-    noisers = f"{manifest.noisers} noises of the full scale ({manifest.noise_source})"
+    noisers = f"{manifest.noisers} noises {_scale(manifest.noise_split)} ({manifest.noise_source})"
     factor = f"√{manifest.noisers} = {manifest.noise_factor:.3g}"
     return f"{manifest.noise}, {noisers}; together their error is {factor} times that of one"
+
+
+def _scale(noise_split: Noisers) -> str:
+    match noise_split:
+        case "each":
+            return "of the full scale"
+        case "shared":
+            return "of half the variance each"
+        case _:
+            assert_never(noise_split)
 
 
 def _price(manifest: Manifest) -> str:
     from federation.rho import rho_text
 
-    rho = f"ρ = {manifest.micro_rho / 1e6:g} a client-day, for any number of its panes"
+    rho = f"ρ = {manifest.micro_rho / 1e6:g} a client-day, for any number of its panes{_against(manifest)}"
     if manifest.leak_micro_rho:
         rho += f" ({rho_text(manifest.leak_micro_rho)} of it for the decryption noise, which the key holder sees)"
     return rho if manifest.noisy else f"{rho}, as charged; without noise there is no privacy"
+
+
+def _against(manifest: Manifest) -> str:
+    match manifest.noise_split:
+        case "each":
+            return ""
+        case "shared":
+            outside = f"ρ = {(manifest.micro_rho - manifest.leak_micro_rho) / 2e6:g}"
+            return f", against an aggregator; {outside} against outsiders if both aggregators are honest"
+        case unknown:
+            assert_never(unknown)
 
 
 def _k(manifest: Manifest) -> str:

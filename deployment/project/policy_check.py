@@ -156,6 +156,7 @@ def _view_to_json(one: ViewAsked) -> dict[str, Any]:
         "min_clients": one.min_clients,
         "rho": one.price.aggregator.micro_rho / 1e6,
         "rho_outsiders": one.price.outsiders.micro_rho / 1e6,
+        "noisers": one.view.privacy.chosen_noisers,
         "definition": definition_hash(one.view).hex(),
         "pin": one.pin,
         "reads": {

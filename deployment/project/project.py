@@ -10,11 +10,11 @@ import base64
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from base.errors import ConfigInvalid
 from base.toml import toml_entries
@@ -29,6 +29,10 @@ from federation.parties import CollectorKeys, Roster, RosterEntry
 from federation.rho import rho_text
 from federation.terms import Validity
 from federation.wire_terms import WireTerms
+
+if TYPE_CHECKING:
+    from featurestore.define.definitions import FeatureView
+    from featurestore.define.privacy import Noisers
 
 FILE: Final = "covey.toml"
 KEYS: Final = "keys"
@@ -47,6 +51,7 @@ class Project:
         validity: `prio3`: aggregators refuse plans without proofs. None: they accept them.
         give_up_after_us: how long after its end a pane stays due before the coordinator publishes it void; None: for ever.
         min_sites: how many sites must answer before the coordinator has anything opened: a number, or a share of the roster.
+        noisers: of views that name none themselves, where the coordinator or a run reads them.
         view_min_sites: the same for single views, by name; other views need `min_sites`.
     """
 
@@ -62,6 +67,7 @@ class Project:
     min_sites: int | Fraction = 1
     give_up_after_us: int | None = None
     view_min_sites: Mapping[str, int | Fraction] = field(default_factory=dict)
+    noisers: Noisers = "each"
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -136,7 +142,12 @@ class Project:
             read.collection.min_sites,
             read.collection.give_up_after,
             {view: one.min_sites for view, one in read.collection.views.items()},
+            read.privacy.noisers,
         )
+
+    def with_default_noisers(self, views: Iterable[FeatureView]) -> tuple[FeatureView, ...]:
+        """The views as this project collects them: those that name no noisers have the project's."""
+        return tuple(view.with_default_noisers(self.noisers) for view in views)
 
     def to_toml(self) -> str:
         """The text of the file, which `load` reads."""
@@ -150,6 +161,7 @@ class Project:
             f"budget = {rho_text(self.budget.micro_rho)}  # rho that a client-day may cost, over all views",
             f"allow_noise_off = {str(self.allow_noise_off).lower()}",
             f'validity = "{allowed_text(self.validity)}"  # "prio3": plans without proofs are refused; or "any"',
+            f'noisers = "{self.noisers}"  # of views that name none: each aggregator adds all of the noise, or they share it',
             "",
             "[privacy.quota]  # the most that single views may cost, such as: dest_delay = 0.05",
             *(f"{json.dumps(view)} = {rho_text(quota)}" for view, quota in self.budget.quotas.items()),
@@ -176,6 +188,12 @@ class Project:
                     f'node = "{_base64(site.node.to_bytes())}"  # authenticates its connection to the SuperLink'
                 )
         return "\n".join(lines) + "\n"
+
+
+def as_collected_in(directory: Path, views: Iterable[FeatureView]) -> tuple[FeatureView, ...]:
+    """The views as a collection into this directory has them; without a project they are unchanged. Raises ConfigInvalid."""
+    project = Project.find(directory)
+    return tuple(views) if project is None else project.with_default_noisers(views)
 
 
 def _number(value: int | Fraction) -> str:

@@ -14,6 +14,7 @@ from base.config import ConfigModel, Flag, checked
 from base.times import parse_duration
 from crypto.errors import CryptoError
 from crypto.seal import SealPublicKey
+from featurestore.define.privacy import Noisers
 from federation.config_values import AllowedValidity, MicroRho, SigningKey, bytes_of_text
 from federation.errors import NodeKeyInvalid
 from federation.node_keys import NodeCertificate
@@ -46,6 +47,7 @@ class PrivacySection(ConfigModel):
     budget: MicroRho
     allow_noise_off: Flag
     validity: AllowedValidity = None
+    noisers: Noisers = "each"
     quota: Annotated[dict[str, MicroRho], Field(examples=["{view = RHO}"])] = Field(default_factory=dict)
 
 

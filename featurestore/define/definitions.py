@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +16,7 @@ from .feature import DerivableFeature, PaneFeature, ViewFeature, derivation
 from .filtered import Filtered
 from .kinds import Rate
 from .price import priced
-from .privacy import Bounds, Privacy
+from .privacy import Bounds, Noisers, Privacy
 from .view_checks import (
     check_coverage,
     check_delays,
@@ -156,6 +156,16 @@ class FeatureView:
         declared = copy(self)
         object.__setattr__(declared, "bounds", self.bounds.within(self.bounds.declared_cells))
         return declared
+
+    def with_default_noisers(self, noisers: Noisers) -> FeatureView:
+        """This view with a project's default of `noisers`, if it names none itself.
+
+        Raises:
+            DefinitionError: the default needs Gaussian noise, and the view has Laplace noise.
+        """
+        if self.privacy.noisers is not None or noisers == self.privacy.chosen_noisers:
+            return self
+        return replace(self, privacy=replace(self.privacy, noisers=noisers))
 
     @property
     def pane_us(self) -> int:

@@ -27,7 +27,7 @@ class Panes:
         site_share: int64[P], the share of enrolled clients whose sites are counted, in millionths.
         slots: int64[P, K, S], zero in void panes.
         withheld: bool[P], whether the pane's cells below `suppress_below` were never opened (finish mpc); their slots are 0.
-        noise_units: float64[P], the number of noises of the full scale in each opened pane (2, or 0 with noise off).
+        noise_units: float64[P], the number of noises in each opened pane (2, or 0 with noise off).
         released_at: int64[P], µs.
         retracted_at: int64[P], µs; NEVER without a retraction.
     """

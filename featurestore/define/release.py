@@ -17,6 +17,7 @@ from .accounting import Moves
 from .encoding import is_split
 from .layout import Group
 from .mechanism import GaussianMechanism, LaplaceMechanism
+from .privacy import NOISER_CHOICES, Noisers
 
 BUDGET_SPENT: Final = "BUDGET_SPENT"
 """The reason of a void whose client-day had no budget left. The row before it stays the served one, with STALE_BUDGET."""
@@ -42,7 +43,7 @@ class GroupNoise:
         mechanism: `gaussian` or `laplace`.
         delta1, delta2_sq: L1 sensitivity of a client-day, and its squared L2 sensitivity.
         micro_epsilon: for Laplace noise its pure ε, in millionths; else 0.
-        micro_rho: its zCDP, in millionths, which a ledger charges.
+        micro_rho: its zCDP against an aggregator, in millionths, which a ledger charges.
         scale: σ (Gaussian) or b (Laplace) of one aggregator's noise; 0 with noise off.
         standard_error: the standard error of an opened sum due to both aggregators' noise; 0 with noise off.
     """
@@ -137,6 +138,7 @@ class CountedSites:
 
 MILLION: Final = 10**6
 _USUAL: Final = (
+    ("noise_split", "each"),
     ("leak_micro_rho", 0),
     ("k_checked_by", "both"),
     ("finish", "open"),
@@ -154,14 +156,18 @@ class Manifest:
         noise: `discrete-gaussian` or `discrete-laplace`; `none` in tests and labs.
         noise_source: the samplers of leader and helper (`he`: of the key holder): `cks20-hkdf-chacha20`, or `cks20-seeded` in
             simulations.
-        noisers: the number of independent noises of the full scale in each sum (2; 0 with noise off).
-        noise_factor: √noisers, the standard error of an opened sum ÷ that of one aggregator's noise. Two noisers cost √2: the
-            claim holds if either aggregator is honest, because each adds the whole noise that the claim needs.
-        micro_rho: zCDP of a client-day, in millionths: the sum over the groups, plus `leak_micro_rho`.
+        noisers: the number of independent noises in each sum (2; 0 with noise off).
+        noise_factor: √noisers, the standard error of an opened sum ÷ that of one aggregator's noise.
+        noise_split: `each`: each aggregator adds the whole noise that the view's price needs, so the price holds if either one is
+            honest, and outsiders learn less. `shared`: each adds half of the variance. The view's price then holds against
+            outsiders if both are honest; against one of them, and against everybody if one cheats, `micro_rho` does.
+        micro_rho: zCDP of a client-day against an aggregator, in millionths: the sum over the groups, plus `leak_micro_rho`.
         micro_epsilon: its pure ε, in millionths; None for a Gaussian view.
         outside_claim: what the release reveals beyond differential privacy.
         trust: the assumption of the claim. `one-honest-noiser`: the leader or the helper added its noise, and keeps the noise
-            and its share secret. `in-process`: one process saw everything.
+            and its share secret. `two-honest-noisers`: both did (under `he` the leader and the key holder); if one did not, the
+            larger ε against an aggregator holds. `honest-leader`: under `he`, the leader follows the protocol. `in-process`:
+            one process saw everything.
         commitments: hex SHA-256 of the opening statements that leader and helper signed; empty in one process.
         leak_micro_rho: under `he`, what the key holder additionally learns from the openings of a client-day's panes; 0 under
             shares.
@@ -194,6 +200,7 @@ class Manifest:
     outside_claim: tuple[str, ...]
     trust: str
     commitments: tuple[str, str]
+    noise_split: Noisers = "each"
     leak_micro_rho: int = 0
     k_checked_by: Literal["both", "leader"] = "both"
     finish: Literal["open", "mpc"] = "open"
@@ -244,6 +251,8 @@ class Manifest:
             leader, helper = data["commitments"]
             data["commitments"] = (leader, helper)
             data["opened"] = tuple(data.get("opened", ()))
+            if data.get("noise_split", "each") not in NOISER_CHOICES:
+                raise ValueError(f"noise_split is {str(data['noise_split'])[:80]!r}, not {' or '.join(NOISER_CHOICES)}")
             if (sites := data.get("sites")) is not None:
                 data["sites"] = CountedSites.from_dict(sites)
             return cls(**data)

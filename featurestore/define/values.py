@@ -70,7 +70,7 @@ def decode(layout: Layout, feature: PaneFeature, sums: Ints, noise_units: Floats
 
     Args:
         sums: int64[N, slots_per_key], mapped slots (after the noise basis), summed over the opened panes of a row.
-        noise_units: float64[N], the number of noises of the full scale in each sum: 2 for each opened pane, because both
+        noise_units: float64[N], the number of noises in each sum: 2 for each opened pane, because both
             aggregators add noise; 0 with noise off.
         base: uint8[N], OK or the reason why the whole row is null (VOID, LOW_COVERAGE, SUPPRESSED).
     """

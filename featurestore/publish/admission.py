@@ -121,6 +121,10 @@ def _require_fit(view: FeatureView, item: Release | Void) -> None:
         raise ReleaseRefused(f"{where}: the release has another definition or version than the registered view")
     if manifest.noisers != (NOISERS if manifest.noisy else 0):
         raise ReleaseRefused(f"{where}: noise {manifest.noise!r} and {manifest.noisers} noisers do not fit together")
+    if manifest.noise_split != view.privacy.chosen_noisers:
+        raise ReleaseRefused(
+            f"{where}: noise_split is {manifest.noise_split!r}, but the view's noisers are {view.privacy.chosen_noisers!r}"
+        )
     if manifest.suppressed and view.privacy.suppress_below is None:
         raise ReleaseRefused(f"{where}: finish {manifest.finish!r} requires a view with suppress_below")
     if item.pane_start % view.pane_us or item.pane_end != item.pane_start + view.pane_us:

@@ -99,7 +99,7 @@ class ClosedHeAggregation:
     commitment: Commitment
 
     def noise(self, source: NoiseSource | None, flood: NoiseSource) -> Iterator[EncryptedSums]:
-        """Add noise of the full scale to each pane with k reports, in a fresh encryption, and flood it; view by view.
+        """Add the noise of each group's mechanism to each pane with k reports, in a fresh encryption, and flood it; view by view.
 
         Args:
             source: None only if the plan has no noise (and the caller's settings allow it).

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from deployment.coordinator.collector import releases_of
+from deployment.inspect.releases import claims_of
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count, Histogram, Mean
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.release import Manifest
+from featurestore.errors import StoreCorrupt
 from federation.aggregation import OpenedView
 from federation.commitment import Outcome
 from federation.dating import Dating
@@ -87,6 +90,30 @@ def test_a_laplace_manifest_says_pure_epsilon_and_b() -> None:
 def test_two_noises_of_the_full_scale_are_stated_as_the_square_root_of_two() -> None:
     told = manifest(GAUSS)
     assert (told.noisers, told.noise_factor, told.trust) == (2, math.sqrt(2), "one-honest-noiser")
+
+
+def test_a_manifest_of_shared_noise_says_so_and_has_half_of_the_variance_at_twice_the_price() -> None:
+    one, two = (manifest(replace(GAUSS, noisers=noisers)) for noisers in ("each", "shared"))
+    assert (one.noise_split, two.noise_split, two.noisers, two.noise_factor) == ("each", "shared", 2, math.sqrt(2))
+    assert two.micro_rho == 2 * one.micro_rho
+    for half, whole in zip(two.groups, one.groups, strict=True):
+        assert half.standard_error**2 == pytest.approx(whole.standard_error**2 / 2)
+        assert half.standard_error == pytest.approx(two.noise_factor * half.scale)
+        assert half.moves is not None
+        assert whole.moves is not None
+        assert half.moves.sigma_sq == whole.moves.sigma_sq / 2
+    outside, inside = (claims_of(of)[0] for of in (two, one))
+    assert outside.outsiders == pytest.approx(inside.aggregator)
+    assert outside.outsiders < outside.aggregator
+
+
+def test_a_manifest_of_an_unknown_split_of_the_noise_is_refused_and_a_missing_one_is_each() -> None:
+    text = manifest(replace(GAUSS, noisers="shared")).to_json()
+    assert Manifest.from_json(text).noise_split == "shared"
+    assert "noise_split" not in manifest(GAUSS).to_json()
+    for word in ('"both"', "1", "null", '["shared"]'):
+        with pytest.raises(StoreCorrupt, match=r"noise_split is .*, not each or shared"):
+            Manifest.from_json(text.replace('"noise_split":"shared"', f'"noise_split":{word}'))
 
 
 def test_without_noise_the_manifest_says_so_and_has_no_scale() -> None:

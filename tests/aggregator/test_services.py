@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,7 +19,13 @@ from aggregator.errors import AddressUnusable, Unreachable
 from aggregator.services.client import Aggregators
 from aggregator.services.services import serve
 from aggregator.shares.stoppable_noise import StoppableNoise
+from crypto.noise import NoiseSource
+from featurestore.define.layout import Layout
+from featurestore.define.privacy import Privacy
+from federation import aggregation
+from federation.aggregation import draw_noise
 from federation.commitment import Outcome
+from federation.noise_context import NoiseContext
 from tests.aggregator.refusals import refused
 from tests.aggregator.world import (
     COLLECTOR,
@@ -81,6 +88,35 @@ def test_noise_of_both_aggregators_is_in_what_is_opened(world: World) -> None:
     for group in layout.groups:
         error = (opened.sums[0] - plain)[:, list(group.slots)]
         assert error.var() == pytest.approx(group.opened_variance, rel=0.35)
+
+
+def test_under_shared_noise_each_aggregator_adds_half_of_the_variance(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, np.ndarray] = {}
+
+    def record(layout: Layout, panes: int, source: NoiseSource, context: NoiseContext) -> np.ndarray:
+        drawn[context.role] = draw_noise(layout, panes, source, context)
+        return drawn[context.role]
+
+    monkeypatch.setattr(aggregation, "draw_noise", record)
+    shared = view("v", 400)
+    shared = replace(shared, privacy=Privacy(rho=0.05, min_clients=2, noisers="shared"))
+    plan = make_plan(shared, noise="full", panes=1)
+    site = Site(plan)
+    open_at(world.client, plan)
+    world.client.submit(site.batch([0, 0]).to_bytes())
+    (opened,) = world.collect(plan)
+    layout = opened.planned.layout
+    plain = site.sums[0].reshape(layout.keys, layout.slots_per_key) @ layout.basis.T
+    errors = opened.sums[0] - plain
+    np.testing.assert_array_equal(errors, drawn["leader"][0] + drawn["helper"][0])
+    for group in layout.groups:
+        stated = group.delta2_sq * 10**6 / group.mechanism.micro_rho  # Δ²/2ρ, of the part ρ of the view's price
+        slots = list(group.slots)
+        assert errors[:, slots].var() == pytest.approx(stated, rel=0.35)
+        for role in ("leader", "helper"):
+            assert drawn[role][0][:, slots].var() == pytest.approx(stated / 2, rel=0.35)
 
 
 def test_duplicate_ids_are_answered_one_by_one_and_the_rest_counts(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from featurestore.define.feature import ViewFeature
 from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds, Privacy
+from featurestore.define.views_file import load_views
 from federation.circuit.cost import cost_of
 
 Covey = Callable[..., tuple[int, str, str]]
@@ -216,9 +218,36 @@ class TestCommand:
         assert told["total"]["micro_rho"] == gauss["cost"]["micro_rho"] + pure["cost"]["micro_rho"]
         assert (told["budget_micro_rho"], told["over_budget_micro_rho"]) == (100_000, 0)
 
+    def test_shared_noise_is_told_with_both_prices_and_a_project_may_be_its_reason(
+        self, covey: Covey, tmp_path: Path
+    ) -> None:
+        (tmp_path / "views.py").write_text(TWO_VIEWS.partition("pure =")[0])
+        words = "explain", tmp_path / "views.py", "--project", tmp_path
+        assert "each add all of the noise" in covey(*words)[1]
+        covey("init", tmp_path)
+        toml = tmp_path / "covey.toml"
+        toml.write_text(toml.read_text().replace('noisers = "each"', 'noisers = "shared"'))
+        _, out, _ = covey(*words)
+        said = " ".join(out.split())
+        assert "Leader and helper each add half of the variance" in said
+        assert (
+            "ρ = 0.04 a client-day, of 0.04 requested; rounding lost nothing; a ledger charges ρ = 0.08 for it" in said
+        )
+        (told,) = json.loads(covey(*words, "--json")[1])["views"]
+        assert (told["noise_split"], told["noisers"], told["cost"]["micro_rho"]) == ("shared", 2, 80_000)
+        (each,) = label_of([replace(one, privacy=Privacy(rho=0.04)) for one in load_views(tmp_path / "views.py")]).views
+        day = told["cost"]["epsilon"][0]
+        assert day["outsiders"] == pytest.approx(each.cost.epsilon[0].aggregator)
+        assert day["outsiders"] < day["aggregator"]
+        for half, whole in zip(told["groups"], each.groups, strict=True):
+            assert half["opened_se"] == pytest.approx(whole.opened_se / 2**0.5) == pytest.approx(whole.scale)
+
     @pytest.mark.parametrize(
         ("price", "says"),
         [
+            ("rho=10, noisers='shared'", "use a `rho` of at most 0.125001, or noisers='each'"),
+            ("rho=0.1, noisers='both'", "`noisers` must be each or shared, got 'both'"),
+            ("epsilon=1, mechanism='laplace', noisers='shared'", "noisers='shared' needs Gaussian noise"),
             ("rho=-1", "`rho` must be from 0.000001 to 1000, got -1"),
             ("epsilon=float('nan')", "`epsilon` must be"),
             ("", "give `rho=` or `epsilon=`, exactly one; got neither"),

@@ -62,6 +62,7 @@ def test_a_plan_that_is_taken_says_what_it_costs_and_what_is_left(covey: Covey, 
             "min_clients": 2,
             "rho": 0.5,
             "rho_outsiders": 0.25,
+            "noisers": "each",
             "definition": definition,
             "pin": f"v@{definition}",
             "reads": {"time": None, "join_keys": ["k"], "columns": [], "where": []},
@@ -83,7 +84,7 @@ def test_a_budget_that_counts_outsiders_prices_is_shown_as_one(covey: Covey, tmp
     code, out, _ = covey("policy", "check", path, "--policy", policy)
     assert (code, out.splitlines()[0]) == (4, "DAY_BUDGET_SPENT: w, 1970-01-01")
     words = [" ".join(line.replace("│", " ").split()) for line in out.splitlines()]
-    assert "w 1970-01-01 … 1970-01-02 2 2 1.0 0.5" in words
+    assert "w 1970-01-01 … 1970-01-02 2 2 shared 1.0 0.5" in words
     assert "of 1.0 a client-day; it counts prices against an aggregator" in out
     trusts = policy.read_text().replace('budget_counts = "aggregator"', 'budget_counts = "outsiders"')
     policy.write_text(trusts)
@@ -171,6 +172,29 @@ def test_a_site_that_demands_proofs_refuses_a_plan_without_them(covey: Covey, tm
     assert "noise full, protection shares, validity none" in out
     code, out, _ = covey("policy", "check", write(tmp_path, proven(plan)), "--policy", policy, "--json")
     assert (code, json.loads(out)["answer"], json.loads(out)["validity"]) == (0, "ACCEPT", "prio3")
+
+
+def test_a_site_that_refuses_shared_noise_says_so_with_the_view_and_the_mend(
+    covey: Covey, tmp_path: Path, policy: Path
+) -> None:
+    shared = replace(VIEW, name="w", privacy=replace(VIEW.privacy, noisers="shared"))
+    plan = make_plan(replace(VIEW, privacy=Privacy(rho=0.4, min_clients=2)), shared, noise="full")
+    assert plan.wire is not None
+    path = write(tmp_path, replace(plan, wire=replace(plan.wire, deadline_us=FAR)))
+    policy.write_text(policy.read_text().replace("max_rho_per_day = 1.0", "max_rho_per_day = 1.4"))
+    code, out, _ = covey("policy", "check", path, "--policy", policy)
+    assert (code, out.splitlines()[0]) == (0, "ACCEPT")
+    words = [" ".join(line.replace("│", " ").split()) for line in out.splitlines()]
+    assert [line for line in words if line.endswith(("each 0.4 0.2", "shared 1.0 0.5"))] != []
+    policy.write_text(policy.read_text().replace('noisers = "any"', 'noisers = "each"'))
+    code, out, _ = covey("policy", "check", path, "--policy", policy)
+    refused = RefusalCode.NOISERS_NOT_ALLOWED
+    assert (code, out.splitlines()[:3]) == (4, ["NOISERS_NOT_ALLOWED: w", refused.sentence, refused.mend])
+    told = json.loads(covey("policy", "check", path, "--policy", policy, "--json")[1])
+    assert [(one["view"], one["noisers"], one["rho"]) for one in told["views"]] == [
+        ("v", "each", 0.4),
+        ("w", "shared", 1.0),
+    ]
 
 
 def files(folder: Path) -> dict[str, tuple[int, bytes]]:

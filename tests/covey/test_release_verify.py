@@ -27,7 +27,7 @@ from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER, SITE
 
 Covey = Callable[..., tuple[int, str, str]]
 OPENED, SMALL, SPENT = release(), void("BATCH_TOO_SMALL", 1), void("BUDGET_SPENT", 2, NOTHING)
-OTHER_VIEW = manifest_of(PLAN, PLAN.views[0], noise_source="x", trust="y", commitments=("", ""))
+OTHER_VIEW = manifest_of(PLAN, PLAN.views[0], noise_source="x", trust="one-honest-noiser", commitments=("", ""))
 OTHERS = [void("BUDGET_SPENT", pane, OTHER_VIEW) for pane in range(3)]
 """The plan asks for two views. Nothing of the other view was opened."""
 TOMBSTONE = void("RETRACTED: a faulty source", 0, released_at=NOW, clock="live")
@@ -125,7 +125,7 @@ def test_other_parties_than_the_pinned_ones_are_named(
         ("UPDATE panes SET content = zeroblob(32)", "content"),
         ("UPDATE panes SET reason = 'RETRACTED: nothing at all' WHERE tombstone", "content"),
         ("UPDATE manifests SET json = replace(json, '\"min_clients\":2', '\"min_clients\":9')", "manifest"),
-        ('UPDATE manifests SET json = replace(json, \'"trust":"one-\', \'"trust":"two-\')', "signature"),
+        ('UPDATE manifests SET json = replace(json, \'"trust":"one-\', \'"trust":"two-\')', "manifest"),
         (f"DELETE FROM evidence WHERE data = x'{STATEMENTS[1].hex()}'", "commitments"),
         (f"DELETE FROM evidence WHERE data = x'{VALUES[0].hex()}'", "values"),
         ("DELETE FROM evidence", "plan"),

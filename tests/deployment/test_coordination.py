@@ -147,6 +147,21 @@ class TestPlanOnly:
         assert not (flights / "roles" / "coordinator").exists()
         assert list((flights / "store").iterdir()) == []
 
+    def test_views_that_name_no_noisers_are_planned_with_those_of_the_project(
+        self, covey: Covey, flights: Path
+    ) -> None:
+        toml, views, path = flights / "covey.toml", flights / "views.py", flights / "shared.plan"
+        toml.write_text(toml.read_text().replace('noisers = "each"', 'noisers = "shared"'))
+        words = ("start", "coordinator", views, *DAYS, "--project", flights, "--plan-only", path)
+        code, _, err = covey(*words)
+        assert (code, "noisers='shared' needs noise of σ² ≥ 8 from each aggregator" in err) == (2, True), err
+        cheap = views.read_text().replace("rho=0.5", "rho=0.05")
+        views.write_text(cheap.replace("rho=0.05, min_clients=2", "rho=0.05, min_clients=2, noisers='each'"))
+        assert covey(*words)[0] == 0
+        plan = verify_draft(path.read_bytes(), Project.load(flights).coordinator)
+        assert [one.view.privacy.noisers for one in plan.views] == ["shared", "each"]
+        assert plan.views[0].layout.micro_rho > 1.9 * plan.views[1].layout.micro_rho
+
     def test_a_part_of_a_day_is_planned_pane_by_pane(self, covey: Covey, flights: Path) -> None:
         words = ("start", "coordinator", flights / "views.py", "--project", flights, "--plan-only", flights / "a.plan")
         for start, end, hours in (("05:00:00", "08:00:00", [5, 6, 7]), ("05:30:00", "08:59:59", [6, 7])):

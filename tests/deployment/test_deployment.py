@@ -53,6 +53,8 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, p
     assert covey("init", project, "--budget", "1")[0] == 0
     policy = project / "policy.toml"
     policy.write_text(policy.read_text().replace("min_k = 50", "min_k = 2"))
+    views = project / "views.py"
+    views.write_text(views.read_text().replace("rho=0.5, min_clients=2", "rho=0.1, min_clients=2, noisers='shared'"))
     table = make_events()
     for site, name in (("1", "x"), ("2", "y")):
         own = table.filter([value == name for value in table["site"].to_pylist()])
@@ -112,6 +114,7 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, p
     assert_modes(project, umask_now(), also=(r"events(-\w+)?\.parquet",))
     with Store.open(project) as store:
         assert set(store.releases("visits")["trust"].to_pylist()) == {"one-honest-noiser"}
+        assert set(store.releases("everywhere")["trust"].to_pylist()) == {"two-honest-noisers"}
         assert store.history("visits").num_rows == 9
         assert len(set(store.releases("visits")["plan_hash"].to_pylist())) == 1  # the kept draft, with its keys
     check_signatures_and_charges(covey, at)
@@ -157,7 +160,8 @@ def check_signatures_and_charges(covey: Covey, at: list[str]) -> None:
     assert list(ledgers) == ["operator", "site-1", "site-2"]
     for one in ledgers.values():
         assert {day["day"]: day["micro_rho"] for day in one["days"]} == {
-            f"2020-05-0{day}": {"everywhere": 500_000, "visits": 500_000} for day in (1, 2, 3)
+            f"2020-05-0{day}": {"everywhere": 200_000, "visits": 500_000}
+            for day in (1, 2, 3)  # ρ = 0.1 of shared noise
         }
         assert one["plans"] == {"charged": 1, "unfinished": 0}
     roles = [day["roles"] for day in ledgers["operator"]["days"]]

@@ -6,6 +6,7 @@ import json
 import shutil
 import stat
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,15 @@ import pytest
 from base.errors import ConfigInvalid
 from deployment.errors import ProjectMissing
 from deployment.local.superlink_certificate import Certificate
-from deployment.project.project import Project
+from deployment.project.project import Project, as_collected_in
 from edge_client.policy_file import load_policy
+from featurestore.define.definitions import FeatureView
+from featurestore.define.entities import Entity
+from featurestore.define.kinds import Count
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.views_file import load_views
+from featurestore.errors import DefinitionError
 from featurestore.online.settings_file import load_settings
 from federation.keys import load_keys, roles_in
 from federation.ledger.state import Budget
@@ -264,10 +270,11 @@ class TestProjectFile:
             (
                 "[privacy.quota]",
                 "[privacy.quotas]",
-                "[privacy] quotas: unknown key; did you mean quota? Known are budget, allow_noise_off, validity, quota",
+                "[privacy] quotas: unknown key; did you mean quota? Known are budget, allow_noise_off, validity, noisers, quota",
             ),
             ('validity = "any"', 'validity = "none"', "[privacy] validity: it must be 'any' or 'prio3', not 'none'"),
             ('validity = "any"', "validity = true", "not true"),
+            ('noisers = "each"', 'noisers = "both"', "[privacy] noisers: it must be 'each' or 'shared', not 'both'"),
         ],
     )
     def test_a_mistake_is_named(self, covey: Covey, tmp_path: Path, old: str, new: str, says: str) -> None:
@@ -312,6 +319,34 @@ class TestProjectFile:
         assert Project.load(tmp_path).to_toml() == path.read_text()
         path.write_text("".join(line for line in text.splitlines(True) if not line.startswith("validity")))
         assert Project.load(tmp_path).validity is None
+
+    def test_views_that_name_no_noisers_have_those_of_the_project(self, covey: Covey, tmp_path: Path) -> None:
+        covey("init", tmp_path)
+        path = tmp_path / "covey.toml"
+        text = path.read_text()
+        assert Project.load(tmp_path).noisers == "each"
+        path.write_text("".join(line for line in text.splitlines(True) if not line.startswith("noisers")))
+        assert Project.load(tmp_path).noisers == "each"
+        path.write_text(text.replace('noisers = "each"', 'noisers = "shared"'))
+        project = Project.load(tmp_path)
+        assert project.to_toml() == path.read_text()
+        views = [
+            FeatureView(
+                "v",
+                entity=Entity("k", domain=["a"]),
+                features=[Count("n")],
+                pane="1d",
+                bounds=Bounds(1),
+                privacy=privacy,
+            )
+            for privacy in (Privacy(rho=0.01), Privacy(rho=0.01, noisers="each"), Privacy(rho=0.01, noisers="shared"))
+        ]
+        found = [one.privacy.noisers for one in project.with_default_noisers(views)]
+        assert found == ["shared", "each", "shared"]
+        assert as_collected_in(tmp_path / "nowhere", views) == tuple(views)
+        pure = replace(views[0], privacy=Privacy(epsilon=1.0, mechanism="laplace"))
+        with pytest.raises(DefinitionError, match="noisers='shared' needs Gaussian noise"):
+            project.with_default_noisers([pure])
 
     def test_sections_of_others_are_left_alone_and_a_missing_file_is_named(self, covey: Covey, tmp_path: Path) -> None:
         with pytest.raises(ProjectMissing, match="covey init"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edge_client.policy import FUTURE_SLACK_US, Accept, Policy, Refuse, all_refusals, decide
+from featurestore.define import view_pb2 as view_pb
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Mean, Rate
 from featurestore.define.privacy import Privacy
@@ -95,6 +96,18 @@ READS = sign(
 )
 KEYED = sign(make_plan(replace(VIEW, entity=Entity("k", domain=["x", "y"], column="diagnosis")), noise="full"))
 CONSTANT = sign(make_plan(replace(VIEW, entity=Entity("k", value="x")), noise="full"))
+SHARED = make_plan(replace(VIEW, privacy=replace(VIEW.privacy, noisers="shared")), noise="full")
+
+
+def with_too_little_noise() -> bytes:
+    """A signed plan whose view shares noise of σ² = 7.5 from each aggregator, as a coordinator with other code could make it."""
+    message = pb.Plan.FromString(plan_to_bytes(SHARED))
+    view = view_pb.FeatureView.FromString(message.views[0].view)
+    view.micro_rho = 600_000
+    message.views[0].view = view.SerializeToString(deterministic=True)
+    return signed_bytes_of(message.SerializeToString(deterministic=True))
+
+
 CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "a good plan": (sign(OPEN), {}, "ACCEPT"),
     "everybody reports": (sign(ALL), {"allow_activity_visible": False}, "ACCEPT"),
@@ -146,6 +159,25 @@ CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "just so against outsiders": (
         sign(OPEN),
         {"max_micro_rho": 250_000, "budget_counts": Observer.OUTSIDERS},
+        "ACCEPT",
+    ),
+    "shared noise": (sign(SHARED), {}, "ACCEPT"),
+    "shared noise where one honest aggregator has to be enough": (
+        sign(SHARED),
+        {"noisers": "each"},
+        "NOISERS_NOT_ALLOWED",
+    ),
+    "noise of each where that is demanded": (sign(OPEN), {"noisers": "each"}, "ACCEPT"),
+    "shared noise costs the price against an aggregator": (sign(SHARED), {"max_micro_rho": 999_999}, "RHO_TOO_HIGH"),
+    "too little shared noise": (with_too_little_noise(), {}, "PLAN_INVALID"),
+    "a view of each kind under one budget": (
+        sign(make_plan(replace(VIEW, name="w"), SHARED.views[0].view, noise="full")),
+        {"max_micro_rho": 1_499_999},
+        "DAY_BUDGET_SPENT",
+    ),
+    "a view of each kind within the budget": (
+        sign(make_plan(replace(VIEW, name="w"), SHARED.views[0].view, noise="full")),
+        {"max_micro_rho": 1_500_000},
         "ACCEPT",
     ),
     "two views of a day": (

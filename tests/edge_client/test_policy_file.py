@@ -150,6 +150,7 @@ ODD: dict[str, tuple[Callable[[str], str], str]] = {
         "'any', 'active' or 'all', not 'some'",
     ),
     "another proof": (lambda t: t.replace('validity = "any"', 'validity = "none"'), "'any' or 'prio3', not 'none'"),
+    "other noisers": (lambda t: t.replace('noisers = "any"', 'noisers = "shared"'), "'any' or 'each', not 'shared'"),
     "no truth": (
         lambda t: t.replace("noise_off = false", 'noise_off = "no"'),
         "allow_noise_off: write allow_noise_off = true",

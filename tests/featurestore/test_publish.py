@@ -97,6 +97,7 @@ GOOD = a_release(VIEW, 0)
         a_release(VIEW, 0, view_version=2),
         a_release(VIEW, 0, noisers=2),
         a_release(VIEW, 0, noise="discrete-gaussian", noisers=0),
+        a_release(VIEW, 0, noise_split="shared"),
     ],
     ids=[
         "unaligned",
@@ -110,6 +111,7 @@ GOOD = a_release(VIEW, 0)
         "version",
         "none, 2",
         "noise, 0",
+        "split",
     ],
 )
 def test_a_release_that_does_not_fit_is_refused_and_nothing_of_the_call_is_published(tmp_path: Path, bad: Any) -> None:

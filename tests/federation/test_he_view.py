@@ -146,3 +146,19 @@ def test_the_leak_is_charged_and_stands_in_the_manifest() -> None:
     assert "leak_micro_rho" not in theirs.to_dict()
     assert "k_checked_by" not in theirs.to_json()
     assert theirs.from_json(theirs.to_json()) == theirs
+
+
+def test_under_shared_noise_the_key_holder_sees_half_of_the_variance_at_twice_the_price_and_the_leak() -> None:
+    each = view(rho=0.05)
+    shared = replace(each, privacy=replace(each.privacy, noisers="shared"))
+    plans = [plan(one, noise="full") for one in (each, shared)]
+    each_costs, shared_costs = (charge_of(one, one.views[0]) for one in plans)
+    assert shared_costs.leak == plans[1].leak_micro_rho(plans[1].views[0]) > 0
+    assert shared_costs.aggregator.micro_rho - shared_costs.leak == 2 * (
+        each_costs.aggregator.micro_rho - each_costs.leak
+    )
+    assert shared_costs.outsiders.micro_rho == each_costs.aggregator.micro_rho - each_costs.leak
+    for whole, half in zip(plans[0].views[0].layout.groups, plans[1].views[0].layout.groups, strict=True):
+        assert half.variance == whole.variance / 2
+    noise = [slot_bounds(one.views[0].layout, noisy=True).noise for one in plans]
+    assert (noise[1] < noise[0]).all()

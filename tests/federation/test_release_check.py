@@ -14,7 +14,7 @@ from featurestore.define.release import CountedSites, Manifest, Release, Void, c
 from federation.commitment import Commitment
 from federation.errors import VerificationFailed
 from federation.keys import RoleKeys
-from federation.manifest import manifest_of
+from federation.manifest import manifest_of, trust_of
 from federation.opened_values import OpenedValues, sign_values
 from federation.parties import Aggregator
 from federation.plan import Plan
@@ -22,6 +22,7 @@ from federation.release_check import find_plan, verify_opening
 from federation.release_signing import sign_release
 from federation.signed_plan import sign_plan
 from federation.statement import sign_statement
+from federation.terms import Encrypted
 
 from .wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER, PLAN, SITE, plan, view
 
@@ -97,7 +98,7 @@ def check_of(
     return failed.value.check
 
 
-NOTHING = manifest_of(PLAN, PLAN.views[VIEW], noise_source="x", trust="y", commitments=("", ""))
+NOTHING = manifest_of(PLAN, PLAN.views[VIEW], noise_source="x", trust="one-honest-noiser", commitments=("", ""))
 
 
 @pytest.mark.parametrize("pinned", [PINNED, {}])
@@ -137,11 +138,7 @@ def test_every_term_of_the_manifest_is_bound(term: str) -> None:
     assert check_of(replace(honest, manifest=changed)) in {
         "plan", "view", "manifest", "commitments", "sites", "values", "signature",
     }  # fmt: skip
-    if term not in (
-        "view_version",
-        "noise_source",
-        "trust",
-    ):  # these are the collector's own statements, which it signs
+    if term not in ("view_version", "noise_source"):  # these are the collector's own statements, which it signs
         assert check_of(release(changed)) in {"plan", "view", "manifest", "commitments", "sites", "values"}
 
 
@@ -161,6 +158,16 @@ def test_a_release_counts_the_sites_that_both_signed_of_the_roster_of_its_plan(s
 
 def test_a_void_by_decision_counts_no_site() -> None:
     assert check_of(void("BUDGET_SPENT", 0, replace(NOTHING, sites=MANIFEST.sites)), statements=None) == "sites"
+
+
+def test_the_trust_in_two_honest_noisers_follows_from_the_view_and_is_verified() -> None:
+    privacy = replace(PLAN.views[0].view.privacy, noisers="shared")
+    shared = replace(PLAN.views[0], view=replace(PLAN.views[0].view, privacy=privacy))
+    encrypted = replace(PLAN, terms=Encrypted(), max_clients=5)
+    assert [trust_of(PLAN, one) for one in (PLAN.views[0], shared)] == ["one-honest-noiser", "two-honest-noisers"]
+    assert [trust_of(encrypted, one) for one in (PLAN.views[0], shared)] == ["honest-leader", "two-honest-noisers"]
+    for trust in ("two-honest-noisers", "honest-leader", "in-process"):
+        assert check_of(release(replace(MANIFEST, trust=trust))) == "manifest"
 
 
 @pytest.mark.parametrize("group", [one.name for one in fields(MANIFEST.groups[0])])
