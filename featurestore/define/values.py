@@ -94,12 +94,10 @@ def interval_of(view: FeatureView, served: ServedFeature) -> Interval:
         shape = feature.interval(variances)
     else:
         shape = feature.interval_from(source, variances)
-    panes = (
-        1 if served.window is None else max(1, math.ceil(view.min_coverage * served.window.panes))
-    )  # the least of a value
+    panes = 1 if served.window is None else _least_panes(view, served.window)
     return Interval(shape, critical_value(view.privacy.mechanism, NOISERS * panes))
 
 
 def _least_panes(view: FeatureView, window: Window) -> int:
     """The least number of opened panes with which a window has a value."""
-    return max(1, math.ceil(view.min_coverage * window.panes - 1e-9))  # 0.55 · 20 is 11.000000000000002
+    return max(1, math.ceil(view.min_coverage * window.panes - 1e-9))  # 0.28 · 25 is 7.000000000000001

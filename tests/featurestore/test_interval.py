@@ -98,13 +98,13 @@ def test_an_interval_is_of_the_least_number_of_panes_that_a_window_is_served_wit
         entity=VIEW.entity,
         features=[Count("n")],
         pane="1h",
-        windows=["10h"],
+        windows=["25h"],
         bounds=VIEW.bounds,
         privacy=Privacy(epsilon=1.0, mechanism="laplace"),
-        min_coverage=0.55,
+        min_coverage=0.28,
     )
     assert interval_of(view, served("n", view)).critical == critical_value("laplace", 2)
-    assert interval_of(view, served("n_10h", view)).critical == critical_value("laplace", 12)
+    assert interval_of(view, served("n_25h", view)).critical == critical_value("laplace", 14)
 
 
 def brute_force(s: float, n: float, variances: tuple[float, float], r: npt.NDArray[np.float64]) -> tuple[float, float]:
@@ -171,6 +171,17 @@ def test_an_unbounded_interval_is_the_whole_range() -> None:
         (low,), (high,) = Interval(ratio, NORMAL).bounds(np.array([0.6]), se)
         assert ((low, high) == (0.0, 1.0)) == (relative > 0.26)
         assert low <= 0.6 <= high
+
+
+def test_laplace_tails_are_lighter_in_a_mix_of_two_sums_and_not_where_both_come_from_the_same_cells() -> None:
+    z = critical_value("laplace", 2)
+    value, se = np.array([0.5 + 0.3, 0.5]), np.array([1e-6, 1e-6])  # S − r·n has half of its variance from n, and none
+    widths = []
+    for apart in (True, False):
+        low, high = Interval(Ratio(0.5, 0.3, 0.0, 1.0, apart), z).bounds(value, se)
+        widths.append((high - low) / 2e-6)
+    assert widths[0] == pytest.approx([(z + NORMAL) / 2, z], abs=1e-4)
+    assert widths[1] == pytest.approx([z, z], abs=1e-4)
 
 
 def test_a_filtered_feature_has_the_interval_of_its_own_estimate() -> None:
