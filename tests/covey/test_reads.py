@@ -51,6 +51,7 @@ def test_a_status_other_than_ok_stands_beside_the_value(tmp_path: Path, value: i
     text = said("get", "delays:late", "dest=ATL", "--store", str(tmp_path))
     assert shown in text
     assert "OK" not in text
+    assert bool(re.search(r" ± [0-9.]+  \[[0-9.]+, [0-9.]+\]  \(n = ", text)) == (value != 1)
     (row,) = json.loads(said("get", "delays:late", "dest=ATL", "--store", str(tmp_path), "--json"))
     assert row["late__status"] in (shown.split()[-1], "OK", "DROWNED")
 
@@ -291,6 +292,8 @@ class TestReads:
             "pane_end",
             "spent_mean",
             "spent_mean__se",
+            "spent_mean__lo",
+            "spent_mean__hi",
             "spent_mean__n",
             "coverage_2d",
             "released_at",
@@ -317,6 +320,18 @@ class TestReads:
             assert csv.read_csv(out_file).num_rows == rows
         covey("history", "visits", "--store", store, "--out", project / "O.Parquet")
         assert pq.read_table(project / "O.Parquet").num_rows == 9
+
+    def test_history_and_join_leave_out_intervals(self, covey: Covey, store: Path, project: Path) -> None:
+        labels = pa.table({"shop": ["a"], "t": pa.array([2_000_000_000], pa.timestamp("s"))})
+        pq.write_table(labels, project / "l.parquet")
+        join = ["join", project / "l.parquet", "-f", "visits:spent_mean", "--time", "t"]
+        for command in (["history", "visits"], join):
+            names = []
+            for more in ([], ["--no-intervals"]):
+                assert covey(*command, *more, "--store", store, "--out", project / "i.parquet")[0] == 0
+                names.append(pq.read_schema(project / "i.parquet").names)
+            assert names[1] == [name for name in names[0] if not name.endswith(("__lo", "__hi"))]
+            assert "spent_mean__hi" in names[0]
 
     def test_out_is_checked_before_anything_is_read(self, covey: Covey, project: Path) -> None:
         (project / "folder.csv").mkdir()
