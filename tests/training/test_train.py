@@ -73,7 +73,7 @@ class TestConfig:
             ({"features": {"se": 1}}, "[features] se: write se = true|false"),
             ({"split": {"test_from": None}}, "[split] test_from: the key is missing; write test_from = 2013-09-01"),
             ({"split": {"valid_from": "1970-01-31"}}, "[split] test_from: it must be after valid_from"),
-            ({"model": {"kind": "forest"}}, "[model] kind: it must be 'linear' or 'mlp', not 'forest'"),
+            ({"model": {"kind": "forest"}}, "[model] kind: it must be 'linear', 'mlp' or 'monotone', not 'forest'"),
             ({"model": {"batch_size": 0}}, "[model] batch_size: it must be at least 1, not 0"),
             ({"model": {"epochs": True}}, "[model] epochs: write epochs = N, not true"),
             ({"model": {"hidden": [0]}}, "[model] hidden: write a list of up to 8 layer sizes"),

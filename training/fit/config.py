@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, assert_never
 
 from pydantic import (
     AfterValidator,
@@ -25,7 +26,7 @@ from featurestore.define.release import Clock
 from featurestore.online.settings import directory_of
 from featurestore.registry.models import require_name
 
-Kind = Literal["linear", "mlp"]
+KindName = Literal["linear", "mlp", "monotone"]
 Task = Literal["binary", "regression"]
 Constant = str | int | bool | float
 
@@ -70,6 +71,27 @@ def _budget(value: object) -> str:
 
 _Moment = Annotated[datetime, PlainValidator(_moment), Field(examples=["2013-09-01"])]
 _Count = Annotated[int, Field(ge=1, lt=2**31, examples=["N"])]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of standardised values, without hidden layers a linear model; `epochs` times over the training rows."""
+
+    hidden: tuple[int, ...]
+    epochs: int
+    learning_rate: float
+    weight_decay: float
+
+
+@dataclass(frozen=True)
+class Monotone:
+    """Boosted trees whose prediction only rises, or only falls, with these features. Both empty: it rises with every rate."""
+
+    rising: tuple[str, ...]
+    falling: tuple[str, ...]
+
+
+Learner = Network | Monotone
 
 
 class LabelsConfig(ConfigModel):
@@ -126,15 +148,16 @@ class SplitConfig(ConfigModel):
 
 
 class ModelConfig(ConfigModel):
-    """`[model]`.
+    """`[model]`. Read `learner`, which holds the keys of its kind only.
 
     Attributes:
-        kind: `linear` is a logistic regression for a binary target.
+        kind: `linear` is a logistic regression for a binary target; `monotone` are boosted trees with directions.
         task: None: binary if every training label is 0 or 1.
         reference: whether to train a histogram gradient boosting too, for its metrics only.
+        rising, falling: features with which the prediction of `monotone` only rises, or only falls; see `Monotone`.
     """
 
-    kind: Kind = "mlp"
+    kind: KindName = "mlp"
     task: Task | None = None
     hidden: Annotated[tuple[int, ...], Strict(False), AfterValidator(_layer_sizes), Field(examples=["[32, 16]"])] = (
         32,
@@ -146,6 +169,38 @@ class ModelConfig(ConfigModel):
     weight_decay: Annotated[Real, Field(ge=0.0, le=10.0)] = 0.0
     seed: Annotated[int, Field(ge=0, lt=2**31, examples=["N"])] = 0
     reference: Flag = False
+    rising: Texts = ()
+    falling: Texts = ()
+
+    @model_validator(mode="after")
+    def _keys_of_the_kind(self) -> Self:
+        networks = {"hidden", "epochs", "learning_rate", "weight_decay"}
+        others: dict[KindName, set[str]] = {
+            "linear": {"rising", "falling"},
+            "mlp": {"rising", "falling"},
+            "monotone": networks,
+        }
+        foreign = sorted(others[self.kind] & self.model_fields_set)
+        if foreign:
+            owner = 'kind "monotone"' if foreign[0] in others["mlp"] else 'the kinds "linear" and "mlp"'
+            raise ValueError(f"{foreign[0]} is a key of {owner}; remove it, or change kind = {self.kind!r}")
+        both = sorted({*self.rising} & {*self.falling})
+        if both:
+            raise ValueError(f"{both[0]!r} is both in rising and in falling; write it in one of them")
+        return self
+
+    @property
+    def learner(self) -> Learner:
+        """Return the kind with its own settings."""
+        match self.kind:
+            case "linear":
+                return Network((), self.epochs, self.learning_rate, self.weight_decay)
+            case "mlp":
+                return Network(self.hidden, self.epochs, self.learning_rate, self.weight_decay)
+            case "monotone":
+                return Monotone(self.rising, self.falling)
+            case _:
+                assert_never(self.kind)
 
 
 class CollectConfig(ConfigModel):
@@ -174,6 +229,15 @@ class TrainConfig(ConfigModel):
     split: SplitConfig
     model: ModelConfig = ModelConfig()
     collect: CollectConfig | None = None
+
+    @field_validator("model")
+    @classmethod
+    def _trees_take_values_only(cls, model: ModelConfig, info: ValidationInfo) -> ModelConfig:
+        features = info.data.get("features")
+        if model.kind == "monotone" and features is not None and features.se:
+            raise ValueError('kind "monotone" takes no standard errors; remove se = true under [features]')
+        return model
+
     _text: str = PrivateAttr("")
 
     @property

@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,22 +16,27 @@ import torch
 from deployment.errors import TrainingRefused
 from training.data.dataset import Batch, FeatureDataset
 
-from .config import ModelConfig, Task
+from .config import Network, Task
 from .model import INPUTS, Baseline, Scaling, make_model
 
 Progress = Callable[[int, int], None]
+Predictor = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""A model of `training.fit.model.INPUTS`."""
+
+
+Fitted = TypeVar("Fitted", covariant=True)
 
 
 @dataclass(frozen=True)
-class FittedModel:
+class FittedModel(Generic[Fitted]):
     """A trained model.
 
     Attributes:
-        losses: training and validation loss of each epoch.
-        chosen: the epoch of the weights.
+        losses: training and validation loss of each epoch, or after each tree.
+        chosen: the epoch of the weights, or the last tree.
     """
 
-    model: Baseline
+    model: Fitted
     losses: list[tuple[float, float]]
     chosen: int
 
@@ -39,13 +44,14 @@ class FittedModel:
 def fit(
     train: FeatureDataset,
     valid: FeatureDataset,
-    config: ModelConfig,
+    network: Network,
     task: Task,
     *,
+    seed: int,
     mask: bool,
     se: bool,
     progress: Progress = lambda *_: None,
-) -> FittedModel:
+) -> FittedModel[Baseline]:
     """Train a model. The same seed, rows and machine give the same weights.
 
     Args:
@@ -56,13 +62,13 @@ def fit(
         TrainingRefused: the training diverges.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        model = make_model(Scaling.of(train, task), config, task, mask=mask, se=se)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        torch.manual_seed(seed)
+        model = make_model(Scaling.of(train, task), network, task, mask=mask, se=se)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=network.learning_rate, weight_decay=network.weight_decay)
     losses: list[tuple[float, float]] = []
     best, chosen, least = dict[str, Any](), 0, math.inf
-    for epoch in range(config.epochs):
-        progress(epoch, config.epochs)
+    for epoch in range(network.epochs):
+        progress(epoch, network.epochs)
         train.set_epoch(epoch)
         total = _Mean()
         for batch in train:
@@ -75,7 +81,7 @@ def fit(
         losses.append((total.value, _loss(model, valid)))
         if losses[-1][1] <= least and math.isfinite(losses[-1][1]):
             best, chosen, least = copy.deepcopy(model.state_dict()), epoch, losses[-1][1]
-    progress(config.epochs, config.epochs)
+    progress(network.epochs, network.epochs)
     if not best:
         raise TrainingRefused(
             "no epoch has a finite validation loss; take a smaller learning_rate, or a target in another unit"
@@ -84,7 +90,7 @@ def fit(
     return FittedModel(model.eval(), losses, chosen)
 
 
-def predictions(model: Baseline, rows: FeatureDataset) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+def predictions(model: Predictor, rows: FeatureDataset) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
     """Return (y, predicted, time) of the rows: float64[N], float64[N], int64[N] µs."""
     parts: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
     with torch.no_grad():

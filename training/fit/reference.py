@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deployment.errors import UsageError
 from training.data.dataset import FeatureDataset
 
+from .boosting import boosting, rows_of
 from .config import Task
 
 
@@ -19,23 +19,8 @@ def boosted(train: FeatureDataset, test: FeatureDataset, task: Task, seed: int) 
     Raises:
         UsageError: scikit-learn is not installed.
     """
-    try:
-        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    except ImportError:
-        raise UsageError("reference = true needs scikit-learn: pip install 'covey[train]'") from None
-    kind = HistGradientBoostingClassifier if task == "binary" else HistGradientBoostingRegressor
-    (x, y), (test_x, _) = _rows(train), _rows(test)
-    model = kind(learning_rate=0.05, max_iter=150, max_leaf_nodes=15, early_stopping=False, random_state=seed)
+    (x, y), (test_x, _) = rows_of(train), rows_of(test)
+    model = boosting(task, seed, "reference = true")
     model.fit(x, y)
     predicted: Any = model.predict_proba(test_x)[:, 1] if task == "binary" else model.predict(test_x)
     return np.asarray(predicted, dtype=np.float64)
-
-
-def _rows(part: FeatureDataset) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return (x with NaN for null, y)."""
-    xs, ys = [], []
-    for batch in part:
-        counts = batch["weight"].numpy() > 0
-        xs.append(np.where(batch["mask"].numpy(), batch["x"].numpy(), np.nan)[counts])
-        ys.append(batch["y"].numpy()[counts])
-    return np.concatenate(xs), np.concatenate(ys)

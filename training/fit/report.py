@@ -23,8 +23,8 @@ class TrainReport:
         rows: number of rows of train, valid and test.
         days: number of UTC days of the test rows.
         metrics: by kind of model (`model`, `constant`, `reference`), then by name of the metric.
-        losses: training and validation loss of each epoch.
-        chosen: the epoch that was kept.
+        losses: training and validation loss of each epoch, or after each tree.
+        chosen: the epoch that was kept, or the last tree.
         calibration: mean prediction, mean outcome and rows of ten groups of test rows, by prediction.
         missing, missing_text: see `training.data.cache_report.JoinReport`, as JSON values and as text.
     """
@@ -51,7 +51,8 @@ class TrainReport:
         names = list(self.metrics["model"])
         lines = [
             f"{self.name}: {self.kind} for a {self.task} target, {len(self.features)} features",
-            f"trained on {self.rows['train']:,} rows before {self.split['valid_from']}, epoch {self.chosen + 1} of "
+            f"trained on {self.rows['train']:,} rows before {self.split['valid_from']}, "
+            f"{'tree' if self.kind == 'monotone' else 'epoch'} {self.chosen + 1} of "
             f"{len(self.losses)} chosen on {self.rows['valid']:,} rows, tested on {self.rows['test']:,} rows of {self.days} "
             f"days from {self.split['test_from']}",
             "",

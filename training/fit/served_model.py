@@ -21,7 +21,8 @@ from training.errors import ArchiveRefused
 
 from .lineage import require_same
 from .program import Program
-from .train import MODEL
+from .train import MODEL, TREES
+from .trees import Trees
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ class ServedModel:
         features: references of its features, with versions of views.
     """
 
-    def __init__(self, model: RegisteredModel, store: Store, program: Program) -> None:
+    def __init__(self, model: RegisteredModel, store: Store, program: Program | Trees) -> None:
         self.model, self._program, self._store = model, program, store
         self.features: tuple[str, ...] = tuple(model.lineage["features"])
         self.columns: tuple[str, ...] = tuple(model.lineage["columns"])
@@ -69,7 +70,8 @@ class ServedModel:
         model = store.model(name)
         require_same(model, store, views_file)
         try:
-            return cls(model, store, Program.of(model.read(MODEL)))
+            program = Trees.of(model.read(TREES)) if TREES in model.files else Program.of(model.read(MODEL))
+            return cls(model, store, program)
         except ArchiveRefused as error:
             raise _refused(model, error) from None
 
@@ -116,4 +118,5 @@ class ServedModel:
 
 
 def _refused(model: RegisteredModel, error: ArchiveRefused) -> ModelRefused:
-    return ModelRefused(str(model), MODEL, str(error), str(model.lineage.get("torch", "an unknown version")))
+    file = TREES if TREES in model.files else MODEL
+    return ModelRefused(str(model), file, str(error), str(model.lineage.get("torch", "an unknown version")))

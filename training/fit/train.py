@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import numpy as np
 import torch
@@ -23,18 +23,24 @@ from featurestore.store import Store
 from training.data.dataset import FeatureDataset
 from training.errors import StoreBusy
 
-from .config import Task, TrainConfig
-from .epochs import exported, fit, predictions
+from .boosting import fit_monotone
+from .config import Learner, Monotone, Network, Task, TrainConfig
+from .directions import directions_of
+from .epochs import FittedModel, exported, fit, predictions
 from .lineage import FORMAT, file_hash, pinned, views_of
 from .metrics import Measured, measure
+from .model import Baseline
 from .picture import drawn
 from .reference import boosted
 from .report import TrainReport, calibration, make_report
+from .trees import Trees
 
 Progress = Callable[[str, str, int, int], None]
 """Called with (name, step, done, total)."""
 
 MODEL: Final = "model.pt2"
+TREES: Final = "trees.json"
+"""The file of a network, and that of trees."""
 _TRIES: Final = 5
 
 
@@ -72,7 +78,8 @@ def train(config: TrainConfig, progress: Progress = lambda *_: None, *, trust: b
         refs = pinned(store, asked)
         dataset, views, labels_hash = _joined(store, config, refs)
         example = _last_label(config, store.key_types(refs))
-    made, report = _trained(config, dataset, progress)
+        directions = _directions(config.model.learner, dataset, store)
+    made, report = _trained(config, dataset, directions, progress)
     lineage = {
         "format": FORMAT,
         "model": config.name,
@@ -86,13 +93,14 @@ def train(config: TrainConfig, progress: Progress = lambda *_: None, *, trust: b
         "features": refs,
         "columns": list(config.labels.columns),
         "names": list(dataset.feature_names),
+        "directions": dict(zip(dataset.feature_names, directions, strict=True)),
         "constants": dict(config.labels.constants),
         "views": views,
         "views_file_sha256": None if views_file is None else file_hash(views_file),
         "config": config.text,
     }
     files = {
-        MODEL: made,
+        **made,
         "lineage.json": _json(lineage),
         "report.json": _json(report.to_dict()),
         "report.txt": f"{report}\n".encode(),
@@ -105,18 +113,42 @@ def train(config: TrainConfig, progress: Progress = lambda *_: None, *, trust: b
     return TrainedModel(model, report, example)
 
 
-def _trained(config: TrainConfig, dataset: FeatureDataset, progress: Progress) -> tuple[bytes, TrainReport]:
-    """Train and test; return the exported model and its report."""
+def _directions(learner: Learner, dataset: FeatureDataset, store: Store) -> tuple[int, ...]:
+    match learner:
+        case Network():
+            return (0,) * len(dataset.feature_names)
+        case Monotone():
+            return directions_of(learner, dataset.feature_names, store.views())
+        case _:
+            assert_never(learner)
+
+
+def _trained(
+    config: TrainConfig, dataset: FeatureDataset, directions: Sequence[int], progress: Progress
+) -> tuple[dict[str, bytes], TrainReport]:
+    """Train and test; return the file of the exported model by its name, and the report."""
     model, split = config.model, config.split
     learn = dataset.between(None, split.valid_from, shuffle=True)
     valid, test = dataset.between(split.valid_from, split.test_from), dataset.between(split.test_from, None)
     task = model.task or _task(learn)
     _require_target(task, {"training": learn, "test": test})
     wants = config.features
-    fitted = fit(
-        learn, valid, model, task, mask=wants.mask, se=wants.se,
-        progress=lambda done, total: progress(config.name, "fit", done, total),
-    )  # fmt: skip
+
+    def fit_progress(done: int, total: int) -> None:
+        progress(config.name, "fit", done, total)
+
+    fitted: FittedModel[Baseline] | FittedModel[Trees]
+    match learner := model.learner:
+        case Network():
+            network = fit(
+                learn, valid, learner, task, seed=model.seed, mask=wants.mask, se=wants.se, progress=fit_progress
+            )
+            fitted, made = network, {MODEL: exported(network.model, len(dataset.feature_names))}
+        case Monotone():
+            trees = fit_monotone(learn, valid, directions, task, model.seed, fit_progress)
+            fitted, made = trees, {TREES: trees.model.to_bytes()}
+        case _:
+            assert_never(learner)
     y, predicted, time = predictions(fitted.model, test)
     usual = np.full(len(y), _mean(learn))
     kinds = {"model": predicted, "constant": usual}
@@ -139,7 +171,7 @@ def _trained(config: TrainConfig, dataset: FeatureDataset, progress: Progress) -
         missing=dataset.report.to_dict(),
         missing_text=str(dataset.report),
     )
-    return exported(fitted.model, len(dataset.feature_names)), report
+    return made, report
 
 
 def _joined(store: Store, config: TrainConfig, refs: Sequence[str]) -> tuple[FeatureDataset, list[dict[str, Any]], str]:

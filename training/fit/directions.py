@@ -1,0 +1,55 @@
+"""The directions of a monotone model: the features with which its prediction only rises, or only falls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from deployment.errors import TrainingRefused
+from featurestore.define.definitions import FeatureView
+from featurestore.define.filtered import Filtered
+from featurestore.define.kinds import Rate
+from featurestore.define.values import served_features
+
+from .config import Monotone
+
+_VERSION_OR_CELL = re.compile(r"@v[0-9]+(?=:)|\[[0-9]+\]$")
+
+
+def directions_of(kind: Monotone, names: Sequence[str], views: Iterable[FeatureView]) -> tuple[int, ...]:
+    """Return 1 (rises), −1 (falls) or 0 for each column of x.
+
+    Without a statement, the prediction rises with each Rate, over the pane and over windows, and with the deviation and the
+    prediction of each Filtered.
+
+    Args:
+        names: the columns of x.
+        views: the views of the store.
+
+    Raises:
+        TrainingRefused: a stated name is no feature of the model, or no feature has a direction.
+    """
+    plain = [_VERSION_OR_CELL.sub("", name) for name in names]
+    stated = {_VERSION_OR_CELL.sub("", name): 1 for name in kind.rising}
+    stated |= {_VERSION_OR_CELL.sub("", name): -1 for name in kind.falling}
+    for name in stated:
+        if name not in plain:
+            raise TrainingRefused(f"[model] rising or falling names {name!r}, but the features are {', '.join(plain)}")
+    if not stated:
+        stated = dict.fromkeys(_rates(views), 1)
+    directions = tuple(stated.get(name, 0) for name in plain)
+    if not any(directions):
+        raise TrainingRefused(
+            'kind = "monotone" needs a feature with a direction, and none of these is a Rate or a Filtered: '
+            f'{", ".join(plain)}. Write rising = ["…"] or falling = ["…"] under [model]'
+        )
+    return directions
+
+
+def _rates(views: Iterable[FeatureView]) -> list[str]:
+    return [
+        f"{view.name}:{served.name}"
+        for view in views
+        for served in served_features(view)
+        if isinstance(served.feature, Rate) or (isinstance(served.feature, Filtered) and served.part != "n")
+    ]
