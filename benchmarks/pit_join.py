@@ -178,6 +178,7 @@ def ours(data: Data, *options: str) -> Run:
         "--store",
         folder,
         "--full-names",
+        "--no-intervals",  # the columns that Feast joins, too
         "--json",
     ]
     words += ["--out", f"{folder}/covey.parquet", *options]
