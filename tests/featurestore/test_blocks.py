@@ -16,7 +16,7 @@ from featurestore.define.layout import layout_of
 from featurestore.define.release import Release
 from featurestore.errors import BadReference, UnknownView
 from featurestore.online.blocks import CURRENT, open_blocks
-from featurestore.online.view_rows import Block, ViewRows
+from featurestore.online.view_rows import FORMAT, Block, ViewRows
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 
@@ -311,13 +311,13 @@ class TestReadersKeepTheLastSnapshot:
             b"{",
             b"[]",
             b"null",
-            b'{"format": 3}',
-            b'{"format": 4, "epoch": 9, "views": []}',
-            b'{"format": 3, "epoch": 9, "views": [{}]}',
-            b'{"format": 3, "epoch": 9, "views": 3, "services": {}}',
-            b'{"format": 3, "epoch": 9, "views": []}',
-            b'{"format": 3, "epoch": 9, "views": [], "services": []}',
-            b'{"format": 3, "epoch": 9, "views": [{"view": 1, "version": "1", "file": 2, "seq": null, "release_id": [], '
+            b'{"format": NOW}',
+            b'{"format": 4, "epoch": 9, "views": [], "services": {}}',
+            b'{"format": NOW, "epoch": 9, "views": [{}]}',
+            b'{"format": NOW, "epoch": 9, "views": 3, "services": {}}',
+            b'{"format": NOW, "epoch": 9, "views": []}',
+            b'{"format": NOW, "epoch": 9, "views": [], "services": []}',
+            b'{"format": NOW, "epoch": 9, "views": [{"view": 1, "version": "1", "file": 2, "seq": null, "release_id": [], '
             b'"pane_end": {}, "released_at": 0, "bytes": 0, "sha256": ""}]}',
             b"\xff\xfe",
         ],
@@ -326,7 +326,7 @@ class TestReadersKeepTheLastSnapshot:
         fill(tmp_path, VIEW, 1)
         blocks = open_blocks(tmp_path)
         before, whole = blocks.snapshot, (folder(tmp_path) / CURRENT).read_bytes()
-        (folder(tmp_path) / CURRENT).write_bytes(text)
+        (folder(tmp_path) / CURRENT).write_bytes(text.replace(b"NOW", b"%d" % FORMAT))
         assert not blocks.refresh()
         assert blocks.snapshot is before
         assert blocks.problem is not None
