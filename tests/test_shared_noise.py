@@ -75,10 +75,7 @@ def test_opened_sums_have_the_variance_that_the_price_against_outsiders_needs(
 ) -> None:
     shared, each, exact = stores
     errors, se = errors_of(shared, exact, name)
-    stated = {
-        group.feature: group.delta2_sq * 10**6 / group.mechanism.micro_rho
-        for group in layout_of(a_view("shared")).groups
-    }
+    stated = {group.feature: group.variance for group in layout_of(a_view("each")).groups}  # σ² = Δ²/2ρ
     assert (se**2).mean() == pytest.approx(stated[name])
     assert errors.var() == pytest.approx(stated[name], rel=0.12)  # 2,400 values or more
     of_each = errors_of(each, exact, name)

@@ -20,7 +20,7 @@ from aggregator.services.client import Aggregators
 from aggregator.services.services import serve
 from aggregator.shares.stoppable_noise import StoppableNoise
 from crypto.noise import NoiseSource
-from featurestore.define.layout import Layout
+from featurestore.define.layout import Layout, layout_of
 from featurestore.define.privacy import Privacy
 from federation import aggregation
 from federation.aggregation import draw_noise
@@ -111,9 +111,9 @@ def test_under_shared_noise_each_aggregator_adds_half_of_the_variance(
     plain = site.sums[0].reshape(layout.keys, layout.slots_per_key) @ layout.basis.T
     errors = opened.sums[0] - plain
     np.testing.assert_array_equal(errors, drawn["leader"][0] + drawn["helper"][0])
-    for group in layout.groups:
-        stated = group.delta2_sq * 10**6 / group.mechanism.micro_rho  # Δ²/2ρ, of the part ρ of the view's price
-        slots = list(group.slots)
+    each = replace(shared, privacy=Privacy(rho=0.05, min_clients=2, noisers="each"))
+    for group in layout_of(each).groups:
+        stated, slots = group.variance, list(group.slots)  # σ² = Δ²/2ρ, which the view's price ρ needs
         assert errors[:, slots].var() == pytest.approx(stated, rel=0.35)
         for role in ("leader", "helper"):
             assert drawn[role][0][:, slots].var() == pytest.approx(stated / 2, rel=0.35)
