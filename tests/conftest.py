@@ -16,7 +16,7 @@ from base.start_up import GC_THRESHOLD
 from .examples import FULL
 
 settings.register_profile("full", deadline=None, derandomize=False, print_blob=True, max_examples=FULL)
-settings.register_profile("covey", settings.get_profile("full"), max_examples=FULL // 2)
+settings.register_profile("covey", settings.get_profile("full"), max_examples=FULL // 4)
 settings.load_profile("covey")
 
 # A collection visits all modules of the product, which are never garbage: it takes some 100 ms, thousands of times.

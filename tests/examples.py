@@ -1,4 +1,4 @@
-"""How many examples Hypothesis tries: all of them under `--full`, half of them otherwise."""
+"""How many examples Hypothesis tries: all of them under `--full`, a quarter of them otherwise."""
 
 from __future__ import annotations
 

@@ -257,7 +257,7 @@ def test_the_cross_silo_pages_commands_work_as_written(tmp_path: Path) -> None:
         "hours": [float(i % 60) for i in range(160)],
     }
     pq.write_table(pa.table(columns), tmp_path / "events.parquet")
-    printed = [_run(["-m", *shlex.split(line)], tmp_path, COLUMNS="300") for line in commands.splitlines()]
+    printed = [_covey(line, tmp_path, COLUMNS="300") for line in commands.splitlines()]
     assert "the sum of 20 clients at most" in printed[0]
     assert "as sites declare them" in printed[0]
     assert printed[1].split("stays")[1].split()[1] == "6"  # reports: two sites times three days
@@ -387,13 +387,19 @@ def test_the_model_page_names_every_key_of_a_configuration() -> None:
 def test_the_quickstarts_experiments_work_with_fewer_clients(tmp_path: Path) -> None:
     pytest.importorskip("hydra", reason="the extra `lab` is not installed")
     (_, block), _ = _page("quickstart.md")
-    collect, attack, sweep, report = (shlex.split(line, comments=True) for line in block.splitlines())
+    collect, attack, sweep, _ = (shlex.split(line, comments=True) for line in block.splitlines())
     assert collect[:4] == ["covey", "lab", "run", "fleet=100k"]
-    _run(["-m", *collect, "fleet.clients=1000", "--out", "collect"], tmp_path)
-    _run(["-m", *attack, "attack.trials=40", "--out", "attack"], tmp_path)
-    _run(["-m", *sweep, "--out", "sweep"], tmp_path)
+    _covey(shlex.join([*collect, "fleet.clients=1000", "--out", "collect"]), tmp_path)
+    _covey(shlex.join([*attack, "attack.trials=40", "--out", "attack"]), tmp_path)
+    _covey(shlex.join([*sweep, "--out", "sweep"]), tmp_path)
     assert len(list((tmp_path / "sweep" / "runs").iterdir())) == 4
-    _run(["-m", *report], tmp_path)
+
+
+@pytest.mark.long  # the tests of reports always run, with a smaller set of experiments
+def test_the_quickstarts_report_works_as_written(tmp_path: Path) -> None:
+    pytest.importorskip("hydra", reason="the extra `lab` is not installed")
+    (_, block), _ = _page("quickstart.md")
+    _covey(shlex.join(shlex.split(block.splitlines()[-1], comments=True)), tmp_path)
     assert (tmp_path / "covey-report" / "report.html").is_file()
 
 
@@ -404,7 +410,7 @@ def test_the_lab_pages_commands_work_as_written(tmp_path: Path) -> None:
     (tmp_path / "nested.yaml").write_text(nested)
     runs = [line for block in re.findall(r"```sh\n(.*?)```", page, flags=re.S) for line in block.splitlines()]
     for line in runs:
-        _run(["-m", *shlex.split(line)], tmp_path)
+        _covey(line, tmp_path)
     counts = {name: len(list((tmp_path / name / "runs").iterdir())) for name in ("sizes", "seeds", "nested")}
     assert counts == {"sizes": 4, "seeds": 3, "nested": 4}
     run = tmp_path / "phones"

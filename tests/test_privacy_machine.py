@@ -7,12 +7,15 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from aggregator.storage.records import PlanState
+from tests.examples import examples
 from tests.ledgers import spent_of
 from tests.machine.faults import BothRestored, ChargesNothingAgain, FreesAfterOpening, FreesWithoutErasing
 from tests.machine.machine import Freed, PrivacyMachine
 from tests.machine.parties import ROLES
 
-SCHEDULE = settings(max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+SCHEDULE = settings(
+    max_examples=examples(50), stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
 SEARCH = settings(
     SCHEDULE,
     max_examples=50,

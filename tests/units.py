@@ -20,9 +20,6 @@ _TOGETHER: Final = {
         "deployment/test_he_wire.py",
         "deployment/test_site_wire.py",
         "deployment/test_wire.py",
-        "simulations/attacks/lies/test_lie.py",
-        "simulations/test_lab_levels.py",
-        "simulations/test_lab_levels_long.py",
     ],
     "a SuperLink and its sites": [
         "attacks/test_budget_spent_twice.py",
@@ -42,6 +39,11 @@ _TOGETHER: Final = {
         "deployment/test_mpc_runs.py",
         "deployment/test_mpc_wire.py",
     ],
+    "a fleet of the lab": [
+        "simulations/attacks/lies/test_lie.py",
+        "simulations/test_lab_levels.py",
+        "simulations/test_lab_levels_long.py",
+    ],
     "Feast, which takes seconds to import": [
         "covey/test_feast.py",
         "covey/test_serve.py",
@@ -50,6 +52,8 @@ _TOGETHER: Final = {
     "a model that is trained once": ["training/test_predict.py", "attacks/test_somebodys_store.py"],
 }
 _LONG: Final = [
+    "test_docs.py",
+    "simulations/test_lab_run.py",
     "covey/test_run.py",
     "covey/test_reads.py",
     "covey/test_cli.py",
@@ -61,7 +65,11 @@ _LONG: Final = [
     "covey/test_ray.py",
     "simulations/test_lab_run_ray.py",
     "simulations/test_tasks.py",
-    "test_docs.py",
+    "simulations/test_lab_run_config.py",
+    "simulations/reports/test_paper.py",
+    "simulations/reports/test_comparison.py",
+    "deployment/test_encrypted_runs.py",
+    "deployment/test_hours.py",
     "test_laplace_view.py",
     "test_noise_error.py",
 ]

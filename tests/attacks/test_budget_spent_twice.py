@@ -1,6 +1,6 @@
 """A client-day's budget is spent by one role of an operator and then requested again by another role.
 
-The attacker holds the coordinator's key and may start any role of the operator. Services and runs are real processes.
+The attacker holds the coordinator's key and may start any role of the operator. Services are real processes, and so are runs at once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from federation.plan import plan_to_bytes
 from federation.terms import Protection, RequestedTerms
 from tests.covey.conftest import make_events
 
+Covey = Callable[..., tuple[int, str, str]]
 DAY = 18_383  # 2020-05-01
 VIEW = """
 from covey import *
@@ -46,11 +47,6 @@ def words(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "covey", *map(str, arguments)]
 
 
-def covey(*arguments: object) -> tuple[int, str, str]:
-    done = subprocess.run(words(*arguments), capture_output=True, text=True, timeout=120)
-    return done.returncode, done.stdout, done.stderr
-
-
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project whose client-days may cost 0.1, and two views that cost 0.06 each."""
@@ -67,12 +63,12 @@ def processes(project: Path) -> Iterator[Processes]:
         yield running
 
 
-def run_words(project: Path, view: str) -> list[str]:
-    """The arguments of a `covey run` in one process over the first day."""
-    return words(
+def run_words(project: Path, view: str) -> list[object]:
+    """A `covey run` in one process over the first day."""
+    return [
         "run", project / f"{view}.py", "--events", project / "events.parquet", "--client-column", "who", "--time-column",
         "at", "--site-column", "site", "--store", project, "--in-process", "--from", "2020-05-01", "--to", "2020-05-02",
-    )  # fmt: skip
+    ]  # fmt: skip
 
 
 def start(processes: Processes, project: Path, role: str, *more: object) -> str:
@@ -98,7 +94,7 @@ def collect(project: Path, view: str, leader: str, second: str, protection: Prot
     return json.loads(job.result.read_text())
 
 
-def spent(project: Path) -> list[tuple[str, int, int]]:
+def spent(covey: Covey, project: Path) -> list[tuple[str, int, int]]:
     """(ledger, spent, left) of each charged day, from `covey ledger show`."""
     code, out, err = covey("ledger", "show", "--project", project, "--json")
     assert code == 0, err
@@ -107,14 +103,14 @@ def spent(project: Path) -> list[tuple[str, int, int]]:
 
 
 def test_a_day_that_a_run_in_one_process_has_spent_is_not_spent_again_by_the_services(
-    project: Path, processes: Processes
+    covey: Covey, project: Path, processes: Processes
 ) -> None:
-    done = subprocess.run(run_words(project, "first"), capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    code, _, err = covey(*run_words(project, "first"))
+    assert code == 0, err
     helper = start(processes, project, "helper")
     leader = start(processes, project, "leader", "--helper", helper)
     result = collect(project, "second", leader, helper)
-    charged = spent(project)
+    charged = spent(covey, project)
     assert result["budget_spent"] == {"second": [DAY * 86_400 * 10**6]}, charged
     assert charged == [("operator", 60_000, 40_000)]
     code, out, _ = covey("ledger", "show", "--project", project)
@@ -124,22 +120,21 @@ def test_a_day_that_a_run_in_one_process_has_spent_is_not_spent_again_by_the_ser
 
 
 def test_a_day_that_the_services_have_spent_is_not_spent_again_by_a_run_in_one_process_with_a_larger_budget(
-    project: Path, processes: Processes
+    covey: Covey, project: Path, processes: Processes
 ) -> None:
     """The budget in covey.toml holds, whatever --budget says."""
     helper = start(processes, project, "helper")
     leader = start(processes, project, "leader", "--helper", helper)
     assert collect(project, "second", leader, helper)["budget_spent"] == {}
-    more = [*run_words(project, "first"), "--budget", "1"]
-    done = subprocess.run(more, capture_output=True, text=True, timeout=120)
-    charged = spent(project)
-    assert done.returncode == 4, (done.stderr, charged)
-    assert "`budget = 0.12` in covey.toml" in done.stderr
+    code, _, err = covey(*run_words(project, "first"), "--budget", "1")
+    charged = spent(covey, project)
+    assert code == 4, (err, charged)
+    assert "`budget = 0.12` in covey.toml" in err
     assert charged == [("operator", 60_000, 40_000)]
 
 
 def test_a_day_that_the_helper_has_spent_is_not_spent_again_by_the_key_holder_of_its_operator(
-    project: Path, processes: Processes
+    covey: Covey, project: Path, processes: Processes
 ) -> None:
     """The leader belongs to another operator and forgets: it begins each plan with its keys and no other file."""
     pytest.importorskip("tenseal")
@@ -155,17 +150,17 @@ def test_a_day_that_the_helper_has_spent_is_not_spent_again_by_the_key_holder_of
         assert collect(project, "first", leader, helper)["budget_spent"] == {}
     leader = start(processes, forgetful[1], "leader", *peers)
     result = collect(project, "second", leader, holder, "he")
-    charged = spent(project)
+    charged = spent(covey, project)
     assert result["budget_spent"] == {"second": [DAY * 86_400 * 10**6]}, charged
     assert charged == [("operator", 60_000, 40_000)]
 
 
-def test_two_runs_in_one_process_at_once_spend_a_day_once(project: Path) -> None:
+def test_two_runs_in_one_process_at_once_spend_a_day_once(covey: Covey, project: Path) -> None:
     running = [
-        subprocess.Popen(run_words(project, view), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(words(*run_words(project, view)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for view in ("first", "second")
     ]
     said = [one.communicate(timeout=120)[1] for one in running]
     codes = sorted(one.returncode for one in running)
     assert codes in ([0, 1], [0, 4]), said  # the other run finds the store in use or the day spent
-    assert spent(project) == [("operator", 60_000, 40_000)]
+    assert spent(covey, project) == [("operator", 60_000, 40_000)]

@@ -54,11 +54,16 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
+@pytest.mark.parametrize(
+    "processes", [("--in-process",), pytest.param((), marks=pytest.mark.long)], ids=["one", "many"]
+)
 @pytest.mark.parametrize("options", [("--report-per", "site"), ("--protection", "he")], ids=["site", "he"])
-def test_no_file_of_a_store_tells_how_many_clients_a_site_has(tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_no_file_of_a_store_tells_how_many_clients_a_site_has(
+    tmp_path: Path, options: tuple[str, ...], processes: tuple[str, ...]
+) -> None:
     if "he" in options:
         pytest.importorskip("tenseal", reason="the extra `he` is not installed")
-    done = run(tmp_path, *options)
+    done = run(tmp_path, *options, *processes)
     assert done.returncode == 0, done.stderr
     found = places_of(tmp_path / "store", CLIENTS)
     assert not found, found

@@ -16,6 +16,7 @@ import pytest
 
 from aggregator.errors import RemoteRefusal
 from base.times import DAY_US, wall_clock
+from covey.cli import call
 from deployment.coordinator.announcement import Announcement, announce
 from deployment.coordinator.serving import PlanRequest, make_plan
 from edge_client.events import Events, make_events
@@ -27,7 +28,7 @@ from featurestore.define.views_file import load_views
 from federation.batch.batch import SealedBatch
 from federation.keys import load_keys
 from federation.ledger.operator import LEDGERS, open_operator_ledger
-from tests.attacks.test_budget_spent_twice import DAY, VIEW, covey
+from tests.attacks.test_budget_spent_twice import DAY, VIEW
 from tests.attacks.test_live_secret import Deployment, copy
 
 CLIENTS = 5
@@ -35,8 +36,7 @@ CLIENTS = 5
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    code, _, err = covey("init", tmp_path / "p", "--sites", "2", "--max-clients", "10", "--budget", "0.1")
-    assert code == 0, err
+    assert call(["init", str(tmp_path / "p"), "--sites", "2", "--max-clients", "10", "--budget", "0.1"]) == 0
     (tmp_path / "p" / "first.py").write_text(VIEW.format(name="first", rho=0.1))
     return tmp_path / "p"
 

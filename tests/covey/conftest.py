@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +40,13 @@ everywhere = FeatureView(
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A directory with views.py and events.parquet: 40 clients of 2 sites, 3 days, some odd rows."""
-    (tmp_path / "views.py").write_text(VIEWS)
-    pq.write_table(make_events(), tmp_path / "events.parquet")
-    return tmp_path
+    return write_project(tmp_path)
+
+
+def write_project(directory: Path) -> Path:
+    (directory / "views.py").write_text(VIEWS)
+    pq.write_table(make_events(), directory / "events.parquet")
+    return directory
 
 
 def make_events(seed: int = 0, count: int = 600) -> pa.Table:
@@ -78,6 +84,31 @@ def covey(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture
 def run_arguments(project: Path) -> list[str]:
     """`covey run` over the project, without --noise."""
+    return run_of(project)
+
+
+@pytest.fixture(scope="session")
+def collected(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The store of a run over the project with some options. It is made once: tests read a copy."""
+    from covey.cli import call
+
+    @cache
+    def run(*options: str) -> Path:
+        directory = write_project(tmp_path_factory.mktemp("collected"))
+        assert call([*run_of(directory), *options]) == 0
+        return directory / "store"
+
+    return run
+
+
+@pytest.fixture
+def collect(collected: Callable[..., Path], project: Path) -> Callable[..., Path]:
+    """As if `covey run` with some options had made the project's store: a copy of one that it made."""
+    return lambda *options: shutil.copytree(collected(*options), project / "store")
+
+
+def run_of(project: Path) -> list[str]:
+    """`covey run` over a project, without --noise."""
     return [
         "run", str(project / "views.py"), "--events", str(project / "events.parquet"), "--client-column", "who",
         "--time-column", "at", "--site-column", "site", "--store", str(project / "store"), "--in-process", "--budget", "1",

@@ -175,9 +175,8 @@ def test_help_names_every_command_and_waits_for_nothing_heavy() -> None:
     assert done.stdout.strip().endswith("[]")
 
 
-def test_get_waits_for_no_kernel_and_no_model(project: Path, run_arguments: list[str], covey: Covey) -> None:
-    covey(*run_arguments)
-    code = f"import sys; from covey.cli import call; call(['get','visits:visits','shop=a','--store',{str(project / 'store')!r}]); print(sorted({{'pydantic','duckdb','numba','opendp','torch','sklearn','dp_accounting'}} & set(sys.modules)))"
+def test_get_waits_for_no_kernel_and_no_model(collect: Callable[..., Path]) -> None:
+    code = f"import sys; from covey.cli import call; call(['get','visits:visits','shop=a','--store',{str(collect())!r}]); print(sorted({{'pydantic','duckdb','numba','opendp','torch','sklearn','dp_accounting'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
     assert done.stdout.strip().endswith("[]"), done.stdout
 
@@ -187,8 +186,7 @@ def test_debug_shows_the_traceback(covey: Covey, project: Path) -> None:
     assert "Traceback" in err
 
 
-def test_get_waits_for_no_pandas(project: Path, run_arguments: list[str], covey: Covey) -> None:
-    covey(*run_arguments)
+def test_get_waits_for_no_pandas(collect: Callable[..., Path]) -> None:
     command = [
         sys.executable,
         "-X",
@@ -199,7 +197,7 @@ def test_get_waits_for_no_pandas(project: Path, run_arguments: list[str], covey:
         "visits:visits",
         "shop=a",
         "--store",
-        str(project / "store"),
+        str(collect()),
     ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -153,9 +153,8 @@ def test_join_renames_columns_and_adds_keys_that_are_the_same_in_every_row(
 
 class TestReads:
     @pytest.fixture
-    def store(self, covey: Covey, run_arguments: list[str], project: Path) -> Path:
-        covey(*run_arguments, "--noise", "off")
-        return project / "store"
+    def store(self, collect: Callable[..., Path]) -> Path:
+        return collect("--noise", "off")
 
     def test_the_folder_of_a_store_names_the_store_too(
         self, covey: Covey, store: Path, project: Path, run_arguments: list[str], monkeypatch: pytest.MonkeyPatch

@@ -21,10 +21,9 @@ Covey = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def store(covey: Covey, run_arguments: list[str], project: Path) -> Path:
+def store(collect: Callable[..., Path]) -> Path:
     """Three panes of `visits` and 72 of `everywhere`, from a run in one process."""
-    assert covey(*run_arguments, "--budget", "1")[0] == 0
-    return project / "store"
+    return collect()
 
 
 def rows(covey: Covey, store: Path, *words: Any) -> list[dict[str, Any]]:
@@ -99,9 +98,9 @@ class TestShow:
         _, out, _ = covey("release", "show", first_visit(covey, project / "store"), "--store", project / "store")
         assert "prio3: every report carries a proof, verified by both aggregators" in out
 
-    def test_noise_off_is_told(self, covey: Covey, run_arguments: list[str], project: Path) -> None:
-        covey(*run_arguments, "--noise", "off", "--budget", "1")
-        _, out, _ = covey("release", "show", first_visit(covey, project / "store"), "--store", project / "store")
+    def test_noise_off_is_told(self, covey: Covey, collect: Callable[..., Path]) -> None:
+        store = collect("--noise", "off")
+        _, out, _ = covey("release", "show", first_visit(covey, store), "--store", store)
         assert "no noise: an exact sum" in out
         assert "as charged; without noise there is no privacy" in out
         assert "without noise there is no privacy claim" in out
@@ -167,9 +166,7 @@ class TestRetract:
             assert (got, "nothing was retracted" in err) == (code, code == 1)
         assert rows(covey, store, "--view", "visits")[0]["state"] == "retracted"
 
-    def test_twice_or_of_a_void_is_refused(self, covey: Covey, run_arguments: list[str], project: Path) -> None:
-        covey(*run_arguments, "--budget", "1")
-        store = project / "store"
+    def test_twice_or_of_a_void_is_refused(self, covey: Covey, store: Path) -> None:
         words = ("release", "retract", first_visit(covey, store), "--yes", "--store", store, "--reason")
         assert covey(*words, "x")[0] == 0
         code, _, err = covey(*words, "y")

@@ -188,9 +188,8 @@ class TestUnsigned:
     """A run in one process, which signs nothing."""
 
     @pytest.fixture
-    def unsigned(self, covey: Covey, run_arguments: list[str], project: Path) -> Path:
-        assert covey(*run_arguments, "--budget", "1")[0] == 0
-        return project / "store"
+    def unsigned(self, collect: Callable[..., Path]) -> Path:
+        return collect()
 
     def test_it_is_said_plainly_and_is_a_failure_unless_allowed(self, covey: Covey, unsigned: Path) -> None:
         said = "in-process: one process saw everything and signed nothing"

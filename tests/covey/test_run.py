@@ -155,9 +155,9 @@ class TestRun:
         assert covey(*run_arguments, "--noise", "some")[0] == 2
 
     def test_a_changed_view_under_an_old_name_is_refused(
-        self, covey: Covey, run_arguments: list[str], project: Path
+        self, covey: Covey, run_arguments: list[str], project: Path, collect: Callable[..., Path]
     ) -> None:
-        covey(*run_arguments)
+        collect()
         views = project / "views.py"
         views.write_text(views.read_text().replace("max_cells=2", "max_cells=3"))
         code, _, err = covey(*run_arguments)
@@ -203,12 +203,11 @@ class TestRun:
         assert everywhere["reports"] == 24 * visits["reports"]
 
     def test_an_edited_ledger_opens_nothing_and_says_how_to_recover(
-        self, covey: Covey, run_arguments: list[str], project: Path
+        self, covey: Covey, run_arguments: list[str], collect: Callable[..., Path]
     ) -> None:
         import sqlite3
 
-        assert covey(*run_arguments)[0] == 0
-        with sqlite3.connect(project / "store" / "ledgers" / "operator.db") as db:
+        with sqlite3.connect(collect() / "ledgers" / "operator.db") as db:
             db.execute("UPDATE entries SET line = replace(line, '500000', '5') WHERE seq = 1")
         db.close()
         code, _, err = covey(*run_arguments)
@@ -234,11 +233,12 @@ class TestRun:
         assert "registry" in err
         assert "Traceback" not in err
 
-    def test_a_store_of_another_schema_is_named(self, covey: Covey, run_arguments: list[str], project: Path) -> None:
+    def test_a_store_of_another_schema_is_named(
+        self, covey: Covey, run_arguments: list[str], project: Path, collect: Callable[..., Path]
+    ) -> None:
         import sqlite3
 
-        covey(*run_arguments)
-        db = sqlite3.connect(project / "store" / "store" / "registry.db")
+        db = sqlite3.connect(collect() / "store" / "registry.db")
         db.execute("PRAGMA user_version = 99")
         db.close()
         for command in (run_arguments, ["get", "visits:visits", "shop=a", "--store", str(project / "store")]):

@@ -25,9 +25,8 @@ def rows(covey: Covey) -> Callable[..., list[dict[str, str]]]:
 
 
 @pytest.fixture
-def store(covey: Covey, run_arguments: list[str], project: Path) -> Path:
-    assert covey(*run_arguments, "--budget", "1")[0] == 0
-    return project / "store"
+def store(collect: Callable[..., Path]) -> Path:
+    return collect()
 
 
 def test_each_command_with_tables_prints_its_values_as_csv(

@@ -22,6 +22,7 @@ from crypto.ntt_polynomial import (
     weights_at,
 )
 from tests.crypto.fields import columns, draw, each_field, integers, matrix, value_at
+from tests.examples import examples
 
 seeds = st.integers(0, 2**32)
 sizes = st.sampled_from([1, 2, 4, 8, 16, 64])
@@ -34,7 +35,7 @@ def values(field: NttField, polynomials: list[list[int]], n: int) -> list[list[i
 
 
 @each_field
-@settings(max_examples=25)  # the definition is quadratic
+@settings(max_examples=examples(48))  # the definition is quadratic
 @given(n=sizes, count=st.integers(1, 40), seed=seeds)
 def test_doubling_gives_the_values_at_twice_as_many_roots(field: NttField, n: int, count: int, seed: int):
     polynomials = [draw(field, n, Random(seed + i)) for i in range(count)]
@@ -44,7 +45,7 @@ def test_doubling_gives_the_values_at_twice_as_many_roots(field: NttField, n: in
 
 
 @each_field
-@settings(max_examples=25)  # the definition is quadratic
+@settings(max_examples=examples(48))  # the definition is quadratic
 @given(n=sizes, pairs=st.integers(1, 20), seed=seeds)
 def test_the_sum_of_the_products_of_pairs(field: NttField, n: int, pairs: int, seed: int):
     p = field.modulus
@@ -57,7 +58,7 @@ def test_the_sum_of_the_products_of_pairs(field: NttField, n: int, pairs: int, s
 
 
 @each_field
-@settings(max_examples=25)  # the definition is quadratic
+@settings(max_examples=examples(48))  # the definition is quadratic
 @given(n=sizes, count=st.integers(1, 20), seed=seeds)
 def test_evaluation_at_any_point_nodes_included(field: NttField, n: int, count: int, seed: int):
     random, p = Random(seed), field.modulus

@@ -29,6 +29,8 @@ pytest.importorskip("flwr")
 
 Covey = Callable[..., tuple[int, str, str]]
 FIRST = date(2020, 5, 1)
+ENOUGH = 8
+"""Seconds in which a running site answers. A collection waits as long for a site that does not run."""
 
 
 def test_no_mishap_loses_a_day(covey: Covey, project: Path) -> None:
@@ -72,14 +74,14 @@ def test_no_mishap_loses_a_day(covey: Covey, project: Path) -> None:
         assert (code, states(result)) == (0, dict.fromkeys(SITES, ("answered", "OK")))
 
         with deployment.stopped_once_planned("2"):
-            code, result, _ = deployment.collect(days[2], seconds=15)
+            code, result, _ = deployment.collect(days[2], seconds=ENOUGH)
         assert (code, states(result)) == (6, {"1": ("answered", "OK"), "2": ("absent", "NO_ANSWER")})
         assert "1 site(s) answered, and min_sites is 2" in result["why_due"]  # one was charged: the plan was freed
 
         # one view needs both sites, and the other does with one: it is attempted
         change(toml, "min_sites = 2", "min_sites = 1")
         change(toml, "\n[coordinator]", "\n[collection.views.everywhere]\nmin_sites = 2\n\n[coordinator]")
-        code, result, err = deployment.collect(date(2019, 6, 1))
+        code, result, err = deployment.collect(date(2019, 6, 1), seconds=ENOUGH)
         assert (code, result["too_few_sites"]) == (6, {"everywhere": "1 site(s), and its min_sites is 2"}), err
         assert {view: len(panes) for view, panes in result["due"].items()} == {"visits": 1, "everywhere": 24}
         change(toml, "[collection.views.everywhere]\nmin_sites = 2\n\n", "")

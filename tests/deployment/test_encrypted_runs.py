@@ -35,6 +35,7 @@ from federation.ledger.state import Budget
 from federation.terms import Noise
 from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 from tests.covey.conftest import VIEWS, make_events
+from tests.examples import examples
 from tests.federation.words import terms_in_words
 from tests.ledgers import spent_of
 from tests.oracle import oracle
@@ -91,7 +92,9 @@ def test_a_day_of_flights_equals_the_oracle_and_the_shares(tmp_path: Path, monke
     assert found[0].equals(found[1])
 
 
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    deadline=None, max_examples=examples(24), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(case=cases(panes=("1d", "1h")))
 def test_random_events_equal_the_oracle(case: Case) -> None:
     with tempfile.TemporaryDirectory() as directory:

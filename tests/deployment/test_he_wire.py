@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +56,6 @@ def in_one_process(project: Path) -> list[dict[str, Any]]:
     return history(project / "other")
 
 
-@pytest.mark.long  # the test of a resumed run always runs and makes the same checks
 def test_a_run_through_processes_equals_shares_in_one_and_is_verified(
     covey: Covey, project: Path, arguments: list[str]
 ) -> None:
@@ -92,7 +90,8 @@ def check_releases(covey: Covey, project: Path) -> None:
     assert not run_folder(project / "store").exists()
 
 
-@pytest.mark.parametrize("when", [pytest.param("at its start", marks=pytest.mark.long), "when it is sent the sums"])
+@pytest.mark.long  # tests of resumed runs with protection shares always run
+@pytest.mark.parametrize("when", ["at its start", "when it is sent the sums"])
 def test_a_key_holder_that_keeps_dying_ends_the_run_by_name_and_resume_completes_it(
     covey: Covey, project: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
@@ -108,6 +107,7 @@ def test_a_key_holder_that_keeps_dying_ends_the_run_by_name_and_resume_completes
 
     with monkeypatch.context() as patched:
         patched.setattr(wire._Fleet, "_command", dying)
+        patched.setattr(wire, "ATTEMPTS", 2)
         with pytest.raises(RunFailed, match="no key holder today" if when == "at its start" else "keyholder"):
             run(
                 load_views(project / "views.py"), project / "events.parquet", store=project / "store",
@@ -143,13 +143,12 @@ def test_a_project_of_operators_collects_encrypted_reports(covey: Covey, project
             pq.write_table(table.filter([value == name for value in table["site"].to_pylist()]), own)
             columns = ["--events", str(own), "--client-column", "who", "--time-column", "at"]
             processes.start(f"site-{site}", words("start", "site", site, *at, "--superlink", link, *columns))
-        collect = words(
-            "start", "coordinator", str(project / "views.py"), *at, "--json", "--protection", "he", "--leader",
+        code, out, err = covey(
+            "start", "coordinator", project / "views.py", *at, "--json", "--protection", "he", "--leader",
             where["leader"], *peer, "--from", "2020-05-01", "--to", "2020-05-04", "--seconds", "120",
         )  # fmt: skip
-        done = subprocess.run(collect, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr + "".join(p.read_text() for p in (project / "logs").glob("*.log"))
-    result = json.loads(done.stdout)
+        assert code == 0, err + "".join(p.read_text() for p in (project / "logs").glob("*.log"))
+    result = json.loads(out)
     assert {name: one["state"] for name, one in result["sites"].items()} == {"1": "answered", "2": "answered"}
     assert result["views"]["visits"]["opened"] == 3
     _, verified, _ = covey("release", "verify", "--all", *at, "--json")

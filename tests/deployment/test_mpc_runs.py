@@ -32,11 +32,12 @@ needs_crypten = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def views(tmp_path: Path) -> Sequence[FeatureView]:
+@pytest.fixture(scope="module")
+def views(tmp_path_factory: pytest.TempPathFactory) -> Sequence[FeatureView]:
     """The view `visits` only: three panes of three shops. One shop has fewer than 18 people a day."""
-    (tmp_path / "views.py").write_text(VIEWS)
-    view = next(view for view in load_views(tmp_path / "views.py") if view.name == "visits")
+    file = tmp_path_factory.mktemp("views") / "views.py"
+    file.write_text(VIEWS)
+    view = next(view for view in load_views(file) if view.name == "visits")
     return [dataclasses.replace(view, privacy=dataclasses.replace(view.privacy, suppress_below=18), min_coverage=0)]
 
 
@@ -51,13 +52,20 @@ def published(directory: Path) -> list[dict[str, Any]]:
         return rows
 
 
+@pytest.fixture(scope="module")
+def finished(views: Sequence[FeatureView], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with three panes, finished by CrypTen."""
+    directory = tmp_path_factory.mktemp("mpc")
+    run(views, directory)
+    return directory
+
+
 @needs_crypten
 def test_every_pane_feature_is_as_if_all_had_been_opened_and_windows_hold_what_was(
-    views: Sequence[FeatureView], tmp_path: Path
+    views: Sequence[FeatureView], finished: Path, tmp_path: Path
 ) -> None:
-    run(views, tmp_path / "mpc")
-    run(views, tmp_path / "open", finish="open")
-    rows = list(zip(published(tmp_path / "mpc"), published(tmp_path / "open"), strict=True))
+    run(views, tmp_path, finish="open")
+    rows = list(zip(published(finished), published(tmp_path), strict=True))
     pane_features = [feature.name for feature in views[0].features]
     statuses = {mine["people__status"] for mine, _ in rows}
     assert statuses == {"OK", "SUPPRESSED"}
@@ -76,10 +84,9 @@ def test_every_pane_feature_is_as_if_all_had_been_opened_and_windows_hold_what_w
 
 @needs_crypten
 def test_releases_say_how_they_were_finished_and_hold_nothing_of_suppressed_cells(
-    views: Sequence[FeatureView], tmp_path: Path
+    views: Sequence[FeatureView], finished: Path
 ) -> None:
-    run(views, tmp_path)
-    with Store.open(tmp_path) as store:
+    with Store.open(finished) as store:
         releases = [store.release(bytes.fromhex(one)) for one in store.releases("visits")["release_id"].to_pylist()]
     (slot,) = layout_of(views[0]).client_counts
     suppressed = 0

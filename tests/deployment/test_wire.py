@@ -53,6 +53,7 @@ def marked() -> set[int]:
     return found
 
 
+@pytest.mark.long  # tests of resumed runs always run, and compare with a run in one process, which equals the oracle
 def test_a_month_of_flights_through_real_processes_equals_the_oracle(tmp_path: Path) -> None:
     flights = load_flights()
     area, carrier, _ = flight_views(flights)

@@ -37,6 +37,7 @@ from federation.plan import Plan
 from federation.protocol import run_collections
 from federation.sharding import shard
 from tests.crypto.bfv_cases import chosen
+from tests.examples import examples
 from tests.federation.he_cases import plan, random_reports, reports_of, vectors, view, with_shares
 
 
@@ -44,7 +45,7 @@ def flood() -> SeededNoise:
     return SeededNoise(0, "flood")
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(28))
 @given(seed=st.integers(0, 2**32), counts=st.lists(st.integers(0, 30), min_size=1, max_size=2))
 def test_without_noise_he_and_shares_open_the_plain_sums(seed: int, counts: list[int]) -> None:
     rng = np.random.default_rng(seed)

@@ -27,12 +27,13 @@ from federation.manifest import manifest_of
 from federation.plan import Plan, plan_from_bytes, plan_to_bytes
 from federation.terms import Shares
 from federation.wire_terms import WireTerms
+from tests.examples import examples
 from tests.federation.he_cases import EVENTS, Q_MAX, plan, reports_of, vectors, view, with_shares
 from tests.federation.wire import COLLECTOR, HELPER, LEADER
 from tests.federation.words import with_words
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(60))
 @given(seed=st.integers(0, 2**32), keys=st.integers(2, 4), count=st.integers(0, 6))
 def test_a_client_applies_the_map_that_aggregators_apply_to_shares(seed: int, keys: int, count: int) -> None:
     the_plan = plan(view(keys=keys))

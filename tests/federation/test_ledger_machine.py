@@ -20,6 +20,7 @@ from federation.ledger.entries import CompletionEntry, IntentEntry
 from federation.ledger.ledger import Ledger
 from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
+from tests.examples import examples
 from tests.federation.words import plan_in_words
 from tests.ledgers import spent_of
 
@@ -198,5 +199,5 @@ class LedgerMachine(RuleBasedStateMachine):
 
 TestLedgerMachine = LedgerMachine.TestCase
 TestLedgerMachine.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(80), stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -33,6 +33,7 @@ from federation.ledger.ledger import Ledger
 from federation.ledger.snapshot import read_ledger
 from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
+from tests.examples import examples
 from tests.federation.words import plan_in_words
 from tests.ledgers import spent_of
 
@@ -40,7 +41,9 @@ from .test_ledger_machine import BUDGET, HALF_DAY, VIEWS, halves, planned_views
 from .wire import DAY, TERMS
 
 ROLES = ("leader", "helper", IN_PROCESS)
-_SCHEDULE = settings(max_examples=20, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck))
+_SCHEDULE = settings(
+    max_examples=examples(40), stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+)
 
 
 class UnsyncedLedger(Ledger):

@@ -25,6 +25,7 @@ from federation.largest_sum import require_range
 from federation.plan import Plan, PlannedView
 from federation.protocol import run_collections
 from federation.sharding import shard
+from tests.examples import examples
 from tests.federation.words import plan_in_words
 
 DAY = 86_400 * 10**6
@@ -73,7 +74,7 @@ def mapped(planned: PlannedView, sums: np.ndarray) -> np.ndarray:
     return sums.reshape(len(sums), layout.keys, layout.slots_per_key) @ layout.basis.T
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(48))
 @given(seed=st.integers(0, 2**32), counts=st.lists(st.integers(0, 40), min_size=1, max_size=3))
 def test_without_noise_what_is_opened_is_the_mapped_plain_sum(seed: int, counts: list[int]) -> None:
     rng = np.random.default_rng(seed)

@@ -28,7 +28,7 @@ from .lab_fleet import FLEET, TINY, collected, collection, tiny, values
 PARTS = ("active", "all")
 
 
-@pytest.mark.parametrize("participation", PARTS)
+@pytest.mark.parametrize("participation", ["active", pytest.param("all", marks=pytest.mark.long)])
 def test_processes_open_what_memory_opens(tmp_path: Path, participation: str) -> None:
     memory = collected(collection(participation=participation), tmp_path / "memory")
     real = collected(collection(participation=participation, level="processes"), tmp_path / "processes")

@@ -282,7 +282,9 @@ def events_of_two_sites() -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    "level", [pytest.param(level, marks=[pytest.mark.long] if level == "flower" else []) for level in LEVELS]
+)
 def test_ten_lies_of_one_site_at_every_level_leave_what_the_oracle_says_of_the_others(
     tmp_path: Path, level: Level
 ) -> None:
