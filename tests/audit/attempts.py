@@ -8,7 +8,7 @@ attacker:
                   attempt, opened
     hour 11       reported while the first attempt of the other hours is under way, opened at the end
 
-Whatever an aggregator sends at any time, the attacker keeps. The claim is what the ledgers say that a client-day has cost.
+Whatever an aggregator sends at any time, the attacker keeps. The claims are what the ledgers say that a client-day has cost.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ from federation.ledger.snapshot import read_ledger
 from federation.ledger.state import Budget
 from federation.manifest import manifest_of
 from federation.plan import Plan, PlannedView
+from federation.price import NO_PRICE, Price
 from tests.aggregator.world import SETTINGS, Clock, LocalLink, make_helper, make_leader, open_at
 from tests.edge_client.making import POLICY, ask
 from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, SITE, TERMS, live
 from tests.federation.words import plan_in_words
-from tests.ledgers import spent_of
 
 HOUR: Final = DAY // 24
 OTHERS: Final = 2
 RETRIED: Final = (9, 10)
 ONCE: Final = (11,)
 CANARYS_CELLS: Final = ((9, 0), (10, 0), (10, 1), (11, 0), (11, 1))
-"""More than the bounds allow, with four events each, also twice as many as they allow."""
+"""More than the bounds allow, with ten events each, also more than they allow."""
 VIEW: Final = FeatureView(
     "visits",
     entity=Entity("k", domain=[0, 1]),
@@ -66,7 +66,17 @@ VIEW: Final = FeatureView(
     bounds=Bounds(2, max_events_per_cell=2),
     privacy=Privacy(rho=2.0, min_clients=OTHERS),
 )
+SHARED_VIEW: Final = FeatureView(
+    "visits",
+    entity=VIEW.entity,
+    features=VIEW.features,
+    pane="1h",
+    bounds=Bounds(2, max_events_per_cell=5),
+    privacy=Privacy(rho=1.5, min_clients=OTHERS, noisers="shared"),
+)
+"""The same sums with shared noise of σ² = 8.3 of each aggregator."""
 LAYOUT: Final = layout_of(VIEW)
+"""Its slots are those of both views."""
 ROLES: Final = ("leader", "helper")
 LARGE: Final = 10**9
 
@@ -111,11 +121,11 @@ class Seen:
 
     Attributes:
         openings: by plan, all sums that both aggregators have sent.
-        micro_rho: the least that any ledger says a client-day has cost.
+        price: the least that any ledger says a client-day has cost.
     """
 
     openings: dict[int, Opening] = field(default_factory=dict)
-    micro_rho: int = 0
+    price: Price = NO_PRICE
 
 
 def events(days: int, canary_days: int, canary: Canary, *, late: bool) -> Events:
@@ -129,7 +139,7 @@ def events(days: int, canary_days: int, canary: Canary, *, late: bool) -> Events
     if late or canary == "in time":
         cells = [cell for cell in CANARYS_CELLS if canary == "in time" or cell[0] in RETRIED]
         who = range(canary_days)
-        rows += [("q", day * DAY + hour * HOUR + n, k) for day in who for hour, k in cells for n in range(4)]
+        rows += [("q", day * DAY + hour * HOUR + n, k) for day in who for hour, k in cells for n in range(10)]
     names, times, keys = zip(*rows, strict=True)
     return make_events(pa.table({"who": names, "t": pa.array(times, pa.timestamp("us")), "k": keys}), "who", "t")
 
@@ -140,6 +150,7 @@ class World:
     Args:
         canary_days: the number of days on which the canary has events, from the first.
         keep: keep what each party sees in files, for a comparison of two worlds.
+        view: what is collected.
     """
 
     def __init__(
@@ -151,9 +162,10 @@ class World:
         participation: str = "all",
         *,
         keep: bool = False,
+        view: FeatureView = VIEW,
     ) -> None:
         self.folder, self.days, self.participation, self.keep = folder, days, participation, keep
-        self.canary_days, self.canary = canary_days, canary
+        self.canary_days, self.canary, self.view = canary_days, canary, view
         self.rng, self.seen, self.plans, self.steps = np.random.default_rng(canary_days), Seen(), 0, 0
         self.statements: dict[bytes, list[bytes]] = {}
         self.now = (days + 10) * DAY
@@ -179,7 +191,8 @@ class World:
                 self.collect(plan)
             ledgers = [self.leader.files.ledger.state, self.helper.files.ledger.state]
             spent = [*ledgers, read_ledger(self.site.ledger, "site-a").state]
-            self.seen.micro_rho = min(min(spent_of(one).values()) for one in spent)
+            prices = [price for one in spent for price in one.prices.values()]
+            self.seen.price = min(prices, key=lambda price: price.aggregator.micro_rho)
             return self.seen
         finally:
             self.leader.close()
@@ -190,7 +203,9 @@ class World:
         panes = np.array([day * DAY + hour * HOUR for day in range(self.days) for hour in hours], np.int64)
         number, self.plans = self.plans.to_bytes(16, "big"), self.plans + 1
         terms = replace(TERMS, deadline_us=self.now + DAY)
-        made = plan_in_words(number, (PlannedView(VIEW, panes, OTHERS),), wire=terms, participation=self.participation)
+        made = plan_in_words(
+            number, (PlannedView(self.view, panes, OTHERS),), wire=terms, participation=self.participation
+        )
         earlier = (Attempt(before.hash, tuple(self.statements[before.hash])),) if before else ()
         plan = live(replace(made, earlier=earlier))
         for role in ROLES:
