@@ -185,7 +185,10 @@ def _print_groups(view: ViewExplanation, out: Output) -> None:
             group.opened_se,
         )
     out.table(table, aside=True)
-    out.print(f"{norm}: sensitivity of a client-day; {scale}: of one aggregator's noise; se: of both together")
+    out.print(
+        f"{norm}: sensitivity of a client-day; {price}: against an aggregator; {scale}: of one aggregator's noise; se: of both "
+        "together"
+    )
     out.print()
 
 

@@ -181,4 +181,6 @@ def _print_groups(item: Release | Void, out: Output) -> None:
             group.standard_error,
         )
     out.table(table)
-    out.print("Δ: sensitivity of a client-day; σ or b: of one aggregator's noise; se: of both together")
+    out.print(
+        "Δ: sensitivity of a client-day; ρ: against an aggregator; σ or b: of one aggregator's noise; se: of both together"
+    )
