@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from edge_client import encrypting
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import ClientCount, Count, Histogram
+from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.views_file import load_views
 from featurestore.store import Store
@@ -263,3 +266,30 @@ def test_the_flood_comes_from_the_leaders_source(
     monkeypatch.setattr(SeededNoise, "discrete_gaussian", counted)
     run(views, tmp_path, noise_seed=1)
     assert sorted(drawn.values()) == [3 * 27, 3 * (27 + 4096)]
+
+
+def test_shared_noise_is_drawn_by_halves_and_charged_at_twice_the_price_with_the_leak(
+    views: Sequence[FeatureView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[int, set[Any]] = {}
+    real = SeededNoise.discrete_gaussian
+
+    def recorded(self: SeededNoise, sigma_sq: Any, size: int) -> Any:
+        drawn.setdefault(id(self), set()).add(sigma_sq)
+        return real(self, sigma_sq, size)
+
+    monkeypatch.setattr(SeededNoise, "discrete_gaussian", recorded)
+    each, shared = (
+        replace(views[0], privacy=Privacy(rho=0.05, min_clients=5, noisers=noisers)) for noisers in ("each", "shared")
+    )
+    run([shared], tmp_path, noise_seed=1)
+    halves = {group.mechanism.sigma_sq / 2 for group in layout_of(each).groups if group.moves is not None}
+    leader_flood = set.union(*drawn.values()) - halves
+    assert len(leader_flood) == 1
+    assert sorted(drawn.values(), key=len) == [halves, halves | leader_flood]
+    with Store.open(tmp_path) as store:
+        (manifest,) = {row["manifest"] for row in store.releases("visits").to_pylist()}
+    terms = json.loads(manifest)
+    assert (terms["noise_split"], terms["trust"]) == ("shared", "in-process")
+    assert terms["micro_rho"] == 2 * layout_of(each).micro_rho + terms["leak_micro_rho"]
+    assert terms["leak_micro_rho"] > 0
