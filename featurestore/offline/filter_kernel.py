@@ -27,6 +27,10 @@ PRIOR_RATE = 0.5
 """The prior rate, with weight 1."""
 USUAL_VARIANCE = 0.16
 """p(1−p) at p = .2, the rate at which the deviation's scale is 1."""
+SEEN_WEIGHT = 48.0
+"""The weight, in panes without noise, of the stated variance of forecasts against what their errors have been."""
+LEAST_SEEN, MOST_SEEN = 1 / 16, 4.0
+"""The limits of the factor by which the errors of earlier forecasts change their stated variance."""
 LEAST_RATE = 0.03
 """A scale is that of a rate in LEAST_RATE … 1 − LEAST_RATE."""
 
@@ -82,8 +86,9 @@ def filter_keys(
         sum_variance, count_variance: float64[P], of their noise.
         opened: bool[P]; steps: int64[P], the distance to the previous pane, in panes.
         slot, week: int64[P], the pane's slot of the season and of the week; upcoming: the next pane's slot of the season.
-        keep: float64[5, P], what is left at each pane of the numbers of its week's slot; of the mean number of its season's
-            slot; of its slot's baseline; of all slots'; and, after the pane itself, of the next pane's slot's.
+        keep: float64[6, P], what is left at each pane of the numbers of its week's slot; of the mean number of its season's
+            slot; of its slot's baseline; of all slots'; after the pane itself, of the next pane's slot's; and of the errors of
+            forecasts.
         row: int64[P], the pane's row of `out`; −1: the pane has none.
         settings: φ, φ², s₀², s₀²(1 − φ²), τ².
         scaled: whether the deviation's scale follows the rate's.
@@ -101,6 +106,7 @@ def filter_keys(
         all_num = all_den = 0.0
         d, var = 0.0, sd_sq
         mu, g = PRIOR_RATE, 1.0  # of the last opened pane
+        seen_num = seen_den = SEEN_WEIGHT
         for i in range(len(opened)):
             for _ in range(steps[i]):
                 before_d, before_var = d, var
@@ -134,10 +140,18 @@ def filter_keys(
                 # update
                 z = 0.5 * (1.0 + float(true_less_false[i, key]) / n_hat)
                 p = min(max(mu + g * d, 0.05), 0.95)
-                off = p - 0.5
-                v = (sum_variance[i] / 4.0 + n_var * (off * off)) / (n_hat * n_hat) + p * (1.0 - p) / n_hat
-                gain = g * var / (g * g * var + v + mu_var)
-                d = d + gain * (z - mu - g * d)
+                half = p - 0.5
+                v = (sum_variance[i] / 4.0 + n_var * (half * half)) / (n_hat * n_hat) + p * (1.0 - p) / n_hat
+                # what the forecast's error was, against its stated variance; weights are inverse variances of that ratio
+                stated = g * g * var + mu_var
+                off = z - mu - g * d
+                weight = stated / (stated + v)
+                weight = weight * weight
+                left = keep[5, i]
+                seen_num = (seen_num - SEEN_WEIGHT) * left + SEEN_WEIGHT + weight * (off * off - v) / stated
+                seen_den = (seen_den - SEEN_WEIGHT) * left + SEEN_WEIGHT + weight
+                gain = g * var / (stated + v)
+                d = d + gain * off
                 var = var * (1.0 - gain * g)
                 q = 1.0 / (v + g * g * sd_sq)
                 num[h], den[h] = num_now + q * z, den_now + q
@@ -154,6 +168,7 @@ def filter_keys(
                 out[r, key, 0] = d
                 out[r, key, 1] = math.sqrt(var)
                 out[r, key, 2] = next_mu + next_g * phi * d
-                out[r, key, 3] = math.sqrt(next_g * next_g * next_var + mu_var)
+                seen = min(max(seen_num / seen_den, LEAST_SEEN), MOST_SEEN)
+                out[r, key, 3] = math.sqrt(seen * (next_g * next_g * next_var + mu_var))
                 out[r, key, 4] = n_hat
                 out[r, key, 5] = math.sqrt(n_var)

@@ -25,6 +25,7 @@ from .filter_kernel import filter_keys
 
 _WEEK_SLOT_HALF_LIFE_US: Final = 56 * DAY_US
 _SEASON_SLOT_HALF_LIFE_US: Final = 14 * DAY_US
+_ERROR_HALF_LIFE_US: Final = 14 * DAY_US
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +131,7 @@ def _steps(start: Ints, known: Bools, width: int) -> Ints:
 
 
 def _keep(filtered: Filtered, start: Ints, known: Bools, slot: Ints, week: Ints, upcoming: Ints) -> Floats:
-    """float64[5, L]: the decay since the last opened pane of each slot; see `keep` of `filter_keys`."""
+    """float64[6, L]: the decay since the last opened pane of each slot; see `keep` of `filter_keys`."""
     baseline, all_slots = filtered.baseline_half_life_us, np.zeros_like(slot)
     return np.stack(
         [
@@ -139,6 +140,7 @@ def _keep(filtered: Filtered, start: Ints, known: Bools, slot: Ints, week: Ints,
             _kept(start, _last_opened(known, slot, slot, "left"), baseline),
             _kept(start, _last_opened(known, all_slots, all_slots, "left"), baseline),
             _kept(start, _last_opened(known, slot, upcoming, "right"), baseline),
+            _kept(start, _last_opened(known, all_slots, all_slots, "left"), _ERROR_HALF_LIFE_US),
         ]
     )
 

@@ -67,6 +67,8 @@ class State:
     width: int
     d: float = 0.0
     p: float = 0.0
+    seen_num: float = 48.0
+    seen_den: float = 48.0
     mu: float = 0.5
     g: float = 1.0
     begun: bool = False
@@ -137,8 +139,14 @@ def served(filtered: Filtered, width: int, starts: Sequence[int], opened: dict[i
             z = 0.5 * (1.0 + pane.s / n_hat)
             p = min(max(mu + g * state.d, 0.05), 0.95)
             v = (pane.s_var / 4.0 + n_hat_var * ((p - 0.5) * (p - 0.5))) / (n_hat * n_hat) + p * (1.0 - p) / n_hat
-            k = g * state.p / (g * g * state.p + v + mu_var)
-            state.d = state.d + k * (z - mu - g * state.d)
+            stated, off = g * g * state.p + mu_var, z - mu - g * state.d
+            weight = stated / (stated + v)
+            weight = weight * weight
+            left = 2.0 ** (-((start - state.whole.at) / (14 * DAY))) if state.whole.numbers != (0.0, 0.0) else 1.0
+            state.seen_num = (state.seen_num - 48.0) * left + 48.0 + weight * (off * off - v) / stated
+            state.seen_den = (state.seen_den - 48.0) * left + 48.0 + weight
+            k = g * state.p / (stated + v)
+            state.d = state.d + k * off
             state.p = state.p * (1.0 - k * g)
             rate, rate_se = mu + g * state.d, math.sqrt(g * g * state.p + mu_var)
             q = 1.0 / (v + g * g * s0_sq)
@@ -148,12 +156,13 @@ def served(filtered: Filtered, width: int, starts: Sequence[int], opened: dict[i
 
         following, _ = slots_at(filtered, width, start + width)
         mu, mu_var, g = mu_of(following, start)
+        seen = min(max(state.seen_num / state.seen_den, 1 / 16), 4.0)
         rows.append(
             Served(
                 state.d,
                 math.sqrt(state.p),
                 mu + g * phi * state.d,
-                math.sqrt(g * g * forecast(phi * state.d) + mu_var),
+                math.sqrt(seen * (g * g * forecast(phi * state.d) + mu_var)),
                 n_hat,
                 math.sqrt(n_hat_var),
                 rate,

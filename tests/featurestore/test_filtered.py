@@ -200,15 +200,19 @@ class TestCalibration:
         ahead = judged[1:]
         assert 0.90 <= np.mean(np.abs(pred - rate[1:])[ahead] < 1.96 * pred_se[ahead]) <= 0.99
 
-    def test_intervals_are_as_good_where_the_rate_is_low_as_where_it_is_high(self) -> None:
-        """Log-odds with a daily season and an AR(1) deviation: such a rate wanders less where it is low."""
-        filtered = replace(AREA, half_life="12h")
+    @pytest.mark.parametrize("stated", [1.0, 1.6])
+    def test_intervals_are_as_good_where_the_rate_is_low_as_where_it_is_high(self, stated: float) -> None:
+        """Log-odds with a daily season and an AR(1) deviation: such a rate wanders less where it is low.
+
+        Also where the filter states more than it wanders.
+        """
+        filtered = replace(AREA, half_life="12h", sd=stated * AREA.sd)
         view = a_view(features=[LATE, filtered], windows=[], entity=Entity("area", value="NYC"))
         sums, counts = layout_of(view).groups
         rng, start = np.random.default_rng(11), MARCH - 20 * DAY + np.arange(400 * 24) * HOUR
         slot, _ = local_slots(filtered, HOUR, start)
         phi, deviation = 0.5 ** (1 / 12), np.zeros(len(start))
-        for i, step in enumerate(rng.normal(0, filtered.sd / 0.16 * math.sqrt(1 - phi * phi), len(start) - 1)):
+        for i, step in enumerate(rng.normal(0, AREA.sd / 0.16 * math.sqrt(1 - phi * phi), len(start) - 1)):
             deviation[i + 1] = phi * deviation[i] + step
         rate = 1 / (1 + np.exp(1.4 - 0.7 * np.sin((slot - 9) / 24 * 2 * np.pi) - deviation))
         events = rng.poisson(200, len(start))
