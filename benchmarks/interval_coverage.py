@@ -152,7 +152,13 @@ def _measure(mechanism: Mechanism, draws: int, seed: int) -> Iterator[Coverage]:
             of_limit = count / limits[name] if name in limits else np.inf
             if served[i] >= draws // 100:
                 yield Coverage(
-                    mechanism, name, count, of_limit, int(served[i]), held[i] / served[i], by_se[i] / served[i]
+                    mechanism,
+                    name,
+                    count,
+                    of_limit,
+                    int(served[i]),
+                    float(held[i] / served[i]),
+                    float(by_se[i] / served[i]),
                 )
 
 
