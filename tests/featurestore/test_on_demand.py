@@ -294,7 +294,7 @@ class TestFailures:
                     read(["risk:odds", "risk:odds"])
                 with pytest.raises(UnknownView, match="'riks'"):
                     read(["riks:odds"])
-            assert store.get(COMPUTED, asked(1), full_names=True).column_names[5:9:3] == ["risk__odds", "risk__spread"]
+            assert store.get(COMPUTED, asked(1), full_names=True).column_names[5:11:5] == ["risk__odds", "risk__spread"]
             with pytest.raises(NameCollision):
                 store.get(["risk:odds", "risk:odds"], asked(1))
 
