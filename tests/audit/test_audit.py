@@ -10,7 +10,7 @@ import logging
 
 import pytest
 
-from crypto.noise import NoiseSource, SecretNoise
+from crypto.noise import NoiseSource, NoiseStream, SecretNoise
 from featurestore.define.definitions import FeatureView
 
 from .chain import Chain
@@ -41,14 +41,27 @@ LEAST_SHOWN = {1: 0.75, 7: 0.65}
 _log = logging.getLogger(__name__)
 
 
+class FreshSecrets:
+    """The noise source of releases, with a new secret for each request: one secret gives equal sums equal noise."""
+
+    name, seeded = SecretNoise.name, SecretNoise.seeded
+
+    def __init__(self, label: str) -> None:
+        self.label, self.requests = label, 0
+
+    def stream(self, context: bytes) -> NoiseStream:
+        self.requests += 1
+        return SecretNoise(hashlib.sha256(f"{self.label} {self.requests}".encode()).digest()).stream(context)
+
+
 class ReleaseNoise(Chain):
-    """The noise source of releases, with a secret of its own for each draw."""
+    """The noise source of releases."""
 
     def leader_noise(self, seed: int) -> NoiseSource:
-        return SecretNoise(hashlib.sha256(b"leader %d" % seed).digest())
+        return FreshSecrets(f"leader {seed}")
 
     def helper_noise(self, seed: int) -> NoiseSource:
-        return SecretNoise(hashlib.sha256(b"helper %d" % seed).digest())
+        return FreshSecrets(f"helper {seed}")
 
 
 @pytest.fixture
