@@ -11,6 +11,7 @@ from edge_client.columns import columns_read
 from edge_client.compute import compute
 from edge_client.events import column_types, make_events
 from featurestore.define.definitions import FeatureView
+from tests.examples import examples
 from tests.strategies import Case, cases, views
 
 
@@ -24,7 +25,7 @@ def test_values_and_conditions_are_the_columns_that_a_query_is_given(
     assert set(read.join_keys) == set(view.entity.columns)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(cases())
 def test_a_site_computes_the_same_where_there_is_no_other_column(case: Case) -> None:
     read = columns_read(case.view)
