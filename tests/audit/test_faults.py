@@ -59,7 +59,7 @@ def test_a_planted_fault_is_found(
     [
         pytest.param(half_of_the_half, SHARED_COUNT, COALITIONS, id="half of the half"),
         pytest.param(no_noise_of_the_helper, SHARED_COUNT, ("collector", "leader + collector"), id="one noise missing"),
-        pytest.param(uncounted_feature, TWO_FEATURES, COALITIONS, id="a feature not counted"),
+        pytest.param(uncounted_feature, TWO_FEATURES, COALITIONS, id="a feature not counted", marks=pytest.mark.long),
     ],
 )
 def test_a_planted_line_is_found_in_a_day_and_in_seven(
