@@ -74,9 +74,11 @@ class PaneFeature(ViewFeature):
         weight: its share of the view's price, in proportion to the other weights.
         counts_clients: whether it counts distinct clients of a pane. Such counts of several panes do not add up, so the
             feature has no windows.
+        is_share: whether its values are shares of events for which a condition is true.
     """
 
     counts_clients: ClassVar[bool] = False
+    is_share: ClassVar[bool] = False
     weight: Weight
 
     @property

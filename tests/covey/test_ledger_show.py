@@ -38,7 +38,7 @@ BUDGET = Budget(100_000)
 def view(name: str, rho: float) -> FeatureView:
     return FeatureView(
         name,
-        entity=Entity("k", domain=["a"]),
+        entity=Entity("k", domain=["a", "b"]),
         features=[Count("n")],
         pane="1d",
         bounds=Bounds(2, 3),

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from deployment.errors import TrainingRefused
 from featurestore.define.definitions import FeatureView
-from featurestore.define.filtered import Filtered
-from featurestore.define.kinds import Rate
+from featurestore.define.feature import PaneFeature
 from featurestore.define.values import served_features
 
 from .config import Monotone
@@ -51,5 +50,5 @@ def _rates(views: Iterable[FeatureView]) -> list[str]:
         f"{view.name}:{served.name}"
         for view in views
         for served in served_features(view)
-        if isinstance(served.feature, Rate) or (isinstance(served.feature, Filtered) and served.part != "n")
+        if served.part in ("dev", "pred") or (isinstance(served.feature, PaneFeature) and served.feature.is_share)
     ]

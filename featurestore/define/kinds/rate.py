@@ -37,6 +37,7 @@ class Rate(DerivableFeature):
 
     kind: ClassVar[str] = "Rate"
     spelling: ClassVar[str] = "rate"
+    is_share: ClassVar[bool] = True
     needs: ClassVar[str] = (
         "a Histogram of the same column with that edge; `where` is exactly `column >= edge` or `column < edge`"
     )
