@@ -66,21 +66,14 @@ def manifest_of(
 
 def trust_of(plan: Plan, planned: PlannedView) -> str:
     """The assumption of the privacy claim of a view that separate parties opened, as manifests name it."""
-    match planned.view.privacy.chosen_noisers:
-        case "shared":
-            return "two-honest-noisers"
-        case "each":
-            return _trust_of_each(plan.terms)
+    shared = planned.view.privacy.chosen_noisers == "shared"
+    match plan.terms:
+        case Shares():
+            return "two-honest-noisers" if shared else "one-honest-noiser"
+        case Encrypted():
+            return "honest-leader-and-key-holder" if shared else "honest-leader"
         case unknown:
             assert_never(unknown)
-
-
-def _trust_of_each(terms: Terms) -> str:
-    match terms:
-        case Shares():
-            return "one-honest-noiser"
-        case Encrypted():
-            return "honest-leader"
 
 
 def _outside_claim(plan: Plan) -> tuple[str, ...]:

@@ -68,6 +68,8 @@ class Price:
         if min(*whole, self.aggregator.rounded or 0, self.outsiders.rounded or 0) < 0:
             raise ValueError("a price has no negative numbers")
         noised = self.aggregator.micro_rho - self.leak
+        if noised and not self.coordinates and not self.micro_epsilon:
+            raise ValueError(f"{noised:,} micro-rho need a sum that moves, or the epsilon of Laplace noise")
         if not self.outsiders.micro_rho <= noised <= 2 * self.outsiders.micro_rho:
             raise ValueError(
                 f"{noised:,} micro-rho against an aggregator and {self.outsiders.micro_rho:,} against outsiders exclude each "

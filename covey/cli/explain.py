@@ -31,7 +31,7 @@ def explain(
             "--project",
             metavar="DIR",
             callback=store_directory,
-            help="The store's, or project's, directory: its `noisers`, and views at an earlier price. Default: here.",
+            help="The store's or project's directory, for its default of `noisers` and the prices that it has. Default: here.",
         ),
     ] = Path(),
     plain: PlainOption = False,
@@ -39,11 +39,14 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the privacy label before anything is collected: the price of each view, and its expected errors."""
+    from deployment.errors import UsageError
     from deployment.inspect.explain import label_of
     from deployment.printing.explanation import print_label
     from deployment.project.project import as_collected_in
     from featurestore.define.views_file import load_views
 
+    if not store.is_dir():
+        raise UsageError(f"there is no directory {store}; --store or --project names an existing one")
     out = output_of(plain=plain, csv=csv, as_json=as_json)
     label = label_of(as_collected_in(store, load_views(views_file)), site_clients, store)
     if as_json:

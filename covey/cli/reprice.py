@@ -26,9 +26,9 @@ def reprice(
     ] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Give a view that an earlier version registered the price and noise that `covey explain` shows beside its own.
+    """Change a registered view from the price of an earlier version to the present one; `covey explain --store` shows both.
 
-    A view that has published panes keeps its price: give it a new name instead.
+    A view with published panes keeps its price; give it a new name.
     """
     from base.times import wall_clock
     from deployment.errors import ItemMissing

@@ -21,7 +21,7 @@ from edge_client.events import make_events
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from featurestore.store import Store
-from federation.accountant import epsilon
+from federation.accountant import cost_of_day
 from federation.dating import Dating
 from federation.ledger.state import Budget
 from federation.terms import Noise, RequestedTerms, Validity
@@ -85,7 +85,7 @@ def run_demo(picture: Path, keep: Path | None = None, validity: Validity = Valid
             print_models(out, models)
     if keep is not None:
         pq.write_table(late_labels(flights), keep / LABELS)
-    print_privacy(out, [(view.name, layout_of(view).micro_rho) for view in views], views[0].privacy.delta, epsilon)
+    print_privacy(out, [(view.name, cost_of_day([layout_of(view)])) for view in views], views[0].privacy.delta)
     out.print(f"{time.monotonic() - started:.0f} s in all.")
     out.print(_next_steps(keep), soft_wrap=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from featurestore.define.epsilon import rounded_up
 from featurestore.store import Store
+from federation.accountant import Cost
 
 from .model import Models
 
@@ -81,21 +83,19 @@ def print_models(out: Console, models: Models) -> None:
     out.print(table)
 
 
-def print_privacy(
-    out: Console, costs: Sequence[tuple[str, int]], delta: float, epsilon: Callable[[int, float, int], float]
-) -> None:
-    """Print ρ and ε of a plane's day and of 30 days, for the model's two views and for all three views."""
-    table = Table("what a plane's day costs", "ρ", "ε of a day", "ε of 30 days", title=f"Privacy at δ = {delta:g}")
+def print_privacy(out: Console, costs: Sequence[tuple[str, Cost]], delta: float) -> None:
+    """Print ρ and ε of a plane's day and of 30 days against an aggregator, for the model's two views and for all three views."""
+    title = f"Privacy against an aggregator at δ = {delta:g}"
+    table = Table("what a plane's day costs", "ρ", "ε of a day", "ε of 30 days", title=title)
     table.caption = (
-        "leader and helper each add all of the noise, so one honest aggregator is enough; with noisers='shared' the errors are "
-        "1/√2 of these, and this ε holds against those who see releases, if both are honest"
+        "Leader and helper each add all of the noise, so this ε holds if one of them is honest. With noisers='shared' the errors "
+        "are 1/√2 of these; this ε then holds against outsiders, if both are honest"
     )
     for label, chosen in (("the model's two views", costs[:2]), ("all three views", costs)):
-        micro_rho = sum(cost for _, cost in chosen)
+        whole = sum((cost for _, cost in chosen), Cost(0))
         table.add_row(
             f"{label}: {', '.join(name for name, _ in chosen)}",
-            f"{micro_rho / 1e6:.4g}",
-            f"{epsilon(micro_rho, delta, 1):.2f}",
-            f"{epsilon(micro_rho, delta, 30):.2f}",
+            f"{whole.micro_rho / 1e6:.4g}",
+            *(rounded_up(whole.over(days).epsilon(delta)) for days in (1, 30)),
         )
     out.print(table)

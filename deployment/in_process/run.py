@@ -26,6 +26,7 @@ from deployment.coordinator.collector import releases_of
 from deployment.errors import RunRefused
 from deployment.panes import PaneChoice, choose_panes, opened_panes
 from deployment.project.known_releases import of_runs, require_known_releases
+from deployment.project.view_forms import views_in_force
 from deployment.request import CollectionRequest, require_convertible, require_possible
 from edge_client.client_names import client_names
 from edge_client.compute import Contributions, Dropped, compute
@@ -160,7 +161,7 @@ def run_in_process(
         check_schema(view, events)
         events.times(view)  # refuses a text that is not a time
     enrolment = enrol(events, request.site_clients)
-    require_possible(request.views, request.terms, request.noise, enrolment.declared)
+    require_possible(views_in_force(directory, request.views), request.terms, request.noise, enrolment.declared)
     with (
         collecting(directory),
         Publisher(directory, around.clock) as publisher,

@@ -307,7 +307,10 @@ def _explain(forms: ViewForms, site_clients: int) -> ViewExplanation:
 def _present(forms: ViewForms) -> PresentPrice | None:
     if forms.defined == forms.in_force:
         return None
-    layout, privacy = layout_of(forms.defined), forms.defined.privacy
+    try:
+        layout, privacy = layout_of(forms.defined), forms.defined.privacy
+    except DefinitionError:
+        return None
     return PresentPrice(
         layout.micro_rho,
         forms.defined.bounds.max_cells,
@@ -393,6 +396,10 @@ def _other_way(view: FeatureView, feature: DerivableFeature) -> tuple[Layout, Pa
     other = FeatureView(
         view.name, entity=view.entity, features=features, pane=view.pane, bounds=view.bounds, privacy=view.privacy
     )
+    if (
+        view.bounds.max_cells == view.bounds.declared_cells
+    ):  # also where a day has fewer cells: an earlier version's sensitivity
+        other = other.as_declared()
     return layout_of(other), turned
 
 

@@ -38,6 +38,7 @@ from deployment.in_process.run import ViewReport
 from deployment.panes import PaneChoice, choose_days, opened_panes, require_whole_days
 from deployment.project.fleet import SITES, EventColumns, make_project, split_sites
 from deployment.project.known_releases import of_runs, require_known_releases
+from deployment.project.view_forms import views_in_force
 from deployment.request import CollectionRequest, require_convertible, require_possible
 from edge_client import flower_app
 from edge_client.compute import Dropped
@@ -140,7 +141,8 @@ def run_over_wire(
     for view in views:
         check_schema(view, events)
     fleet = split_sites(table, columns, sites, request.site_clients)
-    require_possible(views, request.terms, request.noise, [request.site_clients] * max(1, len(fleet)))
+    clients = [request.site_clients] * max(1, len(fleet))
+    require_possible(views_in_force(directory, views), request.terms, request.noise, clients)
     with collecting(directory):
         require_nothing_unfinished(directory)
         with Publisher(directory, clock) as publisher:

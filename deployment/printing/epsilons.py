@@ -17,7 +17,7 @@ _OBSERVERS: Final = (
 )
 
 _LEDGER: Final = (
-    "The budget's ε holds for any charges within it, by zCDP. That of what is spent holds if the charges were fixed "
+    "ε of the budget is by zCDP and holds for any charges within it. ε of what is spent holds if the charges were fixed "
     "beforehand, so that none depends on a release."
 )
 

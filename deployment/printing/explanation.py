@@ -158,10 +158,11 @@ def _print_present(view: ViewExplanation, present: PresentPrice, out: Output) ->
     before, after = view.groups[0], present.groups[0]
     day = present.epsilon[0]
     out.print(
-        f"This store has the view at the price of an earlier version. The same definition gets ρ = {rho_text(present.micro_rho)} a "
-        f"client-day now, with at most {_many(present.max_cells, 'cell')}: ε ≤ {rounded_up(day.outsiders)} against outsiders and "
-        f"{rounded_up(day.aggregator)} against an aggregator, and noise of {after.scale / before.scale:.2f} times this scale "
-        f"(se of an opened {before.feature} sum {after.opened_se:.4g} instead of {before.opened_se:.4g})"
+        "This store has the view at another price: that of an earlier version, or of another default of `noisers`. The same "
+        f"definition gets ρ = {rho_text(present.micro_rho)} a client-day now, with at most {_many(present.max_cells, 'cell')}: "
+        f"ε ≤ {rounded_up(day.outsiders)} against outsiders and {rounded_up(day.aggregator)} against an aggregator. Its noise "
+        f"would be {after.scale / before.scale:.2f} times as large (se of an opened {before.feature} sum {after.opened_se:.4g} "
+        f"instead of {before.opened_se:.4g})"
     )
     if present.is_open:
         out.print(f"`covey reprice VIEWS.py {view.view}` gives the view that price, before its first pane is published")
@@ -235,7 +236,7 @@ def _print_total(label: Label, out: Output) -> None:
     count = len(label.views)
     what = "this view costs" if count == 1 else f"these {count} views cost"
     out.print(
-        f"In all, {what} ρ = {rho_text(total.micro_rho)} a client-day against an aggregator, which budgets count, and "
+        f"In all, {what} ρ = {rho_text(total.micro_rho)} a client-day against an aggregator, which budgets count by default, and "
         f"{rho_text(total.outsiders_micro_rho)} against outsiders."
     )
     if count > 1:

@@ -22,6 +22,8 @@ _TRUST: Final = {
     "aggregator holds",
     "one-honest-noiser": "the claim holds if leader or helper is honest: each has added the full noise",
     "honest-leader": "the claim holds if the leader follows the protocol and does not collude with the key holder",
+    "honest-leader-and-key-holder": "the leader must follow the protocol and not collude with the key holder. Then ε against "
+    "outsiders holds if the key holder, too, added its half of the noise and keeps it; else ε against an aggregator holds",
     "in-process": "one process played every role and saw every event; the claim holds for what it published",
 }
 _PROTECTION: Final = {

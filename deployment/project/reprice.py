@@ -10,9 +10,11 @@ from deployment.collecting import collecting, require_nothing_unfinished
 from deployment.errors import RunRefused
 from deployment.in_process.ledger import RunLedger
 from featurestore.define.definitions import FeatureView
+from featurestore.errors import StoreNotFound
 from featurestore.publish.publish import Publisher
 from federation.ledger.operator import LEDGERS, operator_path
 
+from .known_releases import registry_of
 from .project import DEFAULT_BUDGET
 
 
@@ -30,10 +32,13 @@ def reprice(directory: Path, view: FeatureView, clock: Callable[[], int]) -> Rep
     Days that a ledger has charged at the old price stay so: a plan at the new one is refused for them (VIEW_OVERLAP).
 
     Raises:
-        UnknownView, ViewChanged: the store has no view of this name, or one with another definition. RepriceRefused: it has
-            published panes. CollectionUnderWay, UsageError: a collection runs, or is unfinished. RunRefused: a run in one
-            process was interrupted, and its panes are opened at the old price or never. StoreInUse.
+        StoreNotFound. UnknownView, ViewChanged: the store has no view of this name, or one with another definition.
+        RepriceRefused: it has published panes. CollectionUnderWay, UsageError: a collection runs, or is unfinished. RunRefused:
+            a run in one process was interrupted, and its panes are opened at the old price or never. StoreInUse.
     """
+    with registry_of(directory) as registry:
+        if registry is None:
+            raise StoreNotFound(str(directory))
     with collecting(directory), Publisher(directory, clock) as publisher:
         require_nothing_unfinished(directory)
         if operator_path(directory / LEDGERS).is_file():

@@ -165,7 +165,7 @@ class FeatureView:
         """
         if self.privacy.noisers is not None or noisers == self.privacy.chosen_noisers:
             return self
-        return replace(self, privacy=replace(self.privacy, noisers=noisers))
+        return replace(self, privacy=self.privacy.by_default(noisers))
 
     @property
     def pane_us(self) -> int:

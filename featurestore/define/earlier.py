@@ -1,17 +1,32 @@
-"""The form that a definition had in earlier versions, so that an upgrade changes no registered view.
+"""The other forms of a definition, so that neither an upgrade nor a project's new default changes a registered view.
 
 Versions before the exact accountant resolved `epsilon` by zCDP alone, and counted `max_cells` cells of a client-day also where a
-day has fewer. Such a view keeps the form that is registered until its owner reprices it.
+day has fewer. A view that names no `noisers` may be registered with those of another default. A view keeps the form that is
+registered until its owner reprices it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 
+from featurestore.errors import DefinitionError
+
 from .definitions import FeatureView
 from .epsilon import largest_micro_rho
-from .privacy import MAX_MICRO_RHO, exact
+from .privacy import MAX_MICRO_RHO, NOISER_CHOICES, exact
+
+
+def other_forms(view: FeatureView) -> Iterator[FeatureView]:
+    """The other forms in which the same definition may be registered. Not cached; see `earlier_form`."""
+    yield earlier_form(view)
+    if view.privacy.noisers is None:
+        for noisers in NOISER_CHOICES:
+            if noisers != view.privacy.chosen_noisers:
+                with suppress(DefinitionError):  # a Laplace view has one form
+                    yield view.with_default_noisers(noisers)
 
 
 def earlier_form(view: FeatureView) -> FeatureView:

@@ -242,10 +242,11 @@ def _require_shareable(layout: Layout) -> None:
             for one in shares
         )
 
+    instead = "" if view.privacy.epsilon is None else " (in place of `epsilon`)"
     most = bisect_left(range(view.privacy.micro_rho), True, key=is_too_large) - 1
     raise DefinitionError(
         view.name,
         f"noisers='shared' needs noise of σ² ≥ {LEAST_SIGMA_SQ} from each aggregator, but at this price it is "
-        f"{float(sigma_sq):.3g}; use a `rho` of at most {most / 10**6}, or noisers='each'",
+        f"{float(sigma_sq):.6g}; use a `rho` of at most {most / 10**6}{instead}, or noisers='each'",
         feature,
     )

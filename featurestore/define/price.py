@@ -33,7 +33,7 @@ from .accounting import (
 from .encoding import GroupShape
 from .epsilon import largest_micro_rho
 from .feature import PaneFeature
-from .mechanism import MIN_SIGMA_SQ, GaussianMechanism
+from .mechanism import MIN_SIGMA_SQ, NOISERS, GaussianMechanism
 from .privacy import MAX_MICRO_RHO, Bounds, Noisers, Privacy, exact
 
 _NARROW: Final = 2_000
@@ -86,7 +86,7 @@ def priced(view: str, privacy: Privacy, collected: Sequence[PaneFeature], bounds
         groups = tuple(chain.from_iterable(group_shares(collected, bounds.max_events_per_cell)))
         ratio = _ratio(privacy.chosen_noisers, groups, bounds.max_cells)
         asked = epsilon - 2 * Fraction(ratio), privacy.delta * math.exp(-ratio)
-        found = micro_rho_for(groups, bounds.max_cells, *asked, MAX_MICRO_RHO + 1)
+        found = micro_rho_for(groups, bounds.max_cells, privacy.chosen_noisers, *asked, MAX_MICRO_RHO + 1)
     if not 1 <= found <= MAX_MICRO_RHO:
         raise DefinitionError(
             view,
@@ -117,7 +117,9 @@ def _largest_epsilon(delta: float) -> float:
 
 
 @lru_cache(maxsize=256)
-def micro_rho_for(groups: tuple[GroupShare, ...], cells: int, epsilon: Fraction, delta: float, most: int) -> int:
+def micro_rho_for(
+    groups: tuple[GroupShare, ...], cells: int, noisers: Noisers, epsilon: Fraction, delta: float, most: int
+) -> int:
     """The largest whole micro-ρ of 0 … most whose ε at δ is at most `epsilon`, for a view with these groups.
 
     For small σ it may be smaller by one part in 2,000, but never than the one by zCDP. Where even a σ² below the least would
@@ -128,7 +130,7 @@ def micro_rho_for(groups: tuple[GroupShare, ...], cells: int, epsilon: Fraction,
     """
 
     def moves(micro_rho: int) -> tuple[Moves, ...]:
-        return merged(_moves(groups, cells, micro_rho))
+        return merged(_moves(groups, cells, noisers, micro_rho))
 
     def is_noisy(micro_rho: int) -> bool:
         return all(one.sigma_sq >= MIN_SIGMA_SQ for one in moves(micro_rho))
@@ -150,7 +152,7 @@ def micro_rho_for(groups: tuple[GroupShare, ...], cells: int, epsilon: Fraction,
     return _narrowed(lambda micro_rho: schedule_epsilon(moves(micro_rho), delta) - asked, low, guess, most)
 
 
-def _moves(groups: Iterable[GroupShare], cells: int, micro_rho: int) -> Iterable[Moves]:
+def _moves(groups: Iterable[GroupShare], cells: int, noisers: Noisers, micro_rho: int) -> Iterable[Moves]:
     """What a client-day moves at this price. Groups that the price gives nothing, or too much noise, are left out.
 
     A layout refuses such groups, so the ρ that is found for them is never used.
@@ -159,10 +161,23 @@ def _moves(groups: Iterable[GroupShare], cells: int, micro_rho: int) -> Iterable
         price, shape = group.price(micro_rho), group.shape
         if price:
             try:
-                sigma_sq = GaussianMechanism(cells * shape.per_cell**2, price).sigma_sq
+                sigma_sq = _seen_sigma_sq(
+                    GaussianMechanism.of_price(cells * shape.per_cell**2, price, noisers), noisers
+                )
             except OverflowError:
                 continue
             yield Moves(sigma_sq, shape.per_cell, cells, shape.is_split)
+
+
+def _seen_sigma_sq(mechanism: GaussianMechanism, noisers: Noisers) -> Fraction:
+    """σ² of the noise that the view's ε is about: that of one aggregator, or of both under `shared`."""
+    match noisers:
+        case "each":
+            return mechanism.sigma_sq
+        case "shared":
+            return NOISERS * mechanism.sigma_sq
+        case _:
+            assert_never(noisers)
 
 
 def _largest(most: int, fits: Callable[[int], bool]) -> int:

@@ -103,6 +103,12 @@ class Privacy:
         object.__setattr__(self, "micro_epsilon", _micro(self.epsilon) if laplace and self.rho is None else 0)
         object.__setattr__(self, "unpriced", None if laplace or self.rho is not None else exact(self.epsilon))
 
+    def by_default(self, noisers: Noisers) -> Self:
+        """The same with another default of `noisers`, which it does not name itself."""
+        other = copy(self)
+        object.__setattr__(other, "chosen_noisers", noisers)
+        return other
+
     def at(self, micro_rho: int) -> Self:
         """The same with the ρ that a view has found for its `epsilon`."""
         priced = copy(self)

@@ -165,9 +165,9 @@ class Manifest:
         micro_epsilon: its pure ε, in millionths; None for a Gaussian view.
         outside_claim: what the release reveals beyond differential privacy.
         trust: the assumption of the claim. `one-honest-noiser`: the leader or the helper added its noise, and keeps the noise
-            and its share secret. `two-honest-noisers`: both did (under `he` the leader and the key holder); if one did not, the
-            larger ε against an aggregator holds. `honest-leader`: under `he`, the leader follows the protocol. `in-process`:
-            one process saw everything.
+            and its share secret. `two-honest-noisers`: both did; if one did not, the larger ε against an aggregator holds.
+            `honest-leader`: under `he`, the leader follows the protocol. `honest-leader-and-key-holder`: under `he`, both do;
+            if only the leader does, the larger ε holds. `in-process`: one process saw everything.
         commitments: hex SHA-256 of the opening statements that leader and helper signed; empty in one process.
         leak_micro_rho: under `he`, what the key holder additionally learns from the openings of a client-day's panes; 0 under
             shares.

@@ -132,7 +132,7 @@ class Publisher:
 
     def register(self, view: FeatureView) -> RegisteredView:
         """Register a view. A view that has published nothing takes another definition. Raises ViewChanged: it has published."""
-        layout_of(view)
+        layout_of(self.in_force(view))
         with self._healed():
             return self._with_block(self._registry.register(view))
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from base.sqlite import Format, Identity, connect, prepare, reporting_damage, transaction, version_of
 from base.times import utc_text
 from featurestore.define.definitions import FeatureView
-from featurestore.define.earlier import earlier_form
+from featurestore.define.earlier import other_forms
 from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
 from featurestore.define.release import BUDGET_SPENT, Clock, Manifest, is_retraction
 from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
@@ -141,7 +141,7 @@ class Registry:
     def register(self, view: FeatureView) -> RegisteredView:
         """Register a view, or find it. A view without a published pane, which no service names, takes another definition.
 
-        A view whose earlier form is registered keeps that form; see `reprice`.
+        A view that is registered in another form of the same definition keeps that form; see `reprice`.
 
         Raises:
             ViewChanged: a view of its name has another definition.
@@ -162,14 +162,14 @@ class Registry:
         return self.view(view.name)
 
     def in_force(self, view: FeatureView) -> FeatureView:
-        """The form in which a view is collected: its earlier form if that is registered, else the view itself."""
+        """The form in which a view is collected: another form of the same definition if that is registered, else the view."""
         row = self._db.execute("SELECT definition_hash FROM views WHERE name = ?", (view.name,)).fetchone()
-        if row is None or row[0] == definition_hash(view) or row[0] != definition_hash(earlier_form(view)):
+        if row is None or row[0] == definition_hash(view):
             return view
-        return earlier_form(view)
+        return next((form for form in other_forms(view) if definition_hash(form) == row[0]), view)
 
     def reprice(self, view: FeatureView) -> RegisteredView:
-        """Give a view whose earlier form is registered its own form. It may not have published a pane.
+        """Give a view that is registered in another form its own. It may not have published a pane.
 
         Raises:
             UnknownView. ViewChanged: another definition is registered. RepriceRefused: it has published panes.
@@ -177,7 +177,7 @@ class Registry:
         registered, digest = self.view(view.name), definition_hash(view)
         if definition_hash(registered.view) == digest:
             return registered
-        if registered.view != earlier_form(view):
+        if registered.view not in other_forms(view):
             raise ViewChanged(view.name)
         if self.last_seq(registered.view_id):
             raise RepriceRefused(view.name)

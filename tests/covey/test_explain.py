@@ -168,7 +168,9 @@ class TestCommand:
         (tmp_path / "views.py").write_text(TWO_NOISERS)
         code, out, _ = covey("explain", tmp_path / "views.py")
         assert code == 0
-        counted = "ρ = 0.06 a client-day against an aggregator, which budgets count, and 0.03 against outsiders"
+        counted = (
+            "ρ = 0.06 a client-day against an aggregator, which budgets count by default, and 0.03 against outsiders"
+        )
         assert f"In all, these 2 views cost {counted}" in " ".join(out.split())
         total = json.loads(covey("explain", tmp_path / "views.py", "--json")[1])["total"]
         assert (total["micro_rho"], total["outsiders_micro_rho"]) == (60_000, 30_000)

@@ -134,7 +134,7 @@ def test_explain_shows_both_prices_and_the_command_that_takes_the_present_one(
     assert label["cost"]["epsilon"][0]["aggregator"] < 0.94 < present["epsilon"][0]["aggregator"] <= 1
     text = covey(*explain)[1]
     assert "covey reprice VIEWS.py daily" in text
-    assert "noise of 0.54 times this scale" in text
+    assert "would be 0.54 times as large" in text
 
     code, out, _ = covey("reprice", tmp_path / "views.py", "daily", "--store", tmp_path, "--json")
     assert (code, json.loads(out)) == (
@@ -150,6 +150,18 @@ def test_explain_shows_both_prices_and_the_command_that_takes_the_present_one(
     assert label["cost"]["micro_rho"] == present["micro_rho"]
     code, _, err = covey("reprice", tmp_path / "views.py", "daily", "--store", tmp_path)
     assert (code, "it has its present price already" in err) == (0, True)
+
+
+def test_a_directory_that_is_not_there_is_named_and_not_made(
+    covey: Covey, views: tuple[FeatureView, ...], tmp_path: Path
+) -> None:
+    nowhere = tmp_path / "nowhere"
+    for exits, *command in (
+        (2, "explain", tmp_path / "views.py"),
+        (5, "reprice", tmp_path / "views.py", views[0].name),
+    ):
+        code, _, err = covey(*command, "--store", nowhere)
+        assert (code, str(nowhere) in err, nowhere.exists()) == (exits, True, False), err
 
 
 def test_a_view_with_panes_is_not_repriced(

@@ -341,7 +341,7 @@ class TestProjectFile:
             )
             for privacy in (Privacy(rho=0.01), Privacy(rho=0.01, noisers="each"), Privacy(rho=0.01, noisers="shared"))
         ]
-        found = [one.privacy.noisers for one in project.with_default_noisers(views)]
+        found = [one.privacy.chosen_noisers for one in project.with_default_noisers(views)]
         assert found == ["shared", "each", "shared"]
         assert as_collected_in(tmp_path / "nowhere", views) == tuple(views)
         pure = replace(views[0], privacy=Privacy(epsilon=1.0, mechanism="laplace"))

@@ -17,7 +17,7 @@ from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.services import FeatureService
 from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
-from featurestore.errors import RepriceRefused, UnknownView, ViewChanged
+from featurestore.errors import DefinitionError, RepriceRefused, UnknownView, ViewChanged
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 
@@ -111,6 +111,30 @@ class TestRegistered:
             for other in (daily(privacy=Privacy(epsilon=1.1, min_clients=2)), daily(features=[Count("n")])):
                 with pytest.raises(ViewChanged):
                     publisher.register(other)
+
+    def test_a_new_default_of_noisers_leaves_a_registered_view_as_it_is(self, tmp_path: Path) -> None:
+        each = daily(privacy=Privacy(rho=0.05, min_clients=2), bounds=Bounds(1))
+        shared = each.with_default_noisers("shared")
+        assert layout_of(shared).micro_rho == 2 * layout_of(each).micro_rho
+        with Publisher(tmp_path, lambda: 0) as publisher:
+            assert (
+                publisher.register(each).view == publisher.register(shared).view == publisher.in_force(shared) == each
+            )
+            publisher.publish([a_release(each, 0)])
+            assert publisher.in_force(shared) == each
+            with pytest.raises(RepriceRefused):
+                publisher.reprice(shared)
+            with pytest.raises(ViewChanged):  # it names its noisers: another definition
+                publisher.register(daily(privacy=Privacy(rho=0.05, min_clients=2, noisers="shared"), bounds=Bounds(1)))
+
+    def test_a_registered_view_stays_usable_if_its_present_form_has_too_little_noise(self, tmp_path: Path) -> None:
+        new = daily(bounds=Bounds(24), privacy=Privacy(rho=5.0, min_clients=2))
+        old = new.as_declared()
+        with pytest.raises(DefinitionError, match="too large"):
+            layout_of(new)
+        with Publisher(tmp_path, lambda: 0) as publisher:
+            publisher.register(old)
+            assert publisher.register(new).view == old
 
     def test_an_owner_reprices_a_view_before_its_first_pane(self, tmp_path: Path) -> None:
         new = daily()

@@ -131,5 +131,7 @@ WRONG: dict[str, Callable[[Price], Price]] = {
 @pytest.mark.parametrize("how", WRONG)
 def test_a_price_that_cannot_be_is_not_made(how: str) -> None:
     _, price = price_of_view(rho=0.1)
+    with pytest.raises(ValueError, match=r"need a sum that moves"):
+        Price(Rho(2, 2), Rho(1, 1))
     with pytest.raises(ValueError, match=r"negative|exclude each other"):
         WRONG[how](price)

@@ -165,7 +165,10 @@ def test_the_trust_in_two_honest_noisers_follows_from_the_view_and_is_verified()
     shared = replace(PLAN.views[0], view=replace(PLAN.views[0].view, privacy=privacy))
     encrypted = replace(PLAN, terms=Encrypted(), max_clients=5)
     assert [trust_of(PLAN, one) for one in (PLAN.views[0], shared)] == ["one-honest-noiser", "two-honest-noisers"]
-    assert [trust_of(encrypted, one) for one in (PLAN.views[0], shared)] == ["honest-leader", "two-honest-noisers"]
+    assert [trust_of(encrypted, one) for one in (PLAN.views[0], shared)] == [
+        "honest-leader",
+        "honest-leader-and-key-holder",
+    ]
     for trust in ("two-honest-noisers", "honest-leader", "in-process"):
         assert check_of(release(replace(MANIFEST, trust=trust))) == "manifest"
 

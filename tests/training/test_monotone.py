@@ -39,6 +39,14 @@ ONE_TREE: dict[str, Any] = {
     "right": [2, 1, 2],
     "value": [0.0, -1.0, 2.0],
 }
+CHAIN: dict[str, Any] = {  # each node has the next two as children; the last two are leaves
+    "feature": [0] * 4096,
+    "threshold": [0.0] * 4096,
+    "null_left": [False] * 4096,
+    "left": [min(node + 1, 4094) if node < 4094 else node for node in range(4096)],
+    "right": [min(node + 2, 4095) if node < 4094 else node for node in range(4096)],
+    "value": [0.0] * 4096,
+}
 FILE: dict[str, Any] = {"format": 1, "task": "regression", "width": 2, "start": 10.0, "trees": [ONE_TREE]}
 
 
@@ -129,6 +137,10 @@ class TestDirections:
     def test_a_name_that_is_no_feature_and_features_without_a_direction_are_refused(self) -> None:
         with pytest.raises(TrainingRefused, match="names 'delays:lat', but the features are delays:late, "):
             directions_of(Monotone(("delays:lat",), ()), self.NAMES, [self.VIEW])
+        with pytest.raises(TrainingRefused, match=r"names one cell, 'delays:hist\[0\]'"):
+            directions_of(Monotone(("delays:hist[0]",), ()), (*self.NAMES, "delays:hist[0]"), [self.VIEW])
+        with pytest.raises(TrainingRefused, match="'delays:late' is both in rising and in falling"):
+            directions_of(Monotone(("delays:late",), ("delays@v2:late",)), self.NAMES, [self.VIEW])
         with pytest.raises(TrainingRefused, match=r"needs a feature with a direction.*Write rising ="):
             directions_of(Monotone((), ()), ("delays:flights", "distance"), [self.VIEW])
 
@@ -176,6 +188,8 @@ class TestTrees:
             (bytes_of(start=True), "in place of a number"),
             (bytes_of().replace(b"10.0", b"NaN"), "not JSON with finite numbers"),
             (bytes_of().replace(b"10.0", b"1e999"), "in place of a number"),
+            (bytes_of().replace(b"10.0", b"1" + b"0" * 400), "in place of a number"),
+            (bytes_of(trees=[CHAIN, *[ONE_TREE] * 1023]), "more than 1,048,576 nodes"),
             (bytes_of(trees=[]), "1 to 4,096 trees"),
             (bytes_of(trees=[ONE_TREE] * 4097), "1 to 4,096 trees"),
             (bytes_of(trees=[{}]), "a tree must be an object"),

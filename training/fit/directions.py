@@ -29,8 +29,15 @@ def directions_of(kind: Monotone, names: Sequence[str], views: Iterable[FeatureV
         TrainingRefused: a stated name is no feature of the model, or no feature has a direction.
     """
     plain = [_VERSION_OR_CELL.sub("", name) for name in names]
-    stated = {_VERSION_OR_CELL.sub("", name): 1 for name in kind.rising}
-    stated |= {_VERSION_OR_CELL.sub("", name): -1 for name in kind.falling}
+    for name in (*kind.rising, *kind.falling):
+        if name.endswith("]"):
+            raise TrainingRefused(
+                f"[model] rising or falling names one cell, {name!r}; name the whole list, without [ ]"
+            )
+    rising, falling = ({_VERSION_OR_CELL.sub("", name) for name in some} for some in (kind.rising, kind.falling))
+    if both := sorted(rising & falling):
+        raise TrainingRefused(f"{both[0]!r} is both in rising and in falling of [model]; write it in one of them")
+    stated = dict.fromkeys(rising, 1) | dict.fromkeys(falling, -1)
     for name in stated:
         if name not in plain:
             raise TrainingRefused(f"[model] rising or falling names {name!r}, but the features are {', '.join(plain)}")

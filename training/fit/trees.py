@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self, get_args
 
@@ -28,6 +29,8 @@ MAX_BYTES: Final = 64 * 2**20
 MAX_TREES: Final = 2**12
 MAX_NODES: Final = 2**12
 MAX_WIDTH: Final = 2**16
+MAX_STACKED: Final = 2**20
+"""The most nodes of all trees, if each had as many as the largest: 41 MiB of arrays."""
 _ROWS: Final = 4096
 """Rows that walk through all trees at once."""
 _KEYS: Final = {"format", "task", "width", "start", "trees"}
@@ -75,6 +78,8 @@ class Trees:
             raise ArchiveRefused(f"it must have 1 to {MAX_TREES:,} trees")
         nodes = [_nodes(tree, width) for tree in trees]
         most = max(len(of["value"]) for of in nodes)
+        if len(nodes) * most > MAX_STACKED:
+            raise ArchiveRefused(f"{len(nodes):,} trees of up to {most:,} nodes are more than {MAX_STACKED:,} nodes")
         stacked = {name: np.stack([np.resize(of[name], most) for of in nodes]) for name in _NODE}
         return cls(read["task"], width, _finite(read["start"]), **stacked)
 
@@ -140,9 +145,11 @@ def _whole(given: list[Any], least: Ints, end: int) -> Ints:
 
 
 def _finite(given: Any) -> float:
-    if type(given) not in (int, float) or not math.isfinite(given):
-        raise ArchiveRefused(f"it has {str(given)[:80]!r} in place of a number")
-    return float(given)
+    if type(given) in (int, float):
+        with suppress(OverflowError):  # an integer beyond float64
+            if math.isfinite(number := float(given)):
+                return number
+    raise ArchiveRefused(f"it has {str(given)[:80]!r} in place of a number")
 
 
 def _no_constant(name: str) -> None:
