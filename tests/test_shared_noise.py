@@ -119,5 +119,9 @@ def test_a_run_into_a_project_takes_its_default(covey: Covey, project: Path, run
     assert charged["micro_rho"] == prices
     assert all(99_000 < price <= 100_000 for price in prices.values())  # twice the price
     toml.write_text(toml.read_text().replace('noisers = "shared"', 'noisers = "each"'))
-    code, _, err = covey(*arguments)
-    assert (code != 0, "visits" in err) == (True, True)  # a registered view does not change its noisers
+    assert covey(*arguments)[0] == 0
+    with Store.open(project) as store:  # a registered view does not change its noisers
+        assert {one.privacy.noisers for one in store.views()} == {"shared"}
+    days = json.loads(covey("ledger", "show", "--project", project, "--json")[1])["ledgers"][0]["days"]
+    assert len(days) > 1
+    assert all(day["micro_rho"] == prices for day in days)
