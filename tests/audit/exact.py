@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import fftconvolve  # type: ignore[import-untyped]  # SciPy has no types
+from scipy.signal import fftconvolve
 
 from crypto.noise import Noise
 from featurestore.define.definitions import FeatureView

@@ -120,12 +120,12 @@ def test_the_interval_of_a_mean_and_of_a_rate_is_fiellers_over_the_noised_sums(n
     fine = np.linspace(-4, 5, 900_001)
     for name, low, high in (("x_mean", -20.0, 100.0), ("late", 0.0, 1.0)):
         feature = served(name)
-        groups = layout.groups_of(feature.feature)  # type: ignore[arg-type]
+        groups = layout.groups_of(feature.feature)
         sums = np.zeros((1, layout.slots_per_key), np.int64)
         span = 120 if name == "x_mean" else 2
         s = round((share - 0.5) * n * span)
         sums[0, groups[0].slots[0]], sums[0, groups[1].slots[0]] = s, n
-        decoded = decode(layout, feature.feature, sums, np.array([2.0]), np.zeros(1, np.uint8))  # type: ignore[arg-type]
+        decoded = decode(layout, feature.feature, sums, np.array([2.0]), np.zeros(1, np.uint8))
         ends = interval_of(VIEW, feature).bounds(np.asarray(decoded.value, np.float64), decoded.se)
         variances = (groups[0].opened_variance / span**2, groups[1].opened_variance)
         expected = brute_force(s / span, n, variances, fine)
@@ -136,10 +136,10 @@ def test_the_interval_of_a_mean_and_of_a_rate_is_fiellers_over_the_noised_sums(n
 @pytest.mark.parametrize(("true", "false"), [(0, 70), (40, 40), (300, -5), (-10, 90)])
 def test_the_interval_of_a_derived_rate_is_fiellers_over_the_cells(true: int, false: int) -> None:
     layout, feature = layout_of(VIEW), served("late_x")
-    (cells,) = layout.groups_of(feature.feature)  # type: ignore[arg-type]
+    (cells,) = layout.groups_of(feature.feature)
     sums = np.zeros((1, layout.slots_per_key), np.int64)
     sums[0, list(cells.slots)] = [false - 7, 7, true, 1_000]  # the last cell counts nulls
-    decoded = decode(layout, feature.feature, sums, np.array([2.0]), np.zeros(1, np.uint8))  # type: ignore[arg-type]
+    decoded = decode(layout, feature.feature, sums, np.array([2.0]), np.zeros(1, np.uint8))
     (low,), (high,) = interval_of(VIEW, feature).bounds(np.asarray(decoded.value, np.float64), decoded.se)
     r = np.linspace(-1, 2, 600_001)
     v = cells.opened_variance
@@ -216,7 +216,7 @@ def test_intervals_of_ratios_hold_for_every_n_that_drowned_serves(name: str, mec
     privacy = Privacy(rho=0.1) if mechanism == "gaussian" else Privacy(epsilon=1.0, mechanism="laplace")
     view = FeatureView("v", entity=VIEW.entity, features=VIEW.features, pane="1h", bounds=VIEW.bounds, privacy=privacy)
     layout, feature = layout_of(view), served(name, view)
-    groups = layout.groups_of(feature.feature)  # type: ignore[arg-type]
+    groups = layout.groups_of(feature.feature)
     interval = interval_of(view, feature)
     rng = np.random.default_rng(4)
     counted = groups[-1].opened_variance * (3 if name == "late_x" else 1)
@@ -230,7 +230,7 @@ def test_intervals_of_ratios_hold_for_every_n_that_drowned_serves(name: str, mec
             exact[[slot for group in groups for slot in group.slots]] = raw
             mapped = layout.basis @ exact
             sums = np.tile(mapped, (40_000, 1)) + drawn(rng, view, 40_000)
-            decoded = decode(layout, feature.feature, sums, np.full(len(sums), 2.0), np.zeros(len(sums), np.uint8))  # type: ignore[arg-type]
+            decoded = decode(layout, feature.feature, sums, np.full(len(sums), 2.0), np.zeros(len(sums), np.uint8))
             value = np.asarray(decoded.value, np.float64)
             low, high = interval.bounds(value, decoded.se)
             is_there = value_is_there(decoded.status)

@@ -120,7 +120,7 @@ def test_outsiders_see_both_noises_where_their_sum_is_one_discrete_gaussian() ->
 def test_a_view_with_shared_noise_states_its_price_to_outsiders_and_twice_that_to_an_aggregator() -> None:
     one = {"entity": Entity("k", domain=["a"]), "features": [Count("n")], "pane": "1d", "bounds": Bounds(1, 5)}
     each, shared = (
-        cost_of_day([layout_of(FeatureView("v", privacy=Privacy(rho=0.02801, noisers=noisers), **one))])  # type: ignore[arg-type]
+        cost_of_day([layout_of(FeatureView("v", privacy=Privacy(rho=0.02801, noisers=noisers), **one))])
         for noisers in ("each", "shared")
     )
     assert shared.micro_rho == 2 * each.micro_rho == 2 * 28_010

@@ -29,7 +29,7 @@ def price_of_view(**privacy: object) -> tuple[Cost, Price]:
         features=[Count("n"), Mean("x", clip=(0, 10)), Histogram("x", edges=[1])],
         pane="1d",
         bounds=Bounds(6, 2),
-        privacy=Privacy(**privacy),  # type: ignore[arg-type]
+        privacy=Privacy(**privacy),
     )
     cost = cost_of_day([layout_of(view)])
     return cost, cost.price

@@ -78,7 +78,7 @@ def test_noise_that_explains_all_spread_shrinks_to_the_mean_and_exact_rows_stay(
 )
 def test_rows_that_teach_nothing_are_refused(x: list[object], se: list[object], tells: str) -> None:
     with pytest.raises(TrainingInputRefused, match=tells.replace("(", r"\(").replace(")", r"\)")):
-        EmpiricalBayesShrinkage().fit(x, se)  # type: ignore[arg-type]
+        EmpiricalBayesShrinkage().fit(x, se)
 
 
 def test_what_is_not_fitted_does_not_transform() -> None:
