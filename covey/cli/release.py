@@ -10,25 +10,18 @@ from typing import Annotated
 import typer
 
 from .read_options import DATES
-from .store_option import store_directory
+from .store_option import StoreOption
 from .table_options import CsvOption, PlainOption, output_of
 
 app = typer.Typer(help="The releases of a store: list, show, verify and retract them.", no_args_is_help=True)
 
-_STORE = typer.Option(
-    "--store",
-    "--project",
-    metavar="DIR",
-    callback=store_directory,
-    help="The store's, or project's, directory. Default: here.",
-)
 _JSON = typer.Option("--json", help="Print JSON.")
 _ID = typer.Argument(metavar="ID", help="The release's id, or its first digits (6 at least).")
 
 
 @app.command("list")
 def list_(
-    store: Annotated[Path, _STORE] = Path(),
+    store: StoreOption = Path(),
     view: Annotated[str | None, typer.Option(help="List this view only.")] = None,
     plain: PlainOption = False,
     csv: CsvOption = False,
@@ -51,7 +44,7 @@ def list_(
 @app.command()
 def show(
     release: Annotated[str, _ID],
-    store: Annotated[Path, _STORE] = Path(),
+    store: StoreOption = Path(),
     plain: PlainOption = False,
     csv: CsvOption = False,
     as_json: Annotated[bool, _JSON] = False,
@@ -80,7 +73,7 @@ def verify(
     release: Annotated[str | None, _ID] = None,
     every: Annotated[bool, typer.Option("--all", help="Every release of the store.")] = False,
     view: Annotated[str | None, typer.Option(help="With --all: verify this view only.")] = None,
-    store: Annotated[Path, _STORE] = Path(),
+    store: StoreOption = Path(),
     allow_unsigned: Annotated[
         bool, typer.Option("--allow-unsigned", help="Accept the unsigned releases of runs in one process.")
     ] = False,
@@ -126,7 +119,7 @@ def verify(
 def retract(
     release: Annotated[str, _ID],
     reason: Annotated[str, typer.Option(metavar="TEXT", help="The reason; it is published with the tombstone.")],
-    store: Annotated[Path, _STORE] = Path(),
+    store: StoreOption = Path(),
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> int:

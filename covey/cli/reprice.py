@@ -8,22 +8,13 @@ from typing import Annotated
 
 import typer
 
-from .store_option import store_directory
+from .store_option import StoreOption
 
 
 def reprice(
     views_file: Annotated[Path, typer.Argument(metavar="VIEWS.py", help="The Python file that defines the view.")],
     name: Annotated[str, typer.Argument(help="The view's name.")],
-    store: Annotated[
-        Path,
-        typer.Option(
-            "--store",
-            "--project",
-            metavar="DIR",
-            callback=store_directory,
-            help="The store's, or project's, directory. Default: here.",
-        ),
-    ] = Path(),
+    store: StoreOption = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Change a registered view from the price of an earlier version to the present one; `covey explain --store` shows both.

@@ -9,28 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .store_option import store_directory
+from .store_option import StoreOption
 
 if TYPE_CHECKING:
     from featurestore.publish.verify import Mend
 
 app = typer.Typer(help="The files of a store: verify them, and rebuild its online rows.", no_args_is_help=True)
 
-_Store = Annotated[
-    Path,
-    typer.Option(
-        "--store",
-        "--project",
-        metavar="DIR",
-        callback=store_directory,
-        help="The store's, or project's, directory. Default: here.",
-    ),
-]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
-def verify(store: _Store = Path(), as_json: _Json = False) -> int:
+def verify(store: StoreOption = Path(), as_json: _Json = False) -> int:
     """Check every file: registry, Parquet, online rows and blocks, each alone and against the others.
 
     Nothing is changed. The command is refused during a publication. Exit code 1: a file is damaged.
@@ -53,7 +43,7 @@ def verify(store: _Store = Path(), as_json: _Json = False) -> int:
 
 
 @app.command("rebuild-online")
-def rebuild_online(store: _Store = Path(), as_json: _Json = False) -> None:
+def rebuild_online(store: StoreOption = Path(), as_json: _Json = False) -> None:
     """Rebuild the online rows and the blocks from the offline store. Readers continue, and use the new rows immediately."""
     from deployment.printing.console import data_console, progress_bars, talk_console
     from featurestore.publish.rebuild import rebuild_online as rebuild

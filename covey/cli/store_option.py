@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+import typer
 
 _Where = TypeVar("_Where", Path, str, Path | None)
 
@@ -15,3 +17,16 @@ def store_directory(where: _Where) -> _Where:
     if where is None or (isinstance(where, str) and "://" in where):
         return where
     return type(where)(directory_of(Path(where)))
+
+
+StoreOption = Annotated[
+    Path,
+    typer.Option(
+        "--store",
+        "--project",
+        metavar="DIR",
+        callback=store_directory,
+        help="The store's or project's directory. Default: here.",
+    ),
+]
+"""The option of commands that read the store of a directory, or of a project."""

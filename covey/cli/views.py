@@ -8,22 +8,13 @@ from typing import Annotated
 
 import typer
 
-from .store_option import store_directory
+from .store_option import StoreOption
 from .table_options import CsvOption, PlainOption, output_of
 
 
 def views(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this view.")] = None,
-    store: Annotated[
-        Path,
-        typer.Option(
-            "--store",
-            "--project",
-            metavar="DIR",
-            callback=store_directory,
-            help="The store's, or project's, directory. Default: here.",
-        ),
-    ] = Path(),
+    store: StoreOption = Path(),
     feast: Annotated[
         Path | None,
         typer.Option(
