@@ -43,6 +43,11 @@ class CoveyError(Exception):
         if "code" not in vars(cls):
             cls.code = _WORD.sub("_", cls.__name__).upper()
 
+    @property
+    def logged(self) -> str:
+        """The text for logs. An error that quotes a value of somebody's events leaves it out here."""
+        return str(self)
+
 
 class LockHeld(CoveyError):
     """Another process holds a lock; names the locked file or folder."""

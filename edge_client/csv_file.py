@@ -126,10 +126,11 @@ class _Column:
         """
         if self._odd is not None and not self._has_value:
             (row, text), (what, expected) = self._odd, _EXPECTED[self._kind]
-            where = "row" if every_row else "readable row"
+            where, quoted = "row" if every_row else "readable row", repr(text[:60])
             raise EventsError(
-                f"{path}, column {self._name!r}: no value is a {what}; the first is {text[:60]!r} in {where} {row:,}. Write "
-                f"{expected}, or leave the field empty"
+                f"{path}, column {self._name!r}: no value is a {what}; the first is {quoted} in {where} {row:,}. Write "
+                f"{expected}, or leave the field empty",
+                quoted,
             )
 
     def values(self, nulls: int) -> pa.ChunkedArray:

@@ -12,15 +12,28 @@ class EdgeError(CoveyError):
 
 
 class EventsError(EdgeError):
-    """The event files cannot be used: one is missing, empty, unreadable, unlike the others, or lacks a needed column."""
+    """The event files cannot be used: one is missing, empty, unreadable, unlike the others, or lacks a needed column.
+
+    Args:
+        quoted: a part of the message that quotes a value of the events, for the person who reads them. No log has it.
+    """
+
+    def __init__(self, message: str, quoted: str = "") -> None:
+        self._logged = message.replace(quoted, "(not shown)") if quoted else message
+        super().__init__(message)
+
+    @property
+    def logged(self) -> str:
+        """The message without a value of the events."""
+        return self._logged
 
 
 class EventColumnError(EventsError):
     """A column of the events has a type that its use does not allow, or times that cannot be parsed."""
 
-    def __init__(self, column: str, message: str) -> None:
+    def __init__(self, column: str, message: str, quoted: str = "") -> None:
         self.column = column
-        super().__init__(f"column {column!r}: {message}")
+        super().__init__(f"column {column!r}: {message}", quoted)
 
 
 class EncryptionFailed(EdgeError):

@@ -292,10 +292,12 @@ def _parse_times(values: pa.Array, column: str, *, strict: bool) -> pa.Array:
     bad = np.sort(row[parsed.column("bad").to_numpy()])
     if strict and len(bad) and parsed.column("us").null_count == len(row):
         first = int(bad[0])
+        quoted = repr(values[first].as_py()[:60])
         raise EventColumnError(
             column,
-            f"none of {len(bad):,} value(s) is an ISO 8601 time; the first is {values[first].as_py()[:60]!r} in row {first + 1:,}. "
+            f"none of {len(bad):,} value(s) is an ISO 8601 time; the first is {quoted} in row {first + 1:,}. "
             f"Write {' or '.join(TIME_FORMATS)}",
+            quoted,
         )
     in_order = parsed.column("us").combine_chunks().take(pa.array(np.argsort(row, kind="stable")))
     return in_order.cast(pa.timestamp("us", "UTC"))

@@ -8,6 +8,7 @@ A message that is not a plan gets the code NOT_A_PLAN and a line in the site's l
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from typing import Final
 
 from flwr.app import RecordDict
 
+from base.fields import Fields, about
 from federation.refusal_codes import RefusalCode
 
 from .errors import MessageRefused, NodeKeyUnknown, RunOver, SuperLinkAway, SuperLinkError
@@ -28,8 +30,7 @@ STRANGER_SECONDS: Final = SEEN_SECONDS + 10.0
 """Longest time that a SuperLink may need after its start until it knows the sites' keys, or after a site was killed."""
 PLAN_KIND: Final = "query"
 
-Say = Callable[[str], None]
-"""Writes a line of the site's log."""
+_log = logging.getLogger(__name__)
 
 
 class SiteService:
@@ -45,11 +46,10 @@ class SiteService:
         self,
         client: FleetClient,
         answer: Callable[[RecordDict | None], PlanAnswer],
-        say: Say,
         wait: Callable[[float], None],
         clock: Callable[[], float],
     ) -> None:
-        self._client, self._answer, self._say, self._wait, self._clock = client, answer, say, wait, clock
+        self._client, self._answer, self._wait, self._clock = client, answer, wait, clock
 
     def run(self) -> None:
         """Answer messages until a KeyboardInterrupt, which is not caught.
@@ -61,7 +61,7 @@ class SiteService:
             attempts, stranger_since = 0, None
             while True:
                 try:
-                    self._say(f"registered as node {self._client.join()}; waiting for plans")
+                    _log.info("registered as node %d; waiting for plans", self._client.join())
                     attempts, stranger_since = 0, None
                     with self._heartbeats():
                         while True:
@@ -73,7 +73,7 @@ class SiteService:
                         if self._clock() - stranger_since > STRANGER_SECONDS:
                             raise
                     if attempts == 0:
-                        self._say(f"{error}; trying again")
+                        _log.warning("%s; trying again", error)
                     self._wait(min(BACKOFF_SECONDS, 0.5 * 2**attempts))
                     attempts = min(attempts + 1, 10)
         finally:
@@ -89,7 +89,7 @@ class SiteService:
         try:
             received = self._client.pull()
         except MessageRefused as error:
-            self._say(f"{error}; it has no sender to answer")
+            _log.warning("%s; it has no sender to answer", error)
             return True
         if received is None:
             return False
@@ -99,9 +99,10 @@ class SiteService:
             answer = self._answer(content)
             self._client.reply(received, answer.to_records(), self._clock() - begin)
         except (RunOver, MessageRefused) as error:
-            self._say(f"run {received.run}: {error}")
+            _log.warning("run %d: %s", received.run, error)
         else:
-            self._say(f"run {received.run}: {_in_words(answer, why)} ({self._clock() - begin:.1f} s)")
+            with about(Fields(plan=answer.plan_hash)):
+                _log.info("run %d: %s (%.1f s)", received.run, _in_words(answer, why), self._clock() - begin)
         return True
 
     def _content(self, received: Received) -> tuple[RecordDict | None, str]:

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from base.logs import LogFormat
 from federation.terms import Finish, Protection, ReportPer, Validity
 
 from .events_option import EVENT_FILES
+from .log_option import LogFormatOption
 from .read_options import DATES
 from .release_clock import ReleaseClock
 from .term_options import (
@@ -51,6 +53,7 @@ def leader(
         ),
     ] = None,
     ledgers: Annotated[Path | None, _LEDGERS] = None,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the leader: it receives batches from the coordinator, adds shares or ciphertexts, and drives the helper."""
     from deployment.local.roles import serve_leader
@@ -63,6 +66,7 @@ def helper(
     project: Annotated[Path, _PROJECT] = Path(),
     port: Annotated[int, _PORT] = 7302,
     ledgers: Annotated[Path | None, _LEDGERS] = None,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the helper: it holds the seeds, answers the leader, and decides by itself what may be opened."""
     from deployment.local.roles import serve_helper
@@ -75,6 +79,7 @@ def keyholder(
     project: Annotated[Path, _PROJECT] = Path(),
     port: Annotated[int, _PORT] = 7303,
     ledgers: Annotated[Path | None, _LEDGERS] = None,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the key holder of protection he, by the helper's operator: it makes a plan's keys and opens noised sums once."""
     from deployment.local.roles import serve_key_holder
@@ -86,6 +91,7 @@ def keyholder(
 def provider(
     project: Annotated[Path, _PROJECT] = Path(),
     port: Annotated[int, _PORT] = 7304,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the provider of triples for --finish mpc (experimental): a third operator, who sees no share. See docs/mpc.md."""
     from deployment.local.roles import serve_provider
@@ -105,6 +111,7 @@ def superlink(
         list[str] | None,
         typer.Option(metavar="HOST", help="A host name by which sites reach the SuperLink; may be repeated."),
     ] = None,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run Flower's SuperLink: sites connect by TLS, the coordinator by a socket in the project on the same machine.
 
@@ -140,6 +147,7 @@ def site(
     client_column: Annotated[str | None, typer.Option(help="The column with the client of an event.")] = None,
     time_column: Annotated[str | None, typer.Option(help="The column with the time of an event.")] = None,
     allow_noise_off: Annotated[bool, typer.Option("--allow-noise-off", help="For tests and labs only.")] = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run a site: it answers the coordinator's plans over its own events, and never runs code that it receives."""
     from deployment.errors import UsageError
@@ -207,6 +215,7 @@ def coordinator(
     ] = ReleaseClock.LIVE,
     seconds: Annotated[float, typer.Option(min=1, help="The time that the sites have to answer, in seconds.")] = 300.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> int:
     """Run the coordinator of one collection: it announces a plan, waits for the sites, opens and publishes, and ends.
 
@@ -278,6 +287,7 @@ def _report(result: dict[str, Any], *, as_json: bool) -> int:
 def server(
     project: Annotated[Path, _PROJECT] = Path(),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Loopback port; 0 takes a free one.")] = 6566,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the feature server of the project's store on the loopback; `covey serve --store PROJECT` has more options."""
     from .serve import serve

@@ -6,12 +6,14 @@ ends with the SuperLink's next start.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from pathlib import Path
 
 from base.errors import CoveyError
 from deployment.coordinator.grid import register_nodes
 from deployment.project.project import FILE, Project
+
+_log = logging.getLogger(__name__)
 
 
 class NodeAdmission:
@@ -20,11 +22,10 @@ class NodeAdmission:
     Args:
         folder: of the SuperLink's socket.
         nodes: the nodes' public keys (EC, PEM) by site, as the roster had them when the SuperLink was started.
-        say: writes a line of the SuperLink's log.
     """
 
-    def __init__(self, directory: Path, folder: Path, nodes: dict[str, bytes], say: Callable[[str], None]) -> None:
-        self._directory, self._folder, self._say = directory, folder, say
+    def __init__(self, directory: Path, folder: Path, nodes: dict[str, bytes]) -> None:
+        self._directory, self._folder = directory, folder
         self._roster, self._admitted = nodes, set[bytes]()
         self._changed = self._changed_at()
 
@@ -42,16 +43,17 @@ class NodeAdmission:
             added = [site for site, key in roster.items() if key not in self._admitted]
             self._admit(roster)
         except CoveyError as error:
-            self._say(f"{error}. The roster before this edit stays in force")
+            _log.warning("%s. The roster before this edit stays in force", error)
             return
         gone = [site for site in self._roster if site not in roster]
         self._roster = roster
         if added:
-            self._say(f"the roster has changed: {', '.join(added)} may connect")
+            _log.info("the roster has changed: %s may connect", ", ".join(added))
         if gone:
-            self._say(
-                f"the roster has changed: {', '.join(gone)} left it. The aggregators refuse their reports; restart the SuperLink "
-                "to end their connections"
+            _log.info(
+                "the roster has changed: %s left it. The aggregators refuse their reports; restart the SuperLink to end their "
+                "connections",
+                ", ".join(gone),
             )
 
     def _admit(self, nodes: dict[str, bytes]) -> None:

@@ -5,13 +5,12 @@ Also the provider of triples, which has none of these.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-
-from rich.console import Console
 
 from aggregator.he.key_holder import KeyHolder
 from aggregator.identity import Settings
@@ -36,6 +35,8 @@ from federation.keys import RoleKeys, load_keys
 from federation.ledger.operator import LEDGERS, open_operator_ledger
 from federation.parties import Aggregator
 from federation.terms import Validity
+
+_log = logging.getLogger(__name__)
 
 
 def serve_leader(
@@ -65,7 +66,7 @@ def serve_leader(
         with alone(directory, "leader"):
             files = _files(directory, ledgers, "leader")
             leader = Leader(keys, settings, files, _wall_clock, Peers(link, holder, third))
-            _run(_ready(leader, directory), port, "leader")
+            _run(_ready(leader, directory), port)
     finally:
         for one in (link, holder, third):
             if one is not None:
@@ -78,7 +79,7 @@ def serve_helper(directory: Path, port: int, ledgers: Path | None = None) -> Non
     keys, settings = _own_keys(directory, "helper", project.helper), _settings(project, project.leader)
     with alone(directory, "helper"):
         helper = Helper(keys, settings, _files(directory, ledgers, "helper"), _wall_clock)
-        _run(_ready(helper, directory), port, "helper")
+        _run(_ready(helper, directory), port)
 
 
 def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None) -> None:
@@ -87,17 +88,17 @@ def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None) ->
     keys, settings = _own_keys(directory, "helper", project.helper), _settings(project, project.leader)
     with alone(directory, "keyholder"):
         files = _files(directory, ledgers, "keyholder")
-        _run(_ready(KeyHolder(keys, settings, files, _wall_clock), directory), port, "keyholder")
+        _run(_ready(KeyHolder(keys, settings, files, _wall_clock), directory), port)
 
 
 def serve_provider(directory: Path, port: int) -> None:
     """Run the provider of triples until SIGTERM or SIGINT. It needs only the leader's pinned key."""
-    _run(Provider(Project.load(directory).leader), port, "provider")
+    _run(Provider(Project.load(directory).leader), port)
 
 
-def _run(party: Leader | Helper | KeyHolder | Provider, port: int, name: str) -> None:
+def _run(party: Leader | Helper | KeyHolder | Provider, port: int) -> None:
     service = serve(party, "127.0.0.1", port)
-    Console(stderr=True, highlight=False).print(f"{name} listens on {service.address}")
+    _log.info("listens on %s", service.address)
     service.run()
 
 

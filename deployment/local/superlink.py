@@ -18,12 +18,10 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from rich.console import Console
 
 from base.errors import LockHeld
 from base.locks import lock_file
@@ -43,6 +41,8 @@ GRACE_S: Final = 5
 LOOK_S: Final = 1.0
 """How often the SuperLink checks whether covey.toml has changed."""
 UNSPECIFIED: Final = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
+
+_log = logging.getLogger(__name__)
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -94,21 +94,19 @@ def serve_superlink(directory: Path, host: str, port: int, names: list[str]) -> 
             f"{directory / FILE}: no [[site]] has a node key, so no site could connect; add `node` to each [[site]]"
         )
     certificate = _certificate(directory, host, names)
-    talk = Console(stderr=True, highlight=False)
     with _alone(directory) as folder, short_path(folder) as short, open_socket(host, port) as outside:
         app = _flower_app(folder)
         inner = _server(app, lifespan="on")
         outer = _server(FleetOnly(app), lifespan="off", ssl_certfile=certificate.path, ssl_keyfile=certificate.key)
         with _private_socket(short / SOCKET) as inside:
-            admission = NodeAdmission(directory, folder, nodes, partial(talk.print, soft_wrap=True))
+            admission = NodeAdmission(directory, folder, nodes)
 
             def ready() -> None:
                 admission.begin()
-                talk.print(f"superlink listens on {address_of(outside)} for {len(nodes)} site(s)", soft_wrap=True)
-                talk.print(
-                    f"sites pin {certificate.path} (SHA-256 {certificate.fingerprint[:16]}…, until "
-                    f"{certificate.until:%Y-%m-%d}); the coordinator connects by {folder / SOCKET}",
-                    soft_wrap=True,
+                _log.info("listens on %s for %d site(s)", address_of(outside), len(nodes))
+                _log.info(
+                    "sites pin %s (SHA-256 %s…, until %s); the coordinator connects by %s",
+                    *(certificate.path, certificate.fingerprint[:16], f"{certificate.until:%Y-%m-%d}", folder / SOCKET),
                 )
 
             asyncio.run(_serve((inner, inside), (outer, outside), ready, admission.take_up_edit))

@@ -6,16 +6,16 @@ It is a client of Flower's SuperLink, not a SuperNode: it reads all messages of 
 from __future__ import annotations
 
 import ipaddress
+import logging
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from flwr.app import RecordDict
-from rich.console import Console
 
 from base.atomic_files import create_file, replace_file
+from base.fields import Fields, about
 from base.private_files import private_folder
 from deployment.errors import UsageError
 from deployment.local.superlink_certificate import CERTIFICATE
@@ -33,6 +33,8 @@ from federation.ledger.operator import LEDGERS
 from .fleet import SITES
 from .init import POLICY
 from .project import FILE, KEYS, Project
+
+_log = logging.getLogger(__name__)
 
 
 def configure_site(
@@ -98,18 +100,14 @@ def serve_site(project: Path, site: str, address: str, *, insecure: bool) -> Non
     _require_usable(project, config)
     node = config.node
     superlink = _superlink(project / KEYS / CERTIFICATE, address, insecure=insecure)
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
-
-    def say(line: str) -> None:
-        console.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} site {site}: {line}")
 
     def answer(content: RecordDict | None) -> PlanAnswer:
         return answer_message(content, partial(load_config, path), name=site)
 
-    with FleetClient(superlink, node) as client:
+    with about(Fields(site=config.settings.site)), FleetClient(superlink, node) as client:
         with suppress(KeyboardInterrupt):
-            SiteService(client, answer, say, time.sleep, time.monotonic).run()
-        say("stopped")
+            SiteService(client, answer, time.sleep, time.monotonic).run()
+        _log.info("stopped")
 
 
 def _require_usable(project: Path, config: SiteConfig) -> None:

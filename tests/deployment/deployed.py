@@ -19,7 +19,7 @@ def start_superlink(project: Path, processes: Processes) -> str:
     port = free_port()
     processes.start("superlink", words("start", "superlink", "--project", str(project), "--port", str(port)))
     end = time.monotonic() + 60
-    while "superlink listens" not in processes.log("superlink").read_text():
+    while "superlink: listens" not in processes.log("superlink").read_text():
         processes.require_running("superlink")
         assert time.monotonic() < end
         time.sleep(0.05)

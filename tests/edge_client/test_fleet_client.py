@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
 import time
@@ -18,6 +19,7 @@ from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
 from google.protobuf.message import Message as Protobuf
 
+from base.logs import message_of
 from edge_client.errors import MessageRefused, NodeKeyUnknown, RunOver, SuperLinkAway, SuperLinkUntrusted
 from edge_client.fleet_client import MAX_ENVELOPE_BYTES, MAX_OBJECTS, FleetClient, SuperLink
 from edge_client.plan_messages import PlanAnswer
@@ -212,14 +214,18 @@ def test_a_certificate_that_is_none_is_named() -> None:
 class Work:
     """A site's loop against `OddSuperLink`; it ends when the site waits for the n-th time."""
 
-    def __init__(self, client: FleetClient, waits: int) -> None:
-        self.said: list[str] = []
+    def __init__(self, client: FleetClient, waits: int, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.clear()
+        caplog.set_level(logging.INFO, "edge_client")
+        self._caplog = caplog
         self.waited: list[float] = []
         self.now = 0.0
         self._waits = waits
-        self.service = SiteService(
-            client, lambda _: PlanAnswer("NOT_A_PLAN", "a"), self.said.append, self.wait, lambda: self.now
-        )
+        self.service = SiteService(client, lambda _: PlanAnswer("NOT_A_PLAN", "a"), self.wait, lambda: self.now)
+
+    @property
+    def said(self) -> list[str]:
+        return [message_of(record) for record in self._caplog.records]
 
     def wait(self, seconds: float) -> None:
         self.waited.append(seconds)
@@ -233,11 +239,11 @@ class Work:
 
 
 def test_a_superlink_that_is_away_is_tried_again_ever_more_slowly_and_joined_again(
-    odd: OddSuperLink, client: FleetClient
+    odd: OddSuperLink, client: FleetClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     odd.says["activate-node"] = [503, 503, 503, fleet_pb2.ActivateNodeResponse(node_id=7)]
     odd.says["pull-messages"] = [b"", 503, b""]
-    work = Work(client, 6)
+    work = Work(client, 6, caplog)
     work.run()
     assert work.waited == [0.5, 1.0, 2.0, 0.5, 0.5, 0.5]
     assert [line.split(";")[0].split(":")[0] for line in work.said] == [
@@ -247,10 +253,10 @@ def test_a_superlink_that_is_away_is_tried_again_ever_more_slowly_and_joined_aga
 
 
 def test_a_superlink_that_never_knows_the_key_ends_the_site_with_the_mend(
-    odd: OddSuperLink, client: FleetClient
+    odd: OddSuperLink, client: FleetClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     odd.says["activate-node"] = odd.says["register-node"] = 412
-    work = Work(client, 100)
+    work = Work(client, 100, caplog)
     with pytest.raises(NodeKeyUnknown, match=r"adds the key to covey\.toml"):
         work.service.run()
     assert STRANGER_SECONDS < work.now < 3 * STRANGER_SECONDS
@@ -263,7 +269,7 @@ def test_a_superlink_without_authentication_is_told_the_key(odd: OddSuperLink, c
 
 
 def test_every_message_is_answered_and_an_answer_that_nobody_wants_is_told(
-    odd: OddSuperLink, client: FleetClient
+    odd: OddSuperLink, client: FleetClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     client.join()
     for content, kind, why in (
@@ -272,7 +278,7 @@ def test_every_message_is_answered_and_an_answer_that_nobody_wants_is_told(
     ):
         message = odd.sends(content, kind)
         odd.says["push-messages"] = fleet_pb2.PushMessagesResponse(objects_to_push=["x"], session_id="s")
-        work = Work(client, 1)
+        work = Work(client, 1, caplog)
         assert work.service.answer_next()
         assert why in work.said[0]
         assert odd.pushed.messages_list[0].metadata.reply_to_message_id == message.object_id
@@ -283,7 +289,7 @@ def test_every_message_is_answered_and_an_answer_that_nobody_wants_is_told(
     ):
         odd.sends(plan())
         odd.says["push-messages"] = told
-        work = Work(client, 1)
+        work = Work(client, 1, caplog)
         assert work.service.answer_next()
         assert why in work.said[0]
     odd.says["pull-messages"] = [bytes(MAX_ENVELOPE_BYTES + 1), b""]
