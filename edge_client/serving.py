@@ -40,6 +40,9 @@ class SiteService:
         answer: answers the records of a message (None: they could not be read); never raises.
         wait: `time.sleep`.
         clock: monotonic seconds.
+
+    Attributes:
+        connected: whether the SuperLink knows this site now.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class SiteService:
         clock: Callable[[], float],
     ) -> None:
         self._client, self._answer, self._wait, self._clock = client, answer, wait, clock
+        self.connected = False
 
     def run(self) -> None:
         """Answer messages until a KeyboardInterrupt, which is not caught.
@@ -62,12 +66,13 @@ class SiteService:
             while True:
                 try:
                     _log.info("registered as node %d; waiting for plans", self._client.join())
-                    attempts, stranger_since = 0, None
+                    attempts, stranger_since, self.connected = 0, None, True
                     with self._heartbeats():
                         while True:
                             if not self.answer_next():
                                 self._wait(POLL_SECONDS)
                 except (SuperLinkAway, NodeKeyUnknown) as error:
+                    self.connected = False
                     if isinstance(error, NodeKeyUnknown):
                         stranger_since = self._clock() if stranger_since is None else stranger_since
                         if self._clock() - stranger_since > STRANGER_SECONDS:

@@ -50,7 +50,7 @@ def test_the_list_of_messages_can_be_printed(
         ("error", "featurestore/errors.py", "view {view} serves no feature {feature}; it has: {', '.join(known)}"),
         ("help", "covey", "Show the traceback of an error."),
         ("talk", "covey/cli/__init__.py", "this is a defect of covey; please report the lines above"),
-        ("other", "featurestore/server/metrics.py", "Requests; status 0: the client went away."),
+        ("other", "base/metrics.py", "Requests; status 0: the client went away."),
     ],
 )
 def test_the_list_of_messages_has_an_example_of_each_kind(

@@ -16,6 +16,7 @@ are older than the other aggregator remembers (LedgerBehind). And the same secre
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,9 +24,11 @@ from aggregator.collect.aggregate_share import SealedShare
 from aggregator.errors import NotCommitted, StateBehindLedger
 from aggregator.shares.plans import PlanBook
 from aggregator.storage.records import PlanState
+from base.metrics import COLLECTIONS, STEP
+from federation.commitment import Outcome
 from federation.errors import KeyBurnt, LedgerBehind, PlanFreed, PlanOpenedBefore
 from federation.plan import Plan
-from federation.statement import digest_of
+from federation.statement import digest_of, verify_statement
 
 
 class Noising:
@@ -57,7 +60,9 @@ class Noising:
                 raise PlanFreed(plan.hash)
             if stored.unopened:
                 self._plans.charges.require_never_opened(plan)
-                self._plans.opening_of(plan).draw(stored, plan)
+                with self._plans.meters.timed(STEP, "noise"):
+                    self._plans.opening_of(plan).draw(stored, plan)
+                self._count(plan, storage.statements(stored.number))
                 self._plans.retention.forget()
             digest = digest_of(storage.statements(stored.number))
             try:
@@ -65,6 +70,14 @@ class Noising:
             except PlanOpenedBefore:
                 raise StateBehindLedger(str(storage.path), plan.hash) from None
             self._files.live.erase(plan.plan_id)  # before any share is sent: this noise is never drawn again
+
+    def _count(self, plan: Plan, statements: list[bytes]) -> None:
+        """Count the panes of a plan that was noised now, by view and outcome."""
+        key = self._plans.identity.keys.sign.public
+        for planned, signed in zip(plan.views, statements, strict=True):
+            outcomes = Counter(verify_statement(signed, key).outcomes)
+            for outcome, panes in outcomes.items():
+                self._plans.meters.add(COLLECTIONS, planned.view.name, Outcome(outcome).name, by=panes)
 
     def shares(self, plan: Plan) -> list[SealedShare]:
         """The stored shares of a plan that both have witnessed and opened: always the same bytes.

@@ -10,10 +10,12 @@ import numpy as np
 
 from aggregator.errors import JobConflict
 from aggregator.intake.aggregation_job import JobAnswer, Verdict
+from aggregator.intake.counting import count_verdicts
 from aggregator.intake.submission import Submission, job_of, known_digest, submission_of
 from aggregator.intake.tally import ReportTally
 from aggregator.shares.plans import PlanBook
 from aggregator.storage.records import StoredPlan
+from base.metrics import STEP
 from crypto.bfv import Ciphertexts, CiphertextSum, PublicKey
 from crypto.errors import TooManyReports
 from crypto.ntt_field import Mask
@@ -63,9 +65,10 @@ class EncryptedIntake:
         seal_key, roster = self._plans.secrets.seal_key(plan), self._identity.settings.roster
         reports, parsed = None, list[Ciphertexts]()
         if len(header):
-            reports = open_encrypted(plan, seal_key, roster, batch)
-            key = self.public_keys(stored, plan)[reports.view]
-            parsed = [Ciphertexts.from_bytes(key.parameters, key.key_id, message) for message in reports.messages]
+            with self._plans.meters.timed(STEP, "intake"):
+                reports = open_encrypted(plan, seal_key, roster, batch)
+                key = self.public_keys(stored, plan)[reports.view]
+                parsed = [Ciphertexts.from_bytes(key.parameters, key.key_id, message) for message in reports.messages]
         else:
             open_empty("leader", plan, seal_key, roster, batch.half("leader"))
             require_leader_only(batch)
@@ -83,6 +86,7 @@ class EncryptedIntake:
                 self._add_encrypted(number, plan, reports, parsed, verdicts == Verdict.TAKEN)
             answer = JobAnswer(plan.hash, job, digest, verdicts.tobytes()).to_bytes()
             self._storage.record(number, job, digest, answer)
+        count_verdicts(self._plans.meters, verdicts)
 
     def _add_encrypted(
         self, number: int, plan: Plan, reports: EncryptedReports, parsed: list[Ciphertexts], taken: Mask

@@ -37,6 +37,7 @@ from aggregator.shares.plans import Opening, PlanBook
 from aggregator.signed_message import Signed, plan_of, sign
 from aggregator.storage.files import Files
 from aggregator.storage.records import PlanState, PlanStatus
+from base.metrics import Meters
 from crypto.bfv import Ciphertexts, message_bytes
 from federation.draft import verify_draft
 from federation.errors import KeyBurnt, PlanFreed, PlanInvalid, StatementMalformed
@@ -60,6 +61,11 @@ class KeyHolder:
         self.decryption, self.heads, self.noising = Decryption(self.plans), Heads(self.plans), Noising(self.plans)
         self.freeing = Freeing(self.plans, self.noising)
         self._opening = threading.Lock()  # one plan at a time: a repeated request waits for the first one
+
+    @property
+    def meters(self) -> Meters:
+        """The counters of this role."""
+        return self.plans.meters
 
     def check(self, data: bytes) -> Readiness:
         """What this aggregator would answer to the plan of a draft. Raises as `PlanBook.readiness`."""

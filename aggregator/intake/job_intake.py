@@ -17,6 +17,7 @@ from aggregator.intake.aggregation_job import (
     job_digest,
     verdicts_from,
 )
+from aggregator.intake.counting import count_refused, count_verdicts
 from aggregator.intake.refusals import INTERNAL, refusal_of
 from aggregator.intake.tally import ReportTally
 from aggregator.intake.verification import judge_job
@@ -24,6 +25,7 @@ from aggregator.shares.peers import leader_of
 from aggregator.shares.plans import PlanBook
 from aggregator.signed_message import Signed, plan_of, require_length, sign
 from aggregator.storage.records import StoredPlan
+from base.metrics import STEP
 from crypto.errors import CryptoError
 from federation.batch.batch import SealedHalf
 from federation.batch.empty import open_empty
@@ -38,7 +40,7 @@ class JobIntake:
     """The helper's intake of aggregation jobs."""
 
     def __init__(self, plans: PlanBook, tally: ReportTally) -> None:
-        self._plans, self._tally, self._identity = plans, tally, plans.identity
+        self._plans, self._tally, self._identity, self._meters = plans, tally, plans.identity, plans.meters
         self._storage, self._ledger = plans.files.storage, plans.files.ledger
 
     def aggregate(self, data: bytes) -> bytes:
@@ -80,6 +82,7 @@ class JobIntake:
             if (now := self._storage.plan(plan.hash)) is None or not now.accepts_reports:
                 raise AlreadyCollected(plan.hash)
             self._storage.record(stored.number, job.job_id, digest, answer)
+        count_refused(self._meters, refusal)
         return answer
 
     def _opened_half(self, plan: Plan, sealed: SealedHalf) -> HelperHalf | ProvenHalf | None:
@@ -94,16 +97,18 @@ class JobIntake:
         grace_us = self._plans.retention.grace_us
         self._plans.require_open(plan.hash, grace_us)
         sealed = SealedHalf.from_bytes(job.half)
-        half = self._opened_half(plan, sealed)
+        with self._meters.timed(STEP, "intake"):
+            half = self._opened_half(plan, sealed)
         header = sealed.signed.header
         self._ledger.require_known(header.head_of("helper"))
         verdicts = verdicts_from(job.verdicts, len(header)).copy()
         messages = np.empty((len(header), 0), np.uint8)
         work: HelperHalf | Verification | None
         if isinstance(half, ProvenHalf):
-            work = start(plan, self._plans.verification_key(plan), half)
             offered = verdicts == Verdict.TAKEN
-            messages, accepted = judge_job(plan, work, job.verifier_shares, offered)
+            with self._meters.timed(STEP, "verify"):
+                work = start(plan, self._plans.verification_key(plan), half)
+                messages, accepted = judge_job(plan, work, job.verifier_shares, offered)
             verdicts[offered & ~accepted] = Verdict.REJECTED
         else:
             work = half
@@ -121,4 +126,5 @@ class JobIntake:
                 plan.hash, job.job_id, digest, verdicts.tobytes(), verifier_messages=messages[taken].tobytes()
             ).to_bytes()
             self._storage.record(stored.number, job.job_id, digest, answer)
+        count_verdicts(self._meters, verdicts)
         return answer

@@ -25,6 +25,7 @@ from aggregator.intake.aggregation_job import (
     job_digest,
     verdicts_from,
 )
+from aggregator.intake.counting import count_refused, count_verdicts
 from aggregator.intake.refusals import refusal_of
 from aggregator.intake.submission import Submission, job_of, known_digest, submission_of
 from aggregator.intake.tally import ReportTally
@@ -34,6 +35,7 @@ from aggregator.shares.peers import PeerCalls, helper_of
 from aggregator.shares.plans import PlanBook
 from aggregator.signed_message import Signed, sign
 from aggregator.storage.records import Pending, StoredPlan
+from base.metrics import STEP
 from crypto.ntt_field import Mask
 from crypto.signing import VerifyKey
 from federation.batch.batch import BatchHeader, SealedBatch
@@ -63,6 +65,7 @@ class ShareIntake:
         self.line = threading.Lock()
         self._plans, self._tally, self._calls = plans, tally, calls
         self._identity, self._storage, self._ledger = plans.identity, plans.files.storage, plans.files.ledger
+        self._meters = plans.meters
         self._fresh: dict[bytes, tuple[SealedBatch, _Work]] = {}  # by digest, while in progress: each is opened once
 
     def submit(self, stored: StoredPlan, plan: Plan, batch: SealedBatch, data: bytes) -> Submission:
@@ -78,7 +81,8 @@ class ShareIntake:
                 known_digest(self._storage, stored.number, job) != digest
             ):  # new; or a conflict, found once it is verified
                 self._plans.require_open(plan.hash)
-                work = self._opened_half(plan, self._identity.settings.roster, batch)
+                with self._meters.timed(STEP, "intake"):
+                    work = self._opened_half(plan, self._identity.settings.roster, batch)
                 self._fresh[digest] = batch, work
                 self.keep(plan, job, batch, data, _offered(work, len(batch.signed.header)))
             if self._storage.pending_digest(stored.number, job) is not None:
@@ -101,7 +105,10 @@ class ShareIntake:
         else:
             open_empty("leader", plan, seal_key, roster, batch.half("leader"))
         self._ledger.require_known(header.head_of("leader"))
-        return start(plan, self._plans.verification_key(plan), half) if isinstance(half, ProvenHalf) else half
+        if not isinstance(half, ProvenHalf):
+            return half
+        with self._meters.timed(STEP, "verify"):
+            return start(plan, self._plans.verification_key(plan), half)
 
     def keep(self, plan: Plan, job: bytes, batch: SealedBatch, data: bytes, offered: Mask) -> None:
         """Record the batch's new ids and store the batch until the helper answers.
@@ -123,9 +130,11 @@ class ShareIntake:
             encoded = verdicts.tobytes()
             if len(header) and not (verdicts == Verdict.TAKEN).any():  # nothing to send to the helper
                 self._storage.record(number, job, digest, JobAnswer(plan.hash, job, digest, encoded).to_bytes())
+            else:
+                site_key = self._identity.settings.roster[header.site].key.data
+                self._storage.keep(Pending(number, job, digest, site_key, encoded, data))
                 return
-            site_key = self._identity.settings.roster[header.site].key.data
-            self._storage.keep(Pending(number, job, digest, site_key, encoded, data))
+        count_verdicts(self._meters, verdicts)
 
     # stored batches (holding the line)
 
@@ -232,6 +241,10 @@ class ShareIntake:
                 before = self._storage.reports.site_counts(number, site, touched, plan.offsets[-1])
                 self._storage.reports.set_site_counts(number, site, touched, before[touched] - clients)
             self._storage.record(number, pending.job, pending.digest, answer.to_bytes())
+        if answer.refusal is None:
+            count_verdicts(self._meters, verdicts)
+        else:
+            count_refused(self._meters, answer.refusal)
 
 
 def _offered(work: _Work, reports: int) -> Mask:

@@ -15,6 +15,7 @@ from aggregator.mpc.finish import MpcProcess, require_installed
 from aggregator.mpc.party import PEER_LOST
 from aggregator.mpc.seat import Seat
 from aggregator.signed_message import Signed
+from base.metrics import Meters
 from crypto.signing import VerifyKey
 
 
@@ -24,6 +25,9 @@ class Provider:
     Args:
         leader: the signing key of the leader that it serves.
 
+    Attributes:
+        meters: the counters of this role.
+
     Raises:
         CrypTenMissing.
     """
@@ -32,6 +36,7 @@ class Provider:
 
     def __init__(self, leader: VerifyKey) -> None:
         require_installed()
+        self.meters = Meters()
         self._leader = leader
         self._seat = Seat("provider")
 

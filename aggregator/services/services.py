@@ -25,6 +25,7 @@ from aggregator.intake.refusals import INTERNAL, Expected, refusal_of
 from aggregator.mpc.provider import Provider
 from aggregator.services import aggregator_pb2 as pb
 from aggregator.services import aggregator_pb2_grpc as pb_grpc
+from aggregator.services.call_counts import CallCounts
 from aggregator.services.rpc import PART_BYTES, REFUSAL_KEY, SERVER_OPTIONS, code_of
 from aggregator.services.share_parts import shares_to_parts, swap_parts
 from aggregator.shares.helper import Helper
@@ -190,7 +191,8 @@ def serve(party: Role | Provider, host: str, port: int) -> Service:
     if not _is_loopback(host):
         raise AddressUnusable(address, "services have no TLS, so they listen on a loopback address only")
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix=party.role)
-    server = grpc.server(pool, options=SERVER_OPTIONS, maximum_concurrent_rpcs=None)
+    counting = CallCounts(party.meters)
+    server = grpc.server(pool, interceptors=[counting], options=SERVER_OPTIONS, maximum_concurrent_rpcs=None)
     match party:
         case Leader():
             pb_grpc.add_LeaderServicer_to_server(LeaderServicer(party), server)

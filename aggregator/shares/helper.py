@@ -51,6 +51,7 @@ from aggregator.shares.plans import Opening, PlanBook
 from aggregator.signed_message import Signed, plan_of, sign
 from aggregator.storage.files import Files
 from aggregator.storage.records import PlanStatus
+from base.metrics import Meters
 from federation.errors import FinishRefused, PlanFreed, PlanInvalid
 from federation.keys import RoleKeys
 from federation.plan import Plan
@@ -74,6 +75,11 @@ class Helper:
         self.own_swap, self.suppression = Swap(self.plans, self.held), Suppression(self.plans, self.held)
         self.jobs, self.heads, self.noising = JobIntake(self.plans, self.tally), Heads(self.plans), Noising(self.plans)
         self.freeing = Freeing(self.plans, self.noising)
+
+    @property
+    def meters(self) -> Meters:
+        """The counters of this role."""
+        return self.plans.meters
 
     def check(self, data: bytes) -> Readiness:
         """What this aggregator would answer to the plan of a draft. Raises as `PlanBook.readiness`."""

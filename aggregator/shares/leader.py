@@ -39,6 +39,7 @@ from aggregator.shares.peers import PeerCalls, Peers
 from aggregator.shares.plans import Opening, PlanBook
 from aggregator.storage.files import Files
 from aggregator.storage.records import PlanStatus
+from base.metrics import STEP, Meters
 from federation.batch.batch import SealedBatch
 from federation.circuit.validity import VerificationKey
 from federation.draft import verify_draft
@@ -93,6 +94,11 @@ class Leader:
             self.encrypted_intake, SumsOpening(plans, sums, closing, with_key_holder, noising), free_sums
         )
         self._opening = threading.Lock()  # acquired before the intake's line; one plan at a time, or heads would cross
+
+    @property
+    def meters(self) -> Meters:
+        """The counters of this role."""
+        return self.plans.meters
 
     def check(self, data: bytes) -> Readiness:
         """What this aggregator would answer to the plan of a draft. Raises as `PlanBook.readiness`."""
@@ -155,7 +161,8 @@ class Leader:
         with self._opening:
             if self.plans.opened(plan.hash)[0].freed:
                 raise PlanFreed(plan.hash)
-            self._parts(plan).opening.open(plan)
+            with self.meters.timed(STEP, "open"):
+                self._parts(plan).opening.open(plan)
         return self.noising.shares(plan)
 
     def free(self, data: bytes) -> list[bytes]:

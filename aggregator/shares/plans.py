@@ -33,6 +33,7 @@ from aggregator.signed_message import Signed, plan_of
 from aggregator.storage.files import Files
 from aggregator.storage.records import PlanStatus, StoredPlan
 from aggregator.storage.retention import Retention
+from base.metrics import Meters
 from base.version import PROTOCOL, VERSION
 from federation.circuit.validity import VerificationKey
 from federation.draft import verify_draft
@@ -67,6 +68,9 @@ class PlanBook:
     Args:
         opening_of: this role's opening for a plan. Raises PlanInvalid, HeImpossible: the role takes no part in such plans.
         grace_us: how long after a plan's deadline this aggregator still accepts reports.
+
+    Attributes:
+        meters: the counters of this aggregator, in which its parts count.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class PlanBook:
         grace_us: int = 0,
     ) -> None:
         self.identity, self.files, self.opening_of = identity, files, opening_of
+        self.meters = Meters()
         self.stopped = threading.Event()
         self.charges = Charges(identity, files, clock)
         self.retention = Retention(files, clock, grace_us)

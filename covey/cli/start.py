@@ -30,6 +30,9 @@ app = typer.Typer(help="Start one role of a project; it runs until Ctrl-C or SIG
 
 _PROJECT = typer.Option(metavar="DIR", help="The project's directory.")
 _PORT = typer.Option(min=0, max=65535, help="Loopback port; 0 takes a free one.")
+_MONITOR = typer.Option(
+    metavar="HOST:PORT", help="Serve /metrics, /healthz and /readyz at this address. Default: nowhere."
+)
 _LEDGERS = typer.Option(metavar="DIR", help="The folder of the role's ledger. Default: the project's ledgers/.")
 
 
@@ -53,12 +56,13 @@ def leader(
         ),
     ] = None,
     ledgers: Annotated[Path | None, _LEDGERS] = None,
+    monitor: Annotated[str | None, _MONITOR] = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the leader: it receives batches from the coordinator, adds shares or ciphertexts, and drives the helper."""
     from deployment.local.roles import serve_leader
 
-    serve_leader(project, port, helper, keyholder, provider, ledgers)
+    serve_leader(project, port, helper, keyholder, provider, ledgers, monitor)
 
 
 @app.command()
@@ -66,12 +70,13 @@ def helper(
     project: Annotated[Path, _PROJECT] = Path(),
     port: Annotated[int, _PORT] = 7302,
     ledgers: Annotated[Path | None, _LEDGERS] = None,
+    monitor: Annotated[str | None, _MONITOR] = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the helper: it holds the seeds, answers the leader, and decides by itself what may be opened."""
     from deployment.local.roles import serve_helper
 
-    serve_helper(project, port, ledgers)
+    serve_helper(project, port, ledgers, monitor)
 
 
 @app.command()
@@ -79,24 +84,26 @@ def keyholder(
     project: Annotated[Path, _PROJECT] = Path(),
     port: Annotated[int, _PORT] = 7303,
     ledgers: Annotated[Path | None, _LEDGERS] = None,
+    monitor: Annotated[str | None, _MONITOR] = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the key holder of protection he, by the helper's operator: it makes a plan's keys and opens noised sums once."""
     from deployment.local.roles import serve_key_holder
 
-    serve_key_holder(project, port, ledgers)
+    serve_key_holder(project, port, ledgers, monitor)
 
 
 @app.command()
 def provider(
     project: Annotated[Path, _PROJECT] = Path(),
     port: Annotated[int, _PORT] = 7304,
+    monitor: Annotated[str | None, _MONITOR] = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the provider of triples for --finish mpc (experimental): a third operator, who sees no share. See docs/mpc.md."""
     from deployment.local.roles import serve_provider
 
-    serve_provider(project, port)
+    serve_provider(project, port, monitor)
 
 
 @app.command()
@@ -111,6 +118,7 @@ def superlink(
         list[str] | None,
         typer.Option(metavar="HOST", help="A host name by which sites reach the SuperLink; may be repeated."),
     ] = None,
+    monitor: Annotated[str | None, _MONITOR] = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run Flower's SuperLink: sites connect by TLS, the coordinator by a socket in the project on the same machine.
@@ -120,7 +128,7 @@ def superlink(
     """
     from deployment.local.superlink import serve_superlink
 
-    serve_superlink(project, host, port, name or [])
+    serve_superlink(project, host, port, name or [], monitor)
 
 
 @app.command()
@@ -147,6 +155,7 @@ def site(
     client_column: Annotated[str | None, typer.Option(help="The column with the client of an event.")] = None,
     time_column: Annotated[str | None, typer.Option(help="The column with the time of an event.")] = None,
     allow_noise_off: Annotated[bool, typer.Option("--allow-noise-off", help="For tests and labs only.")] = False,
+    monitor: Annotated[str | None, _MONITOR] = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run a site: it answers the coordinator's plans over its own events, and never runs code that it receives."""
@@ -157,7 +166,7 @@ def site(
         if client_column is None or time_column is None:
             raise UsageError("--events goes with --client-column and --time-column")
         configure_site(project, site, events, client_column, time_column, allow_noise_off=allow_noise_off)
-    serve_site(project, site, superlink, insecure=insecure)
+    serve_site(project, site, superlink, insecure=insecure, monitor=monitor)
 
 
 @app.command()
@@ -214,6 +223,7 @@ def coordinator(
         ),
     ] = ReleaseClock.LIVE,
     seconds: Annotated[float, typer.Option(min=1, help="The time that the sites have to answer, in seconds.")] = 300.0,
+    monitor: Annotated[str | None, _MONITOR] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> int:
@@ -223,6 +233,7 @@ def coordinator(
     The coordinator keeps the plan until its releases are published: after a failure, --resume continues it.
     """
     from base.errors import DONE
+    from base.metrics import Role
     from base.times import wall_clock
     from deployment.coordinator.serving import (
         Addresses,
@@ -233,13 +244,15 @@ def coordinator(
     )
     from deployment.coordinator.serving import give_up as free_unfinished
     from deployment.errors import UsageError
+    from deployment.monitor.coordinator import CoordinatorState
+    from deployment.monitor.monitor import monitored
     from deployment.printing.collection import plan_to_json, print_plan
     from deployment.printing.console import progress_bars, talk_console
     from deployment.project.project import Project
     from deployment.run import requested_terms, utc_range
     from featurestore.define.views_file import load_views
 
-    addresses = Addresses(leader, helper, keyholder)
+    addresses, state = Addresses(leader, helper, keyholder), CoordinatorState(project)
     talk = talk_console()
     if resume or give_up:
         if resume and give_up:
@@ -251,8 +264,8 @@ def coordinator(
     if give_up:
         return _report(free_unfinished(project, addresses), as_json=as_json)
     if resume:
-        with progress_bars(talk) as progress:
-            result = resume_coordinator(project, addresses, wall_clock, progress)
+        with progress_bars(talk) as progress, monitored(monitor, Role.COORDINATOR, project, state):
+            result = resume_coordinator(project, addresses, wall_clock, state.watching(progress), state.meters)
         return _report(result, as_json=as_json)
     between = utc_range(start, end)
     if views_file is None or between is None:
@@ -267,8 +280,8 @@ def coordinator(
         else:
             print_plan(plan, plan_only)
         return DONE
-    with progress_bars(talk) as progress:
-        result = run_coordinator(project, request, addresses, wall_clock, progress)
+    with progress_bars(talk) as progress, monitored(monitor, Role.COORDINATOR, project, state):
+        result = run_coordinator(project, request, addresses, wall_clock, state.watching(progress), state.meters)
     return _report(result, as_json=as_json)
 
 

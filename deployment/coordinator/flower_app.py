@@ -15,6 +15,7 @@ from flwr.serverapp import Grid, ServerApp
 from aggregator.errors import RemoteRefusal
 from aggregator.intake.refusals import LOST
 from base.errors import CoveyError
+from base.metrics import Meters
 from base.times import wall_clock
 
 from .job import Job
@@ -47,7 +48,7 @@ def run(job: Job, grid: Grid) -> None:
         if job.result.is_file():  # an earlier attempt, taken for dead, may have finished meanwhile
             return
         try:
-            run_job(job, ask, wall_clock)
+            run_job(job, ask, wall_clock, Meters())
         except CoveyError as error:
             _log.exception("the collection failed")
             job.fail(str(error), lost=isinstance(error, RemoteRefusal) and error.reason in LOST)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from aggregator.services.client import Aggregators
+from base.metrics import STEP, Meters
 from deployment.project.project import Project
 from featurestore.define.release import Release, Void
 from featurestore.publish.live import publish_live
@@ -33,11 +34,12 @@ Ask = Callable[[bytes, bytes], Iterable[SiteAnswer]]
 """(signed plan, encryption keys or none) → the sites' answers, as they arrive."""
 
 
-def run_job(job: Job, ask: Ask, clock: Callable[[], int]) -> None:
+def run_job(job: Job, ask: Ask, clock: Callable[[], int], meters: Meters) -> None:
     """Announce the plan, carry the answers, open the sums, publish, and rename the result into place.
 
     Args:
         clock: the time of publication, µs since the epoch.
+        meters: the coordinator's counters, which get the seconds of the publication.
 
     Raises:
         AggregatorError, FederationError, CryptoError, FeatureStoreError: nothing was published. The same job may be run
@@ -53,7 +55,8 @@ def run_job(job: Job, ask: Ask, clock: Callable[[], int]) -> None:
         collected = collect(announced, (coordinator, collector), ask, aggregators, sites, conditions)
     if job.keeps_due and announced.plan is not None and (due := collected.due(announced.plan)):
         Attempts(job.store).record(announced.plan, due, collected.said, reported=sites.reported)
-    _publish(job, announced, collected, collector, clock)
+    with meters.timed(STEP, "publish"):
+        _publish(job, announced, collected, collector, clock)
 
 
 def free_job(job: Job) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from aggregator.errors import RemoteRefusal
 from aggregator.intake.readiness import Readiness
+from base.metrics import CLOCK_OFFSET, Meters
 from base.version import PROTOCOL, VERSION
 from deployment.errors import ClocksApart, VersionsApart
 from federation.ledger.ledger import CLOCK_SLACK_US
@@ -36,13 +37,17 @@ _UNKNOWN_CALL: Final = "UNIMPLEMENTED"
 
 
 def require_ready(
-    check: Callable[[Aggregator], Readiness], name: Callable[[Aggregator], str], clock: Callable[[], int]
+    check: Callable[[Aggregator], Readiness],
+    name: Callable[[Aggregator], str],
+    clock: Callable[[], int],
+    meters: Meters,
 ) -> None:
     """Return if both aggregators would open a plan, without the days and panes that their ledgers do not allow.
 
     Args:
         check: asks one aggregator. name: its name in errors.
         clock: the coordinator's clock, µs since the epoch.
+        meters: the coordinator's counters, which get the offsets of the clocks.
 
     Raises:
         VersionsApart, ClocksApart. RemoteRefusal: an aggregator would refuse the plan. Unreachable.
@@ -59,7 +64,9 @@ def require_ready(
         half = (clock() - before) // 2
         if found.protocol != PROTOCOL:
             raise VersionsApart(name(role), _version(found.version, found.protocol), mine)
-        if abs(skew := found.now_us - (before + half)) > MAX_SKEW_US + half:
+        skew = found.now_us - (before + half)
+        meters.set(CLOCK_OFFSET, role, to=skew / 1e6)
+        if abs(skew) > MAX_SKEW_US + half:
             raise ClocksApart(name(role), skew / 1e6, MAX_SKEW_US / 1e6)
         if (refusal := found.refusal) is not None and refusal.reason not in _ANNOUNCED_WITHOUT:
             raise RemoteRefusal(name(role), refusal.reason, refusal.text, refusal.numbers, refusal.view)

@@ -21,6 +21,7 @@ from flwr.app import RecordDict
 
 from aggregator.services.client import Aggregators
 from base.errors import CoveyError
+from base.metrics import Meters
 from base.times import DAY_US, utc_text
 from deployment.collecting import collecting, require_nothing_unfinished
 from deployment.errors import ClocksApart, CollectionFailed, UsageError, VersionsApart
@@ -147,7 +148,12 @@ def write_plan(directory: Path, request: PlanRequest, path: Path, clock: Callabl
 
 
 def run_coordinator(
-    directory: Path, request: PlanRequest, addresses: Addresses, clock: Callable[[], int], progress: Progress
+    directory: Path,
+    request: PlanRequest,
+    addresses: Addresses,
+    clock: Callable[[], int],
+    progress: Progress,
+    meters: Meters,
 ) -> dict[str, Any]:
     """Run one collection; returns its result. An unfinished plan whose deadline has passed is ended first.
 
@@ -160,7 +166,7 @@ def run_coordinator(
         load_keys(directory / KEYS, role)
     with collecting(directory):
         if unfinished.folder.exists() and not _seconds_left(job := unfinished.load(), clock()):
-            _carry_out(unfinished, job, clock, progress)
+            _carry_out(unfinished, job, clock, progress, meters)
         require_nothing_unfinished(directory)
         request = replace(request, views=views_in_force(directory, request.views))
         _give_up_old_panes(directory, project, request, clock)
@@ -173,7 +179,7 @@ def run_coordinator(
             len(project.roster.entries), request.seconds, Path(), Path(), _sites_needed(plan), keeps_due=True,
             clock=request.clock,
         )  # fmt: skip
-        ready, conditions = _preflight(project, plan, job, clock)
+        ready, conditions = _preflight(project, plan, job, clock, meters)
         if (why := why_not(ready, conditions)) is not None:
             outcome = CollectionOutcome(sites=ready.of(conditions.roster), why_freed=f"{why}; {_NOT_ANNOUNCED}")
             return summary_of(Announcement(plan, b""), outcome, [], keeps_due=True)
@@ -186,7 +192,7 @@ def run_coordinator(
         with Publisher(directory, clock) as publisher:
             for view in request.views:
                 publisher.register(view)
-        result = _carry_out(unfinished, unfinished.begin(job), clock, progress)
+        result = _carry_out(unfinished, unfinished.begin(job), clock, progress, meters)
         for name, planned in wanting.items():  # an attempt would have failed, and a pane has few of them
             result["views"][name] = {"opened": 0, "void": 0, "due": len(planned.pane_starts)}
             result["due"][name] = planned.pane_starts.tolist()
@@ -195,7 +201,7 @@ def run_coordinator(
 
 
 def resume_coordinator(
-    directory: Path, addresses: Addresses, clock: Callable[[], int], progress: Progress
+    directory: Path, addresses: Addresses, clock: Callable[[], int], progress: Progress, meters: Meters
 ) -> dict[str, Any]:
     """Continue the unfinished plan of a project; returns its result. Accepted reports are kept and count once.
 
@@ -207,7 +213,7 @@ def resume_coordinator(
     with collecting(directory):
         job = _at(addresses, unfinished.load())
         unfinished.save(job)
-        return _carry_out(unfinished, job, clock, progress)
+        return _carry_out(unfinished, job, clock, progress, meters)
 
 
 def give_up(directory: Path, addresses: Addresses) -> dict[str, Any]:
@@ -260,11 +266,13 @@ def _seconds_left(job: Job, now_us: int) -> float:
     return 0.0 if wire is None else max(0.0, (wire.deadline_us - now_us) / 1e6)
 
 
-def _carry_out(unfinished: Unfinished, job: Job, clock: Callable[[], int], progress: Progress) -> dict[str, Any]:
+def _carry_out(
+    unfinished: Unfinished, job: Job, clock: Callable[[], int], progress: Progress, meters: Meters
+) -> dict[str, Any]:
     if not job.result.is_file():  # else an earlier process published it, and ended before it removed the plan
         try:
             with _asking(still_to_do(job, clock()), progress) as ask:
-                run_job(job, ask, clock)
+                run_job(job, ask, clock, meters)
         except CoveyError as error:
             if job.announced.is_file():
                 raise CollectionFailed(f"{error}; the plan is kept, so resume it", settings=("resume",)) from error
@@ -280,7 +288,9 @@ def _sites_needed(plan: Plan) -> int:
     return min(one.min_sites for one in plan.views)
 
 
-def _preflight(project: Project, plan: Plan, job: Job, clock: Callable[[], int]) -> tuple[SiteResults, Conditions]:
+def _preflight(
+    project: Project, plan: Plan, job: Job, clock: Callable[[], int], meters: Meters
+) -> tuple[SiteResults, Conditions]:
     """What the sites would answer to a plan, and what the job needs.
 
     Raises:
@@ -290,7 +300,7 @@ def _preflight(project: Project, plan: Plan, job: Job, clock: Callable[[], int])
     draft = sign_draft(plan, load_keys(job.keys, "coordinator").sign)
     try:
         with Aggregators(job.leader, job.helper, protection=plan.terms.protection) as aggregators:
-            require_ready(lambda role: aggregators.check(role, draft), aggregators.name, clock)
+            require_ready(lambda role: aggregators.check(role, draft), aggregators.name, clock, meters)
         with _reaching(job.store) as reach:
             ready = preflight(
                 lambda signed, left: reach(draft_message(signed), job.sites, left), draft, conditions, job.seconds

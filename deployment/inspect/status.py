@@ -90,10 +90,11 @@ def read_status(directory: Path) -> ProjectStatus:
     if unfinished.folder.exists():
         wire = plan_from_bytes(unfinished.load().plan).wire
         until = 0 if wire is None else wire.deadline_us
-    return ProjectStatus(project, _views(directory), until, _budgets(directory), _late_events(directory))
+    return ProjectStatus(project, view_statuses(directory), until, _budgets(directory), _late_events(directory))
 
 
-def _views(directory: Path) -> tuple[ViewStatus, ...]:
+def view_statuses(directory: Path) -> tuple[ViewStatus, ...]:
+    """The panes of each registered view; nothing if there is no store yet. Raises StoreCorrupt."""
     attempts, found = Attempts(directory), []
     try:
         with Store.open(directory) as store:

@@ -29,6 +29,11 @@ class NodeAdmission:
         self._roster, self._admitted = nodes, set[bytes]()
         self._changed = self._changed_at()
 
+    @property
+    def nodes(self) -> int:
+        """The number of nodes of the roster that are admitted."""
+        return sum(key in self._admitted for key in self._roster.values())
+
     def begin(self) -> None:
         """Admit the nodes of the roster. Raises SuperLinkUnusable."""
         self._admit(self._roster)

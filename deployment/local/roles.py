@@ -26,9 +26,13 @@ from aggregator.storage.role_file import StoringRole
 from aggregator.storage.role_storage import Storage
 from base.errors import LockHeld
 from base.locks import lock_file
+from base.metrics import Role
 from base.private_files import private_folder
 from crypto.signing import VerifyKey
 from deployment.errors import UsageError
+from deployment.monitor.aggregators import AggregatorState
+from deployment.monitor.monitor import monitored
+from deployment.monitor.watched import Counted
 from deployment.project.known_releases import require_known_releases, signed_by
 from deployment.project.project import FILE, KEYS, Project
 from federation.keys import RoleKeys, load_keys
@@ -46,6 +50,7 @@ def serve_leader(
     key_holder: str | None = None,
     provider: str | None = None,
     ledgers: Path | None = None,
+    monitor: str | None = None,
 ) -> None:
     """Run the leader until SIGTERM or SIGINT.
 
@@ -53,6 +58,7 @@ def serve_leader(
         key_holder: its address; None: the leader refuses plans with encrypted reports.
         provider: its address; None: the leader refuses plans with the finish mpc.
         ledgers: the folder of the operator's ledger. Default: the project's.
+        monitor: the address of its monitor; None: it has none.
 
     Raises:
         UsageError: another leader of this project runs, or the key in keys/ is not the leader's of covey.toml.
@@ -66,34 +72,42 @@ def serve_leader(
         with alone(directory, "leader"):
             files = _files(directory, ledgers, "leader")
             leader = Leader(keys, settings, files, _wall_clock, Peers(link, holder, third))
-            _run(_ready(leader, directory), port)
+            peers = {"helper": helper, "keyholder": key_holder, "provider": provider}
+            state = AggregatorState(leader, {role: address for role, address in peers.items() if address is not None})
+            with monitored(monitor, Role.LEADER, directory, state):
+                _run(_ready(leader, directory), port)
     finally:
         for one in (link, holder, third):
             if one is not None:
                 one.close()
 
 
-def serve_helper(directory: Path, port: int, ledgers: Path | None = None) -> None:
+def serve_helper(directory: Path, port: int, ledgers: Path | None = None, monitor: str | None = None) -> None:
     """Run the helper until SIGTERM or SIGINT. See `serve_leader`."""
     project = Project.load(directory)
     keys, settings = _own_keys(directory, "helper", project.helper), _settings(project, project.leader)
     with alone(directory, "helper"):
         helper = Helper(keys, settings, _files(directory, ledgers, "helper"), _wall_clock)
-        _run(_ready(helper, directory), port)
+        with monitored(monitor, Role.HELPER, directory, AggregatorState(helper, {})):
+            _run(_ready(helper, directory), port)
 
 
-def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None) -> None:
+def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None, monitor: str | None = None) -> None:
     """Run the key holder, with the helper's keys, until SIGTERM or SIGINT. See `serve_leader`."""
     project = Project.load(directory)
     keys, settings = _own_keys(directory, "helper", project.helper), _settings(project, project.leader)
     with alone(directory, "keyholder"):
         files = _files(directory, ledgers, "keyholder")
-        _run(_ready(KeyHolder(keys, settings, files, _wall_clock), directory), port)
+        holder = KeyHolder(keys, settings, files, _wall_clock)
+        with monitored(monitor, Role.KEY_HOLDER, directory, AggregatorState(holder, {})):
+            _run(_ready(holder, directory), port)
 
 
-def serve_provider(directory: Path, port: int) -> None:
+def serve_provider(directory: Path, port: int, monitor: str | None = None) -> None:
     """Run the provider of triples until SIGTERM or SIGINT. It needs only the leader's pinned key."""
-    _run(Provider(Project.load(directory).leader), port)
+    provider = Provider(Project.load(directory).leader)
+    with monitored(monitor, Role.PROVIDER, directory, Counted(provider.meters)):
+        _run(provider, port)
 
 
 def _run(party: Leader | Helper | KeyHolder | Provider, port: int) -> None:

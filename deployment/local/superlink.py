@@ -25,9 +25,12 @@ import uvicorn
 
 from base.errors import LockHeld
 from base.locks import lock_file
+from base.metrics import Role
 from base.private_files import private_folder
 from deployment.coordinator.grid import SOCKET, short_path
 from deployment.errors import UsageError
+from deployment.monitor.monitor import monitored
+from deployment.monitor.superlink import SuperLinkState
 from deployment.project.project import FILE, KEYS, Project
 from featurestore.server.listen import address_of, open_socket
 
@@ -78,11 +81,12 @@ class FleetOnly:
             await self._app(scope, receive, send)
 
 
-def serve_superlink(directory: Path, host: str, port: int, names: list[str]) -> None:
+def serve_superlink(directory: Path, host: str, port: int, names: list[str], monitor: str | None = None) -> None:
     """Run the SuperLink of a project until SIGTERM or SIGINT. It makes a certificate if the project has none.
 
     Args:
         names: further host names by which sites reach the SuperLink.
+        monitor: the address of its monitor; None: it has none.
 
     Raises:
         UsageError: no site of the roster has a node key, the certificate has expired or names other hosts, or another
@@ -100,16 +104,19 @@ def serve_superlink(directory: Path, host: str, port: int, names: list[str]) -> 
         outer = _server(FleetOnly(app), lifespan="off", ssl_certfile=certificate.path, ssl_keyfile=certificate.key)
         with _private_socket(short / SOCKET) as inside:
             admission = NodeAdmission(directory, folder, nodes)
+            state = SuperLinkState(directory, admission)
 
             def ready() -> None:
                 admission.begin()
+                state.ready = True
                 _log.info("listens on %s for %d site(s)", address_of(outside), len(nodes))
                 _log.info(
                     "sites pin %s (SHA-256 %s…, until %s); the coordinator connects by %s",
                     *(certificate.path, certificate.fingerprint[:16], f"{certificate.until:%Y-%m-%d}", folder / SOCKET),
                 )
 
-            asyncio.run(_serve((inner, inside), (outer, outside), ready, admission.take_up_edit))
+            with monitored(monitor, Role.SUPERLINK, directory, state):
+                asyncio.run(_serve((inner, inside), (outer, outside), ready, admission.take_up_edit))
 
 
 def _certificate(directory: Path, host: str, names: list[str]) -> Certificate:

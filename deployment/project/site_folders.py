@@ -16,9 +16,12 @@ from flwr.app import RecordDict
 
 from base.atomic_files import create_file, replace_file
 from base.fields import Fields, about
+from base.metrics import ANSWER_SECONDS, ANSWERS, Meters, Role
 from base.private_files import private_folder
 from deployment.errors import UsageError
 from deployment.local.superlink_certificate import CERTIFICATE
+from deployment.monitor.monitor import monitored
+from deployment.monitor.site import SiteState
 from edge_client.event_files import read_schema
 from edge_client.fleet_client import FleetClient, SuperLink
 from edge_client.plan_messages import PlanAnswer, answer_message
@@ -83,12 +86,13 @@ def configure_site(
     return path
 
 
-def serve_site(project: Path, site: str, address: str, *, insecure: bool) -> None:
+def serve_site(project: Path, site: str, address: str, *, insecure: bool, monitor: str | None = None) -> None:
     """Answer the plans that arrive from a SuperLink, until SIGTERM or Ctrl-C.
 
     Args:
         address: `host:port` of the SuperLink.
         insecure: connect without TLS; on the loopback only.
+        monitor: the address of its monitor; None: it has none.
 
     Raises:
         ConfigInvalid, KeyFileError: the site's own files are invalid. EventsError: a file of events cannot be read, or
@@ -101,12 +105,18 @@ def serve_site(project: Path, site: str, address: str, *, insecure: bool) -> Non
     node = config.node
     superlink = _superlink(project / KEYS / CERTIFICATE, address, insecure=insecure)
 
+    meters = Meters()
+
     def answer(content: RecordDict | None) -> PlanAnswer:
-        return answer_message(content, partial(load_config, path), name=site)
+        with meters.timed(ANSWER_SECONDS):
+            found = answer_message(content, partial(load_config, path), name=site)
+        meters.add(ANSWERS, found.code)
+        return found
 
     with about(Fields(site=config.settings.site)), FleetClient(superlink, node) as client:
-        with suppress(KeyboardInterrupt):
-            SiteService(client, answer, time.sleep, time.monotonic).run()
+        service = SiteService(client, answer, time.sleep, time.monotonic)
+        with monitored(monitor, Role.SITE, project, SiteState(service, address, meters)), suppress(KeyboardInterrupt):
+            service.run()
         _log.info("stopped")
 
 

@@ -26,6 +26,7 @@ from .docs_page import add_docs
 from .errors import DEFECT, feast_body, to_feast
 from .feast_wire import AnswerPlan, AnswerPlans, render, render_arrow
 from .openapi import ROUTE, describe
+from .probes import add_probes
 from .problems import answer_with_problems
 from .reads import Reads
 from .request import MAX_BODY, OnlineRequest, parse_request
@@ -159,6 +160,7 @@ def _make_app(store: Store, reads: Reads, beside: Beside, poll_s: float) -> Fast
     async def health() -> dict[str, Any]:
         return health_of(store.blocks)
 
+    add_probes(app, store.blocks)
     add_routes(app, reads)
     answer_with_problems(app)
     describe(app)

@@ -1,17 +1,18 @@
 """The guard before the feature server: checks host, API key and limits of a request, and counts it.
 
 It is raw ASGI around raw ASGI and takes about 20 µs a request (`benchmarks.guards`). If keys are used, every route but
-`/health` needs one. A refusal is sent before the body is read. On Feast's route it has the form that Feast's clients raise;
+those in `OPEN` needs one. A refusal is sent before the body is read. On Feast's route it has the form that Feast's clients raise;
 on other routes it is a problem (RFC 9457).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
-from prometheus_client import CONTENT_TYPE_LATEST
+from base.exposition import MEDIA_TYPE as METRICS_TYPE
+from base.metrics import Sample
 
 from .api_keys import KeyRing
 from .app import App, Message, Receive, Send
@@ -19,11 +20,12 @@ from .errors import feast_body
 from .hosts import Hosts
 from .metrics import GONE, Counts, exposition
 from .openapi import METRICS, ROUTE
+from .probes import HEALTHZ, READYZ
 from .problems import MEDIA_TYPE, problem
 from .refusal import Header, Refused
 from .throttle import Allowance, Limits, Throttle
 
-OPEN: Final = frozenset({"/health"})
+OPEN: Final = frozenset({"/health", HEALTHZ, READYZ})
 """The routes that need no key, because probes have none."""
 
 _CLASSES: Final = {401: "FeastPermissionError"}
@@ -89,6 +91,7 @@ class Guard:
         hosts: the names and addresses of the server.
         health: gives the health of the server, for the metrics.
         clock: wall clock, µs since the epoch.
+        process: gives the samples of the server's process.
     """
 
     def __init__(
@@ -99,9 +102,10 @@ class Guard:
         counts: Counts,
         health: Callable[[], dict[str, Any]],
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000,
+        process: Callable[[], Iterable[Sample]] = tuple,
     ) -> None:
         self._app, self._hosts, self._gate = app, hosts, gate
-        self._counts, self._health, self._clock = counts, health, clock
+        self._counts, self._health, self._clock, self._process = counts, health, clock, process
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one connection event, or refuse it."""
@@ -141,7 +145,8 @@ class Guard:
     async def _metrics(self, method: str, send: Send) -> None:
         if method not in ("GET", "HEAD"):
             raise Refused(405, f"{METRICS} takes GET", (b"allow", b"GET"))
-        await _send(send, 200, CONTENT_TYPE_LATEST.encode(), exposition(self._counts, self._health(), self._clock()))
+        text = exposition(self._counts, self._health(), self._clock(), self._process())
+        await _send(send, 200, METRICS_TYPE.encode(), text)
 
 
 class _Headers(NamedTuple):

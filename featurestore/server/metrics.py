@@ -1,4 +1,4 @@
-"""Counts the server's work in memory that all workers share, and shows it as Prometheus text.
+"""Counts the server's work in memory that all workers share.
 
 Each worker counts in its own row of float64 cells. No other worker writes it, so no lock is needed, and one count is an
 addition to one cell. A replacement worker continues in its predecessor's row, so a counter never falls while the server runs.
@@ -13,40 +13,40 @@ from __future__ import annotations
 
 import mmap
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from http import HTTPStatus
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.registry import Collector
+from base.exposition import text_of
+from base.metrics import (
+    EPOCH,
+    LATENCIES,
+    READ_STATUSES,
+    READS,
+    READY,
+    RELEASE_SITES,
+    REQUEST_SECONDS,
+    REQUESTS,
+    ROWS,
+    VIEW_AGE,
+    Distribution,
+    Sample,
+)
 
 GRPC: Final = "/covey.features.v1.Features/"
 """The prefix of a gRPC call's path."""
-ROUTES: Final = (
-    "/get-online-features",
-    "/health",
-    "/metrics",
-    *(GRPC + call for call in ("GetFeatures", "Subscribe", "Read")),
-    "other",
-)
-BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-"""The upper ends of the latency buckets, s."""
 GONE: Final = 0
 """The status of a request whose client disconnected before the answer."""
 
 _US: Final = 1_000_000
-_STATUSES: Final = (GONE, *HTTPStatus)
-_STATUS_AT: Final = {int(status): i for i, status in enumerate(_STATUSES)}
-_OTHER: Final = len(ROUTES) - 1
-_ROUTE_AT: Final = {route: i for i, route in enumerate(ROUTES)}
+_STATUS_AT: Final = {int(status): i for i, status in enumerate(READ_STATUSES)}
+_OTHER: Final = len(READS) - 1
+_ROUTE_AT: Final = {route: i for i, route in enumerate(READS)}
 
 # A row holds each route's statuses, buckets (the last one is open) and seconds; then the number of rows read.
-_BUCKETS_AT: Final = len(_STATUSES)
-_SECONDS_AT: Final = _BUCKETS_AT + len(BUCKETS) + 1
+_BUCKETS_AT: Final = len(READ_STATUSES)
+_SECONDS_AT: Final = _BUCKETS_AT + len(LATENCIES) + 1
 _ROUTE_CELLS: Final = _SECONDS_AT + 1
-_ROWS_AT: Final = len(ROUTES) * _ROUTE_CELLS
+_ROWS_AT: Final = len(READS) * _ROUTE_CELLS
 ROW_BYTES: Final = 8 * (_ROWS_AT + 1)
 
 
@@ -66,7 +66,7 @@ class Counts:
         """Count an answered request."""
         at, mine = _ROUTE_AT.get(path, _OTHER) * _ROUTE_CELLS, self._mine
         mine[at + _STATUS_AT[status]] += 1
-        mine[at + _BUCKETS_AT + bisect_left(BUCKETS, seconds)] += 1
+        mine[at + _BUCKETS_AT + bisect_left(LATENCIES, seconds)] += 1
         mine[at + _SECONDS_AT] += seconds
 
     def rows(self, rows: int) -> None:
@@ -79,61 +79,33 @@ class Counts:
         return [sum(cells[cell::size]) for cell in range(size)]
 
 
-class _Families(Collector):
-    """The metrics in the form of prometheus_client."""
-
-    def __init__(self, total: Sequence[float], health: dict[str, Any], now_us: int) -> None:
-        self._total, self._health, self._now_us = total, health, now_us
-
-    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]:
-        """The counters of all workers, and gauges of this worker's snapshot."""
-        requests = CounterMetricFamily(
-            "covey_requests", "Requests; status 0: the client went away.", labels=("route", "status")
-        )
-        seconds = HistogramMetricFamily(
-            "covey_request_seconds", "From a request's head to the end of its answer.", labels=("route",)
-        )
-        for i, route in enumerate(ROUTES):
-            cells = self._total[i * _ROUTE_CELLS : (i + 1) * _ROUTE_CELLS]
-            for status, count in zip(_STATUSES, cells, strict=False):
-                if count:
-                    requests.add_metric((route, str(int(status))), count)
-            counts = accumulate(cells[_BUCKETS_AT:_SECONDS_AT])
-            ends = (*map(str, BUCKETS), "+Inf")
-            seconds.add_metric((route,), list(zip(ends, counts, strict=True)), cells[_SECONDS_AT])
-        yield requests
-        yield seconds
-        yield CounterMetricFamily("covey_rows", "Requested rows.", self._total[_ROWS_AT])
-        yield GaugeMetricFamily("covey_epoch", "The served publication.", self._health["epoch"])
-        age = GaugeMetricFamily(
-            "covey_view_age_seconds", "The age of a view's rows.", labels=("view", "version", "since")
-        )
-        for view in self._health["views"]:
-            for since in ("pane_end", "released_at"):
-                if view[since] is not None:
-                    labels = (view["view"], str(view["version"]), since)
-                    age.add_metric(labels, (self._now_us - view[since]) / _US)
-        yield age
-        release_sites = GaugeMetricFamily(
-            "covey_release_sites",
-            "The sites of the roster that are counted in a view's newest pane, and those that are missing.",
-            labels=("view", "version", "state"),
-        )
-        for view in self._health["views"]:
-            if (sites := view["sites"]) is not None:
-                names = view["view"], str(view["version"])
-                release_sites.add_metric((*names, "counted"), sites["counted"])
-                release_sites.add_metric((*names, "missing"), len(sites["missing"]))
-        yield release_sites
-
-
-def exposition(counts: Counts, health: dict[str, Any], now_us: int) -> bytes:
-    """The text of `/metrics`.
+def server_samples(counts: Counts, health: dict[str, Any], now_us: int) -> Iterator[Sample]:
+    """The counters of all workers, and gauges of this worker's snapshot.
 
     Args:
         health: from `featurestore.server.app.health_of`.
         now_us: wall clock, µs since the epoch.
     """
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families(counts.total(), health, now_us))
-    return generate_latest(registry)
+    total = counts.total()
+    for i, route in enumerate(READS):
+        cells = total[i * _ROUTE_CELLS : (i + 1) * _ROUTE_CELLS]
+        for status, count in zip(READ_STATUSES, cells, strict=False):
+            if count:
+                yield Sample(REQUESTS, (route, status), count)
+        yield Sample(REQUEST_SECONDS, (route,), Distribution(tuple(cells[_BUCKETS_AT:_SECONDS_AT]), cells[_SECONDS_AT]))
+    yield Sample(ROWS, (), total[_ROWS_AT])
+    yield Sample(READY, (), float(health["problem"] is None))
+    yield Sample(EPOCH, (), health["epoch"])
+    for view in health["views"]:
+        names = view["view"], str(view["version"])
+        for since in ("pane_end", "released_at"):
+            if view[since] is not None:
+                yield Sample(VIEW_AGE, (*names, since), (now_us - view[since]) / _US)
+        if (sites := view["sites"]) is not None:
+            yield Sample(RELEASE_SITES, (*names, "counted"), sites["counted"])
+            yield Sample(RELEASE_SITES, (*names, "missing"), len(sites["missing"]))
+
+
+def exposition(counts: Counts, health: dict[str, Any], now_us: int, process: Iterable[Sample] = ()) -> bytes:
+    """The text of `/metrics`. Its arguments are those of `server_samples`, and the samples of the process."""
+    return text_of([*process, *server_samples(counts, health, now_us)])

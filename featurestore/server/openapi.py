@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from .probes import HEALTHZ, READYZ
 from .problems import MEDIA_TYPE
 from .request import MAX_FEATURES, MAX_ROWS
 
@@ -166,10 +167,23 @@ _COUNTED: Final = {
         **_refusals(_PROBLEM, MEDIA_TYPE),
     },
 }
-_HEALTH_ANSWERS: Final = {
-    "200": _json("The served releases.", _HEALTH),
+_GET_ONLY: Final = {
     "405": _json("Another method than GET.", _PROBLEM, MEDIA_TYPE),
     **_refusals(_PROBLEM, MEDIA_TYPE, "403", "421"),
+}
+_HEALTH_ANSWERS: Final = {"200": _json("The served releases.", _HEALTH), **_GET_ONLY}
+_PROBE: Final = {
+    "type": "object",
+    "required": ["ready", "role"],
+    "properties": {"ready": {"type": "boolean"}, "role": {"type": "string"}, "waits_for": {"type": "string"}},
+}
+_PROBE_ANSWERS: Final = {
+    HEALTHZ: {"200": _json("The process answers.", {"type": "object"}), **_GET_ONLY},
+    READYZ: {
+        "200": _json("The newest releases are served.", _PROBE),
+        "503": _json("The server waits for what the answer names.", _PROBE),
+        **_GET_ONLY,
+    },
 }
 
 
@@ -179,7 +193,8 @@ def describe(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-            schema["paths"]["/health"]["get"]["responses"] = _HEALTH_ANSWERS
+            for path, answers in ({"/health": _HEALTH_ANSWERS} | _PROBE_ANSWERS).items():
+                schema["paths"][path]["get"]["responses"] = answers
             schema["paths"] |= {ROUTE: {"post": _READ}, METRICS: {"get": _COUNTED}}
             schema.setdefault("components", {})["securitySchemes"] = _SCHEMES
             app.openapi_schema = schema

@@ -8,6 +8,8 @@ import socket
 import sys
 import threading
 
+from base.metrics import Role
+from base.process_metrics import process_samples, started_at
 from featurestore.define.views_file import load_declared
 from featurestore.store import Store
 
@@ -30,7 +32,15 @@ def guarded(settings: ServerSettings, counts: Counts) -> Guard:
     gate = Gate(keys, Throttle(settings.limits, settings.workers), counts)
     beside = alone if settings.grpc is None else grpc_beside(settings.grpc, gate)
     hosts = Hosts(settings.address, settings.names)
-    return Guard(FeatureServer(store, beside=beside), hosts, gate, counts, lambda: health_of(store.blocks))
+    started = started_at(os.getpid() if settings.workers == 1 else os.getppid())
+    return Guard(
+        FeatureServer(store, beside=beside),
+        hosts,
+        gate,
+        counts,
+        lambda: health_of(store.blocks),
+        process=lambda: process_samples(Role.SERVER, settings.store, started),
+    )
 
 
 def main(settings: str, files: str, number: str) -> None:

@@ -336,6 +336,18 @@ class LedgerState:
             return 0
         return budget.micro_rho - budget.counted(self.prices.get(day, NO_PRICE))
 
+    def shares_left(self, budget: Budget) -> dict[str, float]:
+        """For each charged view: the share of a client-day's budget that is left for it, on its last charged day."""
+        last: dict[str, int] = {}
+        for view, day in list(self._by_view):
+            last[view] = max(day, last.get(view, day))
+        shares = {view: _share(self.left(day, budget), budget.micro_rho) for view, day in last.items()}
+        for view, quota in budget.quotas.items():
+            if view in shares:
+                own = quota - self._counted_of_view(view, last[view], budget)
+                shares[view] = min(shares[view], _share(own, quota))
+        return shares
+
     def _counted_of_view(self, view: str, day: int, budget: Budget) -> int:
         return budget.counted(self._by_view.get((view, day), NO_PRICE))
 
@@ -366,6 +378,11 @@ class LedgerState:
         """The earlier plans whose panes a plan has taken again, oldest first."""
         before = [retry.plan for retry in self._intents[plan].retries] if plan in self._intents else []
         return tuple(found for one in before for found in (*self.attempts_before(one), one))
+
+
+def _share(left: int, whole: int) -> float:
+    """The share that is left of a budget; 0 of a budget that is spent, or made smaller than what is spent."""
+    return max(0.0, left / whole) if whole else 0.0
 
 
 def _first_row(panes: Ints, taken: Ints) -> Ints:

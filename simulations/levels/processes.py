@@ -15,6 +15,7 @@ from typing import Any
 
 from aggregator.errors import RemoteRefusal
 from aggregator.services.client import Aggregators
+from base.metrics import Meters
 from deployment.coordinator.job_run import run_job
 from deployment.coordinator.sites import NO_ANSWER, SiteAnswer
 from deployment.errors import CollectionFailed
@@ -47,7 +48,7 @@ def collect_by_processes(collection: Collection, directory: Path, progress: Prog
             processes.wait_for_port(name, port, START_SECONDS)
         start = time.perf_counter()
         sites = _Sites(prepared, collection, progress)
-        run_job(job, sites.ask, lambda: collection.now)
+        run_job(job, sites.ask, lambda: collection.now, Meters())
         with Aggregators(job.leader, job.helper, protection=plan.terms.protection) as aggregators:
             _require_refused(aggregators, sites.late)
         wall_s = time.perf_counter() - start

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from base.metrics import Meters
 from base.times import DAY_US, wall_clock
 from covey.cli import call
 from deployment.coordinator.job import Job
@@ -90,7 +91,7 @@ def collect(project: Path, view: str, leader: str, second: str, protection: Prot
     folder.mkdir()
     paths = folder / "result.json", folder / "progress"
     job = Job(plan_to_bytes(plan), project / "keys", leader, second, project, 0, 1.0, *paths)
-    run_job(job, lambda *_: (), wall_clock)
+    run_job(job, lambda *_: (), wall_clock, Meters())
     return json.loads(job.result.read_text())
 
 

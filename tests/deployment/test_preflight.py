@@ -11,6 +11,7 @@ import pytest
 
 from aggregator.errors import RemoteRefusal
 from aggregator.intake.readiness import Readiness
+from base.metrics import Meters
 from base.version import PROTOCOL, VERSION
 from deployment.coordinator.preflight import MAX_SKEW_US, require_ready
 from deployment.errors import ClocksApart, VersionsApart
@@ -40,7 +41,7 @@ def files(path: Path) -> dict[str, bytes]:
 
 
 def ready(world: World, signed: bytes = draft(PLAN), *, clock: Callable[[], int] | None = None) -> None:
-    require_ready(lambda role: world.client.check(role, signed), world.client.name, clock or (lambda: NOW))
+    require_ready(lambda role: world.client.check(role, signed), world.client.name, clock or (lambda: NOW), Meters())
 
 
 def test_the_helper_refuses_a_plan_that_its_settings_do_not_allow_and_nothing_is_left(world: World) -> None:
@@ -99,12 +100,12 @@ def answers(**changes: Any) -> Callable[[Aggregator], Readiness]:
 
 
 def test_another_version_of_the_messages_is_refused_and_another_release_of_covey_is_not() -> None:
-    require_ready(answers(version="9.9.9"), str, lambda: NOW)
+    require_ready(answers(version="9.9.9"), str, lambda: NOW, Meters())
     with pytest.raises(VersionsApart, match=rf"leader runs Covey 9\.9\.9 \(protocol 7\), .* Covey {VERSION}"):
-        require_ready(answers(version="9.9.9", protocol=7), str, lambda: NOW)
+        require_ready(answers(version="9.9.9", protocol=7), str, lambda: NOW, Meters())
 
     def unknown(role: Aggregator) -> Readiness:
         raise RemoteRefusal(role, "UNIMPLEMENTED", "Method not found!", {})
 
     with pytest.raises(VersionsApart, match="the leader runs an earlier version"):
-        require_ready(unknown, str, lambda: NOW)
+        require_ready(unknown, str, lambda: NOW, Meters())

@@ -444,6 +444,20 @@ def test_health_names_what_is_served_and_says_when_it_is_stale(store_dir: Path) 
     assert "CURRENT.json" in stale["problem"]
 
 
+def test_the_probes_say_that_the_process_answers_and_when_it_serves_an_old_snapshot(store_dir: Path) -> None:
+    fill(store_dir, VIEW, 1)
+    store = Store.open(store_dir)
+    server = FeatureServer(store)
+    ready = request(server, "GET", "/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "role": "server"})
+    (store_dir / "store" / "blocks" / "CURRENT.json").write_text("{")
+    store.blocks.refresh()
+    waiting = request(server, "GET", "/readyz")
+    assert waiting.status_code == 503
+    assert "CURRENT.json" in waiting.json()["waits_for"]
+    assert request(server, "GET", "/healthz").json() == {"status": "ok"}
+
+
 def test_the_documentation_describes_the_route_and_other_paths_are_404(server: FeatureServer) -> None:
     document = request(server, "GET", "/openapi.json").json()
     operation = document["paths"]["/get-online-features"]["post"]

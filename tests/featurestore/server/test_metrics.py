@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from featurestore.server.metrics import BUCKETS, ROW_BYTES, Counts, exposition
+from base.metrics import LATENCIES
+from featurestore.server.metrics import ROW_BYTES, Counts, exposition
 
 HEALTH: dict[str, Any] = {
+    "problem": None,
     "epoch": 7,
     "views": [
         {
@@ -61,12 +63,12 @@ def test_requests_rows_and_latencies_are_counted_by_route_and_status() -> None:
     assert found["covey_request_seconds_bucket", "/get-online-features", "+Inf"] == 3
 
 
-@pytest.mark.parametrize("end", BUCKETS)
+@pytest.mark.parametrize("end", LATENCIES)
 def test_a_latency_at_a_buckets_end_is_in_it(end: float) -> None:
     counts = Counts()
     counts.request("/health", 200, end)
     found = samples(counts)
-    below = [one for one in BUCKETS if one < end]
+    below = [one for one in LATENCIES if one < end]
     assert found["covey_request_seconds_bucket", "/health", str(end)] == 1
     assert all(found["covey_request_seconds_bucket", "/health", str(one)] == 0 for one in below)
 
@@ -101,3 +103,9 @@ def test_any_worker_tells_the_sum_and_a_replaced_one_goes_on() -> None:
             assert found["covey_rows_total",] == 121
             assert found["covey_requests_total", "/health", "200"] == 3
             assert found["covey_request_seconds_bucket", "/health", "0.01"] == 3
+
+
+@pytest.mark.parametrize(("problem", "ready"), [(None, 1.0), ("CURRENT.json cannot be read", 0.0)])
+def test_a_server_that_serves_an_old_snapshot_is_not_ready(problem: str | None, ready: float) -> None:
+    text = exposition(Counts(), HEALTH | {"problem": problem}, 0).decode()
+    assert f"covey_ready {ready}" in text.splitlines()

@@ -1,0 +1,58 @@
+"""The state of leader, helper and key holder, as their monitors show it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from aggregator.he.key_holder import KeyHolder
+from aggregator.shares.helper import Helper
+from aggregator.shares.leader import Leader
+from base.metrics import BUDGET_LEFT, JOBS_PENDING, LEDGER_ENTRIES, PEER_UP, PLAN_STATES, PLANS, Sample, gauges
+from federation.errors import LedgerBroken
+
+from .peers import PeerWatch
+
+
+class AggregatorState:
+    """The state of one aggregator.
+
+    Args:
+        peers: the addresses of the services that it calls, by role.
+    """
+
+    def __init__(self, party: Leader | Helper | KeyHolder, peers: Mapping[str, str]) -> None:
+        self._party, self._peers = party, {role: PeerWatch(address) for role, address in peers.items()}
+
+    def waits_for(self) -> str | None:
+        """A ledger that can be read, and the peers."""
+        if (problem := self._ledger_problem()) is not None:
+            return problem
+        for role, peer in self._peers.items():
+            if (why := peer.problem()) is not None:
+                return f"the {role} at {peer.address}: {why}"
+        return None
+
+    def samples(self) -> Iterator[Sample]:
+        """The counters, and gauges of storage and ledger."""
+        yield from self._party.meters.samples()
+        storage, ledger = self._party.files.storage, self._party.files.ledger
+        states = Counter(plan.state.value for plan in storage.plans())
+        yield from gauges(PLANS, ((state, states[state]) for state in PLAN_STATES))
+        if isinstance(self._party, Leader):
+            yield Sample(JOBS_PENDING, (), len(storage.pending_jobs()))
+        yield from gauges(PEER_UP, ((role, float(peer.problem() is None)) for role, peer in self._peers.items()))
+        broken = self._ledger_problem() is not None
+        yield Sample(LEDGER_ENTRIES, (), -1 if broken else ledger.state.length)
+        yield from gauges(BUDGET_LEFT, ledger.state.shares_left(self._party.identity.settings.budget).items())
+
+    def _ledger_problem(self) -> str | None:
+        """Why the ledger cannot be charged. It is read again: another process of the operator may have charged it."""
+        try:
+            with self._party.files.ledger.transaction():
+                return None
+        except LedgerBroken as error:
+            return f"an intact ledger: {error}"
+        except sqlite3.Error as error:
+            return f"a ledger that can be written: {error}"
