@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from aggregator.errors import MessageMalformed
 from aggregator.services import aggregator_pb2 as pb
@@ -15,6 +16,9 @@ from aggregator.signed_message import require_length
 from federation.errors import PlanInvalid
 from federation.live_keys import LiveKeys
 from federation.wire_terms import KEY_HASH_BYTES
+
+MAX_KEYS_BYTES: Final = 32 * 2**20
+"""The most that a site reads as one message, which brings it these keys."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Preparation:
 
     @classmethod
     def from_parts(cls, parts: Iterable[pb.PreparedPart]) -> Preparation:
-        """Join the messages. Raises MessageMalformed."""
+        """Join the messages. A stream that is too long is not read to its end. Raises MessageMalformed."""
         live = key_hash = b""
         keys = bytearray()
         for number, part in enumerate(parts):
@@ -48,7 +52,11 @@ class Preparation:
                 live, key_hash = part.live, part.verify_key_hash
             elif part.live or part.verify_key_hash:
                 raise MessageMalformed("the parts of a preparation are out of order")
+            elif not part.encryption_keys:
+                raise MessageMalformed("a part of a preparation is empty")
             keys += part.encryption_keys
+            if len(keys) > MAX_KEYS_BYTES:
+                raise MessageMalformed(f"a preparation has more than {MAX_KEYS_BYTES:,} bytes of encryption keys")
         if key_hash:
             require_length("hash of a key", key_hash, KEY_HASH_BYTES)
         try:

@@ -98,9 +98,9 @@ class Aggregators:
         Raises RemoteRefusal, Unreachable and MessageMalformed.
         """
         request = pb.PrepareRequest(signed_draft=signed_draft)
-        helper = self._ask("helper", lambda: list(self._helper.Prepare(request, timeout=CALL_S)))
-        leader = self._ask("leader", lambda: list(self._leader.Prepare(request, timeout=CALL_S)))
-        return Preparation.from_parts(leader), Preparation.from_parts(helper)
+        helper = self._ask("helper", lambda: Preparation.from_parts(self._helper.Prepare(request, timeout=CALL_S)))
+        leader = self._ask("leader", lambda: Preparation.from_parts(self._leader.Prepare(request, timeout=CALL_S)))
+        return leader, helper
 
     def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
         """Run by the coordinator: open a plan at both. Returns its hash. Raises RemoteRefusal and Unreachable.

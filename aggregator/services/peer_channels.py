@@ -14,7 +14,7 @@ from aggregator.intake.preparation import Preparation
 from aggregator.services import aggregator_pb2 as pb
 from aggregator.services import aggregator_pb2_grpc as pb_grpc
 from aggregator.services.rpc import CHANNEL_OPTIONS, PART_BYTES, error_of
-from aggregator.services.share_parts import swap_parts
+from aggregator.services.share_parts import swap_parts, swapped_pieces
 
 _T = TypeVar("_T")
 
@@ -40,7 +40,7 @@ class HelperChannel:
     def prepare(self, signed_draft: bytes) -> Preparation:
         """A signed draft → the helper's preparation for it. Raises RemoteRefusal, Unreachable and MessageMalformed."""
         request = pb.PrepareRequest(signed_draft=signed_draft)
-        return Preparation.from_parts(self._call(lambda: list(self._stub.Prepare(request, timeout=self._call_s))))
+        return self._call(lambda: Preparation.from_parts(self._stub.Prepare(request, timeout=self._call_s)))
 
     def take_key(self, offer: bytes) -> bytes:
         """The leader's signed key offer → the helper's signed confirmation. Raises RemoteRefusal and Unreachable."""
@@ -68,9 +68,9 @@ class HelperChannel:
         return self._signed(self._stub.Digest, signed)
 
     def swap(self, plan_hash: bytes, shares: bytes) -> list[bytes]:
-        """The leader's noised shares of a plan → the helper's. Raises RemoteRefusal and Unreachable."""
-        parts = self._call(lambda: list(self._stub.Swap(swap_parts(shares, PART_BYTES, plan_hash), timeout=COLLECT_S)))
-        return [part.shares for part in parts]
+        """The leader's noised shares of a plan → the helper's, which are as long. Raises RemoteRefusal and Unreachable."""
+        parts = swap_parts(shares, PART_BYTES, plan_hash)
+        return self._call(lambda: swapped_pieces(self._stub.Swap(parts, timeout=COLLECT_S), len(shares)))
 
     def finish(self, session: bytes) -> bytes:
         """The leader's signed `FinishSession` → the same, signed by the helper. Raises RemoteRefusal and Unreachable."""

@@ -20,19 +20,35 @@ MAX_MESSAGE_BYTES: Final = 8 * 2**20
 PART_BYTES: Final = 2**20
 REFUSAL_KEY: Final = "covey-refusal-bin"
 
+KEEPALIVE_MS: Final = 10_000
+"""How long a connection may be silent during a call before its peer must answer a ping, within the same time: a connection that a
+network has dropped without a word ends after twice this time, not with the deadline of the call."""
+CONNECT_MS: Final = 10_000
+"""Longest attempt to connect: TCP, TLS and HTTP/2 take several round trips, of a second each on a bad link."""
+
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_MS),
+    ("grpc.http2.max_pings_without_data", 0),  # noise is drawn for minutes, and no data is sent
 )
 CHANNEL_OPTIONS: Final = (
     *OPTIONS,
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),  # its own backoff: another client's failures do not slow this one
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", CONNECT_MS),  # despite its name, the deadline of an attempt
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
-SERVER_OPTIONS: Final = (*OPTIONS, ("grpc.so_reuseport", 0))  # a port in use is an error, not a second listener
+SERVER_OPTIONS: Final = (
+    *OPTIONS,
+    ("grpc.so_reuseport", 0),  # a port in use is an error, not a second listener
+    (
+        "grpc.http2.min_recv_ping_interval_without_data_ms",
+        KEEPALIVE_MS // 2,
+    ),  # a client that pings more often is cut off
+)
 
 _AWAY: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 _CODES: Final = {

@@ -55,3 +55,14 @@ def swap_parts(shares: bytes, size: int, plan_hash: bytes = b"") -> Iterator[pb.
     """Noised shares for the other aggregator in pieces of at most `size` bytes. The first piece names the plan."""
     for at in range(0, max(1, len(shares)), size):
         yield pb.SwapPart(plan_hash=b"" if at else plan_hash, shares=shares[at : at + size])
+
+
+def swapped_pieces(parts: Iterable[pb.SwapPart], size: int) -> list[bytes]:
+    """The pieces of the other aggregator's noised shares. A stream of more than `size` bytes is not read to its end."""
+    pieces, left = list[bytes](), size
+    for part in parts:
+        pieces.append(part.shares)
+        left -= len(part.shares)
+        if left < 0 or not part.shares:
+            break
+    return pieces

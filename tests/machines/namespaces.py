@@ -19,10 +19,14 @@ import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
 import psutil
+
+from tests.machines.proxy import Proxy, proxy_to
 
 PREFIX: Final = "coveytest"
 HUB: Final = "hub"
@@ -90,6 +94,10 @@ class Network:
         """Call from the machine: sockets that the call makes belong to it for ever."""
         with ThreadPoolExecutor(1, initializer=enter, initargs=(self.namespace(machine),)) as thread:
             return thread.submit(call).result()
+
+    def proxy_to(self, target: str) -> AbstractContextManager[Proxy]:
+        """A proxy on the hub, which passes connections on to an address of a machine."""
+        return proxy_to(target, HUB_ADDRESS, partial(enter, self.namespace(HUB)))
 
     def _add(self, machine: str) -> None:
         _ip("netns", "add", self.namespace(machine))

@@ -1,7 +1,7 @@
 """A TCP proxy between two machines, which delays, stalls, throttles and resets connections, or floods them.
 
-It stands on the hub: a machine connects to the proxy's address instead of the other machine's. The parties see an ordinary network
-that behaves badly. TLS passes through it unread.
+A machine connects to the proxy's address instead of the other machine's. The parties see an ordinary network that behaves badly. TLS
+passes through it unread.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
-
-from tests.machines.namespaces import HUB, Network, enter
 
 _PIECE: Final = 2**16
 _TICK: Final = 0.01
@@ -174,8 +172,13 @@ async def _discard(reader: asyncio.StreamReader) -> None:
 
 
 @contextmanager
-def proxy_to(network: Network, target: str) -> Iterator[Proxy]:
-    """A proxy on the hub that passes connections on to `target`, an address `host:port`."""
+def proxy_to(target: str, host: str = "127.0.0.1", enter: Callable[[], None] = lambda: None) -> Iterator[Proxy]:
+    """A proxy that passes connections on to `target`, an address `host:port`.
+
+    Args:
+        host: where it listens.
+        enter: moves its thread to another machine.
+    """
     made: list[Proxy] = []
     started, over = threading.Event(), asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
@@ -183,9 +186,8 @@ def proxy_to(network: Network, target: str) -> Iterator[Proxy]:
     async def serve() -> None:
         proxy = Proxy("", target)
         accept: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] = proxy._accept
-        server = await asyncio.start_server(accept, network.address(HUB), 0)
-        host, port = server.sockets[0].getsockname()
-        proxy.address = f"{host}:{port}"
+        server = await asyncio.start_server(accept, host, 0)
+        proxy.address = f"{host}:{server.sockets[0].getsockname()[1]}"
         made.append(proxy)
         loops.append(asyncio.get_running_loop())
         started.set()
@@ -198,7 +200,7 @@ def proxy_to(network: Network, target: str) -> Iterator[Proxy]:
 
     def run() -> None:
         try:
-            enter(network.namespace(HUB))
+            enter()
             asyncio.run(serve())
         finally:
             started.set()

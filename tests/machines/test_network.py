@@ -16,7 +16,7 @@ import pytest
 
 from tests.machines.machine import ROOT, Machine
 from tests.machines.namespaces import PREFIX, Network, delete_leftovers
-from tests.machines.proxy import Delay, Flood, Pass, Proxy, Reset, Slow, Stall, proxy_to
+from tests.machines.proxy import Delay, Flood, Pass, Proxy, Reset, Slow, Stall
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def echo(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def proxy(network: Network, echo: str) -> Iterator[Proxy]:
-    with proxy_to(network, echo) as proxy:
+    with network.proxy_to(echo) as proxy:
         yield proxy
 
 
