@@ -93,8 +93,23 @@ class NodeKeyUnknown(SuperLinkError):
         self.address = address
         super().__init__(
             f"the SuperLink at {address} does not accept this site's node key. Is another process of the site running? Otherwise "
-            "its operator adds the key to covey.toml and starts the SuperLink again. Check the clock of this machine, too: "
-            "requests more than five minutes off are rejected"
+            "its operator adds the key to covey.toml and starts the SuperLink again"
+        )
+
+
+class SiteClockApart(SuperLinkError):
+    """The SuperLink rejects this site's requests, because the clocks of both machines differ too much. It may recover.
+
+    Attributes:
+        ahead_s: how far this machine's clock is ahead; negative: behind.
+    """
+
+    def __init__(self, address: str, ahead_s: float) -> None:
+        self.address, self.ahead_s = address, ahead_s
+        where = "ahead of" if ahead_s > 0 else "behind"
+        super().__init__(
+            f"the SuperLink at {address} rejects this site's requests: the clock of this machine is {abs(ahead_s):,.0f} s {where} "
+            "the SuperLink's, and each request is signed with its time. Correct the wrong clock"
         )
 
 

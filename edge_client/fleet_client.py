@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from itertools import islice
 from typing import Final, Self, TypeVar
@@ -20,7 +21,7 @@ from typing import Final, Self, TypeVar
 import httpx
 from flwr.app import Message, RecordDict
 from flwr.app.message.message import make_message, remove_content_from_message
-from flwr.common.constant import HEARTBEAT_PATIENCE, TIMESTAMP_HEADER
+from flwr.common.constant import HEARTBEAT_PATIENCE, SYSTEM_TIME_TOLERANCE, TIMESTAMP_HEADER, TIMESTAMP_TOLERANCE
 from flwr.common.serde import message_to_proto
 from flwr.common.serde_utils import metadata_from_proto
 from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2
@@ -41,7 +42,7 @@ from google.protobuf.message import Message as Protobuf
 
 from federation.node_keys import NodeKey
 
-from .errors import MessageRefused, NodeKeyUnknown, RunOver, SuperLinkAway, SuperLinkUntrusted
+from .errors import MessageRefused, NodeKeyUnknown, RunOver, SiteClockApart, SuperLinkAway, SuperLinkUntrusted
 
 MAX_MESSAGE_BYTES: Final = 32 * 2**20
 """Largest message. A signed plan has at most 4 MiB; under `he` the keys of a view have about 130 kB."""
@@ -61,6 +62,10 @@ TRIES: Final = 5
 """Attempts to push an answer, which may have cost minutes, to a SuperLink that is briefly away."""
 PULLS: Final = 34
 """Attempts to pull an object that the coordinator has not pushed completely yet: about a minute."""
+
+MOST_AHEAD_S: Final = float(SYSTEM_TIME_TOLERANCE)
+MOST_BEHIND_S: Final = float(TIMESTAMP_TOLERANCE)
+"""How far a site's clock may be from its SuperLink's: Flower rejects a request whose signed time is further off."""
 
 _Reply = TypeVar("_Reply", bound=Protobuf)
 
@@ -134,7 +139,8 @@ class FleetClient:
         A SuperLink that demands no authentication learns the key here.
 
         Raises:
-            NodeKeyUnknown: the SuperLink authenticates nodes and does not know this key. SuperLinkAway. SuperLinkUntrusted.
+            NodeKeyUnknown: the SuperLink authenticates nodes and does not know this key. SiteClockApart. SuperLinkAway.
+            SuperLinkUntrusted.
         """
         activate = fleet_pb2.ActivateNodeRequest(
             public_key=self._key.public.pem(), heartbeat_interval=HEARTBEAT_INTERVAL
@@ -270,7 +276,7 @@ class FleetClient:
             with self._http.stream("POST", call, content=data, headers=headers) as response:
                 body = _at_most(response, most)
         if response.status_code != httpx.codes.OK:
-            raise self._refusal(response.status_code)
+            raise self._refusal(response)
         try:
             return answer.FromString(body)
         except DecodeError:
@@ -287,11 +293,16 @@ class FleetClient:
             FLEET_HTTP_SIGNATURE_HEADER: b64encode(signature).decode("ascii"),
         }
 
-    def _refusal(self, status: int) -> Exception:
-        if status in (
-            httpx.codes.UNAUTHORIZED,
-            httpx.codes.PRECONDITION_FAILED,
-        ):  # a bad signature; an unknown node, or no node may join
+    def _refusal(self, response: httpx.Response) -> Exception:
+        status = response.status_code
+        if status == httpx.codes.UNAUTHORIZED:  # a time out of bounds, or a bad signature
+            ahead_s = _seconds_ahead_of(response)
+            return (
+                NodeKeyUnknown(self._address)
+                if -MOST_BEHIND_S < ahead_s < MOST_AHEAD_S
+                else SiteClockApart(self._address, ahead_s)
+            )
+        if status == httpx.codes.PRECONDITION_FAILED:  # an unknown node, or no node may join
             return NodeKeyUnknown(self._address)
         if status == httpx.codes.FORBIDDEN:
             return RunOver()
@@ -314,6 +325,14 @@ def _at_most(response: httpx.Response, most: int) -> bytes:
         if len(body) > most:
             raise MessageRefused(f"the SuperLink's answer has more than {most:,} bytes")
     return bytes(body)
+
+
+def _seconds_ahead_of(response: httpx.Response) -> float:
+    """How far this machine's clock is ahead of the server's, by the time of its answer; 0 if the answer has none."""
+    try:
+        return (now() - parsedate_to_datetime(response.headers["date"])).total_seconds()
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def _tls_error(error: BaseException) -> str | None:

@@ -19,7 +19,7 @@ from flwr.app import RecordDict
 from base.fields import Fields, about
 from federation.refusal_codes import RefusalCode
 
-from .errors import MessageRefused, NodeKeyUnknown, RunOver, SuperLinkAway, SuperLinkError
+from .errors import MessageRefused, NodeKeyUnknown, RunOver, SiteClockApart, SuperLinkAway, SuperLinkError
 from .fleet_client import HEARTBEAT_SECONDS, SEEN_SECONDS, FleetClient, Received
 from .plan_messages import OK, PlanAnswer
 
@@ -71,7 +71,7 @@ class SiteService:
                         while True:
                             if not self.answer_next():
                                 self._wait(POLL_SECONDS)
-                except (SuperLinkAway, NodeKeyUnknown) as error:
+                except (SuperLinkAway, SiteClockApart, NodeKeyUnknown) as error:
                     self.connected = False
                     if isinstance(error, NodeKeyUnknown):
                         stranger_since = self._clock() if stranger_since is None else stranger_since

@@ -158,6 +158,7 @@ SUPER_LINK_ERROR edge_client.SuperLinkError 1
 SUPER_LINK_AWAY edge_client.SuperLinkAway 1
 SUPER_LINK_UNTRUSTED edge_client.SuperLinkUntrusted 1
 NODE_KEY_UNKNOWN edge_client.NodeKeyUnknown 1
+SITE_CLOCK_APART edge_client.SiteClockApart 1
 RUN_OVER edge_client.RunOver 1
 MESSAGE_REFUSED edge_client.MessageRefused 1
 AGGREGATOR_ERROR aggregator.AggregatorError 1

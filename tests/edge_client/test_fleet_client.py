@@ -20,7 +20,14 @@ from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, 
 from google.protobuf.message import Message as Protobuf
 
 from base.logs import message_of
-from edge_client.errors import MessageRefused, NodeKeyUnknown, RunOver, SuperLinkAway, SuperLinkUntrusted
+from edge_client.errors import (
+    MessageRefused,
+    NodeKeyUnknown,
+    RunOver,
+    SiteClockApart,
+    SuperLinkAway,
+    SuperLinkUntrusted,
+)
 from edge_client.fleet_client import MAX_ENVELOPE_BYTES, MAX_OBJECTS, FleetClient, SuperLink
 from edge_client.plan_messages import PlanAnswer
 from edge_client.serving import STRANGER_SECONDS, SiteService
@@ -44,7 +51,7 @@ class OddSuperLink:
         }
         self.objects: dict[str, bytes] = {}
         self.calls: list[str] = []
-        self.now = time.time()
+        self.now, self.clock_s = time.time(), 0.0
         self.pushed = fleet_pb2.PushMessagesRequest()
         odd = self
 
@@ -62,6 +69,9 @@ class OddSuperLink:
                     self.send_header("location", "http://127.0.0.1:1/")
                 self.end_headers()
                 self.wfile.write(told)
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return super().date_time_string(time.time() + odd.clock_s)
 
             def log_message(self, *_: Any) -> None:
                 """Nothing goes to stderr."""
@@ -195,6 +205,18 @@ def test_every_other_answer_is_a_named_error(
         client.pull()
 
 
+@pytest.mark.parametrize(("clock_s", "where"), [(3_600, "behind"), (-3_600, "ahead of"), (-8, "ahead of")])
+def test_a_wrong_clock_is_named_where_a_key_would_be_blamed(
+    odd: OddSuperLink, client: FleetClient, clock_s: float, where: str
+) -> None:
+    odd.says["activate-node"], odd.clock_s = 401, clock_s
+    with pytest.raises(SiteClockApart, match=rf"clock of this machine is [\d,]+ s {where} the SuperLink's"):
+        client.join()
+    odd.clock_s = 60 if clock_s > 0 else 0
+    with pytest.raises(NodeKeyUnknown):
+        client.join()
+
+
 def test_several_messages_at_once_or_odd_envelopes_are_refused(odd: OddSuperLink, client: FleetClient) -> None:
     envelope = message_pb2.Message()
     for odd.says["pull-messages"] in (
@@ -250,6 +272,18 @@ def test_a_superlink_that_is_away_is_tried_again_ever_more_slowly_and_joined_aga
         "the SuperLink at 127.0.0.1", "registered as node 7", "the SuperLink at 127.0.0.1", "registered as node 7"
     ]  # fmt: skip
     assert odd.calls[-1] == "deactivate-node"
+
+
+def test_a_site_with_a_wrong_clock_joins_when_the_clock_is_right(
+    odd: OddSuperLink, client: FleetClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd.says["activate-node"], odd.clock_s = [*[401] * 30, fleet_pb2.ActivateNodeResponse(node_id=7)], 3_600
+    work = Work(client, 31, caplog)
+    work.run()
+    assert work.now > STRANGER_SECONDS  # it does not give up: somebody corrects the clock
+    first, last = work.said
+    assert "Correct the wrong clock" in first
+    assert last.startswith("registered as node 7")
 
 
 def test_a_superlink_that_never_knows_the_key_ends_the_site_with_the_mend(
