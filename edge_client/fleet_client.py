@@ -330,7 +330,7 @@ def _at_most(response: httpx.Response, most: int) -> bytes:
 def _seconds_ahead_of(response: httpx.Response) -> float:
     """How far this machine's clock is ahead of the server's, by the time of its answer; 0 if the answer has none."""
     try:
-        return (now() - parsedate_to_datetime(response.headers["date"])).total_seconds()
+        return float((now() - parsedate_to_datetime(response.headers["date"])).total_seconds())
     except (KeyError, ValueError, TypeError, OverflowError):
         return 0.0
 
