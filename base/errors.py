@@ -75,6 +75,14 @@ class NotPrivate(CoveyError):
         super().__init__(f"{path} must be private: {why}. Move it away, or choose another place")
 
 
+class ExtraMissing(CoveyError):
+    """A library of an optional extra is not installed; names who needs it, the library and the extra."""
+
+    def __init__(self, user: str, library: str, extra: str) -> None:
+        super().__init__(f"{user} needs {library}, which is not installed: pip install 'covey[{extra}]'")
+        self.user, self.library, self.extra = user, library, extra
+
+
 def exit_code(error: BaseException) -> int | None:
     """The exit code of an expected error; None for a defect."""
     if isinstance(error, CoveyError):

@@ -30,9 +30,11 @@ from typing import Any
 
 import numpy as np
 
+from base.errors import ExtraMissing
+
 from .bfv_parameters import BfvParameters, Slots
 from .bfv_wire import Polynomials
-from .errors import ExtraMissing, LibraryUnknown
+from .errors import LibraryUnknown
 
 _HEADER = 16
 _MAGIC = b"\x5e\xa1\x10"
@@ -256,5 +258,5 @@ def _library(name: str) -> Any:
             return tenseal
         import zstandard
     except ImportError as missing:
-        raise ExtraMissing(name, "he") from missing
+        raise ExtraMissing("encryption", name, "he") from missing
     return zstandard

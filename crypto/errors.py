@@ -154,14 +154,6 @@ class QueryPointIsRoot(ReportRejected):
         super().__init__("the test point is a root of unity")
 
 
-class ExtraMissing(CryptoError):
-    """A library of an optional extra that is not installed."""
-
-    def __init__(self, library: str, extra: str) -> None:
-        super().__init__(f"{library} is not installed: pip install 'covey[{extra}]'")
-        self.library, self.extra = library, extra
-
-
 class CrypTenMissing(CryptoError):
     """CrypTen, or the PyTorch that it runs on, is not installed. No extra has it: a dependency does not build."""
 

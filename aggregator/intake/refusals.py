@@ -8,7 +8,7 @@ from typing import Final
 from aggregator import errors as own
 from aggregator.errors import AggregatorError
 from aggregator.services import aggregator_pb2 as pb
-from base.errors import CoveyError
+from base.errors import CoveyError, ExtraMissing
 from crypto import errors as crypto
 from crypto.errors import CryptoError
 from federation import errors as federation
@@ -80,7 +80,7 @@ _REFUSALS: Final[tuple[type[CoveyError], ...]] = (
     crypto.SumOutOfRange,
     federation.KeyBurnt,
     federation.StatementMalformed,
-    crypto.ExtraMissing,
+    ExtraMissing,
     crypto.CrypTenMissing,
     own.KeyHolderUnavailable,
     # of the finish mpc
@@ -95,7 +95,7 @@ INTERNAL: Final = "INTERNAL"
 LOST: Final = ("SUM_OUT_OF_RANGE", "KEY_BURNT", "LIVE_SECRET_LOST", "PLAN_BEFORE_REBUILD")
 """Permanent refusals: no pane of the plan is ever opened."""
 
-Expected = (AggregatorError, FederationError, CryptoError)
+Expected = (AggregatorError, FederationError, CryptoError, ExtraMissing)
 """The errors that may be refused by name. No text or number of these trees comes from a client's data."""
 
 

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from base.errors import DONE, FAILURE, INTERRUPTED, exit_code
+from base.extras import named_missing
 from base.start_up import GC_THRESHOLD, hide_pandas
 from covey import __version__
 
@@ -125,13 +126,14 @@ def call(arguments: list[str]) -> int:
         talk.print(f"error: {error.format_message().rstrip('.')}; see `{command} --help`", style="red")
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last handler: expected errors become one line, defects say so
-        expected = exit_code(error)
+        known = named_missing(error, "this command")
+        expected = exit_code(known)
         if _DEBUG or expected is None:
             traceback.print_exc()
         if expected is None:
             talk.print("this is a defect of covey; please report the lines above", style="bold red")
             return FAILURE
-        talk.print(f"error: {line_of(error)}", style="red")
+        talk.print(f"error: {line_of(known)}", style="red")
         return expected
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from base.extras import require_extra
+
 from .store_option import store_directory
 
 
@@ -48,6 +50,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the newest releases over HTTP in Feast's wire format, and over gRPC; new ones appear without a restart."""
+    require_extra("server", "the feature server")
     from contextlib import ExitStack
 
     from deployment.errors import UsageError

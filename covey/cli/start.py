@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from base.extras import require_extra
 from base.logs import LogFormat
 from federation.terms import Finish, Protection, ReportPer, Validity
 
@@ -60,6 +61,7 @@ def leader(
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the leader: it receives batches from the coordinator, adds shares or ciphertexts, and drives the helper."""
+    require_extra("aggregator", "the leader")
     from deployment.local.roles import serve_leader
 
     serve_leader(project, port, helper, keyholder, provider, ledgers, monitor)
@@ -74,6 +76,7 @@ def helper(
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the helper: it holds the seeds, answers the leader, and decides by itself what may be opened."""
+    require_extra("aggregator", "the helper")
     from deployment.local.roles import serve_helper
 
     serve_helper(project, port, ledgers, monitor)
@@ -88,6 +91,7 @@ def keyholder(
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the key holder of protection he, by the helper's operator: it makes a plan's keys and opens noised sums once."""
+    require_extra("aggregator", "the key holder")
     from deployment.local.roles import serve_key_holder
 
     serve_key_holder(project, port, ledgers, monitor)
@@ -101,6 +105,7 @@ def provider(
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the provider of triples for --finish mpc (experimental): a third operator, who sees no share. See docs/mpc.md."""
+    require_extra("aggregator", "the provider")
     from deployment.local.roles import serve_provider
 
     serve_provider(project, port, monitor)
@@ -126,6 +131,7 @@ def superlink(
     The first start makes keys/superlink.crt, which every site needs. A site that joins the roster may connect at once.
     Restart the SuperLink when one has left.
     """
+    require_extra("coordinator", "the SuperLink")
     from deployment.local.superlink import serve_superlink
 
     serve_superlink(project, host, port, name or [], monitor)
@@ -232,6 +238,7 @@ def coordinator(
     It runs beside the project's SuperLink, as the same user, and reaches it by a socket in roles/superlink/.
     The coordinator keeps the plan until its releases are published: after a failure, --resume continues it.
     """
+    require_extra("coordinator", "the coordinator")
     from base.errors import DONE
     from base.metrics import Role
     from base.times import wall_clock

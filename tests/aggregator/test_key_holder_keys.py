@@ -27,8 +27,9 @@ from aggregator.intake.refusals import refusal_of
 from aggregator.services import aggregator_pb2 as pb
 from aggregator.storage.retention import LATEST_CHARGE_US
 from aggregator.storage.role_storage import Storage
+from base.errors import ExtraMissing
 from crypto.bfv_secret import SecretKey
-from crypto.errors import ExtraMissing, SignatureInvalid
+from crypto.errors import SignatureInvalid
 from deployment.coordinator.announcement import announce
 from federation.draft import DOMAIN as DRAFT_DOMAIN
 from federation.draft import draft_of, sign_draft
@@ -301,7 +302,7 @@ def test_without_the_extra_every_call_is_refused_by_name(
     two: LeaderAndKeyHolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(*_: Any) -> Any:
-        raise ExtraMissing("tenseal", "he")
+        raise ExtraMissing("encryption", "tenseal", "he")
 
     monkeypatch.setattr(SecretKey, "generate", missing)
     with pytest.raises(ExtraMissing) as refused:

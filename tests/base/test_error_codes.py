@@ -23,6 +23,7 @@ COVEY_ERROR base.CoveyError 1
 LOCK_HELD base.LockHeld 1
 CONFIG_INVALID base.ConfigInvalid 2
 NOT_PRIVATE base.NotPrivate 1
+EXTRA_MISSING base.ExtraMissing 1
 CRYPTO_ERROR crypto.CryptoError 1
 FIELD_ELEMENT_OUT_OF_RANGE crypto.FieldElementOutOfRange 1
 VALUE_OUT_OF_RANGE crypto.ValueOutOfRange 1
@@ -41,7 +42,6 @@ REPORT_REJECTED crypto.ReportRejected 1
 VERIFIER_CHECK_FAILED crypto.VerifierCheckFailed 1
 JOINT_RANDOMNESS_MISMATCH crypto.JointRandomnessMismatch 1
 QUERY_POINT_IS_ROOT crypto.QueryPointIsRoot 1
-EXTRA_MISSING crypto.ExtraMissing 1
 EXTRA_MISSING crypto.CrypTenMissing 1
 CONVERSION_UNSAFE crypto.ConversionUnsafe 1
 LIBRARY_UNKNOWN crypto.LibraryUnknown 1
@@ -257,7 +257,7 @@ SHARED = {
         "federation.PlanOpenedBefore",
     },
     "LEDGER_BROKEN": {"federation.LedgerBroken", "aggregator.StateBehindLedger"},
-    "EXTRA_MISSING": {"crypto.ExtraMissing", "crypto.CrypTenMissing"},
+    "EXTRA_MISSING": {"base.ExtraMissing", "crypto.CrypTenMissing"},
 }
 """Codes that two errors share, because the reader mends both in the same way."""
 CODES_OF_FEAST = {"ReadRefused", "WriteRefused"}

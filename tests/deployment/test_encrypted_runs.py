@@ -16,8 +16,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from base.errors import ExtraMissing
 from base.times import DAY_US
-from crypto.errors import ExtraMissing
 from crypto.noise import SeededNoise
 from deployment.errors import RunRefused, UsageError
 from deployment.in_process import run as in_process

@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from crypto.errors import ExtraMissing
+from base.errors import ExtraMissing
 from deployment.errors import UsageError
 from deployment.in_process.progress import Progress
 from edge_client.compute import compute
@@ -134,7 +134,7 @@ def measure_all(
 def _in_a_process(protection: ComparedProtection, work: Work, most_reports: int | None) -> ProtectionResult:
     for library in protection.libraries:
         if find_spec(library) is None:
-            return ProtectionResult(protection, None, str(ExtraMissing(library, "he")))
+            return ProtectionResult(protection, None, str(ExtraMissing("encryption", library, "he")))
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         try:
             answer = process.submit(try_measure, protection.name, work, most_reports).result()

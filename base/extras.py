@@ -1,0 +1,44 @@
+"""The optional extras of the installation: what roles import beyond the libraries of a site and of reading.
+
+Only names stand here, and nothing is imported: a check must be as light as the role that it refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Final
+
+from .errors import ExtraMissing
+
+EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "coordinator": ("dp_accounting", "uvicorn"),
+    "aggregator": ("dp_accounting",),
+    "server": ("fastapi", "httptools", "orjson", "starlette", "uvicorn", "uvloop"),
+    "he": ("tenseal", "zstandard"),
+    "redis": ("redis",),
+    "train": ("torch", "sklearn", "lightning", "torchdata"),
+    "ray": ("ray",),
+    "lab": ("hydra", "jinja2", "matplotlib", "scipy", "yaml"),
+}
+"""The modules that each extra of `pyproject.toml` is for. A module is looked up in the first extra that has it."""
+
+
+def require_extra(extra: str, user: str) -> None:
+    """Return if the modules of an extra are installed. Raises ExtraMissing.
+
+    Args:
+        user: what needs the extra, with an article: the subject of the error.
+    """
+    for module in EXTRAS[extra]:
+        if find_spec(module) is None:
+            raise ExtraMissing(user, module, extra)
+
+
+def named_missing(error: Exception, user: str) -> Exception:
+    """ExtraMissing instead of the error of an import, if an extra brings the missing module; else the same error."""
+    if not isinstance(error, ModuleNotFoundError):
+        return error
+    module = (error.name or "").partition(".")[0]
+    extra = next((extra for extra, modules in EXTRAS.items() if module in modules), None)
+    return error if extra is None else ExtraMissing(user, module, extra)
