@@ -49,6 +49,7 @@ docs/diagrams/%.svg: docs/diagrams/%.mmd docs/diagrams/mermaid.json
 
 reference: $(VENV)/.dev
 	$(BIN)/python -m docs.reference
+	$(BIN)/python -m deploy.grafana.generate
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.shares

@@ -1,4 +1,4 @@
-"""Writes the pages of reference, `codes.md` and `views.md`, from the code: `python -m docs.reference`."""
+"""Writes the pages of reference, `codes.md`, `metrics.md` and `views.md`, from the code: `python -m docs.reference`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ import deployment.coordinator.site_results
 import featurestore.define.decoded
 import federation.commitment
 from base.errors import CoveyError
+from base.metrics import METRICS, Choice, Metric, Names
+from deploy.grafana.alerts import ALERTS
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.feature import KINDS, ViewFeature
@@ -26,6 +28,38 @@ FOLDER: Final = Path(__file__).parent
 ROOMS: Final = (
     "base", "crypto", "featurestore", "federation", "edge_client", "aggregator", "deployment", "training", "simulations",
 )  # fmt: skip
+_LISTED: Final = 8
+"""The most values of a label that its row lists."""
+_MONITORS: Final = """
+Every role counts what it does. Nothing is sent anywhere: Prometheus, or `curl`, reads it where the role is told to listen.
+
+## A monitor for each role
+
+`covey start ROLE --monitor HOST:PORT` opens a port with three paths. Without the option there is none. The feature server has the
+same paths on its own port, where `/metrics` needs an API key if the server uses keys.
+
+| path | answer |
+|---|---|
+| `/metrics` | the metrics below, as Prometheus text |
+| `/healthz` | 200 while the process works |
+| `/readyz` | 200 if the role is ready; 503 with `{"ready": false, "role": …, "waits_for": "…"}` while it waits for something |
+
+A role waits for a peer that accepts no connection, for the SuperLink, for the sites of the plan under way, for a ledger that is
+intact, or for space on its disk.
+
+A monitor shows an operator what the operator's role sees anyway: numbers of reports, sites, views and budgets, and no client, key
+or value. Numbers of reports are outside the claim of privacy where only active clients report ([privacy.md](privacy.md)). So a
+monitor listens on the loopback. Do not publish its answers, and do not scrape the roles of another operator.
+
+A monitor answers GET with small bounds: 8 KiB a request, 5 s for each, and 20 connections. It answers only to the name localhost or
+to an address, so a web page cannot read it.
+
+## Prometheus and Grafana
+
+`deploy/grafana/` has `prometheus.yml`, an example of a scrape configuration, `rules.yml` with the alerts below, and two dashboards,
+`collections.json` and `serving.json`, which Grafana imports. All of them, and this page, are written from `base/metrics.py` and
+`deploy/grafana/` by `make reference`. To change a limit, edit a copy of `rules.yml`.
+"""
 _GENERATED: Final = "<!-- Written by `make reference` from the code; do not edit. -->"
 _PARAMETER: Final = re.compile(r"(\w+(?:, \w+)*): (.+)", re.DOTALL)
 
@@ -67,7 +101,30 @@ def views_page() -> str:
     )
 
 
-PAGES: Final[Mapping[str, Callable[[], str]]] = {"codes.md": codes_page, "views.md": views_page}
+def metrics_page() -> str:
+    """Every metric with its labels, and every alert with its mend."""
+    return _page(
+        "Metrics",
+        *_MONITORS.strip().split("\n\n"),
+        "## All metrics",
+        _table(("metric", "kind", "labels", "roles", "meaning"), map(_metric, METRICS)),
+        "## Alerts",
+        "The condition must hold for the time in the second column. A *page* needs an operator at once, a *ticket* on the next "
+        "working day.",
+        _table(
+            ("alert", "after", "severity", "meaning", "mend"),
+            ((f"`{one.name}`", one.wait, one.severity.value, one.meaning, one.mend) for one in ALERTS),
+        ),
+        "## Conditions of the alerts",
+        _table(("alert", "condition"), ((f"`{one.name}`", f"`{one.when}`") for one in ALERTS)),
+    )
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "codes.md": codes_page,
+    "metrics.md": metrics_page,
+    "views.md": views_page,
+}
 
 
 def kinds_of_features() -> list[type[ViewFeature]]:
@@ -100,6 +157,19 @@ def _page(title: str, *parts: str) -> str:
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _metric(metric: Metric) -> tuple[str, ...]:
+    labels = "; ".join(f"`{label.name}`: {_values(label.values)}" for label in metric.labels)
+    return f"`{metric.name}`", metric.kind.value, labels or "none", ", ".join(metric.roles), metric.help
+
+
+def _values(values: Choice | Names) -> str:
+    match values:
+        case Choice(closed):
+            return ", ".join(closed) if len(closed) <= _LISTED else f"one of {len(closed)}"
+        case Names(what, most):
+            return f"{what}, at most {most:,}"
 
 
 def _exit_codes() -> Iterator[tuple[str, str, str]]:

@@ -1,0 +1,1 @@
+"""What operators deploy: files for other programs, and the code that writes some of them."""
