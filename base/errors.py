@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import ClassVar, Final
 
 DONE: Final = 0
@@ -81,6 +82,119 @@ class ExtraMissing(CoveyError):
     def __init__(self, user: str, library: str, extra: str) -> None:
         super().__init__(f"{user} needs {library}, which is not installed: pip install 'covey[{extra}]'")
         self.user, self.library, self.extra = user, library, extra
+
+
+class TlsError(CoveyError):
+    """The root of the errors of certificates and TLS connections. Each names its certificate, file or address."""
+
+
+class CertificateMissing(TlsError):
+    """A certificate, its key or a trust file does not exist."""
+
+    exit_code = NOT_FOUND
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"no {path}: {why}")
+
+
+class CertificateMalformed(TlsError):
+    """A certificate, its key or a trust file cannot be used: cut off, not PEM, or the two do not belong together."""
+
+    def __init__(self, what: str, why: str) -> None:
+        self.what, self.why = what, why
+        super().__init__(f"{what} cannot be used: {why}")
+
+
+class CertificateExpired(TlsError):
+    """A certificate whose validity has ended.
+
+    Attributes:
+        until: the end of its validity; None if the peer's TLS library did not say.
+    """
+
+    def __init__(self, what: str, until: datetime | None = None) -> None:
+        self.what, self.until = what, until
+        when = "" if until is None else f" at {until:%Y-%m-%d %H:%M} UTC"
+        super().__init__(f"{what} expired{when}, so every peer refuses it")
+
+
+class CertificateNotYetValid(TlsError):
+    """A certificate whose validity begins in the future, or a clock that is slow.
+
+    Attributes:
+        since: the begin of its validity; None if the peer's TLS library did not say.
+    """
+
+    def __init__(self, what: str, since: datetime | None = None) -> None:
+        self.what, self.since = what, since
+        when = "" if since is None else f" before {since:%Y-%m-%d %H:%M} UTC"
+        super().__init__(f"{what} is not valid yet{when}; compare the clocks of both machines")
+
+
+class CertificateUntrusted(TlsError):
+    """A certificate that no trusted authority issued: self-made, of another operator, or of an authority rotated away."""
+
+    def __init__(self, what: str, trust: str) -> None:
+        self.what, self.trust = what, trust
+        super().__init__(f"{what} was not issued by an authority in {trust}")
+
+
+class CertificateOfAnotherRole(TlsError):
+    """A certificate that does not name the role in which it is used."""
+
+    def __init__(self, what: str, wanted: str) -> None:
+        self.what, self.wanted = what, wanted
+        super().__init__(f"{what} is not for the role {wanted}, so its holder may not act as {wanted}")
+
+
+class CertificateRefused(TlsError):
+    """The peer refused this side's certificate; its log says why."""
+
+    def __init__(self, path: str, peer: str, why: str) -> None:
+        self.path, self.peer, self.why = path, peer, why
+        super().__init__(f"{peer} refuses {path}: {why}")
+
+
+class TlsVersionRefused(TlsError):
+    """A peer that does not speak TLS 1.3."""
+
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+        super().__init__(f"{peer} does not speak TLS 1.3, and no older version is accepted; its operator upgrades it")
+
+
+class PeerSpeaksClearText(TlsError):
+    """A peer that answers without TLS where TLS is expected."""
+
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+        super().__init__(f"{peer} speaks without TLS: its project has no certificate for its role")
+
+
+class PeerSpeaksTls(TlsError):
+    """A peer that expects TLS where this side has no certificate."""
+
+    def __init__(self, peer: str, path: str) -> None:
+        self.peer, self.path = peer, path
+        super().__init__(f"{peer} expects TLS, but this project has no {path}")
+
+
+class ClearTextRefused(TlsError):
+    """A connection without TLS that would leave this machine.
+
+    Attributes:
+        role: the role here that has no certificate.
+    """
+
+    exit_code = USAGE
+
+    def __init__(self, address: str, role: str, path: str) -> None:
+        self.address, self.role, self.path = address, role, path
+        super().__init__(
+            f"{address} is not a loopback address, and there is no {path}: without TLS, others on the network could read and "
+            "change messages"
+        )
 
 
 def exit_code(error: BaseException) -> int | None:

@@ -76,13 +76,13 @@ class SuperLinkAway(SuperLinkError):
 
 
 class SuperLinkUntrusted(SuperLinkError):
-    """The server at the SuperLink's address does not have the key of the pinned certificate."""
+    """The server at the SuperLink's address has no certificate of a trusted authority for this address."""
 
     def __init__(self, address: str, why: str) -> None:
         self.address, self.why = address, why
         super().__init__(
-            f"the SuperLink at {address} does not have the pinned certificate: {why}. Get keys/superlink.crt from the "
-            "coordinator's operator over a trusted channel"
+            f"the SuperLink at {address} is not authenticated: {why}. Its operator renews its certificate, or gives you "
+            "coordinator.pub over a trusted channel"
         )
 
 

@@ -11,7 +11,7 @@ import ssl
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
@@ -40,6 +40,9 @@ from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Protobuf
 
+from base.errors import TlsError
+from base.tls.contexts import client_context
+from base.tls.trust import TrustFile
 from federation.node_keys import NodeKey
 
 from .errors import MessageRefused, NodeKeyUnknown, RunOver, SiteClockApart, SuperLinkAway, SuperLinkUntrusted
@@ -72,15 +75,15 @@ _Reply = TypeVar("_Reply", bound=Protobuf)
 
 @dataclass(frozen=True)
 class SuperLink:
-    """The address of a SuperLink and its pinned certificate.
+    """The address of a SuperLink, and how it is authenticated.
 
     Attributes:
         address: `host:port`.
-        certificate: PEM, the only trusted certificate. None: no TLS, for a SuperLink on the same machine.
+        trust: the authorities that may issue its certificate. None: no TLS, for a SuperLink on the same machine.
     """
 
     address: str
-    certificate: bytes | None
+    trust: TrustFile | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,27 +108,31 @@ class FleetClient:
     """One site's connection. A context manager. Two threads may use it.
 
     Raises:
-        SuperLinkUntrusted: the certificate cannot be read.
+        CertificateMissing, CertificateMalformed: of the file with the authorities.
     """
 
     def __init__(self, superlink: SuperLink, key: NodeKey, wait: Callable[[float], None] = time.sleep) -> None:
-        self._key, self._wait, self._address = key, wait, superlink.address
+        self._key, self._wait, self._address, self._trust = key, wait, superlink.address, superlink.trust
         self._node = Node()
-        verify: ssl.SSLContext | bool = False
-        if superlink.certificate is not None:
-            verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            verify.minimum_version = ssl.TLSVersion.TLSv1_3
-            try:
-                verify.load_verify_locations(cadata=superlink.certificate.decode("ascii"))
-            except (ssl.SSLError, ValueError):
-                raise SuperLinkUntrusted(self._address, "the pinned certificate is not PEM") from None
-        secure = superlink.certificate is not None
-        self._http = httpx.Client(
-            base_url=f"{'https' if secure else 'http'}://{superlink.address}/v1/fleet/",
-            verify=verify,
+        self._stamp = None if self._trust is None else self._trust.stamp()
+        self._http = self._connection()
+
+    def _connection(self) -> httpx.Client:
+        secure = self._trust is not None
+        return httpx.Client(
+            base_url=f"{'https' if secure else 'http'}://{self._address}/v1/fleet/",
+            verify=False if self._trust is None else client_context(self._trust.load()),
             timeout=SECONDS,
             trust_env=secure,  # unencrypted traffic never goes through a proxy
         )
+
+    def _take_up_trust(self) -> None:
+        """Connect again if other authorities are trusted now. A file that cannot be used changes nothing."""
+        if self._trust is None or (stamp := self._trust.stamp()) == self._stamp:
+            return
+        with suppress(TlsError):
+            old, self._http, self._stamp = self._http, self._connection(), stamp
+            old.close()
 
     def __enter__(self) -> Self:
         return self
@@ -270,6 +277,7 @@ class FleetClient:
 
     def _call(self, call: str, request: Protobuf, answer: type[_Reply], most: int = MAX_ENVELOPE_BYTES) -> _Reply:
         """Make one call. An answer of more than `most` bytes raises MessageRefused and is not read to its end."""
+        self._take_up_trust()
         with self._named_errors():
             headers = {"content-type": PROTOBUF_MEDIA_TYPE, "accept-encoding": "identity", **self._identity()}
             data = request.SerializeToString(deterministic=True)

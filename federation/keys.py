@@ -2,6 +2,7 @@
 
     covey-private-2 leader <base64: 32 bytes signing seed>
     covey-public-2 leader <base64: 32 bytes Ed25519>
+    -----BEGIN CERTIFICATE-----                       the operator's authority (base/tls), where the role has TLS
 
 Every role has a signing key. The collector also has a seal key (ML-KEM-768 and X25519): 32 more secret bytes, 1,216 more
 public bytes. Leader and helper have seal keys for each plan (live_keys.py), not in these files. A site also has a node key,
@@ -22,6 +23,7 @@ from typing import Final
 
 from base.atomic_files import created_folder
 from base.private_files import create_private
+from base.tls.trust import Trust
 from crypto.errors import CryptoError
 from crypto.seal import SEAL_PUBLIC_BYTES, SEAL_SEED_BYTES, SealKey, SealPublicKey
 from crypto.signing import SIGNING_SEED_BYTES, VERIFY_KEY_BYTES, SigningKey, VerifyKey
@@ -134,8 +136,8 @@ def write_keys(folder: Path, keys: RoleKeys) -> None:
     try:
         with create_private(_private_path(folder, keys.role)) as file:
             file.write(_line(_PRIVATE, keys.role, keys.secret_bytes).encode("ascii"))
-        with (folder / f"{keys.role}.pub").open("x", encoding="ascii") as to_hand_out:
-            to_hand_out.write(public_line(keys.role, keys.public))
+        with public_path(folder, keys.role).open("x", encoding="ascii") as to_hand_out:
+            to_hand_out.write(public_text(keys))
     except FileExistsError as error:
         raise KeyFileExists(str(error.filename)) from None
 
@@ -162,6 +164,24 @@ def roles_in(folder: Path) -> tuple[str, ...]:
     """The roles that have a private key file in the folder, in order of name; other files are ignored."""
     stems = (path.stem for path in folder.glob("*.key")) if folder.is_dir() else ()
     return tuple(sorted(stem for stem in stems if stem in ROLES or stem.startswith(SITE_PREFIX)))
+
+
+def public_path(folder: Path, role: str) -> Path:
+    """The file that the role's operator gives to the other operators."""
+    return folder / f"{role}.pub"
+
+
+def public_text(keys: RoleKeys, authority: Trust | None = None) -> str:
+    """The content of `ROLE.pub`: the public line, and the operator's authority for TLS."""
+    pem = "" if authority is None else authority.pem.decode("ascii")
+    return public_line(keys.role, keys.public) + pem
+
+
+def public_from_text(text: str, source: str) -> tuple[str, PublicKeys, Trust | None]:
+    """Role, keys and authority of the content of `ROLE.pub`. Raises KeyFileMalformed, CertificateMalformed: names `source`."""
+    line, end, pem = text.partition("\n")
+    role, keys = public_from_line(line + end, source)
+    return role, keys, Trust.parse(pem.encode("ascii", "replace"), source) if pem.strip() else None
 
 
 def public_line(role: str, keys: PublicKeys) -> str:

@@ -26,6 +26,25 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "NODE_KEY_UNKNOWN": lambda _: (
         "`covey keys show site-ID --json` prints it here, as `node`; `covey start superlink` reads covey.toml"
     ),
+    # certificates
+    "CERTIFICATE_MISSING": lambda error: (
+        "`covey keys trust ROLE FILE` takes the authority of the role's operator, from its ROLE.pub"
+        if "/trust/" in error.path
+        else "`covey keys tls` makes the certificates of the roles here"
+    ),
+    "CERTIFICATE_MALFORMED": lambda _: "`covey keys tls --renew` makes certificate and key again",
+    "CERTIFICATE_EXPIRED": lambda _: "`covey keys tls --renew`, by its operator, makes a new one",
+    "CERTIFICATE_UNTRUSTED": lambda _: "`covey keys trust ROLE FILE` takes an authority, from its operator's ROLE.pub",
+    "CERTIFICATE_OF_ANOTHER_ROLE": lambda _: "`covey keys tls --role ROLE`, by its operator, makes one for its role",
+    "CERTIFICATE_REFUSED": lambda _: (
+        "there, `covey keys trust ROLE FILE` takes the authority of this operator's ROLE.pub"
+    ),
+    "PEER_SPEAKS_CLEAR_TEXT": lambda _: "`covey keys tls`, by its operator, makes certificates",
+    "PEER_SPEAKS_TLS": lambda _: "`covey keys tls` makes the certificates of the roles here",
+    "CLEAR_TEXT_REFUSED": lambda error: (
+        f"`covey keys init {_OPERATORS.get(error.role, error.role)}` makes keys and certificate, "
+        f"`covey keys tls --role {error.role} --name HOST` the certificate alone"
+    ),
     # ledgers
     "LEDGER_BROKEN": lambda _: "`covey ledger rebuild`, by the operator of the ledger, rebuilds it",
     "LEDGER_BEHIND": lambda _: "`covey ledger rebuild`, by the operator of the ledger, rebuilds it",
@@ -43,6 +62,9 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "PROVIDER_UNKNOWN": lambda _: "start the leader with --provider HOST:PORT",
 }
 """By code: the end of the error's line, or an empty text."""
+
+_OPERATORS: Final[Mapping[str, str]] = {"keyholder": "helper", "superlink": "coordinator", "server": "coordinator"}
+"""The role whose keys the operator of another role makes."""
 
 _OPTIONS: Final[Mapping[str, str]] = {"start": "--from", "end": "--to", "site_clients": "--site-clients N"}
 """The options whose names differ from those of the settings, or that are shown with their value."""

@@ -30,30 +30,53 @@ from .term_options import (
 app = typer.Typer(help="Start one role of a project; it runs until Ctrl-C or SIGTERM.", no_args_is_help=True)
 
 _PROJECT = typer.Option(metavar="DIR", help="The project's directory.")
-_PORT = typer.Option(min=0, max=65535, help="Loopback port; 0 takes a free one.")
+_HOST = typer.Option(
+    metavar="ADDRESS",
+    help="The address to listen on, such as 0.0.0.0 for all of this machine. Off the loopback, the role needs its "
+    "certificate. Default: the role's address in covey.toml, or the loopback.",
+)
 _MONITOR = typer.Option(
     metavar="HOST:PORT", help="Serve /metrics, /healthz and /readyz at this address. Default: nowhere."
 )
+
+
+def _port(default: int) -> Any:
+    return typer.Option(
+        min=0,
+        max=65535,
+        help=f"Port; 0 takes a free one. Default: that of covey.toml, or {default}.",
+        show_default=False,
+    )
+
+
 _LEDGERS = typer.Option(metavar="DIR", help="The folder of the role's ledger. Default: the project's ledgers/.")
 
 
 @app.command()
 def leader(
     project: Annotated[Path, _PROJECT] = Path(),
-    port: Annotated[int, _PORT] = 7301,
-    helper: Annotated[str, typer.Option(metavar="HOST:PORT", help="The address of the helper.")] = "127.0.0.1:7302",
+    host: Annotated[str | None, _HOST] = None,
+    port: Annotated[int | None, _port(7301)] = None,
+    helper: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="The address of the helper. Default: that of covey.toml, or 127.0.0.1:7302."
+        ),
+    ] = None,
     keyholder: Annotated[
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="The address of the key holder. Without it, the leader refuses plans with protection he.",
+            help="The address of the key holder. Default: that of covey.toml; without any, the leader refuses plans with "
+            "protection he.",
         ),
     ] = None,
     provider: Annotated[
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="The address of the provider. Without it, the leader refuses plans with finish mpc.",
+            help="The address of the provider. Default: that of covey.toml; without any, the leader refuses plans with finish "
+            "mpc.",
         ),
     ] = None,
     ledgers: Annotated[Path | None, _LEDGERS] = None,
@@ -62,15 +85,17 @@ def leader(
 ) -> None:
     """Run the leader: it receives batches from the coordinator, adds shares or ciphertexts, and drives the helper."""
     require_extra("aggregator", "the leader")
-    from deployment.local.roles import serve_leader
+    from deployment.local.roles import PeerAddresses, serve_leader
+    from deployment.project.network import Listening
 
-    serve_leader(project, port, helper, keyholder, provider, ledgers, monitor)
+    serve_leader(project, Listening(host, port, monitor), PeerAddresses(helper, keyholder, provider), ledgers)
 
 
 @app.command()
 def helper(
     project: Annotated[Path, _PROJECT] = Path(),
-    port: Annotated[int, _PORT] = 7302,
+    host: Annotated[str | None, _HOST] = None,
+    port: Annotated[int | None, _port(7302)] = None,
     ledgers: Annotated[Path | None, _LEDGERS] = None,
     monitor: Annotated[str | None, _MONITOR] = None,
     log_format: LogFormatOption = LogFormat.TEXT,
@@ -78,14 +103,16 @@ def helper(
     """Run the helper: it holds the seeds, answers the leader, and decides by itself what may be opened."""
     require_extra("aggregator", "the helper")
     from deployment.local.roles import serve_helper
+    from deployment.project.network import Listening
 
-    serve_helper(project, port, ledgers, monitor)
+    serve_helper(project, Listening(host, port, monitor), ledgers)
 
 
 @app.command()
 def keyholder(
     project: Annotated[Path, _PROJECT] = Path(),
-    port: Annotated[int, _PORT] = 7303,
+    host: Annotated[str | None, _HOST] = None,
+    port: Annotated[int | None, _port(7303)] = None,
     ledgers: Annotated[Path | None, _LEDGERS] = None,
     monitor: Annotated[str | None, _MONITOR] = None,
     log_format: LogFormatOption = LogFormat.TEXT,
@@ -93,32 +120,32 @@ def keyholder(
     """Run the key holder of protection he, by the helper's operator: it makes a plan's keys and opens noised sums once."""
     require_extra("aggregator", "the key holder")
     from deployment.local.roles import serve_key_holder
+    from deployment.project.network import Listening
 
-    serve_key_holder(project, port, ledgers, monitor)
+    serve_key_holder(project, Listening(host, port, monitor), ledgers)
 
 
 @app.command()
 def provider(
     project: Annotated[Path, _PROJECT] = Path(),
-    port: Annotated[int, _PORT] = 7304,
+    host: Annotated[str | None, _HOST] = None,
+    port: Annotated[int | None, _port(7304)] = None,
     monitor: Annotated[str | None, _MONITOR] = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the provider of triples for --finish mpc (experimental): a third operator, who sees no share. See docs/mpc.md."""
     require_extra("aggregator", "the provider")
     from deployment.local.roles import serve_provider
+    from deployment.project.network import Listening
 
-    serve_provider(project, port, monitor)
+    serve_provider(project, Listening(host, port, monitor))
 
 
 @app.command()
 def superlink(
     project: Annotated[Path, _PROJECT] = Path(),
-    host: Annotated[
-        str,
-        typer.Option(help="The address that sites reach. Default: this machine only, so other sites need a tunnel."),
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port for sites; 0 takes a free one.")] = 8000,
+    host: Annotated[str | None, _HOST] = None,
+    port: Annotated[int | None, _port(8000)] = None,
     name: Annotated[
         list[str] | None,
         typer.Option(metavar="HOST", help="A host name by which sites reach the SuperLink; may be repeated."),
@@ -128,13 +155,14 @@ def superlink(
 ) -> None:
     """Run Flower's SuperLink: sites connect by TLS, the coordinator by a socket in the project on the same machine.
 
-    The first start makes keys/superlink.crt, which every site needs. A site that joins the roster may connect at once.
-    Restart the SuperLink when one has left.
+    Sites verify its certificate by the coordinator's authority. A site that joins the roster may connect at once. Restart
+    the SuperLink when one has left.
     """
     require_extra("coordinator", "the SuperLink")
     from deployment.local.superlink import serve_superlink
+    from deployment.project.network import Listening
 
-    serve_superlink(project, host, port, name or [], monitor)
+    serve_superlink(project, Listening(host, port, monitor), name or [])
 
 
 @app.command()
@@ -142,11 +170,13 @@ def site(
     site: Annotated[str, typer.Argument(help="The site's id, as on the aggregators' rosters.")],
     project: Annotated[Path, _PROJECT] = Path(),
     superlink: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="HOST:PORT", help="The address of Flower's SuperLink, which keys/superlink.crt authenticates."
+            metavar="HOST:PORT",
+            help="The address of Flower's SuperLink, which keys/trust/superlink.crt authenticates. Default: that of "
+            "covey.toml, or 127.0.0.1:8000.",
         ),
-    ] = "127.0.0.1:8000",
+    ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Connect without TLS; for a SuperLink on this machine only.")
     ] = False,
@@ -204,15 +234,22 @@ def coordinator(
         ),
     ] = None,
     leader: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="The address of the leader. Default: 127.0.0.1:7301.")
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="The address of the leader. Default: that of covey.toml, or 127.0.0.1:7301."
+        ),
     ] = None,
     helper: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="The address of the helper. Default: 127.0.0.1:7302.")
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="The address of the helper. Default: that of covey.toml, or 127.0.0.1:7302."
+        ),
     ] = None,
     keyholder: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT", help="With --protection he: the address of the key holder. Default: 127.0.0.1:7303."
+            metavar="HOST:PORT",
+            help="With --protection he: the address of the key holder. Default: that of covey.toml, or 127.0.0.1:7303.",
         ),
     ] = None,
     noise: NoiseOption = NoiseSwitch.ON,
@@ -306,10 +343,15 @@ def _report(result: dict[str, Any], *, as_json: bool) -> int:
 @app.command()
 def server(
     project: Annotated[Path, _PROJECT] = Path(),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Loopback port; 0 takes a free one.")] = 6566,
+    host: Annotated[str | None, _HOST] = None,
+    port: Annotated[int | None, _port(6566)] = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
-    """Run the feature server of the project's store on the loopback; `covey serve --store PROJECT` has more options."""
+    """Run the feature server of the project's store; `covey serve --store PROJECT` has more options."""
+    from deployment.project.network import Listening
+    from deployment.project.project import Project
+
     from .serve import serve
 
-    serve(store=project, host="127.0.0.1", port=port)
+    at, number = Listening(host, port).at(Project.load(project).network, "server")
+    serve(store=project, host=at, port=number)

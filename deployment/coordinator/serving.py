@@ -29,6 +29,7 @@ from deployment.in_process.progress import Progress
 from deployment.local.superlink import superlink_folder
 from deployment.local.unfinished_collection import Unfinished
 from deployment.panes import Between, closed_panes
+from deployment.project.network import Network
 from deployment.project.project import KEYS, Project
 from deployment.project.view_forms import views_in_force
 from featurestore.define.definitions import FeatureView
@@ -53,9 +54,6 @@ from .publication import few_sites_text, summary_of
 from .site_results import SiteResults
 from .sites import SiteAnswer, ask_sites, draft_message, plan_message
 
-LEADER: Final = "127.0.0.1:7301"
-HELPER: Final = "127.0.0.1:7302"
-KEY_HOLDER: Final = "127.0.0.1:7303"
 NOTHING_TO_DO: Final[dict[str, Any]] = {"views": {}, "sites": {}, "due": {}, "why_due": None, "rejected": {},
                                        "budget_spent": {}, "taken": {}, "too_few_sites": {}}  # fmt: skip
 """The result if every pane is published already."""
@@ -64,11 +62,19 @@ _NOT_ANNOUNCED: Final = "the plan was not announced, so nothing was charged: sta
 
 @dataclass(frozen=True)
 class Addresses:
-    """The addresses of the other roles, `host:port`. None: those of the unfinished plan, or the default ports here."""
+    """The addresses of the other roles, `host:port`. None: those of the unfinished plan, or those of covey.toml."""
 
     leader: str | None = None
     helper: str | None = None
     key_holder: str | None = None
+
+    def of(self, network: Network) -> Addresses:
+        """The same, where those that are not given are the project's."""
+        return Addresses(
+            network.address("leader", self.leader),
+            network.address("helper", self.helper),
+            network.address("keyholder", self.key_holder),
+        )
 
     def second(self, terms: Terms) -> str | None:
         """The address of the role that opens a plan with the leader: the helper, or under `he` the key holder."""
@@ -77,9 +83,6 @@ class Addresses:
                 return self.helper
             case Encrypted():
                 return self.key_holder
-
-
-DEFAULTS: Final = Addresses(LEADER, HELPER, KEY_HOLDER)
 
 
 @dataclass(frozen=True)
@@ -173,9 +176,9 @@ def run_coordinator(
         plan = make_plan(directory, request, clock)
         if plan is None:
             return NOTHING_TO_DO
+        at = addresses.of(project.network)
         job = Job(
-            plan_to_bytes(plan), directory / KEYS, addresses.leader or LEADER,
-            addresses.second(plan.terms) or DEFAULTS.second(plan.terms) or HELPER, directory,
+            plan_to_bytes(plan), directory / KEYS, at.leader or "", at.second(plan.terms) or "", directory,
             len(project.roster.entries), request.seconds, Path(), Path(), _sites_needed(plan), keeps_due=True,
             clock=request.clock,
         )  # fmt: skip

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from deployment.monitor.aggregators import AggregatorState
 from deployment.monitor.monitor import monitored
 from deployment.monitor.watched import Counted
 from deployment.project.known_releases import require_known_releases, signed_by
+from deployment.project.network import Listening
 from deployment.project.project import FILE, KEYS, Project
 from federation.keys import RoleKeys, load_keys
 from federation.ledger.operator import LEDGERS, open_operator_ledger
@@ -43,22 +45,26 @@ from federation.terms import Validity
 _log = logging.getLogger(__name__)
 
 
-def serve_leader(
-    directory: Path,
-    port: int,
-    helper: str,
-    key_holder: str | None = None,
-    provider: str | None = None,
-    ledgers: Path | None = None,
-    monitor: str | None = None,
-) -> None:
+@dataclass(frozen=True)
+class PeerAddresses:
+    """The addresses of the leader's peers, as its operator gives them. None: that of covey.toml.
+
+    Attributes:
+        helper: where covey.toml names none either, the default port of the loopback.
+        key_holder: where covey.toml names none either, the leader refuses plans with encrypted reports.
+        provider: where covey.toml names none either, the leader refuses plans with the finish mpc.
+    """
+
+    helper: str | None = None
+    key_holder: str | None = None
+    provider: str | None = None
+
+
+def serve_leader(directory: Path, listening: Listening, peers: PeerAddresses, ledgers: Path | None = None) -> None:
     """Run the leader until SIGTERM or SIGINT.
 
     Args:
-        key_holder: its address; None: the leader refuses plans with encrypted reports.
-        provider: its address; None: the leader refuses plans with the finish mpc.
         ledgers: the folder of the operator's ledger. Default: the project's.
-        monitor: the address of its monitor; None: it has none.
 
     Raises:
         UsageError: another leader of this project runs, or the key in keys/ is not the leader's of covey.toml.
@@ -66,52 +72,60 @@ def serve_leader(
     """
     project = Project.load(directory)
     keys, settings = _own_keys(directory, "leader", project.leader), _settings(project, project.helper)
-    link, holder = HelperChannel(helper), None if key_holder is None else KeyHolderChannel(key_holder)
+    link = HelperChannel(project.network.address("helper", peers.helper))
+    key_holder = project.network.optional("keyholder", peers.key_holder)
+    provider = project.network.optional("provider", peers.provider)
+    holder = None if key_holder is None else KeyHolderChannel(key_holder)
     third = None if provider is None else ProviderChannel(provider)
     try:
         with alone(directory, "leader"):
             files = _files(directory, ledgers, "leader")
             leader = Leader(keys, settings, files, _wall_clock, Peers(link, holder, third))
-            peers = {"helper": helper, "keyholder": key_holder, "provider": provider}
-            state = AggregatorState(leader, {role: address for role, address in peers.items() if address is not None})
-            with monitored(monitor, Role.LEADER, directory, state):
-                _run(_ready(leader, directory), port)
+            addresses = {
+                "helper": project.network.address("helper", peers.helper),
+                "keyholder": key_holder,
+                "provider": provider,
+            }
+            state = AggregatorState(leader, {role: at for role, at in addresses.items() if at is not None})
+            with monitored(listening.monitor, Role.LEADER, directory, state):
+                _run(_ready(leader, directory), listening.at(project.network, "leader"))
     finally:
         for one in (link, holder, third):
             if one is not None:
                 one.close()
 
 
-def serve_helper(directory: Path, port: int, ledgers: Path | None = None, monitor: str | None = None) -> None:
+def serve_helper(directory: Path, listening: Listening, ledgers: Path | None = None) -> None:
     """Run the helper until SIGTERM or SIGINT. See `serve_leader`."""
     project = Project.load(directory)
     keys, settings = _own_keys(directory, "helper", project.helper), _settings(project, project.leader)
     with alone(directory, "helper"):
         helper = Helper(keys, settings, _files(directory, ledgers, "helper"), _wall_clock)
-        with monitored(monitor, Role.HELPER, directory, AggregatorState(helper, {})):
-            _run(_ready(helper, directory), port)
+        with monitored(listening.monitor, Role.HELPER, directory, AggregatorState(helper, {})):
+            _run(_ready(helper, directory), listening.at(project.network, "helper"))
 
 
-def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None, monitor: str | None = None) -> None:
+def serve_key_holder(directory: Path, listening: Listening, ledgers: Path | None = None) -> None:
     """Run the key holder, with the helper's keys, until SIGTERM or SIGINT. See `serve_leader`."""
     project = Project.load(directory)
     keys, settings = _own_keys(directory, "helper", project.helper), _settings(project, project.leader)
     with alone(directory, "keyholder"):
         files = _files(directory, ledgers, "keyholder")
         holder = KeyHolder(keys, settings, files, _wall_clock)
-        with monitored(monitor, Role.KEY_HOLDER, directory, AggregatorState(holder, {})):
-            _run(_ready(holder, directory), port)
+        with monitored(listening.monitor, Role.KEY_HOLDER, directory, AggregatorState(holder, {})):
+            _run(_ready(holder, directory), listening.at(project.network, "keyholder"))
 
 
-def serve_provider(directory: Path, port: int, monitor: str | None = None) -> None:
+def serve_provider(directory: Path, listening: Listening) -> None:
     """Run the provider of triples until SIGTERM or SIGINT. It needs only the leader's pinned key."""
-    provider = Provider(Project.load(directory).leader)
-    with monitored(monitor, Role.PROVIDER, directory, Counted(provider.meters)):
-        _run(provider, port)
+    project = Project.load(directory)
+    provider = Provider(project.leader)
+    with monitored(listening.monitor, Role.PROVIDER, directory, Counted(provider.meters)):
+        _run(provider, listening.at(project.network, "provider"))
 
 
-def _run(party: Leader | Helper | KeyHolder | Provider, port: int) -> None:
-    service = serve(party, "127.0.0.1", port)
+def _run(party: Leader | Helper | KeyHolder | Provider, at: tuple[str, int]) -> None:
+    service = serve(party, *at)
     _log.info("listens on %s", service.address)
     service.run()
 

@@ -15,7 +15,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,15 +26,23 @@ from base.errors import LockHeld
 from base.locks import lock_file
 from base.metrics import Role
 from base.private_files import private_folder
+from base.times import from_us, wall_clock
+from base.tls.certificate import Certificate
+from base.tls.contexts import server_context
+from base.tls.files import certificate_path
+from base.tls.hosts import LOOPBACK, UNSPECIFIED, plain_hosts
+from base.tls.links import Tls
+from base.tls.roles import TlsRole
 from deployment.coordinator.grid import SOCKET, short_path
 from deployment.errors import UsageError
 from deployment.monitor.monitor import monitored
 from deployment.monitor.superlink import SuperLinkState
+from deployment.project.certificates import make_certificates
+from deployment.project.network import Listening
 from deployment.project.project import FILE, KEYS, Project
 from featurestore.server.listen import address_of, open_socket
 
 from .node_admission import NodeAdmission, nodes_of
-from .superlink_certificate import CERTIFICATE, Certificate, make_certificate, utc_now
 
 FLEET: Final = "/v1/fleet/"
 MAX_BODY_BYTES: Final = 32 * 2**20
@@ -43,7 +50,6 @@ MAX_BODY_BYTES: Final = 32 * 2**20
 GRACE_S: Final = 5
 LOOK_S: Final = 1.0
 """How often the SuperLink checks whether covey.toml has changed."""
-UNSPECIFIED: Final = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
 
 _log = logging.getLogger(__name__)
 
@@ -81,27 +87,29 @@ class FleetOnly:
             await self._app(scope, receive, send)
 
 
-def serve_superlink(directory: Path, host: str, port: int, names: list[str], monitor: str | None = None) -> None:
+def serve_superlink(directory: Path, listening: Listening, names: list[str]) -> None:
     """Run the SuperLink of a project until SIGTERM or SIGINT. It makes a certificate if the project has none.
 
     Args:
         names: further host names by which sites reach the SuperLink.
-        monitor: the address of its monitor; None: it has none.
 
     Raises:
-        UsageError: no site of the roster has a node key, the certificate has expired or names other hosts, or another
-            SuperLink runs in the project. AddressUnavailable. ProjectMissing.
+        UsageError: no site of the roster has a node key, the certificate names other hosts, or another SuperLink runs in the
+            project. CertificateExpired and other errors of certificates. AddressUnavailable. ProjectMissing.
     """
-    nodes = nodes_of(Project.load(directory))
+    project = Project.load(directory)
+    nodes, (host, port) = nodes_of(project), listening.at(project.network, "superlink")
     if not nodes:
         raise UsageError(
             f"{directory / FILE}: no [[site]] has a node key, so no site could connect; add `node` to each [[site]]"
         )
-    certificate = _certificate(directory, host, names)
+    tls = Tls(TlsRole.SUPERLINK, directory / KEYS)
+    certificate = _certificate(tls, host, names)
+    context = server_context(tls, from_us(wall_clock()))
     with _alone(directory) as folder, short_path(folder) as short, open_socket(host, port) as outside:
         app = _flower_app(folder)
         inner = _server(app, lifespan="on")
-        outer = _server(FleetOnly(app), lifespan="off", ssl_certfile=certificate.path, ssl_keyfile=certificate.key)
+        outer = _server(FleetOnly(app), lifespan="off", ssl_context_factory=lambda *_: context)
         with _private_socket(short / SOCKET) as inside:
             admission = NodeAdmission(directory, folder, nodes)
             state = SuperLinkState(directory, admission)
@@ -111,35 +119,35 @@ def serve_superlink(directory: Path, host: str, port: int, names: list[str], mon
                 state.ready = True
                 _log.info("listens on %s for %d site(s)", address_of(outside), len(nodes))
                 _log.info(
-                    "sites pin %s (SHA-256 %s…, until %s); the coordinator connects by %s",
-                    *(certificate.path, certificate.fingerprint[:16], f"{certificate.until:%Y-%m-%d}", folder / SOCKET),
+                    "sites verify %s (until %s) by its authority; the coordinator connects by %s",
+                    *(certificate.what, f"{certificate.until:%Y-%m-%d}", folder / SOCKET),
                 )
 
-            with monitored(monitor, Role.SUPERLINK, directory, state):
+            with monitored(listening.monitor, Role.SUPERLINK, directory, state):
                 asyncio.run(_serve((inner, inside), (outer, outside), ready, admission.take_up_edit))
 
 
-def _certificate(directory: Path, host: str, names: list[str]) -> Certificate:
+def _certificate(tls: Tls, host: str, names: list[str]) -> Certificate:
+    """The SuperLink's certificate, which names the hosts that sites connect to; made if there is none."""
     hosts = [*names, *([host] if host not in UNSPECIFIED else [])]
-    if not hosts:
+    now = from_us(wall_clock())
+    if not certificate_path(tls.keys, tls.role).exists():
+        make_certificates(tls.keys, (tls.role,), hosts, now)
+    own = tls.require_usable(now)
+    try:
+        missing = [name for name in plain_hosts(hosts) if name not in own.certificate.hosts]
+    except ValueError as error:
+        raise UsageError(str(error), settings=("name",)) from None
+    if not hosts and set(own.certificate.hosts) <= set(LOOPBACK):
         raise UsageError(
             f"{host} stands for every address of this machine; name the host that sites connect to", settings=("name",)
         )
-    folder = directory / KEYS
-    if not (folder / CERTIFICATE).exists():
-        private_folder(folder)
-        make_certificate(folder, hosts, utc_now())
-    found = Certificate.load(folder)
-    found.require(hosts, utc_now())
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(found.path, found.key)
-    except OSError as error:  # includes ssl.SSLError
+    if missing:
         raise UsageError(
-            f"{found.path} and {found.key} cannot be used: {error}; make others with `covey keys tls`, and hand the new "
-            f"{CERTIFICATE} to every site",
-            settings=("renew",),
-        ) from None
-    return found
+            f"{own.path} does not name {', '.join(missing)}, so no site accepts it there; it can be renewed with it",
+            settings=("renew", "name"),
+        )
+    return own.certificate
 
 
 def _flower_app(folder: Path) -> App:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from deployment.local.superlink_certificate import CERTIFICATE
 from deployment.project.init import POLICY, VIEWS, NewProject
 from deployment.project.project import FILE, KEYS
 from federation.keys import site_role
@@ -79,18 +78,16 @@ def next_steps(made: NewProject) -> Iterator[str]:
     if coordinates:
         yield f"covey explain {folder / VIEWS}"
         if not alone:
-            yield f"covey keys tls --name HOST {at}   (then give {keys / CERTIFICATE} to every site)"
+            yield f"covey keys tls --renew --name HOST {at}   (HOST: by which sites reach the SuperLink)"
         yield f"covey start superlink {at}{'   (each in a terminal of its own)' if alone else ' --host 0.0.0.0 --name HOST'}"
     for role in ("helper", "leader"):
         if role in own:
             yield f"covey start {role} {at}"
-    if sites and not alone:
-        if made.participation is Participation.ACTIVE:
-            yield (
-                f"decide in {folder / POLICY}: allow_activity_visible = true lets plans with participation `active` show other "
-                "parties how many clients had events; as it is, the site refuses them"
-            )
-        yield f"put the coordinator's {CERTIFICATE} into {keys}"
+    if sites and not alone and made.participation is Participation.ACTIVE:
+        yield (
+            f"decide in {folder / POLICY}: allow_activity_visible = true lets plans with participation `active` show other "
+            "parties how many clients had events; as it is, the site refuses them"
+        )
     superlink = "" if alone else " --superlink HOST:8000"
     for site in sites[:_SITES]:
         yield f"covey start site {site} {at}{superlink} --events FILE --client-column NAME --time-column NAME"

@@ -16,18 +16,20 @@ from pathlib import Path
 from typing import Final
 
 from base.private_files import private_folder
+from base.times import from_us, wall_clock
+from base.tls.trust import Trust
 from deployment.errors import UsageError
-from deployment.local.superlink_certificate import make_certificate, utc_now
 from edge_client.policy import Policy
 from edge_client.policy_file import policy_to_toml
 from federation.errors import PartyInvalid
-from federation.keys import ROLES, SITE_PREFIX, RoleKeys, create_folder, public_from_line, roles_in, site_role
+from federation.keys import ROLES, SITE_PREFIX, RoleKeys, create_folder, public_from_text, roles_in, site_role
 from federation.ledger.operator import LEDGERS
 from federation.ledger.state import Budget
 from federation.parties import PublicKeys, Roster, RosterEntry
 from federation.rho import rho_text
 from federation.terms import Participation, default_participation
 
+from .certificates import make_certificates, own_roles, trust_operators
 from .project import FILE, KEYS, Project
 
 VIEWS: Final = "views.py"
@@ -96,7 +98,7 @@ def make(folder: Path, name: str | None, sites: Sequence[str], max_clients: int,
     project = _project(folder, name, public, max_clients, budget)
     folder.mkdir(exist_ok=True)
     create_folder(folder / KEYS, keys.values())
-    make_certificate(folder / KEYS, (), utc_now())
+    make_certificates(folder / KEYS, own_roles(folder / KEYS), (), from_us(wall_clock()))
     return _write(folder, project, tuple(keys))
 
 
@@ -105,14 +107,19 @@ def assemble(folder: Path, name: str | None, lines: Sequence[Path], max_clients:
 
     Raises:
         UsageError: the directory has a project already, or a role is missing or given twice. KeyFileMalformed.
+        CertificateMalformed.
+        CertificateMalformed.
     """
     _require_new(folder, FILE, POLICY)
     public: dict[str, PublicKeys] = {}
+    authorities: list[tuple[str, Trust]] = []
     for path in lines:
-        role, keys = public_from_line(_text_of(path), str(path))
+        role, keys, authority = public_from_text(_text_of(path), str(path))
         if role in public:
             raise UsageError(f"{path}: another file has the keys of {role} already; give one file for each role")
         public[role] = keys
+        if authority is not None:
+            authorities.append((role, authority))
     missing = [role for role in ROLES if role not in public]
     if missing or len(public) == len(ROLES):
         raise UsageError(
@@ -120,7 +127,8 @@ def assemble(folder: Path, name: str | None, lines: Sequence[Path], max_clients:
         )
     project = _project(folder, name, public, max_clients, budget)
     folder.mkdir(exist_ok=True)
-    return _write(folder, project, ())
+    kept = trust_operators(folder / KEYS, authorities)
+    return _write(folder, project, (), kept)
 
 
 def _project(
@@ -144,7 +152,7 @@ def _project(
     )
 
 
-def _write(folder: Path, project: Project, secrets: tuple[str, ...]) -> NewProject:
+def _write(folder: Path, project: Project, secrets: tuple[str, ...], kept_trust: tuple[str, ...] = ()) -> NewProject:
     """Write everything but the keys; existing files stay."""
     participation = default_participation([entry.max_clients for entry in project.roster.entries])
     policy = Policy(
@@ -156,7 +164,7 @@ def _write(folder: Path, project: Project, secrets: tuple[str, ...]) -> NewProje
         allow_activity_visible=bool(secrets) and participation is Participation.ACTIVE,
     )
     views = _VIEWS_TEXT.format(views=VIEWS, rho=rho_text(max(1, project.budget.micro_rho // 2)))
-    kept = []
+    kept = list(kept_trust)
     for file, text in ((VIEWS, views), (POLICY, policy_to_toml(policy)), (FILE, project.to_toml())):
         try:
             with (folder / file).open("x", encoding="utf-8") as opened:

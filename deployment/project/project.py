@@ -30,6 +30,8 @@ from federation.rho import rho_text
 from federation.terms import Validity
 from federation.wire_terms import WireTerms
 
+from .network import Network
+
 if TYPE_CHECKING:
     from featurestore.define.definitions import FeatureView
     from featurestore.define.privacy import Noisers
@@ -52,6 +54,7 @@ class Project:
         give_up_after_us: how long after its end a pane stays due before the coordinator publishes it void; None: for ever.
         min_sites: how many sites must answer before the coordinator has anything opened: a number, or a share of the roster.
         noisers: of views that name none themselves, where the coordinator or a run reads them.
+        network: where the roles listen, and where their peers reach them.
         view_min_sites: the same for single views, by name; other views need `min_sites`.
     """
 
@@ -68,6 +71,7 @@ class Project:
     give_up_after_us: int | None = None
     view_min_sites: Mapping[str, int | Fraction] = field(default_factory=dict)
     noisers: Noisers = "each"
+    network: Network = field(default_factory=Network)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -143,6 +147,7 @@ class Project:
             read.collection.give_up_after,
             {view: one.min_sites for view, one in read.collection.views.items()},
             read.privacy.noisers,
+            Network({role: address for role, address in read.network.model_dump().items() if address is not None}),
         )
 
     def with_default_noisers(self, views: Iterable[FeatureView]) -> tuple[FeatureView, ...]:
@@ -176,6 +181,9 @@ class Project:
             lines.append(f'give_up_after = "{self.give_up_after_us // HOUR_US}h"  # then a due pane is published void')
         for view, sites in self.view_min_sites.items():
             lines += ["", f"[collection.views.{json.dumps(view)}]", f"min_sites = {_number(sites)}"]
+        if self.network.named:
+            lines += ["", "[network]  # where the roles listen, and where their peers reach them"]
+            lines += [f'{role} = "{address}"' for role, address in self.network.named.items()]
         lines += ["", "[coordinator]  # signs plans: every other party pins this key", _sign(self.coordinator)]
         lines += ["", "[collector]", _sign(self.collector.sign), f'seal = "{_base64(self.collector.seal.data)}"']
         lines += ["", "[leader]  # the seal keys of leader and helper are made for each plan", _sign(self.leader)]

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, PlainValidator, Strict, model_validator
 
 from base.config import ConfigModel, Flag, checked
 from base.times import parse_duration
+from base.tls.hosts import join_address, split_address
 from crypto.errors import CryptoError
 from crypto.seal import SealPublicKey
 from featurestore.define.privacy import Noisers
@@ -113,6 +114,26 @@ class SiteSection(PartySection):
     node: Annotated[NodeCertificate, PlainValidator(_node), Field(examples=['"…"'])] | None = None
 
 
+def _address(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError('an address, such as "127.0.0.1:7301", in quotes')
+    return join_address(*split_address(value))
+
+
+Address = Annotated[str, PlainValidator(_address), Field(examples=['"HOST:PORT"'])]
+
+
+class NetworkSection(ConfigModel):
+    """`[network]`: where the roles listen, and where their peers reach them."""
+
+    leader: Address | None = None
+    helper: Address | None = None
+    keyholder: Address | None = None
+    provider: Address | None = None
+    superlink: Address | None = None
+    server: Address | None = None
+
+
 class ProjectEntries(ConfigModel):
     """The whole file. It ignores the sections of other readers, such as `[online]`."""
 
@@ -125,6 +146,7 @@ class ProjectEntries(ConfigModel):
     collector: CollectorSection
     leader: AggregatorSection
     helper: AggregatorSection
+    network: NetworkSection = Field(default_factory=NetworkSection)
     site: Annotated[tuple[SiteSection, ...], Strict(False)] = ()
 
 

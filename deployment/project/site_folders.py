@@ -5,7 +5,6 @@ It is a client of Flower's SuperLink, not a SuperNode: it reads all messages of 
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import time
 from contextlib import suppress
@@ -18,8 +17,10 @@ from base.atomic_files import create_file, replace_file
 from base.fields import Fields, about
 from base.metrics import ANSWER_SECONDS, ANSWERS, Meters, Role
 from base.private_files import private_folder
+from base.tls.hosts import is_loopback, split_address
+from base.tls.roles import TlsRole
+from base.tls.trust import TrustFile
 from deployment.errors import UsageError
-from deployment.local.superlink_certificate import CERTIFICATE
 from deployment.monitor.monitor import monitored
 from deployment.monitor.site import SiteState
 from edge_client.event_files import read_schema
@@ -35,6 +36,7 @@ from federation.ledger.operator import LEDGERS
 
 from .fleet import SITES
 from .init import POLICY
+from .network import Network
 from .project import FILE, KEYS, Project
 
 _log = logging.getLogger(__name__)
@@ -86,24 +88,27 @@ def configure_site(
     return path
 
 
-def serve_site(project: Path, site: str, address: str, *, insecure: bool, monitor: str | None = None) -> None:
+def serve_site(project: Path, site: str, given: str | None, *, insecure: bool, monitor: str | None = None) -> None:
     """Answer the plans that arrive from a SuperLink, until SIGTERM or Ctrl-C.
 
     Args:
-        address: `host:port` of the SuperLink.
+        given: `host:port` of the SuperLink; None: that of covey.toml, or the default port of the loopback.
         insecure: connect without TLS; on the loopback only.
         monitor: the address of its monitor; None: it has none.
 
     Raises:
         ConfigInvalid, KeyFileError: the site's own files are invalid. EventsError: a file of events cannot be read, or
-            lacks the column of clients or times. UsageError: no certificate, and not `insecure`; or covey.toml names another key.
+            lacks the column of clients or times. UsageError: covey.toml names another key. CertificateMissing: no file of
+            trusted authorities, and not `insecure`. CertificateMalformed.
         SuperLinkUntrusted, NodeKeyUnknown.
     """
     path = project / SITES / f"{site}.toml"
     config = load_config(path)
     _require_usable(project, config)
     node = config.node
-    superlink = _superlink(project / KEYS / CERTIFICATE, address, insecure=insecure)
+    parties = Project.find(project)
+    address = (Network() if parties is None else parties.network).address("superlink", given)
+    superlink = _superlink(project / KEYS, address, insecure=insecure)
 
     meters = Meters()
 
@@ -133,29 +138,16 @@ def _require_usable(project: Path, config: SiteConfig) -> None:
             )
 
 
-def _superlink(certificate: Path, address: str, *, insecure: bool) -> SuperLink:
-    """The connection to a SuperLink, with its pinned certificate if there is one."""
-    if insecure:
-        if not _is_loopback(address):
-            raise UsageError(
-                "a site may connect without TLS only to a SuperLink on this machine, because others on the network could read "
-                f"and change messages, but {address} is not a loopback address. Put the coordinator's {CERTIFICATE} into "
-                f"{certificate.parent}"
-            )
-        return SuperLink(address, None)
-    try:
-        return SuperLink(address, certificate.read_bytes())
-    except FileNotFoundError:
+def _superlink(keys: Path, address: str, *, insecure: bool) -> SuperLink:
+    """The connection to a SuperLink, with the authorities that may issue its certificate, unless the site is `insecure`."""
+    trust = TrustFile(keys, TlsRole.SUPERLINK)
+    if not insecure:
+        trust.load()
+        return SuperLink(address, trust)
+    if not is_loopback(split_address(address)[0]):
         raise UsageError(
-            f"no {certificate}, which authenticates the SuperLink. `covey keys tls` makes it, at the coordinator. Only for a "
-            "SuperLink on this machine it is optional",
-            settings=("insecure",),
-        ) from None
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+            "a site may connect without TLS only to a SuperLink on this machine, because others on the network could read "
+            f"and change messages, but {address} is not a loopback address. The authority that {trust.path} names authenticates "
+            "it elsewhere"
+        )
+    return SuperLink(address, None)

@@ -88,7 +88,7 @@ def upload(app: Path, address: str, code: str, certificate: Path | None = None) 
 
 
 def certify(folder: Path) -> tuple[str, ...]:
-    """Make a certificate for 127.0.0.1 in `folder`. Returns the options for a SuperLink with TLS and node authentication."""
+    """Make a certificate for 127.0.0.1 in `folder`, and trust it there. Returns the options for a SuperLink with TLS and node authentication."""
     folder.mkdir(parents=True, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "superlink")])
@@ -105,7 +105,9 @@ def certify(folder: Path) -> tuple[str, ...]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         .sign(key, hashes.SHA256())
     )
-    (folder / "superlink.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "trust").mkdir(exist_ok=True)
+    for path in (folder / "superlink.crt", folder / "trust" / "superlink.crt"):
+        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     (folder / "superlink.key").write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )

@@ -21,12 +21,13 @@ from flwr.proto.message_pb2 import PullObjectRequest
 from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
 from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 
+from base.tls.roles import TlsRole
+from base.tls.trust import TrustFile
 from covey.cli import call
 from deployment.coordinator import grid as superlink
 from deployment.coordinator.grid import SOCKET, short_path
 from deployment.local.processes import Processes, script
 from deployment.local.superlink import MAX_BODY_BYTES, superlink_folder
-from deployment.local.superlink_certificate import CERTIFICATE, PRIVATE_KEY
 from edge_client.errors import NodeKeyUnknown
 from edge_client.fleet_client import FleetClient, SuperLink
 from federation.keys import load_keys
@@ -44,7 +45,8 @@ class Deployment:
 
     @property
     def certificate(self) -> Path:
-        return self.project / "keys" / CERTIFICATE
+        """The authority that sites trust."""
+        return self.project / "keys" / "trust" / "superlink.crt"
 
     @property
     def folder(self) -> Path:
@@ -56,7 +58,7 @@ class Deployment:
         return key
 
     def client(self, key: NodeKey) -> FleetClient:
-        return FleetClient(SuperLink(self.address, self.certificate.read_bytes()), key)
+        return FleetClient(SuperLink(self.address, TrustFile(self.project / "keys", TlsRole.SUPERLINK)), key)
 
     def http(self) -> httpx.Client:
         verify = ssl.create_default_context(cafile=str(self.certificate))
@@ -188,7 +190,7 @@ def test_another_user_opens_neither_the_coordinator_s_socket_nor_its_keys(deploy
     assert runs_of(deployment) == []
     assert oct((deployment.folder / SOCKET).stat().st_mode & 0o777) == "0o600"
     assert oct(deployment.folder.stat().st_mode & 0o777) == "0o700"
-    assert oct((deployment.project / "keys" / PRIVATE_KEY).stat().st_mode & 0o777) == "0o600"
+    assert oct((deployment.project / "keys" / "tls" / "superlink.key").stat().st_mode & 0o777) == "0o600"
 
 
 def test_even_a_run_that_its_own_user_starts_is_executed_by_nobody(

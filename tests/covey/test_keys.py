@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from federation.keys import load_keys, public_from_line, roles_in
+from federation.keys import load_keys, public_from_text, roles_in
 
 Covey = Callable[..., tuple[int, str, str]]
 
@@ -19,7 +19,9 @@ def test_init_makes_the_keys_of_one_role_and_prints_the_public_line(covey: Covey
     folder = tmp_path / "mine"
     code, out, err = covey("keys", "init", role, "--project", folder)
     assert code == 0
-    assert public_from_line(out) == (role, load_keys(folder / "keys", role).public)
+    found, public, authority = public_from_text(out, "out")
+    assert (found, public) == (role, load_keys(folder / "keys", role).public)
+    assert (authority is not None) == (role == "leader")  # a site has no certificate
     assert (folder / "keys" / f"{role}.pub").read_text() == out
     assert f"{role}.key is secret" in err
     assert roles_in(folder / "keys") == (role,)
@@ -57,7 +59,8 @@ def test_show_prints_public_halves(covey: Covey, tmp_path: Path) -> None:
     code, out, _ = covey("keys", "show", "leader", "--project", tmp_path)
     leader = load_keys(tmp_path / "keys", "leader").public
     assert code == 0
-    assert public_from_line(out) == ("leader", leader)
+    assert out == (tmp_path / "keys" / "leader.pub").read_text()
+    assert public_from_text(out, "out")[:2] == ("leader", leader)
     _, out, _ = covey("keys", "show", "--project", tmp_path)
     seal = load_keys(tmp_path / "keys", "collector").seal.public
     assert seal.id.hex() in out

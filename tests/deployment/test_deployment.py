@@ -198,10 +198,12 @@ def test_the_pages_of_operators_name_commands_and_options_that_exist(
 @pytest.mark.parametrize("address", ["192.0.2.1:8000", "example.org:8000", "[2001:db8::1]:8000", "8000"])
 def test_without_tls_a_site_goes_to_a_superlink_on_this_machine_only(covey: Covey, project: Path, address: str) -> None:
     covey("init", project)
-    (project / "keys" / "superlink.crt").unlink()
+    (project / "keys" / "trust" / "superlink.crt").unlink()
     site = "start", "site", "1", "--project", project, "--events", project / "events.parquet"
     columns = "--client-column", "who", "--time-column", "at"
     code, _, err = covey(*site, *columns, "--superlink", address, "--insecure")
     assert (code, "only to a SuperLink on this machine" in err) == (2, True)
     code, _, err = covey(*site, *columns, "--superlink", address)
-    assert (code, "superlink.crt" in err, "see --insecure" in err) == (2, True, True)
+    assert (code, "superlink.crt" in err, "covey keys trust" in err) == (
+        (2, False, False) if address == "8000" else (5, True, True)
+    ), err

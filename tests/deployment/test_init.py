@@ -7,13 +7,17 @@ import shutil
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from base.errors import ConfigInvalid
+from base.tls.links import OwnCertificate
+from base.tls.roles import TlsRole
+from base.tls.trust import Trust
 from deployment.errors import ProjectMissing
-from deployment.local.superlink_certificate import Certificate
+from deployment.project.certificates import OPERATED
 from deployment.project.project import Project, as_collected_in
 from edge_client.policy_file import load_policy
 from featurestore.define.definitions import FeatureView
@@ -64,9 +68,11 @@ def test_it_makes_a_whole_project_and_says_what_to_do_next(covey: Covey, tmp_pat
         (number, keys[f"site-{number}"].sign, 100_000) for number in ("1", "2", "3")
     ]
     assert project.to_toml() == (folder / "covey.toml").read_text()
-    certificate = Certificate.load(folder / "keys")
-    assert set(certificate.names) == {"localhost", "127.0.0.1", "::1"}
-    assert stat.S_IMODE(certificate.key.stat().st_mode) == 0o600
+    for role in set(TlsRole) - {TlsRole.PROVIDER}:
+        own = OwnCertificate.load(folder / "keys", role)
+        assert set(own.certificate.hosts) == {"localhost", "127.0.0.1", "::1"}
+        assert stat.S_IMODE(own.key_path.stat().st_mode) == 0o600
+        Trust.load(folder / "keys", role).verify(own.certificate, role, datetime.now(UTC))
 
 
 def test_its_views_and_policy_are_accepted_and_fit_its_budget(covey: Covey, tmp_path: Path) -> None:
@@ -169,8 +175,19 @@ class TestOperatorsOfTheirOwn:
             policy = load_policy(tmp_path / role / "policy.toml")
             assert policy.helper == project.helper
             assert not policy.allow_activity_visible  # each operator allows it themselves
+            for each in OPERATED["coordinator"]:
+                authority = OwnCertificate.load(tmp_path / "coordinator" / "keys", each).certificate
+                Trust.load(tmp_path / role / "keys", each).verify(authority, each, datetime.now(UTC))
         both = [(tmp_path / role / "covey.toml").read_text() for role in ("leader", "site-UA")]
         assert both[0] == both[1]
+
+    def test_a_trust_file_that_is_there_is_not_changed(self, covey: Covey, tmp_path: Path, lines: list[Path]) -> None:
+        path = tmp_path / "site-UA" / "keys" / "trust" / "superlink.crt"
+        path.parent.mkdir()
+        path.write_text("mine")
+        words = [word for line in lines for word in ("--public", line)]
+        code, out, _ = covey("init", tmp_path / "site-UA", *words, "--json")
+        assert (code, json.loads(out)["kept"], path.read_text()) == (0, ["keys/trust/superlink.crt"], "mine")
 
     @pytest.mark.parametrize(
         ("own", "says", "not_said"),
@@ -187,7 +204,7 @@ class TestOperatorsOfTheirOwn:
             ),
             (
                 ("site-9E",),
-                ("covey start site 9E", "allow_activity_visible = true", "superlink.crt"),
+                ("covey start site 9E", "allow_activity_visible = true"),
                 ("site UA", "leader"),
             ),
             ((), ("put the .key and .pub files of your roles into",), ("covey start", "covey ledger")),
@@ -203,7 +220,7 @@ class TestOperatorsOfTheirOwn:
         not_said: Sequence[str],
     ) -> None:
         for role in own:
-            for file in (tmp_path / role / "keys").iterdir():
+            for file in (tmp_path / role / "keys").glob("*.*"):
                 (tmp_path / "p" / "keys").mkdir(parents=True, exist_ok=True, mode=0o700)
                 shutil.copy(file, tmp_path / "p" / "keys" / file.name)
         code, _, err = covey("init", tmp_path / "p", *(word for line in lines for word in ("--public", line)))
@@ -251,6 +268,9 @@ class TestProjectFile:
             ('node = "', 'node = "AAAA', "[[site]] 1 node: not the node key of a site: 116 bytes"),
             ('node = "', "node = 1  # ", "[[site]] 1 node: write the key as base64 text"),
             ("[helper]", '[helper]\nseal = "AAAA"', "[helper]: `seal` is from an older version"),
+            ("[helper]", '[network]\nhelper = "7302"\n[helper]', "[network] helper: '7302' is not an address"),
+            ("[helper]", "[network]\nhelper = 7302\n[helper]", "[network] helper: an address, such as"),
+            ("[helper]", '[network]\nhelpr = "a:1"\n[helper]', "[network] helpr: unknown key; did you mean helper?"),
             ('sign = "', 'sign = "?', "not base64"),
             ('sign = "', 'sign = "AAAA', "need 32"),
             ("[project]", "[project", "not TOML"),

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from base.tls.roles import TlsRole
+from base.tls.trust import TrustFile
 from deployment.local.processes import Processes
 from edge_client.errors import NodeKeyUnknown
 from edge_client.fleet_client import FleetClient, SuperLink
@@ -39,7 +41,7 @@ def test_a_site_that_joins_the_roster_may_connect_without_a_restart(covey: Covey
         address = start_superlink(project, processes)
         log = processes.log("superlink")
         assert "for 2 site(s)" in log.read_text()
-        with FleetClient(SuperLink(address, (keys / "superlink.crt").read_bytes()), node) as client:
+        with FleetClient(SuperLink(address, TrustFile(keys, TlsRole.SUPERLINK)), node) as client:
             with pytest.raises(NodeKeyUnknown):
                 client.join()
             toml.write_text(everybody.replace("max_clients = ", "max_client = ", 1))

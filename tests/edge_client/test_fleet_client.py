@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,15 +20,11 @@ from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
 from google.protobuf.message import Message as Protobuf
 
+from base.errors import CertificateMalformed
 from base.logs import message_of
-from edge_client.errors import (
-    MessageRefused,
-    NodeKeyUnknown,
-    RunOver,
-    SiteClockApart,
-    SuperLinkAway,
-    SuperLinkUntrusted,
-)
+from base.tls.roles import TlsRole
+from base.tls.trust import TrustFile
+from edge_client.errors import MessageRefused, NodeKeyUnknown, RunOver, SiteClockApart, SuperLinkAway
 from edge_client.fleet_client import MAX_ENVELOPE_BYTES, MAX_OBJECTS, FleetClient, SuperLink
 from edge_client.plan_messages import PlanAnswer
 from edge_client.serving import STRANGER_SECONDS, SiteService
@@ -227,10 +224,13 @@ def test_several_messages_at_once_or_odd_envelopes_are_refused(odd: OddSuperLink
             client.pull()
 
 
-def test_a_certificate_that_is_none_is_named() -> None:
+def test_a_trust_file_that_is_none_is_named(tmp_path: Path) -> None:
+    trust = TrustFile(tmp_path, TlsRole.SUPERLINK)
+    trust.path.parent.mkdir()
     for wrong in (b"", b"\xff", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
-        with pytest.raises(SuperLinkUntrusted, match="not PEM"):
-            FleetClient(SuperLink("127.0.0.1:1", wrong), KEY)
+        trust.path.write_bytes(wrong)
+        with pytest.raises(CertificateMalformed, match="no whole PEM certificate"):
+            FleetClient(SuperLink("127.0.0.1:1", trust), KEY)
 
 
 class Work:

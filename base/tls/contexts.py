@@ -1,0 +1,70 @@
+"""Python's TLS contexts, for HTTP servers and for handshakes that find out why a link failed."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from contextlib import suppress
+from datetime import datetime
+from typing import Final
+
+from base.errors import CertificateMalformed, TlsError
+
+from .links import OwnCertificate, Tls
+from .trust import Trust
+
+HTTP: Final = ("http/1.1",)
+
+
+def server_context(tls: Tls, now: datetime, protocols: tuple[str, ...] = HTTP) -> ssl.SSLContext:
+    """A context of a server whose clients have no certificates: those authenticate by node keys or API keys.
+
+    It speaks TLS 1.3 only. Before a handshake it looks whether the role's files have changed, and takes the new certificate:
+    no restart, and open connections stay. While the new files cannot be used, the old certificate stays.
+
+    Raises:
+        CertificateExpired, CertificateNotYetValid, and as `OwnCertificate.load`.
+    """
+    stamp = tls.stamp()
+    current = [(stamp, _server(tls.require_usable(now), protocols))]
+    lock = threading.Lock()
+
+    def take_up(connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
+        with lock:
+            if (found := tls.stamp()) != current[0][0]:
+                with suppress(TlsError):  # a file that is wrong, or is being written: the next handshake looks again
+                    current[0] = found, _server(tls.own(), protocols)
+            connection.context = current[0][1]
+
+    entry = _server(tls.own(), protocols)
+    entry.sni_callback = take_up
+    return entry
+
+
+def client_context(trust: Trust, own: OwnCertificate | None = None) -> ssl.SSLContext:
+    """A context of a client that trusts these authorities only, and that has the role's certificate if it authenticates by one.
+
+    It speaks TLS 1.3 only.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a pinned authority need not be a root
+    context.load_verify_locations(cadata=trust.pem.decode("ascii"))
+    if own is not None:
+        _load(context, own)
+    return context
+
+
+def _server(own: OwnCertificate, protocols: tuple[str, ...]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(list(protocols))
+    _load(context, own)
+    return context
+
+
+def _load(context: ssl.SSLContext, own: OwnCertificate) -> None:
+    try:
+        context.load_cert_chain(own.path, own.key_path)
+    except OSError as error:  # includes ssl.SSLError: replaced since it was read
+        raise CertificateMalformed(str(own.path), str(error)) from None

@@ -1,0 +1,106 @@
+"""Why a link failed: one handshake of Python's TLS, whose errors are named. gRPC says only that a peer is unavailable."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from datetime import datetime
+from typing import Final, assert_never
+
+from base.errors import (
+    CertificateExpired,
+    CertificateNotYetValid,
+    CertificateOfAnotherRole,
+    CertificateRefused,
+    CertificateUntrusted,
+    PeerSpeaksClearText,
+    PeerSpeaksTls,
+    TlsError,
+    TlsVersionRefused,
+)
+
+from .contexts import client_context
+from .files import certificate_path
+from .hosts import split_address
+from .links import ClearText, Links, OwnCertificate, Tls
+from .roles import TlsRole
+from .trust import Trust
+
+HANDSHAKE_S: Final = 2.0
+"""Longest wait for each step of the handshake."""
+_EXPIRED, _NOT_YET_VALID, _WRONG_NAME = 10, 9, 62
+"""OpenSSL's `X509_V_ERR_…` numbers; the others mean that the issuer is not trusted."""
+
+
+def explain(links: Links, peer: TlsRole, address: str, now: datetime) -> TlsError | None:
+    """Why this role cannot speak with a peer; None if TLS is not the reason, such as a peer that is away.
+
+    Waits for at most a few `HANDSHAKE_S`.
+    """
+    try:
+        match links:
+            case Tls():
+                own, trust = links.require_usable(now), links.trust(peer)
+                return _handshake(own, trust, peer, address)
+            case ClearText(role, keys):
+                path = f"{role}.crt" if keys is None else str(certificate_path(keys, role))
+                return _expects_tls(f"the {peer} at {address}", address, path)
+            case other:
+                assert_never(other)
+    except TlsError as error:
+        return error
+    except (OSError, ValueError):
+        return None
+
+
+def _handshake(own: OwnCertificate, trust: Trust, peer: TlsRole, address: str) -> TlsError | None:
+    what, who = f"the certificate of the {peer} at {address}", f"the {peer} at {address}"
+    context = client_context(trust, own)
+    context.set_alpn_protocols(["h2"])
+    with socket.create_connection(split_address(address), HANDSHAKE_S) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname=peer.dns_name) as spoken:
+                # A server verifies the client's certificate after the client's handshake. Then it speaks first, as HTTP/2 says,
+                # or sends an alert. Nothing is sent here, because bytes that the server does not read would delete its alert.
+                spoken.recv(1)
+        except ssl.SSLCertVerificationError as error:
+            match error.verify_code:
+                case code if code == _EXPIRED:
+                    return CertificateExpired(what)
+                case code if code == _NOT_YET_VALID:
+                    return CertificateNotYetValid(what)
+                case code if code == _WRONG_NAME:
+                    return CertificateOfAnotherRole(what, peer)
+                case _:
+                    return CertificateUntrusted(what, trust.source)
+        except ssl.SSLError as error:
+            return _of_alert(error.reason or "", str(own.path), who)
+    return None
+
+
+def _of_alert(reason: str, own: str, who: str) -> TlsError | None:
+    """The error of an alert that the peer sent, or of bytes that are not TLS."""
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
+        return PeerSpeaksClearText(who)
+    if reason in ("TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"):
+        return TlsVersionRefused(who)
+    if "CERTIFICATE_EXPIRED" in reason:
+        return CertificateRefused(own, who, "it has expired there; compare the clocks of both machines")
+    if "UNKNOWN_CA" in reason:
+        return CertificateRefused(own, who, "its operator has not taken this operator's authority, or has dropped it")
+    if "CERTIFICATE" in reason:
+        return CertificateRefused(own, who, reason.removeprefix("SSLV3_ALERT_").replace("_", " ").lower())
+    return None
+
+
+def _expects_tls(who: str, address: str, path: str) -> TlsError | None:
+    """PeerSpeaksTls if the peer answers the first message of a TLS handshake."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent
+    with socket.create_connection(split_address(address), HANDSHAKE_S) as plain:
+        try:
+            context.wrap_socket(plain).close()
+        except ssl.SSLError as error:
+            if "ALERT" not in (error.reason or ""):
+                return None
+    return PeerSpeaksTls(who, path)

@@ -1,0 +1,124 @@
+"""How the links of a role speak: TLS with the role's certificate, or clear text on this machine only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeAlias, assert_never
+
+from base.errors import CertificateMalformed, CertificateMissing, ClearTextRefused
+
+from .authority import parse_key
+from .certificate import Certificate
+from .files import certificate_path, key_files, key_path, read_key, read_public, stamp_of, trust_path
+from .hosts import is_loopback
+from .roles import TlsRole
+from .trust import Trust
+
+
+@dataclass(frozen=True, eq=False)
+class OwnCertificate:
+    """A role's certificate with its private key. **Secret**; the `repr` shows only the certificate.
+
+    Attributes:
+        chain: the certificate, and the intermediate ones that a brought file may have, as PEM.
+        path, key_path: their files.
+    """
+
+    certificate: Certificate
+    chain: bytes
+    key: bytes
+    path: Path
+    key_path: Path
+
+    def __repr__(self) -> str:
+        return f"OwnCertificate({self.certificate!r})"
+
+    @classmethod
+    def load(cls, keys: Path, role: TlsRole) -> OwnCertificate:
+        """Read `keys/tls/ROLE.crt` and its key.
+
+        Raises:
+            CertificateMissing, CertificateMalformed, CertificateOfAnotherRole, NotPrivate.
+        """
+        path = certificate_path(keys, role)
+        chain = read_public(path, f"it is the certificate of the {role} here")
+        certificate = Certificate.parse(chain, str(path))
+        certificate.require_role(role)
+        unusable: CertificateMalformed | None = None
+        for file in key_files(keys, role):
+            if (data := read_key(file)) is None:
+                continue
+            try:
+                if parse_key(data, str(file)).public_key() == certificate.public_key:
+                    return cls(certificate, chain, data, path, file)
+                unusable = unusable or CertificateMalformed(str(file), f"it is not the key of {path}")
+            except CertificateMalformed as error:
+                unusable = unusable or error
+        raise unusable or CertificateMissing(str(key_path(keys, role)), f"it is the key of {path}")
+
+
+@dataclass(frozen=True)
+class ClearText:
+    """No certificate: the links of the role stay on this machine.
+
+    Attributes:
+        keys: where the certificate would be; None where there is no project.
+    """
+
+    role: TlsRole
+    keys: Path | None = None
+
+
+@dataclass(frozen=True)
+class Tls:
+    """A role with a certificate: all of its links have TLS, and both sides authenticate.
+
+    Attributes:
+        keys: the project's folder of keys, whose files are read again when they change.
+    """
+
+    role: TlsRole
+    keys: Path
+
+    def own(self) -> OwnCertificate:
+        """The role's certificate and key, as the files are now. See `OwnCertificate.load`."""
+        return OwnCertificate.load(self.keys, self.role)
+
+    def trust(self, peer: TlsRole) -> Trust:
+        """The authorities of a peer, as the file is now. See `Trust.load`."""
+        return Trust.load(self.keys, peer)
+
+    def stamp(self, *peers: TlsRole) -> object:
+        """A value that changes when the certificate, the key, or the authorities of these peers change."""
+        own = certificate_path(self.keys, self.role), *key_files(self.keys, self.role)
+        return stamp_of(*own, *(trust_path(self.keys, peer) for peer in peers))
+
+    def require_usable(self, now: datetime) -> OwnCertificate:
+        """The certificate, if it is valid now. Raises CertificateExpired, CertificateNotYetValid, and as `own`."""
+        own = self.own()
+        own.certificate.require_time(now)
+        return own
+
+
+Links: TypeAlias = ClearText | Tls
+
+
+def links_of(keys: Path, role: TlsRole) -> Links:
+    """How the links of a role of this project speak: TLS if it has a certificate, or the key of one."""
+    files = certificate_path(keys, role), *key_files(keys, role)
+    return Tls(role, keys) if any(file.exists() for file in files) else ClearText(role, keys)
+
+
+def require_private(links: Links, host: str, address: str) -> None:
+    """Return if a role may listen on this host, or connect to it. Raises ClearTextRefused: it has no TLS, and must stay here."""
+    match links:
+        case Tls():
+            return
+        case ClearText(role, keys):
+            if not is_loopback(host):
+                path = f"{role}.crt" if keys is None else str(certificate_path(keys, role))
+                raise ClearTextRefused(address, role, path)
+        case other:
+            assert_never(other)
