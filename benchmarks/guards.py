@@ -29,7 +29,7 @@ from featurestore.server.guard import Gate, Guard
 from featurestore.server.hosts import Hosts
 from featurestore.server.metrics import Counts
 from featurestore.server.openapi import ROUTE
-from featurestore.server.throttle import Limits, Throttle
+from featurestore.server.throttle import Limits, ServerLimits, Throttle
 from featurestore.store import Store
 from simulations.measuring import print_figures
 
@@ -56,9 +56,8 @@ def main() -> None:
         keys = [Consumers(store).add(f"c{i}", Limits(10**9, 10**9), 0, os.urandom) for i in range(CONSUMERS)]
         opened = Store.open(store)
         bare = FeatureServer(opened)
-        counts = Counts()
-        gate = Gate(KeyRing(Consumers(store)), Throttle(Limits()), counts)
-        guard = Guard(bare, Hosts("127.0.0.1"), gate, counts, lambda: health_of(opened.blocks))
+        gate = Gate(KeyRing(Consumers(store)), Throttle(ServerLimits()), Counts())
+        guard = Guard(bare, Hosts("127.0.0.1"), gate, lambda: health_of(opened.blocks))
         bare_us, guarded_us = asyncio.run(_measure(bare, guard, keys[CONSUMERS // 2]))
     table = Table("server", "µs of CPU a request", title="in process, without a socket")
     table.add_row("bare", f"{bare_us:.1f}")

@@ -41,6 +41,17 @@ def serve(
         int | None,
         typer.Option(min=1, metavar="N", help="Requests a second of a consumer without a limit. Default: no limit."),
     ] = None,
+    total_rate: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="ROWS", help="Rows a second of all readers together. Default: no limit."),
+    ] = None,
+    total_requests: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Requests a second of all readers together. Default: no limit."),
+    ] = None,
+    connections: Annotated[
+        int, typer.Option(min=1, max=100_000, help="The most open connections, and the most calls over gRPC at a time.")
+    ] = 1_000,
     views: Annotated[
         Path | None,
         typer.Option("--views", metavar="VIEWS.py", help="A file with on-demand views, which are served as well."),
@@ -59,9 +70,9 @@ def serve(
     from featurestore.server.api_keys import Consumers
     from featurestore.server.hosts import hosts_of
     from featurestore.server.listen import address_of, hold_port, is_loopback, open_socket, url_of
-    from featurestore.server.settings import ServerSettings
+    from featurestore.server.settings import Endpoint, ServerSettings
     from featurestore.server.supervisor import run_server
-    from featurestore.server.throttle import Limits
+    from featurestore.server.throttle import Limits, ServerLimits
     from featurestore.store import Store
 
     talk = talk_console()
@@ -96,9 +107,9 @@ def serve(
         who = f"the API key of one of {len(consumers)} consumer(s)" if with_keys else "no API key"
         talk.print(f"{workers} worker(s); readers need {who}", soft_wrap=True)
         hosts = hosts_of(listening, host, allowed_host or ())
-        settings = ServerSettings(
-            store, with_keys, Limits(rate, requests), workers, hosts.address, hosts.names, views, grpc
-        )
+        limits = ServerLimits(Limits(rate, requests), Limits(total_rate, total_requests), connections)
+        endpoint = Endpoint(hosts.address, hosts.names, grpc)
+        settings = ServerSettings(store, with_keys, limits, workers, endpoint, views)
         try:
             run_server(settings, listening, lambda line: talk.print(line, soft_wrap=True))
         except KeyboardInterrupt:  # SIGINT and SIGTERM end a server normally; they are not failures

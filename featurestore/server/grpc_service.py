@@ -18,6 +18,7 @@ from featurestore.read import features_pb2_grpc as pb_grpc
 from featurestore.read.messages import MAX_REPLY, MAX_REQUEST
 from featurestore.remote.grpc_transport import ERROR_KEY, RETRY_KEY, published_message
 
+from .connections import HEAD_S
 from .errors import defect_text, text_of
 from .guard import Gate
 from .metrics import GONE, GRPC
@@ -144,10 +145,12 @@ async def _end(context: Context, error: Exception) -> NoReturn:
     raise error  # abort raises
 
 
-def grpc_beside(
-    address: str, gate: Gate, *, shared: bool = False
-) -> Callable[[Reads], AbstractAsyncContextManager[None]]:
-    """Runs the service on `host:port` while the HTTP server runs. Other processes may listen on the same port."""
+def grpc_beside(address: str, gate: Gate, calls: int) -> Callable[[Reads], AbstractAsyncContextManager[None]]:
+    """Runs the service on `host:port` while the HTTP server runs. Other processes may listen on the same port.
+
+    Args:
+        calls: the most calls at a time; gRPC refuses others with RESOURCE_EXHAUSTED.
+    """
 
     @asynccontextmanager
     async def beside(reads: Reads) -> AsyncIterator[None]:
@@ -155,8 +158,9 @@ def grpc_beside(
             ("grpc.so_reuseport", 1),
             ("grpc.max_receive_message_length", MAX_REQUEST),
             ("grpc.max_send_message_length", MAX_REPLY),
+            ("grpc.server_handshake_timeout_ms", int(HEAD_S * 1_000)),
         ]
-        server = grpc.aio.server(options=options)
+        server = grpc.aio.server(options=options, maximum_concurrent_rpcs=calls)
         pb_grpc.add_FeaturesServicer_to_server(Features(reads, gate), server)
         try:
             server.add_insecure_port(address)

@@ -16,6 +16,7 @@ from base.metrics import Sample
 
 from .api_keys import KeyRing
 from .app import App, Message, Receive, Send
+from .connections import SURPLUS
 from .errors import feast_body
 from .hosts import Hosts
 from .metrics import GONE, Counts, exposition
@@ -23,11 +24,14 @@ from .openapi import METRICS, ROUTE
 from .probes import HEALTHZ, READYZ
 from .problems import MEDIA_TYPE, problem
 from .refusal import Header, Refused
-from .throttle import Allowance, Limits, Throttle
+from .throttle import NO_LIMITS, Allowance, Throttle
 
 OPEN: Final = frozenset({"/health", HEALTHZ, READYZ})
 """The routes that need no key, because probes have none."""
 
+ALL_READERS: Final = "all readers together"
+
+_LATER: Final = ((b"retry-after", b"1"), (b"connection", b"close"))
 _CLASSES: Final = {401: "FeastPermissionError"}
 _ANYBODY: Final = ""
 """The id of the allowance that all readers share if no keys are used."""
@@ -52,9 +56,12 @@ class Gate:
         """
         name, allowance = self._allowance(key)
         wait = allowance.admit()
-        if wait:
+        if wait is not None:
+            who = ALL_READERS if wait.together else name
             raise Refused(
-                429, f"{name}: over the limit of rows or requests; retry in {wait} s", (b"retry-after", b"%d" % wait)
+                429,
+                f"{who}: over the limit of rows or requests; retry in {wait.seconds} s",
+                (b"retry-after", b"%d" % wait.seconds),
             )
 
         def charge(rows: int) -> None:
@@ -66,7 +73,7 @@ class Gate:
     def _allowance(self, key: bytes | None) -> tuple[str, Allowance]:
         """(name, allowance) of the key's consumer."""
         if self._keys is None:
-            return "all readers together", self._throttle.allowance(_ANYBODY, Limits())
+            return ALL_READERS, self._throttle.allowance(_ANYBODY, NO_LIMITS)
         if key is None:
             raise Refused(
                 401,
@@ -99,13 +106,12 @@ class Guard:
         app: App,
         hosts: Hosts,
         gate: Gate,
-        counts: Counts,
         health: Callable[[], dict[str, Any]],
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000,
         process: Callable[[], Iterable[Sample]] = tuple,
     ) -> None:
         self._app, self._hosts, self._gate = app, hosts, gate
-        self._counts, self._health, self._clock, self._process = counts, health, clock, process
+        self._counts, self._health, self._clock, self._process = gate.counts, health, clock, process
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one connection event, or refuse it."""
@@ -131,6 +137,8 @@ class Guard:
             headers = _read(scope["headers"])
             self._hosts.require(headers.hosts, headers.origin)
             if path not in OPEN:
+                if SURPLUS in scope:
+                    raise Refused(503, f"the server has {scope[SURPLUS]:,} open connections, its limit", *_LATER)
                 scope["covey.charge"] = self._gate.admit(headers.key)
             if path == METRICS:
                 await self._metrics(scope["method"], watched)

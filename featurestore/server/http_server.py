@@ -1,24 +1,145 @@
-"""Runs an application in uvicorn. This module only translates."""
+"""Runs an application in uvicorn, with limits of time and number for its connections.
+
+uvicorn limits only how long a connection is idle between two requests. A client that sends a request slowly (slowloris), never
+ends one, or does not read its answer would hold its connection forever.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from typing import Any, Final
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .app import App
+from .app import App, Message, Receive, Send
+from .connections import ANSWER_S, BODY_S, HEAD_S, MIN_BYTES_S, SURPLUS, Connections
+from .problems import MEDIA_TYPE, problem
 from .settings import GRACE_S
 
+_TIMEOUT: Final = 408
 
-def serve(app: App, listening: socket.socket) -> None:
+
+def serve(app: App, listening: socket.socket, connections: Connections) -> None:
     """Serve until SIGINT or SIGTERM, which uvicorn raises again after it has closed everything."""
+    make_server(app, connections).run(sockets=[listening])
+
+
+def make_server(app: App, connections: Connections) -> uvicorn.Server:
+    """The server, before it runs."""
+
+    class Counted(_Connection):
+        """A connection of this server."""
+
+        clients = connections
+
     config = uvicorn.Config(
         app,
+        http=Counted,
         lifespan="on",
         ws="none",
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # nothing reads the client's address, and any local process could send these headers
         timeout_graceful_shutdown=GRACE_S,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(config)
+
+
+class _Connection(HttpToolsProtocol):
+    """uvicorn's connection, whose client is bounded in time. A request that arrives in one piece sets no timer."""
+
+    clients: Connections
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._unfinished, self._in_body = True, False
+        self._received, self._since = 0, 0.0
+        self._reading: asyncio.TimerHandle | None = None
+        self._writing: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.clients.open += 1
+        if self.clients.flooded:
+            transport.abort()
+            return
+        if self.clients.full:
+            self.app = _refusing(self.app, self.clients.most)
+        self._reading = self.loop.call_later(HEAD_S, self._check)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.clients.open -= 1
+        for timer in (self._reading, self._writing):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        super().data_received(data)
+        if not self._unfinished:
+            if self._reading is not None:
+                self._reading.cancel()
+                self._reading = None
+        elif self._reading is None:
+            self._reading = self.loop.call_later(BODY_S if self._in_body else HEAD_S, self._check)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._unfinished, self._in_body = True, False
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._in_body, self._received, self._since = True, 0, self.loop.time()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._unfinished = False
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._writing = self.loop.call_later(ANSWER_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+
+    def _check(self) -> None:
+        """End the connection, unless a body is arriving fast enough."""
+        self._reading, now = None, self.loop.time()
+        if not self._in_body:
+            self._end(f"the head of a request took longer than {HEAD_S:.0f} s")
+            return
+        if self.flow.read_paused:
+            self._since, self._received = now, 0
+        due = self._since + BODY_S + self._received / MIN_BYTES_S
+        if now < due:
+            self._reading = self.loop.call_at(due, self._check)
+        else:
+            took = now - self._since
+            self._end(f"a body must arrive with {MIN_BYTES_S:,} bytes/s; this has {self._received:,} in {took:.0f} s")
+
+    def _end(self, why: str) -> None:
+        """Close the connection, with an answer if none has begun."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            body = problem(_TIMEOUT, why)
+            head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\n" + head.encode() + body)
+        self.transport.close()
+
+
+def _refusing(app: Any, most: int) -> App:
+    """The application for a connection beyond the limit."""
+
+    async def marked(scope: Message, receive: Receive, send: Send) -> None:
+        scope[SURPLUS] = most
+        await app(scope, receive, send)
+
+    return marked

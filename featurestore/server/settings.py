@@ -7,10 +7,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from .throttle import Limits
+from .throttle import Limits, ServerLimits
 
 GRACE_S: Final = 5
 """How long running answers may take after SIGTERM."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a server answers.
+
+    Attributes:
+        address, names: see `Hosts`.
+        grpc: the address of the gRPC service, `host:port`; None: no gRPC.
+    """
+
+    address: str
+    names: tuple[str, ...] = ()
+    grpc: str | None = None
 
 
 @dataclass(frozen=True)
@@ -19,35 +33,33 @@ class ServerSettings:
 
     Attributes:
         store: the store's directory.
-        address, names: see `Hosts`.
         keys: whether requests need a key.
-        limits: the limits of a consumer without own limits.
         views: the file of on-demand views, which are served, too.
-        grpc: the address of the gRPC service, `host:port`; None: no gRPC.
     """
 
     store: Path
     keys: bool
-    limits: Limits
+    limits: ServerLimits
     workers: int
-    address: str
-    names: tuple[str, ...] = ()
+    endpoint: Endpoint
     views: Path | None = None
-    grpc: str | None = None
 
     def to_json(self) -> str:
         """For a worker's command line."""
-        paths = {"store": str(self.store), "views": None if self.views is None else str(self.views)}
-        return json.dumps({**asdict(self), **paths})
+        return json.dumps(asdict(self), default=str)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """The inverse of `to_json`."""
         data = json.loads(text)
-        views = None if data["views"] is None else Path(data["views"])
-        limits, names = Limits(**data["limits"]), tuple(data["names"])
+        limits, endpoint = data["limits"], data["endpoint"]
         return cls(
-            Path(data["store"]), data["keys"], limits, data["workers"], data["address"], names, views, data["grpc"]
+            Path(data["store"]),
+            data["keys"],
+            ServerLimits(Limits(**limits["each"]), Limits(**limits["together"]), limits["connections"]),
+            data["workers"],
+            Endpoint(endpoint["address"], tuple(endpoint["names"]), endpoint["grpc"]),
+            None if data["views"] is None else Path(data["views"]),
         )
 
 

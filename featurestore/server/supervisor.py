@@ -88,10 +88,9 @@ def run_server(settings: ServerSettings, listening: socket.socket, say: Callable
         WorkersFailing.
     """
     if settings.workers == 1:
-        from .http_server import serve  # a supervisor with workers answers no request, and starts without these
-        from .worker import guarded
+        from .worker import run_worker  # a supervisor with workers answers no request, and starts without this
 
-        serve(guarded(settings, Counts()), listening)
+        run_worker(settings, Counts(), listening)
     else:
         serve_with_workers(settings, listening, say)
 

@@ -1,4 +1,4 @@
-"""Token buckets over requests and rows, one pair a consumer.
+"""Token buckets over requests and rows: a pair for each consumer, and a pair that all readers share.
 
 A bucket may go into debt. A request is admitted while any token is left, before its body is read, and takes tokens for its
 rows once their number is known. Later requests wait until the debt is paid. So in the long run no consumer gets more than the
@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from featurestore.errors import ConsumerInvalid
 
@@ -39,6 +39,28 @@ class Limits:
         )
 
 
+NO_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True)
+class ServerLimits:
+    """The limits of a server.
+
+    Attributes:
+        each: of a consumer without limits of its own.
+        together: of all readers together.
+        connections: the most open connections, and the most calls over gRPC at a time.
+    """
+
+    each: Limits = NO_LIMITS
+    together: Limits = NO_LIMITS
+    connections: int = 1_000
+
+    def share(self, workers: int) -> int:
+        """The connections of one of several workers."""
+        return max(1, self.connections // workers)
+
+
 class Bucket:
     """A token bucket that fills at `rate` tokens a second. Times are seconds of a monotonic clock."""
 
@@ -58,50 +80,81 @@ class Bucket:
         self._level -= tokens
 
 
+class Buckets:
+    """A bucket of rows and one of requests; None: no limit."""
+
+    __slots__ = ("requests", "rows")
+
+    def __init__(self, limits: Limits, workers: int, now: float) -> None:
+        self.rows = None if limits.rows is None else Bucket(limits.rows / workers, now)
+        self.requests = None if limits.requests is None else Bucket(limits.requests / workers, now)
+
+    def wait_s(self, now: float) -> int:
+        """0 if both have a token left; otherwise the whole seconds until both have one."""
+        wait = 0 if self.rows is None else self.rows.wait_s(now)
+        return wait if self.requests is None else max(wait, self.requests.wait_s(now))
+
+
+class Wait(NamedTuple):
+    """How long a refused reader waits.
+
+    Attributes:
+        seconds: whole seconds.
+        together: whether all readers together are over their limit; otherwise this consumer is.
+    """
+
+    seconds: int
+    together: bool
+
+
 class Allowance:
-    """The buckets of one consumer."""
+    """The buckets of one consumer, and those of all readers. An admitted request takes tokens of both."""
 
-    __slots__ = ("_clock", "_requests", "_rows")
+    __slots__ = ("_clock", "_own", "_together")
 
-    def __init__(self, rows: Bucket | None, requests: Bucket | None, clock: Callable[[], float]) -> None:
-        self._rows, self._requests, self._clock = rows, requests, clock
+    def __init__(self, own: Buckets, together: Buckets, clock: Callable[[], float]) -> None:
+        self._own, self._together, self._clock = own, together, clock
 
-    def admit(self) -> int:
-        """Admit a request and return 0, or return the whole seconds to wait."""
+    def admit(self) -> Wait | None:
+        """Admit a request, or return how long to wait. A refused request takes no token."""
         now = self._clock()
-        wait = 0 if self._rows is None else self._rows.wait_s(now)
-        if self._requests is not None:
-            wait = max(wait, self._requests.wait_s(now))
-            if not wait:
-                self._requests.take(1)
-        return wait
+        own, together = self._own, self._together
+        if wait := own.wait_s(now):
+            return Wait(wait, together=False)
+        if wait := together.wait_s(now):
+            return Wait(wait, together=True)
+        if own.requests is not None:
+            own.requests.take(1)
+        if together.requests is not None:
+            together.requests.take(1)
+        return None
 
     def charge(self, rows: int) -> None:
         """Take the rows of an admitted request."""
-        if self._rows is not None:
-            self._rows.take(rows)
+        if self._own.rows is not None:
+            self._own.rows.take(rows)
+        if self._together.rows is not None:
+            self._together.rows.take(rows)
 
 
 class Throttle:
     """The allowances of one worker: an equal share of each limit.
 
     Args:
-        default: the limits of a consumer without own limits.
+        limits: the limits of the server.
         workers: how many workers share the limits.
     """
 
-    def __init__(self, default: Limits, workers: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
-        self._default, self._workers, self._clock = default, workers, clock
+    def __init__(self, limits: ServerLimits, workers: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+        self._each, self._workers, self._clock = limits.each, workers, clock
+        self._together = Buckets(limits.together, workers, clock())
         self._allowances: dict[str, Allowance] = {}
 
     def allowance(self, ident: str, limits: Limits) -> Allowance:
         """The allowance of a consumer, by an id that stands for the same limits always."""
         known = self._allowances.get(ident)
         if known is None:
-            effective = limits.or_else(self._default)
-            known = Allowance(self._bucket(effective.rows), self._bucket(effective.requests), self._clock)
+            own = Buckets(limits.or_else(self._each), self._workers, self._clock())
+            known = Allowance(own, self._together, self._clock)
             self._allowances[ident] = known
         return known
-
-    def _bucket(self, limit: int | None) -> Bucket | None:
-        return None if limit is None else Bucket(limit / self._workers, self._clock())

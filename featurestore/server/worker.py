@@ -15,6 +15,7 @@ from featurestore.store import Store
 
 from .api_keys import Consumers, KeyRing
 from .app import FeatureServer, alone, health_of
+from .connections import Connections
 from .grpc_service import grpc_beside
 from .guard import Gate, Guard
 from .hosts import Hosts
@@ -24,20 +25,24 @@ from .settings import ServerSettings, WorkerFiles
 from .throttle import Throttle
 
 
-def guarded(settings: ServerSettings, counts: Counts) -> Guard:
-    """The application of one worker."""
+def run_worker(settings: ServerSettings, counts: Counts, listening: socket.socket) -> None:
+    """Serve as one worker until SIGINT or SIGTERM, which is raised again."""
+    connections = Connections(settings.limits.share(settings.workers))
+    serve(_guarded(settings, counts, connections), listening, connections)
+
+
+def _guarded(settings: ServerSettings, counts: Counts, connections: Connections) -> Guard:
     on_demand = () if settings.views is None else load_declared(settings.views, need_views=False).on_demand
     store = Store.open(settings.store, on_demand=on_demand)
     keys = KeyRing(Consumers(settings.store)) if settings.keys else None
     gate = Gate(keys, Throttle(settings.limits, settings.workers), counts)
-    beside = alone if settings.grpc is None else grpc_beside(settings.grpc, gate)
-    hosts = Hosts(settings.address, settings.names)
+    endpoint = settings.endpoint
+    beside = alone if endpoint.grpc is None else grpc_beside(endpoint.grpc, gate, connections.most)
     started = started_at(os.getpid() if settings.workers == 1 else os.getppid())
     return Guard(
         FeatureServer(store, beside=beside),
-        hosts,
+        Hosts(endpoint.address, endpoint.names),
         gate,
-        counts,
         lambda: health_of(store.blocks),
         process=lambda: process_samples(Role.SERVER, settings.store, started),
     )
@@ -48,9 +53,8 @@ def main(settings: str, files: str, number: str) -> None:
     signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again after it has closed everything
     shared, own = ServerSettings.from_json(settings), WorkerFiles.from_json(files)
     threading.Thread(target=_end_with_the_supervisor, args=(own.alive,), daemon=True).start()
-    app = guarded(shared, Counts(shared.workers, int(number), own.counts))
     with socket.socket(fileno=own.listening) as listening:
-        serve(app, listening)
+        run_worker(shared, Counts(shared.workers, int(number), own.counts), listening)
 
 
 def _end(_number: int, _frame: object) -> None:

@@ -15,7 +15,7 @@ from featurestore.server.app import App, FeatureServer, health_of
 from featurestore.server.guard import Gate, Guard
 from featurestore.server.hosts import Hosts
 from featurestore.server.metrics import Counts
-from featurestore.server.throttle import Limits, Throttle
+from featurestore.server.throttle import Limits, ServerLimits, Throttle
 from featurestore.store import Store
 from tests.featurestore.making import HOUR
 
@@ -32,6 +32,7 @@ class Guarded:
     directory: Path
     with_keys: bool = True
     default: Limits = NO_LIMITS
+    together: Limits = NO_LIMITS
     workers: int = 1
     now: float = 0.0
     wall_us: int = 2 * HOUR
@@ -41,14 +42,13 @@ class Guarded:
     def __post_init__(self) -> None:
         store = Store.open(self.directory, clock=lambda: self.wall_us)
         self.consumers = Consumers(self.directory)
-        keys, counts = KeyRing(self.consumers, lambda: self.now) if self.with_keys else None, Counts()
-        gate = Gate(keys, Throttle(self.default, self.workers, lambda: self.now), counts)
+        keys = KeyRing(self.consumers, lambda: self.now) if self.with_keys else None
+        gate = Gate(keys, Throttle(ServerLimits(self.default, self.together), self.workers, lambda: self.now), Counts())
         server = FeatureServer(store)
         self.app = Guard(
             server,
             Hosts("127.0.0.1", (SCHEMATHESIS,)),
             gate,
-            counts,
             lambda: health_of(store.blocks),
             lambda: self.wall_us,
         )

@@ -169,6 +169,17 @@ class TestThrottle:
         assert [server.read().status_code for _ in range(3)] == [200, 200, 429]
         assert server.ask("GET", "/health").status_code == 200
 
+    def test_over_the_servers_limit_the_refusal_names_all_readers(self, tmp_path: Path) -> None:
+        fill(tmp_path, VIEW, 2)
+        server = Guarded(tmp_path, together=Limits(requests=2))
+        one, other = server.add("one"), server.add("other")
+        assert [server.read(key).status_code for key in (one, other)] == [200, 200]
+        assert feast_error(server.read(other)) == (
+            429,
+            "FeastError",
+            "all readers together: over the limit of rows or requests; retry in 1 s",
+        )
+
 
 class TestMetrics:
     def test_what_was_asked_is_counted_with_its_status(self, server: Guarded) -> None:

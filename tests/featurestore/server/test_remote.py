@@ -50,7 +50,7 @@ from featurestore.server.hosts import Hosts
 from featurestore.server.listen import open_socket, url_of
 from featurestore.server.metrics import Counts
 from featurestore.server.reads import Reads
-from featurestore.server.throttle import Limits, Throttle
+from featurestore.server.throttle import Limits, ServerLimits, Throttle
 from featurestore.store import Store
 from tests.featurestore.making import DAY, HOUR, a_release, a_view, a_void
 
@@ -108,13 +108,11 @@ def serving(directory: Path, keys: KeyRing | None = None, limits: Limits | None 
     store = Store.open(directory, on_demand=[scaled, broken], clock=lambda: NOW)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    counts = Counts()
-    gate = Gate(keys, Throttle(limits or Limits()), counts)
+    gate = Gate(keys, Throttle(ServerLimits(limits or Limits())), Counts())
     app = Guard(
-        FeatureServer(store, beside=grpc_beside(f"127.0.0.1:{port}", gate), poll_s=0.01),
+        FeatureServer(store, beside=grpc_beside(f"127.0.0.1:{port}", gate, 1_000), poll_s=0.01),
         Hosts("127.0.0.1"),
         gate,
-        counts,
         lambda: health_of(store.blocks),
     )
     listening = open_socket("127.0.0.1", 0)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurestore.errors import ConsumerInvalid
-from featurestore.server.throttle import BURST_S, Bucket, Limits, Throttle
+from featurestore.server.throttle import BURST_S, Bucket, Limits, ServerLimits, Throttle, Wait
 
 
 class Clock:
@@ -68,42 +68,71 @@ def test_the_announced_wait_is_enough_and_a_second_less_is_not(rate: float, toke
 
 def test_a_refused_request_costs_nothing() -> None:
     clock = Clock()
-    allowance = Throttle(Limits(rows=100, requests=1), clock=clock).allowance("one", Limits())
-    assert allowance.admit() == 0
+    allowance = Throttle(ServerLimits(Limits(rows=100, requests=1)), clock=clock).allowance("one", Limits())
+    assert allowance.admit() is None
     allowance.charge(1_000)
     for _ in range(50):
-        assert allowance.admit() == 10
+        assert allowance.admit() == Wait(10, together=False)
     clock.now += 10
-    assert allowance.admit() == 0
+    assert allowance.admit() is None
 
 
 @pytest.mark.parametrize("limits", [Limits(requests=2), Limits(rows=2)])
 def test_each_limit_holds_by_itself(limits: Limits) -> None:
-    allowance = Throttle(limits, clock=Clock()).allowance("one", Limits())
+    allowance = Throttle(ServerLimits(limits), clock=Clock()).allowance("one", Limits())
     for _ in range(2):
-        assert allowance.admit() == 0
+        assert allowance.admit() is None
         allowance.charge(1)
-    assert allowance.admit() == 1
+    assert allowance.admit() == Wait(1, together=False)
 
 
 def test_without_a_limit_nothing_is_ever_refused() -> None:
-    allowance = Throttle(Limits(), clock=Clock()).allowance("one", Limits())
+    allowance = Throttle(ServerLimits(), clock=Clock()).allowance("one", Limits())
     for _ in range(1_000):
         allowance.charge(10**6)
-        assert allowance.admit() == 0
+        assert allowance.admit() is None
 
 
 def test_a_consumers_own_limit_counts_before_the_default() -> None:
-    throttle = Throttle(Limits(rows=5, requests=1), clock=Clock())
+    throttle = Throttle(ServerLimits(Limits(rows=5, requests=1)), clock=Clock())
     own, other = throttle.allowance("own", Limits(requests=3)), throttle.allowance("other", Limits())
-    assert [own.admit() for _ in range(4)] == [0, 0, 0, 1]
-    assert [other.admit() for _ in range(2)] == [0, 1]
+    assert [own.admit() is None for _ in range(4)] == [True, True, True, False]
+    assert [other.admit() is None for _ in range(2)] == [True, False]
     assert throttle.allowance("own", Limits(requests=3)) is own
 
 
 def test_each_of_several_workers_has_an_equal_share() -> None:
-    shares = [Throttle(Limits(requests=8), 4, Clock()).allowance("one", Limits()) for _ in range(4)]
-    assert sum([share.admit() for _ in range(20)].count(0) for share in shares) == 8
+    shares = [Throttle(ServerLimits(Limits(requests=8)), 4, Clock()).allowance("one", Limits()) for _ in range(4)]
+    assert sum([share.admit() for _ in range(20)].count(None) for share in shares) == 8
+
+
+def test_all_readers_together_get_no_more_than_the_servers_limit() -> None:
+    throttle = Throttle(ServerLimits(together=Limits(rows=100, requests=3)), clock=Clock())
+    one, other = throttle.allowance("one", Limits()), throttle.allowance("other", Limits())
+    assert [reader.admit() for reader in (one, other, one)] == [None] * 3
+    assert one.admit() == other.admit() == Wait(1, together=True)
+    large = Throttle(ServerLimits(together=Limits(rows=100)), clock=Clock())
+    one, other = large.allowance("one", Limits()), large.allowance("other", Limits())
+    assert one.admit() is None
+    one.charge(1_000)
+    assert other.admit() == Wait(10, together=True)
+
+
+def test_a_consumer_over_its_own_limit_takes_nothing_of_the_others_share() -> None:
+    throttle = Throttle(ServerLimits(together=Limits(requests=10)), clock=Clock())
+    flood, other = throttle.allowance("flood", Limits(requests=1)), throttle.allowance("other", Limits())
+    assert [flood.admit() for _ in range(1_000)].count(None) == 1
+    assert [other.admit() for _ in range(20)].count(None) == 9
+
+
+def test_a_request_beyond_the_servers_limit_takes_nothing_of_its_consumers() -> None:
+    clock = Clock()
+    throttle = Throttle(ServerLimits(together=Limits(requests=10)), clock=clock)
+    flood, one = throttle.allowance("flood", Limits()), throttle.allowance("one", Limits(requests=2))
+    assert [flood.admit() for _ in range(20)].count(None) == 10
+    assert {one.admit() for _ in range(100)} == {Wait(1, together=True)}
+    clock.now += 0.25
+    assert [one.admit() for _ in range(3)].count(None) == 2
 
 
 @pytest.mark.parametrize("odd", [0, -1, 10**9 + 1, 1.5, True, "5"])
