@@ -172,3 +172,52 @@ class JobMalformed(DeploymentError):
     """A coordinator's job file or announcement cannot be read."""
 
     exit_code = FAILURE
+
+
+class AlreadyUp(UsageError):
+    """`covey up` of a project whose deployment runs already. Nothing was changed."""
+
+    def __init__(self, directory: str, pid: int | None) -> None:
+        self.directory, self.pid = directory, pid
+        by = "" if pid is None else f", supervised by process {pid}"
+        super().__init__(
+            f"the deployment of {directory} is up already{by}. `covey status` shows its roles; `covey down` stops them first"
+        )
+
+
+class NotUp(ItemMissing):
+    """`covey down` of a project whose deployment does not run."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        super().__init__(f"no deployment of {directory} is up; `covey up` starts one")
+
+
+class PortTaken(UsageError):
+    """A role's port belongs to another process."""
+
+    def __init__(self, role: str, address: str, holder: str | None) -> None:
+        self.role, self.address, self.holder = role, address, holder
+        by = "another process" if holder is None else holder
+        super().__init__(
+            f"the address {address} of the {role} is in use by {by}. Stop that process, or give the role another port in "
+            "[network] of covey.toml"
+        )
+
+
+class DeploymentStateBroken(DeploymentError):
+    """A file in roles/up/ cannot be read."""
+
+    exit_code = FAILURE
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} cannot be read: {reason}. `covey down`, then `covey up` writes it again")
+
+
+class RoleKeepsDying(ProcessFailed):
+    """A role of a starting deployment ends again and again. The deployment was stopped."""
+
+    def __init__(self, role: str, why: str, log: str) -> None:
+        self.role, self.why, self.log = role, why, log
+        super().__init__(f"the {role} does not start: {why} (log: {log}). The other roles are stopped again")

@@ -27,6 +27,7 @@ from . import (
     keys,
     lab,
     ledger,
+    logs,
     policy,
     predict,
     release,
@@ -37,6 +38,7 @@ from . import (
     status,
     store,
     train,
+    up,
     views,
     watch,
 )
@@ -75,7 +77,10 @@ def _options(
 app.command("demo")(demo.demo)
 app.command("init")(init.init)
 app.command("run")(run.run)
+app.command("up")(up.up)
 app.command("status")(status.status)
+app.command("logs")(logs.logs)
+app.command("down")(up.down)
 app.command("explain")(explain.explain)
 app.command("reprice")(reprice.reprice)
 app.command("get")(get.get)

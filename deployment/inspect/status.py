@@ -1,4 +1,4 @@
-"""The state of a project: panes opened, void and due; the unfinished plan; budgets; and what to do next."""
+"""The state of a project: running roles; panes opened, void and due; the unfinished plan; budgets; and what to do next."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from deployment.coordinator.attempts import Attempts
 from deployment.errors import ItemMissing
+from deployment.local.supervision.state_file import DeploymentState, read_state
 from deployment.local.unfinished_collection import Unfinished
 from deployment.project.budgets import budgets_of
 from deployment.project.project import Project
@@ -25,6 +26,7 @@ from federation.keys import SITE_PREFIX
 from federation.ledger.operator import LEDGERS
 from federation.plan import plan_from_bytes
 
+from .deployment_status import roles_to_json
 from .ledger_view import LedgerView, moment_of, owners_in, read_ledgers
 
 Ints = npt.NDArray[np.int64]
@@ -53,6 +55,7 @@ class ProjectStatus:
     Attributes:
         unfinished_until: the deadline (µs) of the coordinator's unfinished plan; None if there is none.
         budget_left: micro-ρ that is left of the last charged day, by ledger; None: the ledger is broken.
+        deployment: what `covey up` runs now; None: nothing.
         late_events: for each site whose ledger is here, the events of each view that came after their pane was reported.
     """
 
@@ -61,6 +64,7 @@ class ProjectStatus:
     unfinished_until: int | None
     budget_left: Mapping[str, int | None]
     late_events: Mapping[str, Mapping[str, int]]
+    deployment: DeploymentState | None
 
     def to_json(self) -> dict[str, Any]:
         """The same for programs."""
@@ -80,6 +84,7 @@ class ProjectStatus:
             "unfinished_until": None if self.unfinished_until is None else moment_of(self.unfinished_until),
             "budget_left_micro_rho": dict(self.budget_left),
             "late_events": {site: dict(views) for site, views in self.late_events.items()},
+            "deployment": None if self.deployment is None else roles_to_json(self.deployment),
         }
 
 
@@ -90,7 +95,8 @@ def read_status(directory: Path) -> ProjectStatus:
     if unfinished.folder.exists():
         wire = plan_from_bytes(unfinished.load().plan).wire
         until = 0 if wire is None else wire.deadline_us
-    return ProjectStatus(project, view_statuses(directory), until, _budgets(directory), _late_events(directory))
+    late, deployment = _late_events(directory), read_state(directory)
+    return ProjectStatus(project, view_statuses(directory), until, _budgets(directory), late, deployment)
 
 
 def view_statuses(directory: Path) -> tuple[ViewStatus, ...]:

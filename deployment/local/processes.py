@@ -26,6 +26,7 @@ from deployment.errors import ProcessFailed
 MARK: Final = "COVEY_RUN"
 GRACE_SECONDS: Final = 3.0
 QUIET_LOOKS: Final = 3
+SAID_BYTES: Final = 2**16
 
 
 class Processes:
@@ -33,12 +34,16 @@ class Processes:
 
     Args:
         logs: the folder of the log files, one for each process.
+        mark: marks the processes, so that a later process with this mark can end those that an earlier one left. Default: a
+            random mark.
+        keeps_logs: a process that is started again appends to its log.
     """
 
-    def __init__(self, logs: Path) -> None:
-        self._logs = logs
-        self._mark = secrets.token_hex(16)
+    def __init__(self, logs: Path, *, mark: str | None = None, keeps_logs: bool = False) -> None:
+        self._logs, self._opening = logs, os.O_WRONLY | os.O_APPEND | (0 if keeps_logs else os.O_TRUNC)
+        self._mark = secrets.token_hex(16) if mark is None else mark
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._begins: dict[str, int] = {}
         private_folder(logs)
 
     def __enter__(self) -> Self:
@@ -51,7 +56,8 @@ class Processes:
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
         """Start a process in the background; returns its pid. The terminal's Ctrl-C does not reach it: `stop` ends it."""
-        with os.fdopen(open_private(self.log(name), os.O_WRONLY | os.O_TRUNC), "wb") as log:
+        with os.fdopen(open_private(self.log(name), self._opening), "ab") as log:
+            self._begins[name] = log.tell()
             self._children[name] = subprocess.Popen(  # noqa: S603 - our own commands, never a text from outside
                 list(command),
                 stdin=subprocess.DEVNULL,
@@ -76,12 +82,33 @@ class Processes:
             raise ProcessFailed(f"{name} ended with status {status}: {self.last_line(name)} (log: {self.log(name)})")
 
     def last_line(self, name: str) -> str:
-        """The last line of a process's log, without the lines that draw a box around it."""
-        lines = self.log(name).read_text(errors="replace").strip().splitlines()
+        """The last line that a process wrote, without the lines that draw a box around it."""
+        lines = self.said(name).strip().splitlines()
         if lines and lines[-1].startswith("╰"):
             top = max((number for number, line in enumerate(lines) if line.startswith("╭")), default=len(lines) - 1)
             lines = [" ".join(line.strip(" │") for line in lines[top + 1 : -1])]
         return lines[-1] if lines else "(no output)"
+
+    def said(self, name: str) -> str:
+        """What a process has written since its start, at most the last `SAID_BYTES`."""
+        with self.log(name).open("rb") as log:
+            end = log.seek(0, os.SEEK_END)
+            begin = self._begins.get(name, 0)
+            log.seek(max(begin if begin <= end else 0, end - SAID_BYTES))  # a log that was emptied begins at 0
+            return log.read().decode(errors="replace")
+
+    def end(self, names: Sequence[str], seconds: float) -> None:
+        """End some processes, each with SIGTERM, and with SIGKILL after so many seconds. `stop` ends their children."""
+        children = [self._children[name] for name in names if name in self._children]
+        for child in children:
+            child.terminate()
+        last = time.monotonic() + seconds
+        for child in children:
+            try:
+                child.wait(max(0.0, last - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
 
     def wait_for_port(self, name: str, port: int, seconds: float) -> None:
         """Wait until a process listens on a loopback port. Raises ProcessFailed if it ends, or on a timeout."""

@@ -1,4 +1,4 @@
-"""The state of a project, for people: a table of its views, and what to do next."""
+"""The state of a project, for people: tables of its views and running roles, and what to do next."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ from federation.rho import rho_text
 
 from .console import pane_ranges, talk_console
 from .output import Output
+from .supervision import role_table
 from .tables import Table
 
 
 def print_status(status: ProjectStatus, directory: Path, out: Output) -> None:
-    """Print a table of the views on stdout, and the rest on stderr."""
+    """Print the tables of views and roles on stdout, and the rest on stderr."""
     table = Table("view", "opened", "void", "due", title=status.project.name)
     for one in status.views:
         table.add_row(one.view.name, one.opened, one.void, len(one.due))
     out.table(table)
     talk = talk_console()
+    if status.deployment is None:
+        talk.print("no role runs under `covey up`", soft_wrap=True)
+    else:
+        out.table(role_table(status.deployment), aside=True)
     sites = status.project.roster.entries
     talk.print(f"{len(sites):,} site(s) on the roster; a collection needs answers of {status.project.sites_needed:,}")
     for owner, left in status.budget_left.items():

@@ -223,6 +223,11 @@ MODEL_REFUSED deployment.ModelRefused 4
 CODE_UNTRUSTED deployment.CodeUntrusted 4
 RUN_REFUSED deployment.RunRefused 2
 COLLECTION_UNDER_WAY deployment.CollectionUnderWay 1
+ALREADY_UP deployment.AlreadyUp 2
+NOT_UP deployment.NotUp 5
+PORT_TAKEN deployment.PortTaken 2
+DEPLOYMENT_STATE_BROKEN deployment.DeploymentStateBroken 1
+ROLE_KEEPS_DYING deployment.RoleKeepsDying 1
 CLOCKS_APART deployment.ClocksApart 4
 VERSIONS_APART deployment.VersionsApart 4
 TOO_MANY_CLIENTS deployment.TooManyClients 2

@@ -1,0 +1,35 @@
+"""`covey logs`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def logs(
+    role: Annotated[
+        str,
+        typer.Argument(
+            help="leader, helper, superlink, coordinator, server, site-ID …; or up, the supervisor's own log."
+        ),
+    ],
+    project: Annotated[Path, typer.Option(metavar="DIR", help="The project's directory.")] = Path(),
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="The number of last lines.")] = 50,
+) -> None:
+    """Print the log of a role that `covey up` has started: its last lines, and new ones with -f."""
+    from deployment.local.supervision.deployment import log_folder
+    from deployment.local.supervision.log_files import follow as follow_log
+    from deployment.local.supervision.log_files import last_lines, log_of
+    from deployment.project.project import Project
+
+    Project.load(project)
+    path = log_of(log_folder(project), role)
+    found, end = last_lines(path, lines)
+    for line in found:
+        typer.echo(line)
+    if follow:
+        for line in follow_log(path, end):
+            typer.echo(line)

@@ -1,0 +1,140 @@
+"""`covey up` and `covey down`."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from federation.terms import Finish, Protection, ReportPer, Validity
+
+from .events_option import EVENT_FILES
+from .read_options import DATES
+from .release_clock import ReleaseClock
+from .term_options import (
+    FinishOption,
+    NoiseOption,
+    NoiseSwitch,
+    ParticipationOption,
+    ProtectionOption,
+    ReportPerOption,
+    ValidityOption,
+)
+
+_PROJECT = typer.Option(metavar="DIR", help="The project's directory.")
+
+
+def up(
+    project: Annotated[Path, _PROJECT] = Path(),
+    events: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[SITE=]PATH",
+            help=f"A site's events: {EVENT_FILES}. Repeat it for each site; a project with one site needs no SITE. It is kept: "
+            "the next `covey up` starts the same sites.",
+        ),
+    ] = None,
+    client_column: Annotated[str | None, typer.Option(help="The column with the client of an event.")] = None,
+    time_column: Annotated[str | None, typer.Option(help="The column with the time of an event.")] = None,
+    views: Annotated[
+        Path | None,
+        typer.Option(metavar="VIEWS.py", help="The feature views to collect. Default: the project's views.py."),
+    ] = None,
+    collect: Annotated[
+        bool | None,
+        typer.Option(
+            "--collect/--no-collect",
+            help="Whether one collection follows when all roles are ready. Default: with --events or --from.",
+            show_default=False,
+        ),
+    ] = None,
+    start: Annotated[
+        datetime | None,
+        typer.Option(
+            "--from", formats=DATES, help="The start of the first pane, UTC. Default: all ended days with events here."
+        ),
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option("--to", formats=DATES, help="The end of the last pane, UTC; goes with --from.")
+    ] = None,
+    noise: NoiseOption = NoiseSwitch.ON,
+    participation: ParticipationOption = None,
+    protection: ProtectionOption = Protection.SHARES,
+    validity: ValidityOption = Validity.NONE,
+    finish: FinishOption = Finish.OPEN,
+    report_per: ReportPerOption = ReportPer.CLIENT,
+    clock: Annotated[
+        ReleaseClock,
+        typer.Option(
+            help="replay: joins see each release when a punctual collection would have published it; live: from its publication "
+            "on."
+        ),
+    ] = ReleaseClock.REPLAY,
+    seconds: Annotated[float, typer.Option(min=1, help="The time that the sites have to answer, in seconds.")] = 300.0,
+    foreground: Annotated[
+        bool,
+        typer.Option("--foreground", help="Supervise in this process until Ctrl-C or SIGTERM, instead of a new one."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the roles and what was collected as JSON.")] = False,
+) -> int:
+    """Start a whole deployment on this machine, and supervise it: a role that dies is started again.
+
+    It starts the SuperLink, leader, helper, the sites whose events are here, and the feature server, which serves a new release
+    without a restart. One collection follows if there are events. The command ends when all roles are ready and the collection
+    is over; `covey status`, `covey logs` and `covey down` look after the rest.
+    """
+    from base.errors import DONE
+    from base.times import wall_clock
+    from deployment.errors import UsageError
+    from deployment.local.supervision.control import prepare, start_detached, wait_until_up
+    from deployment.local.supervision.preparation import CollectionChoice, configure_sites, deployment_of
+    from deployment.local.supervision.roles import COORDINATOR
+    from deployment.local.supervision.supervise import line, supervise
+    from deployment.printing.console import talk_console
+    from deployment.printing.supervision import RoleTalk, print_up, up_to_json
+    from deployment.run import requested_terms, utc_range
+
+    talk = talk_console()
+    between = utc_range(start, end)
+    terms = requested_terms(noise, protection, validity, finish, report_per, participation)
+    if events:
+        if client_column is None or time_column is None:
+            raise UsageError("--events goes with --client-column and --time-column")
+        configure_sites(project, events, client_column, time_column, allow_noise_off=noise is NoiseSwitch.OFF)
+    choice = None
+    if collect if collect is not None else bool(events) or between is not None:
+        choice = CollectionChoice(views or project / "views.py", between, terms, clock.value, seconds)
+    deployment = deployment_of(project, terms, choice, wall_clock())
+    if leftovers := prepare(deployment):
+        talk.print(f"ended {leftovers} process(es) of an earlier deployment whose supervisor was killed")
+    if foreground:
+        supervise(project, line)
+        return DONE
+    start_detached(deployment.project)
+    state = wait_until_up(deployment.project, (lambda _: None) if as_json else RoleTalk(talk).show)
+    if as_json:
+        typer.echo(json.dumps(up_to_json(state)))
+    else:
+        print_up(state, project)
+    collection = state.role(COORDINATOR)
+    return DONE if collection is None or collection.code is None else collection.code
+
+
+def down(
+    project: Annotated[Path, _PROJECT] = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was stopped as JSON.")] = False,
+) -> None:
+    """Stop the deployment that `covey up` started: each role gracefully, then by force. An unfinished plan is kept."""
+    from deployment.local.supervision.control import take_down
+    from deployment.printing.supervision import down_to_json, print_down
+    from deployment.project.project import Project
+
+    Project.load(project)
+    stopped = take_down(project)
+    if as_json:
+        typer.echo(json.dumps(down_to_json(stopped)))
+    else:
+        print_down(stopped, project)

@@ -1,0 +1,41 @@
+"""The identity of a process. A pid alone is not one: after a restart of the machine, another process may have it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """A process that no other one is equal to.
+
+    Attributes:
+        began: the boot of the machine and the tick of the process's start; where /proc is missing, the time of its start.
+    """
+
+    pid: int
+    began: str
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessIdentity | None:
+        """The identity of a running process; None: there is no such process."""
+        try:
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+            state, *fields = stat.rpartition(")")[2].split()
+            return None if state == "Z" else cls(pid, f"{boot}/{fields[18]}")
+        except (FileNotFoundError, ProcessLookupError):
+            if Path("/proc/self").exists():
+                return None
+        try:
+            return cls(pid, f"{psutil.Process(pid).create_time():.2f}")
+        except psutil.NoSuchProcess:
+            return None
+
+    @property
+    def runs(self) -> bool:
+        """Whether this very process runs."""
+        return ProcessIdentity.of(self.pid) == self

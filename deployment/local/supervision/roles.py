@@ -1,0 +1,84 @@
+"""The roles of a deployment on one machine: the command of each, and what it needs before it is started."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from deployment.collecting import plan_folder
+from featurestore.online.settings import store_path
+
+from .deployment import Deployment
+
+COORDINATOR: Final = "coordinator"
+SERVER: Final = "server"
+SUPERLINK: Final = "superlink"
+_AGGREGATION: Final = ("provider", "keyholder", "helper", "leader")
+"""In the order of their start: the leader calls the others."""
+STOP_ORDER: Final = (COORDINATOR, SERVER, "site-", SUPERLINK, "leader", "keyholder", "helper", "provider")
+"""Who announces stops before who answers; `site-` stands for all sites."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """A process of the deployment.
+
+    Attributes:
+        command: makes the command of the next start.
+        address: where it listens; None: nowhere.
+        needs: the roles that must be ready before it is started.
+        needs_file: a path that must exist before it is started; None: nothing.
+        is_task: it ends when its work is done.
+    """
+
+    name: str
+    command: Callable[[], tuple[str, ...]]
+    address: str | None = None
+    needs: tuple[str, ...] = ()
+    needs_file: Path | None = None
+    is_task: bool = False
+
+
+def roles_of(deployment: Deployment) -> tuple[Role, ...]:
+    """The roles in the order of their start. The coordinator is one of them while there is something to collect."""
+    return tuple(_roles(deployment))
+
+
+def _roles(deployment: Deployment) -> Iterator[Role]:
+    project, at = deployment.project, deployment.addresses
+    services = [name for name in _AGGREGATION if name in at]
+    for name in services:
+        links = [f"--{other}={at[other]}" for other in services if other != name] if name == "leader" else []
+        yield Role(name, partial(_start, deployment, name, *_listening(at[name]), *links), at[name])
+    yield Role(SUPERLINK, partial(_start, deployment, SUPERLINK, *_listening(at[SUPERLINK])), at[SUPERLINK])
+    sites = [f"site-{site}" for site in deployment.sites]
+    for name, site in zip(sites, deployment.sites, strict=True):
+        command = partial(_start, deployment, "site", site, f"--superlink={at[SUPERLINK]}")
+        yield Role(name, command, needs=(SUPERLINK,))
+    if deployment.collection is not None or plan_folder(project).exists():
+        needs = (*services, SUPERLINK, *sites)
+        yield Role(COORDINATOR, partial(_coordinator_command, deployment), needs=needs, is_task=True)
+    store = store_path(project) / "registry.db"
+    yield Role(SERVER, partial(_start, deployment, SERVER, *_listening(at[SERVER])), at[SERVER], needs_file=store)
+
+
+def _coordinator_command(deployment: Deployment) -> tuple[str, ...]:
+    """The command that continues the unfinished plan of the project, or else begins the collection."""
+    at = deployment.addresses
+    links = [f"--{name}={at[name]}" for name in ("leader", "helper", "keyholder") if name in at]
+    if plan_folder(deployment.project).exists() or deployment.collection is None:
+        return _start(deployment, COORDINATOR, "--resume", *links)
+    return _start(deployment, COORDINATOR, *deployment.collection, *links)
+
+
+def _listening(address: str) -> tuple[str, ...]:
+    return (f"--port={address.rpartition(':')[2]}",)
+
+
+def _start(deployment: Deployment, *words: str) -> tuple[str, ...]:
+    # -P: do not import from the working directory
+    return (sys.executable, "-P", "-m", "covey", "start", *words, "--project", str(deployment.project))

@@ -1,0 +1,129 @@
+"""The supervisor's process: it runs the roles of a deployment until SIGTERM or Ctrl-C, and then stops them in order."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from base.disk import reason_of
+from base.errors import LockHeld
+from base.locks import lock_file
+from base.private_files import private_folder
+from base.times import wall_clock
+from deployment.errors import AlreadyUp
+from deployment.local.processes import Processes
+
+from .deployment import Deployment, log_folder, up_folder
+from .health import Health
+from .identity import ProcessIdentity
+from .log_files import rotate
+from .roles import STOP_ORDER, roles_of
+from .state_file import StateWriter, read_state
+from .supervisor import Supervisor, Surroundings
+
+GRACE_S: Final = 10.0
+"""How long the roles of one step may take to end after SIGTERM, before they are killed."""
+SUPERVISOR: Final = "up"
+"""The name of the supervisor's log."""
+_LOOK_S: Final = 0.1
+
+
+def processes_of(project: Path) -> Processes:
+    """The processes of a project's deployment. Their mark is the project's, so that a later process finds them all."""
+    mark = hashlib.sha256(str(project.resolve()).encode()).hexdigest()[:32]
+    return Processes(log_folder(project), mark=mark, keeps_logs=True)
+
+
+@contextmanager
+def only_supervisor(project: Path) -> Iterator[None]:
+    """Be the only supervisor of a project. Raises AlreadyUp."""
+    try:
+        lock = lock_file(private_folder(up_folder(project)) / "lock", private=True, wait=False)
+    except LockHeld:
+        found = read_state(project)
+        raise AlreadyUp(str(project), None if found is None else found.supervisor.pid) from None
+    with lock:
+        yield
+
+
+def end_leftovers(project: Path) -> int:
+    """End the roles whose supervisor was killed; returns their number. Call it inside `only_supervisor`."""
+    processes = processes_of(project)
+    if found := len(processes.marked()):
+        processes.stop()
+    return found
+
+
+def supervise(project: Path, say: Callable[[str], None]) -> None:
+    """Run the saved deployment of a project until KeyboardInterrupt.
+
+    Raises:
+        AlreadyUp. DeploymentStateBroken. OSError: the first state cannot be written.
+    """
+    deployment = Deployment.load(project)
+    with only_supervisor(project):
+        if found := end_leftovers(project):
+            say(f"ended {found} process(es) that an earlier supervisor had left")
+        processes = processes_of(project)
+        health = Health(processes, time.monotonic)
+        supervisor = Supervisor(roles_of(deployment), Surroundings(processes, health.waits_for, time.monotonic, say))
+        identity = ProcessIdentity.of(os.getpid())
+        assert identity is not None  # this process runs
+        writer = StateWriter(project, identity, wall_clock())
+        writer.write(supervisor, wall_clock())
+        said: str | None = None
+        try:
+            while True:
+                supervisor.look()
+                said = _try(lambda: _keep(project, supervisor, writer), said, say)
+                time.sleep(_LOOK_S)
+        except KeyboardInterrupt:
+            say("stops")
+        finally:
+            _stop(supervisor, processes)
+            say("stopped")
+
+
+def _keep(project: Path, supervisor: Supervisor, writer: StateWriter) -> None:
+    writer.write(supervisor, wall_clock())
+    for role in supervisor.roles:
+        rotate(log_folder(project) / f"{role.name}.log")
+    rotate(log_folder(project) / f"{SUPERVISOR}.log")
+
+
+def _try(step: Callable[[], None], said: str | None, say: Callable[[str], None]) -> str | None:
+    """Do a step that a full disk may hinder; returns why it failed. A reason is logged once: supervision goes on."""
+    try:
+        step()
+    except OSError as error:
+        why = reason_of(error)
+        if why != said:
+            with suppress(OSError):
+                say(f"cannot write the state or a log: {why}")
+        return why
+    return None
+
+
+def _stop(supervisor: Supervisor, processes: Processes) -> None:
+    """End the roles in order, and then whatever they have started. Another signal does not hinder it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    names = [role.name for role in supervisor.roles]
+    for step in STOP_ORDER:
+        processes.end(
+            [name for name in names if name == step or (step.endswith("-") and name.startswith(step))], GRACE_S
+        )
+    processes.stop()
+
+
+def line(text: str) -> None:
+    """Write a line of the supervisor's log."""
+    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} up: {text}", file=sys.stderr, flush=True)  # noqa: T201 - its log

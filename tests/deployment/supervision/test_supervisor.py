@@ -1,0 +1,148 @@
+"""What a supervisor starts, and when: processes, clock and health are of the test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from errno import ENOSPC
+from pathlib import Path
+
+from deployment.local.supervision.identity import ProcessIdentity
+from deployment.local.supervision.lives import BackingOff, Waiting
+from deployment.local.supervision.roles import Role
+from deployment.local.supervision.state_file import StateWriter, read_state
+from deployment.local.supervision.supervisor import Supervisor, Surroundings
+
+
+class Scripted:
+    """Processes that run until the test ends them."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, tuple[str, ...]]] = []
+        self.ended: dict[str, int] = {}
+        self.waiting: dict[str, str] = {}
+        self.now = 0.0
+        self.said: list[str] = []
+        self.is_full = False
+
+    def start(self, name: str, command: Sequence[str]) -> int:
+        if self.is_full:
+            raise OSError(ENOSPC, "No space left on device")
+        self.ended.pop(name, None)
+        self.started.append((name, tuple(command)))
+        return len(self.started)
+
+    def exit_status(self, name: str) -> int | None:
+        return self.ended.get(name)
+
+    def last_line(self, name: str) -> str:
+        return f"the last line of {name}"
+
+    def supervisor(self, *roles: Role) -> Supervisor:
+        around = Surroundings(self, lambda role, _: self.waiting.get(role.name), lambda: self.now, self.said.append)
+        return Supervisor(roles, around)
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.started]
+
+
+def role(name: str, *needs: str, is_task: bool = False, needs_file: Path | None = None) -> Role:
+    return Role(name, lambda: ("run", name), needs=needs, is_task=is_task, needs_file=needs_file)
+
+
+def test_a_role_is_started_when_all_that_it_needs_works(tmp_path: Path) -> None:
+    world = Scripted()
+    world.waiting["link"] = "its port"
+    store = tmp_path / "registry.db"
+    supervisor = world.supervisor(role("link"), role("site", "link"), role("server", needs_file=store))
+    for _ in range(3):
+        supervisor.look()
+    assert world.names == ["link"]
+    assert supervisor.lives["site"].state == Waiting("link")
+    assert supervisor.lives["server"].state == Waiting("the first release")
+    del world.waiting["link"]
+    store.touch()
+    supervisor.look()
+    assert world.names == ["link", "site", "server"]
+
+
+def test_a_role_that_died_is_started_again_after_its_pause_with_a_new_command() -> None:
+    world, commands = Scripted(), iter([("begin",), ("--resume",)])
+    supervisor = world.supervisor(Role("coordinator", lambda: next(commands), is_task=True))
+    supervisor.look()
+    world.ended["coordinator"] = -9
+    supervisor.look()
+    world.now = 0.4
+    supervisor.look()
+    assert [command for _, command in world.started] == [("begin",)]
+    world.now = 0.5
+    supervisor.look()
+    assert [command for _, command in world.started] == [("begin",), ("--resume",)]
+    world.ended["coordinator"] = 0
+    world.now = 99
+    for _ in range(3):
+        supervisor.look()
+    assert len(world.started) == 2
+    assert world.said == [
+        "coordinator starts as process 1",
+        "coordinator killed by signal 9: the last line of coordinator; it is started again in 0.5 s",
+        "coordinator starts as process 2, start 2",
+        "coordinator has ended with status 0: the last line of coordinator",
+    ]
+
+
+def test_a_role_that_works_again_needs_no_restart_of_those_that_need_it() -> None:
+    world = Scripted()
+    supervisor = world.supervisor(role("link"), role("site", "link"))
+    supervisor.look()
+    supervisor.look()
+    world.ended["link"] = 1
+    for world.now in (1.0, 2.0, 3.0):
+        supervisor.look()
+    assert world.names == ["link", "site", "link"]
+
+
+def test_a_full_disk_under_the_logs_is_named_and_the_start_is_tried_again() -> None:
+    world = Scripted()
+    world.is_full = True
+    supervisor = world.supervisor(role("leader"))
+    supervisor.look()
+    assert supervisor.lives["leader"].state == BackingOff(0.5, "ended with status 1: disk full")
+    world.is_full, world.now = False, 0.5
+    supervisor.look()
+    assert world.names == ["leader"]
+
+
+def test_the_state_is_read_as_it_was_written_and_only_while_its_supervisor_runs(tmp_path: Path) -> None:
+    world, folder = Scripted(), tmp_path / "roles" / "up"
+    folder.mkdir(parents=True)
+    assert read_state(tmp_path) is None
+    supervisor = world.supervisor(role("link"), role("site", "link"))
+    mine = ProcessIdentity.of(os.getpid())
+    assert mine is not None
+    writer = StateWriter(tmp_path, mine, 5)
+    supervisor.look()
+    writer.write(supervisor, 10)
+    world.ended["link"] = -9
+    supervisor.look()
+    writer.write(supervisor, 20)
+    state = read_state(tmp_path)
+    assert state is not None
+    link, site = state.roles
+    assert (link.state, link.since_us, link.why) == ("restarting", 20, "killed by signal 9: the last line of link")
+    assert (site.state, site.since_us, site.waits_for) == ("waiting", 10, "link")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        theirs = ProcessIdentity.of(other.pid)
+        assert theirs is not None
+        StateWriter(tmp_path, theirs, 5).write(supervisor, 30)
+        assert read_state(tmp_path) is not None
+        other.kill()
+        other.wait()
+        assert read_state(tmp_path) is None
+        StateWriter(tmp_path, ProcessIdentity(os.getpid(), "another boot/1"), 5).write(supervisor, 30)
+        assert read_state(tmp_path) is None  # a pid that another process has now
+    (folder / "state.json").write_text('{"supervisor": {"pid"')
+    assert read_state(tmp_path) is None
