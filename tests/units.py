@@ -31,6 +31,7 @@ _TOGETHER: Final = {
         "deployment/test_days.py",
         "deployment/test_deployment.py",
         "deployment/test_released_times.py",
+        "deployment/test_up.py",
     ],
     "three processes of CrypTen": [
         "aggregator/test_mpc_finish.py",

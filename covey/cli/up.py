@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
+from base.logs import LogFormat
 from federation.terms import Finish, Protection, ReportPer, Validity
 
 from .events_option import EVENT_FILES
+from .log_option import LogFormatOption
 from .read_options import DATES
 from .release_clock import ReleaseClock
 from .term_options import (
@@ -78,6 +80,7 @@ def up(
         bool,
         typer.Option("--foreground", help="Supervise in this process until Ctrl-C or SIGTERM, instead of a new one."),
     ] = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
     as_json: Annotated[bool, typer.Option("--json", help="Print the roles and what was collected as JSON.")] = False,
 ) -> int:
     """Start a whole deployment on this machine, and supervise it: a role that dies is started again.
@@ -92,7 +95,7 @@ def up(
     from deployment.local.supervision.control import prepare, start_detached, wait_until_up
     from deployment.local.supervision.preparation import CollectionChoice, configure_sites, deployment_of
     from deployment.local.supervision.roles import COORDINATOR
-    from deployment.local.supervision.supervise import line, supervise
+    from deployment.local.supervision.supervise import supervise
     from deployment.printing.console import talk_console
     from deployment.printing.supervision import RoleTalk, print_up, up_to_json
     from deployment.run import requested_terms, utc_range
@@ -111,9 +114,9 @@ def up(
     if leftovers := prepare(deployment):
         talk.print(f"ended {leftovers} process(es) of an earlier deployment whose supervisor was killed")
     if foreground:
-        supervise(project, line)
+        supervise(deployment.project)
         return DONE
-    start_detached(deployment.project)
+    start_detached(deployment.project, log_format)
     state = wait_until_up(deployment.project, (lambda _: None) if as_json else RoleTalk(talk).show)
     if as_json:
         typer.echo(json.dumps(up_to_json(state)))

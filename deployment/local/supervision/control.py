@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from base.logs import LogFormat
 from base.private_files import open_private
 from deployment.collecting import plan_folder
 from deployment.errors import AlreadyUp, NotUp, ProcessFailed, RoleKeepsDying
@@ -58,7 +59,7 @@ def prepare(deployment: Deployment) -> int:
     return leftovers
 
 
-def start_detached(project: Path) -> None:
+def start_detached(project: Path, form: LogFormat) -> None:
     """Start the supervisor of a prepared deployment in the background, and wait until it has the lock.
 
     Raises:
@@ -69,7 +70,7 @@ def start_detached(project: Path) -> None:
         begin = output.tell()
         process = subprocess.Popen(  # noqa: S603 - this program itself
             # -P: do not import from the working directory
-            [sys.executable, "-P", "-m", __name__.replace("control", "main"), str(project)],
+            [sys.executable, "-P", "-m", __name__.replace("control", "main"), str(project), form.value],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -1,26 +1,31 @@
-"""The supervisor of a deployment, as `covey up` starts it: `python -m deployment.local.supervision.main PROJECT`."""
+"""The supervisor of a deployment, as `covey up` starts it: `python -m deployment.local.supervision.main PROJECT FORMAT`."""
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from pathlib import Path
 
-from base.errors import DONE, CoveyError
+from base.errors import DONE, FAILURE, CoveyError
+from base.logs import LogFormat, logging_as
 
-from .supervise import line, supervise
+from .supervise import SUPERVISOR, supervise
+
+_log = logging.getLogger("deployment.local.supervision")
 
 
-def main(project: Path) -> int:
+def main(project: Path, form: LogFormat) -> int:
     """Supervise until SIGTERM; returns the exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        supervise(project, line)
-    except (CoveyError, OSError) as error:
-        line(str(error))
-        return error.exit_code if isinstance(error, CoveyError) else 1
+    with logging_as(SUPERVISOR, form):
+        try:
+            supervise(project)
+        except (CoveyError, OSError) as error:
+            _log.error("%s", error)
+            return error.exit_code if isinstance(error, CoveyError) else FAILURE
     return DONE
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), LogFormat(sys.argv[2])))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +33,7 @@ GRACE_S: Final = 10.0
 SUPERVISOR: Final = "up"
 """The name of the supervisor's log."""
 _LOOK_S: Final = 0.1
+_log = logging.getLogger(__name__)
 
 
 def processes_of(project: Path) -> Processes:
@@ -62,7 +62,7 @@ def end_leftovers(project: Path) -> int:
     return found
 
 
-def supervise(project: Path, say: Callable[[str], None]) -> None:
+def supervise(project: Path) -> None:
     """Run the saved deployment of a project until KeyboardInterrupt.
 
     Raises:
@@ -71,10 +71,10 @@ def supervise(project: Path, say: Callable[[str], None]) -> None:
     deployment = Deployment.load(project)
     with only_supervisor(project):
         if found := end_leftovers(project):
-            say(f"ended {found} process(es) that an earlier supervisor had left")
+            _log.warning("ended %d process(es) that an earlier supervisor had left", found)
         processes = processes_of(project)
         health = Health(processes, time.monotonic)
-        supervisor = Supervisor(roles_of(deployment), Surroundings(processes, health.waits_for, time.monotonic, say))
+        supervisor = Supervisor(roles_of(deployment), Surroundings(processes, health.waits_for, time.monotonic))
         identity = ProcessIdentity.of(os.getpid())
         assert identity is not None  # this process runs
         writer = StateWriter(project, identity, wall_clock())
@@ -83,13 +83,13 @@ def supervise(project: Path, say: Callable[[str], None]) -> None:
         try:
             while True:
                 supervisor.look()
-                said = _try(lambda: _keep(project, supervisor, writer), said, say)
+                said = _try(lambda: _keep(project, supervisor, writer), said)
                 time.sleep(_LOOK_S)
         except KeyboardInterrupt:
-            say("stops")
+            _log.info("stops the roles")
         finally:
             _stop(supervisor, processes)
-            say("stopped")
+            _log.info("stopped")
 
 
 def _keep(project: Path, supervisor: Supervisor, writer: StateWriter) -> None:
@@ -99,7 +99,7 @@ def _keep(project: Path, supervisor: Supervisor, writer: StateWriter) -> None:
     rotate(log_folder(project) / f"{SUPERVISOR}.log")
 
 
-def _try(step: Callable[[], None], said: str | None, say: Callable[[str], None]) -> str | None:
+def _try(step: Callable[[], None], said: str | None) -> str | None:
     """Do a step that a full disk may hinder; returns why it failed. A reason is logged once: supervision goes on."""
     try:
         step()
@@ -107,7 +107,7 @@ def _try(step: Callable[[], None], said: str | None, say: Callable[[str], None])
         why = reason_of(error)
         if why != said:
             with suppress(OSError):
-                say(f"cannot write the state or a log: {why}")
+                _log.error("cannot write the state or a log: %s", why)
         return why
     return None
 
@@ -122,8 +122,3 @@ def _stop(supervisor: Supervisor, processes: Processes) -> None:
             [name for name in names if name == step or (step.endswith("-") and name.startswith(step))], GRACE_S
         )
     processes.stop()
-
-
-def line(text: str) -> None:
-    """Write a line of the supervisor's log."""
-    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} up: {text}", file=sys.stderr, flush=True)  # noqa: T201 - its log

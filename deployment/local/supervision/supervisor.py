@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,6 +11,8 @@ from base.disk import reason_of
 
 from .lives import BackingOff, Ended, Life, Running, State
 from .roles import Role
+
+_log = logging.getLogger(__name__)
 
 
 class RoleProcesses(Protocol):
@@ -32,13 +35,11 @@ class Surroundings:
     Attributes:
         waits_for: what a running role, with this pid, waits for; None: it works.
         clock: monotonic seconds.
-        say: writes a line of the supervisor's log.
     """
 
     processes: RoleProcesses
     waits_for: Callable[[Role, int], str | None]
     clock: Callable[[], float]
-    say: Callable[[str], None]
 
 
 class Supervisor:
@@ -53,7 +54,7 @@ class Supervisor:
         for role in self.roles:
             before = self.lives[role.name]
             after = self.lives[role.name] = self._next(role, before)
-            self._log(role.name, before.state, after)
+            self._report(role.name, before.state, after)
 
     def _next(self, role: Role, life: Life) -> Life:
         processes, now = self._around.processes, self._around.clock()
@@ -82,15 +83,14 @@ class Supervisor:
                 return name
         return None if role.needs_file is None or role.needs_file.exists() else "the first release"
 
-    def _log(self, name: str, before: State, life: Life) -> None:
+    def _report(self, name: str, before: State, life: Life) -> None:
         match life.state:
             case Running(pid) if not isinstance(before, Running):
-                again = f", start {life.starts}" if life.restarts else ""
-                self._around.say(f"{name} starts as process {pid}{again}")
+                _log.info("%s starts as process %d, start %d", name, pid, life.starts)
             case BackingOff(until, why) if before != life.state:
                 pause = max(0.0, until - self._around.clock())
-                self._around.say(f"{name} {why}; it is started again in {pause:.1f} s")
+                _log.warning("%s %s; it is started again in %.1f s", name, why, pause)
             case Ended(code, why) if not isinstance(before, Ended):
-                self._around.say(f"{name} has ended with status {code}: {why}")
+                _log.info("%s has ended with status %d: %s", name, code, why)
             case _:
                 pass

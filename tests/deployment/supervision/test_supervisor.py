@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from errno import ENOSPC
 from pathlib import Path
+
+import pytest
 
 from deployment.local.supervision.identity import ProcessIdentity
 from deployment.local.supervision.lives import BackingOff, Waiting
@@ -24,7 +27,6 @@ class Scripted:
         self.ended: dict[str, int] = {}
         self.waiting: dict[str, str] = {}
         self.now = 0.0
-        self.said: list[str] = []
         self.is_full = False
 
     def start(self, name: str, command: Sequence[str]) -> int:
@@ -41,7 +43,7 @@ class Scripted:
         return f"the last line of {name}"
 
     def supervisor(self, *roles: Role) -> Supervisor:
-        around = Surroundings(self, lambda role, _: self.waiting.get(role.name), lambda: self.now, self.said.append)
+        around = Surroundings(self, lambda role, _: self.waiting.get(role.name), lambda: self.now)
         return Supervisor(roles, around)
 
     @property
@@ -69,7 +71,10 @@ def test_a_role_is_started_when_all_that_it_needs_works(tmp_path: Path) -> None:
     assert world.names == ["link", "site", "server"]
 
 
-def test_a_role_that_died_is_started_again_after_its_pause_with_a_new_command() -> None:
+def test_a_role_that_died_is_started_again_after_its_pause_with_a_new_command(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
     world, commands = Scripted(), iter([("begin",), ("--resume",)])
     supervisor = world.supervisor(Role("coordinator", lambda: next(commands), is_task=True))
     supervisor.look()
@@ -86,8 +91,8 @@ def test_a_role_that_died_is_started_again_after_its_pause_with_a_new_command() 
     for _ in range(3):
         supervisor.look()
     assert len(world.started) == 2
-    assert world.said == [
-        "coordinator starts as process 1",
+    assert caplog.messages == [
+        "coordinator starts as process 1, start 1",
         "coordinator killed by signal 9: the last line of coordinator; it is started again in 0.5 s",
         "coordinator starts as process 2, start 2",
         "coordinator has ended with status 0: the last line of coordinator",

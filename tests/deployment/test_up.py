@@ -1,0 +1,243 @@
+"""`covey up`: an operator's two commands, its roles killed while they collect, and what a supervisor that died leaves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import re
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow.parquet as pq
+import pytest
+
+from base.errors import DONE, NOT_FOUND, USAGE
+from deployment.local.processes import free_port
+from deployment.local.supervision.deployment import up_folder
+from deployment.local.supervision.identity import ProcessIdentity
+from deployment.local.supervision.state_file import DeploymentState, read_state
+from deployment.local.supervision.supervise import processes_of
+from featurestore.define.views_file import load_views
+from featurestore.store import Store
+from tests.covey.conftest import make_events, write_project
+from tests.deployment.deployed import words
+from tests.oracle import oracle
+from tests.pipeline import assert_equal_to_oracle
+
+pytest.importorskip("flwr")
+
+Covey = Callable[..., tuple[int, str, str]]
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "up.md").read_text(encoding="utf-8")
+TWO_COMMANDS, READ, AFTER = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.S)
+ROLES = ("leader", "helper", "keyholder", "provider", "superlink", "server")
+
+
+def take_free_ports(project: Path) -> None:
+    """Other tests may use the default ports now."""
+    lines = ["", "[network]", *(f'{role} = "127.0.0.1:{free_port()}"' for role in ROLES)]
+    with (project / "covey.toml").open("a") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+@contextmanager
+def ended(project: Path) -> Iterator[None]:
+    """No process is left, whatever a test does."""
+    try:
+        yield
+    finally:
+        if (state := read_state(project)) is not None:
+            os.kill(state.supervisor.pid, signal.SIGTERM)
+            until(lambda: not state.supervisor.runs)
+        processes_of(project).stop()
+
+
+def until(is_so: Callable[[], Any], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def write_visits(path: Path) -> dict[str, int]:
+    """Events of 90 customers on three days; returns the number of visitors of each shop on the last day."""
+    shops, visitors = random.Random(1), dict[str, set[str]]()
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["customer", "at", "shop", "spent"])
+        for day in (1, 2, 3):
+            visitors.clear()
+            for customer in range(90):
+                shop = shops.choice(["north", "south", "west"])
+                rows.writerow([f"c{customer}", f"2026-05-{day:02d}T{shops.randrange(24):02d}:30:00Z", shop, 50])
+                visitors.setdefault(shop, set()).add(f"c{customer}")
+    return {shop: len(found) for shop, found in visitors.items()}
+
+
+def test_the_two_commands_of_a_newcomer_lead_from_an_empty_folder_to_a_served_release(
+    covey: Covey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    visitors = write_visits(tmp_path / "visits.csv")
+    init, up = (shlex.split(line)[1:] for line in TWO_COMMANDS.splitlines())
+    shop = tmp_path / "shop"
+    assert covey(*init)[0] == DONE
+    take_free_ports(shop)
+    with ended(shop):
+        typed = subprocess.run(words(*up), capture_output=True, text=True, check=False)
+        out, err = typed.stdout, typed.stderr
+        assert typed.returncode == DONE, err + logs(shop)
+        for role in ("helper", "leader", "superlink", "site-1", "server"):
+            assert re.search(rf"{role} +│ ready", out), out
+        assert re.search(r"coordinator +│ done", out), out
+        state = read_state(shop)
+        assert state is not None
+        server = state.role("server")
+        assert server is not None
+        assert f"served at http://{server.address}" in err
+        request = shlex.split(READ)[-1]
+        for name, exact in visitors.items():
+            body = json.loads(request.replace("north", name))
+            body["features"].append("shop_visits:visitors__se")
+            answer = httpx.post(f"http://{server.address}/get-online-features", json=body, timeout=60).json()
+            value, se = (one["values"][0] for one in answer["results"][1:])
+            assert 0 < se < 30
+            assert abs(value - exact) < 6 * se, (name, value, exact, se)
+
+        status, read_log, down = (shlex.split(line)[1:] for line in AFTER.splitlines())
+        assert covey(*status)[0] == DONE
+        shown = json.loads(covey(*status, "--json")[1])["deployment"]
+        assert shown["supervisor"] == state.supervisor.pid
+        assert {name: one["state"] for name, one in shown["roles"].items()} == {
+            **dict.fromkeys(("helper", "leader", "superlink", "site-1", "server"), "ready"),
+            "coordinator": "ended",
+        }
+        documented = re.findall(r"^\| `roles\.NAME\.(\w+)` \|", PAGE, flags=re.M)
+        assert {tuple(one) for one in shown["roles"].values()} == {tuple(documented)}
+        code, out, _ = covey(*read_log)
+        assert (code, "listens on" in out) == (DONE, True)
+        code, _, err = covey("logs", "nobody", "--project", "shop")
+        assert (code, "it has: coordinator, helper, leader, server, site-1, superlink, up" in err) == (NOT_FOUND, True)
+
+        code, _, err = covey("up", "--project", "shop")
+        assert (code, f"is up already, supervised by process {state.supervisor.pid}" in err) == (USAGE, True)
+        pids = [one.pid for one in state.roles if one.pid]
+        code, _, err = covey(*down)
+        assert (code, "stopped: helper, leader, superlink" in err) == (DONE, True)
+        assert [pid for pid in (*pids, state.supervisor.pid) if ProcessIdentity.of(pid) is not None] == []
+        code, _, err = covey(*down)
+        assert (code, "no deployment of shop is up" in err) == (NOT_FOUND, True)
+        assert json.loads(covey(*status, "--json")[1])["deployment"] is None
+
+
+def logs(project: Path) -> str:
+    return "".join(f"\n== {one.name}\n{one.read_text()}" for one in (up_folder(project) / "logs").glob("*.log"))
+
+
+@pytest.fixture
+def two_sites(covey: Covey, tmp_path: Path) -> tuple[Path, list[str]]:
+    """A project of two sites with their events, and `covey up` of it without noise."""
+    project = write_project(tmp_path)
+    assert covey("init", project, "--budget", "1", "--sites", 2)[0] == DONE
+    take_free_ports(project)
+    for file, before, after in (
+        ("covey.toml", "allow_noise_off = false", "allow_noise_off = true"),
+        ("policy.toml", "allow_noise_off = false", "allow_noise_off = true"),
+        ("policy.toml", "min_k = 50", "min_k = 2"),
+    ):
+        text = (project / file).read_text()
+        assert before in text, text
+        (project / file).write_text(text.replace(before, after))
+    table, arguments = make_events(), ["up", "--project", str(project), "--noise", "off"]
+    for site, name in (("1", "x"), ("2", "y")):
+        pq.write_table(
+            table.filter([value == name for value in table["site"].to_pylist()]), project / f"events-{site}.parquet"
+        )
+        arguments += ["--events", f"{site}={project / f'events-{site}.parquet'}"]
+    return project, [*arguments, "--client-column", "who", "--time-column", "at"]
+
+
+def test_roles_that_are_killed_at_random_moments_of_a_collection_change_no_value_and_open_nothing_twice(
+    covey: Covey, two_sites: tuple[Path, list[str]], pytestconfig: pytest.Config
+) -> None:
+    project, up = two_sites
+    kills_of_a_day, days = 5, 3 if pytestconfig.getoption("--full") else 1
+    chance, killed = random.Random(), 0
+    with ended(project):
+        for day in range(1, days + 1):
+            command = words(*up, "--from", f"2020-05-{day:02d}", "--to", f"2020-05-{day + 1 if days > 1 else 4:02d}")
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+                killed += kill_roles(project, running, chance, kills_of_a_day)
+                output = running.communicate(timeout=600)[0]
+            assert running.returncode == DONE, output + logs(project)
+            state = read_state(project)
+            assert state is not None
+            assert sum(one.restarts for one in state.roles) >= kills_of_a_day
+            assert covey("down", "--project", project)[0] == DONE
+    assert killed == kills_of_a_day * days
+    table = make_events()
+    first = datetime(2020, 5, 1, tzinfo=UTC).toordinal() - datetime(1970, 1, 1, tzinfo=UTC).toordinal()
+    with Store.open(project) as store:
+        for view in load_views(project / "views.py"):
+            releases = store.releases(view.name)
+            assert len(set(releases["release_id"].to_pylist())) == releases.num_rows
+            expected = oracle(
+                view,
+                table,
+                client_column="who",
+                time_column="at",
+                site_column="site",
+                days=range(first, first + 3),
+                min_clients=view.privacy.min_clients,
+            )
+            assert_equal_to_oracle(store.history(view.name), expected, view.entity.keys)
+    code, out, err = covey("ledger", "show", "--project", project, "--json")
+    assert code == DONE, err
+    for ledger in json.loads(out)["ledgers"]:
+        charged = {day["day"]: day["micro_rho"] for day in ledger["days"]}
+        assert charged == {f"2020-05-0{day}": {"everywhere": 500_000, "visits": 500_000} for day in (1, 2, 3)}, ledger
+        assert ledger["plans"]["unfinished"] == 0
+    verified = json.loads(covey("release", "verify", "--all", "--project", project, "--json")[1])
+    assert {one["state"] for one in verified["releases"]} == {"verified"}
+
+
+def kill_roles(project: Path, running: subprocess.Popen[str], chance: random.Random, count: int) -> int:
+    """Kill one role after the other while the coordinator works, each once first; returns the number of kills."""
+    names = ["leader", "helper", "superlink", "site-1", "coordinator"]
+    chance.shuffle(names)
+    until(lambda: collecting(project) is not None or running.poll() is not None)
+    done = 0
+    for name in names[:count]:
+        time.sleep(chance.uniform(0.0, 2.0))
+        while running.poll() is None:
+            state = collecting(project)
+            one = None if state is None else state.role(name)
+            if one is not None and one.pid is not None:
+                os.kill(one.pid, signal.SIGKILL)
+                done += 1
+                until(lambda name=name, pid=one.pid: is_noticed(project, name, pid))  # type: ignore[misc]
+                break
+            time.sleep(0.01)
+    return done
+
+
+def collecting(project: Path) -> DeploymentState | None:
+    """The state, while the collection is not over."""
+    state = read_state(project)
+    coordinator = None if state is None else state.role("coordinator")
+    return state if coordinator is not None and coordinator.state not in ("waiting", "ended") else None
+
+
+def is_noticed(project: Path, name: str, pid: int) -> bool:
+    state = read_state(project)
+    one = None if state is None else state.role(name)
+    return one is None or one.pid != pid
