@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from base.extras import require_extra
 from base.logs import LogFormat
 from federation.terms import Finish, Protection, ReportPer, Validity
 
@@ -100,6 +101,8 @@ def up(
     from deployment.printing.supervision import RoleTalk, print_up, up_to_json
     from deployment.run import requested_terms, utc_range
 
+    for extra in ("aggregator", "coordinator", "server"):
+        require_extra(extra, "a whole deployment")
     talk = talk_console()
     between = utc_range(start, end)
     terms = requested_terms(noise, protection, validity, finish, report_per, participation)
