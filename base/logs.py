@@ -35,6 +35,10 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _Error: TypeAlias = BaseException | None
 
 
+FORMAT: Final = "COVEY_LOG_FORMAT"
+"""The environment variable with the format. The processes that a role starts read it."""
+
+
 class LogFormat(StrEnum):
     """How the lines of a log are written."""
 

@@ -11,14 +11,17 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from base.errors import CoveyError
+from base.fields import Fields
 from base.times import wall_clock
+from base.trace_parent import TraceParent
+from base.traces import span
 from crypto.errors import CryptoError
 from crypto.signing import VerifyKey
 from federation.errors import FederationError
@@ -31,6 +34,7 @@ from .answering import answer_plan
 from .policy import Refuse
 from .preflight import check_draft
 from .site_config import SiteConfig
+from .trace_record import sender_in, with_context
 
 OK: Final = "OK"
 
@@ -54,6 +58,7 @@ class PlanAnswer:
         plan_hash: the hash of a plan that the pinned coordinator signed, otherwise None.
         batches: the sealed batches; empty unless the code is OK.
         of_draft: whether it answers a draft: the code says what the site would answer to the plan.
+        sender: the site's span of the answer. The coordinator's spans of the batches follow it.
     """
 
     code: str
@@ -61,13 +66,13 @@ class PlanAnswer:
     plan_hash: bytes | None = None
     batches: tuple[bytes, ...] = ()
     of_draft: bool = False
+    sender: TraceParent | None = None
 
     def to_records(self) -> RecordDict:
         """The records that the coordinator reads: one with the code, one with the batches in order of name."""
         arrays = {f"{i:06d}": Array(np.frombuffer(batch, np.uint8)) for i, batch in enumerate(self.batches)}
-        return RecordDict(
-            {"answer": ConfigRecord({"code": self.code, "site": self.site}), "batches": ArrayRecord(arrays)}
-        )
+        records = {"answer": ConfigRecord({"code": self.code, "site": self.site}), "batches": ArrayRecord(arrays)}
+        return with_context(RecordDict(records), self.sender)
 
 
 def answer_message(
@@ -83,6 +88,16 @@ def answer_message(
         configuration: reads the site's files; called for each message, so edits are taken up without a restart.
         name: the site's id, where it is known before its files are read.
     """
+    sender = None if content is None else sender_in(content)
+    with span("answer", Fields(site=name or None), sender=sender) as answered:
+        answer = _answer(content, configuration, protecting, name)
+        answered.code(answer.code)
+        return replace(answer, sender=answered.here)
+
+
+def _answer(
+    content: RecordDict | None, configuration: Callable[[], SiteConfig], protecting: Protecting, name: str
+) -> PlanAnswer:
     site = name
     try:
         try:

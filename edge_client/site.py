@@ -23,7 +23,9 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 
+from base.fields import Fields
 from base.times import utc_text
+from base.traces import span
 from crypto.bfv import PublicKey
 from crypto.sharing import SparseRows
 from crypto.signing import SigningKey
@@ -95,7 +97,8 @@ def respond(
     """
     try:
         with SiteLedger(settings.ledger, settings.site, clock) as ledger:
-            decision = decide(signed_plan, settings.policy, ledger.state, clock(), clients=settings.clients)
+            with span("policy"):
+                decision = decide(signed_plan, settings.policy, ledger.state, clock(), clients=settings.clients)
             if isinstance(decision, Refuse):
                 ledger.refuse(decision)
                 return decision
@@ -110,9 +113,10 @@ def respond(
                 ledger.refuse(refusal)
                 return refusal
             try:
-                events = load([planned.view for planned in plan.views])
-                for planned in plan.views:
-                    check_schema(planned.view, events)
+                with span("events", Fields(plan=plan.hash)):
+                    events = load([planned.view for planned in plan.views])
+                    for planned in plan.views:
+                        check_schema(planned.view, events)
                 return answer(plan, events, settings, ledger, randomness, protect, keys)
             except (EdgeError, FeatureStoreError):
                 _log.exception("the events do not fit the plan; the site refuses it with SCHEMA")
@@ -145,7 +149,8 @@ def answer(
             its head file could not be written. EdgeError: the events do not fit a view; the charge stands, and the site may
             answer the same plan again.
     """
-    ledger.intend(plan, settings.policy.budget)
+    with span("ledger", Fields(plan=plan.hash)):
+        ledger.intend(plan, settings.policy.budget)
     clients = client_names(events.identities)
     for late in ledger.note_late(plan, events):
         _log.warning(
@@ -161,12 +166,15 @@ def answer(
             used = ledger.used(plan, view, basis, clients)
             seats = _seats(plan, settings, clients, None if before is None else before[view])
             frozen = ledger.earlier_reporters(plan, view) if plan.earlier else {}
-            made.append(_compute(plan, view, events, clients, used, seats, frozen))
+            with span("compute", Fields(plan=plan.hash, view=plan.views[view].view.name)):
+                made.append(_compute(plan, view, events, clients, used, seats, frozen))
         if before is not None:
             sent = [_as_before(one, ids) for one, ids in zip(made, before, strict=True)]
             break
         fresh = [one.with_ids(randomness, of_site=plan.terms.report_per is ReportPer.SITE) for one in made]
-        if ledger.record(plan, basis, fresh, [day for one in made for day in one.cells], seen):
+        with span("ledger", Fields(plan=plan.hash)):
+            is_recorded = ledger.record(plan, basis, fresh, [day for one in made for day in one.cells], seen)
+        if is_recorded:
             sent = [_Sent(one.collection, one.slots, ids.ids) for one, ids in zip(made, fresh, strict=True)]
             break
     if plan.terms.report_per is ReportPer.SITE:
@@ -348,8 +356,10 @@ def _sealed(
 ) -> Iterator[SealedBatch]:
     for view, one in enumerate(sent):
         for reports, ids in _parts(view, one, max_reports(plan, view)):
-            leader, helper = protect(plan, reports, randomness, report_ids=ids)
-            yield seal_batch(plan, settings.site, randomness(BATCH_ID_BYTES), leader, helper, settings.key, heads)
+            with span("protect", Fields(plan=plan.hash)):
+                leader, helper = protect(plan, reports, randomness, report_ids=ids)
+                batch = seal_batch(plan, settings.site, randomness(BATCH_ID_BYTES), leader, helper, settings.key, heads)
+            yield batch
 
 
 def _encrypted(
@@ -364,7 +374,8 @@ def _encrypted(
         size = max_reports(plan, view)
         with encrypting(plan.he_parameters(plan.views[view]), len(one.collection)) as encrypt:
             for reports, ids in _parts(view, one, size * -(-ENCRYPTED_A_CORE * cores() // size)):
-                made = encrypt_reports(plan, keys, reports, randomness, report_ids=ids, encrypt=encrypt)
+                with span("protect", Fields(plan=plan.hash)):
+                    made = encrypt_reports(plan, keys, reports, randomness, report_ids=ids, encrypt=encrypt)
                 for batch in made.in_parts(size):
                     yield seal_encrypted(plan, settings.site, randomness(BATCH_ID_BYTES), batch, settings.key, heads)
 

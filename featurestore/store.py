@@ -53,6 +53,7 @@ class Store:
     """A store, opened for reading. Open it with `Store.open`; it is a context manager.
 
     Attributes:
+        root: the store's directory.
         blocks: the newest rows of every view.
         on_demand: on-demand views by name.
         clock: wall clock in µs since the epoch, for ttl.
@@ -65,7 +66,7 @@ class Store:
             raise StoreNotFound(str(directory))
         self.clock = clock
         self.blocks = open_blocks(directory)
-        self._root = root
+        self.root = root
         self._registry = Registry(root / "registry.db", read_only=True)
         self._history = History(self._registry, Offline(root / "offline"))
         self.on_demand = on_demand_by_name(on_demand, {view.name for view in self.views()})
@@ -196,7 +197,7 @@ class Store:
 
     def models(self) -> list[RegisteredModel]:
         """The registered models, by name and version."""
-        return [RegisteredModel.of(self._root, *row) for row in self._registry.models()]
+        return [RegisteredModel.of(self.root, *row) for row in self._registry.models()]
 
     def model(self, name: str) -> RegisteredModel:
         """The newest version of a model, or `name@v<n>`. Raises UnknownModel, which lists all models."""

@@ -18,6 +18,7 @@ PRIVATE: Final = (
     r"sites(/[\w-]+\.(toml|parquet))?",  # a site's own settings; for a simulated site also its events
     r"consumers\.json",  # digests of the readers' API keys
     r"job\.json|announced\.json|progress\.jsonl|result\.(json|lock|failed)|logs(/[\w-]+\.log)?",  # of a run over the wire
+    r"logs/spans\.jsonl",  # COVEY_TRACES of a test
 )
 """Of a project (or `--store`) directory, or of the one of an unfinished run."""
 HANDED_OUT: Final = (r"keys/[\w-]+\.(pub|crt)",)
@@ -27,6 +28,7 @@ WRITTEN_BY_FLOWER: Final = (r"roles/superlink/flower(/.*)?",)
 PUBLIC: Final = (
     r"",
     r"views\.py|covey\.toml|policy\.toml",
+    r"store/traces\.json",  # written only while the publisher traces
     r"store(/(registry\.db|writer\.lock)(-wal|-shm)?)?",
     r"store/(online|offline|blocks|models)(/.*)?",
 )

@@ -55,7 +55,7 @@ def _declares(*extras: str) -> set[str]:
 @pytest.mark.parametrize(
     ("room", "extras"),
     [
-        ("base", ()),
+        ("base", ("trace",)),
         ("federation", ()),
         ("edge_client", ()),
         ("crypto", ("he",)),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import copy_context
 from typing import Final
 
 from aggregator.collect.collection_job import (
@@ -115,7 +116,7 @@ class Meeting:
         data = sign(WITNESS_DOMAIN["leader"], message.to_bytes(), self._plans.identity.keys.sign)
         thread = ThreadPoolExecutor(1, thread_name_prefix="witness")
         peer = self._peer()
-        reply = thread.submit(self._calls.call, stored, peer, peer.witness, data)
+        reply = thread.submit(copy_context().run, self._calls.call, stored, peer, peer.witness, data)
         try:
             meanwhile()
         finally:

@@ -24,7 +24,9 @@ from aggregator.collect.aggregate_share import SealedShare
 from aggregator.errors import NotCommitted, StateBehindLedger
 from aggregator.shares.plans import PlanBook
 from aggregator.storage.records import PlanState
+from base.fields import Fields
 from base.metrics import COLLECTIONS, STEP
+from base.traces import span
 from federation.commitment import Outcome
 from federation.errors import KeyBurnt, LedgerBehind, PlanFreed, PlanOpenedBefore
 from federation.plan import Plan
@@ -60,7 +62,10 @@ class Noising:
                 raise PlanFreed(plan.hash)
             if stored.unopened:
                 self._plans.charges.require_never_opened(plan)
-                with self._plans.meters.timed(STEP, "noise"):
+                with (
+                    span("noise", Fields(plan=plan.hash), panes=plan.offsets[-1]),
+                    self._plans.meters.timed(STEP, "noise"),
+                ):
                     self._plans.opening_of(plan).draw(stored, plan)
                 self._count(plan, storage.statements(stored.number))
                 self._plans.retention.forget()

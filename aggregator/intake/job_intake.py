@@ -25,7 +25,9 @@ from aggregator.shares.peers import leader_of
 from aggregator.shares.plans import PlanBook
 from aggregator.signed_message import Signed, plan_of, require_length, sign
 from aggregator.storage.records import StoredPlan
+from base.fields import Fields
 from base.metrics import STEP
+from base.traces import span
 from crypto.errors import CryptoError
 from federation.batch.batch import SealedHalf
 from federation.batch.empty import open_empty
@@ -54,7 +56,8 @@ class JobIntake:
         stored, plan = self._plans.opened(plan_of(signed))
         body = signed.verify(JOB_DOMAIN, leader_of(plan))
         job, digest = AggregationJob.from_bytes(body), job_digest(body)
-        answer = self._recorded(stored.number, job, digest) or self._answer(stored, plan, job, digest)
+        with span("job", Fields(plan=plan.hash)):
+            answer = self._recorded(stored.number, job, digest) or self._answer(stored, plan, job, digest)
         return sign(ANSWER_DOMAIN, answer, self._identity.keys.sign)
 
     def _recorded(self, number: int, job: AggregationJob, digest: bytes) -> bytes | None:

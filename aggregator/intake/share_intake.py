@@ -35,7 +35,9 @@ from aggregator.shares.peers import PeerCalls, helper_of
 from aggregator.shares.plans import PlanBook
 from aggregator.signed_message import Signed, sign
 from aggregator.storage.records import Pending, StoredPlan
+from base.fields import Fields
 from base.metrics import STEP
+from base.traces import span
 from crypto.ntt_field import Mask
 from crypto.signing import VerifyKey
 from federation.batch.batch import BatchHeader, SealedBatch
@@ -150,7 +152,8 @@ class ShareIntake:
             if pending is None:
                 continue
             try:
-                self._send_job(pending)
+                with span("job", Fields(plan=self._storage.hash_of(pending.plan))):
+                    self._send_job(pending)
             except PeerRefused as error:
                 refused = refused or error
         if refused is not None:

@@ -26,6 +26,7 @@ from aggregator.services import aggregator_pb2_grpc as pb_grpc
 from aggregator.services.peer_channels import CALL_S, COLLECT_S
 from aggregator.services.rpc import CHANNEL_OPTIONS, error_of
 from aggregator.services.share_parts import shares_from_parts
+from aggregator.services.tracing import client_interceptors
 from aggregator.storage.records import PlanStatus
 from crypto.signing import SigningKey
 from federation.keys import RoleKeys
@@ -52,7 +53,10 @@ class Aggregators:
         self._addresses: dict[Aggregator, str] = {"leader": leader, "helper": helper}
         self._patience_s = patience_s
         self._channels = {
-            role: grpc.insecure_channel(address, options=CHANNEL_OPTIONS) for role, address in self._addresses.items()
+            role: grpc.intercept_channel(
+                grpc.insecure_channel(address, options=CHANNEL_OPTIONS), *client_interceptors()
+            )
+            for role, address in self._addresses.items()
         }
         self._leader = pb_grpc.LeaderStub(self._channels["leader"])
         self._names: dict[Aggregator, str] = {"leader": "leader"}

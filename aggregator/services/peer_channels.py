@@ -15,6 +15,7 @@ from aggregator.services import aggregator_pb2 as pb
 from aggregator.services import aggregator_pb2_grpc as pb_grpc
 from aggregator.services.rpc import CHANNEL_OPTIONS, PART_BYTES, error_of
 from aggregator.services.share_parts import swap_parts, swapped_pieces
+from aggregator.services.tracing import client_interceptors
 
 _T = TypeVar("_T")
 
@@ -29,7 +30,9 @@ class HelperChannel:
 
     def __init__(self, address: str, *, call_s: float = CALL_S) -> None:
         self._address, self._call_s = address, call_s
-        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._channel = grpc.intercept_channel(
+            grpc.insecure_channel(address, options=CHANNEL_OPTIONS), *client_interceptors()
+        )
         self._stub = pb_grpc.HelperStub(self._channel)
 
     def open_plan(self, signed: bytes) -> None:
@@ -97,7 +100,9 @@ class KeyHolderChannel:
 
     def __init__(self, address: str, *, call_s: float = CALL_S) -> None:
         self._address, self._call_s = address, call_s
-        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._channel = grpc.intercept_channel(
+            grpc.insecure_channel(address, options=CHANNEL_OPTIONS), *client_interceptors()
+        )
         self._stub = pb_grpc.KeyHolderStub(self._channel)
 
     def open_plan(self, signed: bytes) -> None:
@@ -137,7 +142,9 @@ class ProviderChannel:
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._channel = grpc.intercept_channel(
+            grpc.insecure_channel(address, options=CHANNEL_OPTIONS), *client_interceptors()
+        )
         self._stub = pb_grpc.ProviderStub(self._channel)
 
     def provide(self, session: bytes) -> ProviderCall:

@@ -28,6 +28,7 @@ from aggregator.services import aggregator_pb2_grpc as pb_grpc
 from aggregator.services.call_counts import CallCounts
 from aggregator.services.rpc import PART_BYTES, REFUSAL_KEY, SERVER_OPTIONS, code_of
 from aggregator.services.share_parts import shares_to_parts, swap_parts
+from aggregator.services.tracing import server_interceptors
 from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
 
@@ -191,8 +192,8 @@ def serve(party: Role | Provider, host: str, port: int) -> Service:
     if not _is_loopback(host):
         raise AddressUnusable(address, "services have no TLS, so they listen on a loopback address only")
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix=party.role)
-    counting = CallCounts(party.meters)
-    server = grpc.server(pool, interceptors=[counting], options=SERVER_OPTIONS, maximum_concurrent_rpcs=None)
+    counting = [*server_interceptors(), CallCounts(party.meters)]
+    server = grpc.server(pool, interceptors=counting, options=SERVER_OPTIONS, maximum_concurrent_rpcs=None)
     match party:
         case Leader():
             pb_grpc.add_LeaderServicer_to_server(LeaderServicer(party), server)

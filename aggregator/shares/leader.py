@@ -39,7 +39,9 @@ from aggregator.shares.peers import PeerCalls, Peers
 from aggregator.shares.plans import Opening, PlanBook
 from aggregator.storage.files import Files
 from aggregator.storage.records import PlanStatus
+from base.fields import Fields
 from base.metrics import STEP, Meters
+from base.traces import span
 from federation.batch.batch import SealedBatch
 from federation.circuit.validity import VerificationKey
 from federation.draft import verify_draft
@@ -148,7 +150,8 @@ class Leader:
         """
         batch = SealedBatch.from_bytes(data)
         stored, plan = self.plans.opened(batch.signed.header.plan_hash)
-        return self._parts(plan).intake.submit(stored, plan, batch, data)
+        with span("batch", Fields(plan=plan.hash, site=batch.signed.header.site)):
+            return self._parts(plan).intake.submit(stored, plan, batch, data)
 
     def collect(self, data: bytes) -> list[SealedShare]:
         """Close and open the plan with the other party, and return the leader's noised shares.
@@ -161,7 +164,7 @@ class Leader:
         with self._opening:
             if self.plans.opened(plan.hash)[0].freed:
                 raise PlanFreed(plan.hash)
-            with self.meters.timed(STEP, "open"):
+            with span("opening", Fields(plan=plan.hash), panes=plan.offsets[-1]), self.meters.timed(STEP, "open"):
                 self._parts(plan).opening.open(plan)
         return self.noising.shares(plan)
 

@@ -15,6 +15,8 @@ import numpy as np
 from aggregator.errors import RemoteRefusal
 from aggregator.intake.refusals import LOST
 from aggregator.services.client import Aggregators
+from base.fields import Fields
+from base.traces import span
 from federation.aggregation import OpenedView
 from federation.commitment import Outcome
 from federation.keys import RoleKeys
@@ -120,7 +122,8 @@ def collect(
             ):  # else an earlier attempt at this plan had enough sites, and it is noised
                 raise
     try:
-        fetched = aggregators.collect(plan, collector)
+        with span("shares", panes=plan.offsets[-1]):
+            fetched = aggregators.collect(plan, collector)
     except RemoteRefusal as refused:
         if not conditions.may_free or refused.reason not in (FREED, *LOST):
             raise
@@ -138,6 +141,7 @@ def collect(
     )
 
 
+@span("sites")
 def _carry(
     announced: Announcement,
     ask: Callable[[bytes, bytes], Iterable[SiteAnswer]],
@@ -148,11 +152,13 @@ def _carry(
     pending, seen = 0, set[str]()
     for answer in ask(announced.signed, announced.encryption_keys):
         refused: Counter[str] = Counter()
-        for batch in answer.batches:
-            try:
-                pending += aggregators.submit(batch).pending
-            except RemoteRefusal as error:  # a refused batch must not stop the other batches
-                refused[error.reason] += 1
+        with span("batches", Fields(site=answer.site or None), sender=answer.sender) as carried:
+            carried.code(answer.code)
+            for batch in answer.batches:
+                try:
+                    pending += aggregators.submit(batch).pending
+                except RemoteRefusal as error:  # a refused batch must not stop the other batches
+                    refused[error.reason] += 1
         sites.add(answer, refused, seen)
     return pending
 

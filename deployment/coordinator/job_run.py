@@ -13,7 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 from aggregator.services.client import Aggregators
+from base.fields import Fields, about
 from base.metrics import STEP, Meters
+from base.traces import span
 from deployment.project.project import Project
 from featurestore.define.release import Release, Void
 from featurestore.publish.live import publish_live
@@ -52,10 +54,12 @@ def run_job(job: Job, ask: Ask, clock: Callable[[], int], meters: Meters) -> Non
     with Aggregators(job.leader, job.helper, protection=protection) as aggregators:
         announced = _announce(job, coordinator, aggregators)
         sites = SiteResults(job.progress)
-        collected = collect(announced, (coordinator, collector), ask, aggregators, sites, conditions)
+        subject = Fields(plan=None if announced.plan is None else announced.plan.hash)
+        with about(subject):
+            collected = collect(announced, (coordinator, collector), ask, aggregators, sites, conditions)
     if job.keeps_due and announced.plan is not None and (due := collected.due(announced.plan)):
         Attempts(job.store).record(announced.plan, due, collected.said, reported=sites.reported)
-    with meters.timed(STEP, "publish"):
+    with about(subject), meters.timed(STEP, "publish"):
         _publish(job, announced, collected, collector, clock)
 
 
@@ -79,6 +83,7 @@ def free_job(job: Job) -> dict[str, Any]:
     return summary_of(announced, outcome, [], keeps_due=True)
 
 
+@span("announcement")
 def _announce(job: Job, coordinator: RoleKeys, aggregators: Aggregators) -> Announcement:
     """Open the job's plan, or the plan of an earlier attempt, at both aggregators, and keep it on disk."""
     earlier = Announcement(plan_from_bytes(job.plan), b"")
@@ -92,6 +97,7 @@ def _announce(job: Job, coordinator: RoleKeys, aggregators: Aggregators) -> Anno
     return announced
 
 
+@span("publication")
 def _publish(
     job: Job, announced: Announcement, collected: CollectionOutcome, collector: RoleKeys, clock: Callable[[], int]
 ) -> None:

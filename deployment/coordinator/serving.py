@@ -23,6 +23,7 @@ from aggregator.services.client import Aggregators
 from base.errors import CoveyError
 from base.metrics import Meters
 from base.times import DAY_US, utc_text
+from base.traces import span
 from deployment.collecting import collecting, require_nothing_unfinished
 from deployment.errors import ClocksApart, CollectionFailed, UsageError, VersionsApart
 from deployment.in_process.progress import Progress
@@ -150,6 +151,7 @@ def write_plan(directory: Path, request: PlanRequest, path: Path, clock: Callabl
     return plan
 
 
+@span("collection")
 def run_coordinator(
     directory: Path,
     request: PlanRequest,
@@ -203,6 +205,7 @@ def run_coordinator(
         return result
 
 
+@span("collection")
 def resume_coordinator(
     directory: Path, addresses: Addresses, clock: Callable[[], int], progress: Progress, meters: Meters
 ) -> dict[str, Any]:
@@ -219,6 +222,7 @@ def resume_coordinator(
         return _carry_out(unfinished, job, clock, progress, meters)
 
 
+@span("collection")
 def give_up(directory: Path, addresses: Addresses) -> dict[str, Any]:
     """Free the unfinished plan of a project instead of continuing it. Its panes are due again. Returns the result.
 
@@ -291,6 +295,7 @@ def _sites_needed(plan: Plan) -> int:
     return min(one.min_sites for one in plan.views)
 
 
+@span("preflight")
 def _preflight(
     project: Project, plan: Plan, job: Job, clock: Callable[[], int], meters: Meters
 ) -> tuple[SiteResults, Conditions]:

@@ -18,6 +18,8 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from numpy.lib import format as npy
 
+from base.trace_parent import TraceParent
+from edge_client.trace_record import sender_in, with_context
 from federation.batch.encoding import MAX_BATCH_BYTES
 from federation.parties import require_site_id
 
@@ -40,22 +42,24 @@ class SiteAnswer:
         node: Flower's node id.
         code: OK, a refusal code of the site, or NO_ANSWER, NONSENSE, NODE_FAILED.
         batches: sealed batches, unread; the aggregators check their sites' signatures.
+        sender: the site's span, if it names one.
     """
 
     node: int
     site: str
     code: str
     batches: tuple[bytes, ...]
+    sender: TraceParent | None = None
 
 
 def plan_message(signed_plan: bytes, encryption_keys: bytes = b"") -> RecordDict:
     """The message with a plan and, under `he`, its signed encryption keys."""
-    return RecordDict({"plan": ConfigRecord({"signed": signed_plan, "encryption_keys": encryption_keys})})
+    return with_context(RecordDict({"plan": ConfigRecord({"signed": signed_plan, "encryption_keys": encryption_keys})}))
 
 
 def draft_message(signed_draft: bytes) -> RecordDict:
     """The message that asks what a site would answer to the plan of a draft."""
-    return RecordDict({"draft": ConfigRecord({"signed": signed_draft})})
+    return with_context(RecordDict({"draft": ConfigRecord({"signed": signed_draft})}))
 
 
 def ask_sites(
@@ -113,7 +117,8 @@ def _read(node: int, reply: Message) -> SiteAnswer:
             return SiteAnswer(node, "", NONSENSE, ())
         if site:  # empty if the site could not read its own configuration
             require_site_id(site)
-        return SiteAnswer(node, site, code, tuple(_bytes_of(arrays[name]) for name in sorted(arrays)))
+        batches = tuple(_bytes_of(arrays[name]) for name in sorted(arrays))
+        return SiteAnswer(node, site, code, batches, sender_in(reply.content))
     except Exception:  # noqa: BLE001 - whatever a node sends, the others' reports go on
         return SiteAnswer(node, "", NONSENSE, ())
 

@@ -31,6 +31,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from base.times import DAY_US, day_of
+from base.traces import here
 from featurestore.define.definitions import FeatureView
 from featurestore.define.keys import encode_key
 from featurestore.define.layout import layout_of
@@ -48,6 +49,7 @@ from featurestore.online.backends import open_online
 from featurestore.online.block_writer import BlockWriter, CurrentRows
 from featurestore.online.current_rows import current_rows
 from featurestore.online.interface import OnlineStore
+from featurestore.online.release_traces import keep_publication
 from featurestore.online.settings import OnlineSettings, store_path
 from featurestore.online.settings_file import load_settings
 from featurestore.registry.known_panes import known_panes
@@ -311,6 +313,9 @@ class Publisher:
         staged = self._blocks.stage(latest, self._registry.services())
         for one in latest:
             put_online(self._online, one)
+        if (tracing := here()) is not None:
+            written = [(one.registered, one.marker.seq) for one in latest if one.marker is not None]
+            keep_publication(self._root, [(of.view.name, of.version, seq) for of, seq in written], tracing)
         if staged is not None:
             self._blocks.switch(staged)
         with suppress(OnlineUnavailable):  # the next publication removes what remains of older ones

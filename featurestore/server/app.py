@@ -25,6 +25,7 @@ from .batching import Batcher
 from .docs_page import add_docs
 from .errors import DEFECT, feast_body, to_feast
 from .feast_wire import AnswerPlan, AnswerPlans, render, render_arrow
+from .first_reads import FirstReads
 from .openapi import ROUTE, describe
 from .probes import add_probes
 from .problems import answer_with_problems
@@ -64,7 +65,8 @@ class FeatureServer:
 
     def __init__(self, store: Store, *, beside: Beside = alone, poll_s: float = POLL_S) -> None:
         self._store, self._batcher, self._plans = store, Batcher(), AnswerPlans(store.on_demand)
-        self._app = _make_app(store, Reads(store, self._batcher), beside, poll_s)
+        self._first = FirstReads(store.root)
+        self._app = _make_app(store, Reads(store, self._batcher, self._first), beside, poll_s)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one connection event."""
@@ -101,8 +103,9 @@ class FeatureServer:
         snapshot, on_demand = self._store.blocks.require(), self._store.on_demand
         plan = self._plans.find(request, snapshot)
         entities, rows = request.entities, request.rows
-        placed = await self._batcher.placed(plan.views, entities, rows)
-        return render(request, plan, Reading(snapshot, on_demand, entities, rows, self._store.clock(), placed))
+        with self._first.of(plan.views):
+            placed = await self._batcher.placed(plan.views, entities, rows)
+            return render(request, plan, Reading(snapshot, on_demand, entities, rows, self._store.clock(), placed))
 
 
 def _accepts_arrow(headers: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -17,6 +17,7 @@ from featurestore.registry.watch import POLL_S, Published
 from featurestore.store import Store
 
 from .batching import Batcher
+from .first_reads import FirstReads
 from .plans import Plans
 from .tables import Arguments, read_table
 
@@ -39,10 +40,11 @@ class Reads:
 
     Args:
         batcher: joins concurrent reads of views that a disk or a network holds.
+        first: the publications that were read already, for traces.
     """
 
-    def __init__(self, store: Store, batcher: Batcher) -> None:
-        self._store, self._batcher = store, batcher
+    def __init__(self, store: Store, batcher: Batcher, first: FirstReads) -> None:
+        self._store, self._batcher, self._first = store, batcher, first
         self._plans: Plans[tuple[str, ...], VectorPlan] = Plans()
         self._joins = asyncio.Semaphore(MAX_JOINS)
         self._threads = ThreadPoolExecutor(MAX_TABLES, "covey-table")
@@ -63,8 +65,9 @@ class Reads:
         named = refs or snapshot.service(service)
         plan = self._plans.find(snapshot, named, lambda: VectorPlan(snapshot, named, on_demand))
         require_small(count, len(plan.names) * (2 if request.intervals else 1))
-        placed = await self._batcher.placed(plan.views, entities, count)
-        return reply_of(plan.read(entities, count, self._store.clock(), placed, intervals=request.intervals))
+        with self._first.of(plan.views):
+            placed = await self._batcher.placed(plan.views, entities, count)
+            return reply_of(plan.read(entities, count, self._store.clock(), placed, intervals=request.intervals))
 
     async def table(
         self, name: str, arguments: str | bytes, data: AsyncIterator[bytes] | None, charge: Callable[[int], None]

@@ -21,6 +21,7 @@ from deployment.local.processes import Processes, free_port
 from featurestore.store import Store
 from tests.covey.conftest import make_events
 from tests.deployment.deployed import start_superlink, words
+from tests.deployment.spans import check_one_trace
 from tests.file_modes import assert_modes, umask_now
 
 pytest.importorskip("flwr")
@@ -48,7 +49,11 @@ def kill(processes: Processes, name: str, pid: int) -> None:
         time.sleep(0.05)
 
 
-def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, project: Path) -> None:
+def test_two_real_sites_two_aggregators_a_superlink_and_a_server(
+    covey: Covey, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans = project / "logs" / "spans.jsonl"
+    monkeypatch.setenv("COVEY_TRACES", f"file:{spans}")
     assert covey("init", project, "--budget", "1")[0] == 0
     policy = project / "policy.toml"
     policy.write_text(policy.read_text().replace("min_k = 50", "min_k = 2"))
@@ -115,7 +120,8 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, p
         assert set(store.releases("visits")["trust"].to_pylist()) == {"one-honest-noiser"}
         assert set(store.releases("everywhere")["trust"].to_pylist()) == {"two-honest-noisers"}
         assert store.history("visits").num_rows == 9
-        assert len(set(store.releases("visits")["plan_hash"].to_pylist())) == 1  # the kept draft, with its keys
+        (plan,) = set(store.releases("visits")["plan_hash"].to_pylist())  # the kept draft, with its keys
+    check_one_trace(spans, sites={"1", "2"}, plan=plan)
     check_signatures_and_charges(covey, at)
 
 

@@ -44,6 +44,7 @@ from featurestore.remote.store import RemoteStore
 from featurestore.server.api_keys import Consumers, KeyRing
 from featurestore.server.app import FeatureServer, health_of
 from featurestore.server.batching import Batcher
+from featurestore.server.first_reads import FirstReads
 from featurestore.server.grpc_service import grpc_beside
 from featurestore.server.guard import Gate, Guard
 from featurestore.server.hosts import Hosts
@@ -393,7 +394,7 @@ class TestWatch:
         with Store.open(tmp_path) as store, Publisher(tmp_path, lambda: DAY) as publisher:
 
             async def watched() -> list[int]:
-                panes = await Reads(store, Batcher()).published("delays", 0)
+                panes = await Reads(store, Batcher(), FirstReads(store.root)).published("delays", 0)
                 seen = [(await anext(panes)).pane_start for _ in range(4)]
                 publisher.publish([a_release(VIEW, 5 * HOUR, 7)])  # the watch has read before, and yields its last pane
                 assert store.blocks.refresh()
