@@ -17,7 +17,6 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "server": ("fastapi", "httptools", "orjson", "starlette", "uvicorn", "uvloop"),
     "he": ("tenseal", "zstandard"),
     "redis": ("redis",),
-    "trace": ("opentelemetry",),
     "train": ("torch", "sklearn", "lightning", "torchdata"),
     "ray": ("ray",),
     "lab": ("hydra", "jinja2", "matplotlib", "scipy", "yaml"),

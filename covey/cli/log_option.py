@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import typer
 
-from base.logs import FORMAT, LogFormat, logging_as
-from base.traces import TRACES, export_of, tracing_as
+from base.logs import FORMAT, LogFormat
+from base.role_process import working_as
+
+_ROLES: Final = {"serve": "server"}
+"""The role of a command that does not have the role's name."""
 
 
 def _begin(context: typer.Context, form: LogFormat) -> LogFormat:
     """Log and trace as the role that the command starts, until the command ends."""
+    command = context.info_name or "covey"
     if not context.resilient_parsing:
-        role = context.info_name or "covey"
-        context.with_resource(_in_environment(form))
-        context.with_resource(logging_as(role, form))
-        context.with_resource(tracing_as(role, export_of(os.environ.get(TRACES, ""))))
+        context.with_resource(working_as(_ROLES.get(command, command), form))
     return form
-
-
-@contextmanager
-def _in_environment(form: LogFormat) -> Iterator[None]:
-    before = os.environ.get(FORMAT)
-    os.environ[FORMAT] = form.value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[FORMAT]
-        else:
-            os.environ[FORMAT] = before
 
 
 LogFormatOption: TypeAlias = Annotated[

@@ -10,6 +10,7 @@ import threading
 
 from base.metrics import Role
 from base.process_metrics import process_samples, started_at
+from base.role_process import working_as
 from featurestore.define.views_file import load_declared
 from featurestore.store import Store
 
@@ -53,7 +54,7 @@ def main(settings: str, files: str, number: str) -> None:
     signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again after it has closed everything
     shared, own = ServerSettings.from_json(settings), WorkerFiles.from_json(files)
     threading.Thread(target=_end_with_the_supervisor, args=(own.alive,), daemon=True).start()
-    with socket.socket(fileno=own.listening) as listening:
+    with working_as("server"), socket.socket(fileno=own.listening) as listening:
         run_worker(shared, Counts(shared.workers, int(number), own.counts), listening)
 
 
