@@ -1,4 +1,4 @@
-"""docs/operating.md: an operator backs up, restores, moves and retracts as the page says, and no day is opened twice."""
+"""docs/backup.md: an operator backs up, restores, moves and retracts as the page says, and no day is opened twice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from base.errors import DONE, REFUSED
 
 Covey = Callable[..., tuple[int, str, str]]
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "backup.md").read_text(encoding="utf-8")
 BACKUP, RESTORE, ONLINE, REBUILD, MOVE, RETRACT = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.S)
 FIRST, ALL = ["--from", "2020-05-01", "--to", "2020-05-02"], ["--from", "2020-05-01", "--to", "2020-05-04"]
 
