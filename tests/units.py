@@ -30,6 +30,7 @@ _TOGETHER: Final = {
         "attacks/test_superlink_doors.py",
         "deployment/test_days.py",
         "deployment/test_deployment.py",
+        "deployment/test_monitors.py",
         "deployment/test_released_times.py",
         "deployment/test_up.py",
     ],

@@ -14,10 +14,10 @@ def words(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "covey", *arguments]
 
 
-def start_superlink(project: Path, processes: Processes) -> str:
+def start_superlink(project: Path, processes: Processes, *options: str) -> str:
     """Start the SuperLink. Returns the address for sites once it listens."""
     port = free_port()
-    processes.start("superlink", words("start", "superlink", "--project", str(project), "--port", str(port)))
+    processes.start("superlink", words("start", "superlink", "--project", str(project), "--port", str(port), *options))
     end = time.monotonic() + 60
     while "superlink: listens" not in processes.log("superlink").read_text():
         processes.require_running("superlink")
