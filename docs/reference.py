@@ -45,14 +45,28 @@ same paths on its own port, where `/metrics` needs an API key if the server uses
 | `/readyz` | 200 if the role is ready; 503 with `{"ready": false, "role": …, "waits_for": "…"}` while it waits for something |
 
 A role waits for a peer that accepts no connection, for the SuperLink, for the sites of the plan under way, for a ledger that is
-intact, or for space on its disk.
+intact, for a certificate that is valid, or for space on its disk.
 
 A monitor shows an operator what the operator's role sees anyway: numbers of reports, sites, views and budgets, and no client, key
 or value. Numbers of reports are outside the claim of privacy where only active clients report ([privacy.md](privacy.md)). So a
 monitor listens on the loopback. Do not publish its answers, and do not scrape the roles of another operator.
 
+Off the loopback, a monitor speaks TLS with the role's certificate (`covey keys tls`), and clients need a certificate of the same
+operator's authority. Without a certificate the role refuses such an address by name. Prometheus uses a certificate of the operator:
+
+```yaml
+scheme: https
+tls_config:
+  ca_file: keys/tls/ca.crt
+  cert_file: keys/tls/leader.crt
+  key_file: keys/tls/leader.key
+  server_name: leader.covey.internal
+```
+
+A site has no certificate, so its monitor stays on its machine.
+
 A monitor answers GET with small bounds: 8 KiB a request, 5 s for each, and 20 connections. It answers only to the name localhost or
-to an address, so a web page cannot read it.
+to an address, so a web page cannot read it; behind TLS it answers to every name.
 
 ## Prometheus and Grafana
 

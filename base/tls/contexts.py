@@ -41,6 +41,15 @@ def server_context(tls: Tls, now: datetime, protocols: tuple[str, ...] = HTTP) -
     return entry
 
 
+def mutual_context(own: OwnCertificate, clients: Trust) -> ssl.SSLContext:
+    """A context of a server whose clients need a certificate of one of these authorities. It speaks TLS 1.3 only."""
+    context = _server(own, HTTP)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(cadata=clients.pem.decode("ascii"))
+    return context
+
+
 def client_context(trust: Trust, own: OwnCertificate | None = None) -> ssl.SSLContext:
     """A context of a client that trusts these authorities only, and that has the role's certificate if it authenticates by one.
 

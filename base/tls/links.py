@@ -11,7 +11,7 @@ from base.errors import CertificateMalformed, CertificateMissing, ClearTextRefus
 
 from .authority import parse_key
 from .certificate import Certificate
-from .files import certificate_path, key_files, key_path, read_key, read_public, stamp_of, trust_path
+from .files import AUTHORITY, certificate_path, key_files, key_path, read_key, read_public, stamp_of, trust_path
 from .hosts import is_loopback
 from .roles import TlsRole
 from .trust import Trust
@@ -85,6 +85,11 @@ class Tls:
     def own(self) -> OwnCertificate:
         """The role's certificate and key, as the files are now. See `OwnCertificate.load`."""
         return OwnCertificate.load(self.keys, self.role)
+
+    def operators(self) -> Trust:
+        """The authority of this operator, as the file is now. Raises CertificateMissing, CertificateMalformed."""
+        path = certificate_path(self.keys, AUTHORITY)
+        return Trust.parse(read_public(path, "it is the authority of this operator"), str(path))
 
     def trust(self, peer: TlsRole) -> Trust:
         """The authorities of a peer, as the file is now. See `Trust.load`."""

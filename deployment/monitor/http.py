@@ -11,8 +11,9 @@ import json
 import logging
 import re
 import socket
+import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from http import HTTPStatus
 from threading import BoundedSemaphore, Thread
 from typing import Final
 
+from base.errors import CoveyError
 from base.exposition import MEDIA_TYPE, text_of
 
 from .watched import Watched
@@ -62,14 +64,28 @@ class _Answer:
 
 
 @contextmanager
-def serve_monitor(watched: Watched, listening: socket.socket) -> Iterator[None]:
-    """Answer in threads until the block ends."""
+def serve_monitor(
+    watched: Watched, listening: socket.socket, context: Callable[[], ssl.SSLContext] | None = None
+) -> Iterator[None]:
+    """Answer in threads until the block ends.
+
+    Args:
+        context: makes the TLS context of a connection; it requires a certificate of the client. None: clear text.
+    """
     pool, room = ThreadPoolExecutor(THREADS, thread_name_prefix="monitor"), BoundedSemaphore(THREADS + WAITING)
 
     def handle(connection: socket.socket) -> None:
         try:
+            until = time.monotonic() + REQUEST_S
             with connection, suppress(OSError):
-                _serve(watched, connection, time.monotonic() + REQUEST_S)
+                if context is None:
+                    _serve(watched, connection, until, named=False)
+                    return
+                connection.settimeout(REQUEST_S)
+                with _handshake(context, connection) as secured:
+                    _serve(watched, secured, until, named=True)
+        except CoveyError as error:
+            log.warning("a connection was closed: %s", error)
         finally:
             room.release()
 
@@ -96,19 +112,43 @@ def serve_monitor(watched: Watched, listening: socket.socket) -> Iterator[None]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _serve(watched: Watched, connection: socket.socket, until: float) -> None:
+def _handshake(context: Callable[[], ssl.SSLContext], connection: socket.socket) -> ssl.SSLSocket:
+    """The connection after its TLS handshake. Raises OSError: it failed. TlsError: the own files cannot be used."""
+    try:
+        return context().wrap_socket(connection, server_side=True)
+    except ssl.SSLError as error:
+        log.warning("a client of the monitor was refused: %s", error.reason or "no TLS")
+        raise
+
+
+def _serve(watched: Watched, connection: socket.socket, until: float, *, named: bool) -> None:
+    """Answer one request.
+
+    Args:
+        named: the client is authenticated, so it may use any name of this host.
+    """
     method = b"GET"
     try:
-        method, path = _request(_head(connection, until))
-        answer = _answer(watched, path)
+        method, path = _request(_head(connection, until), named=named)
+        answer = _guarded(watched, path)
     except _BadRequest as bad:
-        answer = _Answer(bad.status, _TEXT, f"{bad.status.phrase}\n".encode())
-    except Exception:  # the edge: a defect must not end the monitor
-        log.exception("the monitor has a defect")
-        status = HTTPStatus.INTERNAL_SERVER_ERROR
-        answer = _Answer(status, _TEXT, f"{status.phrase}\n".encode())
+        answer = _without_content(bad.status)
     connection.settimeout(max(0.1, until - time.monotonic()))
     connection.sendall(answer.to_bytes(with_body=method == b"GET"))
+
+
+def _guarded(watched: Watched, path: str) -> _Answer:
+    try:
+        return _answer(watched, path)
+    except _BadRequest:
+        raise
+    except Exception:  # the edge: a defect must not end the monitor
+        log.exception("the monitor has a defect")
+        return _without_content(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _without_content(status: HTTPStatus) -> _Answer:
+    return _Answer(status, _TEXT, f"{status.phrase}\n".encode())
 
 
 def _head(connection: socket.socket, until: float) -> bytes:
@@ -131,8 +171,8 @@ def _head(connection: socket.socket, until: float) -> bytes:
     return data.partition(b"\r\n\r\n")[0]
 
 
-def _request(head: bytes) -> tuple[bytes, str]:
-    """(method, path) of a request without a body, to a host that is an address or localhost.
+def _request(head: bytes, *, named: bool) -> tuple[bytes, str]:
+    """(method, path) of a request without a body, to a host that is an address or localhost, unless it may be `named`.
 
     A page of another site cannot read a monitor: its requests name the page's host (DNS rebinding; featurestore/server/hosts.py).
     """
@@ -143,7 +183,7 @@ def _request(head: bytes) -> tuple[bytes, str]:
         raise _BadRequest(HTTPStatus.METHOD_NOT_ALLOWED if known else HTTPStatus.BAD_REQUEST)
     headers = [(name.strip().lower(), value.strip()) for name, _, value in (one.partition(b":") for one in lines)]
     hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) != 1 or not _is_address(hosts[0]):
+    if len(hosts) != 1 or not (named or _is_address(hosts[0])):
         raise _BadRequest(HTTPStatus.MISDIRECTED_REQUEST)
     if any(name in (b"origin", b"transfer-encoding") for name, _ in headers):
         raise _BadRequest(HTTPStatus.FORBIDDEN)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from base.metrics import Role
+from base.tls.contexts import mutual_context
+from base.tls.hosts import split_address
+from base.tls.links import Tls, links_of, require_private
+from base.tls.roles import TlsRole
 from deployment.errors import UsageError
+from deployment.project.project import KEYS
 from featurestore.server.listen import address_of, is_loopback, open_socket
 
 from .http import serve_monitor
@@ -25,24 +32,44 @@ def monitored(address: str | None, role: Role, directory: Path, state: RoleState
         address: `host:port`, port 0 for a free one; None: no monitor.
 
     Raises:
-        UsageError: not an address; or not one of this machine. AddressUnavailable.
+        UsageError: not an address; or off this machine, for a role that never has a certificate. AddressUnavailable.
+        ClearTextRefused: off this machine, and the role has no certificate. TlsError: the certificate cannot be used.
     """
     if address is None:
         yield
         return
-    host, _, port = address.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise UsageError(
-            f"{address[:120]!r} is not an address; write HOST:PORT, such as 127.0.0.1:9301", settings=("monitor",)
-        )
-    listening = open_socket(host.strip("[]"), int(port))
-    if not is_loopback(listening):
+    try:
+        host, port = split_address(address)
+    except ValueError as error:
+        raise UsageError(str(error), settings=("monitor",)) from None
+    listening = open_socket(host, port)
+    try:
+        context = None if is_loopback(listening) else _context(role, directory, address)
+    except BaseException:
         listening.close()
-        raise UsageError(
-            f"a monitor without TLS listens on this machine only, because it shows sites, views and budgets; {address} is not a "
-            "loopback address",
-            settings=("monitor",),
-        )
-    with serve_monitor(Watched(role, directory, state), listening):
+        raise
+    with serve_monitor(Watched(role, directory, state), listening, context):
         _log.info("the monitor listens on %s", address_of(listening))
         yield
+
+
+def _context(role: Role, directory: Path, address: str) -> Callable[[], ssl.SSLContext]:
+    """Makes the TLS context of a connection: the role's certificate, and clients with one of this operator's authority.
+
+    The files are read for each connection, so a replaced certificate is taken up at once.
+    """
+    if role is Role.SITE:
+        raise UsageError(
+            f"a site has no certificate, so its monitor listens on this machine only; {address} is not a loopback address",
+            settings=("monitor",),
+        )
+    links = links_of(directory / KEYS, TlsRole(role.value))
+    require_private(links, split_address(address)[0], address)
+    tls = Tls(TlsRole(role.value), directory / KEYS)
+
+    def make() -> ssl.SSLContext:
+        return mutual_context(tls.own(), tls.operators())
+
+    tls.require_usable(datetime.now(UTC))
+    make()
+    return make

@@ -156,7 +156,9 @@ def test_a_real_prometheus_scrapes_every_role_and_stores_what_happened(covey: Co
         assert scraped.query('covey_reports_total{verdict!="accepted"}') == {}
         panes = {"leader": 1.0, "helper": 1.0}
         assert scraped.query('covey_collections_total{view="visits",outcome="OPENED"}') == panes
-        assert scraped.query('sum by (instance) (covey_collections_total{view="everywhere"})') == dict.fromkeys(panes, 24)
+        assert scraped.query('sum by (instance) (covey_collections_total{view="everywhere"})') == dict.fromkeys(
+            panes, 24
+        )
         assert scraped.query('covey_plans{state="witnessed"}') == panes
         assert scraped.query('covey_panes{view="visits",state="opened"}') == {"superlink": 1.0}
         assert scraped.query("covey_superlink_nodes") == {"superlink": 2.0}

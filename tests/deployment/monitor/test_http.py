@@ -181,14 +181,6 @@ def test_a_monitor_ends_with_its_block_and_frees_its_port(tmp_path: Path) -> Non
         socket.create_connection(address)
 
 
-def test_a_monitor_off_the_loopback_is_refused_by_name(tmp_path: Path) -> None:
-    with (
-        pytest.raises(UsageError, match="listens on this machine only"),
-        monitored("0.0.0.0:0", Role.LEADER, tmp_path, Waiting()),
-    ):
-        pass
-
-
 @pytest.mark.parametrize("address", ["9301", ":9301", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", ""])
 def test_what_is_no_address_is_refused(tmp_path: Path, address: str) -> None:
     with pytest.raises(UsageError, match="write HOST:PORT"), monitored(address, Role.LEADER, tmp_path, Waiting()):
