@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import psutil
 
-from base.metrics import BUILD, DISK_FREE, DISK_SIZE, MEMORY, STARTED, Role, Sample
+from base.errors import TlsError
+from base.metrics import BUILD, CERTIFICATE, DISK_FREE, DISK_SIZE, MEMORY, STARTED, Role, Sample
+from base.tls.certificate import Certificate
+from base.tls.files import read_public
 from base.version import VERSION
 
 DISK_RESERVE: Final = 64 * 2**20
@@ -45,3 +50,29 @@ def disk_problem(folder: Path) -> str | None:
     return (
         f"space on the disk of {folder}: {free / 2**20:.0f} MiB are free, and {DISK_RESERVE / 2**20:.0f} MiB are needed"
     )
+
+
+def certificate_samples(role: Role, path: Path) -> Iterator[Sample]:
+    """The end of a role's certificate; nothing if there is none, or one that cannot be used."""
+    try:
+        found = _certificate(role, path)
+    except TlsError:  # `certificate_problem` says so
+        return
+    if found is not None:
+        yield Sample(CERTIFICATE, (role,), found.until.timestamp())
+
+
+def certificate_problem(role: Role, path: Path, now: datetime) -> str | None:
+    """Why a role's certificate cannot be used now; None if it can, or if there is none."""
+    try:
+        if (found := _certificate(role, path)) is not None:
+            found.require_time(now)
+    except TlsError as error:
+        return f"a certificate that is valid: {error}"
+    return None
+
+
+def _certificate(role: Role, path: Path) -> Certificate | None:
+    if not path.exists():
+        return None
+    return Certificate.parse(read_public(path, f"it is the certificate of the {role} here"), str(path))

@@ -8,12 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from base.errors import TlsError
-from base.metrics import CERTIFICATE, READY, Meters, Role, Sample
+from base.metrics import READY, Meters, Role, Sample
 from base.probes import Probe
-from base.process_metrics import disk_problem, process_samples
-from base.tls.certificate import Certificate
-from base.tls.files import certificate_path, read_public
+from base.process_metrics import certificate_problem, certificate_samples, disk_problem, process_samples
+from base.tls.files import certificate_path
 from deployment.project.project import KEYS
 
 
@@ -60,33 +58,19 @@ class Watched:
 
     def probe(self) -> Probe:
         """The answer of `/readyz`."""
-        return Probe(self.role, disk_problem(self.folder) or self._certificate_problem() or self.state.waits_for())
+        return Probe(self.role, self._problem() or self.state.waits_for())
 
     def samples(self) -> list[Sample]:
         """The samples of `/metrics`."""
         ready = Sample(READY, (), float(self.probe().waits_for is None))
         process = process_samples(self.role, self.folder, self.started)
-        return [*process, ready, *self._certificate_samples(), *self.state.samples()]
+        return [*process, ready, *certificate_samples(self.role, self._certificate), *self.state.samples()]
 
-    def _certificate(self) -> Certificate | None:
-        """The role's certificate; None if the role has none. Raises TlsError: it cannot be used."""
-        path = certificate_path(self.folder / KEYS, self.role)
-        if not path.exists():
-            return None
-        return Certificate.parse(read_public(path, f"it is the certificate of the {self.role} here"), str(path))
+    def _problem(self) -> str | None:
+        """A full disk, or a certificate that is not valid."""
+        return disk_problem(self.folder) or certificate_problem(self.role, self._certificate, datetime.now(UTC))
 
-    def _certificate_problem(self) -> str | None:
-        try:
-            if (found := self._certificate()) is not None:
-                found.require_time(datetime.now(UTC))
-        except TlsError as error:
-            return f"a certificate that is valid: {error}"
-        return None
-
-    def _certificate_samples(self) -> Iterable[Sample]:
-        try:
-            found = self._certificate()
-        except TlsError:  # /readyz says so
-            return
-        if found is not None:
-            yield Sample(CERTIFICATE, (self.role,), found.until.timestamp())
+    @property
+    def _certificate(self) -> Path:
+        """The file of the role's certificate, which need not exist."""
+        return certificate_path(self.folder / KEYS, self.role)
