@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base.errors import CoveyError
+from base.errors import CoveyError, TlsError
 from base.times import utc_text
 
 
@@ -192,16 +192,18 @@ class FreeRefused(AggregatorError):
 class HelperUnavailable(AggregatorError):
     """The helper does not answer. Batches without an answer are kept."""
 
-    def __init__(self, pending: int) -> None:
-        self.pending = pending
-        super().__init__(f"the helper does not answer; {pending} batch(es) of the plan wait for it")
+    def __init__(self, pending: int, why: str = "") -> None:
+        self.pending, self.why = pending, why
+        super().__init__(f"{why or 'the helper does not answer'}; {pending} batch(es) of the plan wait for it")
 
 
 class KeyHolderUnavailable(AggregatorError):
     """The key holder does not answer. It alone can open the sums. The reports are kept."""
 
-    def __init__(self) -> None:
-        super().__init__("the key holder does not answer; the reports are kept. Collect again when it is back")
+    def __init__(self, why: str = "") -> None:
+        self.why = why
+        text = why or "the key holder does not answer"
+        super().__init__(f"{text}; the reports are kept. Collect again when it is back")
 
 
 class KeyHolderUnknown(AggregatorError):
@@ -299,8 +301,21 @@ class SuperLinkUnusable(AggregatorError):
 
 
 class Unreachable(AggregatorError):
-    """An aggregator did not answer in time."""
+    """An aggregator did not answer in time, or no connection to it can be made.
 
-    def __init__(self, role: str, address: str) -> None:
-        self.role, self.address = role, address
-        super().__init__(f"the {role} at {address} does not answer")
+    Attributes:
+        why: what is wrong with TLS, if that is the reason.
+    """
+
+    def __init__(self, role: str, address: str, why: TlsError | None = None) -> None:
+        self.role, self.address, self.why = role, address, why
+        super().__init__(f"the {role} at {address} does not answer{'' if why is None else f': {why}'}")
+        self.__cause__ = why
+
+
+class CallerNotAllowed(AggregatorError):
+    """A party with a valid certificate made a call that is not its role's."""
+
+    def __init__(self, caller: str, role: str, call: str) -> None:
+        self.caller, self.role, self.call = caller, role, call
+        super().__init__(f"the {caller} may not call {call} of the {role}")

@@ -8,6 +8,7 @@ from typing import Final
 from aggregator import errors as own
 from aggregator.errors import AggregatorError
 from aggregator.services import aggregator_pb2 as pb
+from base import errors as base
 from base.errors import CoveyError, ExtraMissing
 from crypto import errors as crypto
 from crypto.errors import CryptoError
@@ -88,6 +89,13 @@ _REFUSALS: Final[tuple[type[CoveyError], ...]] = (
     federation.FinishRefused,
     own.ProviderUnavailable,
     own.Stopping,
+    # of a caller
+    own.CallerNotAllowed,
+    base.CertificateExpired,
+    base.CertificateNotYetValid,
+    base.CertificateUntrusted,
+    base.CertificateOfAnotherRole,
+    base.TlsVersionRefused,
 )
 REASONS: Final[dict[type[Exception], str]] = {kind: kind.code for kind in _REFUSALS}
 """The errors that are sent by name."""

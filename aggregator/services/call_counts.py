@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from aggregator.intake.counting import count_refusal
 from aggregator.services import aggregator_pb2 as pb
+from aggregator.services.handlers import Behaviour, behaviour_of, with_behaviour
 from aggregator.services.rpc import REFUSAL_KEY
 from base.metrics import CALL, CALL_CODES, CALL_SECONDS, CALLS, OTHER, Meters
-
-_Behaviour = Callable[[Any, Any], Any]
-_MAKERS: Final = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
-"""By whether the request and the answer are streams."""
 
 
 class CallCounts(grpc.ServerInterceptor):
@@ -41,16 +33,10 @@ class CallCounts(grpc.ServerInterceptor):
             return None
         name = str(handler_call_details.method).rpartition("/")[2]
         method = name if name in CALLS else OTHER
-        streams = handler.request_streaming, handler.response_streaming
-        behaviour: _Behaviour = (
-            (handler.stream_stream if handler.response_streaming else handler.stream_unary)
-            if handler.request_streaming
-            else (handler.unary_stream if handler.response_streaming else handler.unary_unary)
-        )
-        counted = (self._streaming if handler.response_streaming else self._single)(method, behaviour)
-        return _MAKERS[streams](counted, handler.request_deserializer, handler.response_serializer)
+        count = self._streaming if handler.response_streaming else self._single
+        return with_behaviour(handler, count(method, behaviour_of(handler)))
 
-    def _single(self, method: str, behaviour: _Behaviour) -> _Behaviour:
+    def _single(self, method: str, behaviour: Behaviour) -> Behaviour:
         def answer(request: Any, context: Any) -> Any:
             start, code = time.perf_counter(), "UNKNOWN"
             try:
@@ -62,7 +48,7 @@ class CallCounts(grpc.ServerInterceptor):
 
         return answer
 
-    def _streaming(self, method: str, behaviour: _Behaviour) -> _Behaviour:
+    def _streaming(self, method: str, behaviour: Behaviour) -> Behaviour:
         def answer(request: Any, context: Any) -> Iterator[Any]:
             start, code = time.perf_counter(), "UNKNOWN"
             try:

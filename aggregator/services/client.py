@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self, TypeVar, assert_never
+from typing import Any, Final, Self, TypeVar, assert_never
 
 import grpc
 
@@ -23,11 +23,12 @@ from aggregator.intake.refusals import REASONS
 from aggregator.intake.submission import Submission
 from aggregator.services import aggregator_pb2 as pb
 from aggregator.services import aggregator_pb2_grpc as pb_grpc
+from aggregator.services.channel import PeerConnection
 from aggregator.services.peer_channels import CALL_S, COLLECT_S
-from aggregator.services.rpc import CHANNEL_OPTIONS, error_of
 from aggregator.services.share_parts import shares_from_parts
-from aggregator.services.tracing import client_interceptors
 from aggregator.storage.records import PlanStatus
+from base.tls.links import CLEAR_TEXT, Links
+from base.tls.roles import TlsRole
 from crypto.signing import SigningKey
 from federation.keys import RoleKeys
 from federation.parties import Aggregator
@@ -44,30 +45,27 @@ class Aggregators:
 
     Args:
         helper: its address; under `he` the address of the key holder, which has the helper's role.
+        links: of the coordinator.
         patience_s: how long a call without an answer is repeated.
     """
 
     def __init__(
-        self, leader: str, helper: str, *, protection: Protection = Protection.SHARES, patience_s: float = 30.0
+        self,
+        leader: str,
+        helper: str,
+        links: Links = CLEAR_TEXT,
+        *,
+        protection: Protection = Protection.SHARES,
+        patience_s: float = 30.0,
     ) -> None:
-        self._addresses: dict[Aggregator, str] = {"leader": leader, "helper": helper}
         self._patience_s = patience_s
-        self._channels = {
-            role: grpc.intercept_channel(
-                grpc.insecure_channel(address, options=CHANNEL_OPTIONS), *client_interceptors()
-            )
-            for role, address in self._addresses.items()
-        }
-        self._leader = pb_grpc.LeaderStub(self._channels["leader"])
-        self._names: dict[Aggregator, str] = {"leader": "leader"}
-        self._helper: pb_grpc.HelperStub | pb_grpc.KeyHolderStub
+        self._leader = PeerConnection(links, TlsRole.LEADER, leader, "leader", pb_grpc.LeaderStub)
+        self._helper: PeerConnection[pb_grpc.HelperStub] | PeerConnection[pb_grpc.KeyHolderStub]
         match protection:
             case Protection.SHARES:
-                self._helper = pb_grpc.HelperStub(self._channels["helper"])
-                self._names["helper"] = "helper"
+                self._helper = PeerConnection(links, TlsRole.HELPER, helper, "helper", pb_grpc.HelperStub)
             case Protection.HE:
-                self._helper = pb_grpc.KeyHolderStub(self._channels["helper"])
-                self._names["helper"] = "key holder"
+                self._helper = PeerConnection(links, TlsRole.KEYHOLDER, helper, "key holder", pb_grpc.KeyHolderStub)
             case other:
                 assert_never(other)
 
@@ -81,20 +79,20 @@ class Aggregators:
 
     def close(self) -> None:
         """Close the connections."""
-        for channel in self._channels.values():
-            channel.close()
+        self._leader.close()
+        self._helper.close()
 
     def name(self, role: Aggregator) -> str:
         """The name of the party that has a role in the plan: under `he` the helper's is the key holder."""
-        return self._names[role]
+        return self._peer(role).name
 
     def check(self, role: Aggregator, signed_draft: bytes) -> Readiness:
         """Run by the coordinator: ask what one aggregator would answer to the plan of a draft.
 
         Raises RemoteRefusal: the draft is not of its coordinator, or its version of Covey does not know the call. Unreachable.
         """
-        stub, request = self._leader if role == "leader" else self._helper, pb.CheckRequest(signed_draft=signed_draft)
-        return Readiness.from_message(self._ask(role, lambda: stub.Check(request, timeout=CALL_S)))
+        peer, request = self._peer(role), pb.CheckRequest(signed_draft=signed_draft)
+        return Readiness.from_message(self._ask(role, lambda: peer.stub.Check(request, timeout=CALL_S)))
 
     def prepare(self, signed_draft: bytes) -> tuple[Preparation, Preparation]:
         """Run by the coordinator: have leader, and helper or key holder, prepare a draft.
@@ -102,8 +100,8 @@ class Aggregators:
         Raises RemoteRefusal, Unreachable and MessageMalformed.
         """
         request = pb.PrepareRequest(signed_draft=signed_draft)
-        helper = self._ask("helper", lambda: Preparation.from_parts(self._helper.Prepare(request, timeout=CALL_S)))
-        leader = self._ask("leader", lambda: Preparation.from_parts(self._leader.Prepare(request, timeout=CALL_S)))
+        helper = self._ask("helper", lambda: Preparation.from_parts(self._helper.stub.Prepare(request, timeout=CALL_S)))
+        leader = self._ask("leader", lambda: Preparation.from_parts(self._leader.stub.Prepare(request, timeout=CALL_S)))
         return leader, helper
 
     def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
@@ -113,9 +111,9 @@ class Aggregators:
             encryption_keys: under `he`, for the leader.
         """
         request = pb.OpenPlanRequest(signed_plan=signed)
-        self._ask("helper", lambda: self._helper.OpenPlan(request, timeout=CALL_S))
+        self._ask("helper", lambda: self._helper.stub.OpenPlan(request, timeout=CALL_S))
         request = pb.OpenPlanRequest(signed_plan=signed, encryption_keys=encryption_keys)
-        reply = self._ask("leader", lambda: self._leader.OpenPlan(request, timeout=CALL_S))
+        reply = self._ask("leader", lambda: self._leader.stub.OpenPlan(request, timeout=CALL_S))
         return bytes(reply.plan_hash)
 
     def submit(self, batch: bytes) -> Submission:
@@ -124,7 +122,7 @@ class Aggregators:
         The leader has stored a batch that is `pending`. It may be submitted again for its verdicts, but need not.
         """
         request = pb.SubmitRequest(batch=batch)
-        reply = self._ask("leader", lambda: self._leader.Submit(request, timeout=CALL_S))
+        reply = self._ask("leader", lambda: self._leader.stub.Submit(request, timeout=CALL_S))
         return Submission(reply.pending, reply.verdicts)
 
     def collect(self, plan: Plan, keys: RoleKeys) -> Collection:
@@ -145,30 +143,38 @@ class Aggregators:
             RemoteRefusal: FREE_REFUSED if one has noised the plan; other reasons if one cannot say. Unreachable.
         """
         request = pb.Signed.FromString(free_request(plan_hash, coordinator))
-        return tuple(self._ask("leader", lambda: self._leader.Free(request, timeout=COLLECT_S)).statements)
+        return tuple(self._ask("leader", lambda: self._leader.stub.Free(request, timeout=COLLECT_S)).statements)
 
     def status(self, role: Aggregator, plan_hash: bytes = b"") -> list[PlanStatus]:
         """The state of one plan, or of all, at one aggregator. Raises RemoteRefusal and Unreachable."""
-        stub = self._leader if role == "leader" else self._helper
-        reply = self._ask(role, lambda: stub.Status(pb.StatusRequest(plan_hash=plan_hash), timeout=CALL_S))
+        peer = self._peer(role)
+        reply = self._ask(role, lambda: peer.stub.Status(pb.StatusRequest(plan_hash=plan_hash), timeout=CALL_S))
         return [
             PlanStatus(plan.plan_hash, plan.state, plan.deadline_us, plan.pending, tuple(plan.rejected))
             for plan in reply.plans
         ]
 
     def _shares(self, plan: Plan, role: Aggregator, request: pb.Signed) -> list[SealedShare]:
-        stub = self._leader if role == "leader" else self._helper
-        return self._ask(role, lambda: shares_from_parts(plan, stub.Collect(request, timeout=COLLECT_S)))
+        peer = self._peer(role)
+        return self._ask(role, lambda: shares_from_parts(plan, peer.stub.Collect(request, timeout=COLLECT_S)))
+
+    def _peer(self, role: Aggregator) -> PeerConnection[Any]:
+        return self._leader if role == "leader" else self._helper
 
     def _ask(self, role: Aggregator, call: Callable[[], _T]) -> _T:
-        """Call, and repeat the call without an answer until `patience_s` is over."""
+        """Call, and repeat the call without an answer until `patience_s` is over.
+
+        A peer that TLS makes unreachable is not called again: a certificate or a trust file has to change.
+        """
         wait_s, until = _FIRST_WAIT_S, time.monotonic() + self._patience_s
         while True:
             try:
                 return call()
             except grpc.RpcError as failure:
-                error = error_of(failure, self._names[role], self._addresses[role])
-            away = isinstance(error, Unreachable) or (isinstance(error, RemoteRefusal) and error.reason in _AWAY)
+                error = self._peer(role).error_of(failure)
+            away = (isinstance(error, Unreachable) and error.why is None) or (
+                isinstance(error, RemoteRefusal) and error.reason in _AWAY
+            )
             if not away or time.monotonic() + wait_s > until:
                 raise error
             time.sleep(wait_s)

@@ -13,9 +13,11 @@ import grpc
 from aggregator.intake.preparation import Preparation
 from aggregator.services import aggregator_pb2 as pb
 from aggregator.services import aggregator_pb2_grpc as pb_grpc
-from aggregator.services.rpc import CHANNEL_OPTIONS, PART_BYTES, error_of
+from aggregator.services.channel import PeerConnection
+from aggregator.services.rpc import PART_BYTES
 from aggregator.services.share_parts import swap_parts, swapped_pieces
-from aggregator.services.tracing import client_interceptors
+from base.tls.links import CLEAR_TEXT, Links
+from base.tls.roles import TlsRole
 
 _T = TypeVar("_T")
 
@@ -28,60 +30,57 @@ COLLECT_S: Final = 600.0
 class HelperChannel:
     """The leader's connection to the helper: a `peer_links.HelperLink`."""
 
-    def __init__(self, address: str, *, call_s: float = CALL_S) -> None:
-        self._address, self._call_s = address, call_s
-        self._channel = grpc.intercept_channel(
-            grpc.insecure_channel(address, options=CHANNEL_OPTIONS), *client_interceptors()
-        )
-        self._stub = pb_grpc.HelperStub(self._channel)
+    def __init__(self, address: str, links: Links = CLEAR_TEXT, *, call_s: float = CALL_S) -> None:
+        self._call_s = call_s
+        self._peer = PeerConnection(links, TlsRole.HELPER, address, "helper", pb_grpc.HelperStub)
 
     def open_plan(self, signed: bytes) -> None:
         """Pass a signed plan on. Raises RemoteRefusal and Unreachable."""
         request = pb.OpenPlanRequest(signed_plan=signed)
-        self._call(lambda: self._stub.OpenPlan(request, timeout=self._call_s))
+        self._call(lambda: self._peer.stub.OpenPlan(request, timeout=self._call_s))
 
     def prepare(self, signed_draft: bytes) -> Preparation:
         """A signed draft → the helper's preparation for it. Raises RemoteRefusal, Unreachable and MessageMalformed."""
         request = pb.PrepareRequest(signed_draft=signed_draft)
-        return self._call(lambda: Preparation.from_parts(self._stub.Prepare(request, timeout=self._call_s)))
+        return self._call(lambda: Preparation.from_parts(self._peer.stub.Prepare(request, timeout=self._call_s)))
 
     def take_key(self, offer: bytes) -> bytes:
         """The leader's signed key offer → the helper's signed confirmation. Raises RemoteRefusal and Unreachable."""
-        return self._signed(self._stub.TakeKey, offer)
+        return self._signed(self._peer.stub.TakeKey, offer)
 
     def aggregate(self, job: bytes) -> bytes:
         """A signed job → the signed answer. Raises RemoteRefusal and Unreachable."""
-        return self._signed(self._stub.Aggregate, job)
+        return self._signed(self._peer.stub.Aggregate, job)
 
     def commit(self, commitment: bytes) -> bytes:
         """The leader's signed commitment → the helper's. Raises RemoteRefusal and Unreachable."""
-        return self._signed(self._stub.Commit, commitment)
+        return self._signed(self._peer.stub.Commit, commitment)
 
     def witness(self, message: bytes) -> bytes:
         """The leader's signed `Witness` → the helper's. Raises RemoteRefusal and Unreachable."""
-        return self._signed(self._stub.Witness, message, COLLECT_S)
+        return self._signed(self._peer.stub.Witness, message, COLLECT_S)
 
     def free(self, request: bytes) -> list[bytes]:
         """The request to free a plan → the helper's statement, if it has one. Raises RemoteRefusal and Unreachable."""
         asked = pb.Signed.FromString(request)
-        return list(self._call(lambda: self._stub.Free(asked, timeout=self._call_s)).statements)
+        return list(self._call(lambda: self._peer.stub.Free(asked, timeout=self._call_s)).statements)
 
     def digest(self, signed: bytes) -> bytes:
         """The leader's signed `ShareDigest` → the helper's. Raises RemoteRefusal and Unreachable."""
-        return self._signed(self._stub.Digest, signed)
+        return self._signed(self._peer.stub.Digest, signed)
 
     def swap(self, plan_hash: bytes, shares: bytes) -> list[bytes]:
         """The leader's noised shares of a plan → the helper's, which are as long. Raises RemoteRefusal and Unreachable."""
         parts = swap_parts(shares, PART_BYTES, plan_hash)
-        return self._call(lambda: swapped_pieces(self._stub.Swap(parts, timeout=COLLECT_S), len(shares)))
+        return self._call(lambda: swapped_pieces(self._peer.stub.Swap(parts, timeout=COLLECT_S), len(shares)))
 
     def finish(self, session: bytes) -> bytes:
         """The leader's signed `FinishSession` → the same, signed by the helper. Raises RemoteRefusal and Unreachable."""
-        return self._signed(self._stub.Finish, session, COLLECT_S)
+        return self._signed(self._peer.stub.Finish, session, COLLECT_S)
 
     def close(self) -> None:
         """Close the connection."""
-        self._channel.close()
+        self._peer.close()
 
     def _signed(self, call: Callable[..., pb.Signed], data: bytes, timeout_s: float | None = None) -> bytes:
         request = pb.Signed.FromString(data)
@@ -92,75 +91,70 @@ class HelperChannel:
         try:
             return call()
         except grpc.RpcError as failure:
-            raise error_of(failure, "helper", self._address) from None
+            raise self._peer.error_of(failure) from None
 
 
 class KeyHolderChannel:
     """The leader's connection to the key holder: a `peer_links.KeyHolderLink`."""
 
-    def __init__(self, address: str, *, call_s: float = CALL_S) -> None:
-        self._address, self._call_s = address, call_s
-        self._channel = grpc.intercept_channel(
-            grpc.insecure_channel(address, options=CHANNEL_OPTIONS), *client_interceptors()
-        )
-        self._stub = pb_grpc.KeyHolderStub(self._channel)
+    def __init__(self, address: str, links: Links = CLEAR_TEXT, *, call_s: float = CALL_S) -> None:
+        self._call_s = call_s
+        self._peer = PeerConnection(links, TlsRole.KEYHOLDER, address, "key holder", pb_grpc.KeyHolderStub)
 
     def open_plan(self, signed: bytes) -> None:
         """Pass a signed plan on. Raises RemoteRefusal and Unreachable."""
         request = pb.OpenPlanRequest(signed_plan=signed)
-        self._call(lambda: self._stub.OpenPlan(request, timeout=self._call_s))
+        self._call(lambda: self._peer.stub.OpenPlan(request, timeout=self._call_s))
 
     def open_sums(self, parts: Iterator[pb.SumPart]) -> None:
         """Send the leader's sums in pieces. They are opened when this returns. Raises RemoteRefusal and Unreachable."""
-        self._call(lambda: self._stub.OpenSums(parts, timeout=COLLECT_S))
+        self._call(lambda: self._peer.stub.OpenSums(parts, timeout=COLLECT_S))
 
     def witness(self, message: bytes) -> bytes:
         """The leader's signed `Witness` → the key holder's. Raises RemoteRefusal and Unreachable."""
         request = pb.Signed.FromString(message)
-        reply = self._call(lambda: self._stub.Witness(request, timeout=self._call_s))
+        reply = self._call(lambda: self._peer.stub.Witness(request, timeout=self._call_s))
         data: bytes = reply.SerializeToString(deterministic=True)
         return data
 
     def free(self, request: bytes) -> list[bytes]:
         """The request to free a plan → the key holder's statement, if it has one. Raises RemoteRefusal and Unreachable."""
         asked = pb.Signed.FromString(request)
-        return list(self._call(lambda: self._stub.Free(asked, timeout=self._call_s)).statements)
+        return list(self._call(lambda: self._peer.stub.Free(asked, timeout=self._call_s)).statements)
 
     def close(self) -> None:
         """Close the connection."""
-        self._channel.close()
+        self._peer.close()
 
     def _call(self, call: Callable[[], _T]) -> _T:
         try:
             return call()
         except grpc.RpcError as failure:
-            raise error_of(failure, "key holder", self._address) from None
+            raise self._peer.error_of(failure) from None
 
 
 class ProviderChannel:
     """The leader's connection to the provider of triples: a `peer_links.ProviderLink`."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._channel = grpc.intercept_channel(
-            grpc.insecure_channel(address, options=CHANNEL_OPTIONS), *client_interceptors()
-        )
-        self._stub = pb_grpc.ProviderStub(self._channel)
+    def __init__(self, address: str, links: Links = CLEAR_TEXT) -> None:
+        self._peer = PeerConnection(links, TlsRole.PROVIDER, address, "provider", pb_grpc.ProviderStub)
 
     def provide(self, session: bytes) -> ProviderCall:
         """Have the provider start its process."""
-        return ProviderCall(self._stub.Provide.future(pb.Signed.FromString(session), timeout=COLLECT_S), self._address)
+        return ProviderCall(
+            self._peer.stub.Provide.future(pb.Signed.FromString(session), timeout=COLLECT_S), self._peer
+        )
 
     def close(self) -> None:
         """Close the connection."""
-        self._channel.close()
+        self._peer.close()
 
 
 class ProviderCall:
     """A session of the provider: a `peer_links.ProviderSession`."""
 
-    def __init__(self, call: grpc.Future[pb.ProvideReply], address: str) -> None:
-        self._call, self._address = call, address
+    def __init__(self, call: grpc.Future[pb.ProvideReply], peer: PeerConnection[pb_grpc.ProviderStub]) -> None:
+        self._call, self._peer = call, peer
 
     def wait(self) -> None:
         """Wait until the provider's process has ended. Raises RemoteRefusal and Unreachable."""
@@ -169,7 +163,7 @@ class ProviderCall:
         except grpc.FutureCancelledError:
             pass
         except grpc.RpcError as failure:
-            raise error_of(failure, "provider", self._address) from None
+            raise self._peer.error_of(failure) from None
 
     def end(self) -> None:
         """Have the provider end its process."""

@@ -6,7 +6,7 @@ INTERNAL and reveals nothing; its traceback is in the log of the service.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -64,6 +64,12 @@ _CODES: Final = {
     "PANE_ALREADY_REPORTED": grpc.StatusCode.ALREADY_EXISTS,
     "VIEW_OVERLAP": grpc.StatusCode.ALREADY_EXISTS,
     "UNKNOWN_SITE": grpc.StatusCode.PERMISSION_DENIED,
+    "CALLER_NOT_ALLOWED": grpc.StatusCode.PERMISSION_DENIED,
+    "CERTIFICATE_EXPIRED": grpc.StatusCode.UNAUTHENTICATED,
+    "CERTIFICATE_NOT_YET_VALID": grpc.StatusCode.UNAUTHENTICATED,
+    "CERTIFICATE_UNTRUSTED": grpc.StatusCode.UNAUTHENTICATED,
+    "CERTIFICATE_OF_ANOTHER_ROLE": grpc.StatusCode.UNAUTHENTICATED,
+    "TLS_VERSION_REFUSED": grpc.StatusCode.UNAUTHENTICATED,
     "SIGNATURE_INVALID": grpc.StatusCode.PERMISSION_DENIED,
     "DAY_BUDGET_SPENT": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "ROSTER_EXCEEDED": grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -87,6 +93,13 @@ _CODES: Final = {
 def code_of(reason: str) -> grpc.StatusCode:
     """The status code of a refusal. A reason that is not listed has INVALID_ARGUMENT."""
     return _CODES.get(reason, grpc.StatusCode.INVALID_ARGUMENT)
+
+
+def refuse(context: grpc.ServicerContext, refusal: Refusal) -> NoReturn:
+    """End a call with a refusal."""
+    context.set_trailing_metadata(((REFUSAL_KEY, refusal.to_message().SerializeToString(deterministic=True)),))
+    context.abort(code_of(refusal.reason), refusal.text)
+    raise AssertionError  # abort has raised
 
 
 def error_of(failure: grpc.RpcError, role: str, address: str) -> AggregatorError:

@@ -1,11 +1,11 @@
 """Leader, helper, key holder and provider as gRPC services: this module translates and does nothing else.
 
-The services listen on the loopback only, because there is no mutual TLS yet. Their messages are signed nevertheless.
+With a certificate they speak TLS, and each call is verified to be by a role that may make it (callers.py). Without one they listen
+on the loopback only. Messages are signed in both cases, because a signature is evidence for later.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import signal
 import threading
@@ -26,11 +26,16 @@ from aggregator.mpc.provider import Provider
 from aggregator.services import aggregator_pb2 as pb
 from aggregator.services import aggregator_pb2_grpc as pb_grpc
 from aggregator.services.call_counts import CallCounts
-from aggregator.services.rpc import PART_BYTES, REFUSAL_KEY, SERVER_OPTIONS, code_of
+from aggregator.services.callers import CallerCheck
+from aggregator.services.credentials import server_credentials
+from aggregator.services.rpc import PART_BYTES, SERVER_OPTIONS, refuse
 from aggregator.services.share_parts import shares_to_parts, swap_parts
 from aggregator.services.tracing import server_interceptors
 from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
+from base.times import from_us, wall_clock
+from base.tls.hosts import join_address
+from base.tls.links import CLEAR_TEXT, ClearText, Links, Tls, require_private
 
 log = logging.getLogger(__name__)
 
@@ -182,18 +187,23 @@ class Service:
         self.stop()
 
 
-def serve(party: Role | Provider, host: str, port: int) -> Service:
-    """Listen on a loopback address. Port 0 takes a free port; `address` of the service names it.
+def serve(party: Role | Provider, host: str, port: int, links: Links = CLEAR_TEXT) -> Service:
+    """Listen on an address. Port 0 takes a free port; `address` of the service names it.
+
+    Args:
+        links: with TLS, or on the loopback only.
 
     Raises:
-        AddressUnusable: the address is not a loopback address, or the port is in use.
+        ClearTextRefused: the address is not a loopback address, and there is no certificate. AddressUnusable: the port is in
+            use, or the host is not this machine. TlsError: a certificate or a trust file cannot be used.
     """
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    if not _is_loopback(host):
-        raise AddressUnusable(address, "services have no TLS, so they listen on a loopback address only")
+    address = join_address(host, port)
+    require_private(links, host, address)
+    now = from_us(wall_clock())
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix=party.role)
-    counting = [*server_interceptors(), CallCounts(party.meters)]
-    server = grpc.server(pool, interceptors=counting, options=SERVER_OPTIONS, maximum_concurrent_rpcs=None)
+    checks = [CallerCheck(links, lambda: from_us(wall_clock()))] if isinstance(links, Tls) else []
+    interceptors = [*server_interceptors(), CallCounts(party.meters), *checks]
+    server = grpc.server(pool, interceptors=interceptors, options=SERVER_OPTIONS, maximum_concurrent_rpcs=None)
     match party:
         case Leader():
             pb_grpc.add_LeaderServicer_to_server(LeaderServicer(party), server)
@@ -206,9 +216,16 @@ def serve(party: Role | Provider, host: str, port: int) -> Service:
         case other:
             assert_never(other)
     try:
-        bound = server.add_insecure_port(address)
+        match links:
+            case Tls():
+                bound = server.add_secure_port(address, server_credentials(links, now))
+            case ClearText():
+                bound = server.add_insecure_port(address)
+            case nothing:
+                assert_never(nothing)
     except RuntimeError:
-        raise AddressUnusable(address, "the port may be in use; use another one, or port 0 for a free one") from None
+        why = "the port may be in use, or the host may not be this machine; use another one, or port 0 for a free one"
+        raise AddressUnusable(address, why) from None
     server.start()
     return Service(party, server, f"{address.rpartition(':')[0]}:{bound}")
 
@@ -224,9 +241,7 @@ def _answer(context: grpc.ServicerContext, call: Callable[[], _T]) -> _T:
     except Exception as error:  # the edge: no detail may be sent
         log.exception("a call failed")
         refusal = refusal_of(error)
-    context.set_trailing_metadata(((REFUSAL_KEY, refusal.to_message().SerializeToString(deterministic=True)),))
-    context.abort(code_of(refusal.reason), refusal.text)
-    raise AssertionError  # abort has raised
+    return refuse(context, refusal)
 
 
 def _without_stalls(parts: Iterator[_T], context: grpc.ServicerContext) -> Iterator[_T]:
@@ -246,10 +261,3 @@ def _without_stalls(parts: Iterator[_T], context: grpc.ServicerContext) -> Itera
 
 def _bytes_of(request: pb.Signed) -> bytes:
     return request.SerializeToString(deterministic=True)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

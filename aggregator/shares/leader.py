@@ -35,7 +35,7 @@ from aggregator.intake.tally import ReportTally
 from aggregator.mpc.session import LeaderSuppression
 from aggregator.mpc.suppression import Suppression
 from aggregator.services.peer_links import as_peers
-from aggregator.shares.peers import PeerCalls, Peers
+from aggregator.shares.peers import PeerCalls, Peers, why_of
 from aggregator.shares.plans import Opening, PlanBook
 from aggregator.storage.files import Files
 from aggregator.storage.records import PlanStatus
@@ -126,8 +126,8 @@ class Leader:
                 live.verify("helper", draft.hash, helper)
             offer = key_offer(plan_id, draft.hash, key, sign, live.seal)
             reply = self.peers.helper.take_key(offer)
-        except Unreachable:
-            raise HelperUnavailable(0) from None
+        except Unreachable as away:
+            raise HelperUnavailable(0, why_of(away)) from None
         except RemoteRefusal as refused:
             raise PeerRefused(refused) from None
         with as_peers():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -22,6 +23,8 @@ from aggregator.storage.records import StoredPlan
 from aggregator.storage.role_storage import Storage
 from crypto.signing import VerifyKey
 from federation.plan import Plan
+
+_log = logging.getLogger(__name__)
 
 _PLAN_UNKNOWN: Final = REASONS[PlanUnknown]
 _T = TypeVar("_T")
@@ -73,16 +76,24 @@ class PeerCalls:
                     raise
                 peer.open_plan(stored.signed)
                 return call(data)
-        except Unreachable:
+        except Unreachable as away:
             if peer is self.peers.key_holder:
-                raise KeyHolderUnavailable from None
-            raise HelperUnavailable(len(self._storage.pending_jobs(stored.number))) from None
+                raise KeyHolderUnavailable(why_of(away)) from None
+            raise HelperUnavailable(len(self._storage.pending_jobs(stored.number)), why_of(away)) from None
         except RemoteRefusal as refused:
             raise PeerRefused(refused) from None
 
     def call_helper(self, stored: StoredPlan, call: Callable[[bytes], _T], data: bytes) -> _T:
         """As `call`, to the helper."""
         return self.call(stored, self.peers.helper, call, data)
+
+
+def why_of(away: Unreachable) -> str:
+    """Why a peer cannot be reached, if TLS is the reason: its operator, or this one, has to change something."""
+    if away.why is None:
+        return ""
+    _log.warning("%s", away)
+    return str(away)
 
 
 def helper_of(plan: Plan) -> VerifyKey:

@@ -20,7 +20,6 @@ from base.errors import (
 )
 
 from .contexts import client_context
-from .files import certificate_path
 from .hosts import split_address
 from .links import ClearText, Links, OwnCertificate, Tls
 from .roles import TlsRole
@@ -28,6 +27,7 @@ from .trust import Trust
 
 HANDSHAKE_S: Final = 2.0
 """Longest wait for each step of the handshake."""
+_NOT_TAKEN: Final = "its operator has not taken this operator's authority, or has dropped it; its log says more"
 _EXPIRED, _NOT_YET_VALID, _WRONG_NAME = 10, 9, 62
 """OpenSSL's `X509_V_ERR_…` numbers; the others mean that the issuer is not trusted."""
 
@@ -41,10 +41,11 @@ def explain(links: Links, peer: TlsRole, address: str, now: datetime) -> TlsErro
         match links:
             case Tls():
                 own, trust = links.require_usable(now), links.trust(peer)
-                return _handshake(own, trust, peer, address)
-            case ClearText(role, keys):
-                path = f"{role}.crt" if keys is None else str(certificate_path(keys, role))
-                return _expects_tls(f"the {peer} at {address}", address, path)
+                found = _handshake(own, trust, peer, address)
+                # A peer that ends at this moment closes the connection as well, but not twice.
+                return _handshake(own, trust, peer, address) if isinstance(found, CertificateRefused) else found
+            case ClearText():
+                return _expects_tls(f"the {peer} at {address}", address, links.certificate)
             case other:
                 assert_never(other)
     except TlsError as error:
@@ -61,8 +62,10 @@ def _handshake(own: OwnCertificate, trust: Trust, peer: TlsRole, address: str) -
         try:
             with context.wrap_socket(plain, server_hostname=peer.dns_name) as spoken:
                 # A server verifies the client's certificate after the client's handshake. Then it speaks first, as HTTP/2 says,
-                # or sends an alert. Nothing is sent here, because bytes that the server does not read would delete its alert.
-                spoken.recv(1)
+                # or sends an alert, or (gRPC) just closes the connection. Nothing is sent here, because bytes that the server does
+                # not read would delete its alert.
+                if not spoken.recv(1):
+                    return CertificateRefused(str(own.path), who, _NOT_TAKEN)
         except ssl.SSLCertVerificationError as error:
             match error.verify_code:
                 case code if code == _EXPIRED:
@@ -87,7 +90,7 @@ def _of_alert(reason: str, own: str, who: str) -> TlsError | None:
     if "CERTIFICATE_EXPIRED" in reason:
         return CertificateRefused(own, who, "it has expired there; compare the clocks of both machines")
     if "UNKNOWN_CA" in reason:
-        return CertificateRefused(own, who, "its operator has not taken this operator's authority, or has dropped it")
+        return CertificateRefused(own, who, _NOT_TAKEN)
     if "CERTIFICATE" in reason:
         return CertificateRefused(own, who, reason.removeprefix("SSLV3_ALERT_").replace("_", " ").lower())
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from base.errors import CertificateMalformed, CertificateMissing, ClearTextRefused
 
@@ -64,11 +64,18 @@ class ClearText:
     """No certificate: the links of the role stay on this machine.
 
     Attributes:
-        keys: where the certificate would be; None where there is no project.
+        role, keys: where the certificate would be; None where there is no project.
     """
 
-    role: TlsRole
+    role: TlsRole | None = None
     keys: Path | None = None
+
+    @property
+    def certificate(self) -> str:
+        """The certificate that is not there."""
+        if self.role is None or self.keys is None:
+            return "certificate"
+        return str(certificate_path(self.keys, self.role))
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,10 @@ class Tls:
 Links: TypeAlias = ClearText | Tls
 
 
+CLEAR_TEXT: Final = ClearText()
+"""The links of a process that has no project."""
+
+
 def links_of(keys: Path, role: TlsRole) -> Links:
     """How the links of a role of this project speak: TLS if it has a certificate, or the key of one."""
     files = certificate_path(keys, role), *key_files(keys, role)
@@ -121,9 +132,8 @@ def require_private(links: Links, host: str, address: str) -> None:
     match links:
         case Tls():
             return
-        case ClearText(role, keys):
+        case ClearText():
             if not is_loopback(host):
-                path = f"{role}.crt" if keys is None else str(certificate_path(keys, role))
-                raise ClearTextRefused(address, role, path)
+                raise ClearTextRefused(address, links.role or "ROLE", links.certificate)
         case other:
             assert_never(other)

@@ -348,6 +348,7 @@ def server(
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the feature server of the project's store; `covey serve --store PROJECT` has more options."""
+    require_extra("server", "the feature server")
     from deployment.project.network import Listening
     from deployment.project.project import Project
 

@@ -15,6 +15,8 @@ from typing import Any
 from aggregator.services.client import Aggregators
 from base.fields import Fields, about
 from base.metrics import STEP, Meters
+from base.tls.links import links_of
+from base.tls.roles import TlsRole
 from base.traces import span
 from deployment.project.project import Project
 from featurestore.define.release import Release, Void
@@ -51,7 +53,9 @@ def run_job(job: Job, ask: Ask, clock: Callable[[], int], meters: Meters) -> Non
     roster = tuple(one.site for one in Project.load(job.store).roster.entries) if job.keeps_due else ()
     conditions = Conditions(roster, job.min_sites, job.keeps_due)
     protection = plan_from_bytes(job.plan).terms.protection
-    with Aggregators(job.leader, job.helper, protection=protection) as aggregators:
+    with Aggregators(
+        job.leader, job.helper, links_of(job.keys, TlsRole.COORDINATOR), protection=protection
+    ) as aggregators:
         announced = _announce(job, coordinator, aggregators)
         sites = SiteResults(job.progress)
         subject = Fields(plan=None if announced.plan is None else announced.plan.hash)
@@ -76,7 +80,9 @@ def free_job(job: Job) -> dict[str, Any]:
         announced = Announcement.load(job.announced, coordinator.sign.public)
     outcome = CollectionOutcome(why_freed="the plan was given up")
     if announced.plan is not None:
-        with Aggregators(job.leader, job.helper, protection=plan.terms.protection) as aggregators:
+        with Aggregators(
+            job.leader, job.helper, links_of(job.keys, TlsRole.COORDINATOR), protection=plan.terms.protection
+        ) as aggregators:
             outcome = replace(outcome, freed=free_what_can_be(announced.plan, coordinator, aggregators))
         reported = SiteResults(job.progress).reported
         Attempts(job.store).record(announced.plan, outcome.due(announced.plan), outcome.said, reported=reported)

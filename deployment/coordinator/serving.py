@@ -23,6 +23,8 @@ from aggregator.services.client import Aggregators
 from base.errors import CoveyError
 from base.metrics import Meters
 from base.times import DAY_US, utc_text
+from base.tls.links import links_of
+from base.tls.roles import TlsRole
 from base.traces import span
 from deployment.collecting import collecting, require_nothing_unfinished
 from deployment.errors import ClocksApart, CollectionFailed, UsageError, VersionsApart
@@ -307,7 +309,9 @@ def _preflight(
     conditions = Conditions(tuple(one.site for one in project.roster.entries), job.min_sites)
     draft = sign_draft(plan, load_keys(job.keys, "coordinator").sign)
     try:
-        with Aggregators(job.leader, job.helper, protection=plan.terms.protection) as aggregators:
+        with Aggregators(
+            job.leader, job.helper, links_of(job.keys, TlsRole.COORDINATOR), protection=plan.terms.protection
+        ) as aggregators:
             require_ready(lambda role: aggregators.check(role, draft), aggregators.name, clock, meters)
         with _reaching(job.store) as reach:
             ready = preflight(

@@ -29,6 +29,8 @@ from base.errors import LockHeld
 from base.locks import lock_file
 from base.metrics import Role
 from base.private_files import private_folder
+from base.tls.links import Links, links_of
+from base.tls.roles import TlsRole
 from crypto.signing import VerifyKey
 from deployment.errors import UsageError
 from deployment.monitor.aggregators import AggregatorState
@@ -72,11 +74,12 @@ def serve_leader(directory: Path, listening: Listening, peers: PeerAddresses, le
     """
     project = Project.load(directory)
     keys, settings = _own_keys(directory, "leader", project.leader), _settings(project, project.helper)
-    link = HelperChannel(project.network.address("helper", peers.helper))
+    links = links_of(directory / KEYS, TlsRole.LEADER)
+    link = HelperChannel(project.network.address("helper", peers.helper), links)
     key_holder = project.network.optional("keyholder", peers.key_holder)
     provider = project.network.optional("provider", peers.provider)
-    holder = None if key_holder is None else KeyHolderChannel(key_holder)
-    third = None if provider is None else ProviderChannel(provider)
+    holder = None if key_holder is None else KeyHolderChannel(key_holder, links)
+    third = None if provider is None else ProviderChannel(provider, links)
     try:
         with alone(directory, "leader"):
             files = _files(directory, ledgers, "leader")
@@ -88,7 +91,11 @@ def serve_leader(directory: Path, listening: Listening, peers: PeerAddresses, le
             }
             state = AggregatorState(leader, {role: at for role, at in addresses.items() if at is not None})
             with monitored(listening.monitor, Role.LEADER, directory, state):
-                _run(_ready(leader, directory), listening.at(project.network, "leader"))
+                _run(
+                    _ready(leader, directory),
+                    listening.at(project.network, "leader"),
+                    links_of(directory / KEYS, TlsRole.LEADER),
+                )
     finally:
         for one in (link, holder, third):
             if one is not None:
@@ -102,7 +109,11 @@ def serve_helper(directory: Path, listening: Listening, ledgers: Path | None = N
     with alone(directory, "helper"):
         helper = Helper(keys, settings, _files(directory, ledgers, "helper"), _wall_clock)
         with monitored(listening.monitor, Role.HELPER, directory, AggregatorState(helper, {})):
-            _run(_ready(helper, directory), listening.at(project.network, "helper"))
+            _run(
+                _ready(helper, directory),
+                listening.at(project.network, "helper"),
+                links_of(directory / KEYS, TlsRole.HELPER),
+            )
 
 
 def serve_key_holder(directory: Path, listening: Listening, ledgers: Path | None = None) -> None:
@@ -113,7 +124,11 @@ def serve_key_holder(directory: Path, listening: Listening, ledgers: Path | None
         files = _files(directory, ledgers, "keyholder")
         holder = KeyHolder(keys, settings, files, _wall_clock)
         with monitored(listening.monitor, Role.KEY_HOLDER, directory, AggregatorState(holder, {})):
-            _run(_ready(holder, directory), listening.at(project.network, "keyholder"))
+            _run(
+                _ready(holder, directory),
+                listening.at(project.network, "keyholder"),
+                links_of(directory / KEYS, TlsRole.KEYHOLDER),
+            )
 
 
 def serve_provider(directory: Path, listening: Listening) -> None:
@@ -121,11 +136,11 @@ def serve_provider(directory: Path, listening: Listening) -> None:
     project = Project.load(directory)
     provider = Provider(project.leader)
     with monitored(listening.monitor, Role.PROVIDER, directory, Counted(provider.meters)):
-        _run(provider, listening.at(project.network, "provider"))
+        _run(provider, listening.at(project.network, "provider"), links_of(directory / KEYS, TlsRole.PROVIDER))
 
 
-def _run(party: Leader | Helper | KeyHolder | Provider, at: tuple[str, int]) -> None:
-    service = serve(party, *at)
+def _run(party: Leader | Helper | KeyHolder | Provider, at: tuple[str, int], links: Links) -> None:
+    service = serve(party, *at, links)
     _log.info("listens on %s", service.address)
     service.run()
 
