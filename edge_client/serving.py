@@ -19,7 +19,15 @@ from flwr.app import RecordDict
 from base.fields import Fields, about
 from federation.refusal_codes import RefusalCode
 
-from .errors import MessageRefused, NodeKeyUnknown, RunOver, SiteClockApart, SuperLinkAway, SuperLinkError
+from .errors import (
+    MessageRefused,
+    NodeKeyUnknown,
+    RunOver,
+    SiteClockApart,
+    SuperLinkAway,
+    SuperLinkError,
+    SuperLinkUntrusted,
+)
 from .fleet_client import HEARTBEAT_SECONDS, SEEN_SECONDS, FleetClient, Received
 from .plan_messages import OK, PlanAnswer
 
@@ -59,20 +67,22 @@ class SiteService:
         """Answer messages until a KeyboardInterrupt, which is not caught.
 
         Raises:
-            SuperLinkUntrusted. NodeKeyUnknown: the key was unknown for longer than `STRANGER_SECONDS`.
+            SuperLinkUntrusted: at the first connection; later it may be the middle of a change of certificates. NodeKeyUnknown: the key was unknown for longer than `STRANGER_SECONDS`.
         """
         try:
-            attempts, stranger_since = 0, None
+            attempts, stranger_since, joined = 0, None, False
             while True:
                 try:
                     _log.info("registered as node %d; waiting for plans", self._client.join())
-                    attempts, stranger_since, self.connected = 0, None, True
+                    attempts, stranger_since, joined, self.connected = 0, None, True, True
                     with self._heartbeats():
                         while True:
                             if not self.answer_next():
                                 self._wait(POLL_SECONDS)
-                except (SuperLinkAway, SiteClockApart, NodeKeyUnknown) as error:
+                except (SuperLinkAway, SuperLinkUntrusted, SiteClockApart, NodeKeyUnknown) as error:
                     self.connected = False
+                    if isinstance(error, SuperLinkUntrusted) and not joined:
+                        raise
                     if isinstance(error, NodeKeyUnknown):
                         stranger_since = self._clock() if stranger_since is None else stranger_since
                         if self._clock() - stranger_since > STRANGER_SECONDS:

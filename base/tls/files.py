@@ -3,7 +3,7 @@
     tls/ca.crt, tls/ca.key          the operator's authority      tls/ROLE.crt, tls/ROLE.key   a role's certificate
     trust/ROLE.crt                  the authorities that may issue ROLE's certificate
 
-Keys have mode 0600. A pair is replaced in three steps: the new key is written as `NAME.key.next`, the certificate is
+All have mode 0600, as everything in `keys/` but `ROLE.pub`. A pair is replaced in three steps: the new key is written as `NAME.key.next`, the certificate is
 replaced, and the key is renamed into place. Whenever the process ends, the certificate belongs to one of the two keys.
 """
 
@@ -46,7 +46,7 @@ def write_pair(keys: Path, name: str, certificate: bytes, key: bytes) -> None:
     private_folder(keys / TLS)
     waiting = _next(key_path(keys, name))
     replace_file(waiting, key, private=True)
-    replace_file(certificate_path(keys, name), certificate, private=False)
+    replace_file(certificate_path(keys, name), certificate, private=True)
     waiting.replace(key_path(keys, name))
 
 

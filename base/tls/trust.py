@@ -86,7 +86,7 @@ class Trust:
     def write(self, keys: Path, role: TlsRole) -> None:
         """Write or replace the role's file."""
         private_folder(keys / TRUST)
-        replace_file(trust_path(keys, role), self.pem, private=False)
+        replace_file(trust_path(keys, role), self.pem, private=True)
 
     def verify(self, certificate: Certificate, role: TlsRole, now: datetime) -> None:
         """Return if a certificate is for the role, valid now, and issued by one of the authorities.

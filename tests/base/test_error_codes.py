@@ -208,6 +208,7 @@ MPC_FAILED aggregator.MpcFailed 1
 PROCESS_LOST aggregator.ProcessLost 1
 SUPER_LINK_UNUSABLE aggregator.SuperLinkUnusable 1
 UNREACHABLE aggregator.Unreachable 1
+CALLER_NOT_ALLOWED aggregator.CallerNotAllowed 1
 DEPLOYMENT_ERROR deployment.DeploymentError 2
 USAGE_ERROR deployment.UsageError 2
 NOT_THERE deployment.ItemMissing 5
