@@ -67,7 +67,8 @@ class SiteService:
         """Answer messages until a KeyboardInterrupt, which is not caught.
 
         Raises:
-            SuperLinkUntrusted: at the first connection; later it may be the middle of a change of certificates. NodeKeyUnknown: the key was unknown for longer than `STRANGER_SECONDS`.
+            SuperLinkUntrusted: at the first connection; later it may be the middle of a change of certificates.
+            NodeKeyUnknown: the key was unknown for longer than `STRANGER_SECONDS`.
         """
         try:
             attempts, stranger_since, joined = 0, None, False

@@ -12,6 +12,7 @@ PRIVATE: Final = (
     r"keys(/[\w-]+\.key)?",  # secret keys
     r"ledgers(/(operator|site-[\w-]+)\.db(-wal|-shm|-journal|\.head)?)?",
     r"roles(/(leader|helper|keyholder|coordinator|superlink|site-[\w-]+))?",
+    r"keys/tls(/\w+\.(crt|key))?|keys/trust(/\w+\.crt)?",
     r"roles/(leader|helper|keyholder)/(state\.db(-wal|-shm|-journal)?|live(/[0-9a-f]+)?)",
     r"roles/(coordinator|superlink|leader|helper|keyholder)/lock",
     r"roles/coordinator/unfinished(/(job\.json|superlink|announced\.json|progress\.jsonl|result\.\w+|logs(/[\w-]+\.log)?))?",
@@ -21,7 +22,7 @@ PRIVATE: Final = (
     r"logs/spans\.jsonl",  # COVEY_TRACES of a test
 )
 """Of a project (or `--store`) directory, or of the one of an unfinished run."""
-HANDED_OUT: Final = (r"keys/[\w-]+\.(pub|crt)",)
+HANDED_OUT: Final = (r"keys/[\w-]+\.pub",)
 """Files whose copies go to others. They lie in a private folder."""
 WRITTEN_BY_FLOWER: Final = (r"roles/superlink/flower(/.*)?",)
 """Files in a private folder whose modes Covey does not set."""

@@ -3,8 +3,9 @@
     tls/ca.crt, tls/ca.key          the operator's authority      tls/ROLE.crt, tls/ROLE.key   a role's certificate
     trust/ROLE.crt                  the authorities that may issue ROLE's certificate
 
-All have mode 0600, as everything in `keys/` but `ROLE.pub`. A pair is replaced in three steps: the new key is written as `NAME.key.next`, the certificate is
-replaced, and the key is renamed into place. Whenever the process ends, the certificate belongs to one of the two keys.
+All have mode 0600, as everything in `keys/` but `ROLE.pub`. A pair is replaced in three steps: the new key is written as
+`NAME.key.next`, the certificate is replaced, and the key is renamed into place. Whenever the process ends, the certificate belongs
+to one of the two keys.
 """
 
 from __future__ import annotations
