@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import gc
 import os
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from hypothesis import settings
@@ -14,6 +16,7 @@ from hypothesis import settings
 from base.start_up import GC_THRESHOLD
 
 from .examples import FULL
+from .planted import Search
 
 settings.register_profile("full", deadline=None, derandomize=False, print_blob=True, max_examples=FULL)
 settings.register_profile("covey", settings.get_profile("full"), max_examples=FULL // 4)
@@ -25,6 +28,9 @@ gc.set_threshold(GC_THRESHOLD)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A simulated fleet has one worker of Ray on any machine: each worker takes five CPU seconds to start.
 os.environ.setdefault("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
+
+
+_PLANTED: Final = Search()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,6 +77,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(pytest.mark.skip(reason="a long test: --full runs it"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Fail a test whose logs, spans or stderr have a planted value; before its folder is removed."""
+    found: list[str] = []
+    own = getattr(item, "funcargs", {}).get("tmp_path")
+    if isinstance(own, Path):
+        found += _PLANTED.in_folder(own)
+    if nextitem is None or nextitem.path != item.path:
+        found += _PLANTED.in_folder(item.config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]
+    for _, kind, text in item._report_sections:
+        if kind != "stdout":
+            found += [f"its {kind} has {value[:80]!r}" for value in _PLANTED.in_text(text.encode())]
+    yield
+    if found:
+        pytest.fail("a planted value is in a log or a span: " + "; ".join(found), pytrace=False)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -135,7 +135,12 @@ def call(arguments: list[str]) -> int:
         known = named_missing(error, "this command")
         expected = exit_code(known)
         if _DEBUG or expected is None:
-            traceback.print_exc()
+            if arguments[:1] == ["start"]:  # its stderr is a log, which shows no text of a foreign error
+                from base.logs import error_text
+
+                talk.print(error_text(error))
+            else:
+                traceback.print_exc()
         if expected is None:
             talk.print("this is a defect of covey; please report the lines above", style="bold red")
             return FAILURE

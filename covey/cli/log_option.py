@@ -7,7 +7,6 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from base.logs import FORMAT, LogFormat
-from base.role_process import working_as
 
 _ROLES: Final = {"serve": "server"}
 """The role of a command that does not have the role's name."""
@@ -15,6 +14,8 @@ _ROLES: Final = {"serve": "server"}
 
 def _begin(context: typer.Context, form: LogFormat) -> LogFormat:
     """Log and trace as the role that the command starts, until the command ends."""
+    from base.role_process import working_as
+
     command = context.info_name or "covey"
     if not context.resilient_parsing:
         context.with_resource(working_as(_ROLES.get(command, command), form))

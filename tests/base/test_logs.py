@@ -142,3 +142,17 @@ def test_covey_start_logs_json_by_an_option(tmp_path: Path) -> None:
         line = json.loads(process.stderr.readline())
         process.terminate()
     assert (line["role"], line["level"], line["message"][:20]) == ("helper", "info", "listens on 127.0.0.1")
+
+
+def test_a_defect_of_a_role_is_shown_without_the_text_of_a_foreign_error(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("patient 7")
+
+    monkeypatch.setattr("deployment.local.roles.serve_helper", broken)
+    assert call(["start", "helper"]) == 1
+    err = capfd.readouterr().err
+    assert "RuntimeError\n" in err
+    assert "in broken" in err
+    assert "patient" not in err

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.planted import CLIENT, FRACTION, NOTE
+
 VIEWS = """
 from covey import *
 
@@ -56,13 +58,19 @@ def make_events(seed: int = 0, count: int = 600) -> pa.Table:
     shops = rng.choice(["a", "b", "c,d=e", "elsewhere"], count, p=[0.5, 0.3, 0.15, 0.05]).tolist()
     return pa.table(
         {
-            "who": [None if i % 97 == 0 else f"p{rng.integers(40)}" for i in range(count)],
+            "who": [None if i % 97 == 0 else f"{CLIENT}-p{rng.integers(40)}" for i in range(count)],
             "site": rng.choice(["x", "y"], count).tolist(),
             "at": pa.array(times, pa.timestamp("us", "UTC")),
             "shop": [None if i % 89 == 0 else shop for i, shop in enumerate(shops)],
-            "spent": [float("nan") if i % 50 == 0 else float(rng.integers(0, 130)) for i in range(count)],
+            "spent": [float("nan") if i % 50 == 0 else _spent(int(rng.integers(0, 130))) for i in range(count)],
+            "note": [f"{NOTE}-{i}" for i in range(count)],
         }
     )
+
+
+def _spent(whole: int) -> float:
+    """A value above the clip of the views has a planted fraction, which changes no feature."""
+    return whole + FRACTION if whole > 100 else float(whole)
 
 
 @pytest.fixture

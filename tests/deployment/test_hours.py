@@ -35,6 +35,7 @@ from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, area_delay,
 from tests.covey.conftest import VIEWS, make_events
 from tests.ledgers import spent_of
 from tests.pipeline import LATER, run_views
+from tests.planted import CLIENT
 
 from .test_run_ledger import MAY, Cut, cut_at, state_of
 
@@ -58,7 +59,7 @@ def busy(clients: int = 1, seed: int = 0) -> pa.Table:
     rng = np.random.default_rng(seed)
     at, who, shop = (column.ravel() for column in np.meshgrid(np.arange(HOURS), np.arange(clients), np.arange(2)))
     times = FIRST + at * HOUR + rng.integers(0, HOUR, len(at))
-    names = [f"p{number}" for number in who.tolist()]
+    names = [f"{CLIENT}-p{number}" for number in who.tolist()]
     return pa.table({"who": names, "at": pa.array(times, pa.timestamp("us")), "shop": np.array(["a", "b"])[shop]})
 
 

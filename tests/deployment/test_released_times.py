@@ -21,6 +21,7 @@ from featurestore.errors import NotFoundError
 from featurestore.store import Store
 from tests.deployment.moved_clock import MovedClock
 from tests.deployment.two_sites import SITES, Deployment, change
+from tests.planted import CLIENT
 
 pytest.importorskip("flwr")
 
@@ -118,7 +119,7 @@ def make_events() -> pa.Table:
     rng, count = np.random.default_rng(3), 6000
     times = [datetime(2020, 5, 1, tzinfo=UTC) + timedelta(seconds=int(s)) for s in rng.integers(0, 2 * 86_400, count)]
     return pa.table({
-        "who": [f"p{client}" for client in rng.integers(0, 400, count)],
+        "who": [f"{CLIENT}-p{client}" for client in rng.integers(0, 400, count)],
         "site": rng.choice(["x", "y"], count).tolist(),
         "at": pa.array(times, pa.timestamp("us", "UTC")),
         "shop": rng.choice(["a", "b"], count).tolist(),

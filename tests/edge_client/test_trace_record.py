@@ -23,7 +23,9 @@ def test_without_traces_messages_are_as_before() -> None:
 def test_a_message_carries_the_running_span_and_an_answer_the_sites(tmp_path: Any) -> None:
     with tracing_as("coordinator", ToFile(tmp_path / "spans.jsonl")), span("sites") as one:
         assert sender_in(with_context(RecordDict())) == one.here
-    assert sender_in(PlanAnswer("OK", "a", sender=PARENT).to_records()) == PARENT
+    answer = PlanAnswer("OK", "a", sender=PARENT).to_records()
+    assert sender_in(answer) == PARENT
+    assert dict(answer["trace"]) == {"traceparent": str(PARENT)}  # an id, and none of the site's times
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,116 @@
+"""Values that must not get into a log or a span, and the search for them in what a test leaves.
+
+The events of the tests have planted clients, texts and a planted fraction. The key files that a test makes are planted by
+themselves. `tests/conftest.py` searches after every test: its folder, and what it wrote to stderr or logged; at the end of each
+file of tests, the folders that its tests share.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+CLIENT: Final = "planted-client-Zq7xW"
+"""The beginning of the ids of clients."""
+NOTE: Final = "planted-note-Kj3vM"
+"""The beginning of the text that an event has beside its values."""
+FRACTION: Final = 0.73451962
+"""The fraction of some values."""
+_TEXTS: Final = (CLIENT, NOTE, str(FRACTION)[1:])
+_LONGEST_LOG: Final = 2**26
+_SEED: Final = 32
+"""The first bytes of a role's keys are the seed of its signing key."""
+_SECRET: Final = re.compile(rb"[0-9A-Za-z+/]{40,}={0,2}")
+
+
+def spellings(value: bytes) -> Iterator[bytes]:
+    """A value in plain, in hex, and in base64 at each of the three places where it may stand in a longer text."""
+    yield value
+    yield value.hex().encode()
+    yield value.hex().upper().encode()
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + value + bytes(-(before + len(value)) % 3))
+        yield encoded[
+            -(-8 * before // 6) : (8 * (before + len(value))) // 6
+        ]  # the digits that depend on the value alone
+
+
+def secrets_of(key_file: bytes) -> Iterator[bytes]:
+    """The long base64 or hex values of a key file: of its own format, or PEM. Ids of keys are public and are no values."""
+    for line in key_file.splitlines():
+        if b"_id" in line or b"BEGIN" in line or b"END" in line:
+            continue
+        for found in _SECRET.findall(line):
+            yield found
+            try:
+                raw = bytes.fromhex(found.decode()) if len(found) == 64 else base64.b64decode(found, validate=True)
+            except (ValueError, binascii.Error):
+                continue
+            yield raw
+            if len(raw) > _SEED:
+                yield raw[:_SEED]
+                yield raw[_SEED:]
+
+
+class Search:
+    """The search of one process. A file is searched again only when it has changed."""
+
+    def __init__(self) -> None:
+        self._searched: dict[str, tuple[int, int]] = {}
+        self._values: set[bytes] = {one for text in _TEXTS for one in spellings(text.encode())}
+        self._keys: set[str] = set()
+        self._pattern: re.Pattern[bytes] | None = None
+
+    def in_text(self, text: bytes) -> list[bytes]:
+        """The planted values in a text."""
+        if self._pattern is None:
+            self._pattern = re.compile(b"|".join(map(re.escape, sorted(self._values))))
+        return sorted(set(self._pattern.findall(text)))
+
+    def in_folder(self, folder: Path) -> Iterator[str]:
+        """A sentence for each log file below a folder that has a planted value. Key files below it are planted first."""
+        files = list(_files_below(folder))
+        for entry in files:
+            if entry.name.endswith(".key") and entry.path not in self._keys:
+                self._plant(entry)
+        for entry in files:
+            if _is_log(entry):
+                yield from self._in_file(entry)
+
+    def _plant(self, entry: os.DirEntry[str]) -> None:
+        self._keys.add(entry.path)
+        for secret in secrets_of(Path(entry.path).read_bytes()):
+            self._values.update(spellings(secret))
+        self._pattern = None
+
+    def _in_file(self, entry: os.DirEntry[str]) -> Iterator[str]:
+        found = entry.stat()
+        if self._searched.get(entry.path) == (found.st_mtime_ns, found.st_size):
+            return
+        self._searched[entry.path] = found.st_mtime_ns, found.st_size
+        with Path(entry.path).open("rb") as file:
+            for value in self.in_text(file.read(_LONGEST_LOG)):
+                yield f"{entry.path} has {value[:80]!r}"
+
+
+def _is_log(entry: os.DirEntry[str]) -> bool:
+    return entry.name.endswith((".log", ".jsonl")) or Path(entry.path).parent.name == "logs"
+
+
+def _files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
+    waiting: list[str] = [str(folder)]
+    while waiting:
+        try:
+            entries: Iterable[os.DirEntry[str]] = list(os.scandir(waiting.pop()))
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            elif entry.is_file(follow_symlinks=False):
+                yield entry
