@@ -106,7 +106,10 @@ def test_keys_of_one_role_are_private(tmp_path: Path) -> None:
         _covey("keys", "init", "leader", "--project", tmp_path / "mine")
     finally:
         os.umask(before)
-    assert assert_modes(tmp_path / "mine", 0) == {"", "keys", "keys/leader.key", "keys/leader.pub"}
+    assert assert_modes(tmp_path / "mine", 0) == {
+        "", "keys", "keys/leader.key", "keys/leader.pub", "keys/trust", "keys/trust/leader.crt",
+        "keys/tls", "keys/tls/ca.crt", "keys/tls/ca.key", "keys/tls/leader.crt", "keys/tls/leader.key",
+    }  # fmt: skip
 
 
 def test_the_folder_of_a_lab_run_is_private_for_it_holds_the_truth(tmp_path: Path) -> None:
