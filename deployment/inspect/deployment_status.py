@@ -24,6 +24,7 @@ def _role_to_json(one: RoleState) -> dict[str, Any]:
         "restarts": one.restarts,
         "failing": one.is_failing,
         "address": one.address,
+        "monitor": one.monitor,
         "pid": one.pid,
         "waits_for": one.waits_for,
         "why": one.why,

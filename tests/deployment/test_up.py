@@ -9,6 +9,7 @@ import random
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -21,12 +22,13 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from base.errors import DONE, NOT_FOUND, USAGE
+from base.errors import DONE, FAILURE, NOT_FOUND, USAGE
 from deployment.local.processes import free_port
 from deployment.local.supervision.deployment import up_folder
 from deployment.local.supervision.identity import ProcessIdentity
 from deployment.local.supervision.state_file import DeploymentState, read_state
 from deployment.local.supervision.supervise import processes_of
+from deployment.project.project import Project
 from featurestore.define.views_file import load_views
 from featurestore.store import Store
 from tests.covey.conftest import make_events, write_project
@@ -55,7 +57,8 @@ def ended(project: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if (state := read_state(project)) is not None:
+        state = read_state(project)
+        if state is not None:
             os.kill(state.supervisor.pid, signal.SIGTERM)
             until(lambda: not state.supervisor.runs)
         processes_of(project).stop()
@@ -184,6 +187,88 @@ def test_roles_that_are_killed_at_random_moments_of_a_collection_change_no_value
             assert sum(one.restarts for one in state.roles) >= kills_of_a_day
             assert covey("down", "--project", project)[0] == DONE
     assert killed == kills_of_a_day * days
+    require_exact(covey, project)
+
+
+def test_a_collection_goes_on_after_a_stop_in_its_middle_and_after_its_supervisor_was_killed(
+    covey: Covey, two_sites: tuple[Path, list[str]]
+) -> None:
+    project, up = two_sites
+    at = ["--project", str(project)]
+    plan = project / "roles" / "coordinator" / "unfinished"
+    days = ["--from", "2020-05-01", "--to", "2020-05-04"]
+    with ended(project):
+        with subprocess.Popen(words(*up, *days), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as first:
+            until(lambda: plan.exists() or first.poll() is not None)
+            code, _, err = covey("down", *at)
+            assert (code, "its plan is kept, and `covey up" in err) == (DONE, True), err
+            assert "the supervisor has ended" in first.communicate(timeout=60)[0]
+        assert plan.exists()
+        (up_folder(project) / "state.json").write_text(
+            '{"supervisor": {"pid": 1'
+        )  # a power cut in an editor of the file
+        again = words("up", *at)
+        with subprocess.Popen(again, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as second:
+            until(lambda: collecting(project) is not None or second.poll() is not None)
+            state = read_state(project)
+            assert state is not None
+            os.kill(state.supervisor.pid, signal.SIGKILL)
+            assert "the supervisor has ended" in second.communicate(timeout=60)[0]
+        leader = state.role("leader")
+        assert leader is not None
+        assert leader.pid is not None
+        assert ProcessIdentity.of(leader.pid) is not None
+        assert json.loads(covey("status", *at, "--json")[1])["deployment"] is None
+        third = subprocess.run(again, capture_output=True, text=True, check=False)
+        assert (third.returncode, "of an earlier deployment whose supervisor was killed" in third.stderr) == (
+            DONE,
+            True,
+        )
+        assert ProcessIdentity.of(leader.pid) is None
+        assert not plan.exists()
+        assert covey("down", *at)[0] == DONE
+        assert processes_of(project).marked() == []
+    require_exact(covey, project)
+
+
+def test_what_cannot_be_started_is_named_with_its_mend_and_nothing_is_left(
+    covey: Covey, two_sites: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    project, up = two_sites
+    at = ["--project", str(project)]
+    for arguments, why in (
+        (
+            ["up", *at, "--events", "x.csv", "--client-column", "c", "--time-column", "t"],
+            "so each needs its own events",
+        ),
+        (["up", *at, "--events", "1=x.csv"], "--events goes with --client-column and --time-column"),
+        (["up", *at, "--collect"], "nothing can be collected. Name them; see --events"),
+        (["up", "--project", str(tmp_path / "none")], "makes a project"),
+    ):
+        code, _, err = covey(*arguments)
+        assert (code in (USAGE, NOT_FOUND), why in err) == (True, True), err
+    host, port = Project.load(project).network.address("leader").split(":")
+    with socket.create_server((host, int(port))):
+        code, _, err = covey(*up)
+        assert (code, f"the address {host}:{port} of the leader is in use by process {os.getpid()} (" in err) == (
+            USAGE,
+            True,
+        )
+    assert read_state(project) is None
+    (project / "keys" / "helper.key").rename(project / "keys" / "elsewhere")
+    with ended(project):
+        failed = subprocess.run(words(*up), capture_output=True, text=True, check=False)
+        said = failed.stderr.splitlines()[-1]
+        assert failed.returncode == FAILURE, failed.stderr
+        assert "the helper does not start: ended with status 2" in said, said
+        assert "helper.key" in said
+        assert "The other roles are stopped again" in said
+        assert read_state(project) is None
+        assert processes_of(project).marked() == []
+
+
+def require_exact(covey: Covey, project: Path) -> None:
+    """The releases have the values of the oracle, each pane is opened once, and each day is charged once."""
     table = make_events()
     first = datetime(2020, 5, 1, tzinfo=UTC).toordinal() - datetime(1970, 1, 1, tzinfo=UTC).toordinal()
     with Store.open(project) as store:

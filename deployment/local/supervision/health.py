@@ -1,22 +1,35 @@
-"""Whether a supervised role works: its port answers, or a site has registered."""
+"""Whether a supervised role works: its monitor says so, or its port answers if it has no monitor."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
 from typing import Final
 
-from deployment.local.processes import Processes
+from base.probes import MAX_PROBE_BYTES, Probe
+from base.tls.hosts import split_address
+from deployment.local.processes import free_port
 
-from .roles import Role
-
-_REGISTERED: Final = "registered as node"
-"""A site's log has it when its SuperLink has accepted it."""
-_SECONDS: Final = 0.5
-
-
-_AGAIN_S: Final = 5.0
+READY_S: Final = 5.0
 """How long a role that works is not asked again."""
+WAITING_S: Final = 0.5
+"""How long another role is not asked again."""
+_SECONDS: Final = 1.0
+"""The longest wait for an answer."""
+
+
+@dataclass
+class Monitors:
+    """The monitors of the roles. Each start of a role gets a port that is free then."""
+
+    addresses: dict[str, str] = field(default_factory=dict)
+
+    def next_of(self, name: str) -> str:
+        """The address for the next start of a role."""
+        self.addresses[name] = f"127.0.0.1:{free_port()}"
+        return self.addresses[name]
 
 
 class Health:
@@ -26,31 +39,41 @@ class Health:
         clock: monotonic seconds.
     """
 
-    def __init__(self, processes: Processes, clock: Callable[[], float]) -> None:
-        self._processes, self._clock = processes, clock
-        self._works_until: dict[int, float] = {}
+    def __init__(self, monitors: Monitors, clock: Callable[[], float]) -> None:
+        self._monitors, self._clock = monitors, clock
+        self._known: dict[int, tuple[float, str | None]] = {}
 
-    def waits_for(self, role: Role, pid: int) -> str | None:
+    def waits_for(self, name: str, address: str | None, pid: int) -> str | None:
         """What a running role waits for; None: it works."""
-        if self._clock() < self._works_until.get(pid, 0.0):
-            return None
-        found = self._ask(role)
-        if found is None:
-            self._works_until[pid] = self._clock() + _AGAIN_S
-        return found
-
-    def _ask(self, role: Role) -> str | None:
-        if role.address is not None:
-            return None if _answers(role.address) else f"its port {role.address}"
-        if role.is_task or _REGISTERED in self._processes.said(role.name):
-            return None
-        return "the SuperLink"
+        until, answer = self._known.get(pid, (0.0, None))
+        if self._clock() < until:
+            return answer
+        monitor = self._monitors.addresses.get(name)
+        answer = _port_waits_for(address) if monitor is None else _monitor_waits_for(monitor)
+        self._known[pid] = self._clock() + (READY_S if answer is None else WAITING_S), answer
+        return answer
 
 
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
+def _monitor_waits_for(monitor: str) -> str | None:
+    """What `/readyz` says: 200, or 503 with the reason."""
+    connection = HTTPConnection(*split_address(monitor), timeout=_SECONDS)
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS):
-            return True
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        return Probe.from_json(answer.read(MAX_PROBE_BYTES + 1)).waits_for
+    except ConnectionRefusedError:
+        return "its start"
+    except (OSError, HTTPException, ValueError):
+        return "an answer of its monitor"
+    finally:
+        connection.close()
+
+
+def _port_waits_for(address: str | None) -> str | None:
+    if address is None:
+        return None
+    try:
+        with socket.create_connection(split_address(address), timeout=_SECONDS):
+            return None
     except OSError:
-        return False
+        return f"its port {address}"

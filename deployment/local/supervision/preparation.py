@@ -28,7 +28,6 @@ from featurestore.define.views_file import load_views
 from federation.plan import plan_from_bytes
 from federation.terms import Finish, Noise, Protection, RequestedTerms
 
-from .addresses import addresses_of
 from .deployment import Deployment
 
 _ALWAYS: Final = ("leader", "helper", "superlink", "server")
@@ -106,7 +105,8 @@ def deployment_of(directory: Path, terms: RequestedTerms, choice: CollectionChoi
     if choice is not None:
         between = choice.between or _days_of_events(directory, project, sites, choice.views, now_us)
         collection = choice.arguments(between)
-    return Deployment(directory.resolve(), addresses_of(directory, tuple(names)), tuple(sites), collection)
+    addresses = {name: project.network.address(name) for name in names}
+    return Deployment(directory.resolve(), addresses, tuple(sites), collection)
 
 
 def _events_by_site(project: Project, sources: Sequence[str]) -> Mapping[str, Path]:

@@ -13,6 +13,7 @@ from deployment.collecting import plan_folder
 from featurestore.online.settings import store_path
 
 from .deployment import Deployment
+from .health import Monitors
 
 COORDINATOR: Final = "coordinator"
 SERVER: Final = "server"
@@ -43,42 +44,40 @@ class Role:
     is_task: bool = False
 
 
-def roles_of(deployment: Deployment) -> tuple[Role, ...]:
+def roles_of(deployment: Deployment, monitors: Monitors) -> tuple[Role, ...]:
     """The roles in the order of their start. The coordinator is one of them while there is something to collect."""
-    return tuple(_roles(deployment))
+    return tuple(_roles(deployment, monitors))
 
 
-def _roles(deployment: Deployment) -> Iterator[Role]:
+def _roles(deployment: Deployment, monitors: Monitors) -> Iterator[Role]:
     project, at = deployment.project, deployment.addresses
+
+    def command(name: str, *words: str) -> Callable[[], tuple[str, ...]]:
+        return lambda: (*_start(project, *words), f"--monitor={monitors.next_of(name)}")
+
     services = [name for name in _AGGREGATION if name in at]
     for name in services:
-        links = [f"--{other}={at[other]}" for other in services if other != name] if name == "leader" else []
-        yield Role(name, partial(_start, deployment, name, *_listening(at[name]), *links), at[name])
-    yield Role(SUPERLINK, partial(_start, deployment, SUPERLINK, *_listening(at[SUPERLINK])), at[SUPERLINK])
+        # covey.toml need not name these two, and then the leader does not know that they run
+        links = [f"--{other}={at[other]}" for other in ("keyholder", "provider") if other in at and name == "leader"]
+        yield Role(name, command(name, name, *links), at[name])
+    yield Role(SUPERLINK, command(SUPERLINK, SUPERLINK), at[SUPERLINK])
     sites = [f"site-{site}" for site in deployment.sites]
     for name, site in zip(sites, deployment.sites, strict=True):
-        command = partial(_start, deployment, "site", site, f"--superlink={at[SUPERLINK]}")
-        yield Role(name, command, needs=(SUPERLINK,))
+        yield Role(name, command(name, "site", site), needs=(SUPERLINK,))
     if deployment.collection is not None or plan_folder(project).exists():
         needs = (*services, SUPERLINK, *sites)
-        yield Role(COORDINATOR, partial(_coordinator_command, deployment), needs=needs, is_task=True)
+        yield Role(COORDINATOR, lambda: _coordinator_command(deployment, monitors), needs=needs, is_task=True)
     store = store_path(project) / "registry.db"
-    yield Role(SERVER, partial(_start, deployment, SERVER, *_listening(at[SERVER])), at[SERVER], needs_file=store)
+    yield Role(SERVER, partial(_start, project, SERVER), at[SERVER], needs_file=store)
 
 
-def _coordinator_command(deployment: Deployment) -> tuple[str, ...]:
+def _coordinator_command(deployment: Deployment, monitors: Monitors) -> tuple[str, ...]:
     """The command that continues the unfinished plan of the project, or else begins the collection."""
-    at = deployment.addresses
-    links = [f"--{name}={at[name]}" for name in ("leader", "helper", "keyholder") if name in at]
-    if plan_folder(deployment.project).exists() or deployment.collection is None:
-        return _start(deployment, COORDINATOR, "--resume", *links)
-    return _start(deployment, COORDINATOR, *deployment.collection, *links)
+    is_unfinished = plan_folder(deployment.project).exists() or deployment.collection is None
+    words = ("--resume",) if is_unfinished else deployment.collection or ()
+    return (*_start(deployment.project, COORDINATOR, *words), f"--monitor={monitors.next_of(COORDINATOR)}")
 
 
-def _listening(address: str) -> tuple[str, ...]:
-    return (f"--port={address.rpartition(':')[2]}",)
-
-
-def _start(deployment: Deployment, *words: str) -> tuple[str, ...]:
+def _start(project: Path, *words: str) -> tuple[str, ...]:
     # -P: do not import from the working directory
-    return (sys.executable, "-P", "-m", "covey", "start", *words, "--project", str(deployment.project))
+    return (sys.executable, "-P", "-m", "covey", "start", *words, "--project", str(project))

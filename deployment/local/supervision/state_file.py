@@ -14,6 +14,7 @@ from typing import Any, Final, assert_never
 from base.atomic_files import replace_file
 
 from .deployment import up_folder
+from .health import Monitors
 from .identity import ProcessIdentity
 from .lives import BackingOff, Ended, Life, Running, Waiting
 from .supervisor import Supervisor
@@ -29,6 +30,7 @@ class RoleState:
         state: waiting (not started yet), running, ready (running and working), restarting, or ended.
         since_us: of this state, µs since the epoch.
         restarts: how often its process was started again.
+        monitor: the address of its `/metrics`; None: it has none of its own.
         waits_for: what it waits for; None: nothing.
         why: how the last process ended, while no other one runs.
         code: the exit code of a task that has ended.
@@ -40,6 +42,7 @@ class RoleState:
     since_us: int
     restarts: int
     address: str | None
+    monitor: str | None
     pid: int | None
     waits_for: str | None
     why: str | None
@@ -71,7 +74,8 @@ class DeploymentState:
 class StateWriter:
     """Writes the state of a supervisor's roles when it changes."""
 
-    def __init__(self, project: Path, supervisor: ProcessIdentity, started_us: int) -> None:
+    def __init__(self, project: Path, supervisor: ProcessIdentity, started_us: int, monitors: Monitors) -> None:
+        self._monitors = monitors
         self._path, self._supervisor, self._started_us = up_folder(project) / _FILE, supervisor, started_us
         self._since: dict[str, tuple[str, int]] = {}
         self._written: DeploymentState | None = None
@@ -91,7 +95,8 @@ class StateWriter:
         if self._since.get(name, ("", 0))[0] != word:
             self._since[name] = word, now_us
         since = self._since[name][1]
-        return RoleState(name, word, since, life.restarts, address, pid, waits_for, why, code, life.is_failing)
+        monitor = None if pid is None else self._monitors.addresses.get(name)
+        return RoleState(name, word, since, life.restarts, address, monitor, pid, waits_for, why, code, life.is_failing)
 
 
 def read_state(project: Path) -> DeploymentState | None:

@@ -21,7 +21,7 @@ from deployment.errors import AlreadyUp
 from deployment.local.processes import Processes
 
 from .deployment import Deployment, log_folder, up_folder
-from .health import Health
+from .health import Health, Monitors
 from .identity import ProcessIdentity
 from .log_files import rotate
 from .roles import STOP_ORDER, roles_of
@@ -73,11 +73,14 @@ def supervise(project: Path) -> None:
         if found := end_leftovers(project):
             _log.warning("ended %d process(es) that an earlier supervisor had left", found)
         processes = processes_of(project)
-        health = Health(processes, time.monotonic)
-        supervisor = Supervisor(roles_of(deployment), Surroundings(processes, health.waits_for, time.monotonic))
+        monitors = Monitors()
+        health = Health(monitors, time.monotonic)
+        supervisor = Supervisor(
+            roles_of(deployment, monitors), Surroundings(processes, health.waits_for, time.monotonic)
+        )
         identity = ProcessIdentity.of(os.getpid())
         assert identity is not None  # this process runs
-        writer = StateWriter(project, identity, wall_clock())
+        writer = StateWriter(project, identity, wall_clock(), monitors)
         writer.write(supervisor, wall_clock())
         said: str | None = None
         try:

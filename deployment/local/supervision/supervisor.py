@@ -33,12 +33,12 @@ class Surroundings:
     """What a supervisor needs.
 
     Attributes:
-        waits_for: what a running role, with this pid, waits for; None: it works.
+        waits_for: what a running role waits for, by its name, address and pid; None: it works.
         clock: monotonic seconds.
     """
 
     processes: RoleProcesses
-    waits_for: Callable[[Role, int], str | None]
+    waits_for: Callable[[str, str | None, int], str | None]
     clock: Callable[[], float]
 
 
@@ -62,7 +62,7 @@ class Supervisor:
             case Running(pid):
                 if (code := processes.exit_status(role.name)) is not None:
                     return life.died(code, processes.last_line(role.name), now)
-                return life.looked_at(self._around.waits_for(role, pid))
+                return life.looked_at(self._around.waits_for(role.name, role.address, pid))
             case _ if not life.is_due(now):
                 return life
             case _ if (missing := self._missing(role)) is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deployment.local.supervision.health import Monitors
 from deployment.local.supervision.identity import ProcessIdentity
 from deployment.local.supervision.lives import BackingOff, Waiting
 from deployment.local.supervision.roles import Role
@@ -43,7 +44,7 @@ class Scripted:
         return f"the last line of {name}"
 
     def supervisor(self, *roles: Role) -> Supervisor:
-        around = Surroundings(self, lambda role, _: self.waiting.get(role.name), lambda: self.now)
+        around = Surroundings(self, lambda name, _address, _pid: self.waiting.get(name), lambda: self.now)
         return Supervisor(roles, around)
 
     @property
@@ -128,7 +129,7 @@ def test_the_state_is_read_as_it_was_written_and_only_while_its_supervisor_runs(
     supervisor = world.supervisor(role("link"), role("site", "link"))
     mine = ProcessIdentity.of(os.getpid())
     assert mine is not None
-    writer = StateWriter(tmp_path, mine, 5)
+    writer = StateWriter(tmp_path, mine, 5, Monitors())
     supervisor.look()
     writer.write(supervisor, 10)
     world.ended["link"] = -9
@@ -142,12 +143,12 @@ def test_the_state_is_read_as_it_was_written_and_only_while_its_supervisor_runs(
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         theirs = ProcessIdentity.of(other.pid)
         assert theirs is not None
-        StateWriter(tmp_path, theirs, 5).write(supervisor, 30)
+        StateWriter(tmp_path, theirs, 5, Monitors()).write(supervisor, 30)
         assert read_state(tmp_path) is not None
         other.kill()
         other.wait()
         assert read_state(tmp_path) is None
-        StateWriter(tmp_path, ProcessIdentity(os.getpid(), "another boot/1"), 5).write(supervisor, 30)
+        StateWriter(tmp_path, ProcessIdentity(os.getpid(), "another boot/1"), 5, Monitors()).write(supervisor, 30)
         assert read_state(tmp_path) is None  # a pid that another process has now
     (folder / "state.json").write_text('{"supervisor": {"pid"')
     assert read_state(tmp_path) is None
