@@ -41,7 +41,7 @@ pytest.importorskip("flwr")
 Covey = Callable[..., tuple[int, str, str]]
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "up.md").read_text(encoding="utf-8")
 TWO_COMMANDS, READ, AFTER = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.S)
-ROLES = ("leader", "helper", "keyholder", "provider", "superlink", "server")
+ROLES = ("leader", "helper", "superlink", "server")
 
 
 def take_free_ports(project: Path) -> None:
@@ -260,7 +260,7 @@ def test_what_cannot_be_started_is_named_with_its_mend_and_nothing_is_left(
         failed = subprocess.run(words(*up), capture_output=True, text=True, check=False)
         said = failed.stderr.splitlines()[-1]
         assert failed.returncode == FAILURE, failed.stderr
-        assert "the helper does not start: ended with status 2" in said, said
+        assert "the helper does not start: ended with status 5" in said, said
         assert "helper.key" in said
         assert "The other roles are stopped again" in said
         assert read_state(project) is None

@@ -31,6 +31,7 @@ from federation.terms import Finish, Noise, Protection, RequestedTerms
 from .deployment import Deployment
 
 _ALWAYS: Final = ("leader", "helper", "superlink", "server")
+_OPTIONAL: Final = ("keyholder", "provider")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,10 @@ def deployment_of(directory: Path, terms: RequestedTerms, choice: CollectionChoi
         for path in site_files(directory / SITES)
         if any(path.stem == one.site for one in project.roster.entries)
     ]
-    names = dict.fromkeys((*_ALWAYS, *_services(terms), *_unfinished_services(directory)))
+    named = [
+        name for name in _OPTIONAL if project.network.optional(name, None) is not None
+    ]  # the leader waits for these
+    names = dict.fromkeys((*_ALWAYS, *named, *_services(terms), *_unfinished_services(directory)))
     collection = None
     if choice is not None:
         between = choice.between or _days_of_events(directory, project, sites, choice.views, now_us)
