@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from aggregator.errors import PeerUnknown
-from crypto.signing import VerifyKey
+from crypto.signing import SigningKey, VerifyKey
+from federation.draft import verify_draft
+from federation.former_keys import NO_FORMER_KEYS, FormerKeys, PinnedKey
 from federation.keys import RoleKeys
 from federation.ledger.state import Budget
 from federation.parties import Aggregator, Roster
+from federation.plan import Plan
+from federation.signed_plan import verify_plan
 
 Clock: TypeAlias = Callable[[], int]
 """The wall clock: µs since the epoch."""
@@ -27,6 +31,7 @@ class Settings:
         allow_no_noise: allow plans with noise off; for tests and labs only.
         require_proofs: refuse plans without proofs.
         peer: the other aggregator's signing key, if it is pinned; plans with proofs need it.
+        former: the earlier keys of coordinator and aggregators.
     """
 
     coordinator: VerifyKey
@@ -35,6 +40,16 @@ class Settings:
     allow_no_noise: bool = False
     require_proofs: bool = False
     peer: VerifyKey | None = None
+    former: FormerKeys = NO_FORMER_KEYS
+
+    @property
+    def coordinator_keys(self) -> PinnedKey:
+        """The coordinator's keys."""
+        return self.former.pinned("coordinator", self.coordinator)
+
+    def peer_keys(self, peer: Aggregator) -> PinnedKey | None:
+        """The other aggregator's keys, if they are pinned."""
+        return None if self.peer is None else self.former.pinned(peer, self.peer)
 
 
 SettingsSource: TypeAlias = Callable[[], Settings]
@@ -64,8 +79,22 @@ class RoleIdentity:
         """The other role."""
         return "helper" if self.role == "leader" else "leader"
 
-    def pinned_peer(self) -> VerifyKey:
-        """The other aggregator's signing key from the settings. Raises PeerUnknown."""
-        if self.settings.peer is None:
+    def sign_key(self, plan: Plan) -> SigningKey:
+        """The own signing key for everything about a plan, or about its draft."""
+        return self.keys.at(plan.deadline_us).sign
+
+    def pinned_peer(self) -> PinnedKey:
+        """The other aggregator's signing keys from the settings. Raises PeerUnknown."""
+        if (pinned := self.settings.peer_keys(self.peer)) is None:
             raise PeerUnknown(self.peer)
-        return self.settings.peer
+        return pinned
+
+    def plan(self, signed: bytes) -> Plan:
+        """The plan in these bytes, if the coordinator signed it. Raises KeyNotInForce, and as `verify_plan`."""
+        keys = self.settings.coordinator_keys
+        return keys.verified(lambda key: verify_plan(signed, key), lambda plan: plan.deadline_us)
+
+    def draft(self, signed: bytes) -> Plan:
+        """The draft in these bytes, if the coordinator signed it. Raises KeyNotInForce, and as `verify_draft`."""
+        keys = self.settings.coordinator_keys
+        return keys.verified(lambda key: verify_draft(signed, key), lambda plan: plan.deadline_us)

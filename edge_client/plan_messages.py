@@ -23,8 +23,8 @@ from base.times import wall_clock
 from base.trace_parent import TraceParent
 from base.traces import span
 from crypto.errors import CryptoError
-from crypto.signing import VerifyKey
 from federation.errors import FederationError
+from federation.former_keys import PinnedKey
 from federation.refusal_codes import RefusalCode
 from federation.sharding import Protect, protect
 from federation.signed_bytes import signed_bytes
@@ -113,7 +113,7 @@ def _answer(
         if plan is None:
             return PlanAnswer(RefusalCode.NOT_A_PLAN, site)
         result = answer_plan(*plan, config, protecting(site))
-        plan_hash = _hash_of(plan[0], config.settings.policy.coordinator)
+        plan_hash = _hash_of(plan[0], config.settings.policy.coordinator_keys)
         if isinstance(result, Refuse):
             return PlanAnswer(result.code, site, plan_hash)
         return PlanAnswer(OK, site, plan_hash, tuple(result))
@@ -138,8 +138,8 @@ def _draft_in(content: RecordDict) -> bytes | None:
     return signed if isinstance(signed, bytes) else None
 
 
-def _hash_of(signed_plan: bytes, coordinator: VerifyKey) -> bytes | None:
+def _hash_of(signed_plan: bytes, coordinator: PinnedKey) -> bytes | None:
     try:
-        return hashlib.sha256(signed_bytes(signed_plan, PLAN_DOMAIN, coordinator)).digest()
+        return hashlib.sha256(coordinator.signed(lambda key: signed_bytes(signed_plan, PLAN_DOMAIN, key))).digest()
     except (FederationError, CryptoError):
         return None

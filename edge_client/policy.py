@@ -34,7 +34,17 @@ from featurestore.errors import ExpressionRefused
 from federation.accountant import charge_of
 from federation.batch.reports import REPORT_ID_BYTES
 from federation.circuit.validity import report_elements
-from federation.errors import AttemptsSpent, DayBudgetSpent, FederationError, LedgerRefusal, PaneTaken, ViewOverlap
+from federation.draft import verify_draft
+from federation.errors import (
+    AttemptsSpent,
+    DayBudgetSpent,
+    FederationError,
+    KeyNotInForce,
+    LedgerRefusal,
+    PaneTaken,
+    ViewOverlap,
+)
+from federation.former_keys import NO_FORMER_KEYS, FormerKeys, PinnedKey
 from federation.ledger.ledger import CLOCK_SLACK_US
 from federation.ledger.state import Budget, LedgerState
 from federation.plan import Plan, PlannedView
@@ -67,6 +77,7 @@ class Policy:
     Attributes:
         coordinator, leader, helper: the pinned keys. Plans under other keys are refused. Under `he` the key holder uses the
             helper's key.
+        former: the keys that coordinator, leader and helper have replaced.
         views: glob patterns of view names (case matters), and pins `NAME@HASH`. A pinned view must have the pinned
             definition, even if a pattern matches its name.
         max_micro_rho: the most that one client-day may cost over all views, in millionths of ρ.
@@ -107,6 +118,25 @@ class Policy:
     max_plan_hours: int = 168
     noisers: Noisers | None = None
     budget_counts: Observer = Observer.AGGREGATOR
+    former: FormerKeys = NO_FORMER_KEYS
+
+    @property
+    def coordinator_keys(self) -> PinnedKey:
+        """The coordinator's keys."""
+        return self.former.pinned("coordinator", self.coordinator)
+
+    def plan(self, signed: bytes) -> Plan:
+        """The plan in these bytes, if the coordinator signed it. Raises KeyNotInForce, and as `verify_plan`."""
+        return self.coordinator_keys.verified(lambda key: verify_plan(signed, key), lambda plan: plan.deadline_us)
+
+    def draft(self, signed: bytes) -> Plan:
+        """The draft in these bytes, if the coordinator signed it. Raises KeyNotInForce, and as `verify_draft`."""
+        return self.coordinator_keys.verified(lambda key: verify_draft(signed, key), lambda plan: plan.deadline_us)
+
+    def aggregators_at(self, deadline_us: int) -> tuple[VerifyKey, VerifyKey]:
+        """The keys of leader and helper for plans with this deadline."""
+        pinned = self.former.pinned("leader", self.leader), self.former.pinned("helper", self.helper)
+        return pinned[0].at(deadline_us), pinned[1].at(deadline_us)
 
     @property
     def budget(self) -> Budget:
@@ -145,7 +175,7 @@ def decide(plan: bytes | Plan, policy: Policy, state: LedgerState, now_us: int, 
         clients: number of clients enrolled at the site.
     """
     if isinstance(plan, bytes):
-        read = _read(plan, policy.coordinator)
+        read = _read(plan, policy)
         if isinstance(read, Refuse):
             return read
         plan = read
@@ -164,7 +194,7 @@ def all_refusals(
         plan, policy, state, now_us, clients: see `decide`.
     """
     if isinstance(plan, bytes):
-        read = _read(plan, policy.coordinator)
+        read = _read(plan, policy)
         if isinstance(read, Refuse):
             return (read,)
         plan = read
@@ -183,13 +213,16 @@ def refusal_of(plan: Plan, refusal: LedgerRefusal) -> Refuse:
     return Refuse(code_of(refusal), plan.hash, view, day)
 
 
-def _read(signed: bytes, coordinator: VerifyKey) -> Plan | Refuse:
+def _read(signed: bytes, policy: Policy) -> Plan | Refuse:
     try:
-        plan_hash = hashlib.sha256(signed_bytes(signed, PLAN_DOMAIN, coordinator)).digest()
+        coordinator = policy.coordinator_keys
+        plan_hash = hashlib.sha256(coordinator.signed(lambda key: signed_bytes(signed, PLAN_DOMAIN, key))).digest()
     except (FederationError, CryptoError):
         return Refuse(RefusalCode.PLAN_UNSIGNED)
     try:
-        return verify_plan(signed, coordinator)
+        return policy.plan(signed)
+    except KeyNotInForce:
+        return Refuse(RefusalCode.PLAN_UNSIGNED)
     except (FederationError, CryptoError) as error:
         refused = any(isinstance(cause, ExpressionRefused) for cause in _causes(error))
         return Refuse(RefusalCode.EXPRESSION_NOT_ALLOWED if refused else RefusalCode.PLAN_INVALID, plan_hash)
@@ -224,7 +257,7 @@ def _reasons(
     if plan.wire is None:
         yield RefusalCode.PLAN_INVALID, None
         return
-    if (plan.wire.leader, plan.wire.helper) != (policy.leader, policy.helper):
+    if (plan.wire.leader, plan.wire.helper) != policy.aggregators_at(plan.deadline_us):
         yield RefusalCode.KEY_NOT_PINNED, None
     if now_us >= plan.wire.deadline_us:
         yield RefusalCode.PLAN_EXPIRED, None

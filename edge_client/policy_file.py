@@ -21,9 +21,12 @@ from federation.config_values import (
     AllowedReportPer,
     AllowedValidity,
     CountedPrices,
+    FormerSections,
     MicroRho,
     allowed_text,
     bytes_of_text,
+    former_keys_of,
+    former_to_toml,
 )
 from federation.errors import KeyFileError
 from federation.keys import public_from_line, public_line
@@ -93,7 +96,7 @@ def policy_to_toml(policy: Policy) -> str:
         max_plan_hours=policy.max_plan_hours,
         allow_activity_visible=str(policy.allow_activity_visible).lower(),
         allow_noise_off=str(policy.allow_noise_off).lower(),
-    )
+    ) + former_to_toml(policy.former)
 
 
 def _coordinator(value: object) -> VerifyKey:
@@ -150,6 +153,7 @@ class PolicyEntries(ConfigModel):
     max_plan_hours: Whole = Policy.max_plan_hours
     noisers: AllowedNoisers = Policy.noisers
     budget_counts: CountedPrices = Policy.budget_counts
+    former: FormerSections = ()
 
 
 def load_policy(path: Path) -> Policy:
@@ -162,7 +166,7 @@ def load_policy(path: Path) -> Policy:
         entries = checked(PolicyEntries, toml_entries(path), path)
     except FileNotFoundError:
         raise PolicyMissing(str(path)) from None
-    return Policy(**dict(entries))
+    return Policy(**(dict(entries) | {"former": former_keys_of(entries.former)}))
 
 
 def _list(texts: tuple[str, ...]) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from crypto.errors import CryptoError
 from featurestore.errors import FeatureStoreError
-from federation.draft import verify_draft
 from federation.errors import FederationError, LedgerBroken
 from federation.keys import site_role
 from federation.ledger.snapshot import read_ledger
@@ -34,7 +33,7 @@ def check_draft(signed_draft: bytes, config: SiteConfig, clock: Callable[[], int
     """
     settings = config.settings
     try:
-        draft = verify_draft(signed_draft, settings.policy.coordinator)
+        draft = settings.policy.draft(signed_draft)
     except (FederationError, CryptoError):
         return Refuse(RefusalCode.PLAN_UNSIGNED)
     try:

@@ -39,6 +39,7 @@ from federation.batch.sealing import max_reports, seal_batch
 from federation.errors import EncryptionKeysInvalid, LedgerBroken, LedgerRefusal
 from federation.he.keys import verify_keys
 from federation.he.reports import encrypt_reports
+from federation.keys import RoleKeys
 from federation.plan import Plan
 from federation.refusal_codes import RefusalCode
 from federation.sharding import Protect, protect
@@ -72,10 +73,14 @@ class SiteSettings:
     """
 
     site: str
-    key: SigningKey = field(repr=False)
+    keys: RoleKeys = field(repr=False)
     clients: int
     policy: Policy
     ledger: Path
+
+    def sign_key(self, plan: Plan) -> SigningKey:
+        """The site's signing key for its batches of a plan."""
+        return self.keys.at(plan.deadline_us).sign
 
 
 def respond(
@@ -191,7 +196,7 @@ def answer(
             assert_never(other)
     if any(len(one.collection) for one in sent):
         return batches
-    return iter([seal_empty(plan, settings.site, randomness(BATCH_ID_BYTES), settings.key, heads)])
+    return iter([seal_empty(plan, settings.site, randomness(BATCH_ID_BYTES), settings.sign_key(plan), heads)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -358,7 +363,8 @@ def _sealed(
         for reports, ids in _parts(view, one, max_reports(plan, view)):
             with span("protect", Fields(plan=plan.hash)):
                 leader, helper = protect(plan, reports, randomness, report_ids=ids)
-                batch = seal_batch(plan, settings.site, randomness(BATCH_ID_BYTES), leader, helper, settings.key, heads)
+                batch_id, key = randomness(BATCH_ID_BYTES), settings.sign_key(plan)
+                batch = seal_batch(plan, settings.site, batch_id, leader, helper, key, heads)
             yield batch
 
 
@@ -377,7 +383,8 @@ def _encrypted(
                 with span("protect", Fields(plan=plan.hash)):
                     made = encrypt_reports(plan, keys, reports, randomness, report_ids=ids, encrypt=encrypt)
                 for batch in made.in_parts(size):
-                    yield seal_encrypted(plan, settings.site, randomness(BATCH_ID_BYTES), batch, settings.key, heads)
+                    batch_id, key = randomness(BATCH_ID_BYTES), settings.sign_key(plan)
+                    yield seal_encrypted(plan, settings.site, batch_id, batch, key, heads)
 
 
 def _parts(view: int, sent: _Sent, size: int) -> Iterator[tuple[Reports, npt.NDArray[np.uint8]]]:

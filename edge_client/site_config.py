@@ -20,6 +20,7 @@ from typing import Any
 
 from base.config import ConfigModel, FilePath, Text, Whole, checked
 from base.errors import ConfigInvalid
+from base.times import wall_clock
 from base.toml import toml_entries
 from crypto.errors import CryptoError
 from federation.errors import FederationError
@@ -50,7 +51,7 @@ class SiteConfig:
     """A site that is ready to answer plans.
 
     Attributes:
-        node: the key with which the site connects to a SuperLink. **Secret.**
+        node: the key with which the site connects to a SuperLink, by the time at which it was loaded. **Secret.**
     """
 
     settings: SiteSettings
@@ -94,9 +95,10 @@ def load_config(path: Path) -> SiteConfig:
         keys = load_keys(entries.keys, site_role(entries.site))
     except (FederationError, CryptoError) as error:
         raise ConfigInvalid(str(path), str(error)) from None
-    settings = SiteSettings(entries.site, keys.sign, entries.clients, _policy(entries), entries.ledger)
-    assert keys.node is not None  # a site's keys have a node key
-    return SiteConfig(settings, entries.events, entries.client_column, entries.time_column, keys.node)
+    settings = SiteSettings(entries.site, keys, entries.clients, _policy(entries), entries.ledger)
+    node = keys.at(wall_clock()).node
+    assert node is not None  # a site's keys have a node key
+    return SiteConfig(settings, entries.events, entries.client_column, entries.time_column, node)
 
 
 def rules_of(path: Path) -> tuple[Policy, Path]:
@@ -107,6 +109,12 @@ def rules_of(path: Path) -> tuple[Policy, Path]:
     """
     entries = _entries(path)
     return _policy(entries), entries.ledger
+
+
+def event_columns(path: Path) -> tuple[Path, str, str]:
+    """The events of a site's file, and their columns of clients and times. Reads no key. Raises as `rules_of`."""
+    entries = _entries(path)
+    return entries.events, entries.client_column, entries.time_column
 
 
 def config_to_toml(entries: Mapping[str, str | int]) -> str:

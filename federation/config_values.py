@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import base64
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
-from pydantic import Field, PlainValidator
+from pydantic import Field, PlainValidator, Strict
 
+from base.config import ConfigModel
+from base.times import to_us, utc_text
 from crypto.errors import CryptoError
+from crypto.seal import SealPublicKey
 from crypto.signing import VerifyKey
 from featurestore.define.privacy import Noisers
 
+from .errors import NodeKeyInvalid, PartyInvalid
+from .former_keys import FormerKey, FormerKeys
+from .keys import require_role
+from .node_keys import NodeCertificate
 from .price import Observer
 from .rho import micro_rho_of
 from .terms import Participation, Protection, ReportPer, Validity
@@ -40,6 +48,22 @@ def _verify_key(value: object) -> VerifyKey:
     try:
         return VerifyKey(bytes_of_text(value))
     except CryptoError as error:
+        raise ValueError(str(error)) from None
+
+
+def seal_key(value: object) -> SealPublicKey:
+    """The public seal key of a base64 text. Raises ValueError, as pydantic expects."""
+    try:
+        return SealPublicKey(bytes_of_text(value))
+    except CryptoError as error:
+        raise ValueError(str(error)) from None
+
+
+def node_certificate(value: object) -> NodeCertificate:
+    """A site's node key of a base64 text; its signature is not verified yet. Raises ValueError, as pydantic expects."""
+    try:
+        return NodeCertificate.from_bytes(bytes_of_text(value))
+    except NodeKeyInvalid as error:
         raise ValueError(str(error)) from None
 
 
@@ -76,7 +100,55 @@ AllowedParticipation = Annotated[Participation | None, _allowed(*Participation)]
 CountedPrices = Annotated[Observer, _one_of({choice.value: choice for choice in Observer})]
 """The prices that a budget counts."""
 
+
+def _moment(value: object) -> int:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise ValueError("a time in UTC, such as 2026-12-07T00:00:00Z, without quotes")
+    return to_us(value)
+
+
+def _role(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a role, such as leader or site-1, in quotes")
+    try:
+        return require_role(value)
+    except PartyInvalid as error:
+        raise ValueError(str(error)) from None
+
+
 MicroRho = Annotated[int, PlainValidator(_micro_rho), Field(examples=["0.1"])]
 """Millionths of ρ, written as a decimal number of ρ."""
 SigningKey = Annotated[VerifyKey, PlainValidator(_verify_key), Field(examples=['"…"'])]
 """A public Ed25519 key, written as base64."""
+
+
+class FormerSection(ConfigModel):
+    """`[[former]]`: a key that a role has replaced; it is the role's key for plans whose deadline is not after `until`."""
+
+    role: Annotated[str, PlainValidator(_role), Field(examples=['"…"'])]
+    sign: SigningKey
+    until: Annotated[int, PlainValidator(_moment), Field(examples=["2026-12-07T00:00:00Z"])]
+    seal: Annotated[SealPublicKey, PlainValidator(seal_key), Field(examples=['"…"'])] | None = None
+    node: Annotated[NodeCertificate, PlainValidator(node_certificate), Field(examples=['"…"'])] | None = None
+
+
+FormerSections = Annotated[tuple[FormerSection, ...], Strict(False)]
+"""The former keys of a file, each role's oldest first."""
+
+
+def former_keys_of(sections: FormerSections) -> FormerKeys:
+    """The former keys of a file."""
+    return FormerKeys(tuple(FormerKey(one.role, one.sign, one.until, one.seal, one.node) for one in sections))
+
+
+def former_to_toml(former: FormerKeys) -> str:
+    """The sections of the former keys, for the end of a file."""
+    lines = [
+        f"\n[[former]]  # replaced: the {one.role}'s key for plans whose deadline is not after `until`\n"
+        f'role = "{one.role}"\nsign = "{base64.b64encode(one.key.data).decode("ascii")}"\n'
+        f"until = {utc_text(one.until_us)}\n"
+        + ("" if one.seal is None else f'seal = "{base64.b64encode(one.seal.data).decode("ascii")}"\n')
+        + ("" if one.node is None else f'node = "{base64.b64encode(one.node.to_bytes()).decode("ascii")}"\n')
+        for one in former.entries
+    ]
+    return "".join(lines)

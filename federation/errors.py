@@ -126,6 +126,25 @@ class NodeKeyInvalid(PartyInvalid):
         super().__init__(f"not the node key of a site: {why}. Copy it from the site's own public key file")
 
 
+class KeyNotInForce(FederationError):
+    """A key that is not its role's key for a plan with this deadline: it was replaced, or its time has not come.
+
+    Attributes:
+        key, need: the ids of the key, and of the role's key for the plan.
+        deadline: of the plan, µs since the epoch.
+        until: the change-over at which the key was replaced, µs since the epoch; None if it was not replaced.
+    """
+
+    exit_code = REFUSED
+
+    def __init__(self, role: str, key: str, need: str, deadline: int, until: int | None) -> None:
+        self.role, self.key, self.need, self.deadline, self.until = role, key, need, deadline, until
+        why = "is not in force yet" if until is None else f"was replaced on {utc_text(until)}"
+        super().__init__(
+            f"the {role}'s key {key} {why}: for a plan with the deadline {utc_text(deadline)}, the {role}'s key is {need}"
+        )
+
+
 class UnknownSite(FederationError):
     """A site that is not on this aggregator's roster."""
 
@@ -243,6 +262,33 @@ class KeyFileMalformed(KeyFileError):
     def __init__(self, path: str, why: str) -> None:
         self.path, self.why = path, why
         super().__init__(f"{path}: {why}")
+
+
+class HandoverMissing(KeyFileError):
+    """New keys of a role that the pinned key has not signed.
+
+    Attributes:
+        pinned, found: the ids of the pinned key and of the new one.
+    """
+
+    exit_code = REFUSED
+
+    def __init__(self, role: str, pinned: str, found: str) -> None:
+        self.role, self.pinned, self.found, self.settings = role, pinned, found, ("force",)
+        super().__init__(
+            f"the pinned {role}'s key {pinned} has not signed the new key {found}, so anybody may have made it. Compare "
+            f"{found} with the {role}'s operator over a channel that you trust"
+        )
+
+
+class HandoverInvalid(KeyFileError):
+    """A handover that its key did not sign, or that is about other keys than those in its file."""
+
+    exit_code = REFUSED
+
+    def __init__(self, source: str, why: str) -> None:
+        self.source, self.why = source, why
+        super().__init__(f"{source}: {why}. Get the file again from its operator; accept nothing of it")
 
 
 class KeyFileOutdated(KeyFileMalformed):

@@ -4,6 +4,9 @@
     covey-public-2 leader <base64: 32 bytes Ed25519>
     -----BEGIN CERTIFICATE-----                       the operator's authority (base/tls), where the role has TLS
 
+`<role>.former` (mode 0600) has the keys that a rotation has replaced, oldest first, for the plans that have them
+(former_keys.py): `covey-former-2 <change-over, µs> <role> <base64>`.
+
 Every role has a signing key. The collector also has a seal key (ML-KEM-768 and X25519): 32 more secret bytes, 1,216 more
 public bytes. Leader and helper have seal keys for each plan (live_keys.py), not in these files. A site also has a node key,
 with which it connects to a SuperLink: 48 more secret bytes, and 113 more public bytes, the key and its certificate. Files
@@ -16,14 +19,14 @@ import base64
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from base.atomic_files import created_folder
+from base.atomic_files import created_folder, replace_file
+from base.disk import sync_folder
 from base.private_files import create_private
-from base.tls.trust import Trust
 from crypto.errors import CryptoError
 from crypto.seal import SEAL_PUBLIC_BYTES, SEAL_SEED_BYTES, SealKey, SealPublicKey
 from crypto.signing import SIGNING_SEED_BYTES, VERIFY_KEY_BYTES, SigningKey, VerifyKey
@@ -37,6 +40,7 @@ from .errors import (
     NodeKeyInvalid,
     PartyInvalid,
 )
+from .former_keys import FormerKey, PinnedKey
 from .node_keys import NODE_CERTIFICATE_BYTES, NODE_SECRET_BYTES, NodeCertificate, NodeKey
 from .parties import PublicKeys, require_site_id
 
@@ -46,7 +50,8 @@ SITE_PREFIX: Final = "site-"
 SEALED_TO: Final = "collector"
 """The only role with a permanent seal key."""
 
-_PRIVATE, _PUBLIC = "covey-private-2", "covey-public-2"
+_PRIVATE, _PUBLIC, _FORMER = "covey-private-2", "covey-public-2", "covey-former-2"
+_UNTIL: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 _OLDER: Final = ("covey-private-1", "covey-public-1")
 _LINE: Final = re.compile(r"(\S+) (\S+) ([A-Za-z0-9+/]+=*)\n")
 _MAX_BYTES: Final = 4_096
@@ -79,12 +84,14 @@ class RoleKeys:
 
     Attributes:
         node: the key with which a site connects to a SuperLink; None for any other role.
+        former: the keys that these have replaced, oldest first, as long as their secrets are kept.
     """
 
     role: str
     sign: SigningKey
     _seal: SealKey | None = None
     node: NodeKey | None = None
+    former: tuple[FormerSecrets, ...] = ()
 
     @classmethod
     def generate(cls, role: str, randomness: Callable[[int], bytes]) -> RoleKeys:
@@ -106,11 +113,33 @@ class RoleKeys:
         seal = b"" if self._seal is None else self._seal.secret_bytes()
         return self.sign.secret_bytes() + seal + (b"" if self.node is None else self.node.secret_bytes())
 
+    def at(self, deadline_us: int) -> RoleKeys:
+        """The role's keys for plans with this deadline."""
+        return next((one.keys for one in self.former if deadline_us <= one.until_us), self)
+
+    @property
+    def pinned(self) -> PinnedKey:
+        """The signing keys, as other parties know them."""
+        former = tuple(FormerKey(self.role, one.keys.sign.public, one.until_us) for one in self.former)
+        return PinnedKey(self.role, self.sign.public, former)
+
     @property
     def public(self) -> PublicKeys:
         """The public keys."""
         node = None if self.node is None else self.node.certify(_site_of(self.role), self.sign)
         return PublicKeys(self.sign.public, None if self._seal is None else self._seal.public, node)
+
+
+@dataclass(frozen=True, eq=False)
+class FormerSecrets:
+    """Keys of a role that a rotation has replaced. **Secret.**
+
+    Attributes:
+        until_us: µs since the epoch, their change-over: they are the role's keys for plans whose deadline is not later.
+    """
+
+    keys: RoleKeys
+    until_us: int
 
 
 def create_folder(folder: Path, keys: Iterable[RoleKeys]) -> None:
@@ -137,7 +166,7 @@ def write_keys(folder: Path, keys: RoleKeys) -> None:
         with create_private(_private_path(folder, keys.role)) as file:
             file.write(_line(_PRIVATE, keys.role, keys.secret_bytes).encode("ascii"))
         with public_path(folder, keys.role).open("x", encoding="ascii") as to_hand_out:
-            to_hand_out.write(public_text(keys))
+            to_hand_out.write(public_line(keys.role, keys.public))
     except FileExistsError as error:
         raise KeyFileExists(str(error.filename)) from None
 
@@ -150,14 +179,53 @@ def load_keys(folder: Path, role: str) -> RoleKeys:
     """
     path = _private_path(folder, require_role(role))
     _require_private_folder(folder)
+    return replace(_secrets(_read_private(path), role, str(path)), former=_former(folder, role))
+
+
+def _secrets(text: str, role: str, source: str) -> RoleKeys:
+    """The keys in the line of a private file. Raises KeyFileMalformed."""
     lengths = SIGNING_SEED_BYTES, SEAL_SEED_BYTES, NODE_SECRET_BYTES
-    found, (sign, seal, node) = _parse(_read_private(path), _PRIVATE, lengths, str(path))
+    found, (sign, seal, node) = _parse(text, _PRIVATE, lengths, source)
     if found != role:
-        raise KeyFileMalformed(str(path), f"it holds the keys of {found}, not of {role}")
+        raise KeyFileMalformed(source, f"it holds the keys of {found}, not of {role}")
     try:
         return RoleKeys(role, SigningKey(sign), SealKey(seal) if seal else None, NodeKey(node) if node else None)
     except NodeKeyInvalid as error:
-        raise KeyFileMalformed(str(path), error.why) from None
+        raise KeyFileMalformed(source, error.why) from None
+
+
+def _former(folder: Path, role: str) -> tuple[FormerSecrets, ...]:
+    """The replaced keys of a role; none if there is no such file. Raises KeyFileExposed, KeyFileMalformed."""
+    path, found = folder / f"{role}.former", list[FormerSecrets]()
+    try:
+        text = _read_private(path)
+    except KeyFileMissing:
+        return ()
+    for number, line in enumerate(text.splitlines(keepends=True), 1):
+        source = f"{path}, line {number}"
+        until, space, rest = line.removeprefix(_FORMER).lstrip().partition(" ")
+        if not line.startswith(f"{_FORMER} ") or not space or not _UNTIL.fullmatch(until):
+            raise KeyFileMalformed(source, f"it is not `{_FORMER} TIME ROLE BASE64`")
+        found.append(FormerSecrets(_secrets(f"{_PRIVATE} {rest}", role, source), int(until)))
+    return tuple(found)
+
+
+def write_former(folder: Path, role: str, former: Sequence[FormerSecrets]) -> None:
+    """Replace the file with the replaced keys of a role. Without keys there is no file."""
+    path = folder / f"{role}.former"
+    if not former:
+        path.unlink(missing_ok=True)
+        sync_folder(folder)
+        return
+    lines = [
+        _line(_PRIVATE, role, one.keys.secret_bytes).replace(_PRIVATE, f"{_FORMER} {one.until_us}", 1) for one in former
+    ]
+    replace_file(path, "".join(lines), private=True)
+
+
+def replace_keys(folder: Path, keys: RoleKeys) -> None:
+    """Replace the private file of a role. The keys in it must be in the file of replaced keys already, or be lost."""
+    replace_file(_private_path(folder, keys.role), _line(_PRIVATE, keys.role, keys.secret_bytes), private=True)
 
 
 def roles_in(folder: Path) -> tuple[str, ...]:
@@ -169,19 +237,6 @@ def roles_in(folder: Path) -> tuple[str, ...]:
 def public_path(folder: Path, role: str) -> Path:
     """The file that the role's operator gives to the other operators."""
     return folder / f"{role}.pub"
-
-
-def public_text(keys: RoleKeys, authority: Trust | None = None) -> str:
-    """The content of `ROLE.pub`: the public line, and the operator's authority for TLS."""
-    pem = "" if authority is None else authority.pem.decode("ascii")
-    return public_line(keys.role, keys.public) + pem
-
-
-def public_from_text(text: str, source: str) -> tuple[str, PublicKeys, Trust | None]:
-    """Role, keys and authority of the content of `ROLE.pub`. Raises KeyFileMalformed, CertificateMalformed: names `source`."""
-    line, end, pem = text.partition("\n")
-    role, keys = public_from_line(line + end, source)
-    return role, keys, Trust.parse(pem.encode("ascii", "replace"), source) if pem.strip() else None
 
 
 def public_line(role: str, keys: PublicKeys) -> str:

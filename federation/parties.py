@@ -15,6 +15,7 @@ from crypto.seal import SealPublicKey
 from crypto.signing import VerifyKey
 
 from .errors import PartyInvalid, ReportedTwice, RosterExceeded, UnknownSite
+from .former_keys import FormerKey, PinnedKey
 from .node_keys import NodeCertificate
 
 Aggregator: TypeAlias = Literal["leader", "helper"]
@@ -47,6 +48,30 @@ class CollectorKeys:
 
     sign: VerifyKey
     seal: SealPublicKey
+
+
+@dataclass(frozen=True)
+class PinnedCollector:
+    """The collector's keys, as another party knows them.
+
+    Attributes:
+        former: those that were replaced, oldest first.
+    """
+
+    current: CollectorKeys
+    former: tuple[FormerKey, ...] = ()
+
+    def at(self, deadline_us: int) -> CollectorKeys:
+        """The collector's keys for plans with this deadline."""
+        for one in self.former:
+            if one.seal is not None and deadline_us <= one.until_us:
+                return CollectorKeys(one.key, one.seal)
+        return self.current
+
+    @property
+    def sign(self) -> PinnedKey:
+        """The signing keys."""
+        return PinnedKey("collector", self.current.sign, self.former)
 
 
 @dataclass(frozen=True)
@@ -98,18 +123,24 @@ class RosterEntry:
         max_clients: the most clients of the site in one collection, by its reports or its declaration. A site can invent up
             to this many clients.
         node: the key with which the site connects to a SuperLink; verified here. None: no SuperLink admits the site.
+        former: the site's signing keys before `key`, oldest first.
     """
 
     site: str
     key: VerifyKey
     max_clients: int
     node: NodeCertificate | None = None
+    former: tuple[FormerKey, ...] = ()
 
     def __post_init__(self) -> None:
         require_site_id(self.site)
         if self.node is not None:
             self.node.verify(self.site, self.key)
         require_max_clients(self.site, self.max_clients)
+
+    def key_at(self, deadline_us: int) -> VerifyKey:
+        """The site's signing key for plans with this deadline."""
+        return PinnedKey(self.site, self.key, self.former).at(deadline_us)
 
     def count(
         self,

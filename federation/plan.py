@@ -108,6 +108,13 @@ class Plan:
         """SHA-256 of the canonical bytes: 32 bytes that bind every share to this plan."""
         return hashlib.sha256(plan_to_bytes(self)).digest()
 
+    @property
+    def deadline_us(self) -> int:
+        """µs since the epoch: the aggregators refuse reports from then on. In one process, the end of the last pane."""
+        if self.wire is not None:
+            return self.wire.deadline_us
+        return max(int(planned.pane_starts[-1]) + planned.view.pane_us for planned in self.views)
+
     @cached_property
     def offsets(self) -> tuple[int, ...]:
         """The first collection index of each view, then the number of collections."""

@@ -20,7 +20,6 @@ from google.protobuf.message import DecodeError
 
 from base.times import utc_text
 from crypto.errors import SignatureInvalid
-from crypto.signing import VerifyKey
 from featurestore.define.release import Release, Void, is_retraction, is_unattempted, release_id
 from featurestore.define.wire import definition_hash
 from featurestore.errors import FeatureStoreError
@@ -29,10 +28,11 @@ from . import plan_pb2 as pb
 from .commitment import Outcome
 from .counted_sites import coverage_of
 from .dating import Dating
-from .errors import PlanInvalid, StatementMalformed, StatementsDisagree, VerificationFailed
+from .errors import KeyNotInForce, PlanInvalid, StatementMalformed, StatementsDisagree, VerificationFailed
+from .former_keys import PinnedKey
 from .manifest import manifest_of, trust_of
 from .opened_values import signers, verify_values
-from .parties import CollectorKeys
+from .parties import PinnedCollector
 from .plan import Plan, PlannedView, plan_from_bytes
 from .release_signing import verify_release
 from .signed_bytes import signed_bytes
@@ -67,7 +67,7 @@ class PlannedPane:
     pane_start: int
 
 
-def planned_panes(evidence: Iterable[bytes], coordinator: VerifyKey | None) -> Iterator[PlannedPane]:
+def planned_panes(evidence: Iterable[bytes], coordinator: PinnedKey | None) -> Iterator[PlannedPane]:
     """Every pane of every plan among blobs of evidence, and of every plan that a statement names.
 
     Panes that both opening statements of the plan call unopened are left out: they stay due, or have a void of their own.
@@ -107,10 +107,10 @@ def verify_opening(
     statements: tuple[bytes, bytes] | None,
     values: Sequence[bytes] = (),
     *,
-    coordinator: VerifyKey | None = None,
-    collector: CollectorKeys | None = None,
-    leader: VerifyKey | None = None,
-    helper: VerifyKey | None = None,
+    coordinator: PinnedKey | None = None,
+    collector: PinnedCollector | None = None,
+    leader: PinnedKey | None = None,
+    helper: PinnedKey | None = None,
 ) -> Plan:
     """Return the plan that a release, void or tombstone follows from, if every check holds.
 
@@ -144,11 +144,14 @@ def verify_opening(
         if isinstance(item, Release):
             _check_values(item, plan, view, wire, values, statement, pane)
     with _failing("signature"):
-        verify_release(item, wire.collector.sign)
+        signer = PinnedKey("collector", wire.collector.sign)
+        if isinstance(item, Void) and is_retraction(item.reason) and collector is not None:
+            signer = collector.sign  # a tombstone is signed long after the plan: with the key of its own time
+        signer.signed(lambda key: verify_release(item, key))
     return plan
 
 
-def _check_plan(item: Release | Void, signed_plan: bytes, coordinator: VerifyKey | None) -> Plan:
+def _check_plan(item: Release | Void, signed_plan: bytes, coordinator: PinnedKey | None) -> Plan:
     with _failing("plan"):
         plan = _read_plan(signed_plan, coordinator)
     if plan.hash.hex() != item.manifest.plan_hash:
@@ -157,16 +160,19 @@ def _check_plan(item: Release | Void, signed_plan: bytes, coordinator: VerifyKey
 
 
 @lru_cache(maxsize=8)  # a year of hourly panes is one plan, which is read for each of its panes
-def _read_plan(signed_plan: bytes, coordinator: VerifyKey | None) -> Plan:
-    unchecked = pb.SignedPlan.FromString(signed_plan).plan
-    return plan_from_bytes(unchecked if coordinator is None else signed_bytes(signed_plan, PLAN_DOMAIN, coordinator))
+def _read_plan(signed_plan: bytes, coordinator: PinnedKey | None) -> Plan:
+    if coordinator is None:
+        return plan_from_bytes(pb.SignedPlan.FromString(signed_plan).plan)
+    return coordinator.verified(
+        lambda key: plan_from_bytes(signed_bytes(signed_plan, PLAN_DOMAIN, key)), lambda plan: plan.deadline_us
+    )
 
 
-def _check_parties(plan: Plan, **pinned: CollectorKeys | VerifyKey | None) -> WireTerms:
+def _check_parties(plan: Plan, **pinned: PinnedCollector | PinnedKey | None) -> WireTerms:
     if plan.wire is None:
         raise VerificationFailed("parties", "the plan names no parties: it was run in one process, without signatures")
     for role, keys in pinned.items():
-        if keys is not None and getattr(plan.wire, role) != keys:
+        if keys is not None and getattr(plan.wire, role) != keys.at(plan.deadline_us):
             raise VerificationFailed("parties", f"the plan's {role} is not the pinned {role}")
     return plan.wire
 
@@ -278,5 +284,12 @@ def _failing(check: str) -> Iterator[None]:
         yield
     except SignatureInvalid:
         raise VerificationFailed(check, "its signature is not valid") from None
-    except (PlanInvalid, FeatureStoreError, StatementMalformed, StatementsDisagree, DecodeError) as error:
+    except (
+        PlanInvalid,
+        KeyNotInForce,
+        FeatureStoreError,
+        StatementMalformed,
+        StatementsDisagree,
+        DecodeError,
+    ) as error:
         raise VerificationFailed(check, str(error)) from None

@@ -11,6 +11,7 @@ from federation.terms import Encrypted, Validity
 
 from .draft import NO_WIRE_TERMS, draft_of, require_live
 from .errors import PlanInvalid
+from .former_keys import PinnedKey
 from .parties import Aggregator
 from .plan import Plan, plan_from_bytes, plan_to_bytes
 from .signed_bytes import signed_bytes, to_signed
@@ -53,16 +54,18 @@ def verify_plan(data: bytes, coordinator: VerifyKey) -> Plan:
     return plan
 
 
-def require_own_key(plan: Plan, role: Aggregator, own: VerifyKey) -> None:
+def require_own_key(plan: Plan, role: Aggregator, own: PinnedKey) -> None:
     """Run by leader, helper and key holder before they take part: return if the plan names this party.
 
     Raises:
-        PlanInvalid: the plan gives another signing key for this role.
+        PlanInvalid: the plan gives another signing key for this role. KeyNotInForce: a key of another time.
     """
     if plan.wire is None:
         raise PlanInvalid(NO_WIRE_TERMS)
-    if (named := plan.wire.sign_key(role)) != own:
-        raise PlanInvalid(f"the plan's {role} has the signing key {named.id.hex()}; this {role} has {own.id.hex()}")
+    if (named := plan.wire.sign_key(role)) not in own.all:
+        due = own.at(plan.deadline_us)
+        raise PlanInvalid(f"the plan's {role} has the signing key {named.id.hex()}; this {role} has {due.id.hex()}")
+    own.require(named, plan.deadline_us)
 
 
 def _require_wire(plan: Plan) -> None:

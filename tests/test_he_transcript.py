@@ -107,7 +107,7 @@ def run(path: Path, noise: Noise) -> Run:
 
     def ask(signed: bytes, keys: bytes) -> Iterator[SiteAnswer]:
         for node, (site, own) in enumerate(events.items()):
-            settings = SiteSettings(site, KEYS[site].sign, 1_000, policy, path / f"{site}.db")
+            settings = SiteSettings(site, KEYS[site], 1_000, policy, path / f"{site}.db")
             answer = respond(signed, settings, lambda _, own=own: own, lambda: NOW, os.urandom, encryption_keys=keys)  # type: ignore[misc]
             assert not isinstance(answer, Refuse), answer
             yield SiteAnswer(node, site, "OK", tuple(batch.to_bytes() for batch in answer))

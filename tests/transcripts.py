@@ -163,7 +163,7 @@ def run(
     def ask(signed: bytes, _keys: bytes) -> Iterator[SiteAnswer]:
         for node, (site, own) in enumerate(events.items()):
             rng = np.random.default_rng([node, 7])  # the statistics below are of fixed bits
-            site_settings = SiteSettings(site, KEYS[site].sign, enrolled, POLICY, path / f"{site}.db")
+            site_settings = SiteSettings(site, KEYS[site], enrolled, POLICY, path / f"{site}.db")
             answer = respond(signed, site_settings, lambda _, own=own: own, lambda: NOW, rng.bytes)  # type: ignore[misc]
             assert not isinstance(answer, Refuse), answer
             yield SiteAnswer(node, site, "OK", tuple(batch.to_bytes() for batch in answer))

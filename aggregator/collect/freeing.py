@@ -42,7 +42,8 @@ class Freeing:
         """
         signed = Signed.from_bytes(data)
         _, plan = self._plans.opened(plan_of(signed))
-        signed.verify(FREE_DOMAIN, self._plans.identity.settings.coordinator)
+        coordinator = self._plans.identity.settings.coordinator_keys
+        coordinator.verified(lambda key: signed.verify(FREE_DOMAIN, key), lambda _: plan.deadline_us)
         self._plans.charges.require_after_rebuild(plan)
         return plan
 
@@ -82,7 +83,7 @@ class Freeing:
         stored, _ = self._plans.opened(plan.hash)
         if stored.state is not PlanState.DISOWNED:
             raise NotCommitted(plan.hash)
-        return sign_never_opened(self._plans.identity.role, plan.hash, self._plans.identity.keys.sign)
+        return sign_never_opened(self._plans.identity.role, plan.hash, self._plans.identity.sign_key(plan))
 
     def answer(self, data: bytes) -> list[bytes]:
         """The answer of a helper or key holder: it erases; a plan that is disowned by now also gets its statement.

@@ -43,7 +43,7 @@ class Closing:
 
     def __init__(self, plans: PlanBook, tally: ReportTally, intake: ShareIntake, calls: PeerCalls) -> None:
         self._plans, self._tally, self._intake, self._calls = plans, tally, intake, calls
-        self._files, self._key = plans.files, plans.identity.keys.sign
+        self._files, self._identity = plans.files, plans.identity
 
     def close(self, plan: Plan) -> None:
         """Charge the plan and commit to its set of reports."""
@@ -73,7 +73,7 @@ class Closing:
         stored, _ = self._plans.opened(plan.hash)
         if stored.own is None or stored.other is not None:
             return
-        own = sign(COMMITMENT_DOMAIN["leader"], stored.own, self._key)
+        own = sign(COMMITMENT_DOMAIN["leader"], stored.own, self._identity.sign_key(plan))
         reply = self._calls.call_helper(stored, self._calls.peers.helper.commit, own)
         with as_peers():
             other = Signed.from_bytes(reply).verify(COMMITMENT_DOMAIN["helper"], helper_of(plan))
@@ -113,7 +113,7 @@ class Meeting:
         """
         stored, _ = self._plans.opened(plan.hash)
         message = self._heads.witness(plan, stage, confirmed)
-        data = sign(WITNESS_DOMAIN["leader"], message.to_bytes(), self._plans.identity.keys.sign)
+        data = sign(WITNESS_DOMAIN["leader"], message.to_bytes(), self._plans.identity.sign_key(plan))
         thread = ThreadPoolExecutor(1, thread_name_prefix="witness")
         peer = self._peer()
         reply = thread.submit(copy_context().run, self._calls.call, stored, peer, peer.witness, data)

@@ -78,7 +78,7 @@ class Noising:
 
     def _count(self, plan: Plan, statements: list[bytes]) -> None:
         """Count the panes of a plan that was noised now, by view and outcome."""
-        key = self._plans.identity.keys.sign.public
+        key = self._plans.identity.sign_key(plan).public
         for planned, signed in zip(plan.views, statements, strict=True):
             outcomes = Counter(verify_statement(signed, key).outcomes)
             for outcome, panes in outcomes.items():

@@ -60,7 +60,7 @@ class Swap:
         shares, own = self._held.draw(stored, plan)
         if plan.wire is None:
             raise PlanUnknown(plan.hash)
-        collector, key = plan.wire.collector.seal, self._identity.keys.sign
+        collector, key = plan.wire.collector.seal, self._identity.sign_key(plan)
         sealed = [SealedShare.make(plan, view, shares, own, collector, key) for view in range(len(plan.views))]
         to_swap = [field64.to_bytes(one) for one in shares.shares]
         with self._storage.transaction():
@@ -104,7 +104,7 @@ class Swap:
 
     def signed_values(self, stored: StoredPlan, plan: Plan, theirs: bytes) -> list[bytes]:
         """The signed sum of both shares, for each view. Raises FieldElementOutOfRange, MessageMalformed."""
-        signed, left, key = [], memoryview(theirs), self._identity.keys.sign
+        signed, left, key = [], memoryview(theirs), self._identity.sign_key(plan)
         for view, (planned, own) in enumerate(zip(plan.views, self._storage.to_swap(stored.number), strict=True)):
             other, left = left[: len(own)], left[len(own) :]
             if len(other) != len(own):
@@ -123,7 +123,7 @@ class LeaderSwap:
 
     def __init__(self, plans: PlanBook, own: Swap, shared: SharedOpening, calls: PeerCalls) -> None:
         self._plans, self._own, self._shared, self._calls = plans, own, shared, calls
-        self._storage, self._key = plans.files.storage, plans.identity.keys.sign
+        self._storage, self._identity = plans.files.storage, plans.identity
 
     def require(self, plan: Plan) -> None:
         """As `Swap`."""
@@ -159,11 +159,11 @@ class LeaderSwap:
                 self._storage.set_opened(stored.number, values)
                 self._storage.settle(stored.number)
             self._plans.retention.forget()
-        request_finish(self._calls, stored, plan, 0, self._key)
+        request_finish(self._calls, stored, plan, 0, self._identity.sign_key(plan))
 
     def _exchange_digests(self, stored: StoredPlan, plan: Plan, mine: bytes) -> None:
         own = ShareDigest(plan.hash, hashlib.sha256(mine).digest())
-        data = sign(SHARE_DIGEST_DOMAIN["leader"], own.to_bytes(), self._key)
+        data = sign(SHARE_DIGEST_DOMAIN["leader"], own.to_bytes(), self._identity.sign_key(plan))
         reply = self._calls.call_helper(stored, self._calls.peers.helper.digest, data)
         with as_peers():
             theirs = ShareDigest.from_bytes(

@@ -36,7 +36,7 @@ class Decryption:
 
     def __init__(self, plans: PlanBook) -> None:
         self._plans, self._storage, self._live = plans, plans.files.storage, plans.files.live
-        self._key = plans.identity.keys.sign
+        self._identity = plans.identity
 
     def require(self, plan: Plan) -> None:
         """The key holder needs nothing from others: it makes its own keys."""
@@ -61,7 +61,7 @@ class Decryption:
             if self._storage.plans_of_id(plan.plan_id):  # erased: a plan id has one set of keys
                 raise EncryptionKeysMissing(plan.plan_id)
             made = [SecretKey.generate(plan.he_parameters(planned)) for planned in plan.views]
-            public = sign_keys(plan.hash, [key.public for key in made], self._key)
+            public = sign_keys(plan.hash, [key.public for key in made], self._identity.sign_key(plan))
             fresh = SecretKeys(plan.hash, public, b"".join(key.to_bytes() for key in made))
             until_us = min(deadline_us + LATEST_CHARGE_US, 2**63 - 1)  # the end of SQLite's integers
             with self._storage.transaction():
@@ -80,6 +80,7 @@ class Decryption:
             raise NotCommitted(plan.hash)
         self._plans.require_charged(plan)
         source, shares, left = self._plans.secrets.noise_source(plan), [], stored.other
+        own = self._identity.sign_key(plan)
         require_source(plan, "key holder", source)
         try:
             for view, key in enumerate(self.secret_keys(plan)):
@@ -93,7 +94,7 @@ class Decryption:
                 if source is not None and len(collections):
                     context = NoiseContext.of_decrypted(plan, view, statement.sets, statement.outcomes, sums)
                     sums += draw_noise(planned.layout, len(collections), source, context).reshape(sums.shape)
-                shares.append(SealedShare.of_sums(plan, statement, sums, plan.wire.collector.seal, self._key))
+                shares.append(SealedShare.of_sums(plan, statement, sums, plan.wire.collector.seal, own))
         except SumOutOfRange:
             with self._storage.transaction():
                 self._storage.burn(stored.number, plan.plan_id)

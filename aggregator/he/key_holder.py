@@ -39,7 +39,6 @@ from aggregator.storage.files import Files
 from aggregator.storage.records import PlanState, PlanStatus
 from base.metrics import Meters
 from crypto.bfv import Ciphertexts, message_bytes
-from federation.draft import verify_draft
 from federation.errors import KeyBurnt, PlanFreed, PlanInvalid, StatementMalformed
 from federation.he.keys import verify_keys
 from federation.he.leader import opened_of
@@ -78,7 +77,7 @@ class KeyHolder:
             As `PlanBook.prepare` and `Decryption.made_keys`.
         """
         live = self.plans.prepare(data)
-        keys = self.decryption.made_keys(verify_draft(data, self.identity.settings.coordinator))
+        keys = self.decryption.made_keys(self.identity.draft(data))
         return Preparation(live, encryption_keys=keys)
 
     def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
@@ -129,7 +128,7 @@ class KeyHolder:
             case other:
                 assert_never(other)
         reply = self.heads.witness(plan, theirs.stage, theirs.remembered)
-        return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.identity.keys.sign)
+        return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.identity.sign_key(plan))
 
     def free(self, data: bytes) -> list[bytes]:
         """Free a plan for the coordinator. Returns the statement once the leader knows. Raises as `Freeing.answer`."""

@@ -36,7 +36,7 @@ class NoisedSums:
 
     def __init__(self, plans: PlanBook, intake: EncryptedIntake, calls: PeerCalls) -> None:
         self._plans, self._intake, self._calls = plans, intake, calls
-        self._storage, self._key = plans.files.storage, plans.identity.keys.sign
+        self._storage, self._identity = plans.files.storage, plans.identity
 
     def draw(self, stored: StoredPlan, plan: Plan) -> None:
         """Store every noised sum in `finished`, and the statements about them. Nothing is swapped."""
@@ -50,7 +50,7 @@ class NoisedSums:
             for collection in opened_of(plan, view, outcomes):
                 digest.update(self._finished(stored, plan, view, collection, commitment))
             statement = statement_of(plan, view, "leader", outcomes, commitment, digest.digest())
-            shares.append(SealedShare(b"", statement.sign(self._key)))
+            shares.append(SealedShare(b"", statement.sign(self._identity.sign_key(plan))))
         self._intake.drop_keys(plan)
         with self._storage.transaction():
             self._storage.add_noised(stored.number, shares)
@@ -75,7 +75,7 @@ class NoisedSums:
         for view, share in enumerate(self._storage.noised(stored.number)):
             yield pb.SumPart(plan_hash=plan_hash, view=view, statement=share.statement)
             plan_hash = b""
-            outcomes = verify_statement(share.statement, self._key.public).outcomes
+            outcomes = verify_statement(share.statement, self._identity.sign_key(plan).public).outcomes
             for collection in opened_of(plan, view, outcomes):
                 message = self._storage.message("finished", stored.number, collection) or b""
                 for at in range(0, len(message), PART_BYTES):

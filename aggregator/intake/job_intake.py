@@ -58,7 +58,7 @@ class JobIntake:
         job, digest = AggregationJob.from_bytes(body), job_digest(body)
         with span("job", Fields(plan=plan.hash)):
             answer = self._recorded(stored.number, job, digest) or self._answer(stored, plan, job, digest)
-        return sign(ANSWER_DOMAIN, answer, self._identity.keys.sign)
+        return sign(ANSWER_DOMAIN, answer, self._identity.sign_key(plan))
 
     def _recorded(self, number: int, job: AggregationJob, digest: bytes) -> bytes | None:
         found = self._storage.job(number, job.job_id)

@@ -20,6 +20,7 @@ _REFUSALS: Final[tuple[type[CoveyError], ...]] = (
     federation.PlanInvalid,
     federation.ReportTooLong,
     federation.NoiseRefused,
+    federation.KeyNotInForce,
     own.PlanUnknown,
     own.PlanTooLarge,
     own.ProofsRequired,

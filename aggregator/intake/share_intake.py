@@ -133,7 +133,7 @@ class ShareIntake:
             if len(header) and not (verdicts == Verdict.TAKEN).any():  # nothing to send to the helper
                 self._storage.record(number, job, digest, JobAnswer(plan.hash, job, digest, encoded).to_bytes())
             else:
-                site_key = self._identity.settings.roster[header.site].key.data
+                site_key = self._identity.settings.roster[header.site].key_at(plan.deadline_us).data
                 self._storage.keep(Pending(number, job, digest, site_key, encoded, data))
                 return
         count_verdicts(self._meters, verdicts)
@@ -174,7 +174,7 @@ class ShareIntake:
             plan.hash, pending.job, batch.half("helper").to_bytes(), pending.verdicts, shares
         ).to_bytes()
 
-        signed = sign(JOB_DOMAIN, body, self._identity.keys.sign)
+        signed = sign(JOB_DOMAIN, body, self._identity.sign_key(plan))
         reply = self._calls.call_helper(stored, self._calls.peers.helper.aggregate, signed)
         with as_peers():
             answer = JobAnswer.from_bytes(Signed.from_bytes(reply).verify(ANSWER_DOMAIN, helper_of(plan)))

@@ -16,14 +16,14 @@ from aggregator.mpc.party import PEER_LOST
 from aggregator.mpc.seat import Seat
 from aggregator.signed_message import Signed
 from base.metrics import Meters
-from crypto.signing import VerifyKey
+from federation.former_keys import PinnedKey
 
 
 class Provider:
     """The third party of the finish mpc.
 
     Args:
-        leader: the signing key of the leader that it serves.
+        leader: the signing keys of the leader that it serves.
 
     Attributes:
         meters: the counters of this role.
@@ -34,7 +34,7 @@ class Provider:
 
     role: Final = "provider"
 
-    def __init__(self, leader: VerifyKey) -> None:
+    def __init__(self, leader: PinnedKey) -> None:
         require_installed()
         self.meters = Meters()
         self._leader = leader
@@ -46,7 +46,8 @@ class Provider:
         Raises:
             MessageMalformed, SignatureInvalid: not a request of this provider's leader. Stopping.
         """
-        session = FinishSession.from_bytes(Signed.from_bytes(data).verify(PROVIDE_DOMAIN, self._leader))
+        signed = Signed.from_bytes(data)
+        session = FinishSession.from_bytes(self._leader.signed(lambda key: signed.verify(PROVIDE_DOMAIN, key)))
         if not session.port:
             raise MessageMalformed("the session is without a port")
         return self._seat.begin(session.port)

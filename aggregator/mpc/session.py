@@ -42,7 +42,7 @@ class LeaderSuppression:
 
     def __init__(self, plans: PlanBook, own: Suppression, shared: SharedOpening, calls: PeerCalls) -> None:
         self._plans, self._own, self._shared, self._calls = plans, own, shared, calls
-        self._storage, self._key = plans.files.storage, plans.identity.keys.sign
+        self._storage, self._identity = plans.files.storage, plans.identity
 
     def require(self, plan: Plan) -> None:
         """As `Suppression`. Raises ProviderUnknown."""
@@ -71,16 +71,17 @@ class LeaderSuppression:
                 self._storage.set_finished(stored.number, finished)
                 self._storage.settle(stored.number)
             self._plans.retention.forget()
-        request_finish(self._calls, stored, plan, 0, self._key)
+        request_finish(self._calls, stored, plan, 0, self._identity.sign_key(plan))
 
     def _session(self, stored: StoredPlan, plan: Plan) -> list[SealedShare]:
         """Run all three processes. When this returns, the helper has stored the same values."""
         port, threads = free_port(), ThreadPoolExecutor(3, thread_name_prefix="finish")
         body = FinishSession(plan.hash, port).to_bytes()
-        providing = self._calls.peers.known_provider().provide(sign(PROVIDE_DOMAIN, body, self._key))
+        key = self._identity.sign_key(plan)
+        providing = self._calls.peers.known_provider().provide(sign(PROVIDE_DOMAIN, body, key))
         try:
             third = threads.submit(providing.wait)
-            other = threads.submit(request_finish, self._calls, stored, plan, port, self._key)
+            other = threads.submit(request_finish, self._calls, stored, plan, port, key)
             mine = threads.submit(self._own.run, stored, plan, port)
             return self._outcome(mine, other, third)
         finally:

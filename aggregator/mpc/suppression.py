@@ -40,7 +40,7 @@ class Suppression:
     def draw(self, stored: StoredPlan, plan: Plan) -> None:
         """Store the noised shares in the clear, with their statements."""
         shares, own = self._held.draw(stored, plan)
-        key = self._identity.keys.sign
+        key = self._identity.sign_key(plan)
         held = [HeldShare.make(plan, view, shares, own, key) for view in range(len(plan.views))]
         with self._storage.transaction():
             self._storage.add_held(stored.number, held)
@@ -52,7 +52,7 @@ class Suppression:
             NotCommitted: the plan is not witnessed. FinishRefused: its shares are erased. And as `finish_own`.
         """
         held = self._held.require(stored, self._storage.held(stored.number))
-        key = self._identity.keys.sign
+        key = self._identity.sign_key(plan)
         shares, statements = noised_of(plan, self._identity.role, held, key.public)
         opened = finish_own(self.seat, port, plan, shares, self._most_clients(plan))
         return [SealedShare.of_finished(plan, *both, key) for both in zip(statements, opened, strict=True)]

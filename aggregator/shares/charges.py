@@ -9,7 +9,6 @@ from aggregator.storage.records import StoredPlan
 from aggregator.storage.retention import LATEST_CHARGE_US
 from federation.errors import LedgerBehind, LedgerRefusal, PlanFreed
 from federation.plan import Plan
-from federation.signed_plan import verify_plan
 
 
 class Charges:
@@ -57,7 +56,7 @@ class Charges:
         state = self._ledger.state
         lacking = [one for one in self._storage.plans() if one.own is not None and one.hash not in state.charged_by]
         if state.rebuilt is not None:
-            since = [(one, verify_plan(one.signed, self._identity.settings.coordinator)) for one in lacking]
+            since = [(one, self._identity.plan(one.signed)) for one in lacking]
             lacking = [one for one, plan in since if not state.precedes_rebuild(plan)]
         if lacking:
             raise LedgerBehind(str(self._ledger.path), f"it lacks {len(lacking)} plan(s) that were closed here")

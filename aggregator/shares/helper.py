@@ -54,6 +54,7 @@ from aggregator.storage.records import PlanStatus
 from base.metrics import Meters
 from federation.errors import FinishRefused, PlanFreed, PlanInvalid
 from federation.keys import RoleKeys
+from federation.live_keys import MOST_AFTER_DEADLINE_US
 from federation.plan import Plan
 from federation.terms import Encrypted, Finish, Shares
 
@@ -97,20 +98,20 @@ class Helper:
         """Store the verification key that the leader drew for a draft. A repeat gives the same answer.
 
         Raises:
-            MessageMalformed, SignatureInvalid, SealBroken: not an offer of this helper's leader. PeerUnknown.
+            MessageMalformed, SignatureInvalid, SealBroken: not an offer of this helper's leader. PeerUnknown. KeyNotInForce.
             LiveSecretLost: nothing was prepared for this plan id, or its live secret is lost.
             VerificationKeyConflict: another key is stored under this plan id.
         """
         leader = self.identity.pinned_peer()
-        plan_id, sealed = offered_plan(data, leader)
+        plan_id, sealed = leader.verified(lambda key: offered_plan(data, key), lambda one: self._deadline_of(one[0]))
         self.plans.retention.forget()
-        file = self.files.live.load(plan_id)
+        file, deadline_us = self.files.live.load(plan_id), self._deadline_of(plan_id)
         if file is None or file.secret.seal is None:
             raise LiveSecretLost(self.role, str(self.files.live.path), plan_id)
-        key = offered_key(sealed, file.draft, leader, file.secret.seal)
+        key = offered_key(sealed, file.draft, leader.at(deadline_us), file.secret.seal)
         if self.files.storage.keep_key(plan_id, key, self._clock()).hash_for(plan_id) != key.hash_for(plan_id):
             raise VerificationKeyConflict(plan_id)
-        return confirm_key(plan_id, key, self.identity.keys.sign)
+        return confirm_key(plan_id, key, self.identity.keys.at(deadline_us).sign)
 
     def aggregate(self, data: bytes) -> bytes:
         """Answer one aggregation job of the leader. Raises as `JobIntake.aggregate`."""
@@ -140,7 +141,7 @@ class Helper:
             else:
                 own = stored.own
         self.files.live.erase_seal(plan.plan_id)
-        return sign(COMMITMENT_DOMAIN["helper"], own, self.identity.keys.sign)
+        return sign(COMMITMENT_DOMAIN["helper"], own, self.identity.sign_key(plan))
 
     def witness(self, data: bytes) -> bytes:
         """Check the leader's message about both ledgers, draw noise once both have committed, and answer with the own message.
@@ -165,7 +166,7 @@ class Helper:
             case other:
                 assert_never(other)
         reply = self.heads.witness(plan, theirs.stage, theirs.remembered)
-        return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.identity.keys.sign)
+        return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.identity.sign_key(plan))
 
     def digest(self, data: bytes) -> bytes:
         """Store the leader's digest of its noised shares, and answer with the digest of the helper's.
@@ -180,7 +181,7 @@ class Helper:
         self._require_swap(plan)
         own = ShareDigest(plan.hash, hashlib.sha256(self.own_swap.own_shares(stored)).digest())
         self.own_swap.keep_digest(stored, theirs.digest)
-        return sign(SHARE_DIGEST_DOMAIN["helper"], own.to_bytes(), self.identity.keys.sign)
+        return sign(SHARE_DIGEST_DOMAIN["helper"], own.to_bytes(), self.identity.sign_key(plan))
 
     def swap(self, plan_hash: bytes, pieces: Iterable[bytes]) -> bytes:
         """Add the leader's noised shares to the helper's, store the signed values, and answer with the helper's shares.
@@ -214,7 +215,7 @@ class Helper:
         else:
             self.suppression.seat.end()
             self.held.erase(stored)
-        return sign(FINISHED_DOMAIN, body, self.identity.keys.sign)
+        return sign(FINISHED_DOMAIN, body, self.identity.sign_key(plan))
 
     def free(self, data: bytes) -> list[bytes]:
         """Free a plan for the coordinator. Returns the statement once the leader knows. Raises as `Freeing.answer`."""
@@ -252,6 +253,12 @@ class Helper:
                 )
             case other:
                 assert_never(other)
+
+    def _deadline_of(self, plan_id: bytes) -> int:
+        """The deadline (µs) of a draft that was prepared here. Raises LiveSecretLost."""
+        if (file := self.files.live.load(plan_id)) is None:
+            raise LiveSecretLost(self.role, str(self.files.live.path), plan_id)
+        return file.not_after_us - MOST_AFTER_DEADLINE_US
 
     def _require_swap(self, plan: Plan) -> None:
         """Raise FinishRefused for a plan with finish mpc: a party with its noised shares could open the suppressed cells."""

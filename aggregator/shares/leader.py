@@ -44,7 +44,6 @@ from base.metrics import STEP, Meters
 from base.traces import span
 from federation.batch.batch import SealedBatch
 from federation.circuit.validity import VerificationKey
-from federation.draft import verify_draft
 from federation.errors import PlanFreed
 from federation.keys import RoleKeys
 from federation.plan import Plan
@@ -115,10 +114,11 @@ class Leader:
             HelperUnavailable, PeerRefused: call again. And as `PlanBook.prepare`.
         """
         prepared = Preparation(self.plans.prepare(data))
-        draft = verify_draft(data, self.identity.settings.coordinator)
+        draft = self.identity.draft(data)
         if draft.terms.validity is Validity.NONE:
             return prepared
-        plan_id, helper, sign = draft.plan_id, self.identity.pinned_peer(), self.identity.keys.sign
+        plan_id, helper = draft.plan_id, self.identity.pinned_peer().at(draft.deadline_us)
+        sign = self.identity.sign_key(draft)
         key = self.files.storage.keep_key(plan_id, VerificationKey(os.urandom(KEY_BYTES)), self._clock())
         try:
             with as_peers():

@@ -57,7 +57,7 @@ class LiveSecrets:
                 file.secret.secret_hash,
                 not_after_us,
                 self._ledger.head,
-                self._identity.keys.sign,
+                self._identity.sign_key(draft),
             )
             with self._storage.transaction():
                 self._storage.set_prepared(draft.plan_id, draft.hash, keys.to_bytes(), not_after_us)

@@ -36,12 +36,11 @@ from aggregator.storage.retention import Retention
 from base.metrics import Meters
 from base.version import PROTOCOL, VERSION
 from federation.circuit.validity import VerificationKey
-from federation.draft import verify_draft
 from federation.errors import EncryptionKeysInvalid, NoiseRefused, PlanInvalid
 from federation.largest_sum import require_sums_fit
 from federation.live_keys import LiveKeys
 from federation.plan import Plan
-from federation.signed_plan import require_own_key, verify_plan
+from federation.signed_plan import require_own_key
 from federation.terms import Noise, Validity
 
 MAX_WIRE_COLLECTIONS: Final = 2**17
@@ -105,7 +104,7 @@ class PlanBook:
             self.edits.take_up()
         except SettingsRefused as error:
             refusal = refusal_of(error)
-        draft = verify_draft(data, self.identity.settings.coordinator)
+        draft = self.identity.draft(data)
         try:
             self.require_terms(draft)
             self._open_deadline(draft)
@@ -122,7 +121,7 @@ class PlanBook:
             AfterDeadline. DraftConflict: another draft had this plan id. LiveSecretLost. SettingsRefused.
         """
         self.edits.take_up()
-        draft = verify_draft(data, self.identity.settings.coordinator)
+        draft = self.identity.draft(data)
         self.require_terms(draft)
         deadline_us = self._open_deadline(draft)
         self.retention.forget()
@@ -141,7 +140,7 @@ class PlanBook:
             LiveSecretLost: the live secret of its live keys is not here.
             LedgerRefusal: the charges until now do not allow the plan. It is charged when it is closed.
         """
-        plan = verify_plan(signed, self.identity.settings.coordinator)
+        plan = self.identity.plan(signed)
         self.require_terms(plan)
         storage = self.files.storage
         if storage.plan(plan.hash) is None:
@@ -164,9 +163,9 @@ class PlanBook:
 
     def _require_terms_under(self, plan: Plan, settings: Settings) -> None:
         opening = self.opening_of(plan)
-        require_own_key(plan, self.identity.role, self.identity.keys.sign.public)
-        if settings.peer is not None:
-            require_own_key(plan, self.identity.peer, settings.peer)
+        require_own_key(plan, self.identity.role, self.identity.keys.pinned)
+        if (peer := settings.peer_keys(self.identity.peer)) is not None:
+            require_own_key(plan, self.identity.peer, peer)
         match plan.terms.validity:
             case Validity.PRIO3:
                 if settings.peer is None:
@@ -191,7 +190,7 @@ class PlanBook:
         if stored is None:
             raise PlanUnknown(plan_hash)
         if (plan := self._parsed.get(plan_hash)) is None:
-            plan = self._parsed[plan_hash] = verify_plan(stored.signed, self.identity.settings.coordinator)
+            plan = self._parsed[plan_hash] = self.identity.plan(stored.signed)
         return stored, plan
 
     def require_open(self, plan_hash: bytes, grace_us: int = 0) -> StoredPlan:

@@ -69,14 +69,17 @@ class SettingsEdits:
     def _require_kept(self, plan: Plan, old: Settings, new: Settings) -> None:
         role, until = self._identity.role, plan.wire.deadline_us if plan.wire is not None else 0
         running = f"plan {plan.hash.hex()[:16]}… runs until {utc_text(until)} and needs it (a restart takes the edit up at once)"
-        if (new.coordinator, new.peer) != (old.coordinator, old.peer):
+        at, peer = plan.deadline_us, self._identity.peer
+        named = [[None if one is None else one.at(at) for one in (all_.coordinator_keys, all_.peer_keys(peer))]
+                 for all_ in (old, new)]  # fmt: skip
+        if named[0] != named[1]:
             raise SettingsRefused(
                 role, f"they name another key of the coordinator or of the other aggregator, but {running}"
             )
         kept = {entry.site: entry for entry in new.roster.entries}
         for entry in old.roster.entries:
             now = kept.get(entry.site)
-            if now is None or now.key != entry.key or now.max_clients < entry.max_clients:
+            if now is None or now.key_at(at) != entry.key_at(at) or now.max_clients < entry.max_clients:
                 raise SettingsRefused(
                     role, f"site {entry.site!r} has lost its place, its key or clients, but {running}"
                 )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .keys_rotate import accept, rotate
+
 if TYPE_CHECKING:
     from base.tls.roles import TlsRole
 
@@ -82,7 +84,9 @@ def show(
     from deployment.project.certificates import authority_of
     from deployment.project.project import KEYS
     from federation.errors import KeyFileMissing
-    from federation.keys import load_keys, public_as_dict, public_text, roles_in
+    from federation.key_rotation import public_of
+    from federation.keys import load_keys, public_as_dict, roles_in
+    from federation.public_file import public_file_of
 
     folder = project / KEYS
     roles = (role,) if role is not None else roles_in(folder)
@@ -93,7 +97,7 @@ def show(
     if as_json:
         typer.echo(json.dumps([public_as_dict(each, keys) for each, keys in public.items()]))
     elif role is not None:
-        typer.echo(public_text(own[role], authority_of(folder, role)), nl=False)
+        typer.echo(public_file_of(own[role], public_of(folder, role), authority_of(folder, role)).to_text(), nl=False)
     else:
         table = Table("role", "signing key", "seal key", "node key")
         for each, keys in public.items():
@@ -199,3 +203,7 @@ def _tls_role(text: str) -> TlsRole:
         return TlsRole(text)
     except ValueError:
         raise UsageError(f"there is no role {text[:80]!r} with a certificate; there are {', '.join(TlsRole)}") from None
+
+
+app.command()(rotate)
+app.command()(accept)

@@ -48,6 +48,11 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     # ledgers
     "LEDGER_BROKEN": lambda _: "`covey ledger rebuild`, by the operator of the ledger, rebuilds it",
     "LEDGER_BEHIND": lambda _: "`covey ledger rebuild`, by the operator of the ledger, rebuilds it",
+    # keys
+    "KEY_NOT_IN_FORCE": lambda error: (
+        f"all operators compare covey.toml with `covey keys show {error.role}`, and take a new key with `covey keys accept "
+        f"{error.role}.pub`"
+    ),
     # configuration
     "POLICY_MISSING": lambda _: "`covey init` and `covey start site` write one",
     "SITE_FILE_MISSING": lambda _: (

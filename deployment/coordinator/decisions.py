@@ -84,11 +84,11 @@ def publish_voids(
 
     def make(moment: int) -> Iterator[Void]:
         voids = voids_of(plan, planned, reason, now=moment, dating=Dating.LIVE, noise_source=NOISE_SOURCE, trust=trust)
-        return (sign_release(void, collector.sign) for void in voids)
+        return (sign_release(void, collector.at(now).sign) for void in voids)
 
     with Publisher(directory, clock) as publisher:
         publisher.register(view)
-        return publish_live(publisher, make, [sign_refused_plan(plan, coordinator.sign)], clock)
+        return publish_live(publisher, make, [sign_refused_plan(plan, coordinator.at(now).sign)], clock)
 
 
 def _require_due(view: FeatureView, pane: int, published: set[int], now: int) -> None:

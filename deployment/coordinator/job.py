@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from base.atomic_files import replace_file
 from base.locks import lock_file
 from deployment.errors import JobMalformed
 from featurestore.define.release import Clock
+from federation.keys import RoleKeys, load_keys
+from federation.plan import plan_from_bytes
 
 ANNOUNCED: Final = "announced.json"
 
@@ -47,6 +49,10 @@ class Job:
     min_sites: int = 0
     keeps_due: bool = False
     clock: Clock = "replay"
+
+    def keys_of(self, role: Literal["coordinator", "collector"]) -> RoleKeys:
+        """The keys of a role for this plan. Raises KeyFileError."""
+        return load_keys(self.keys, role).at(plan_from_bytes(self.plan).deadline_us)
 
     def save(self, path: Path) -> None:
         """Write the job file durably."""

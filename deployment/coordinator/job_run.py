@@ -23,7 +23,7 @@ from featurestore.define.release import Release, Void
 from featurestore.publish.live import publish_live
 from featurestore.publish.publish import Publisher
 from federation.dating import Dating
-from federation.keys import RoleKeys, load_keys
+from federation.keys import RoleKeys
 from federation.plan import plan_from_bytes
 
 from .announcement import Announcement, announce
@@ -49,7 +49,7 @@ def run_job(job: Job, ask: Ask, clock: Callable[[], int], meters: Meters) -> Non
         AggregatorError, FederationError, CryptoError, FeatureStoreError: nothing was published. The same job may be run
             again: accepted reports are kept.
     """
-    coordinator, collector = load_keys(job.keys, "coordinator"), load_keys(job.keys, "collector")
+    coordinator, collector = (job.keys_of(role) for role in ("coordinator", "collector"))
     roster = tuple(one.site for one in Project.load(job.store).roster.entries) if job.keeps_due else ()
     conditions = Conditions(roster, job.min_sites, job.keeps_due)
     protection = plan_from_bytes(job.plan).terms.protection
@@ -73,7 +73,7 @@ def free_job(job: Job) -> dict[str, Any]:
     Raises:
         RemoteRefusal: FREE_REFUSED: the plan is noised; run the job instead. Unreachable.
     """
-    coordinator = load_keys(job.keys, "coordinator")
+    coordinator = job.keys_of("coordinator")
     plan = plan_from_bytes(job.plan)
     announced = Announcement(None, b"")
     if job.announced.is_file():

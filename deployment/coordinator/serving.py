@@ -149,7 +149,7 @@ def write_plan(directory: Path, request: PlanRequest, path: Path, clock: Callabl
     plan = make_plan(directory, request, clock)
     keys = load_keys(directory / KEYS, "coordinator")
     if plan is not None:
-        path.write_bytes(sign_draft(plan, keys.sign))
+        path.write_bytes(sign_draft(plan, keys.at(plan.deadline_us).sign))
     return plan
 
 
@@ -307,7 +307,7 @@ def _preflight(
         ClocksApart, VersionsApart. CollectionFailed: an aggregator would refuse the plan, or a party does not answer.
     """
     conditions = Conditions(tuple(one.site for one in project.roster.entries), job.min_sites)
-    draft = sign_draft(plan, load_keys(job.keys, "coordinator").sign)
+    draft = sign_draft(plan, job.keys_of("coordinator").sign)
     try:
         with Aggregators(
             job.leader, job.helper, links_of(job.keys, TlsRole.COORDINATOR), protection=plan.terms.protection

@@ -12,7 +12,7 @@ from crypto.errors import SignatureInvalid
 from deployment.coordinator.decisions import published_reason
 from deployment.errors import ItemMissing, UsageError
 from deployment.project.known_releases import IN_PROCESS
-from deployment.project.project import KEYS
+from deployment.project.project import KEYS, Project
 from featurestore.define.accounting import merged
 from featurestore.define.release import MILLION, RETRACTED, Manifest, Release, Void
 from featurestore.publish.live import publish_live
@@ -130,9 +130,12 @@ def retract(directory: Path, release_id: bytes, why: str, clock: Callable[[], in
                 "releases cannot be retracted. In a project, name the folder with the collector's key",
                 settings=("project",),
             )
-        collector = load_keys(directory / KEYS, "collector")
+        collector, project = load_keys(directory / KEYS, "collector"), Project.find(directory)
+        own = collector.pinned
+        if project is not None and collector.sign.public == project.collector.sign:
+            own = project.pinned_collector.sign  # with the keys whose secrets are erased
         try:
-            verify_release(item, collector.public.sign)
+            own.signed(lambda key: verify_release(item, key))
         except SignatureInvalid:
             raise UsageError(
                 f"the collector's key in {directory / KEYS} did not sign this release; only its own collector can retract it"

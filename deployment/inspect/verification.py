@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from base.times import utc_text
-from crypto.signing import VerifyKey
 from deployment.errors import VerificationUnsuccessful
 from deployment.project.known_releases import IN_PROCESS
 from deployment.project.project import Project
@@ -17,7 +16,8 @@ from featurestore.define.wire import definition_hash
 from featurestore.errors import StoreCorrupt, UnknownEvidence
 from featurestore.store import Store
 from federation.errors import VerificationFailed
-from federation.parties import CollectorKeys
+from federation.former_keys import PinnedKey
+from federation.parties import PinnedCollector
 from federation.plan import Plan
 from federation.release_check import find_plan, planned_panes, verify_opening
 
@@ -51,10 +51,10 @@ Progress = Callable[[int, int], None]
 class Pinned:
     """The keys that a project's covey.toml pins; all None without the file."""
 
-    coordinator: VerifyKey | None = None
-    collector: CollectorKeys | None = None
-    leader: VerifyKey | None = None
-    helper: VerifyKey | None = None
+    coordinator: PinnedKey | None = None
+    collector: PinnedCollector | None = None
+    leader: PinnedKey | None = None
+    helper: PinnedKey | None = None
 
     @classmethod
     def of(cls, directory: Path) -> Pinned:
@@ -62,7 +62,12 @@ class Pinned:
         project = Project.find(directory)
         if project is None:
             return cls()
-        return cls(project.coordinator, project.collector, project.leader, project.helper)
+        return cls(
+            project.pinned("coordinator"),
+            project.pinned_collector,
+            project.pinned("leader"),
+            project.pinned("helper"),
+        )
 
     @property
     def whose(self) -> str:

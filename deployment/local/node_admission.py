@@ -10,8 +10,10 @@ import logging
 from pathlib import Path
 
 from base.errors import CoveyError
+from base.times import wall_clock
 from deployment.coordinator.grid import register_nodes
 from deployment.project.project import FILE, Project
+from federation.keys import SITE_PREFIX
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ class NodeAdmission:
             return
         self._changed = changed
         try:
-            roster = nodes_of(Project.load(self._directory))
+            roster = nodes_of(Project.load(self._directory), wall_clock())
             added = [site for site, key in roster.items() if key not in self._admitted]
             self._admit(roster)
         except CoveyError as error:
@@ -74,6 +76,10 @@ class NodeAdmission:
             return 0
 
 
-def nodes_of(project: Project) -> dict[str, bytes]:
-    """The public keys of a roster's nodes (EC, PEM), by site."""
-    return {one.site: one.node.key.pem() for one in project.roster.entries if one.node is not None}
+def nodes_of(project: Project, now_us: int) -> dict[str, bytes]:
+    """The public keys of a roster's nodes (EC, PEM), by site; with former ones until their change-over."""
+    nodes = {one.site: one.node.key.pem() for one in project.roster.entries if one.node is not None}
+    for one in project.former.entries:
+        if one.node is not None and now_us <= one.until_us:
+            nodes[f"{one.role.removeprefix(SITE_PREFIX)} (former key {one.node.key.id.hex()[:8]})"] = one.node.key.pem()
+    return nodes

@@ -31,7 +31,6 @@ from base.metrics import Role
 from base.private_files import private_folder
 from base.tls.links import Links, links_of
 from base.tls.roles import TlsRole
-from crypto.signing import VerifyKey
 from deployment.errors import UsageError
 from deployment.monitor.aggregators import AggregatorState
 from deployment.monitor.monitor import monitored
@@ -39,7 +38,9 @@ from deployment.monitor.watched import Counted
 from deployment.project.known_releases import require_known_releases, signed_by
 from deployment.project.network import Listening
 from deployment.project.project import FILE, KEYS, Project
-from federation.keys import RoleKeys, load_keys
+from federation.former_keys import PinnedKey
+from federation.key_rotation import erase_ended
+from federation.keys import RoleKeys
 from federation.ledger.operator import LEDGERS, open_operator_ledger
 from federation.parties import Aggregator
 from federation.terms import Validity
@@ -73,7 +74,7 @@ def serve_leader(directory: Path, listening: Listening, peers: PeerAddresses, le
         LedgerBroken: the ledger was edited, truncated or rolled back; the message names the mend. LedgersApart.
     """
     project = Project.load(directory)
-    keys, settings = _own_keys(directory, "leader", project.leader), _settings(project, project.helper)
+    keys, settings = _own_keys(directory, "leader", project), _settings(project, "helper")
     links = links_of(directory / KEYS, TlsRole.LEADER)
     link = HelperChannel(project.network.address("helper", peers.helper), links)
     key_holder = project.network.optional("keyholder", peers.key_holder)
@@ -105,7 +106,7 @@ def serve_leader(directory: Path, listening: Listening, peers: PeerAddresses, le
 def serve_helper(directory: Path, listening: Listening, ledgers: Path | None = None) -> None:
     """Run the helper until SIGTERM or SIGINT. See `serve_leader`."""
     project = Project.load(directory)
-    keys, settings = _own_keys(directory, "helper", project.helper), _settings(project, project.leader)
+    keys, settings = _own_keys(directory, "helper", project), _settings(project, "leader")
     with alone(directory, "helper"):
         helper = Helper(keys, settings, _files(directory, ledgers, "helper"), _wall_clock)
         with monitored(listening.monitor, Role.HELPER, directory, AggregatorState(helper, {})):
@@ -119,7 +120,7 @@ def serve_helper(directory: Path, listening: Listening, ledgers: Path | None = N
 def serve_key_holder(directory: Path, listening: Listening, ledgers: Path | None = None) -> None:
     """Run the key holder, with the helper's keys, until SIGTERM or SIGINT. See `serve_leader`."""
     project = Project.load(directory)
-    keys, settings = _own_keys(directory, "helper", project.helper), _settings(project, project.leader)
+    keys, settings = _own_keys(directory, "helper", project), _settings(project, "leader")
     with alone(directory, "keyholder"):
         files = _files(directory, ledgers, "keyholder")
         holder = KeyHolder(keys, settings, files, _wall_clock)
@@ -134,7 +135,7 @@ def serve_key_holder(directory: Path, listening: Listening, ledgers: Path | None
 def serve_provider(directory: Path, listening: Listening) -> None:
     """Run the provider of triples until SIGTERM or SIGINT. It needs only the leader's pinned key."""
     project = Project.load(directory)
-    provider = Provider(project.leader)
+    provider = Provider(project.pinned("leader"))
     with monitored(listening.monitor, Role.PROVIDER, directory, Counted(provider.meters)):
         _run(provider, listening.at(project.network, "provider"), links_of(directory / KEYS, TlsRole.PROVIDER))
 
@@ -153,9 +154,9 @@ def _ready(party: Leader | Helper | KeyHolder, directory: Path) -> Leader | Help
     """
     try:
         ledger, identity = party.files.ledger, party.identity
-        identity.source = partial(read_settings, directory, identity.role, identity.keys.sign.public)
+        identity.source = partial(read_settings, directory, identity.role, identity.keys.pinned)
         party.plans.charges.require_complete()
-        mine = signed_by(identity.role, identity.keys.sign.public)
+        mine = signed_by(identity.role, Project.load(directory).pinned(identity.role))
         require_known_releases(directory, ledger.path, lambda: ledger.state, mine)
     except BaseException:
         party.close()
@@ -174,40 +175,40 @@ def alone(directory: Path, role: StoringRole) -> Iterator[None]:
         yield
 
 
-def _own_keys(directory: Path, role: Aggregator, named: VerifyKey) -> RoleKeys:
-    """The keys of a role. Raises UsageError: covey.toml names another key for it."""
-    keys = load_keys(directory / KEYS, role)
-    _require_named(directory, role, keys.sign.public, named)
+def _own_keys(directory: Path, role: Aggregator, project: Project) -> RoleKeys:
+    """The keys of a role, without former ones that no plan can need. Raises UsageError: covey.toml names another key for it."""
+    keys = erase_ended(directory / KEYS, role, _wall_clock())
+    _require_named(directory, keys.pinned, project)
     return keys
 
 
-def _require_named(directory: Path, role: Aggregator, own: VerifyKey, named: VerifyKey) -> None:
-    if own != named:
+def _require_named(directory: Path, own: PinnedKey, project: Project) -> None:
+    named = project.pinned("leader" if own.role == "leader" else "helper")
+    if not set(named.all) & set(own.all):  # one of the two may lag behind a rotation, until its change-over
         raise UsageError(
-            f"{directory / FILE} names the {role}'s key {named.id.hex()}, but {directory / KEYS} has {own.id.hex()}. "
-            f"Put the right key there, or {role}.pub of this key into the project files of all operators"
+            f"{directory / FILE} names the {own.role}'s key {named.current.id.hex()}, but {directory / KEYS} has "
+            f"{own.current.id.hex()}. Put the right key there, or run: covey keys accept {directory / KEYS / own.role}.pub "
+            "--force, at all operators"
         )
 
 
-def _settings(project: Project, peer: VerifyKey) -> Settings:
+def _settings(project: Project, peer: Aggregator) -> Settings:
     return Settings(
         project.coordinator,
         project.roster,
         project.budget,
         project.allow_noise_off,
         project.validity is Validity.PRIO3,
-        peer,
+        getattr(project, peer),
+        project.former,
     )
 
 
-def read_settings(directory: Path, role: Aggregator, own: VerifyKey) -> Settings:
+def read_settings(directory: Path, role: Aggregator, own: PinnedKey) -> Settings:
     """The settings as covey.toml has them now. Raises ConfigInvalid, ProjectMissing; UsageError: it names another key."""
     project = Project.load(directory)
-    named, peer = project.leader, project.helper
-    if role != "leader":
-        named, peer = peer, named
-    _require_named(directory, role, own, named)
-    return _settings(project, peer)
+    _require_named(directory, own, project)
+    return _settings(project, "helper" if role == "leader" else "leader")
 
 
 def _files(directory: Path, ledgers: Path | None, role: StoringRole) -> Files:

@@ -98,7 +98,7 @@ def serve_superlink(directory: Path, listening: Listening, names: list[str]) -> 
             project. CertificateExpired and other errors of certificates. AddressUnavailable. ProjectMissing.
     """
     project = Project.load(directory)
-    nodes, (host, port) = nodes_of(project), listening.at(project.network, "superlink")
+    nodes, (host, port) = nodes_of(project, wall_clock()), listening.at(project.network, "superlink")
     if not nodes:
         raise UsageError(
             f"{directory / FILE}: no [[site]] has a node key, so no site could connect; add `node` to each [[site]]"

@@ -19,7 +19,9 @@ from base.tls.links import OwnCertificate
 from base.tls.roles import TlsRole
 from base.tls.trust import Trust
 from deployment.errors import UsageError
-from federation.keys import load_keys, public_path, public_text, roles_in
+from federation.key_rotation import public_of
+from federation.keys import load_keys, public_path, roles_in
+from federation.public_file import public_file_of
 
 OPERATED: Final[Mapping[str, tuple[TlsRole, ...]]] = {
     "coordinator": (TlsRole.COORDINATOR, TlsRole.SUPERLINK, TlsRole.SERVER),
@@ -175,5 +177,5 @@ def _write_public(keys: Path) -> None:
     """Write `ROLE.pub` of the roles here with the operator's authority."""
     for role in roles_in(keys):
         if role in OPERATED:
-            text = public_text(load_keys(keys, role), authority_of(keys, role))
+            text = public_file_of(load_keys(keys, role), public_of(keys, role), authority_of(keys, role)).to_text()
             replace_file(public_path(keys, role), text, private=False)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,10 +22,12 @@ from deployment.errors import UsageError
 from edge_client.policy import Policy
 from edge_client.policy_file import policy_to_toml
 from federation.errors import PartyInvalid
-from federation.keys import ROLES, SITE_PREFIX, RoleKeys, create_folder, public_from_text, roles_in, site_role
+from federation.former_keys import FormerKey, FormerKeys
+from federation.keys import ROLES, SITE_PREFIX, RoleKeys, create_folder, roles_in, site_role
 from federation.ledger.operator import LEDGERS
 from federation.ledger.state import Budget
 from federation.parties import PublicKeys, Roster, RosterEntry
+from federation.public_file import PublicFile
 from federation.rho import rho_text
 from federation.terms import Participation, default_participation
 
@@ -113,19 +115,21 @@ def assemble(folder: Path, name: str | None, lines: Sequence[Path], max_clients:
     _require_new(folder, FILE, POLICY)
     public: dict[str, PublicKeys] = {}
     authorities: list[tuple[str, Trust]] = []
+    former: list[FormerKey] = []
     for path in lines:
-        role, keys, authority = public_from_text(_text_of(path), str(path))
-        if role in public:
-            raise UsageError(f"{path}: another file has the keys of {role} already; give one file for each role")
-        public[role] = keys
-        if authority is not None:
-            authorities.append((role, authority))
+        file = PublicFile.parse(_text_of(path), str(path))
+        if file.role in public:
+            raise UsageError(f"{path}: another file has the keys of {file.role} already; give one file for each role")
+        public[file.role] = file.keys
+        former += file.all_replaced(str(path))
+        if file.authority is not None:
+            authorities.append((file.role, file.authority))
     missing = [role for role in ROLES if role not in public]
     if missing or len(public) == len(ROLES):
         raise UsageError(
             f"no public key of {', '.join(missing) or 'a site'}; its operator's `covey keys init` makes keys/ROLE.pub"
         )
-    project = _project(folder, name, public, max_clients, budget)
+    project = replace(_project(folder, name, public, max_clients, budget), former=FormerKeys(tuple(former)))
     folder.mkdir(exist_ok=True)
     kept = trust_operators(folder / KEYS, authorities)
     return _write(folder, project, (), kept)
@@ -161,6 +165,7 @@ def _write(folder: Path, project: Project, secrets: tuple[str, ...], kept_trust:
         project.helper,
         max_micro_rho=project.budget.micro_rho,
         # An operator who holds every key learns nothing new from active participation; elsewhere each site decides.
+        former=project.former,
         allow_activity_visible=bool(secrets) and participation is Participation.ACTIVE,
     )
     views = _VIEWS_TEXT.format(views=VIEWS, rho=rho_text(max(1, project.budget.micro_rho // 2)))

@@ -12,12 +12,12 @@ from typing import Final, TypeAlias
 
 from base.times import DAY_US
 from crypto.errors import SignatureInvalid
-from crypto.signing import VerifyKey
 from featurestore.define.release import Manifest
 from featurestore.errors import UnknownEvidence
 from featurestore.online.settings import store_path
 from featurestore.registry.registry import Registry
 from federation.errors import LedgerBehind, StatementMalformed
+from federation.former_keys import PinnedKey
 from federation.ledger.state import LedgerState
 from federation.parties import Aggregator
 from federation.plan import AGGREGATORS
@@ -60,13 +60,16 @@ def last_pane(directory: Path) -> int:
         return 0 if registry is None else max((last for _, last in registry.manifests()), default=0)
 
 
-def signed_by(role: Aggregator, key: VerifyKey) -> Mine:
-    """The releases of plans that this key of an aggregator has opened. The signature counts, whoever says otherwise."""
+def signed_by(role: Aggregator, keys: PinnedKey) -> Mine:
+    """The releases of plans that these keys of an aggregator have opened. The signature counts, whoever says otherwise."""
 
     def is_mine(registry: Registry, manifest: Manifest) -> bool:
         statement = manifest.commitments[AGGREGATORS.index(role)]
         try:
-            return bool(statement) and bool(verify_statement(registry.evidence(bytes.fromhex(statement)), key))
+            if not statement:
+                return False
+            signed = registry.evidence(bytes.fromhex(statement))
+            return bool(keys.signed(lambda key: verify_statement(signed, key)))
         except (SignatureInvalid, StatementMalformed, UnknownEvidence):
             return False
 
@@ -76,7 +79,7 @@ def signed_by(role: Aggregator, key: VerifyKey) -> Mine:
 def of_runs(directory: Path) -> Mine:
     """The releases of runs into a directory. Those of its project's aggregators are in these aggregators' own ledgers."""
     project = Project.find(directory)
-    of_project = None if project is None else signed_by("leader", project.leader)
+    of_project = None if project is None else signed_by("leader", project.pinned("leader"))
 
     def is_of_run(registry: Registry, manifest: Manifest) -> bool:
         if manifest.trust == IN_PROCESS:
@@ -91,7 +94,7 @@ def of_operator(directory: Path) -> Mine:
     project = Project.find(directory)
     kinds = [of_runs(directory)]
     if project is not None:
-        pinned = zip(AGGREGATORS, (project.leader, project.helper), strict=True)
+        pinned = [(role, project.pinned(role)) for role in AGGREGATORS]
         kinds += [signed_by(role, key) for role, key in pinned if (directory / KEYS / f"{role}.key").exists()]
     return lambda registry, manifest: any(mine(registry, manifest) for mine in kinds)
 

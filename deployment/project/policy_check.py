@@ -14,14 +14,12 @@ from edge_client.policy import PIN, Policy, Refuse, all_refusals
 from featurestore.define.definitions import FeatureView
 from featurestore.define.wire import definition_hash
 from federation.accountant import charge_of
-from federation.draft import verify_draft
 from federation.errors import FederationError, LedgerRefusal
 from federation.ledger.snapshot import read_ledger
 from federation.ledger.state import Budget, LedgerState
 from federation.plan import Plan
 from federation.price import NO_PRICE, Price
 from federation.refusal_codes import RefusalCode
-from federation.signed_plan import verify_plan
 
 NO_LIMIT: Final = 2**62
 
@@ -174,14 +172,14 @@ def _view_to_json(one: ViewAsked) -> dict[str, Any]:
 def _draft(signed: bytes, policy: Policy) -> Plan | None:
     """The draft in these bytes, a plan that is not announced yet; None if they are not a draft."""
     try:
-        return verify_draft(signed, policy.coordinator)
+        return policy.draft(signed)
     except (FederationError, CryptoError):
         return None
 
 
 def _read(signed: bytes, policy: Policy) -> Plan | None:
     try:
-        return verify_plan(signed, policy.coordinator)
+        return policy.plan(signed)
     except (FederationError, CryptoError):
         return None
 

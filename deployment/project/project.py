@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from base.errors import ConfigInvalid
 from base.toml import toml_entries
@@ -22,10 +22,13 @@ from crypto.signing import VerifyKey
 from deployment.errors import ProjectMissing, UsageError
 from featurestore.online.settings import MAX_FILE_BYTES
 from featurestore.online.settings import TABLE as ONLINE
-from federation.config_values import allowed_text
+from federation.config_values import allowed_text, former_keys_of, former_to_toml
 from federation.errors import PartyInvalid
+from federation.former_keys import NO_FORMER_KEYS, FormerKeys, PinnedKey
+from federation.keys import site_role
 from federation.ledger.state import Budget
-from federation.parties import CollectorKeys, Roster, RosterEntry
+from federation.parties import CollectorKeys, PinnedCollector, Roster, RosterEntry
+from federation.plan import AGGREGATORS
 from federation.rho import rho_text
 from federation.terms import Validity
 from federation.wire_terms import WireTerms
@@ -56,6 +59,7 @@ class Project:
         noisers: of views that name none themselves, where the coordinator or a run reads them.
         network: where the roles listen, and where their peers reach them.
         view_min_sites: the same for single views, by name; other views need `min_sites`.
+        former: the keys that a role has replaced.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Project:
     view_min_sites: Mapping[str, int | Fraction] = field(default_factory=dict)
     noisers: Noisers = "each"
     network: Network = field(default_factory=Network)
+    former: FormerKeys = NO_FORMER_KEYS
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -95,7 +100,19 @@ class Project:
 
     def wire_terms(self, deadline_us: int) -> WireTerms:
         """The parties of a draft of this project, its roster, and its deadline (µs since the epoch)."""
-        return WireTerms(self.leader, self.helper, self.collector, deadline_us, roster=self.roster.enrolled)
+        leader, helper = (self.pinned(role).at(deadline_us) for role in AGGREGATORS)
+        collector = self.pinned_collector.at(deadline_us)
+        return WireTerms(leader, helper, collector, deadline_us, roster=self.roster.enrolled)
+
+    def pinned(self, role: Literal["coordinator", "leader", "helper"]) -> PinnedKey:
+        """The signing keys of a role."""
+        current: VerifyKey = getattr(self, role)
+        return self.former.pinned(role, current)
+
+    @property
+    def pinned_collector(self) -> PinnedCollector:
+        """The collector's keys."""
+        return PinnedCollector(self.collector, self.former.of("collector"))
 
     @classmethod
     def load(cls, folder: Path) -> Project:
@@ -106,7 +123,7 @@ class Project:
         """
         path = folder / FILE
         try:
-            return cls._of(path, toml_entries(path, MAX_FILE_BYTES))
+            return cls.parse(path, toml_entries(path, MAX_FILE_BYTES))
         except FileNotFoundError:
             raise ProjectMissing(str(path), str(folder)) from None
 
@@ -122,15 +139,20 @@ class Project:
             entries = toml_entries(path, MAX_FILE_BYTES)
         except FileNotFoundError:
             return None
-        return None if entries.keys() == {ONLINE} else cls._of(path, entries)
+        return None if entries.keys() == {ONLINE} else cls.parse(path, entries)
 
     @classmethod
-    def _of(cls, path: Path, entries: dict[str, Any]) -> Project:
+    def parse(cls, path: Path, entries: dict[str, Any]) -> Project:
+        """The project of the entries of a file. Raises ConfigInvalid."""
         from .project_entries import read_entries  # pydantic's import takes longer than a command that reads no project
 
         read = read_entries(entries, path)
         try:
-            roster = Roster(RosterEntry(one.id, one.sign, one.max_clients, one.node) for one in read.site)
+            former = former_keys_of(read.former)
+            roster = Roster(
+                RosterEntry(one.id, one.sign, one.max_clients, one.node, former.of(site_role(one.id)))
+                for one in read.site
+            )
         except PartyInvalid as error:
             raise ConfigInvalid(str(path), f"[[site]]: {error}") from None
         return cls(
@@ -148,6 +170,7 @@ class Project:
             {view: one.min_sites for view, one in read.collection.views.items()},
             read.privacy.noisers,
             Network({role: address for role, address in read.network.model_dump().items() if address is not None}),
+            former,
         )
 
     def with_default_noisers(self, views: Iterable[FeatureView]) -> tuple[FeatureView, ...]:
@@ -195,7 +218,7 @@ class Project:
                 lines.append(
                     f'node = "{_base64(site.node.to_bytes())}"  # authenticates its connection to the SuperLink'
                 )
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines) + "\n" + former_to_toml(self.former)
 
 
 def as_collected_in(directory: Path, views: Iterable[FeatureView]) -> tuple[FeatureView, ...]:

@@ -13,27 +13,10 @@ from pydantic import ConfigDict, Field, PlainValidator, Strict, model_validator
 from base.config import ConfigModel, Flag, checked
 from base.times import parse_duration
 from base.tls.hosts import join_address, split_address
-from crypto.errors import CryptoError
 from crypto.seal import SealPublicKey
 from featurestore.define.privacy import Noisers
-from federation.config_values import AllowedValidity, MicroRho, SigningKey, bytes_of_text
-from federation.errors import NodeKeyInvalid
+from federation.config_values import AllowedValidity, FormerSections, MicroRho, SigningKey, node_certificate, seal_key
 from federation.node_keys import NodeCertificate
-
-
-def _seal_key(value: object) -> SealPublicKey:
-    try:
-        return SealPublicKey(bytes_of_text(value))
-    except CryptoError as error:
-        raise ValueError(str(error)) from None
-
-
-def _node(value: object) -> NodeCertificate:
-    """A site's node key, whose signature `RosterEntry` checks."""
-    try:
-        return NodeCertificate.from_bytes(bytes_of_text(value))
-    except NodeKeyInvalid as error:
-        raise ValueError(str(error)) from None
 
 
 class NameSection(ConfigModel):
@@ -103,7 +86,7 @@ class AggregatorSection(PartySection):
 class CollectorSection(PartySection):
     """`[collector]`."""
 
-    seal: Annotated[SealPublicKey, PlainValidator(_seal_key), Field(examples=['"…"'])]
+    seal: Annotated[SealPublicKey, PlainValidator(seal_key), Field(examples=['"…"'])]
 
 
 class SiteSection(PartySection):
@@ -111,7 +94,7 @@ class SiteSection(PartySection):
 
     id: Annotated[str, Field(examples=['"…"'])]
     max_clients: Annotated[int, Field(examples=["N"])]
-    node: Annotated[NodeCertificate, PlainValidator(_node), Field(examples=['"…"'])] | None = None
+    node: Annotated[NodeCertificate, PlainValidator(node_certificate), Field(examples=['"…"'])] | None = None
 
 
 def _address(value: object) -> str:
@@ -148,6 +131,7 @@ class ProjectEntries(ConfigModel):
     helper: AggregatorSection
     network: NetworkSection = Field(default_factory=NetworkSection)
     site: Annotated[tuple[SiteSection, ...], Strict(False)] = ()
+    former: FormerSections = ()
 
 
 def read_entries(entries: Mapping[str, Any], path: Path) -> ProjectEntries:

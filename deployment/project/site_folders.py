@@ -66,6 +66,7 @@ def configure_site(
             parties.helper,
             max_micro_rho=parties.budget.micro_rho,
             allow_noise_off=allow_noise_off,
+            former=parties.former,
         )
         create_file(policy, policy_to_toml(mine), private=False)
     private_folder(project / LEDGERS)
@@ -131,7 +132,7 @@ def _require_usable(project: Path, config: SiteConfig) -> None:
     settings, parties = config.settings, Project.find(project)
     entries = [] if parties is None else [one for one in parties.roster.entries if one.site == settings.site]
     for entry in entries:
-        if entry.key != settings.key.public:
+        if not {entry.key, *(one.key for one in entry.former)} & set(settings.keys.pinned.all):
             raise UsageError(
                 f"{project / FILE} names another key for site {settings.site}: the aggregators would refuse its reports. Give the "
                 f"coordinator site-{settings.site}.pub of the key in {project / KEYS}"

@@ -248,7 +248,7 @@ def check_sender(role: Aggregator, plan: Plan, roster: Roster, half: SealedHalf)
     if header.plan_hash != plan.hash:
         raise BatchOfAnotherPlan(header.plan_hash, plan.hash)
     entry = roster[header.site]
-    signed.verify(entry.key)
+    signed.verify(entry.key_at(plan.deadline_us))
     if half.digest_of != role:
         signed.require_digest(role, half.ciphertext)
     return entry

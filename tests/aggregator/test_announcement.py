@@ -24,6 +24,7 @@ from featurestore.define.release import Release, Void
 from federation.dating import Dating
 from federation.draft import draft_of
 from federation.ledger.state import Budget
+from federation.parties import PinnedCollector
 from federation.plan import Plan
 from federation.release_check import find_plan, verify_opening
 from tests.aggregator.recorded import Recorded
@@ -162,7 +163,12 @@ def test_every_pane_that_was_asked_for_is_published_and_can_be_verified(recorded
         values = [kept[digest] for digest in item.manifest.opened]
         assert len(values) == (2 if leader else 0)
         verify_opening(
-            item, asked, statements, values, coordinator=COORDINATOR.public.sign, collector=COLLECTOR.public.collector
+            item,
+            asked,
+            statements,
+            values,
+            coordinator=COORDINATOR.pinned,
+            collector=PinnedCollector(COLLECTOR.public.collector),
         )
     assert summary_of(announced, collected, items, keeps_due=True) == {
         "views": {"v": {"opened": 2, "void": 1, "due": 0}},

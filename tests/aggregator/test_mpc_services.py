@@ -87,14 +87,14 @@ class ThreeServices:
 
     def __init__(self, path: Path) -> None:
         self.helper = serve(make_helper(path), "127.0.0.1", 0)
-        self.provider = serve(Provider(LEADER.public.sign), "127.0.0.1", 0)
+        self.provider = serve(Provider(LEADER.pinned), "127.0.0.1", 0)
         self.links: tuple[Any, ...] = HelperChannel(self.helper.address), ProviderChannel(self.provider.address)
         self.leader = serve(make_leader(path, self.links[0], provider=self.links[1]), "127.0.0.1", 0)
         self.client = Aggregators(self.leader.address, self.helper.address, patience_s=3.0)
 
     def restart_provider(self) -> None:
         port = int(self.provider.address.rpartition(":")[2])
-        self.provider = serve(Provider(LEADER.public.sign), "127.0.0.1", port)
+        self.provider = serve(Provider(LEADER.pinned), "127.0.0.1", port)
 
     def close(self) -> None:
         self.client.close()
@@ -280,14 +280,14 @@ def test_plans_that_cannot_be_finished_are_refused_before_a_report_is_taken(
         open_at(helper, plan)
     assert refusal_of(missing.value).reason == "EXTRA_MISSING"
     with pytest.raises(CrypTenMissing):
-        Provider(LEADER.public.sign)
+        Provider(LEADER.pinned)
     for party in (leader, helper):
         assert not party.files.storage.plans()
         party.close()
 
 
 def test_who_is_not_the_leader_starts_no_process(tmp_path: Path) -> None:
-    plan, helper, provider = plan_of(), make_helper(tmp_path), Provider(LEADER.public.sign)
+    plan, helper, provider = plan_of(), make_helper(tmp_path), Provider(LEADER.pinned)
     open_at(helper, plan)
     body = FinishSession(plan.hash, 5).to_bytes()
     for key, domain in ((HELPER.sign, PROVIDE_DOMAIN), (LEADER.sign, FINISH_DOMAIN)):

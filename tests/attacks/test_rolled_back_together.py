@@ -65,7 +65,7 @@ def answers(project: Path, signed: bytes) -> list[list[SealedBatch] | Refuse]:
     found: list[list[SealedBatch] | Refuse] = []
     for path in sorted((project / "keys").glob("site-*.key")):
         policy = replace(load_policy(project / "policy.toml"), min_k=5, allow_activity_visible=True)
-        key, ledger = load_keys(project / "keys", path.stem).sign, project.parent / f"{path.stem}.db"
+        key, ledger = load_keys(project / "keys", path.stem), project.parent / f"{path.stem}.db"
         site = SiteSettings(path.stem.removeprefix("site-"), key, CLIENTS, policy, ledger)
         answer = respond(signed, site, load, wall_clock, os.urandom)
         found.append(answer if isinstance(answer, Refuse) else list(answer))

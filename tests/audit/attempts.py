@@ -174,7 +174,7 @@ class World:
         self.helper = make_helper(folder, settings, *files)
         self.leader = make_leader(folder, LocalLink(self.helper), settings, *files)
         policy = replace(POLICY, max_micro_rho=LARGE)
-        self.site = SiteSettings("a", SITE.sign, OTHERS + 1, policy, folder / "site-a.db")
+        self.site = SiteSettings("a", SITE, OTHERS + 1, policy, folder / "site-a.db")
 
     def run(self, *, opened_first: bool = False) -> Seen:
         """All attempts. `opened_first`: the first attempt is opened before it is freed."""

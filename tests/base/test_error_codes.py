@@ -141,6 +141,9 @@ KEY_FILE_MISSING federation.KeyFileMissing 5
 KEY_FILE_EXISTS federation.KeyFileExists 2
 KEY_FILE_EXPOSED federation.KeyFileExposed 1
 KEY_FILE_MALFORMED federation.KeyFileMalformed 1
+HANDOVER_MISSING federation.HandoverMissing 4
+HANDOVER_INVALID federation.HandoverInvalid 4
+KEY_NOT_IN_FORCE federation.KeyNotInForce 4
 KEY_FILE_OUTDATED federation.KeyFileOutdated 1
 LEDGER_ERROR federation.LedgerError 1
 LEDGER_BROKEN federation.LedgerBroken 1

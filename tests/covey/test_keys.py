@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from federation.keys import load_keys, public_from_text, roles_in
+from federation.keys import load_keys, roles_in
+from federation.public_file import PublicFile
 
 Covey = Callable[..., tuple[int, str, str]]
 
@@ -19,7 +20,8 @@ def test_init_makes_the_keys_of_one_role_and_prints_the_public_line(covey: Covey
     folder = tmp_path / "mine"
     code, out, err = covey("keys", "init", role, "--project", folder)
     assert code == 0
-    found, public, authority = public_from_text(out, "out")
+    file = PublicFile.parse(out, "out")
+    found, public, authority = file.role, file.keys, file.authority
     assert (found, public) == (role, load_keys(folder / "keys", role).public)
     assert (authority is not None) == (role == "leader")  # a site has no certificate
     assert (folder / "keys" / f"{role}.pub").read_text() == out
@@ -60,7 +62,8 @@ def test_show_prints_public_halves(covey: Covey, tmp_path: Path) -> None:
     leader = load_keys(tmp_path / "keys", "leader").public
     assert code == 0
     assert out == (tmp_path / "keys" / "leader.pub").read_text()
-    assert public_from_text(out, "out")[:2] == ("leader", leader)
+    file = PublicFile.parse(out, "out")
+    assert (file.role, file.keys) == ("leader", leader)
     _, out, _ = covey("keys", "show", "--project", tmp_path)
     seal = load_keys(tmp_path / "keys", "collector").seal.public
     assert seal.id.hex() in out

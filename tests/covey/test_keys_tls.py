@@ -14,7 +14,7 @@ from base.tls.files import certificate_path, trust_path
 from base.tls.links import OwnCertificate
 from base.tls.roles import TlsRole
 from base.tls.trust import Trust
-from federation.keys import public_from_text
+from federation.public_file import PublicFile
 
 Covey = Callable[..., tuple[int, str, str]]
 LEADER, HELPER, SERVER = TlsRole.LEADER, TlsRole.HELPER, TlsRole.SERVER
@@ -100,7 +100,7 @@ def test_an_authority_is_rotated_away_in_steps_of_which_each_works(covey: Covey,
     assert covey("keys", "tls", "--new-authority", "--project", leader)[0] == 0
     assert OwnCertificate.load(keys, LEADER).certificate == old.certificate
     verify(old)
-    (new,) = (public_from_text(pub.read_text(), "pub")[2] or Trust("", ())).authorities
+    (new,) = (PublicFile.parse(pub.read_text(), "pub").authority or Trust("", ())).authorities
     assert new.fingerprint != Trust.load(mine / "keys", LEADER).authorities[0].fingerprint
     code, out, _ = covey("keys", "trust", "leader", pub, "--project", mine, "--json")
     assert (code, len(json.loads(out)["authorities"])) == (0, 2)

@@ -46,7 +46,7 @@ POLICY = Policy(
 
 
 def settings_in(folder: Path, policy: Policy = POLICY, clients: int = 10) -> SiteSettings:
-    return SiteSettings("a", SITE.sign, clients, policy, folder / "site-a.db")
+    return SiteSettings("a", SITE, clients, policy, folder / "site-a.db")
 
 
 def plan_with(noise: Any = "full", participation: Any = "active", **terms: Any) -> Plan:

@@ -16,7 +16,7 @@ from federation.errors import VerificationFailed
 from federation.keys import RoleKeys
 from federation.manifest import manifest_of, trust_of
 from federation.opened_values import OpenedValues, sign_values
-from federation.parties import Aggregator
+from federation.parties import Aggregator, PinnedCollector
 from federation.plan import Plan
 from federation.release_check import find_plan, verify_opening
 from federation.release_signing import sign_release
@@ -31,8 +31,8 @@ OUTCOMES = bytes([0, 1, 2])
 VIEW = 1
 NOW = 100 * DAY
 PINNED: dict[str, Any] = {
-    "coordinator": COORDINATOR.public.sign, "collector": COLLECTOR.public.collector,
-    "leader": LEADER.sign.public, "helper": HELPER.sign.public,
+    "coordinator": COORDINATOR.pinned, "collector": PinnedCollector(COLLECTOR.public.collector),
+    "leader": LEADER.pinned, "helper": HELPER.pinned,
 }  # fmt: skip
 
 
@@ -294,7 +294,7 @@ def test_a_plan_of_another_coordinator_or_another_plan_is_found() -> None:
 
 @pytest.mark.parametrize("role", ["collector", "leader", "helper"])
 def test_a_party_that_is_not_the_pinned_one_is_found(role: str) -> None:
-    assert check_of(release(), **{role: SITE.sign.public}) == "parties"
+    assert check_of(release(), **{role: SITE.pinned}) == "parties"
 
 
 def test_a_run_in_one_process_has_nothing_to_verify() -> None:

@@ -28,9 +28,9 @@ def test_a_signed_plan_is_read_by_who_pinned_the_coordinator() -> None:
     assert again.hash == PLAN.hash
     assert again.wire == PLAN.wire
     for role, keys in (("leader", LEADER), ("helper", HELPER)):
-        require_own_key(again, role, keys.sign.public)  # type: ignore[arg-type]
+        require_own_key(again, role, keys.pinned)  # type: ignore[arg-type]
     with pytest.raises(PlanInvalid, match="the plan's leader has the signing key"):
-        require_own_key(again, "leader", HELPER.sign.public)
+        require_own_key(again, "leader", HELPER.pinned)
 
 
 def test_another_coordinator_and_an_edited_plan_are_refused() -> None:

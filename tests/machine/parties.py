@@ -135,7 +135,7 @@ class Parties:
         self.sites = {
             name: SiteSettings(
                 name,
-                keys.sign,
+                keys,
                 3,
                 replace(POLICY, max_micro_rho=budgets[f"site-{name}"]),
                 self.folder / f"site-{name}.db",
