@@ -10,19 +10,23 @@ from __future__ import annotations
 import hashlib
 import socket
 import tempfile
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Final
 
 import httpx
+from flwr.app import Message
 from flwr.common.serde import run_from_proto
 from flwr.proto.control_pb2 import RegisterNodeRequest, StartRunRequest
 from flwr.proto.fab_pb2 import Fab
+from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest
 from flwr.proto.runtime_pb2 import (
     AcquireTaskRequest,
+    PullAppMessagesRequest,
     PullTaskInputRequest,
     PushTaskOutputRequest,
     SendTaskHeartbeatRequest,
@@ -31,12 +35,15 @@ from flwr.serverapp import Grid
 from flwr.supercore.constant import TaskType
 from flwr.supercore.control.control_http_client import ControlHttpClient
 from flwr.supercore.heartbeat import HeartbeatSender
+from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf
 from flwr.supercore.interceptors import RuntimeTokenHttpInterceptor, RuntimeVersionHttpInterceptor
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.grid import HttpGrid
 
 from aggregator.errors import SuperLinkUnusable
+
+from .replies import ArrivingReplies
 
 SOCKET: Final = "control"
 """The socket's name, in a folder of mode 0700."""
@@ -136,6 +143,24 @@ class _Grid(HttpGrid):  # type: ignore[misc]  # flwr has no types
     def __init__(self, client: _Runtime, token: str) -> None:
         super().__init__(token=token)
         self._client = client
+        self._replies: ArrivingReplies | None = None
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        """The replies that have arrived completely. Unlike Flower's own, it waits for no reply that has only begun."""
+        run_id, client = self.run.run_id, self._client
+        if self._replies is None:
+
+            def confirm(message_id: str) -> None:
+                request = ConfirmMessageReceivedRequest(node=self.node, run_id=run_id, message_object_id=message_id)
+                client.ConfirmMessageReceived(request)
+
+            pull = make_pull_object_fn_protobuf(client.PullObject, self.node, run_id)
+            self._replies = ArrivingReplies(pull, confirm, time.monotonic)
+        if ids := self._replies.not_begun(message_ids):
+            found = client.PullMessages(PullAppMessagesRequest(message_ids=ids))
+            for envelope, tree in zip(found.messages_list, found.message_object_trees, strict=True):
+                self._replies.begin(envelope, tree)
+        return list(self._replies.take())
 
 
 def _start_run(path: Path, app: bytes) -> tuple[int, str]:

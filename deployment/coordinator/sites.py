@@ -29,6 +29,8 @@ MAX_CODE: Final = 40
 _CODE: Final = re.compile(rf"[A-Z][A-Z_]{{0,{MAX_CODE - 1}}}", re.ASCII)
 _NPY_HEADER_BYTES: Final = 256
 
+_ASK_AGAIN: Final = (ErrorCode.NODE_UNAVAILABLE, ErrorCode.REPLY_MESSAGE_UNAVAILABLE)
+
 NO_ANSWER: Final = "NO_ANSWER"
 NONSENSE: Final = "NONSENSE"
 FAILED: Final = "NODE_FAILED"
@@ -74,7 +76,7 @@ def ask_sites(
     """Send a message to each node when it registers, until `sites` nodes have answered; answers in order of arrival.
 
     A site that never registers does not delay other sites' reports: each answer is returned when it arrives. A node that leaves
-    before it answers is asked again when it is back.
+    before it has answered completely is asked again when it is back.
 
     Args:
         seconds: the timeout of all answers together; a node without an answer by then is NO_ANSWER.
@@ -95,8 +97,10 @@ def ask_sites(
         replies = list(grid.pull_messages(list(waiting))) if waiting else []
         for reply in replies:
             node_of = waiting.pop(reply.metadata.reply_to_message_id, None)
-            if node_of is not None and reply.has_error() and reply.error.code == ErrorCode.NODE_UNAVAILABLE:
-                contacted.discard(node_of)  # it left before it answered: it is asked again when it is back
+            if node_of is not None and reply.has_error() and reply.error.code in _ASK_AGAIN:
+                contacted.discard(
+                    node_of
+                )  # it left before it answered, or while it did: it is asked again when it is back
             elif node_of is not None:
                 yield _read(node_of, reply)
         if not replies:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from flwr.common.constant import ErrorCode
 from flwr.supercore.task_identity import TaskIdentity
 
 from deployment.coordinator.announcement import announce
@@ -117,6 +118,17 @@ def dead(message: Message) -> Message:
     reply = Message(Error(code=3, reason="Node Unavailable"), reply_to=message)
     reply.metadata.__dict__["_src_node_id"] = 1
     return reply
+
+
+def broken_off_once(code: int, then: Behaviour) -> Behaviour:
+    """A node that leaves, or whose connection breaks while it replies. Asked again, it answers."""
+    asked: list[Message] = []
+
+    def behave(message: Message) -> Message | None:
+        asked.append(message)
+        return Message(Error(code=code, reason="gone"), reply_to=message) if len(asked) == 1 else then(message)
+
+    return behave
 
 
 def silent(message: Message) -> None:
@@ -356,3 +368,11 @@ def test_batches_are_handed_on_as_each_site_answers(fleet: Fleet) -> None:
     announced = announce(draft_of(fleet.plan), COORDINATOR.sign, fleet.aggregators, os.urandom)
     collect(announced, (COORDINATOR, COLLECTOR), ask, fleet.aggregators, SiteResults(), Conditions())  # type: ignore[arg-type]
     assert seen == [2]
+
+
+@pytest.mark.parametrize("code", [ErrorCode.NODE_UNAVAILABLE, ErrorCode.REPLY_MESSAGE_UNAVAILABLE])
+def test_a_node_that_is_gone_before_it_has_answered_completely_is_asked_again(code: int) -> None:
+    grid = FakeGrid({1: (0.0, 5.0, broken_off_once(code, answers("a", b"one"))), 2: (0.0, 1.0, answers("b"))})
+    found = list(grid.ask(2)(b"signed"))
+    assert [(one.site, one.code, one.batches) for one in found] == [("b", "OK", ()), ("a", "OK", (b"one",))]
+    assert grid.asked == [1, 2, 1]
