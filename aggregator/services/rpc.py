@@ -19,6 +19,8 @@ MAX_MESSAGE_BYTES: Final = 8 * 2**20
 """A batch has at most 4 MiB, a commitment at most 5 MiB."""
 PART_BYTES: Final = 2**20
 REFUSAL_KEY: Final = "covey-refusal-bin"
+UNKNOWN_CALL: Final = grpc.StatusCode.UNIMPLEMENTED.name
+"""The reason of a refusal by a service of another version."""
 
 KEEPALIVE_MS: Final = 10_000
 """How long a connection may be silent during a call before its peer must answer a ping, within the same time: a connection that a
@@ -117,4 +119,7 @@ def error_of(failure: grpc.RpcError, role: str, address: str) -> AggregatorError
             return RemoteRefusal(role, refusal.reason, refusal.text, refusal.numbers, refusal.view)
     if failure.code() in _AWAY:
         return Unreachable(role, address)
+    if failure.code() is grpc.StatusCode.UNIMPLEMENTED:
+        why = "its version of Covey does not know the call. Install one version for all roles"
+        return RemoteRefusal(role, UNKNOWN_CALL, why, {})
     return RemoteRefusal(role, failure.code().name, failure.details() or "", {})

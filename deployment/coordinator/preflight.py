@@ -10,6 +10,7 @@ from typing import Final
 
 from aggregator.errors import RemoteRefusal
 from aggregator.intake.readiness import Readiness
+from aggregator.services.rpc import UNKNOWN_CALL
 from base.metrics import CLOCK_OFFSET, Meters
 from base.version import PROTOCOL, VERSION
 from deployment.errors import ClocksApart, VersionsApart
@@ -33,7 +34,6 @@ _ANNOUNCED_WITHOUT: Final = (
     RefusalCode.ATTEMPTS_SPENT,
 )
 """Refusals of single days or panes: the plan is announced without these (announcement.py)."""
-_UNKNOWN_CALL: Final = "UNIMPLEMENTED"
 
 
 def require_ready(
@@ -58,7 +58,7 @@ def require_ready(
         try:
             found = check(role)
         except RemoteRefusal as refused:
-            if refused.reason == _UNKNOWN_CALL:
+            if refused.reason == UNKNOWN_CALL:
                 raise VersionsApart(name(role), "an earlier version", mine) from None
             raise
         half = (clock() - before) // 2

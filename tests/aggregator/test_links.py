@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
-from aggregator.errors import MessageMalformed
+from aggregator.errors import MessageMalformed, RemoteRefusal
 from aggregator.intake.preparation import MAX_KEYS_BYTES
 from aggregator.services import aggregator_pb2 as pb
 from aggregator.services import aggregator_pb2_grpc as pb_grpc
@@ -77,6 +77,15 @@ def test_a_preparation_without_an_end_is_refused_and_not_kept(then: bytes, why: 
         with pytest.raises(MessageMalformed, match=why):
             link.prepare(draft(make_plan()))
         link.close()
+
+
+def test_a_service_that_does_not_know_a_call_is_of_another_version() -> None:
+    with listening(Endless(b"", b"")) as address:
+        link = HelperChannel(address)
+        with pytest.raises(RemoteRefusal, match="Install one version for all roles") as refused:
+            link.aggregate(b"")
+        link.close()
+    assert refused.value.reason == "UNIMPLEMENTED"
 
 
 @pytest.mark.parametrize("then", [b"x" * 1_000, b""])
