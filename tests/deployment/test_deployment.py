@@ -204,7 +204,7 @@ def test_the_pages_of_operators_name_commands_and_options_that_exist(
             assert option in shown, (line, option)
 
 
-@pytest.mark.parametrize("address", ["192.0.2.1:8000", "example.org:8000", "[2001:db8::1]:8000", "8000"])
+@pytest.mark.parametrize("address", ["192.0.2.1:8000", "example.org:8000", "[2001:db8::1]:8000"])
 def test_without_tls_a_site_goes_to_a_superlink_on_this_machine_only(covey: Covey, project: Path, address: str) -> None:
     covey("init", project)
     (project / "keys" / "trust" / "superlink.crt").unlink()
@@ -213,6 +213,13 @@ def test_without_tls_a_site_goes_to_a_superlink_on_this_machine_only(covey: Cove
     code, _, err = covey(*site, *columns, "--superlink", address, "--insecure")
     assert (code, "only to a SuperLink on this machine" in err) == (2, True)
     code, _, err = covey(*site, *columns, "--superlink", address)
-    assert (code, "superlink.crt" in err, "covey keys trust" in err) == (
-        (2, False, False) if address == "8000" else (5, True, True)
-    ), err
+    assert (code, "superlink.crt" in err, "covey keys trust" in err) == (5, True, True), err
+
+
+def test_the_address_of_a_superlink_has_a_port(covey: Covey, project: Path) -> None:
+    covey("init", project)
+    code, _, err = covey(
+        "start", "site", "1", "--project", project, "--events", project / "events.parquet",
+        "--client-column", "who", "--time-column", "at", "--superlink", "8000",
+    )  # fmt: skip
+    assert (code, "'8000' is not an address; write HOST:PORT" in err) == (2, True), err
