@@ -148,7 +148,8 @@ def _names(path: Path, first: bytes | None) -> list[str]:
     try:
         names: list[str] = csv.read_csv(pa.py_buffer(first)).column_names
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise EventsError(f"{path} cannot be read as CSV: {why} ({str(error).splitlines()[0]})") from None
+        quoted = str(error).splitlines()[0]  # Arrow may quote the line
+        raise EventsError(f"{path} cannot be read as CSV: {why} ({quoted})", quoted) from None
     return names
 
 

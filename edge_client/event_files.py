@@ -258,4 +258,5 @@ def _parquet_errors(path: Path) -> Iterator[None]:
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
-        raise EventsError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+        quoted = str(error).splitlines()[0]
+        raise EventsError(f"{path} cannot be read as Parquet: {quoted}", quoted) from None

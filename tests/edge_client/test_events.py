@@ -103,8 +103,9 @@ class TestFiles:
 
     def test_rows_that_cannot_be_read_are_not_counted_and_the_error_says_so(self, tmp_path: Path) -> None:
         (tmp_path / "e.csv").write_text("c,t,k,x\na,b\na,2013-01-01,a,\na,2013-01-01,a,much\n")
-        with pytest.raises(EventsError, match=r"the first is 'much' in readable row 2\."):
+        with pytest.raises(EventsError, match=r"the first is 'much' in readable row 2\.") as raised:
             read(tmp_path / "e.csv", Mean("x", clip=(0, 1)))
+        assert "the first is (not shown) in readable row 2." in raised.value.logged  # a log has no value of the events
 
     def test_a_csv_of_which_no_row_can_be_read_is_refused_where_a_person_reads(self, tmp_path: Path) -> None:
         (tmp_path / "e.csv").write_text('c,t,k\na,"b\na\n')
