@@ -34,7 +34,8 @@ from base.tls.roles import TlsRole
 from deployment.errors import UsageError
 from deployment.monitor.aggregators import AggregatorState
 from deployment.monitor.monitor import monitored
-from deployment.monitor.watched import Counted
+from deployment.monitor.peers import PeerWatch
+from deployment.monitor.watched import Counted, ServiceState
 from deployment.project.known_releases import require_known_releases, signed_by
 from deployment.project.network import Listening
 from deployment.project.project import FILE, KEYS, Project
@@ -76,7 +77,8 @@ def serve_leader(directory: Path, listening: Listening, peers: PeerAddresses, le
     project = Project.load(directory)
     keys, settings = _own_keys(directory, "leader", project), _settings(project, "helper")
     links = links_of(directory / KEYS, TlsRole.LEADER)
-    link = HelperChannel(project.network.address("helper", peers.helper), links)
+    helper = project.network.address("helper", peers.helper)
+    link = HelperChannel(helper, links)
     key_holder = project.network.optional("keyholder", peers.key_holder)
     provider = project.network.optional("provider", peers.provider)
     holder = None if key_holder is None else KeyHolderChannel(key_holder, links)
@@ -85,18 +87,11 @@ def serve_leader(directory: Path, listening: Listening, peers: PeerAddresses, le
         with alone(directory, "leader"):
             files = _files(directory, ledgers, "leader")
             leader = Leader(keys, settings, files, _wall_clock, Peers(link, holder, third))
-            addresses = {
-                "helper": project.network.address("helper", peers.helper),
-                "keyholder": key_holder,
-                "provider": provider,
-            }
-            state = AggregatorState(leader, {role: at for role, at in addresses.items() if at is not None})
+            called = {TlsRole.HELPER: helper, TlsRole.KEYHOLDER: key_holder, TlsRole.PROVIDER: provider}
+            watched = [PeerWatch(role, address, links) for role, address in called.items() if address is not None]
+            state = AggregatorState(leader, watched)
             with monitored(listening.monitor, Role.LEADER, directory, state):
-                _run(
-                    _ready(leader, directory),
-                    listening.at(project.network, "leader"),
-                    links_of(directory / KEYS, TlsRole.LEADER),
-                )
+                _run(_ready(leader, directory), listening.at(project.network, "leader"), links, state)
     finally:
         for one in (link, holder, third):
             if one is not None:
@@ -107,41 +102,39 @@ def serve_helper(directory: Path, listening: Listening, ledgers: Path | None = N
     """Run the helper until SIGTERM or SIGINT. See `serve_leader`."""
     project = Project.load(directory)
     keys, settings = _own_keys(directory, "helper", project), _settings(project, "leader")
+    links = links_of(directory / KEYS, TlsRole.HELPER)
     with alone(directory, "helper"):
         helper = Helper(keys, settings, _files(directory, ledgers, "helper"), _wall_clock)
-        with monitored(listening.monitor, Role.HELPER, directory, AggregatorState(helper, {})):
-            _run(
-                _ready(helper, directory),
-                listening.at(project.network, "helper"),
-                links_of(directory / KEYS, TlsRole.HELPER),
-            )
+        state = AggregatorState(helper)
+        with monitored(listening.monitor, Role.HELPER, directory, state):
+            _run(_ready(helper, directory), listening.at(project.network, "helper"), links, state)
 
 
 def serve_key_holder(directory: Path, listening: Listening, ledgers: Path | None = None) -> None:
     """Run the key holder, with the helper's keys, until SIGTERM or SIGINT. See `serve_leader`."""
     project = Project.load(directory)
     keys, settings = _own_keys(directory, "helper", project), _settings(project, "leader")
+    links = links_of(directory / KEYS, TlsRole.KEYHOLDER)
     with alone(directory, "keyholder"):
         files = _files(directory, ledgers, "keyholder")
         holder = KeyHolder(keys, settings, files, _wall_clock)
-        with monitored(listening.monitor, Role.KEY_HOLDER, directory, AggregatorState(holder, {})):
-            _run(
-                _ready(holder, directory),
-                listening.at(project.network, "keyholder"),
-                links_of(directory / KEYS, TlsRole.KEYHOLDER),
-            )
+        state = AggregatorState(holder)
+        with monitored(listening.monitor, Role.KEY_HOLDER, directory, state):
+            _run(_ready(holder, directory), listening.at(project.network, "keyholder"), links, state)
 
 
 def serve_provider(directory: Path, listening: Listening) -> None:
     """Run the provider of triples until SIGTERM or SIGINT. It needs only the leader's pinned key."""
     project = Project.load(directory)
     provider = Provider(project.pinned("leader"))
-    with monitored(listening.monitor, Role.PROVIDER, directory, Counted(provider.meters)):
-        _run(provider, listening.at(project.network, "provider"), links_of(directory / KEYS, TlsRole.PROVIDER))
+    links, state = links_of(directory / KEYS, TlsRole.PROVIDER), Counted(provider.meters)
+    with monitored(listening.monitor, Role.PROVIDER, directory, state):
+        _run(provider, listening.at(project.network, "provider"), links, state)
 
 
-def _run(party: Leader | Helper | KeyHolder | Provider, at: tuple[str, int], links: Links) -> None:
+def _run(party: Leader | Helper | KeyHolder | Provider, at: tuple[str, int], links: Links, state: ServiceState) -> None:
     service = serve(party, *at, links)
+    state.listening = True
     _log.info("listens on %s", service.address)
     service.run()
 

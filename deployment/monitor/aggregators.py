@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
 from aggregator.he.key_holder import KeyHolder
 from aggregator.shares.helper import Helper
@@ -13,25 +13,29 @@ from base.metrics import BUDGET_LEFT, JOBS_PENDING, LEDGER_ENTRIES, PEER_UP, PLA
 from federation.errors import LedgerBroken
 
 from .peers import PeerWatch
+from .watched import STARTING
 
 
 class AggregatorState:
     """The state of one aggregator.
 
     Args:
-        peers: the addresses of the services that it calls, by role.
+        peers: the services that it calls.
     """
 
-    def __init__(self, party: Leader | Helper | KeyHolder, peers: Mapping[str, str]) -> None:
-        self._party, self._peers = party, {role: PeerWatch(address) for role, address in peers.items()}
+    def __init__(self, party: Leader | Helper | KeyHolder, peers: Sequence[PeerWatch] = ()) -> None:
+        self.listening = False
+        self._party, self._peers = party, peers
 
     def waits_for(self) -> str | None:
-        """A ledger that can be read, and the peers."""
+        """Its start, a ledger that can be read, and the peers."""
+        if not self.listening:
+            return STARTING
         if (problem := self._ledger_problem()) is not None:
             return problem
-        for role, peer in self._peers.items():
+        for peer in self._peers:
             if (why := peer.problem()) is not None:
-                return f"the {role} at {peer.address}: {why}"
+                return f"the {peer.role} at {peer.address}: {why}"
         return None
 
     def samples(self) -> Iterator[Sample]:
@@ -42,7 +46,7 @@ class AggregatorState:
         yield from gauges(PLANS, ((state, states[state]) for state in PLAN_STATES))
         if isinstance(self._party, Leader):
             yield Sample(JOBS_PENDING, (), len(storage.pending_jobs()))
-        yield from gauges(PEER_UP, ((role, float(peer.problem() is None)) for role, peer in self._peers.items()))
+        yield from gauges(PEER_UP, ((peer.role, float(peer.problem() is None)) for peer in self._peers))
         broken = self._ledger_problem() is not None
         yield Sample(LEDGER_ENTRIES, (), -1 if broken else ledger.state.length)
         yield from gauges(BUDGET_LEFT, ledger.state.shares_left(self._party.identity.settings.budget).items())

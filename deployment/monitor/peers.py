@@ -1,12 +1,17 @@
-"""Whether a peer accepts connections. A monitor checks it when it is asked, and remembers the answer for a moment."""
+"""Whether a peer accepts this role. A monitor checks it when it is asked, and remembers the answer for a moment."""
 
 from __future__ import annotations
 
 import os
 import socket
 import time
+from datetime import UTC, datetime
 from threading import Lock
-from typing import Final
+from typing import Final, assert_never
+
+from base.tls.explain import explain
+from base.tls.links import ClearText, Links, Tls
+from base.tls.roles import TlsRole
 
 CHECK_S: Final = 1.0
 """Longest wait for a connection."""
@@ -15,20 +20,37 @@ FRESH_S: Final = 5.0
 
 
 class PeerWatch:
-    """The reachability of one address, `host:port`. Threads may share it."""
+    """The reachability of one peer. Threads may share it.
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+    Args:
+        role: of the peer.
+        address: `host:port`.
+        links: how this role speaks with it; with TLS, the handshake is tried.
+    """
+
+    def __init__(self, role: TlsRole, address: str, links: Links) -> None:
+        self.role, self.address, self._links = role, address, links
         self._lock = Lock()
         self._checked_at = float("-inf")
         self._problem: str | None = None
 
     def problem(self) -> str | None:
-        """Why the peer accepts no connection; None: it accepts one."""
+        """Why the peer accepts no connection of this role; None: it accepts one."""
         with self._lock:
             if time.monotonic() - self._checked_at > FRESH_S:
-                self._problem, self._checked_at = _connect(self.address), time.monotonic()
+                self._problem = _connect(self.address) or self._refusal()
+                self._checked_at = time.monotonic()
             return self._problem
+
+    def _refusal(self) -> str | None:
+        match self._links:
+            case Tls():
+                error = explain(self._links, self.role, self.address, datetime.now(UTC))
+                return None if error is None else str(error)
+            case ClearText():
+                return None
+            case other:
+                assert_never(other)
 
 
 def _connect(address: str) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from base.metrics import READY, Meters, Role, Sample
 from base.probes import Probe
@@ -27,15 +27,29 @@ class RoleState(Protocol):
         ...
 
 
+class ServiceState(RoleState, Protocol):
+    """The state of a gRPC service.
+
+    Attributes:
+        listening: whether its port is open; set by who starts it.
+    """
+
+    listening: bool
+
+
+STARTING: Final = "its own start; its port is not open yet"
+
+
 class Counted:
-    """The state of a role that only counts: it is ready while its process works."""
+    """The state of a service that only counts."""
 
     def __init__(self, meters: Meters) -> None:
+        self.listening = False
         self._meters = meters
 
     def waits_for(self) -> str | None:
-        """Nothing."""
-        return None
+        """Its start."""
+        return None if self.listening else STARTING
 
     def samples(self) -> Iterable[Sample]:
         """The counters."""

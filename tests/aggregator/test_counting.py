@@ -14,12 +14,16 @@ from aggregator.errors import RemoteRefusal
 from aggregator.intake.counting import count_refusal
 from aggregator.services.client import Aggregators
 from base.metrics import OTHER, REFUSALS, Distribution, Meters, Sample
+from base.tls.links import ClearText
+from base.tls.roles import TlsRole
 from deployment.monitor import peers
 from deployment.monitor.aggregators import AggregatorState
 from deployment.monitor.peers import PeerWatch
 from tests.aggregator.proven_pair import LeaderAndHelper
 from tests.aggregator.refusals import refused
 from tests.aggregator.world import COLLECTOR, Site, World, make_plan, open_at, running, view
+
+CLEAR = ClearText(TlsRole.LEADER)
 
 
 @pytest.fixture
@@ -121,7 +125,9 @@ def test_a_leader_waits_for_its_helper_and_shows_what_is_pending_meanwhile(
     monkeypatch.setattr(peers, "FRESH_S", 0.0)
     plan = make_plan()
     open_at(world.client, plan)
-    state = AggregatorState(world.leader.party, {"helper": world.helper.address})
+    state = AggregatorState(world.leader.party, [PeerWatch(TlsRole.HELPER, world.helper.address, CLEAR)])
+    assert (state.waits_for() or "").startswith("its own start")
+    state.listening = True
     assert state.waits_for() is None
     found = values(state.samples())
     assert (found["covey_peer_up", "helper"], found["covey_jobs_pending",]) == (1, 0)
@@ -141,7 +147,7 @@ def test_a_leader_waits_for_its_helper_and_shows_what_is_pending_meanwhile(
 
 
 def test_a_charge_lowers_the_budget_that_is_left_of_its_view(world: World) -> None:
-    state = AggregatorState(world.leader.party, {})
+    state = AggregatorState(world.leader.party)
     found = values(state.samples())
     assert found["covey_ledger_entries",] == 0
     assert not [key for key in found if key[0] == "covey_budget_left_ratio"]
@@ -162,7 +168,8 @@ def test_an_edited_ledger_is_waited_for_by_name(world: World) -> None:
     open_at(world.client, plan)
     world.client.submit(Site(plan).batch([0, 0]).to_bytes())
     world.collect(plan)
-    state = AggregatorState(world.helper.party, {})
+    state = AggregatorState(world.helper.party)
+    state.listening = True
     assert state.waits_for() is None
     with sqlite3.connect(world.helper.party.files.ledger.path) as db:
         db.execute("INSERT INTO entries SELECT max(seq) + 1, line, head FROM entries")
@@ -179,7 +186,7 @@ def test_a_peer_is_not_asked_again_within_the_moment_that_an_answer_is_fresh(mon
         return os.strerror(111)
 
     monkeypatch.setattr(peers, "_connect", connect)
-    watch = PeerWatch("127.0.0.1:1")
+    watch = PeerWatch(TlsRole.HELPER, "127.0.0.1:1", CLEAR)
     assert watch.problem() == watch.problem() == os.strerror(111)
     assert asked == ["127.0.0.1:1"]
     monkeypatch.setattr(peers, "FRESH_S", 0.01)

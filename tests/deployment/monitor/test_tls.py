@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import socket
 import ssl
@@ -16,18 +18,21 @@ import pytest
 from base.errors import CertificateExpired, CertificateMissing, ClearTextRefused
 from base.metrics import Meters, Role
 from base.tls.authority import Authority
-from base.tls.contexts import client_context
+from base.tls.contexts import client_context, mutual_context
 from base.tls.files import certificate_path, key_path
 from base.tls.links import OwnCertificate, Tls
 from base.tls.roles import TlsRole
 from deployment.errors import UsageError
+from deployment.monitor.http import serve_monitor
 from deployment.monitor.monitor import monitored
+from deployment.monitor.peers import PeerWatch
 from deployment.monitor.watched import Counted, Watched
 from deployment.project.project import KEYS
 
 NOW = datetime.now(UTC)
 REQUEST = b"GET /readyz HTTP/1.1\r\nHost: leader.example:9301\r\n\r\n"
 STATE = Counted(Meters())
+STATE.listening = True
 
 
 def operator(folder: Path, now: datetime = NOW) -> Path:
@@ -150,3 +155,23 @@ def test_the_end_of_a_roles_certificate_is_a_metric_and_an_expired_one_is_waited
     assert (watched.probe().waits_for or "").startswith("a certificate that is valid: ")
     assert [one for one in watched.samples() if one.metric.name.startswith("covey_certificate")] == []
     assert Watched(Role.HELPER, own, STATE).probe().waits_for is None
+
+
+def test_a_peer_whose_certificate_is_of_another_authority_is_named(tmp_path: Path) -> None:
+    own, other = operator(tmp_path / "own"), operator(tmp_path / "other")
+    keys, theirs = own / KEYS, Tls(TlsRole.LEADER, other / KEYS)
+    listening = socket.create_server(("127.0.0.1", 0))
+    address = f"127.0.0.1:{listening.getsockname()[1]}"
+
+    def context() -> ssl.SSLContext:
+        made = mutual_context(theirs.own(), theirs.operators())
+        made.set_alpn_protocols(["h2"])
+        return made
+
+    with serve_monitor(Watched(Role.LEADER, other, STATE), listening, context):
+        tls = Tls(TlsRole.LEADER, keys)
+        tls.operators().write(keys, TlsRole.LEADER)  # not the authority that issued the peer's certificate
+        problem = PeerWatch(TlsRole.LEADER, address, tls).problem()
+        assert problem is not None
+        assert "was not issued by an authority in" in problem
+    assert PeerWatch(TlsRole.LEADER, address, tls).problem() == os.strerror(errno.ECONNREFUSED)
