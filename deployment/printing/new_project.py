@@ -77,7 +77,11 @@ def next_steps(made: NewProject) -> Iterator[str]:
         yield f"compare the keys in {folder / FILE} with the other operators', over a trusted channel"
     if coordinates:
         yield f"covey explain {folder / VIEWS}"
-        if not alone:
+        if alone:
+            named = (f"{site}=FILE" for site in sites[:_SITES]) if len(sites) > 1 else ("FILE",)
+            events = " ".join(f"--events {one}" for one in named) + (" …" if len(sites) > _SITES else "")
+            yield f"covey up {at} {events} --client-column NAME --time-column NAME   (all roles; or one by one:)"
+        else:
             yield f"covey keys tls --renew --name HOST {at}   (HOST: by which sites reach the SuperLink)"
         yield f"covey start superlink {at}{'   (each in a terminal of its own)' if alone else ' --host 0.0.0.0 --name HOST'}"
     for role in ("helper", "leader"):

@@ -47,6 +47,7 @@ def test_it_makes_a_whole_project_and_says_what_to_do_next(covey: Covey, tmp_pat
     assert "this machine holds every secret" in err
     for command in (
         "covey explain",
+        f"covey up --project {folder} --events 1=FILE --events 2=FILE --events 3=FILE --client-column NAME",
         "covey start superlink",
         "covey start helper",
         "covey start leader",
