@@ -13,11 +13,14 @@ from typing import Final
 
 import base.errors
 import deployment.coordinator.site_results
+import deployment.doctor.finding
 import featurestore.define.decoded
 import federation.commitment
 from base.errors import CoveyError
 from base.metrics import METRICS, Choice, Metric, Names
 from deploy.grafana.alerts import ALERTS
+from deployment.doctor.doctor import CHECKS
+from deployment.doctor.finding import Severity
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.feature import KINDS, ViewFeature
@@ -134,8 +137,25 @@ def metrics_page() -> str:
     )
 
 
+def doctor_page() -> str:
+    """Every check of `covey doctor`."""
+    return _page(
+        "Doctor",
+        "`covey doctor --project DIR` checks a project on one machine and prints the mend for each finding. It changes nothing, and"
+        " no finding contains a secret. It ends with exit code 1 if there is a problem, otherwise with 0. `--json` prints the"
+        " findings for programs: `{project, problems, warnings, findings: [{check, severity, found, mend}]}`.",
+        "`--address ROLE=HOST:PORT` names the address of a role, instead of `[network]` in covey.toml. Each wait for a peer"
+        " lasts a few seconds at most, and the checks run at the same time.",
+        "## Checks",
+        _table(("check", "what must hold"), ((f"`{one.name}`", one.what) for one in CHECKS)),
+        "## Severities",
+        _table(("severity", "meaning"), _severities()),
+    )
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "codes.md": codes_page,
+    "doctor.md": doctor_page,
     "metrics.md": metrics_page,
     "views.md": views_page,
 }
@@ -194,6 +214,11 @@ def _exit_codes() -> Iterator[tuple[str, str, str]]:
 def _members(module: ModuleType, name: str, *, lower: bool = False) -> Iterator[tuple[str, str]]:
     for member, meaning in _documented(module, name).items():
         yield f"`{member.lower() if lower else member}`", meaning
+
+
+def _severities() -> Iterator[tuple[str, str]]:
+    for name, meaning in _documented(deployment.doctor.finding, "Severity").items():
+        yield f"`{Severity[name].value}`", meaning
 
 
 def _statuses() -> Iterator[tuple[str, str, str]]:

@@ -18,6 +18,7 @@ from covey import __version__
 from . import (
     consumers,
     demo,
+    doctor,
     explain,
     get,
     history,
@@ -79,6 +80,7 @@ app.command("init")(init.init)
 app.command("run")(run.run)
 app.command("up")(up.up)
 app.command("status")(status.status)
+app.command("doctor")(doctor.doctor)
 app.command("logs")(logs.logs)
 app.command("down")(up.down)
 app.command("explain")(explain.explain)

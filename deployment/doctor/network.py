@@ -1,0 +1,248 @@
+"""Checks of the network: whether each peer answers, proves its role, and has a clock and a version that fit."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import ssl
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, assert_never
+
+import numpy as np
+
+from aggregator.services.client import Aggregators
+from base.errors import CoveyError
+from base.times import DAY_US, SECOND_US, from_us, to_us, wall_clock
+from base.tls.contexts import client_context
+from base.tls.explain import explain
+from base.tls.hosts import split_address
+from base.tls.links import ClearText, Links, Tls, links_of
+from base.tls.roles import TlsRole
+from base.tls.trust import Trust
+from base.version import PROTOCOL, VERSION
+from deployment.coordinator.preflight import MAX_SKEW_US
+from deployment.errors import UsageError
+from deployment.project.network import DEFAULTS, Network
+from deployment.project.project import Project
+from featurestore.define.definitions import FeatureView
+from featurestore.define.entities import Entity
+from featurestore.define.kinds import Count
+from featurestore.define.privacy import Bounds, Privacy
+from federation.draft import sign_draft
+from federation.keys import SITE_PREFIX, load_keys
+from federation.plan import AGGREGATORS, PLAN_ID_BYTES, PlannedView, new_plan
+from federation.terms import RequestedTerms
+
+from .finding import Finding, Place, not_applicable, ok, problem, problem_of, warning
+
+STEP_S: Final = 2.0
+"""Longest wait for a connection, and for the first bytes of a peer."""
+_SPEAKS: Final[Mapping[str, tuple[str, ...]]] = {
+    "coordinator": ("leader", "helper", "keyholder"),
+    "leader": ("helper", "keyholder", "provider"),
+}
+"""The peers to which a role opens connections. Sites connect to the SuperLink."""
+_OPTIONAL: Final = ("keyholder", "provider")
+_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+"""The first bytes of an HTTP/2 client: the preface and empty settings. A server answers with its own settings."""
+
+
+def addresses_of(options: Iterable[str]) -> dict[str, str]:
+    """The addresses in texts `ROLE=HOST:PORT`. Raises UsageError."""
+    found = {}
+    for option in options:
+        role, equals, address = option.partition("=")
+        if not equals or role not in DEFAULTS:
+            raise UsageError(f"{option[:120]!r}: write ROLE=HOST:PORT, with one of the roles {', '.join(DEFAULTS)}")
+        found[role] = Network().address(role, address)
+    return found
+
+
+def place_addresses(project: Project | None, given: Mapping[str, str]) -> dict[str, str]:
+    """The address of each role: a given one, that of covey.toml, or the default one."""
+    network = Network() if project is None else project.network
+    return {role: network.address(role, given.get(role)) for role in DEFAULTS}
+
+
+def check_peers(place: Place) -> Iterator[Finding]:
+    """Whether each peer of the roles here accepts connections, answers, and proves its role."""
+    asked = [(own, peer) for own, peer in _pairs(place) if peer not in _OPTIONAL or _is_named(place, peer)]
+    for own, peer in asked:
+        yield _peer(place, TlsRole(own), TlsRole(peer), place.addresses[peer])
+    sites = [role for role in place.roles if role.startswith(SITE_PREFIX)]
+    if sites:
+        yield _superlink(place, place.addresses["superlink"])
+    if not asked and not sites:
+        yield not_applicable("no role that connects to others has its keys here")
+
+
+def check_clocks(place: Place) -> Iterator[Finding]:
+    """Whether the clocks and versions of leader and helper fit. The coordinator asks them; nothing is charged."""
+    if "coordinator" not in place.roles or place.project is None:
+        yield not_applicable("the coordinator's key is not here; its operator compares the clocks of leader and helper")
+        return
+    draft = _draft(place, place.project)
+    for role in AGGREGATORS:
+        links, address = links_of(place.keys, TlsRole.COORDINATOR), place.addresses[role]
+        if _silence(links, TlsRole(role), address) is not None:
+            yield not_applicable(f"the {role} at {address} does not answer; `peers` says why")
+            continue
+        before = wall_clock()
+        try:
+            both = place.addresses["leader"], place.addresses["helper"]
+            with Aggregators(*both, links, patience_s=0.0) as aggregators:
+                found = aggregators.check(role, draft)
+        except CoveyError as error:
+            yield problem_of(error, f"compare covey.toml of both operators, and the log of the {role}")
+            continue
+        half = (wall_clock() - before) // 2
+        yield _compared(role, found.now_us - (before + half), half)
+        if (found.version, found.protocol) != (VERSION, PROTOCOL):
+            what = f"the {role} has Covey {found.version} (protocol {found.protocol}), and this is {VERSION} (protocol {PROTOCOL})"
+            mend = "install the same version at both operators; see the chapter on upgrades in docs/operate.md"
+            yield problem(what, mend) if found.protocol != PROTOCOL else warning(what, mend)
+        else:
+            yield ok(f"the {role} has Covey {found.version} (protocol {found.protocol})")
+
+
+def _pairs(place: Place) -> Iterator[tuple[str, str]]:
+    for own, peers in _SPEAKS.items():
+        if own in place.roles:
+            yield from ((own, peer) for peer in peers)
+
+
+def _is_named(place: Place, role: str) -> bool:
+    return place.addresses[role] != DEFAULTS[role] or (
+        place.project is not None and role in place.project.network.named
+    )
+
+
+def _peer(place: Place, own: TlsRole, peer: TlsRole, address: str) -> Finding:
+    links = links_of(place.keys, own)
+    start = f"its operator starts it: covey start {peer}; or correct [network] {peer} in covey.toml"
+    if (why := _refused(address)) is not None:
+        return problem(f"the {own} cannot connect to the {peer} at {address}: {why}", start)
+    if (error := explain(links, peer, address, from_us(place.now_us))) is not None:
+        return problem_of(error, f"compare the authorities: covey keys trust {peer} {peer}.pub, at both operators")
+    if (why := _silence(links, peer, address)) is not None:
+        return problem(
+            f"the program at {address} accepts connections, and does not answer as the {peer}: {why}",
+            f"look at the log of the {peer}; another program may hold the port: ss -ltnp there",
+        )
+    how = {True: "proved its role by TLS", False: "answers in clear text, on this machine"}[isinstance(links, Tls)]
+    return ok(f"the {peer} at {address} {how}")
+
+
+def _superlink(place: Place, address: str) -> Finding:
+    """The SuperLink, as a site reaches it. Its answers have its clock, in seconds."""
+    what = f"the SuperLink at {address}"
+    if (why := _refused(address)) is not None:
+        mend = (
+            "the coordinator's operator starts it: covey start superlink; or correct [network] superlink in covey.toml"
+        )
+        return problem(f"a site cannot connect to {what}: {why}", mend)
+    host, port = split_address(address)
+    try:
+        context = client_context(Trust.load(place.keys, TlsRole.SUPERLINK))
+        context.check_hostname = False  # the name below is the role's; the address is in the certificate as well
+        with socket.create_connection((host, port), STEP_S) as plain:
+            plain.settimeout(STEP_S)
+            with context.wrap_socket(plain, server_hostname=TlsRole.SUPERLINK.dns_name) as spoken:
+                spoken.sendall(
+                    f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("ascii", "replace")
+                )
+                answer = http.client.HTTPResponse(spoken)
+                answer.begin()
+                date = answer.getheader("Date") or ""
+    except ssl.SSLError as error:
+        mend = (
+            f"take the coordinator's authority: covey keys trust superlink coordinator.pub --project {place.directory}"
+        )
+        return problem(f"{what} is not trusted: {error.reason or error}", mend)
+    except CoveyError as error:
+        return problem_of(error, f"covey keys trust superlink coordinator.pub --project {place.directory}")
+    except (OSError, http.client.HTTPException) as error:
+        return problem(f"{what} accepts connections, and does not answer: {_why(error)}", "look at its log")
+    with suppress(ValueError, TypeError):
+        skew = to_us(parsedate_to_datetime(date).astimezone(UTC)) - to_us(datetime.now(UTC))
+        if abs(skew) > MAX_SKEW_US + SECOND_US:
+            return _compared("SuperLink", skew, SECOND_US)
+    return ok(f"{what} proved its role by TLS")
+
+
+def _compared(who: str, skew_us: int, slack_us: int) -> Finding:
+    if abs(skew_us) > MAX_SKEW_US + slack_us:
+        how = "ahead of" if skew_us > 0 else "behind"
+        return problem(
+            f"the clock of the {who} is {abs(skew_us) / 1e6:,.0f} s {how} the one here; allowed: {MAX_SKEW_US / 1e6:,.0f} s",
+            "set both clocks: timedatectl set-ntp true; `date -u` on both machines shows which one is wrong",
+        )
+    return ok(f"the clock of the {who} differs by {abs(skew_us) / 1e6:.1f} s")
+
+
+def _refused(address: str) -> str | None:
+    """Why nothing at an address accepts a connection; None: something does."""
+    try:
+        with socket.create_connection(split_address(address), STEP_S):
+            return None
+    except (OSError, ValueError) as error:
+        return _why(error)
+
+
+def _silence(links: Links, peer: TlsRole, address: str) -> str | None:
+    """Why the program at an address does not answer as a service that speaks HTTP/2; None: it does."""
+    try:
+        with socket.create_connection(split_address(address), STEP_S) as plain:
+            plain.settimeout(STEP_S)
+            match links:
+                case ClearText():
+                    return _settings_of(plain)
+                case Tls():
+                    context = client_context(links.trust(peer), links.own())
+                    context.set_alpn_protocols(["h2"])
+                    with context.wrap_socket(plain, server_hostname=peer.dns_name) as spoken:
+                        return _settings_of(spoken)
+                case other:
+                    assert_never(other)
+    except (OSError, ValueError, CoveyError) as error:
+        return _why(error)
+
+
+def _settings_of(connection: socket.socket) -> str | None:
+    connection.sendall(_PREFACE)
+    answer = connection.recv(9)
+    return None if len(answer) >= 4 and answer[3] == 4 else "its first bytes are not HTTP/2 settings"
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {STEP_S:.0f} s"
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if isinstance(number, int) and number > 0 else str(error)
+
+
+def _draft(place: Place, project: Project) -> bytes:
+    """A signed draft of a plan that is never announced. An aggregator that is asked about it writes and charges nothing."""
+    view = FeatureView(
+        "doctor",
+        entity=Entity("k", domain=[0]),
+        pane="1d",
+        features=[Count("n")],
+        bounds=Bounds(1),
+        privacy=Privacy(rho=0.0001, min_clients=2),
+    )
+    day = place.now_us // DAY_US - 1
+    clients, terms = [one.max_clients for one in project.roster.entries], RequestedTerms()
+    plan = new_plan(
+        [PlannedView(view, np.array([day * DAY_US], np.int64), 2)],
+        terms.of_sites(clients),
+        terms.noise,
+        plan_id=os.urandom(PLAN_ID_BYTES),
+        sites=clients,
+        wire=project.wire_terms(wall_clock() + 60 * SECOND_US),
+    )
+    return sign_draft(plan, load_keys(place.keys, "coordinator").at(plan.deadline_us).sign)
