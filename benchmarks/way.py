@@ -2,7 +2,8 @@
 
 `reports_per_second` counts the reports of the two small views over everything between the events on the sites and the
 published rows, Flower's start and stop not included; `flower_overhead_s` is what those take. `sites_s` compares a site of a
-deployment with one that is Flower's SuperNode.
+deployment with one that is Flower's SuperNode. `tls_overhead` is the wall time of the whole run with mutual TLS between coordinator,
+leader and helper, by that without.
 
     python -m benchmarks.way
 """
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.way_site import compare_sites
+from benchmarks.way_tls import compare_tls
 from crypto.xof import SEED_BYTES
 from deployment.local import processes_run as wire
 from deployment.local.processes import MARK
@@ -112,6 +114,9 @@ def main() -> None:
     shown.add_row("all", f"{total:.2f}")
     for role, peak in sorted(watcher.peak.items()):
         shown.add_row(f"peak memory of {role}", f"{peak:,.0f} MB")
+    tls = compare_tls(request, table, columns)
+    shown.add_section()
+    shown.add_row("all with TLS, by all without", f"{tls['tls_overhead']}")
     one = compare_sites()
     shown.add_section()
     for what, title in (("start_s", "a site registers"), ("answer_s", "a site answers, nothing computed")):
@@ -132,6 +137,7 @@ def main() -> None:
             "bytes_per_report": bytes_per_report,
             "flower_overhead_s": round(total - working, 2),
             "sites_s": one,
+            **tls,
             "peak_rss_mb": {role: round(peak) for role, peak in sorted(watcher.peak.items())},
         }
     )

@@ -29,6 +29,7 @@ from base.errors import LockHeld
 from base.locks import lock_file
 from base.metrics import Role
 from base.private_files import private_folder
+from base.tls.hosts import is_loopback, split_address
 from base.tls.links import Links, links_of
 from base.tls.roles import TlsRole
 from deployment.errors import UsageError
@@ -76,6 +77,7 @@ def serve_leader(directory: Path, listening: Listening, peers: PeerAddresses, le
     """
     project = Project.load(directory)
     keys, settings = _own_keys(directory, "leader", project), _settings(project, "helper")
+    _require_one_machine(project, peers)
     links = links_of(directory / KEYS, TlsRole.LEADER)
     helper = project.network.address("helper", peers.helper)
     link = HelperChannel(helper, links)
@@ -96,6 +98,19 @@ def serve_leader(directory: Path, listening: Listening, peers: PeerAddresses, le
         for one in (link, holder, third):
             if one is not None:
                 one.close()
+
+
+def _require_one_machine(project: Project, peers: PeerAddresses) -> None:
+    """The processes of the finish mpc exchange shares over the loopback, without TLS. Raises UsageError: a peer is elsewhere."""
+    if (provider := project.network.optional("provider", peers.provider)) is None:
+        return
+    for role, address in (("provider", provider), ("helper", project.network.address("helper", peers.helper))):
+        if not is_loopback(split_address(address)[0]):
+            raise UsageError(
+                f"the {role} at {address} is not on this machine, and the finish mpc runs over the loopback of one machine: its "
+                "processes have no TLS. Give loopback addresses, or no provider; plans with the finish mpc are then refused",
+                settings=(role,),
+            )
 
 
 def serve_helper(directory: Path, listening: Listening, ledgers: Path | None = None) -> None:

@@ -43,3 +43,14 @@ def test_a_project_writes_what_it_reads(covey: Covey, tmp_path: Path) -> None:
     project = replace(Project.load(tmp_path / "p"), network=NETWORK)
     (tmp_path / "p" / "covey.toml").write_text(project.to_toml())
     assert Project.load(tmp_path / "p") == project
+
+
+@pytest.mark.parametrize("role", ["helper", "provider"])
+def test_a_leader_with_a_provider_has_its_peers_on_its_own_machine(covey: Covey, tmp_path: Path, role: str) -> None:
+    """The processes of the finish mpc have no TLS."""
+    assert covey("init", tmp_path / "p")[0] == 0
+    peers = {"helper": "127.0.0.1:7302", "provider": "127.0.0.1:7304"} | {role: "192.0.2.1:7000"}
+    words = [word for name, address in peers.items() for word in (f"--{name}", address)]
+    code, _, err = covey("start", "leader", "--project", tmp_path / "p", *words)
+    assert (code, f"the {role} at 192.0.2.1:7000 is not on this machine" in err) == (2, True), err
+    assert f"see --{role}" in err
