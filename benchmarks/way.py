@@ -2,8 +2,8 @@
 
 `reports_per_second` counts the reports of the two small views over everything between the events on the sites and the
 published rows, Flower's start and stop not included; `flower_overhead_s` is what those take. `sites_s` compares a site of a
-deployment with one that is Flower's SuperNode. `tls_overhead` is the wall time of the whole run with mutual TLS between coordinator,
-leader and helper, by that without.
+deployment with one that is Flower's SuperNode. `tls_overhead` is the wall time of the whole run with mutual TLS between
+coordinator, leader and helper, by that without.
 
     python -m benchmarks.way
 """
