@@ -22,6 +22,9 @@ from base.tls.roles import TlsRole
 def server_credentials(tls: Tls, now: datetime) -> grpc.ServerCredentials:
     """The credentials of a service. Before a handshake it reads its files again if they have changed.
 
+    gRPC 1.85 exchanges its certificates without a lock against a handshake that begins at the same moment. So it gets others only
+    after a change, never for each handshake: many connections at once ended the process.
+
     While the new files cannot be used, the old ones count.
 
     Raises:
@@ -29,15 +32,19 @@ def server_credentials(tls: Tls, now: datetime) -> grpc.ServerCredentials:
     """
     tls.require_usable(now)
     callers = callers_of(tls.role)
-    current = [(tls.stamp(*callers), _configuration(tls, callers))]
+    seen = [tls.stamp(*callers)]
 
-    def latest() -> grpc.ServerCertificateConfiguration:
-        if (stamp := tls.stamp(*callers)) != current[0][0]:
-            with suppress(TlsError):  # a file that is being written, or is wrong: the next handshake looks again
-                current[0] = stamp, _configuration(tls, callers)
-        return current[0][1]
+    def changed() -> grpc.ServerCertificateConfiguration | None:
+        if (stamp := tls.stamp(*callers)) == seen[0]:
+            return None
+        with suppress(TlsError):  # a file that is being written, or is wrong: the next handshake looks again
+            configuration = _configuration(tls, callers)
+            seen[0] = stamp
+            return configuration
+        return None
 
-    return grpc.dynamic_ssl_server_credentials(current[0][1], latest, require_client_authentication=True)
+    # The types say that a configuration must be returned; None, for no change, is documented.
+    return grpc.dynamic_ssl_server_credentials(_configuration(tls, callers), changed, True)  # type: ignore[arg-type]
 
 
 def open_channel(links: Links, peer: TlsRole, address: str) -> grpc.Channel:
