@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -14,11 +15,15 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from base.metrics import METRICS, Choice, Names
 from base.probes import Probe
+from base.version import VERSION
 from deploy.grafana.generate import FOLDER
 from deployment.local.processes import Processes, free_port
 from tests.covey.conftest import make_events
+from tests.deploy.test_grafana import samples_of
 from tests.deployment.deployed import start_superlink, words
 from tests.deployment.test_deployment import kill
 
@@ -41,6 +46,32 @@ def reports_of(table: pa.Table) -> int:
             found.add(client)
         hours.setdefault(client, set()).add(row["at"].hour)
     return len(found) + sum(min(4, len(ones)) for ones in hours.values())
+
+
+def require_listed(role: str, text: str) -> None:
+    """Each sample of a role's /metrics is in the list, with its labels and their values, for this role."""
+    series = {name: metric for metric in METRICS for name in samples_of(metric)}
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    assert len(samples) > 5
+    for sample in samples:
+        metric = series[sample.name]
+        assert role.partition("-")[0] in metric.roles, (role, sample.name)
+        labels = {name: value for name, value in sample.labels.items() if name != "le"}
+        assert set(labels) == {label.name for label in metric.labels}, sample
+        for label in metric.labels:
+            match label.values:
+                case Choice(values):
+                    assert labels[label.name] in values, sample
+                case Names(what):
+                    assert re.fullmatch(NAMES[what], labels[label.name]), sample
+
+
+NAMES = {
+    "feature views": "visits|everywhere",
+    "versions of a view": "1",
+    "versions of Covey": re.escape(VERSION),
+    "codes of docs/codes.md": "[A-Z][A-Z_]+|other",
+}
 
 
 class Monitors:
@@ -169,6 +200,9 @@ def test_a_real_prometheus_scrapes_every_role_and_stores_what_happened(covey: Co
         assert left == pytest.approx({"leader": 0.0, "helper": 0.0})  # two views of rho 0.5 each
         assert scraped.query("covey_rows_total") == {"server": 2.0}
         assert scraped.query('covey_release_sites{view="visits",state="missing"}') == {"server": 0.0}
+
+        for role, port in monitors.ports.items():
+            require_listed(role, httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text)
 
         kill(processes, "helper", pid)
         monitors.wait("leader", waits=f"the helper at 127.0.0.1:{ports['helper']}: ")
