@@ -10,7 +10,7 @@ from aggregator.he.key_holder import KeyHolder
 from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
 from base.metrics import BUDGET_LEFT, JOBS_PENDING, LEDGER_ENTRIES, PEER_UP, PLAN_STATES, PLANS, Sample, gauges
-from federation.errors import LedgerBroken
+from federation.errors import LedgerBroken, LedgerWriteFailed
 
 from .peers import PeerWatch
 from .watched import STARTING
@@ -58,5 +58,5 @@ class AggregatorState:
                 return None
         except LedgerBroken as error:
             return f"an intact ledger: {error}"
-        except sqlite3.Error as error:
+        except (LedgerWriteFailed, sqlite3.Error) as error:
             return f"a ledger that can be written: {error}"

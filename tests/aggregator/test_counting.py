@@ -19,6 +19,7 @@ from base.tls.roles import TlsRole
 from deployment.monitor import peers
 from deployment.monitor.aggregators import AggregatorState
 from deployment.monitor.peers import PeerWatch
+from federation.errors import LedgerWriteFailed
 from tests.aggregator.proven_pair import LeaderAndHelper
 from tests.aggregator.refusals import refused
 from tests.aggregator.world import COLLECTOR, Site, World, make_plan, open_at, running, view
@@ -193,3 +194,15 @@ def test_a_peer_is_not_asked_again_within_the_moment_that_an_answer_is_fresh(mon
     time.sleep(0.02)
     watch.problem()
     assert len(asked) == 2
+
+
+def test_a_ledger_that_cannot_be_written_is_waited_for_by_name(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = world.helper.party.files.ledger
+    state = AggregatorState(world.helper.party)
+    state.listening = True
+
+    def full(*_: object) -> None:
+        raise LedgerWriteFailed(str(ledger.path), "disk full")
+
+    monkeypatch.setattr(type(ledger), "_refresh", full)
+    assert (state.waits_for() or "").startswith("a ledger that can be written: ")
