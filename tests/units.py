@@ -34,6 +34,11 @@ _TOGETHER: Final = {
         "deployment/test_released_times.py",
         "deployment/test_up.py",
     ],
+    "machines of four operators": [
+        "machines/test_collections.py",
+        "machines/test_network.py",
+        "machines/test_pages.py",
+    ],
     "three processes of CrypTen": [
         "aggregator/test_mpc_finish.py",
         "aggregator/test_mpc_services.py",

@@ -41,7 +41,7 @@ class Machine:
     """A machine of the network.
 
     Args:
-        source: the tree of Covey that runs here.
+        source: the tree of Covey that its next processes run.
     """
 
     def __init__(self, network: Network, name: str, folder: Path, source: Path = ROOT) -> None:
@@ -51,7 +51,7 @@ class Machine:
         self._network = network
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._environment = {key: os.environ[key] for key in _KEPT if key in os.environ}
-        self._environment |= {"HOME": str(folder), "PYTHONPATH": str(source), "COLUMNS": "300"}
+        self._environment |= {"HOME": str(folder), "COLUMNS": "300"}
         folder.mkdir(parents=True)
 
     def at(self, port: int) -> str:
@@ -61,7 +61,7 @@ class Machine:
     def covey(self, *words: Any, seconds: float = COMMAND_S, environment: Mapping[str, str] | None = None) -> Done:
         """Type a command and wait until it ends."""
         done = subprocess.run(
-            self._command(words), cwd=self.home, env={**self._environment, **(environment or {})}, text=True,
+            self._command(words), cwd=self.home, env=self._environment_with(environment), text=True,
             capture_output=True, timeout=seconds, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
@@ -76,7 +76,7 @@ class Machine:
         """Start a role in the background. Its log goes on where it was."""
         with self.log_file(role).open("ab") as log:
             self._running[role] = subprocess.Popen(
-                self._command(words), cwd=self.home, env={**self._environment, **(environment or {})},
+                self._command(words), cwd=self.home, env=self._environment_with(environment),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
@@ -121,6 +121,9 @@ class Machine:
     def listen(self, port: int = 0) -> socket.socket:
         """A socket that listens on this machine, and accepts nothing by itself."""
         return self._network.inside(self.name, lambda: socket.create_server((self.address, port)))
+
+    def _environment_with(self, more: Mapping[str, str] | None) -> dict[str, str]:
+        return {**self._environment, "PYTHONPATH": str(self.source), **(more or {})}
 
     def _command(self, words: Iterable[Any]) -> list[str]:
         typed = [str(word) for word in words]

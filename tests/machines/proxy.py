@@ -172,7 +172,9 @@ async def _discard(reader: asyncio.StreamReader) -> None:
 
 
 @contextmanager
-def proxy_to(target: str, host: str = "127.0.0.1", enter: Callable[[], None] = lambda: None) -> Iterator[Proxy]:
+def proxy_to(
+    target: str, host: str = "127.0.0.1", enter: Callable[[], None] = lambda: None, port: int = 0
+) -> Iterator[Proxy]:
     """A proxy that passes connections on to `target`, an address `host:port`.
 
     Args:
@@ -186,7 +188,7 @@ def proxy_to(target: str, host: str = "127.0.0.1", enter: Callable[[], None] = l
     async def serve() -> None:
         proxy = Proxy("", target)
         accept: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] = proxy._accept
-        server = await asyncio.start_server(accept, host, 0)
+        server = await asyncio.start_server(accept, host, port)
         proxy.address = f"{host}:{server.sockets[0].getsockname()[1]}"
         made.append(proxy)
         loops.append(asyncio.get_running_loop())
