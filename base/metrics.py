@@ -106,6 +106,8 @@ class Sample:
 Key: TypeAlias = tuple[Metric, tuple[str, ...]]
 
 ALL: Final = tuple(Role)
+CERTIFIED: Final = tuple(role for role in Role if role is not Role.SITE)
+"""The roles that have a certificate; a site has a node key."""
 AGGREGATORS: Final = (Role.LEADER, Role.HELPER, Role.KEY_HOLDER)
 SERVICES: Final = (*AGGREGATORS, Role.PROVIDER)
 PROJECT: Final = (Role.COORDINATOR, Role.SUPERLINK)
@@ -163,7 +165,7 @@ DISK_FREE: Final = Metric("covey_disk_free_bytes", Kind.GAUGE, "Free space of th
 DISK_SIZE: Final = Metric("covey_disk_size_bytes", Kind.GAUGE, "Size of the disk with the role's files.", ALL)
 CERTIFICATE: Final = Metric(
     "covey_certificate_expiry_timestamp_seconds", Kind.GAUGE,
-    "When a certificate of the role ends, seconds since the epoch.", ALL, (Label("role", Choice(ALL)),),
+    "When the certificate of the role ends, seconds since the epoch.", CERTIFIED, (Label("role", Choice(CERTIFIED)),),
 )  # fmt: skip
 
 # of the aggregators
@@ -173,7 +175,7 @@ REPORTS: Final = Metric(
     (Role.LEADER, Role.HELPER), (Label("verdict", Choice(("accepted", "rejected", "duplicate"))),),
 )  # fmt: skip
 BATCHES: Final = Metric(
-    "covey_batches_total", Kind.COUNTER, "Batches with a final answer: some or no reports were accepted, or the batch was refused.",
+    "covey_batches_total", Kind.COUNTER, "Batches with a final answer: accepted, report by report, or refused as a whole.",
     (Role.LEADER, Role.HELPER), (Label("verdict", Choice(("accepted", "refused"))),),
 )  # fmt: skip
 REFUSALS: Final = Metric(
@@ -184,7 +186,7 @@ JOBS_PENDING: Final = Metric(
     "covey_jobs_pending", Kind.GAUGE, "Batches that the helper has not answered yet.", (Role.LEADER,)
 )
 PLANS: Final = Metric(
-    "covey_plans", Kind.GAUGE, "Plans by state; the states are those of docs/architecture.md.",
+    "covey_plans", Kind.GAUGE, "Plans by state, as the aggregator stores it.",
     AGGREGATORS, (Label("state", Choice(PLAN_STATES)),),
 )  # fmt: skip
 COLLECTIONS: Final = Metric(
@@ -205,7 +207,7 @@ CALL_SECONDS: Final = Metric(
     SERVICES, (_CALL,), DURATIONS,
 )  # fmt: skip
 PEER_UP: Final = Metric(
-    "covey_peer_up", Kind.GAUGE, "1 if the peer accepts connections, as checked at the last scrape.",
+    "covey_peer_up", Kind.GAUGE, "1 if the peer accepts the role's connections and certificate; checked every few seconds at most.",
     (Role.LEADER, Role.SITE), (Label("peer", Choice(("helper", "keyholder", "provider", "superlink"))),),
 )  # fmt: skip
 LEDGER_ENTRIES: Final = Metric(

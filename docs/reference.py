@@ -17,7 +17,7 @@ import deployment.doctor.finding
 import featurestore.define.decoded
 import federation.commitment
 from base.errors import CoveyError
-from base.metrics import METRICS, Choice, Metric, Names
+from base.metrics import METRICS, Choice, Metric, Names, Role
 from deploy.grafana.alerts import ALERTS
 from deployment.doctor.doctor import CHECKS
 from deployment.doctor.finding import Severity
@@ -195,7 +195,11 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def _metric(metric: Metric) -> tuple[str, ...]:
     labels = "; ".join(f"`{label.name}`: {_values(label.values)}" for label in metric.labels)
-    return f"`{metric.name}`", metric.kind.value, labels or "none", ", ".join(metric.roles), metric.help
+    return f"`{metric.name}`", metric.kind.value, labels or "none", _roles(metric), metric.help
+
+
+def _roles(metric: Metric) -> str:
+    return "all" if metric.roles == tuple(Role) else ", ".join(metric.roles)
 
 
 def _values(values: Choice | Names) -> str:

@@ -15,6 +15,7 @@ from base.metrics import (
     BATCHES,
     CALL_CODES,
     CALLS,
+    CERTIFIED,
     COLLECTIONS,
     METRICS,
     OTHER,
@@ -30,6 +31,7 @@ from base.metrics import (
     Role,
 )
 from base.process_metrics import DISK_RESERVE, disk_problem, process_samples
+from base.tls.roles import TlsRole
 
 
 def numbers(meters: Meters) -> dict[tuple[str, ...], float]:
@@ -162,3 +164,7 @@ def test_a_closed_set_has_each_value_once() -> None:
         for label in metric.labels:
             if isinstance(label.values, Choice):
                 assert len(set(label.values.values)) == len(label.values.values)
+
+
+def test_the_roles_with_a_certificate_are_those_of_tls() -> None:
+    assert {*CERTIFIED} == {Role(role.value) for role in TlsRole}
