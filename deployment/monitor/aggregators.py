@@ -31,6 +31,8 @@ class AggregatorState:
         """Its start, a ledger that can be read, and the peers."""
         if not self.listening:
             return STARTING
+        if self._party.plans.stopped.is_set():
+            return "its end; it is stopping"
         if (problem := self._ledger_problem()) is not None:
             return problem
         for peer in self._peers:
@@ -41,6 +43,8 @@ class AggregatorState:
     def samples(self) -> Iterator[Sample]:
         """The counters, and gauges of storage and ledger."""
         yield from self._party.meters.samples()
+        if self._party.plans.stopped.is_set():  # its files are closed soon
+            return
         storage, ledger = self._party.files.storage, self._party.files.ledger
         states = Counter(plan.state.value for plan in storage.plans())
         yield from gauges(PLANS, ((state, states[state]) for state in PLAN_STATES))

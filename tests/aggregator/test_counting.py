@@ -206,3 +206,14 @@ def test_a_ledger_that_cannot_be_written_is_waited_for_by_name(world: World, mon
 
     monkeypatch.setattr(type(ledger), "_refresh", full)
     assert (state.waits_for() or "").startswith("a ledger that can be written: ")
+
+
+def test_an_aggregator_that_stops_shows_its_counters_and_reads_no_file(world: World) -> None:
+    state = AggregatorState(world.leader.party)
+    state.listening = True
+    refused(lambda: world.client.submit(b"no batch"))
+    world.leader.stop(0)
+    assert state.waits_for() == "its end; it is stopping"
+    found = values(state.samples())
+    assert found["covey_refusals_total", "Submit", "BATCH_MALFORMED"] == 1
+    assert not any(key[0] in ("covey_plans", "covey_ledger_entries") for key in found)
