@@ -14,11 +14,14 @@ FOLDER: Final = Path(__file__).parent
 _GENERATED: Final = "# Written by `make reference` from the code; do not edit."
 _ACROSS, _WIDTH, _HEIGHT = 3, 8, 8
 _SOURCE: Final = {"type": "prometheus", "uid": "${source}"}
-_DEFAULT_PORTS: Final = (
-    ("coordinator's operator", ("127.0.0.1:9305", "127.0.0.1:6566")),
+TARGETS: Final = (
     ("leader's operator", ("127.0.0.1:9301",)),
-    ("helper's operator", ("127.0.0.1:9302",)),
+    ("helper's operator: helper, and key holder", ("127.0.0.1:9302", "127.0.0.1:9303")),
+    ("coordinator's operator: SuperLink, and feature server", ("127.0.0.1:9306", "127.0.0.1:6566")),
+    ("operator of a site", ("127.0.0.1:9307",)),
 )
+"""The monitors by operator, at the ports of deploy/systemd."""
+COORDINATOR: Final = "127.0.0.1:9305"
 
 
 def files() -> Mapping[str, str]:
@@ -39,15 +42,23 @@ def scrapes() -> str:
     """An example of Prometheus' configuration. Each operator scrapes the own roles only."""
     lines = [
         _GENERATED,
-        "# An example: each operator scrapes the own roles, whose monitors listen on the loopback.",
+        "# An example. Keep the targets of the roles that you run: monitors listen on the loopback (docs/metrics.md has TLS).",
+        "# A feature server with API keys needs a job of its own, with `authorization: {credentials: KEY}`.",
         "rule_files: [rules.yml]",
         "scrape_configs:",
         f"  - job_name: {JOB}",
         "    scrape_interval: 15s",
         "    static_configs:",
     ]
-    for operator, targets in _DEFAULT_PORTS:
+    for operator, targets in TARGETS:
         lines += [f"      # the {operator}", f"      - targets: {json.dumps(list(targets))}"]
+    lines += [
+        "  # A coordinator runs for one collection, so it is not down when it does not answer.",
+        f"  - job_name: {JOB}-coordinator",
+        "    scrape_interval: 15s",
+        "    static_configs:",
+        f"      - targets: {json.dumps([COORDINATOR])}",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from base.metrics import METRICS, Choice, Kind, Metric
 from deploy.grafana.alerts import ALERTS, JOB
-from deploy.grafana.generate import FOLDER, files
+from deploy.grafana.generate import COORDINATOR, FOLDER, TARGETS, files
 from deploy.grafana.panels import DASHBOARDS
 from tests.deploy.promql import names_in, tokens_of
 
@@ -272,6 +272,12 @@ def _case(series: dict[str, str], expression: str, at: str, expected: list[dict[
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
         "promql_expr_test": [{"expr": expression, "eval_time": at, "exp_samples": expected}],
     }
+
+
+def test_the_targets_are_the_monitors_of_the_systemd_units_and_the_server() -> None:
+    units = "".join(unit.read_text() for unit in (FOLDER.parent / "systemd").glob("*.service"))
+    targets = {target for _, targets in TARGETS for target in targets} | {COORDINATOR}
+    assert targets == {*re.findall(r"--monitor (\S+)", units), "127.0.0.1:6566"}
 
 
 def test_the_scrape_job_has_the_name_that_the_rules_ask_for() -> None:
