@@ -12,13 +12,15 @@ from typing import Final
 from .errors import ExtraMissing
 
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
-    "coordinator": ("dp_accounting", "uvicorn"),
-    "aggregator": ("dp_accounting",),
-    "server": ("fastapi", "httptools", "orjson", "starlette", "uvicorn", "uvloop"),
+    "coordinator": ("dp_accounting", "numba", "uvicorn"),
+    "aggregator": ("dp_accounting", "numba"),
+    "proofs": ("numba",),
+    "server": ("fastapi", "httptools", "numba", "orjson", "starlette", "uvicorn", "uvloop"),
     "he": ("tenseal", "zstandard"),
     "redis": ("redis",),
-    "train": ("torch", "sklearn", "lightning", "torchdata"),
+    "train": ("numba", "torch", "sklearn", "lightning", "torchdata"),
     "ray": ("ray",),
+    "trace": ("opentelemetry",),
     "lab": ("hydra", "jinja2", "matplotlib", "scipy", "yaml"),
 }
 """The modules that each extra of `pyproject.toml` is for. A module is looked up in the first extra that has it."""

@@ -21,7 +21,8 @@ from __future__ import annotations
 from math import isqrt
 
 import numpy as np
-from numba import njit, types
+
+from base.compiled import njit, types
 
 ROOM = 2**56
 

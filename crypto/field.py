@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import FieldElementOutOfRange, NotAMultiple, ValueOutOfRange, WrongArray
-from .field_kernels import P, add_elements, add_rows, multiply_elements, subtract_elements
+from .field_words import P, add_elements, add_rows, multiply_elements, subtract_elements
 
 Elements: TypeAlias = npt.NDArray[np.uint64]
 BytesLike: TypeAlias = bytes | bytearray | memoryview

@@ -15,7 +15,8 @@ Signatures are explicit, so that each kernel is compiled once and takes read-onl
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, types
+
+from base.compiled import njit, types
 
 P = 2**64 - 2**32 + 1
 

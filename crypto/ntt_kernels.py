@@ -34,9 +34,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
-from numba.extending import intrinsic, overload
+
+from base.compiled import intrinsic, ir, njit, overload, types
 
 P64 = 2**64 - 2**32 + 1
 P128 = 2**128 - 28 * 2**64 + 1

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from .errors import IndexOutOfRange, ValueOutOfRange, WrongArray, WrongLength
 from .field import ELEMENT_BYTES, BytesLike, Elements, add, negate, require_canonical, to_bytes, view_words
-from .field_kernels import add_rows, add_sparse
+from .field_words import add_rows, add_sparse
 from .xof import SEED_BYTES
 from .xof_batch import INDEX_BYTES, BatchXof, Indices, Rows, Seeds, check_rows
 

@@ -4,13 +4,16 @@ All reports of a batch share the binder, and the domain separation tag except fo
 message must fit one block of TurboSHAKE128. `expand` stores the streams; `add_to` only sums them.
 
 Rejected words (p or more, one in 2^32) are rare. The kernels mark a report that has one; then the reference path replaces
-its row, or adds the difference between the right stream and the words that were added.
+its row, or adds the difference between the right stream and the words that were added. Without numba, every report takes the
+reference path.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
+from base.compiled import COMPILED
 
 from . import field, xof_lanes
 from .errors import IndexOutOfRange, TooLong, WrongArray, WrongLength
@@ -62,7 +65,7 @@ class BatchXof:
         words = _seed_words(seeds, indices)
         out = np.empty((len(words), length), np.uint64)
         suspect = np.ones(len(words), np.uint8)
-        if len(words) > _FEW:
+        if COMPILED and len(words) > _FEW:
             xof_lanes.expand(
                 self._template, *self._at, words, _swapped(indices), negated, np.uint64(SUSPECT_FROM), out, suspect
             )
@@ -80,7 +83,7 @@ class BatchXof:
         words = _seed_words(seeds, indices)
         check_rows(rows, len(words), len(totals))
         length = totals.shape[1]
-        if len(words) <= _FEW:
+        if not COMPILED or len(words) <= _FEW:
             for b in range(len(words)):
                 stream = self.one(seeds[b].tobytes(), int(indices[b])).next_vec(length)
                 totals[rows[b]] = field.add(totals[rows[b]], stream)

@@ -17,7 +17,8 @@ because numba's `cache=True` does not notice a change in another module.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, types
+
+from base.compiled import njit, types
 
 LANES = 16
 RATE_WORDS = 21

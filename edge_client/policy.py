@@ -56,6 +56,7 @@ from federation.signed_plan import verify_plan
 from federation.terms import Encrypted, Participation, Protection, ReportPer, Shares, Validity
 
 from .columns import columns_read
+from .libraries import can_protect
 
 FUTURE_SLACK_US: Final = CLOCK_SLACK_US
 """How far after the local time a pane may end. Clocks differ by seconds. A pane that has not ended would be reported in part."""
@@ -274,6 +275,9 @@ def _reasons(
         yield RefusalCode.PROTECTION_NOT_ALLOWED, None
     if policy.validity not in (None, plan.terms.validity):
         yield RefusalCode.PROOFS_REQUIRED, None
+    if not can_protect(plan.terms):
+        yield RefusalCode.EXTRA_MISSING, None
+        return
     if policy.participation not in (None, plan.terms.participation):
         yield RefusalCode.PARTICIPATION_NOT_ALLOWED, None
     if plan.terms.participation is Participation.ACTIVE and not policy.allow_activity_visible:

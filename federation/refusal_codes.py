@@ -112,6 +112,11 @@ class RefusalCode(StrEnum):
         "The plan's reports carry no proof of a view's bounds; the policy, or an aggregator, demands one.",
         "The coordinator collects with the validity `prio3`, or the operator sets `validity = 'any'` (policy.toml, covey.toml).",
     )
+    EXTRA_MISSING = (
+        "EXTRA_MISSING",
+        "The site lacks the libraries with which the plan's reports are proven or encrypted.",
+        "The site's operator gives `pip install 'covey[proofs]'` for proofs, or `pip install 'covey[he]'` for encryption.",
+    )
     PROTECTION_NOT_ALLOWED = (
         "PROTECTION_NOT_ALLOWED",
         "The policy does not allow the plan's protection (`shares` or `he`).",

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
@@ -77,9 +77,14 @@ def hidden_modules(*extras: str) -> frozenset[str]:
     return frozenset(module for module, brought in owners if there.isdisjoint(brought) and "covey" not in brought)
 
 
+def hiding(modules: Collection[str]) -> str:
+    """Code that hides modules from everything that follows it."""
+    return _HIDE.format(tops=sorted(modules))
+
+
 def python(code: str, *arguments: str, extras: tuple[str, ...] = (), cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run code in a process in which only Covey with these extras can be imported."""
-    script = _HIDE.format(tops=sorted(hidden_modules(*extras))) + code
+    script = hiding(hidden_modules(*extras)) + code
     return subprocess.run(
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, cwd=cwd, env=_ENVIRONMENT
     )

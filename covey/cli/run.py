@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from base.extras import require_extra
 from federation.terms import Finish, Protection, ReportPer, Validity
 
 from .events_option import EventsOption
@@ -113,6 +114,7 @@ def run(
 
     The run skips and lists panes that an earlier run opened. The same command continues an interrupted run.
     """
+    require_extra("coordinator", "a run")
     from base.errors import DONE, NOTHING_RELEASED
     from deployment.errors import UsageError
     from deployment.printing.console import progress_bars, talk_console

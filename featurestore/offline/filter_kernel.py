@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import boolean, float64, int64, njit, types, void
 
+from base.compiled import boolean, float64, int64, njit, types, void
 from featurestore.define.decoded import Floats, Ints
 
 _SUMS = types.Array(int64, 2, "C", readonly=True)

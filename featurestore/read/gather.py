@@ -6,8 +6,8 @@ They are compiled when this module is imported, not in the first read, and for r
 from __future__ import annotations
 
 import numpy as np
-from numba import boolean, float64, int64, njit, types, uint8, void
 
+from base.compiled import boolean, float64, int64, njit, types, uint8, void
 from featurestore.define.decoded import Bytes, Floats, Status
 from featurestore.online.view_rows import Ints
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from base.compiled import COMPILED
 from featurestore.define.decoded import Bytes, Floats, value_is_there
 from featurestore.define.interval import Interval
 from featurestore.define.on_demand import OnDemand, OnDemandView
@@ -15,8 +16,12 @@ from featurestore.errors import BadReference
 from featurestore.online.blocks import Snapshot
 from featurestore.online.view_rows import Ints, Rows, ViewRows
 
-from .gather import gather
 from .request import Entities, Reading, RequestedColumn, find_columns, views_of
+
+if COMPILED:
+    from .gather import gather
+else:
+    from .gather_numpy import gather
 
 
 class Vectors(NamedTuple):

@@ -1,0 +1,23 @@
+"""Rows gathered by numpy are those that the compiled loop gathers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from featurestore.read import gather, gather_numpy
+
+
+@pytest.mark.parametrize("expired", [False, True])
+def test_rows_gathered_by_numpy_are_those_of_the_compiled_loop(expired: bool) -> None:
+    rng = np.random.default_rng(7)
+    numbers, status = rng.normal(size=(6, 5)), rng.integers(0, 9, (6, 3), np.uint8)
+    place = np.array([0, -1, 4, 5, 2, -1], np.int64)
+    values_at, se_at, status_at = (np.array(at, np.int64) for at in ([0, 2, 3], [1, 1, 4], [2, 0, 0]))
+    found = []
+    for one in (gather, gather_numpy):
+        values, se, codes = np.zeros((6, 3)), np.zeros((6, 3)), np.zeros((6, 3), np.uint8)
+        one.gather(place, numbers, status, values_at, se_at, status_at, expired, values, se, codes)
+        found.append((values, se, codes))
+    for expected, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(other, expected)
