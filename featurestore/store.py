@@ -27,7 +27,7 @@ from featurestore.offline.history import History
 from featurestore.offline.parquet import CLOCKS, Offline
 from featurestore.online.blocks import Snapshot, open_blocks
 from featurestore.online.settings import directory_of, store_path
-from featurestore.read.answer import Keys, answer_table, entities_of, key_table, key_types
+from featurestore.read.answer import AnswerTable, Keys, entities_of, key_table, key_types
 from featurestore.read.request import Reading, find_columns, inputs_of, views_of
 from featurestore.registry.consistency import registry_problems
 from featurestore.registry.models import RegisteredModel, find_model
@@ -169,7 +169,8 @@ class Store:
         table = key_table(keys, types)
         entities, count = entities_of(table, types)
         reading = Reading(snapshot, self.on_demand, entities, count, self.clock())
-        return answer_table(table, requested, reading, clamp=clamp)
+        given = dict(zip(table.column_names, table.columns, strict=True))
+        return pa.table(AnswerTable(requested).columns(given, reading, clamp=clamp))
 
     def reader(self, refs: Sequence[str] | FeatureService, *, intervals: bool = False) -> Reader:
         """A reader of one feature vector, without Arrow: for models that are served in this process.

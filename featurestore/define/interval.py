@@ -14,8 +14,8 @@ docs/adr/0035-intervals.md has the measured coverage, also given that DROWNED ha
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
 from functools import lru_cache
 from typing import Any, Final, TypeAlias, assert_never
 
@@ -104,13 +104,13 @@ class Interval:
         spread = se[:, None] if value.ndim == 2 else se
         match self.shape:
             case WholeNumber():
-                half = np.maximum(0.0, np.ceil(self.critical * spread - 0.5))
+                half = _whole(self.critical * spread)
                 return value - half, value + half
             case Estimate():
                 half = self.critical * spread
                 return value - half, value + half
             case Ratio():
-                return _fieller(self.shape, self.critical, value, spread)
+                return _Fieller.of(self.shape, self.critical).bounds(value, spread)
             case _:
                 assert_never(self.shape)
 
@@ -131,24 +131,82 @@ class Interval:
 _SHAPES: Final[Mapping[str, type[IntervalShape]]] = {one.__name__: one for one in (WholeNumber, Estimate, Ratio)}
 
 
-def _fieller(ratio: Ratio, critical: float, value: Floats, se: Floats) -> tuple[Floats, Floats]:
-    """The ends of Fieller's set; the whole range where the set is unbounded.
+@dataclass(frozen=True)
+class _Fieller:
+    """Fieller's rule for a ratio, or for several with arrays float64[features, 1].
 
-    With r = S/n in units of `scale` and the relative noise u = var(n)/n², the square of the standard error is u·(1 + r²), and the
-    set is (r ± z·√(u·(r² + 1 − z²u)))/(1 − z²u). It is bounded if z²u < 1. A value that is not DROWNED has u ≤ 1/9.
-
-    The noise of S − r·n is a mix of two sums: w = r²/(1 + r²) of its variance comes from n. Its fourth cumulant is w² + (1 − w)² of
-    that of one sum, and so is the part of z beyond the normal value. This misses the coverage by at most 0.0006.
+    Attributes:
+        centre, scale, low, high: see `Ratio`.
+        z: the critical value of a noise that comes from one sum only, or of normal noise.
+        mixed: what is added to `z` for noise that comes from one sum.
     """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        r = (value - ratio.centre) / ratio.scale
-        relative = (se / ratio.scale) ** 2 / (1.0 + r**2)
-        z: float | Floats = critical
-        if ratio.apart and critical != NORMAL:
+
+    centre: float | Floats
+    scale: float | Floats
+    low: float | Floats
+    high: float | Floats
+    z: float | Floats
+    mixed: float | Floats
+
+    @classmethod
+    def of(cls, ratio: Ratio, critical: float) -> _Fieller:
+        """The rule of one feature."""
+        z = NORMAL if ratio.apart else critical
+        return cls(ratio.centre, ratio.scale, ratio.low, ratio.high, z, critical - z)
+
+    @classmethod
+    def together(cls, rules: Sequence[_Fieller]) -> _Fieller:
+        """The rules of several features."""
+        return cls(*np.array([astuple(rule) for rule in rules]).T[:, :, None])
+
+    def bounds(self, value: Floats, se: Floats) -> tuple[Floats, Floats]:
+        """The ends of Fieller's set; the whole range where the set is unbounded.
+
+        With r = S/n in units of `scale` and the relative noise u = var(n)/n², the square of the standard error is u·(1 + r²), and
+        the set is (r ± z·√(u·(r² + 1 − z²u)))/(1 − z²u). It is bounded if z²u < 1. A value that is not DROWNED has u ≤ 1/9.
+
+        The noise of S − r·n is a mix of two sums: w = r²/(1 + r²) of its variance comes from n. Its fourth cumulant is
+        w² + (1 − w)² of that of one sum, and so is the part of z beyond the normal value. This misses the coverage by at most
+        0.0006.
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            r = (value - self.centre) / self.scale
+            relative = (se / self.scale) ** 2 / (1.0 + r**2)
             of_n = r**2 / (1.0 + r**2)
-            z = NORMAL + (critical - NORMAL) * (of_n**2 + (1.0 - of_n) ** 2)
-        g = z**2 * relative
-        half = z * np.sqrt(relative * (r**2 + 1.0 - g))
-        low, high = (value + ratio.scale * (g * r + side) / (1.0 - g) for side in (-half, half))
-        unbounded = g >= 1.0
-    return np.where(unbounded, ratio.low, low), np.where(unbounded, ratio.high, high)
+            z = self.z + self.mixed * (of_n**2 + (1.0 - of_n) ** 2)
+            g = z**2 * relative
+            half = z * np.sqrt(relative * (r**2 + 1.0 - g))
+            low, high = (value + self.scale * (g * r + side) / (1.0 - g) for side in (-half, half))
+            unbounded = g >= 1.0
+        return np.where(unbounded, self.low, low), np.where(unbounded, self.high, high)
+
+
+def _whole(half: Floats) -> Floats:
+    """The least whole number that a noise of whole numbers exceeds as rarely as `half`."""
+    return np.maximum(0.0, np.ceil(half - 0.5))
+
+
+class Intervals:
+    """The rules for the intervals of several features, which are computed together.
+
+    Args:
+        rules: of features that are no lists.
+    """
+
+    def __init__(self, rules: Sequence[Interval]) -> None:
+        ratios = {
+            i: _Fieller.of(one.shape, one.critical) for i, one in enumerate(rules) if isinstance(one.shape, Ratio)
+        }
+        self._critical = np.array([[one.critical] for one in rules]).reshape(-1, 1)
+        self._whole = [i for i, one in enumerate(rules) if isinstance(one.shape, WholeNumber)]
+        self._ratios = list(ratios)
+        self._fieller = _Fieller.together(list(ratios.values())) if ratios else None
+
+    def bounds(self, value: Floats, se: Floats) -> tuple[Floats, Floats]:
+        """The lower and upper ends, as `Interval.bounds`; all arrays are float64[features, N]."""
+        half = self._critical * se
+        half[self._whole] = _whole(half[self._whole])
+        low, high = value - half, value + half
+        if self._fieller is not None:
+            low[self._ratios], high[self._ratios] = self._fieller.bounds(value[self._ratios], se[self._ratios])
+        return low, high

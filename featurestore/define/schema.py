@@ -16,7 +16,7 @@ from .values import ServedFeature, served_features
 
 TIMESTAMP = pa.timestamp("us", "UTC")
 STATUS = pa.dictionary(pa.int8(), pa.string())
-_STATUS_NAMES = pa.array([status.name for status in Status])
+STATUS_NAMES = pa.array([status.name for status in Status])
 
 
 def value_type(served: ServedFeature) -> pa.DataType:
@@ -114,7 +114,7 @@ def status_codes(column: pa.ChunkedArray | pa.DictionaryArray) -> Bytes:
     """uint8[N] of `Status`; a file's own dictionary may have any order."""
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     codes = [
-        np.asarray(pc.index_in(chunk.dictionary, value_set=_STATUS_NAMES)).astype(np.uint8)[np.asarray(chunk.indices)]
+        np.asarray(pc.index_in(chunk.dictionary, value_set=STATUS_NAMES)).astype(np.uint8)[np.asarray(chunk.indices)]
         for chunk in chunks
     ]
     return np.concatenate([np.empty(0, dtype=np.uint8), *codes])
@@ -122,4 +122,4 @@ def status_codes(column: pa.ChunkedArray | pa.DictionaryArray) -> Bytes:
 
 def status_array(status: Bytes) -> pa.Array:
     """Status codes as a dictionary of their names."""
-    return pa.DictionaryArray.from_arrays(pa.array(status.astype(np.int8)), _STATUS_NAMES)
+    return pa.DictionaryArray.from_arrays(pa.array(status.astype(np.int8)), STATUS_NAMES)

@@ -8,14 +8,15 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from featurestore.define.decoded import Floats, n_is_there, value_is_there
+from featurestore.define.decoded import value_is_there
 from featurestore.define.entities import KeyType
 from featurestore.define.keys import arrow_type, key_column
 from featurestore.define.on_demand import OnDemandView
-from featurestore.define.schema import TIMESTAMP, masked_floats, status_array
+from featurestore.define.schema import status_array
 from featurestore.errors import BadReference
-from featurestore.online.view_rows import ViewColumn, ViewRows
+from featurestore.online.view_rows import ViewRows
 
+from .feature_columns import Columns, FeatureColumns
 from .request import Reading, RequestedColumn
 
 Keys: TypeAlias = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]] | pa.Table
@@ -87,73 +88,60 @@ def entities_of(table: pa.Table, types: Mapping[str, KeyType]) -> tuple[dict[str
     return lists, table.num_rows if columns else 1
 
 
-def answer_table(given: pa.Table, requested: Sequence[RequestedColumn], reading: Reading, *, clamp: bool) -> pa.Table:
-    """The given columns; for each requested feature its value, `__se`, `__lo`, `__hi`, `__n` (Mean, Rate), `__status`; the times
-    of each view.
-
-    Args:
-        clamp: limit counts and histogram cells to 0 or more, rates to [0, 1], and means to their clip range.
-
-    Raises:
-        BadReference: a missing or wrongly typed input, or two columns of one name. OnDemandFailed.
+class AnswerTable:
+    """The table of an answer: the given columns; for each requested feature its value, `__se`, `__lo`, `__hi`, `__n` (Mean, Rate),
+    `__status`; the times of each view.
     """
-    columns: dict[str, pa.Array] = dict(zip(given.column_names, given.columns, strict=True))
-    times: dict[str, pa.Array] = {}
-    for one in requested:
-        made = _columns(one, reading, clamp=clamp)
-        clash = next((name for name in made if name in columns), None)
-        if clash is not None:
-            raise BadReference(f"the column {clash!r} exists already; use full names (view__feature)")
-        columns |= made
-        if not isinstance(one.source, OnDemandView):
-            times |= _times(one.source, reading)
-    clash = next((name for name in times if name in columns), None)
-    if clash is not None:
-        raise BadReference(f"the column {clash!r} exists already: a time of a view has this name")
-    return pa.table(columns | times)
+
+    def __init__(self, requested: Sequence[RequestedColumn]) -> None:
+        self._requested = requested
+        by_view: dict[int, tuple[ViewRows, list[RequestedColumn]]] = {}
+        for one in requested:
+            if not isinstance(one.source, OnDemandView):
+                by_view.setdefault(id(one.source), (one.source, []))[1].append(one)
+        self._views = [(view, some, FeatureColumns(view, some)) for view, some in by_view.values()]
+
+    def columns(self, given: Mapping[str, pa.Array], reading: Reading, *, clamp: bool) -> dict[str, pa.Array]:
+        """The columns by their names.
+
+        Args:
+            given: join keys and inputs.
+            clamp: limit counts and histogram cells to 0 or more, rates to [0, 1], and means to their clip range.
+
+        Raises:
+            BadReference: a missing or wrongly typed input, or two columns of one name. OnDemandFailed.
+        """
+        made: dict[str, Columns] = {}
+        times: Columns = []
+        for view, some, features in self._views:
+            found = reading.rows(view)
+            made |= zip((one.name for one in some), features.arrays(found, clamp=clamp), strict=True)
+            times += features.times(found)
+        columns = dict(given)
+        for one in self._requested:
+            _add(
+                columns,
+                made[one.name] if one.name in made else _computed(one, reading),
+                "; use full names (view__feature)",
+            )
+        _add(columns, times, ": a time of a view has this name")
+        return columns
 
 
-def _times(view: ViewRows, reading: Reading) -> dict[str, pa.Array]:
-    header, found = view.header, reading.rows(view).has_row
-    moments = {"pane_end": header.pane_end, "released_at": header.released_at}
-    return {
-        f"{header.view}__{name}": pa.array(np.full(len(found), moment or 0), mask=~found).cast(TIMESTAMP)
-        for name, moment in moments.items()
-    }
+def _add(columns: dict[str, pa.Array], more: Columns, why: str) -> None:
+    for name, array in more:
+        if name in columns:
+            raise BadReference(f"the column {name!r} exists already{why}")
+        columns[name] = array
 
 
-def _columns(requested: RequestedColumn, reading: Reading, *, clamp: bool) -> dict[str, pa.Array]:
-    """One feature and its companions."""
-    column = requested.column
+def _computed(requested: RequestedColumn, reading: Reading) -> Columns:
+    """An output of an on-demand view, with its companions."""
     value, status = reading.values(requested)
-    there = value_is_there(status)
-    columns = {requested.name: _value(column, value, there, clamp=clamp)}
-    if isinstance(requested.source, OnDemandView):
-        columns |= {f"{requested.name}__{one}": pa.nulls(len(status), pa.float64()) for one in ("se", "lo", "hi")}
-    else:
-        found, companions = reading.rows(requested.source), requested.source.columns
-        se = found.numbers(companions[f"{column.name}__se"])
-        columns[f"{requested.name}__se"] = pa.array(se, mask=~there)
-        low = companions[f"{column.name}__lo"]
-        if low.end is not None:
-            for side, values in zip(("lo", "hi"), found.bounds(low, low.end), strict=True):
-                columns[f"{requested.name}__{side}"] = masked_floats(_clamped(low, values, clamp=clamp), ~there)
-        if n := companions.get(f"{column.name}__n"):
-            columns[f"{requested.name}__n"] = _value(n, found.numbers(n), n_is_there(status), clamp=clamp)
-    columns[f"{requested.name}__status"] = status_array(status)
-    return columns
-
-
-def _value(column: ViewColumn, values: Floats, there: Any, *, clamp: bool) -> pa.Array:
-    """Numbers in their own type, null where they are missing."""
-    values = _clamped(column, values, clamp=clamp)
-    if column.kind == "list":
-        shown = np.where(there[:, None], values, 0).astype(np.int64)
-        return pa.FixedSizeListArray.from_arrays(pa.array(shown.reshape(-1)), column.width, mask=pa.array(~there))
-    shown = np.where(there, values, 0)
-    return pa.array(shown.astype(np.int64) if column.integer else shown, mask=~there)
-
-
-def _clamped(column: ViewColumn, values: Floats, *, clamp: bool) -> Floats:
-    limited = clamp and (column.low is not None or column.high is not None)
-    return np.clip(values, column.low, column.high) if limited else values
+    name, missing = requested.name, pa.nulls(len(status), pa.float64())
+    number = pa.array(np.where(there := value_is_there(status), value, 0), mask=~there)
+    return [
+        (name, number),
+        *((f"{name}__{one}", missing) for one in ("se", "lo", "hi")),
+        (f"{name}__status", status_array(status)),
+    ]

@@ -8,7 +8,7 @@ from the references alone; it is made once a snapshot.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -21,8 +21,8 @@ from featurestore.define.on_demand import OnDemand, OnDemandView
 from featurestore.errors import BadReference, RequestTooLarge
 from featurestore.online.blocks import Snapshot
 from featurestore.online.view_rows import ViewColumn, ViewRows
-from featurestore.read.answer import answer_table, key_table, key_types
-from featurestore.read.arrow_stream import ipc_bytes
+from featurestore.read.answer import AnswerTable, key_table, key_types
+from featurestore.read.arrow_stream import BatchWriter
 from featurestore.read.gather import gather_columns
 from featurestore.read.request import Reading, RequestedRows, find_columns, views_of
 
@@ -77,6 +77,8 @@ class AnswerPlan:
         names: the names of the columns.
         views: all views that are read, directly or through an on-demand view.
         numbers: how many numbers a row of the answer has.
+        key_types: the join keys of the views that are read directly.
+        batches: writes the answers as Arrow.
     """
 
     def __init__(
@@ -90,10 +92,17 @@ class AnswerPlan:
         for at, one in enumerate(self.requested):
             if not isinstance(one.source, OnDemandView):
                 parts.setdefault(id(one.source), _Part(one.source)).add(at, one.column)
+        self.key_types = key_types(part.view for part in parts.values())
+        self.batches = BatchWriter()
         self._part_of = [parts.get(id(one.source)) for one in self.requested]
         self._names = orjson.dumps([one.name for one in self.requested])[1:]
         versions = [{"name": part.view.header.view, "version": part.view.header.version} for part in parts.values()]
         self._versions = b',"feature_view_metadata":' + orjson.dumps(versions)
+
+    @cached_property
+    def table(self) -> AnswerTable:
+        """The answer as an Arrow table."""
+        return AnswerTable(self.requested)
 
     def metadata(self, request: OnlineRequest) -> bytes:
         """The object that names the columns."""
@@ -159,9 +168,9 @@ def render_arrow(request: OnlineRequest, plan: AnswerPlan, reading: Reading) -> 
     for one in plan.requested:
         if one.column.kind not in ("value", "list"):
             raise BadReference(f"{one.column.name!r} comes with its feature; request only the feature")
-    types = key_types(one.source for one in plan.requested if not isinstance(one.source, OnDemandView))
-    table = answer_table(key_table(request.entities, types), plan.requested, reading, clamp=False)
-    return b"".join(ipc_bytes(table.schema, table.to_batches()))
+    given = key_table(request.entities, plan.key_types)
+    keys = {name: column.combine_chunks() for name, column in zip(given.column_names, given.columns, strict=True)}
+    return plan.batches.write(plan.table.columns(keys, reading, clamp=False))
 
 
 class _Part:
