@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from redis.backoff import EqualJitterBackoff, NoBackoff
 from redis.retry import Retry
 
 from base.atomic_files import replace_file
+from base.errors import CertificateOfAnotherHost
+from base.tls.explain import Handshake
 from featurestore.define.keys import encode_key
 from featurestore.define.records import RegisteredView
 from featurestore.errors import OnlineUnavailable, SettingsInvalid, StoreCorrupt
@@ -37,7 +40,7 @@ from featurestore.store_files import writing
 from .breaker import Breaker
 from .interface import OnlineMarker, marker_from_bytes, marker_to_bytes
 from .packing import Packed
-from .settings import OnlineUrl
+from .settings import OnlineUrl, TlsOfUrl
 
 ID_FILE: Final = "online-id"
 """The file in the store's folder with the store id, the prefix of its keys."""
@@ -116,7 +119,7 @@ class RedisServer:
         try:
             answer = self._patiently(lambda: self._connected().execute_command(*command))
         except (exceptions.RedisError, exceptions.RedisClusterException, OSError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = _tls_reason(self.url.tls) or (str(error).splitlines() or [type(error).__name__])[0]
             if self._breaker is not None and self._breaker.failed():
                 _log.warning("the online store %s is away: %s", self.url, reason)
             raise OnlineUnavailable(f"the online store {self.url} does not answer: {reason}") from None
@@ -151,10 +154,28 @@ def _client(url: OnlineUrl, patience: Patience) -> _Client:
         "retry": Retry(NoBackoff(), 0),
     }
     if url.address.startswith("rediss"):
-        options["ssl_check_hostname"] = True
+        options |= {"ssl_check_hostname": True, "ssl_min_version": ssl.TLSVersion.TLSv1_3}
     kind: Any = redis.RedisCluster if url.cluster else redis.Redis
     client: _Client = kind.from_url(url.address, **options)
     return client
+
+
+def _tls_reason(tls: TlsOfUrl | None) -> str | None:
+    """Why TLS with a server fails; None if TLS is not the reason. redis-py's texts are OpenSSL's, and name no file."""
+    if tls is None:
+        return None
+    at = f"the online store at {tls.host}:{tls.port}"
+    context = ssl.create_default_context(cafile=tls.authority)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        if tls.certificate is not None:
+            context.load_cert_chain(tls.certificate, tls.key)
+    except OSError as error:
+        return f"{tls.certificate} and {tls.key} cannot be used ({error.strerror})"
+    trust, own = tls.authority or "the system's authorities", tls.certificate or "clients without a certificate"
+    handshake = Handshake(at, trust, own, CertificateOfAnotherHost(f"the certificate of {at}", tls.host))
+    why = handshake.attempt(context, (tls.host, tls.port), tls.host)
+    return None if why is None else str(why)
 
 
 class RedisOnline:

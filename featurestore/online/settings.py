@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+from base.tls.hosts import is_loopback
+
 FILE: Final = "covey.toml"
 TABLE: Final = "online"
 MIB: Final = 2**20
@@ -21,7 +23,27 @@ _FORMS: Final = (
     "url is redis://[user:password@]host[:port][/number], rediss:// (TLS), unix:///path, or redis+cluster:// or "
     "rediss+cluster://host[:port]"
 )
+_CLEAR: Final = "tls"
+"""The option `?tls=no` of a `redis://` URL."""
 _TLS_FILES: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
+
+
+_PORT: Final = 6379
+
+
+@dataclass(frozen=True)
+class TlsOfUrl:
+    """Where a `rediss://` server is, and the files of TLS with it.
+
+    Attributes:
+        authority, certificate, key: `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile`.
+    """
+
+    host: str
+    port: int
+    authority: str | None
+    certificate: str | None
+    key: str | None
 
 
 @dataclass(frozen=True)
@@ -43,11 +65,14 @@ class OnlineUrl:
             raise ValueError(f"its scheme is unknown; {_FORMS}")
         if _is_odd(parts, port, dict(options)) or len(dict(options)) < len(options):
             raise ValueError(f"its host, path or options are invalid (a cluster has only database 0); {_FORMS}")
-        head, at, host = parts.netloc.rpartition("@")
+        host = parts.hostname or ""
+        if parts.scheme.startswith("redis") and not parts.scheme.startswith("rediss") and not options:
+            _require_private(host)
+        head, at, netloc = parts.netloc.rpartition("@")
         user, colon, _ = head.partition(":")
         who = f"{user}:***" if colon else user
         query = f"?{parts.query}" if parts.query else ""
-        return cls(text, f"{parts.scheme}://{who}{at}{host}{parts.path}{query}")
+        return cls(text, f"{parts.scheme}://{who}{at}{netloc}{parts.path}{query}")
 
     def __str__(self) -> str:
         return self.shown
@@ -60,7 +85,17 @@ class OnlineUrl:
     @property
     def address(self) -> str:
         """The URL for redis-py, with the password."""
-        return self.text.replace(_CLUSTER, "", 1) if self.cluster else self.text
+        text = self.text.replace(_CLUSTER, "", 1) if self.cluster else self.text
+        return text.removesuffix(f"?{_CLEAR}=no")
+
+    @property
+    def tls(self) -> TlsOfUrl | None:
+        """Where and how the server is reached by TLS; None: without."""
+        parts = urlsplit(self.text)
+        if not parts.scheme.startswith("rediss"):
+            return None
+        files = dict(parse_qsl(parts.query))
+        return TlsOfUrl(parts.hostname or "", parts.port or _PORT, *map(files.get, sorted(_TLS_FILES)))
 
 
 def _is_odd(parts: SplitResult, port: int | None, options: Mapping[str, str]) -> bool:
@@ -71,7 +106,18 @@ def _is_odd(parts: SplitResult, port: int | None, options: Mapping[str, str]) ->
     number = parts.path.removeprefix("/") or "0"
     if not parts.hostname or not _is_number(number) or (_CLUSTER in parts.scheme and number != "0"):
         return True
-    return bool(options.keys() - (_TLS_FILES if parts.scheme.startswith("rediss") else set()))
+    if parts.scheme.startswith("rediss"):
+        return bool(options.keys() - _TLS_FILES)
+    return bool(options) and dict(options) != {_CLEAR: "no"}
+
+
+def _require_private(host: str) -> None:
+    """Raise ValueError unless a host is this machine."""
+    if not is_loopback(host):
+        raise ValueError(
+            f"redis:// to {host} is in clear text, so others on the network could read and change rows: write rediss://, or end "
+            f"the url with ?{_CLEAR}=no for a network that only its operator reaches"
+        )
 
 
 def _is_number(text: str) -> bool:

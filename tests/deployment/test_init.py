@@ -378,7 +378,7 @@ class TestProjectFile:
         assert len(Project.load(tmp_path).roster.entries) == 2
 
     def test_a_store_whose_file_only_says_where_its_rows_are_is_no_project(self, covey: Covey, tmp_path: Path) -> None:
-        online, path = '[online]\nurl = "redis://:secret@host"\n', tmp_path / "covey.toml"
+        online, path = '[online]\nurl = "redis://:secret@localhost"\n', tmp_path / "covey.toml"
         assert Project.find(tmp_path) is None
         path.write_text(online)
         assert Project.find(tmp_path) is None

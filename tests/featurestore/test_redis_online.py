@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
+import socket
+import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +18,7 @@ import numpy as np
 import pytest
 import redis
 
+from base.tls.roles import TlsRole
 from featurestore.define.entities import Entity
 from featurestore.errors import OnlineUnavailable, SettingsInvalid, StoreCorrupt
 from featurestore.online import redis as redis_online
@@ -26,6 +30,7 @@ from featurestore.online.settings import OnlineUrl
 from featurestore.publish.publish import Publisher
 from featurestore.server.app import FeatureServer
 from featurestore.store import Store
+from tests.base.tls_world import listening, operator
 from tests.featurestore.server.guarding import ROUTE, ask
 
 from .making import DAY, HOUR, a_release, a_view, fill
@@ -33,6 +38,7 @@ from .valkey import NOT_HERE, PROGRAM, Valkey
 
 VIEW, SMALL = a_view(), a_view("small", entity=Entity("area", value="NYC"))
 KEYS = {"dest": ["ATL", "LAX", "XXX"]}
+ONCE = Patience(5.0, 5.0, 0, 0.001, 0.001)
 HASTY = Patience(0.2, 0.2, 1, 0.001, 0.001)
 
 
@@ -379,7 +385,7 @@ def test_a_password_is_used_and_never_said(
 
 
 def test_without_the_library_the_mend_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "covey.toml").write_text('[online]\nurl = "redis://host"\n')
+    (tmp_path / "covey.toml").write_text('[online]\nurl = "redis://localhost"\n')
     monkeypatch.setitem(sys.modules, "redis", None)
     for opened in (lambda: open_blocks(tmp_path), lambda: Publisher(tmp_path, lambda: 0)):
         with pytest.raises(SettingsInvalid, match=r"pip install 'covey\[redis\]'"):
@@ -401,3 +407,72 @@ def test_a_store_has_one_random_id_for_good(directory: Path, caplog: pytest.LogC
     Publisher(directory, lambda: 0).close()
     assert path.read_text() != ident
     assert flights(open_blocks(directory))[0] == 1
+
+
+class TestTls:
+    """A server with TLS, whose certificates `covey keys tls` could have made."""
+
+    @pytest.fixture(params=["no", "yes"])
+    @staticmethod
+    def secure(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Valkey, str, bool]]:
+        """(server, its address by TLS, whether it demands certificates of clients)."""
+        if PROGRAM is None:
+            pytest.skip(NOT_HERE)
+        keys = tmp_path / "keys"
+        operator(keys, TlsRole.SERVER)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        files = [("cert-file", "server.crt"), ("key-file", "server.key"), ("ca-cert-file", "ca.crt")]
+        options = [word for name, file in files for word in (f"--tls-{name}", str(keys / "tls" / file))]
+        server = Valkey("--tls-port", str(port), "--tls-auth-clients", request.param, *options)
+        yield server, f"rediss://127.0.0.1:{port}", request.param == "yes"
+        server.stop()
+
+    @staticmethod
+    def store(directory: Path, url: str) -> Path:
+        directory.mkdir(exist_ok=True)
+        (directory / "covey.toml").write_text(f'[online]\nblock_mib = 0\nurl = "{url}"\n')
+        return directory
+
+    def test_rows_are_written_and_read_and_each_wrong_file_is_named(
+        self, secure: tuple[Valkey, str, bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _, address, demands = secure
+        tls, other = tmp_path / "keys" / "tls", tmp_path / "other"
+        operator(other, TlsRole.PROVIDER)
+        client = f"&ssl_certfile={tls}/server.crt&ssl_keyfile={tls}/server.key" if demands else ""
+        right = f"{address}?ssl_ca_certs={tls}/ca.crt{client}"
+        store = self.store(tmp_path / "store-of-tls", right)
+        fill(store, VIEW, 2)
+        with Store.open(store) as opened:
+            assert opened.get(["delays:flights"], {"dest": ["ATL"]}).column("flights").to_pylist() == [2]
+        monkeypatch.setattr(redis_online, "WRITER", ONCE)  # it would wait for a server that may come back
+        foreign = f"&ssl_certfile={other}/tls/provider.crt&ssl_keyfile={other}/tls/provider.key"
+        wrong = [
+            (f"{address}?ssl_ca_certs={other}/tls/ca.crt{client}", f"not issued by an authority in {other}/tls/ca.crt"),
+            (f"{address}{client.replace('&', '?', 1)}", "not issued by an authority in the system's authorities"),
+        ]
+        if demands:
+            wrong += [
+                (f"{address}?ssl_ca_certs={tls}/ca.crt", "refuses clients without a certificate"),
+                (f"{address}?ssl_ca_certs={tls}/ca.crt{foreign}", f"refuses {other}/tls/provider.crt"),
+            ]
+        for url, says in wrong:
+            with pytest.raises(OnlineUnavailable, match=re.escape(says)):
+                RedisOnline.open_writer(store, OnlineUrl.of(url))
+
+    def test_tls_1_2_is_refused(self, tmp_path: Path) -> None:
+        operator(tmp_path / "keys", TlsRole.SERVER)
+        context = without_clients(tmp_path / "keys")
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with listening(context) as address:
+            url = OnlineUrl.of(f"rediss://{address}?ssl_ca_certs={tmp_path}/keys/tls/ca.crt")
+            with pytest.raises(OnlineUnavailable, match=r"does not speak TLS 1\.3"):
+                RedisServer(url, ONCE, breaks=False).call("PING")
+
+
+def without_clients(keys: Path) -> ssl.SSLContext:
+    """The context of a server whose clients need no certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(keys / "tls" / "server.crt", keys / "tls" / "server.key")
+    return context

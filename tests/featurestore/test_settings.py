@@ -21,10 +21,10 @@ def test_without_a_file_or_a_table_the_rows_are_in_rocksdb(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "shown", "address", "cluster"),
     [
-        ("redis://host", "redis://host", "redis://host", False),
-        ("redis://host:6380/3", "redis://host:6380/3", "redis://host:6380/3", False),
+        ("redis://localhost", "redis://localhost", "redis://localhost", False),
+        ("redis://localhost:6380/3", "redis://localhost:6380/3", "redis://localhost:6380/3", False),
         ("redis://[::1]:7/", "redis://[::1]:7/", "redis://[::1]:7/", False),
-        ("redis://:secret@host/1", "redis://:***@host/1", "redis://:secret@host/1", False),
+        ("redis://:secret@localhost/1", "redis://:***@localhost/1", "redis://:secret@localhost/1", False),
         ("rediss://me:s%40cret@host", "rediss://me:***@host", "rediss://me:s%40cret@host", False),
         (
             "rediss://h?ssl_ca_certs=/ca.pem",
@@ -35,9 +35,9 @@ def test_without_a_file_or_a_table_the_rows_are_in_rocksdb(tmp_path: Path) -> No
         ("unix:///run/v.sock?db=2", "unix:///run/v.sock?db=2", "unix:///run/v.sock?db=2", False),
         ("unix://me:secret@/run/v.sock", "unix://me:***@/run/v.sock", "unix://me:secret@/run/v.sock", False),
         (
-            "redis+cluster://me:secret@host:7000",
-            "redis+cluster://me:***@host:7000",
-            "redis://me:secret@host:7000",
+            "redis+cluster://me:secret@localhost:7000",
+            "redis+cluster://me:***@localhost:7000",
+            "redis://me:secret@localhost:7000",
             True,
         ),
         ("rediss+cluster://host/0", "rediss+cluster://host/0", "rediss://host/0", True),
@@ -64,6 +64,20 @@ def test_what_is_no_url_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(ValueError, match="url is redis://") as caught:
         OnlineUrl.of(text)
     assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+def test_clear_text_to_another_machine_is_refused_unless_the_url_says_so(scheme: str) -> None:
+    with pytest.raises(ValueError, match=r"in clear text.*write rediss://, or end the url with \?tls=no") as caught:
+        OnlineUrl.of(f"{scheme}://me:secret@features.internal:6379")
+    assert "secret" not in str(caught.value)
+    url = OnlineUrl.of(f"{scheme}://features.internal:6379?tls=no")
+    assert url.address == "redis://features.internal:6379"
+    for odd in ("tls=yes", "tls=no&tls=no", "tls=no&db=1"):
+        with pytest.raises(ValueError, match="options are invalid"):
+            OnlineUrl.of(f"{scheme}://features.internal?{odd}")
+    with pytest.raises(ValueError, match="options are invalid"):
+        OnlineUrl.of("rediss://features.internal?tls=no")
 
 
 @pytest.mark.parametrize(
