@@ -7,6 +7,7 @@ It publishes until SIGTERM.
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import os
 import sys
@@ -16,6 +17,9 @@ from typing import Final
 
 import numpy as np
 
+from base.private_files import private_folder
+from base.tls.authority import Authority
+from base.tls.roles import TlsRole
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import ClientCount, Count, Histogram, Mean
@@ -58,8 +62,9 @@ EVERY_S: Final = 1.0
 
 
 def make_store(folder: Path) -> str:
-    """Publish the first panes into a new store, for one consumer; returns its API key."""
-    folder.mkdir()
+    """Publish the first panes into a new store, with a certificate and for one consumer; returns its API key."""
+    keys, now = private_folder(folder / "keys"), dt.datetime.now(dt.UTC)
+    Authority.create(keys, now).issue(keys, TlsRole.SERVER, (), now)
     with Publisher(folder, lambda: 0) as publisher:
         for view in VIEWS:
             publisher.register(view)

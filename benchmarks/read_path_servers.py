@@ -51,6 +51,7 @@ class Address:
 
     Attributes:
         pid: process id of the server.
+        scheme: http or https.
         port: HTTP port on the loopback.
         grpc: `host:port`; empty without gRPC.
     """
@@ -58,6 +59,7 @@ class Address:
     pid: int
     port: int
     grpc: str = ""
+    scheme: str = "http"
 
 
 def make_store(folder: Path, settings: str) -> str:
@@ -122,20 +124,20 @@ def feast_serve(repository: Path, python: Path) -> Iterator[Address]:
 
 
 @contextmanager
-def covey_serve(store: Path) -> Iterator[Address]:
+def covey_serve(store: Path, *options: str) -> Iterator[Address]:
     """Our server: one worker with key check, throttle and metrics, and gRPC beside it."""
     words = [sys.executable, "-m", "covey", "serve", "--store", str(store), "--port", "0", "--grpc-port", "0", "--keys"]
-    words += ["--rate", str(MAX_RATE), "--requests", str(MAX_RATE)]
+    words += ["--rate", str(MAX_RATE), "--requests", str(MAX_RATE), *options]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
         try:
-            port, grpc, said = 0, "", []
+            port, scheme, grpc, said = 0, "", "", []
             for line in process.stderr or ():
                 said.append(line)
                 if line.startswith("serving "):
-                    port = int(line.rpartition(":")[2])
-                if line.startswith("grpc://"):
-                    grpc = line.removeprefix("grpc://").split()[0]
-                    yield Address(process.pid, port, grpc)
+                    port, scheme = int(line.rpartition(":")[2]), line.partition("://")[0].rpartition(" ")[2]
+                if line.startswith("grpc"):
+                    grpc = line.partition("://")[2].split()[0]
+                    yield Address(process.pid, port, grpc, scheme)
                     break
             else:
                 raise SystemExit(f"covey serve did not start: {''.join(said)}")
