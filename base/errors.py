@@ -148,6 +148,14 @@ class CertificateOfAnotherRole(TlsError):
         super().__init__(f"{what} is not for the role {wanted}, so its holder may not act as {wanted}")
 
 
+class CertificateOfAnotherHost(TlsError):
+    """A certificate that does not name the host by which its holder was reached."""
+
+    def __init__(self, what: str, host: str) -> None:
+        self.what, self.host = what, host
+        super().__init__(f"{what} does not name {host}, so another machine may have answered")
+
+
 class CertificateRefused(TlsError):
     """The peer refused this side's certificate; its log says why."""
 

@@ -233,6 +233,23 @@ class AddressUnavailable(FeatureStoreError):
     """The feature server cannot listen on its configured address."""
 
 
+class ServerExposed(FeatureStoreError):
+    """A feature server on an address off this machine, without TLS or without authentication of its readers.
+
+    Attributes:
+        lacks: `TLS`, `authentication of readers`, or both.
+    """
+
+    exit_code = USAGE
+
+    def __init__(self, address: str, lacks: tuple[str, ...], directory: str) -> None:
+        self.address, self.lacks, self.directory = address, lacks, directory
+        super().__init__(
+            f"{address} is not a loopback address, and the server has no {' and no '.join(lacks)}: others on the network could "
+            "read and change answers"
+        )
+
+
 class ConsumerInvalid(FeatureStoreError):
     """A consumer's name or limit is invalid."""
 
@@ -389,6 +406,32 @@ class RemoteFailed(FeatureStoreError):
 
 class KeyRefused(RemoteFailed):
     """A feature server requires an API key, or does not accept the one it received."""
+
+
+class ServerSpeaksTls(RemoteFailed):
+    """A feature server that expects TLS, called in clear text."""
+
+    def __init__(self, server: str) -> None:
+        self.server = server
+        super().__init__(f"{server} expects TLS; write https:// or grpcs://")
+
+
+class ServerSpeaksClearText(RemoteFailed):
+    """A feature server without TLS, called with TLS."""
+
+    def __init__(self, server: str) -> None:
+        self.server = server
+        super().__init__(f"{server} speaks without TLS, so its answers could be changed on the way; its operator starts it with TLS")
+
+
+class ReaderCertificateRefused(RemoteFailed):
+    """A feature server that demands a certificate, and does not accept the reader's."""
+
+    def __init__(self, server: str, reader: str, why: str) -> None:
+        self.server, self.reader, self.why = server, reader, why
+        super().__init__(
+            f"{server} refuses {reader}: {why}; a reader names its files in COVEY_TLS_CERTIFICATE and COVEY_TLS_KEY"
+        )
 
 
 def retry_after(text: str | None) -> int:

@@ -41,6 +41,7 @@ from .errors import BadReference, StoreCorrupt, StoreNotFound, UnknownFeatureSer
 if TYPE_CHECKING:
     from featurestore.read.vectors import Reader
     from featurestore.remote.store import RemoteStore
+    from featurestore.remote.tls import ReaderTls
 
 _RETRIES: Final = 5
 _UNDER_WAY_S: Final = 0.05
@@ -86,6 +87,7 @@ class Store:
         on_demand: Iterable[OnDemandView] = (),
         clock: Callable[[], int] = wall_clock,
         key: str | None = None,
+        tls: ReaderTls | None = None,
     ) -> Store | RemoteStore: ...
 
     @classmethod
@@ -96,6 +98,7 @@ class Store:
         on_demand: Iterable[OnDemandView] = (),
         clock: Callable[[], int] = wall_clock,
         key: str | None = None,
+        tls: ReaderTls | None = None,
     ) -> Store | RemoteStore:
         """Open the store of a directory, or a remote store by the URL of its feature server.
 
@@ -106,6 +109,7 @@ class Store:
             on_demand: on-demand views whose outputs can be requested like stored features. A server has its own.
             clock: wall clock, µs since the epoch, for ttl. A server has its own.
             key: an API key of the server; default: the environment variable COVEY_API_KEY.
+            tls: the files of TLS with a server; default: those that COVEY_TLS_AUTHORITY and others name, see `ReaderTls`.
 
         Raises:
             StoreNotFound. StoreCorrupt: another version wrote it. OnDemandInvalid. RemoteFailed: not the URL of a feature server.
@@ -113,7 +117,7 @@ class Store:
         if isinstance(where, str) and "://" in where:
             from featurestore.remote.store import open_remote  # its imports are slow
 
-            return open_remote(where, key)
+            return open_remote(where, key, tls)
         return cls(Path(where), clock, on_demand)
 
     def __enter__(self) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, assert_never
 
@@ -21,15 +22,15 @@ from base.errors import (
 
 from .contexts import client_context
 from .hosts import split_address
-from .links import ClearText, Links, OwnCertificate, Tls
+from .links import ClearText, Links, Tls
 from .roles import TlsRole
-from .trust import Trust
 
 HANDSHAKE_S: Final = 2.0
 """Longest wait for each step of the handshake."""
 _NOT_TAKEN: Final = "its operator has not taken this operator's authority, or has dropped it; its log says more"
-_EXPIRED, _NOT_YET_VALID, _WRONG_NAME = 10, 9, 62
-"""OpenSSL's `X509_V_ERR_…` numbers; the others mean that the issuer is not trusted."""
+_EXPIRED, _NOT_YET_VALID, _WRONG_NAMES = 10, 9, (62, 64)
+"""OpenSSL's `X509_V_ERR_…` numbers; a wrong host has the first, a wrong address the second of `_WRONG_NAMES`. The others
+mean that the issuer is not trusted."""
 
 
 def explain(links: Links, peer: TlsRole, address: str, now: datetime) -> TlsError | None:
@@ -41,9 +42,12 @@ def explain(links: Links, peer: TlsRole, address: str, now: datetime) -> TlsErro
         match links:
             case Tls():
                 own, trust = links.require_usable(now), links.trust(peer)
-                found = _handshake(own, trust, peer, address)
-                # A peer that ends at this moment closes the connection as well, but not twice.
-                return _handshake(own, trust, peer, address) if isinstance(found, CertificateRefused) else found
+                who = f"the {peer} at {address}"
+                another = CertificateOfAnotherRole(f"the certificate of {who}", peer)
+                context = client_context(trust, own)
+                context.set_alpn_protocols(["h2"])
+                handshake = Handshake(who, trust.source, str(own.path), another)
+                return handshake.attempt(context, split_address(address), peer.dns_name)
             case ClearText():
                 return _expects_tls(f"the {peer} at {address}", address, links.certificate)
             case other:
@@ -54,31 +58,68 @@ def explain(links: Links, peer: TlsRole, address: str, now: datetime) -> TlsErro
         return None
 
 
-def _handshake(own: OwnCertificate, trust: Trust, peer: TlsRole, address: str) -> TlsError | None:
-    what, who = f"the certificate of the {peer} at {address}", f"the {peer} at {address}"
-    context = client_context(trust, own)
-    context.set_alpn_protocols(["h2"])
-    with socket.create_connection(split_address(address), HANDSHAKE_S) as plain:
+@dataclass(frozen=True)
+class Handshake:
+    """What a client's handshake is about, for messages.
+
+    Attributes:
+        who: the peer and its address.
+        trust: the file with the authorities that the client trusts.
+        own: the file of its own certificate.
+        another: the error of a certificate that names somebody else.
+    """
+
+    who: str
+    trust: str
+    own: str
+    another: TlsError
+
+    def attempt(self, context: ssl.SSLContext, address: tuple[str, int], name: str) -> TlsError | None:
+        """Make the handshake; returns why it failed, None if TLS is not the reason.
+
+        Args:
+            name: the host or role that the peer's certificate must name.
+        """
+        found = self._attempt(context, address, name)
+        # A peer that ends at this moment closes the connection as well, but not twice.
+        return self._attempt(context, address, name) if isinstance(found, CertificateRefused) else found
+
+    def _attempt(self, context: ssl.SSLContext, address: tuple[str, int], name: str) -> TlsError | None:
+        what = f"the certificate of {self.who}"
         try:
-            with context.wrap_socket(plain, server_hostname=peer.dns_name) as spoken:
-                # A server verifies the client's certificate after the client's handshake. Then it speaks first, as HTTP/2 says,
-                # or sends an alert, or (gRPC) just closes the connection. Nothing is sent here, because bytes that the server does
-                # not read would delete its alert.
-                if not spoken.recv(1):
-                    return CertificateRefused(str(own.path), who, _NOT_TAKEN)
+            with (
+                socket.create_connection(address, HANDSHAKE_S) as plain,
+                context.wrap_socket(plain, server_hostname=name) as spoken,
+            ):
+                return self._after(spoken)
         except ssl.SSLCertVerificationError as error:
             match error.verify_code:
                 case code if code == _EXPIRED:
                     return CertificateExpired(what)
                 case code if code == _NOT_YET_VALID:
                     return CertificateNotYetValid(what)
-                case code if code == _WRONG_NAME:
-                    return CertificateOfAnotherRole(what, peer)
+                case code if code in _WRONG_NAMES:
+                    return self.another
                 case _:
-                    return CertificateUntrusted(what, trust.source)
+                    return CertificateUntrusted(what, self.trust)
         except ssl.SSLError as error:
-            return _of_alert(error.reason or "", str(own.path), who)
-    return None
+            return _of_alert(error.reason or "", self.own, self.who)
+        except OSError:
+            return None
+
+    def _after(self, spoken: ssl.SSLSocket) -> TlsError | None:
+        """CertificateRefused if the peer ends the connection.
+
+        A peer verifies the client's certificate after the client's handshake. Then it speaks first, as HTTP/2 says, waits, as
+        HTTP/1.1 says, sends an alert, or just closes the connection. Nothing is sent here, because bytes that the peer does not
+        read would delete its alert.
+        """
+        try:
+            if spoken.recv(1):
+                return None
+        except (ssl.SSLEOFError, ConnectionError):
+            pass
+        return CertificateRefused(self.own, self.who, _NOT_TAKEN)
 
 
 def _of_alert(reason: str, own: str, who: str) -> TlsError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from base.errors import CertificateMalformed, CertificateMissing, ClearTextRefus
 
 from .authority import parse_key
 from .certificate import Certificate
-from .files import AUTHORITY, certificate_path, key_files, key_path, read_key, read_public, stamp_of, trust_path
+from .files import AUTHORITY, certificate_path, key_files, read_key, read_public, stamp_of, trust_path
 from .hosts import is_loopback
 from .roles import TlsRole
 from .trust import Trust
@@ -42,12 +43,25 @@ class OwnCertificate:
         Raises:
             CertificateMissing, CertificateMalformed, CertificateOfAnotherRole, NotPrivate.
         """
-        path = certificate_path(keys, role)
-        chain = read_public(path, f"it is the certificate of the {role} here")
+        return cls.read(certificate_path(keys, role), tuple(key_files(keys, role)), f"the {role} here", role)
+
+    @classmethod
+    def read(cls, path: Path, key_paths: Sequence[Path], owner: str, role: TlsRole | None = None) -> OwnCertificate:
+        """Read a certificate, and the one of these keys that belongs to it.
+
+        Args:
+            owner: whose certificate it is, for messages.
+            role: the role that it must name; None: it need not name one.
+
+        Raises:
+            CertificateMissing, CertificateMalformed, CertificateOfAnotherRole, NotPrivate.
+        """
+        chain = read_public(path, f"it is the certificate of {owner}")
         certificate = Certificate.parse(chain, str(path))
-        certificate.require_role(role)
+        if role is not None:
+            certificate.require_role(role)
         unusable: CertificateMalformed | None = None
-        for file in key_files(keys, role):
+        for file in key_paths:
             if (data := read_key(file)) is None:
                 continue
             try:
@@ -56,7 +70,7 @@ class OwnCertificate:
                 unusable = unusable or CertificateMalformed(str(file), f"it is not the key of {path}")
             except CertificateMalformed as error:
                 unusable = unusable or error
-        raise unusable or CertificateMissing(str(key_path(keys, role)), f"it is the key of {path}")
+        raise unusable or CertificateMissing(str(key_paths[0]), f"it is the key of {path}")
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,9 @@ class Tls:
     def trust(self, peer: TlsRole) -> Trust:
         """The authorities of a peer, as the file is now. See `Trust.load`."""
         return Trust.load(self.keys, peer)
+
+    def clients(self) -> None:
+        """None: clients without a role have no certificates (see `base.tls.contexts.Identity`)."""
 
     def stamp(self, *peers: TlsRole) -> object:
         """A value that changes when the certificate, the key, or the authorities of these peers change."""

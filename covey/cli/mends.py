@@ -18,6 +18,10 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "NO_EPOCH": lambda _: "`covey store verify` shows the details",
     "UNKNOWN_VIEW": lambda error: "--views FILE names the file" if error.named else "",
     "UNKNOWN_MODEL": lambda _: "`covey train CONFIG.toml` makes one",
+    "SERVER_EXPOSED": lambda error: (
+        f"`covey keys tls --project {error.directory} --role server --name HOST` makes a certificate (--behind-proxy: a "
+        f"proxy has TLS), `covey consumers add NAME --store {error.directory}` makes a key"
+    ),
     "CONSUMER_EXISTS": lambda error: f"`covey consumers remove {error.name}` removes its key",
     # keys
     "KEY_FILE_MISSING": lambda _: "`covey keys init ROLE` makes it, `covey init` makes those of a whole project",
@@ -34,7 +38,14 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     ),
     "CERTIFICATE_MALFORMED": lambda _: "`covey keys tls --renew` makes certificate and key again",
     "CERTIFICATE_EXPIRED": lambda _: "`covey keys tls --renew`, by its operator, makes a new one",
-    "CERTIFICATE_UNTRUSTED": lambda _: "`covey keys trust ROLE FILE` takes an authority, from its operator's ROLE.pub",
+    "CERTIFICATE_UNTRUSTED": lambda error: (
+        "`covey keys trust ROLE FILE` takes an authority, from its operator's ROLE.pub"
+        if "/trust/" in error.trust
+        else "a reader names the authority of the server's operator, keys/tls/ca.crt, in COVEY_TLS_AUTHORITY"
+    ),
+    "CERTIFICATE_OF_ANOTHER_HOST": lambda error: (
+        f"`covey keys tls --role server --name {error.host} --renew`, by its operator, makes one that does"
+    ),
     "CERTIFICATE_OF_ANOTHER_ROLE": lambda _: "`covey keys tls --role ROLE`, by its operator, makes one for its role",
     "CERTIFICATE_REFUSED": lambda _: (
         "there, `covey keys trust ROLE FILE` takes the authority of this operator's ROLE.pub"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from base.extras import require_extra
 
 from .store_option import store_directory
+
+if TYPE_CHECKING:
+    from featurestore.server.tls import ServerTls
 
 
 def serve(
@@ -52,6 +55,26 @@ def serve(
     connections: Annotated[
         int, typer.Option(min=1, max=100_000, help="The most open connections, and the most calls over gRPC at a time.")
     ] = 1_000,
+    tls: Annotated[
+        bool,
+        typer.Option(
+            "--tls",
+            help="Use the project's certificate, keys/tls/server.crt. Default: not on a loopback address, else yes.",
+        ),
+    ] = False,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Another certificate (PEM), with --tls-key.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The key of --tls-certificate (PEM, EC).")
+    ] = None,
+    client_authority: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Serve only clients with a certificate of these authorities (PEM)."),
+    ] = None,
+    behind_proxy: Annotated[
+        bool, typer.Option("--behind-proxy", help="Speak clear text: a proxy in front of the server has TLS.")
+    ] = False,
     views: Annotated[
         Path | None,
         typer.Option("--views", metavar="VIEWS.py", help="A file with on-demand views, which are served as well."),
@@ -64,10 +87,14 @@ def serve(
     require_extra("server", "the feature server")
     from contextlib import ExitStack
 
+    from base.times import from_us, wall_clock
     from deployment.errors import UsageError
     from deployment.printing.console import talk_console
+    from deployment.project.project import KEYS
     from featurestore.define.views_file import load_declared
+    from featurestore.online.settings import directory_of
     from featurestore.server.api_keys import Consumers
+    from featurestore.server.exposure import Exposure
     from featurestore.server.hosts import hosts_of
     from featurestore.server.listen import address_of, hold_port, is_loopback, open_socket, url_of
     from featurestore.server.settings import Endpoint, ServerSettings
@@ -89,28 +116,59 @@ def serve(
         )
         talk.print(f"not served yet: {', '.join(without)}; {why}", soft_wrap=True)
     consumers = Consumers(store).read()
+    asked = tls or tls_certificate is not None or client_authority is not None
+    if behind_proxy and asked:
+        raise UsageError("--behind-proxy is for a server in clear text; leave out --tls, or the certificates")
+    certificate = _certificate(directory_of(store) / KEYS, tls_certificate, tls_key, client_authority, needed=asked)
     with ExitStack() as sockets:
         listening = sockets.enter_context(open_socket(host, port))
-        url, with_keys = url_of(listening), not is_loopback(listening) if keys is None else keys
+        loopback = is_loopback(listening)
+        own = None if behind_proxy or (loopback and not asked) else certificate
+        with_keys = not loopback if keys is None else keys
+        Exposure(own, behind_proxy, with_keys and bool(consumers)).require(
+            address_of(listening), directory_of(store), loopback=loopback
+        )
+        url = url_of(listening, "http" if own is None else "https")
         if with_keys and not consumers:
             raise UsageError(
-                f"readers of {url} need an API key, and the store has none: `covey consumers add NAME --store {store}` "
-                "makes one; --no-keys serves every client that reaches the address"
+                f"readers of {url} need an API key, and the store has none: `covey consumers add NAME --store {store}` makes one"
             )
+        if own is not None:
+            own.require_usable(from_us(wall_clock()))
         grpc = None if grpc_port is None else address_of(sockets.enter_context(hold_port(host, grpc_port)))
         talk.print(f"serving {len(names) - len(without)} view(s) at {url}", soft_wrap=True)
         talk.print(
             f"POST {url}/get-online-features (Feast's format); GET {url}/health, /metrics, /docs", soft_wrap=True
         )
         if grpc is not None:
-            talk.print(f"grpc://{grpc} answers GetFeatures and Subscribe, and remote stores", soft_wrap=True)
+            talk.print(
+                f"{'grpc' if own is None else 'grpcs'}://{grpc} answers GetFeatures and Subscribe, and remote stores",
+                soft_wrap=True,
+            )
         who = f"the API key of one of {len(consumers)} consumer(s)" if with_keys else "no API key"
         talk.print(f"{workers} worker(s); readers need {who}", soft_wrap=True)
         hosts = hosts_of(listening, host, allowed_host or ())
         limits = ServerLimits(Limits(rate, requests), Limits(total_rate, total_requests), connections)
-        endpoint = Endpoint(hosts.address, hosts.names, grpc)
+        endpoint = Endpoint(hosts.address, hosts.names, grpc, own)
         settings = ServerSettings(store, with_keys, limits, workers, endpoint, views)
         try:
             run_server(settings, listening, lambda line: talk.print(line, soft_wrap=True))
         except KeyboardInterrupt:  # SIGINT and SIGTERM end a server normally; they are not failures
             talk.print("stopped")
+
+
+def _certificate(
+    keys: Path, certificate: Path | None, key: Path | None, authority: Path | None, *, needed: bool
+) -> ServerTls | None:
+    """The brought certificate, or the project's; None: it has none, and none is needed."""
+    from base.tls.files import certificate_path, key_path
+    from base.tls.roles import TlsRole
+    from deployment.errors import UsageError
+    from featurestore.server.tls import ServerTls
+
+    if (certificate is None) != (key is None):
+        raise UsageError("--tls-certificate goes with --tls-key")
+    if certificate is not None and key is not None:
+        return ServerTls(certificate, key, authority)
+    own = certificate_path(keys, TlsRole.SERVER)
+    return ServerTls(own, key_path(keys, TlsRole.SERVER), authority) if needed or own.exists() else None

@@ -9,13 +9,17 @@ from typing import Any, Final
 
 import grpc
 
-from featurestore.errors import RemoteFailed, error_named, retry_after
+from base.errors import CoveyError
+from base.tls.hosts import split_address
+from featurestore.errors import RemoteFailed, Throttled, error_named, retry_after
 from featurestore.read import features_pb2 as pb
 from featurestore.read import features_pb2_grpc as pb_grpc
 from featurestore.read.messages import MAX_REPLY, request_of, vectors_of
 from featurestore.read.request import Entities
 from featurestore.read.vectors import Vectors
 from featurestore.registry.watch import PaneState, Published
+
+from .tls import ReaderTls, expects_tls
 
 ERROR_KEY: Final = "covey-error"
 """The trailing metadata's key for an error's class in `featurestore.errors`."""
@@ -33,16 +37,25 @@ class GrpcTransport:
     Args:
         target: `host:port`.
         key: an API key of the server.
-        secure: whether to use TLS, with the system's certificate authorities.
+        tls: None: clear text.
+
+    Raises:
+        TlsError: a file of `tls` cannot be used.
     """
 
-    def __init__(self, target: str, key: str | None, *, secure: bool = False) -> None:
-        self._target = target
+    def __init__(self, target: str, key: str | None, tls: ReaderTls | None) -> None:
+        self._target, self._tls = target, tls
         self._metadata = [(KEY, f"Bearer {key}")] if key else []
-        if secure:
-            self._channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(), options=OPTIONS)
-        else:
+        if tls is None:
             self._channel = grpc.insecure_channel(target, options=OPTIONS)
+        else:
+            trust, own = tls.trust, tls.own
+            credentials = grpc.ssl_channel_credentials(
+                None if trust is None else trust.pem,
+                None if own is None else own.key,
+                None if own is None else own.chain,
+            )
+            self._channel = grpc.secure_channel(target, credentials, options=OPTIONS)
         self._stub: Any = pb_grpc.FeaturesStub(self._channel)
 
     def vectors(self, refs: Sequence[str], entities: Entities, *, intervals: bool) -> Vectors:
@@ -90,11 +103,23 @@ class GrpcTransport:
         except grpc.RpcError as error:
             raise self._named(error) from None
 
+    def _why(self) -> CoveyError | None:
+        """The error of TLS that a failed call may have; None if TLS is not the reason."""
+        try:
+            host, port = split_address(self._target)
+        except ValueError:
+            return None
+        return expects_tls(host, port) if self._tls is None else self._tls.why(host, port)
+
     def _named(self, error: Any) -> Exception:
         """The error that the server names; every error of a call has these methods."""
-        details = str(error.details() or error.code().name)
+        details, code = str(error.details() or error.code().name), error.code()
         metadata = {str(name): str(value) for name, value in error.trailing_metadata() or ()}
         named = metadata.get(ERROR_KEY, "")
+        if not named and code is grpc.StatusCode.UNAVAILABLE and (why := self._why()) is not None:
+            return why
+        if not named and code is grpc.StatusCode.RESOURCE_EXHAUSTED:  # gRPC's own limit of calls
+            named = Throttled.__name__
         return error_named(
             named, details if named else f"{self._target}: {details}", retry_after(metadata.get(RETRY_KEY))
         )

@@ -10,12 +10,15 @@ from typing import Any, Final
 import httpx
 from google.protobuf.message import DecodeError
 
+from base.errors import CoveyError
 from featurestore.errors import KeyRefused, RemoteFailed, Throttled, error_named, retry_after
 from featurestore.read import features_pb2 as pb
 from featurestore.read.messages import request_of, vectors_of
 from featurestore.read.request import Entities
 from featurestore.read.vectors import Vectors
 from featurestore.registry.watch import Published, published_from_json
+
+from .tls import ReaderTls, expects_tls
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
 PROTOBUF: Final = "application/x-protobuf"
@@ -34,12 +37,18 @@ class HttpTransport:
     Args:
         url: `http://…` or `https://…`.
         key: an API key of the server.
+        tls: for `https://…`.
+
+    Raises:
+        RemoteFailed: the URL is invalid. TlsError: a file of `tls` cannot be used.
     """
 
-    def __init__(self, url: str, key: str | None) -> None:
+    def __init__(self, url: str, key: str | None, tls: ReaderTls) -> None:
         headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._tls = tls if url.startswith("https:") else None
+        verify = False if self._tls is None else self._tls.context()
         try:
-            self._client = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False)
+            self._client = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False, verify=verify)
         except (httpx.InvalidURL, UnicodeError, ValueError) as error:
             raise RemoteFailed(f"{url[:200]!r} is not the URL of a feature server ({error})") from None
         self._url = url
@@ -110,7 +119,16 @@ class HttpTransport:
         try:
             yield
         except httpx.HTTPError as error:
-            raise RemoteFailed(f"{self._url}: {error or type(error).__name__}") from None
+            raise self._why(error) or RemoteFailed(f"{self._url}: {error or type(error).__name__}") from None
+
+    def _why(self, error: httpx.HTTPError) -> CoveyError | None:
+        """The error of TLS that a failed call may have; None if TLS is not the reason."""
+        if not isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
+            return None
+        url = self._client.base_url
+        if self._tls is None:
+            return expects_tls(url.host, url.port or 80)
+        return self._tls.why(url.host, url.port or 443)
 
 
 def _require_ok(response: httpx.Response) -> None:

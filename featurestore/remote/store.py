@@ -26,6 +26,8 @@ from featurestore.read.request import Entities
 from featurestore.read.vectors import Vectors, as_lists
 from featurestore.registry.watch import Published
 
+from .tls import ReaderTls
+
 KEY_VARIABLE: Final = "COVEY_API_KEY"
 TRIES: Final = 4
 MAX_WAIT_S: Final = 10
@@ -241,26 +243,28 @@ def _opened(parts: Iterator[bytes]) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
 
-def open_remote(url: str, key: str | None) -> RemoteStore:
+def open_remote(url: str, key: str | None, tls: ReaderTls | None = None) -> RemoteStore:
     """Open the store behind a feature server.
 
     Args:
         url: `http://…`, `https://…`, `grpc://host:port` or `grpcs://host:port`.
         key: an API key; default: the environment variable COVEY_API_KEY.
+        tls: for https and grpcs; default: the files that COVEY_TLS_AUTHORITY, COVEY_TLS_CERTIFICATE and COVEY_TLS_KEY name.
 
     Raises:
-        RemoteFailed: the URL is invalid. The server is not called yet.
+        RemoteFailed: the URL is invalid. TlsError: a file of `tls` cannot be used. The server is not called yet.
     """
     scheme, _, rest = url.partition("://")
+    tls = ReaderTls.from_environment() if tls is None else tls
     key = key or os.environ.get(KEY_VARIABLE) or None
     match scheme:
         case "http" | "https":
             from .http_transport import HttpTransport
 
-            return RemoteStore(HttpTransport(url, key))
+            return RemoteStore(HttpTransport(url, key, tls))
         case "grpc" | "grpcs":
             from .grpc_transport import GrpcTransport
 
-            return RemoteStore(GrpcTransport(rest.rstrip("/"), key, secure=scheme == "grpcs"))
+            return RemoteStore(GrpcTransport(rest.rstrip("/"), key, tls if scheme == "grpcs" else None))
         case _:
             raise RemoteFailed(f"{url[:200]!r}: a feature server has a URL with http, https, grpc or grpcs")

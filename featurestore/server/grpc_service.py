@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 
+from base.errors import TlsError
 from featurestore import errors
 from featurestore.errors import AddressUnavailable, BadRequest, FeatureStoreError
 from featurestore.read import features_pb2 as pb
@@ -25,6 +26,7 @@ from .metrics import GONE, GRPC
 from .reads import Reads
 from .refusal import Refused
 from .tables import TAKES_TABLE
+from .tls import ServerTls
 
 _GRACE_S: Final = 5.0
 _CODES: Final[tuple[tuple[type[Exception], grpc.StatusCode], ...]] = (
@@ -145,7 +147,33 @@ async def _end(context: Context, error: Exception) -> NoReturn:
     raise error  # abort raises
 
 
-def grpc_beside(address: str, gate: Gate, calls: int) -> Callable[[Reads], AbstractAsyncContextManager[None]]:
+def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
+    """TLS with the certificate as the files are at each handshake. Files that cannot be used leave the one before."""
+    seen = tls.stamp()
+
+    def configuration() -> grpc.ServerCertificateConfiguration:
+        own, clients = tls.own(), tls.clients()
+        return grpc.ssl_server_certificate_configuration(
+            [(own.key, own.chain)], None if clients is None else clients.pem
+        )
+
+    def newer() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal seen
+        if (found := tls.stamp()) == seen:
+            return None
+        with suppress(TlsError):  # a file that is wrong, or is being written: the next handshake looks again
+            made = configuration()
+            seen = found
+            return made
+        return None
+
+    demanded = tls.authority is not None
+    return grpc.dynamic_ssl_server_credentials(configuration(), newer, demanded)  # type: ignore[arg-type]  # None is allowed
+
+
+def grpc_beside(
+    address: str, gate: Gate, calls: int, tls: ServerTls | None = None
+) -> Callable[[Reads], AbstractAsyncContextManager[None]]:
     """Runs the service on `host:port` while the HTTP server runs. Other processes may listen on the same port.
 
     Args:
@@ -163,7 +191,10 @@ def grpc_beside(address: str, gate: Gate, calls: int) -> Callable[[Reads], Abstr
         server = grpc.aio.server(options=options, maximum_concurrent_rpcs=calls)
         pb_grpc.add_FeaturesServicer_to_server(Features(reads, gate), server)
         try:
-            server.add_insecure_port(address)
+            if tls is None:
+                server.add_insecure_port(address)
+            else:
+                server.add_secure_port(address, _credentials(tls))
         except RuntimeError:
             raise AddressUnavailable(
                 f"cannot listen on {address}; choose another port for gRPC (0 finds a free one)"

@@ -8,26 +8,35 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from base.tls.contexts import server_context
+
 from .app import App, Message, Receive, Send
 from .connections import ANSWER_S, BODY_S, HEAD_S, MIN_BYTES_S, SURPLUS, Connections
 from .problems import MEDIA_TYPE, problem
 from .settings import GRACE_S
+from .tls import ServerTls
 
 _TIMEOUT: Final = 408
 
 
-def serve(app: App, listening: socket.socket, connections: Connections) -> None:
-    """Serve until SIGINT or SIGTERM, which uvicorn raises again after it has closed everything."""
-    make_server(app, connections).run(sockets=[listening])
+def serve(app: App, listening: socket.socket, connections: Connections, tls: ServerTls | None) -> None:
+    """Serve until SIGINT or SIGTERM, which uvicorn raises again after it has closed everything.
+
+    Raises:
+        TlsError: the certificate cannot be used.
+    """
+    make_server(app, connections, tls).run(sockets=[listening])
 
 
-def make_server(app: App, connections: Connections) -> uvicorn.Server:
-    """The server, before it runs."""
+def make_server(app: App, connections: Connections, tls: ServerTls | None = None) -> uvicorn.Server:
+    """The server, before it runs. Raises TlsError: the certificate cannot be used."""
+    context = None if tls is None else server_context(tls, datetime.now(UTC))
 
     class Counted(_Connection):
         """A connection of this server."""
@@ -44,6 +53,7 @@ def make_server(app: App, connections: Connections) -> uvicorn.Server:
         server_header=False,
         proxy_headers=False,  # nothing reads the client's address, and any local process could send these headers
         timeout_graceful_shutdown=GRACE_S,
+        ssl_context_factory=None if context is None else lambda *_: context,
     )
     return uvicorn.Server(config)
 

@@ -49,9 +49,9 @@ def _unavailable(host: str, port: int, error: Exception) -> AddressUnavailable:
     )
 
 
-def url_of(listening: socket.socket) -> str:
+def url_of(listening: socket.socket, scheme: str = "http") -> str:
     """The URL of a listening socket."""
-    return f"http://{address_of(listening)}"
+    return f"{scheme}://{address_of(listening)}"
 
 
 def address_of(bound: socket.socket) -> str:

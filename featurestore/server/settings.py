@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from .throttle import Limits, ServerLimits
+from .tls import ServerTls
 
 GRACE_S: Final = 5
 """How long running answers may take after SIGTERM."""
@@ -20,11 +21,13 @@ class Endpoint:
     Attributes:
         address, names: see `Hosts`.
         grpc: the address of the gRPC service, `host:port`; None: no gRPC.
+        tls: the certificate of HTTP and gRPC; None: clear text.
     """
 
     address: str
     names: tuple[str, ...] = ()
     grpc: str | None = None
+    tls: ServerTls | None = None
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,19 @@ class ServerSettings:
             data["keys"],
             ServerLimits(Limits(**limits["each"]), Limits(**limits["together"]), limits["connections"]),
             data["workers"],
-            Endpoint(endpoint["address"], tuple(endpoint["names"]), endpoint["grpc"]),
-            None if data["views"] is None else Path(data["views"]),
+            Endpoint(endpoint["address"], tuple(endpoint["names"]), endpoint["grpc"], _tls(endpoint["tls"])),
+            _path(data["views"]),
         )
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
+
+
+def _tls(data: dict[str, Any] | None) -> ServerTls | None:
+    if data is None:
+        return None
+    return ServerTls(Path(data["certificate"]), Path(data["key"]), _path(data["authority"]))
 
 
 @dataclass(frozen=True)

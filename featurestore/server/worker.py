@@ -29,7 +29,7 @@ from .throttle import Throttle
 def run_worker(settings: ServerSettings, counts: Counts, listening: socket.socket) -> None:
     """Serve as one worker until SIGINT or SIGTERM, which is raised again."""
     connections = Connections(settings.limits.share(settings.workers))
-    serve(_guarded(settings, counts, connections), listening, connections)
+    serve(_guarded(settings, counts, connections), listening, connections, settings.endpoint.tls)
 
 
 def _guarded(settings: ServerSettings, counts: Counts, connections: Connections) -> Guard:
@@ -38,7 +38,7 @@ def _guarded(settings: ServerSettings, counts: Counts, connections: Connections)
     keys = KeyRing(Consumers(settings.store)) if settings.keys else None
     gate = Gate(keys, Throttle(settings.limits, settings.workers), counts)
     endpoint = settings.endpoint
-    beside = alone if endpoint.grpc is None else grpc_beside(endpoint.grpc, gate, connections.most)
+    beside = alone if endpoint.grpc is None else grpc_beside(endpoint.grpc, gate, connections.most, endpoint.tls)
     started = started_at(os.getpid() if settings.workers == 1 else os.getppid())
     return Guard(
         FeatureServer(store, beside=beside),

@@ -31,6 +31,7 @@ CERTIFICATE_EXPIRED base.CertificateExpired 1
 CERTIFICATE_NOT_YET_VALID base.CertificateNotYetValid 1
 CERTIFICATE_UNTRUSTED base.CertificateUntrusted 1
 CERTIFICATE_OF_ANOTHER_ROLE base.CertificateOfAnotherRole 1
+CERTIFICATE_OF_ANOTHER_HOST base.CertificateOfAnotherHost 1
 CERTIFICATE_REFUSED base.CertificateRefused 1
 TLS_VERSION_REFUSED base.TlsVersionRefused 1
 PEER_SPEAKS_CLEAR_TEXT base.PeerSpeaksClearText 1
@@ -90,6 +91,7 @@ REQUEST_TOO_LARGE featurestore.RequestTooLarge 1
 NAME_COLLISION featurestore.NameCollision 2
 UNKNOWN_FEATURE_SERVICE featurestore.UnknownFeatureService 5
 ADDRESS_UNAVAILABLE featurestore.AddressUnavailable 1
+SERVER_EXPOSED featurestore.ServerExposed 2
 CONSUMER_INVALID featurestore.ConsumerInvalid 2
 CONSUMER_EXISTS featurestore.ConsumerExists 2
 UNKNOWN_CONSUMER featurestore.UnknownConsumer 5
@@ -111,6 +113,9 @@ VIEWS_FILE_ERROR featurestore.ViewsFileError 2
 REMOTE_FAILED featurestore.RemoteFailed 1
 KEY_REFUSED featurestore.KeyRefused 1
 THROTTLED featurestore.Throttled 1
+SERVER_SPEAKS_TLS featurestore.ServerSpeaksTls 1
+SERVER_SPEAKS_CLEAR_TEXT featurestore.ServerSpeaksClearText 1
+READER_CERTIFICATE_REFUSED featurestore.ReaderCertificateRefused 1
 FEDERATION_ERROR federation.FederationError 1
 PLAN_INVALID federation.PlanInvalid 1
 TERM_UNKNOWN federation.TermUnknown 1

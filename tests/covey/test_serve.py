@@ -49,7 +49,7 @@ def serving(store: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str],
         for line in process.stderr:
             lines.append(line)
             if line.startswith("serving "):
-                host, port = line.split("http://")[1].strip().rsplit(":", 1)
+                host, port = line.split("://")[1].strip().rsplit(":", 1)
                 yield process, host.strip("[]"), int(port)
                 break
         else:

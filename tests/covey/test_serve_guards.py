@@ -7,19 +7,23 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from base.tls.roles import TlsRole
 from featurestore.publish.publish import Publisher
 from featurestore.server.api_keys import FILE, Consumers
 from featurestore.server.supervisor import MAX_DEATHS
 from featurestore.server.throttle import Limits
+from tests.base.tls_world import operator
 from tests.featurestore.making import DAY, HOUR, a_release, fill
 from tests.featurestore.server.odd_bodies import KEYS, VIEW
 
@@ -77,6 +81,20 @@ def rows_counted(host: str, port: int) -> float:
     return float(line.split()[1])
 
 
+def spoken(address: str, version: ssl.TLSVersion) -> str | None:
+    """The version of TLS that a server speaks with a client of this version; None: it refuses."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    context.minimum_version = context.maximum_version = version
+    host, port = address.split(":")
+    try:
+        with socket.create_connection((host, int(port)), 30) as plain, context.wrap_socket(plain) as connection:
+            return connection.version()
+    except (ssl.SSLError, ConnectionError):
+        return None
+
+
 def refuse_to_serve(store: Path, *options: str) -> tuple[int, str]:
     """(exit code, stderr) of a server that does not start."""
     command = [sys.executable, "-m", "covey", "serve", "--store", str(store), "--port", "0", *options]
@@ -103,17 +121,18 @@ class TestKeys:
             assert ask(host, port, key=other)[0] == 200
 
     def test_on_another_address_one_is_needed_and_its_absence_refused(self, store: Path) -> None:
-        code, err = refuse_to_serve(store, "--host", "0.0.0.0")
+        code, err = refuse_to_serve(store, "--host", "0.0.0.0", "--behind-proxy")
         assert code == 2
         (line,) = err.strip().splitlines()
-        assert "covey consumers add NAME" in line
-        assert "--no-keys" in line
+        assert "no authentication of readers" in line
+        assert f"covey consumers add NAME --store {store}" in line
+        add(store, "other")
+        code, err = refuse_to_serve(store, "--host", "0.0.0.0", "--behind-proxy", "--no-keys")
+        assert (code, "no authentication of readers" in err) == (2, True)
         key = add(store, "one")
-        with serving(store, "--host", "0.0.0.0") as (_, _, port):
+        with serving(store, "--host", "0.0.0.0", "--behind-proxy") as (_, _, port):
             assert ask("127.0.0.1", port)[0] == 401
             assert ask("127.0.0.1", port, key=key)[0] == 200
-        with serving(store, "--host", "0.0.0.0", "--no-keys") as (_, _, port):
-            assert ask("127.0.0.1", port)[0] == 200
 
     def test_a_file_that_others_may_read_is_refused_at_the_start(self, store: Path) -> None:
         add(store, "one")
@@ -130,6 +149,60 @@ def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path
     with serving(store, "--workers", "2") as (process, host, port):
         until(lambda: len(workers_of(process)) == 2, PATIENCE_S)
         yield store, process, host, port
+
+
+class TestTls:
+    """The certificates themselves are tested in tests/featurestore/server/test_tls.py."""
+
+    def test_another_address_needs_tls_and_keys_and_its_refusal_has_both_commands(self, store: Path) -> None:
+        code, err = refuse_to_serve(store, "--host", "0.0.0.0")
+        assert code == 2
+        (line,) = err.strip().splitlines()
+        assert "the server has no TLS and no authentication of readers" in line
+        assert f"`covey keys tls --project {store} --role server --name HOST`" in line
+        assert f"`covey consumers add NAME --store {store}`" in line
+        operator(store / "keys", TlsRole.SERVER)
+        code, err = refuse_to_serve(store, "--host", "0.0.0.0")
+        assert (code, "the server has no authentication of readers" in err) == (2, True)
+
+    def test_every_worker_has_the_projects_certificate_on_another_address(self, store: Path) -> None:
+        operator(store / "keys", TlsRole.SERVER)
+        key, context = add(store, "one"), ssl.create_default_context(cafile=str(store / "keys" / "tls" / "ca.crt"))
+        with serving(store, "--host", "0.0.0.0", "--workers", "2") as (_, _, port):
+            for _ in range(8):
+                connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
+                connection.request("POST", ROUTE, BODY, {"X-API-Key": key})
+                assert connection.getresponse().status == 200
+                connection.close()
+
+    def test_on_the_loopback_it_is_used_if_an_operator_says_so(self, store: Path) -> None:
+        operator(store / "keys", TlsRole.SERVER)
+        with serving(store) as (_, host, port):
+            assert ask(host, port)[0] == 200
+        context = ssl.create_default_context(cafile=str(store / "keys" / "tls" / "ca.crt"))
+        with serving(store, "--tls", "--grpc-port", "0") as (process, host, port):
+            connection = http.client.HTTPSConnection(host, port, timeout=30, context=context)
+            connection.request("GET", "/health")
+            assert connection.getresponse().status == 200
+            connection.close()
+            assert process.stderr is not None
+            (line,) = (line for line in islice(process.stderr, 2) if line.startswith("grpcs://"))
+            for address in (f"{host}:{port}", line.removeprefix("grpcs://").split()[0]):
+                assert spoken(address, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
+                assert spoken(address, ssl.TLSVersion.TLSv1_2) is None
+
+    @pytest.mark.parametrize(
+        ("options", "says"),
+        [
+            (["--tls"], "covey keys tls"),
+            (["--tls-certificate", "x.crt"], "--tls-certificate goes with --tls-key"),
+            (["--tls", "--behind-proxy"], "--behind-proxy is for a server in clear text"),
+        ],
+    )
+    def test_options_that_do_not_fit_are_named(self, store: Path, options: list[str], says: str) -> None:
+        code, err = refuse_to_serve(store, *options)
+        assert code in (2, 5)
+        assert says in err.strip().splitlines()[-1]
 
 
 class TestWorkers:

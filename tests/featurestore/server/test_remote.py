@@ -18,7 +18,6 @@ import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
-import uvicorn
 
 from base.times import from_us
 from featurestore.define.entities import Entity
@@ -44,14 +43,17 @@ from featurestore.remote.store import RemoteStore
 from featurestore.server.api_keys import Consumers, KeyRing
 from featurestore.server.app import FeatureServer, health_of
 from featurestore.server.batching import Batcher
+from featurestore.server.connections import Connections
 from featurestore.server.first_reads import FirstReads
 from featurestore.server.grpc_service import grpc_beside
 from featurestore.server.guard import Gate, Guard
 from featurestore.server.hosts import Hosts
+from featurestore.server.http_server import make_server
 from featurestore.server.listen import open_socket, url_of
 from featurestore.server.metrics import Counts
 from featurestore.server.reads import Reads
 from featurestore.server.throttle import Limits, ServerLimits, Throttle
+from featurestore.server.tls import ServerTls
 from featurestore.store import Store
 from tests.featurestore.making import DAY, HOUR, a_release, a_view, a_void
 
@@ -81,6 +83,8 @@ def broken(late: Annotated[np.ndarray, Feature("delays:late")]) -> np.ndarray:
     return late[1:]
 
 
+CALLS = 100
+"""The most connections, and calls over gRPC, at a time."""
 REFS = ["delays:flights", "delays:late", "delays:delay_hist_3h", "area:flights", "scaled:x"]
 
 
@@ -105,19 +109,26 @@ def fill(directory: Path, settings: OnlineSettings | None = None) -> None:
 
 
 @contextmanager
-def serving(directory: Path, keys: KeyRing | None = None, limits: Limits | None = None) -> Iterator[Served]:
+def serving(
+    directory: Path,
+    keys: KeyRing | None = None,
+    limits: Limits | None = None,
+    *,
+    tls: ServerTls | None = None,
+    host: str = "127.0.0.1",
+) -> Iterator[Served]:
     store = Store.open(directory, on_demand=[scaled, broken], clock=lambda: NOW)
-    with socket.create_server(("127.0.0.1", 0)) as free:
+    with socket.create_server((host, 0)) as free:
         port = free.getsockname()[1]
     gate = Gate(keys, Throttle(ServerLimits(limits or Limits())), Counts())
     app = Guard(
-        FeatureServer(store, beside=grpc_beside(f"127.0.0.1:{port}", gate, 1_000), poll_s=0.01),
-        Hosts("127.0.0.1"),
+        FeatureServer(store, beside=grpc_beside(f"{host}:{port}", gate, CALLS, tls), poll_s=0.01),
+        Hosts(host),
         gate,
         lambda: health_of(store.blocks),
     )
-    listening = open_socket("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="on", ws="none", log_config=None, timeout_graceful_shutdown=1))
+    listening = open_socket(host, 0)
+    server = make_server(app, Connections(CALLS), tls)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
     thread.start()
     while not server.started:
@@ -125,7 +136,8 @@ def serving(directory: Path, keys: KeyRing | None = None, limits: Limits | None 
         threading.Event().wait(0.01)
     local = Store.open(directory, on_demand=[scaled, broken], clock=lambda: NOW)
     try:
-        yield Served(directory, url_of(listening), f"grpc://127.0.0.1:{port}", local)
+        secure = "" if tls is None else "s"
+        yield Served(directory, url_of(listening, f"http{secure}"), f"grpc{secure}://{host}:{port}", local)
     finally:
         server.should_exit = True
         thread.join(20)
