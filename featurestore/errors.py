@@ -421,7 +421,9 @@ class ServerSpeaksClearText(RemoteFailed):
 
     def __init__(self, server: str) -> None:
         self.server = server
-        super().__init__(f"{server} speaks without TLS, so its answers could be changed on the way; its operator starts it with TLS")
+        super().__init__(
+            f"{server} speaks without TLS, so its answers could be changed on the way; its operator starts it with TLS"
+        )
 
 
 class ReaderCertificateRefused(RemoteFailed):
