@@ -223,6 +223,24 @@ def test_a_role_leaves_the_loopback_only_with_a_certificate(another: Path, role:
     assert f"`covey keys tls --role {role} --name HOST`" in err
 
 
+def test_a_superlink_that_no_site_could_verify_does_not_start(another: Path) -> None:
+    start = "start", "superlink", "--project", another, "--port", 0
+    code, _, err = _covey(*start, "--host", "0.0.0.0")
+    assert (code, "name the host that sites connect to; see --name" in err) == (2, True), err
+    code, _, err = _covey(*start, "--host", "0.0.0.0", "--name", "a.example")
+    assert (code, "does not name a.example" in err, "see --renew and --name" in err) == (2, True, True), err
+    _issue(another / "keys", SUPERLINK, LATER)
+    code, _, err = _covey(*start)
+    assert (code, "is not valid yet" in err) == (1, True), err
+    key_path(another / "keys", SUPERLINK).write_text("nonsense")
+    code, _, err = _covey(*start)
+    assert (code, "not a whole PEM key" in err) == (1, True), err
+    toml = another / "covey.toml"
+    toml.write_text("".join(line for line in toml.read_text().splitlines(True) if not line.startswith("node = ")))
+    code, _, err = _covey(*start)
+    assert (code, "no [[site]] has a node key" in err) == (2, True), err
+
+
 def test_all_certificates_and_the_authority_change_in_the_middle_of_a_collection_which_ends_exact(
     running: Deployment, tmp_path: Path
 ) -> None:
