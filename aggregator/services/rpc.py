@@ -27,6 +27,9 @@ KEEPALIVE_MS: Final = 10_000
 network has dropped without a word ends after twice this time, not with the deadline of the call."""
 CONNECT_MS: Final = 10_000
 """Longest attempt to connect: TCP, TLS and HTTP/2 take several round trips, of a second each on a bad link."""
+HANDSHAKE_MS: Final = 20_000
+"""How long a connection may take to its first settings of HTTP/2, TLS included. By gRPC's default, whoever connects and says
+nothing holds a connection of the service for two minutes."""
 
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -45,6 +48,7 @@ CHANNEL_OPTIONS: Final = (
 )
 SERVER_OPTIONS: Final = (
     *OPTIONS,
+    ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
     ("grpc.so_reuseport", 0),  # a port in use is an error, not a second listener
     (
         "grpc.http2.min_recv_ping_interval_without_data_ms",

@@ -22,6 +22,7 @@ from aggregator.services.channel import PeerConnection
 from aggregator.services.client import Aggregators
 from aggregator.services.credentials import open_channel
 from aggregator.services.peer_channels import HelperChannel
+from aggregator.services.rpc import SERVER_OPTIONS
 from aggregator.services.services import serve
 from base.errors import (
     CertificateExpired,
@@ -286,6 +287,19 @@ def test_a_service_does_not_start_off_the_loopback_without_a_certificate_or_with
             HelperChannel("192.0.2.1:7302")
     finally:
         helper.close()
+
+
+def test_a_connection_that_says_nothing_is_closed(three: Three, monkeypatch: pytest.MonkeyPatch) -> None:
+    shorter = dict(SERVER_OPTIONS) | {"grpc.server_handshake_timeout_ms": 300}
+    assert len(shorter) == len(SERVER_OPTIONS)  # it has a limit, and this one is shorter
+    monkeypatch.setattr("aggregator.services.services.SERVER_OPTIONS", tuple(shorter.items()))
+    service = serve(make_helper(_new(three.folder / "silent")), "127.0.0.1", 0, three.links(HELPER))
+    try:
+        with create_connection(split_address(service.address), 10) as silent:
+            silent.settimeout(10)
+            assert silent.recv(1) == b""
+    finally:
+        service.stop(0)
 
 
 def test_with_a_certificate_it_listens_on_every_address(three: Three) -> None:
