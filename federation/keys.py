@@ -16,9 +16,7 @@ are read as strictly as bytes from the network: a parsed file, written again, mu
 from __future__ import annotations
 
 import base64
-import os
 import re
-import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +31,6 @@ from crypto.signing import SIGNING_SEED_BYTES, VERIFY_KEY_BYTES, SigningKey, Ver
 
 from .errors import (
     KeyFileExists,
-    KeyFileExposed,
     KeyFileMalformed,
     KeyFileMissing,
     KeyFileOutdated,
@@ -43,6 +40,7 @@ from .errors import (
 from .former_keys import FormerKey, PinnedKey
 from .node_keys import NODE_CERTIFICATE_BYTES, NODE_SECRET_BYTES, NodeCertificate, NodeKey
 from .parties import PublicKeys, require_site_id
+from .private_key_file import read_private, require_private_folder
 
 ROLES: Final = ("coordinator", "collector", "leader", "helper")
 SITE_PREFIX: Final = "site-"
@@ -54,7 +52,6 @@ _PRIVATE, _PUBLIC, _FORMER = "covey-private-2", "covey-public-2", "covey-former-
 _UNTIL: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 _OLDER: Final = ("covey-private-1", "covey-public-1")
 _LINE: Final = re.compile(r"(\S+) (\S+) ([A-Za-z0-9+/]+=*)\n")
-_MAX_BYTES: Final = 4_096
 
 
 def site_role(site: str) -> str:
@@ -161,7 +158,7 @@ def write_keys(folder: Path, keys: RoleKeys) -> None:
     Raises:
         KeyFileExists. KeyFileMissing: there is no folder. KeyFileExposed: others may enter the folder.
     """
-    _require_private_folder(folder)
+    require_private_folder(folder)
     try:
         with create_private(_private_path(folder, keys.role)) as file:
             file.write(_line(_PRIVATE, keys.role, keys.secret_bytes).encode("ascii"))
@@ -178,8 +175,8 @@ def load_keys(folder: Path, role: str) -> RoleKeys:
         KeyFileMissing, KeyFileExposed, KeyFileMalformed: with the path and what is wrong.
     """
     path = _private_path(folder, require_role(role))
-    _require_private_folder(folder)
-    return replace(_secrets(_read_private(path), role, str(path)), former=_former(folder, role))
+    require_private_folder(folder)
+    return replace(_secrets(read_private(path), role, str(path)), former=_former(folder, role))
 
 
 def _secrets(text: str, role: str, source: str) -> RoleKeys:
@@ -198,7 +195,7 @@ def _former(folder: Path, role: str) -> tuple[FormerSecrets, ...]:
     """The replaced keys of a role; none if there is no such file. Raises KeyFileExposed, KeyFileMalformed."""
     path, found = folder / f"{role}.former", list[FormerSecrets]()
     try:
-        text = _read_private(path)
+        text = read_private(path)
     except KeyFileMissing:
         return ()
     for number, line in enumerate(text.splitlines(keepends=True), 1):
@@ -309,39 +306,3 @@ def _parse(text: str, tag: str, lengths: tuple[int, int, int], source: str) -> t
 
 def _private_path(folder: Path, role: str) -> Path:
     return folder / f"{role}.key"
-
-
-def _require_private_folder(folder: Path) -> None:
-    try:
-        found = folder.stat()
-    except FileNotFoundError:
-        raise KeyFileMissing(str(folder)) from None
-    if not stat.S_ISDIR(found.st_mode):
-        raise KeyFileMalformed(str(folder), "it is not a folder")
-    if (mode := stat.S_IMODE(found.st_mode)) & 0o077:
-        raise KeyFileExposed(str(folder), mode, 0o700)
-
-
-def _read_private(path: Path) -> str:
-    """The text of a private file. The check of its mode is on the opened file; a link or a pipe is refused."""
-    try:
-        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise KeyFileMissing(str(path)) from None
-    except OSError as error:
-        raise KeyFileMalformed(str(path), f"it cannot be opened as a file ({error.strerror})") from None
-    try:
-        found = os.fstat(number)
-        if not stat.S_ISREG(found.st_mode):
-            raise KeyFileMalformed(str(path), "it is not a file")
-        if (mode := stat.S_IMODE(found.st_mode)) & 0o177:
-            raise KeyFileExposed(str(path), mode, 0o600)
-        data = os.read(number, _MAX_BYTES + 1)
-    finally:
-        os.close(number)
-    if len(data) > _MAX_BYTES:
-        raise KeyFileMalformed(str(path), f"it has more than {_MAX_BYTES:,} bytes")
-    try:
-        return data.decode("ascii")
-    except UnicodeDecodeError:
-        raise KeyFileMalformed(str(path), "it is not text") from None

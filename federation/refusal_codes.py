@@ -30,7 +30,7 @@ class RefusalCode(StrEnum):
     PLAN_UNSIGNED = (
         "PLAN_UNSIGNED",
         "The pinned coordinator did not sign the plan, or the plan was changed.",
-        "The site's operator compares `coordinator` in policy.toml with coordinator.pub.",
+        "The site's operator compares `coordinator` in policy.toml with coordinator.pub; `covey keys accept` takes a new key.",
     )
     PLAN_INVALID = (
         "PLAN_INVALID",
@@ -50,7 +50,8 @@ class RefusalCode(StrEnum):
     KEY_NOT_PINNED = (
         "KEY_NOT_PINNED",
         "The plan names aggregators that are not pinned.",
-        "The site's operator compares `leader` and `helper` in policy.toml with leader.pub and helper.pub.",
+        "The site's operator compares `leader` and `helper` in policy.toml with leader.pub and helper.pub; `covey keys accept` "
+        "takes new keys.",
     )
     VIEW_NOT_ALLOWED = (
         "VIEW_NOT_ALLOWED",

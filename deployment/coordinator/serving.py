@@ -41,6 +41,7 @@ from featurestore.errors import NotFoundError
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from federation.draft import sign_draft
+from federation.key_rotation import erase_ended
 from federation.keys import load_keys
 from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, new_plan, plan_from_bytes, plan_to_bytes
 from federation.terms import Encrypted, RequestedTerms, Shares, Terms
@@ -170,7 +171,7 @@ def run_coordinator(
     """
     project, unfinished = Project.load(directory), Unfinished(directory)
     for role in ("coordinator", "collector"):
-        load_keys(directory / KEYS, role)
+        erase_ended(directory / KEYS, role, clock())
     with collecting(directory):
         if unfinished.folder.exists() and not _seconds_left(job := unfinished.load(), clock()):
             _carry_out(unfinished, job, clock, progress, meters)

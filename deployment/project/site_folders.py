@@ -17,6 +17,7 @@ from base.atomic_files import create_file, replace_file
 from base.fields import Fields, about
 from base.metrics import ANSWER_SECONDS, ANSWERS, Meters, Role
 from base.private_files import private_folder
+from base.times import wall_clock
 from base.tls.hosts import is_loopback, split_address
 from base.tls.roles import TlsRole
 from base.tls.trust import TrustFile
@@ -31,7 +32,8 @@ from edge_client.policy_file import policy_to_toml
 from edge_client.serving import SiteService
 from edge_client.site_config import SiteConfig, config_to_toml, load_config
 from federation.errors import UnknownSite
-from federation.keys import site_role
+from federation.key_rotation import erase_ended
+from federation.keys import roles_in, site_role
 from federation.ledger.operator import LEDGERS
 
 from .fleet import SITES
@@ -106,6 +108,8 @@ def serve_site(project: Path, site: str, given: str | None, *, insecure: bool, m
     path = project / SITES / f"{site}.toml"
     config = load_config(path)
     _require_usable(project, config)
+    if site_role(site) in roles_in(project / KEYS):
+        erase_ended(project / KEYS, site_role(site), wall_clock())
     node = config.node
     parties = Project.find(project)
     address = (Network() if parties is None else parties.network).address("superlink", given)

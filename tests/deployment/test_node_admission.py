@@ -10,7 +10,9 @@ import pytest
 
 from base.tls.roles import TlsRole
 from base.tls.trust import TrustFile
+from deployment.local.node_admission import nodes_of
 from deployment.local.processes import Processes
+from deployment.project.project import Project
 from edge_client.errors import NodeKeyUnknown
 from edge_client.fleet_client import FleetClient, SuperLink
 from federation.keys import load_keys
@@ -26,6 +28,20 @@ def wait_for(log: Path, text: str) -> None:
     while text not in log.read_text():
         assert time.monotonic() < end, log.read_text()
         time.sleep(0.05)
+
+
+def test_the_former_node_key_of_a_site_is_admitted_until_its_change_over(covey: Covey, project: Path) -> None:
+    assert covey("init", project, "--sites", 2)[0] == 0
+    before = nodes_of(Project.load(project), 0)
+    assert covey("keys", "rotate", "site-1", "--project", project)[0] == 0
+    after, keys = Project.load(project), load_keys(project / "keys", "site-1")
+    (former,) = keys.former
+    pems = {keys.node.public.pem(), former.keys.node.public.pem()}  # type: ignore[union-attr]
+    assert set(nodes_of(after, former.until_us).values()) - set(before.values()) == pems - set(before.values())
+    assert pems <= set(nodes_of(after, former.until_us).values())
+    assert set(nodes_of(after, former.until_us + 1)) == {"1", "2"}
+    assert nodes_of(after, former.until_us + 1)["1"] == keys.node.public.pem()  # type: ignore[union-attr]
+    assert keys.at(former.until_us).node is former.keys.node
 
 
 def test_a_site_that_joins_the_roster_may_connect_without_a_restart(covey: Covey, project: Path) -> None:

@@ -17,6 +17,7 @@ from featurestore.define.privacy import Privacy
 from featurestore.define.wire import definition_hash
 from federation import plan_pb2 as pb
 from federation.draft import draft_of, sign_draft
+from federation.former_keys import FormerKey, FormerKeys
 from federation.ledger.entries import CompletionEntry, IntentEntry
 from federation.ledger.state import LedgerState
 from federation.plan import Plan, PlannedView, plan_to_bytes
@@ -389,3 +390,15 @@ def test_under_all_the_number_and_sizes_of_batches_depend_on_nothing_but_plan_an
     (tmp_path / "active").mkdir()
     active = answered(with_words(plan, participation="active"), events(*MANY), settings_in(tmp_path / "active"))
     assert len(ids_of(active)) != 50
+
+
+def test_keys_that_were_replaced_are_those_of_plans_before_their_change_over() -> None:
+    new = {role: keys.sign.public for role, keys in (("leader", OTHER_SITE), ("coordinator", SITE))}
+    assert OPEN.wire is not None
+    until = OPEN.wire.deadline_us
+    for role, code in (("leader", "KEY_NOT_PINNED"), ("coordinator", "PLAN_UNSIGNED")):
+        old = getattr(POLICY, role)
+        for change_over, expected in ((until, "ACCEPT"), (until - 1, code)):
+            former = FormerKeys((FormerKey(role, old, change_over),))
+            policy = replace(POLICY, **{role: new[role]}, former=former)
+            assert code_of(sign(OPEN), policy, EMPTY) == expected
