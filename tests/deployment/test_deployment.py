@@ -193,7 +193,7 @@ def test_the_pages_of_operators_name_commands_and_options_that_exist(
     lines = [line.strip() for block in blocks for line in block.splitlines() if line.strip().startswith("covey ")]
     assert len(lines) > 20
     assert len(inline) > 5
-    groups = ("keys", "lab", "ledger", "release", "policy", "start", "store")
+    groups = ("keys", "lab", "ledger", "release", "policy", "start", "store", "consumers")
     for line in [*rows, *inline, *lines]:
         words = shlex.split(line, comments=True)[1:]
         if words[0] == "start" and len(words) == 1:
