@@ -250,6 +250,13 @@ class Stopping(AggregatorError):
     """An aggregator is stopping. Nothing was opened; collect again when it is back."""
 
 
+class NoSpaceLeft(AggregatorError):
+    """The disk of an aggregator is full. Nothing of the request was kept, and the same request may be sent again."""
+
+    def __init__(self) -> None:
+        super().__init__("the disk of this service is full; its operator frees some space, and nothing is lost")
+
+
 class StorageUnusable(AggregatorError):
     """A file cannot be opened, or is not the storage of this role."""
 

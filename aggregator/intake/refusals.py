@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +10,7 @@ from aggregator import errors as own
 from aggregator.errors import AggregatorError
 from aggregator.services import aggregator_pb2 as pb
 from base import errors as base
+from base.disk import is_full
 from base.errors import CoveyError, ExtraMissing
 from crypto import errors as crypto
 from crypto.errors import CryptoError
@@ -90,6 +92,7 @@ _REFUSALS: Final[tuple[type[CoveyError], ...]] = (
     federation.FinishRefused,
     own.ProviderUnavailable,
     own.Stopping,
+    own.NoSpaceLeft,
     # of a caller
     own.CallerNotAllowed,
     base.CertificateExpired,
@@ -101,6 +104,8 @@ _REFUSALS: Final[tuple[type[CoveyError], ...]] = (
 REASONS: Final[dict[type[Exception], str]] = {kind: kind.code for kind in _REFUSALS}
 """The errors that are sent by name."""
 INTERNAL: Final = "INTERNAL"
+OF_THE_SERVICE: Final = (own.NoSpaceLeft.code, own.Stopping.code)
+"""Refusals that do not depend on the request: the same one may be accepted later."""
 LOST: Final = ("SUM_OUT_OF_RANGE", "KEY_BURNT", "LIVE_SECRET_LOST", "PLAN_BEFORE_REBUILD")
 """Permanent refusals: no pane of the plan is ever opened."""
 
@@ -134,7 +139,9 @@ class Refusal:
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """The refusal for an error. The refusal for an unexpected error reveals nothing about it."""
+    """The refusal for an error. The refusal for an unexpected error reveals nothing about it, except that a disk is full."""
+    if isinstance(error, OSError | sqlite3.Error) and is_full(error):
+        error = own.NoSpaceLeft()
     if isinstance(error, own.PeerRefused):
         error = error.refused
     if isinstance(error, own.RemoteRefusal):  # a refusal of the other aggregator is passed on

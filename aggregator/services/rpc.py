@@ -63,6 +63,7 @@ _CODES: Final = {
     "KEY_HOLDER_UNAVAILABLE": grpc.StatusCode.UNAVAILABLE,
     "PROVIDER_UNAVAILABLE": grpc.StatusCode.UNAVAILABLE,
     "STOPPING": grpc.StatusCode.UNAVAILABLE,
+    "NO_SPACE_LEFT": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "PLAN_UNKNOWN": grpc.StatusCode.NOT_FOUND,
     "JOB_CONFLICT": grpc.StatusCode.ALREADY_EXISTS,
     "DRAFT_CONFLICT": grpc.StatusCode.ALREADY_EXISTS,

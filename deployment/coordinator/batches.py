@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from aggregator.errors import RemoteRefusal
-from aggregator.intake.refusals import LOST
+from aggregator.intake.refusals import LOST, OF_THE_SERVICE
 from aggregator.services.client import Aggregators
 from base.fields import Fields
 from base.traces import span
@@ -158,6 +158,8 @@ def _carry(
                 try:
                     pending += aggregators.submit(batch).pending
                 except RemoteRefusal as error:  # a refused batch must not stop the other batches
+                    if error.reason in OF_THE_SERVICE:
+                        raise  # the site would lose its reports, and the plan can be continued later
                     refused[error.reason] += 1
         sites.add(answer, refused, seen)
     return pending

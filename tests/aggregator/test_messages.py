@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections import Counter
+from errno import EIO, ENOSPC
 from functools import partial
 
 import pytest
@@ -120,7 +122,7 @@ def test_reasons_are_stable_and_those_of_ledgers_are_its_codes() -> None:
         "BATCH_TOO_LARGE BATCH_OF_ANOTHER_PLAN DIGEST_MISMATCH PARTY_INVALID UNKNOWN_SITE ROSTER_EXCEEDED REPORT_REFUSED "
         "DUPLICATE_REPORT REPORTED_TWICE TOO_MANY_DECLARED SEAL_BROKEN FIELD_ELEMENT_OUT_OF_RANGE AFTER_DEADLINE COLLECTED SIGNATURE_INVALID "
         "PEER_UNKNOWN VERIFICATION_KEY_MISSING VERIFICATION_KEY_CONFLICT "
-        "MESSAGE_MALFORMED JOB_CONFLICT COMMITMENT_CONFLICT NOT_COMMITTED HELPER_UNAVAILABLE STOPPING "
+        "MESSAGE_MALFORMED JOB_CONFLICT COMMITMENT_CONFLICT NOT_COMMITTED HELPER_UNAVAILABLE STOPPING NO_SPACE_LEFT "
         "HE_IMPOSSIBLE ENCRYPTION_KEYS_INVALID ENCRYPTION_KEYS_MISSING KEY_HOLDER_UNKNOWN KEY_HOLDER_UNAVAILABLE "
         "WRONG_LENGTH KEY_MISMATCH COEFFICIENT_OUT_OF_RANGE TOO_MANY_REPORTS SUM_OUT_OF_RANGE KEY_BURNT "
         "STATEMENT_MALFORMED EXTRA_MISSING "
@@ -139,6 +141,10 @@ def test_a_refusal_carries_numbers_and_an_unexpected_error_tells_nothing() -> No
     unexpected = refusal_of(ValueError(f"secret {os.urandom(4).hex()}"))
     assert (unexpected.reason, unexpected.numbers) == (of.INTERNAL, {})
     assert "secret" not in unexpected.text
+    for full in (OSError(ENOSPC, "x"), sqlite3.OperationalError("database or disk is full")):
+        assert refusal_of(full).reason == "NO_SPACE_LEFT"
+    for other in (OSError(EIO, "x"), sqlite3.OperationalError("locked"), ValueError("the disk is full")):
+        assert refusal_of(other).reason == of.INTERNAL
     passed_on = refusal_of(RemoteRefusal("helper", "SEAL_BROKEN", "text", {"size": 3}))
     assert (passed_on.reason, passed_on.numbers) == ("SEAL_BROKEN", {"size": 3})
     assert issubclass(errors.RemoteRefusal, errors.AggregatorError)

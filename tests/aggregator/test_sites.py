@@ -17,6 +17,8 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRec
 from flwr.common.constant import ErrorCode
 from flwr.supercore.task_identity import TaskIdentity
 
+from aggregator.errors import RemoteRefusal
+from aggregator.intake.refusals import OF_THE_SERVICE
 from deployment.coordinator.announcement import announce
 from deployment.coordinator.batches import CollectionOutcome, Conditions, collect
 from deployment.coordinator.site_results import SiteResults
@@ -368,6 +370,29 @@ def test_batches_are_handed_on_as_each_site_answers(fleet: Fleet) -> None:
     announced = announce(draft_of(fleet.plan), COORDINATOR.sign, fleet.aggregators, os.urandom)
     collect(announced, (COORDINATOR, COLLECTOR), ask, fleet.aggregators, SiteResults(), Conditions())  # type: ignore[arg-type]
     assert seen == [2]
+
+
+@pytest.mark.parametrize("reason", OF_THE_SERVICE)
+def test_an_aggregator_that_cannot_take_batches_now_stops_the_collection_and_costs_no_site_its_reports(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    batches = fleet.batches(fleet.good)
+
+    def ask(*_: bytes) -> Iterator[SiteAnswer]:
+        yield SiteAnswer(1, "a", "OK", batches)
+
+    def run() -> CollectionOutcome:
+        announced = announce(draft_of(fleet.plan), COORDINATOR.sign, fleet.aggregators, os.urandom)
+        return collect(announced, (COORDINATOR, COLLECTOR), ask, fleet.aggregators, SiteResults(), Conditions())  # type: ignore[arg-type]
+
+    def refuse(_: bytes) -> Any:
+        raise RemoteRefusal("leader", reason, "not now", {})
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(fleet.aggregators, "submit", refuse)
+        with pytest.raises(RemoteRefusal, match=reason):
+            run()
+    require_exact(fleet.plan, run().opened, fleet.good.sums)
 
 
 @pytest.mark.parametrize("code", [ErrorCode.NODE_UNAVAILABLE, ErrorCode.REPLY_MESSAGE_UNAVAILABLE])

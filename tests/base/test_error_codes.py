@@ -209,6 +209,7 @@ PROVIDER_UNAVAILABLE aggregator.ProviderUnavailable 1
 PROVIDER_UNKNOWN aggregator.ProviderUnknown 1
 PEER_REFUSED aggregator.PeerRefused 1
 STOPPING aggregator.Stopping 1
+NO_SPACE_LEFT aggregator.NoSpaceLeft 1
 STORAGE_UNUSABLE aggregator.StorageUnusable 1
 ADDRESS_UNUSABLE aggregator.AddressUnusable 1
 REFUSED aggregator.RemoteRefusal 1

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -278,6 +278,52 @@ def test_what_cannot_be_started_is_named_with_its_mend_and_nothing_is_left(
         assert "The other roles are stopped again" in said
         assert read_state(project) is None
         assert processes_of(project).marked() == []
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A file system of 4 MiB under a folder, and a file that fills it once it is written."""
+    folder.mkdir(mode=0o700, parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "covey-test", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a file system")
+    try:
+        yield folder / "filler"
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(path: Path) -> None:
+    with path.open("ab", buffering=0) as file:
+        for size in (65_536, 4_096, 1):
+            with suppress(OSError):
+                while file.write(bytes(size)):
+                    pass
+
+
+@pytest.mark.long
+def test_a_full_disk_under_the_helper_is_named_and_loses_nothing(
+    covey: Covey, two_sites: tuple[Path, list[str]]
+) -> None:
+    project, up = two_sites
+    command = words(*up, "--from", "2020-05-01", "--to", "2020-05-04")
+
+    def reasons() -> list[str]:
+        state = read_state(project)
+        return [] if state is None else [f"{one.why} {one.waits_for}" for one in state.roles]
+
+    with small_disk(project / "roles" / "helper") as filler, ended(project):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+            until(lambda: collecting(project) is not None or running.poll() is not None)
+            fill(filler)
+            until(lambda: any("NO_SPACE_LEFT" in one for one in reasons()) or running.poll() is not None)
+            assert running.poll() is None, running.communicate()[0] + logs(project)
+            filler.unlink()
+            output = running.communicate(timeout=600)[0]
+        assert running.returncode == DONE, output + logs(project)
+        assert "the disk of this service is full" in output, output
+        require_exact(covey, project)
+        assert covey("down", "--project", project)[0] == DONE
 
 
 def require_exact(covey: Covey, project: Path) -> None:
