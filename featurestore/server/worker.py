@@ -8,8 +8,8 @@ import socket
 import sys
 import threading
 
-from base.metrics import Role
-from base.process_metrics import process_samples, started_at
+from base.metrics import Role, Sample
+from base.process_metrics import certificate_samples, process_samples, started_at
 from base.role_process import working_as
 from featurestore.define.views_file import load_declared
 from featurestore.store import Store
@@ -45,8 +45,18 @@ def _guarded(settings: ServerSettings, counts: Counts, connections: Connections)
         Hosts(endpoint.address, endpoint.names),
         gate,
         lambda: health_of(store.blocks),
-        process=lambda: process_samples(Role.SERVER, settings.store, started),
+        process=lambda: samples_of(settings, started),
     )
+
+
+def samples_of(settings: ServerSettings, started: float) -> list[Sample]:
+    """The metrics of the server's process, and the end of its certificate.
+
+    Args:
+        started: seconds since the epoch.
+    """
+    tls, found = settings.endpoint.tls, process_samples(Role.SERVER, settings.store, started)
+    return found if tls is None else [*found, *certificate_samples(Role.SERVER, tls.certificate)]
 
 
 def main(settings: str, files: str, number: str) -> None:

@@ -1,13 +1,23 @@
 from __future__ import annotations
 
 import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from base.metrics import LATENCIES
+from base.metrics import CERTIFICATE, LATENCIES
+from base.tls.authority import Authority
+from base.tls.files import certificate_path, key_path
+from base.tls.links import Tls
+from base.tls.roles import TlsRole
 from featurestore.server.metrics import ROW_BYTES, Counts, exposition
+from featurestore.server.settings import Endpoint, ServerSettings
+from featurestore.server.throttle import ServerLimits
+from featurestore.server.tls import ServerTls
+from featurestore.server.worker import samples_of
 
 HEALTH: dict[str, Any] = {
     "problem": None,
@@ -109,3 +119,14 @@ def test_any_worker_tells_the_sum_and_a_replaced_one_goes_on() -> None:
 def test_a_server_that_serves_an_old_snapshot_is_not_ready(problem: str | None, ready: float) -> None:
     text = exposition(Counts(), HEALTH | {"problem": problem}, 0).decode()
     assert f"covey_ready {ready}" in text.splitlines()
+
+
+def test_the_end_of_the_servers_certificate_is_a_metric(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    Authority.create(tmp_path, now).issue(tmp_path, TlsRole.SERVER, [], now)
+    own = Tls(TlsRole.SERVER, tmp_path).own()
+    tls = ServerTls(certificate_path(tmp_path, "server"), key_path(tmp_path, "server"))
+    for given, expected in ((tls, [(("server",), own.certificate.until.timestamp())]), (None, [])):
+        settings = ServerSettings(tmp_path, False, ServerLimits(), 1, Endpoint("127.0.0.1", tls=given))
+        found = [(one.labels, one.value) for one in samples_of(settings, 7.0) if one.metric is CERTIFICATE]
+        assert found == expected
