@@ -40,6 +40,7 @@ from featurestore.errors import (
 from featurestore.online.settings import OnlineSettings
 from featurestore.publish.publish import Publisher
 from featurestore.remote.store import RemoteStore
+from featurestore.remote.tls import ReaderTls
 from featurestore.server.api_keys import Consumers, KeyRing
 from featurestore.server.app import FeatureServer, health_of
 from featurestore.server.batching import Batcher
@@ -542,7 +543,7 @@ class TestHostileBytes:
                 },
             ),
         ]
-        transport = HttpTransport(served.http, None)
+        transport = HttpTransport(served.http, None, ReaderTls())
         for message in odd:
             response = transport._client.post("/v1/vectors", content=message.SerializeToString())
             assert response.status_code == 422
