@@ -35,6 +35,7 @@ _TOGETHER: Final = {
         "deployment/test_up.py",
     ],
     "machines of four operators": [
+        "machines/test_bad_peers.py",
         "machines/test_collections.py",
         "machines/test_network.py",
         "machines/test_pages.py",
