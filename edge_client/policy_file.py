@@ -71,6 +71,8 @@ report_per = {report_per}  # "client" (never one report with the sum of the site
 allow_activity_visible = {allow_activity_visible}
 # For tests and labs only: exact sums, no privacy.
 allow_noise_off = {allow_noise_off}
+
+# `covey keys accept` adds a [[former]] section for each key that a rotation replaced: plans that are due before its end name it.
 """
 
 

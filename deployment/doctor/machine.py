@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from importlib import metadata
 from typing import Final
 
@@ -13,6 +12,7 @@ import psutil
 
 from base.tls.hosts import is_loopback, split_address
 from base.version import PROTOCOL, VERSION
+from deployment.local.ports import holder_of
 
 from .finding import Finding, Place, not_applicable, ok, problem, warning
 
@@ -51,7 +51,7 @@ def check_ports(place: Place) -> Iterator[Finding]:
         host, port = split_address(place.addresses[role])
         if not (is_loopback(host) or _is_here(host)):
             continue
-        holder = _holder(port)
+        holder = holder_of(port)
         if holder is None:
             if _answers(host, port):
                 yield warning(
@@ -73,15 +73,6 @@ def check_ports(place: Place) -> Iterator[Finding]:
 
 _PORTS: Final = {"leader": "leader", "helper": "helper", "superlink": "coordinator"}
 """The roles that listen, and the role whose keys their operator has."""
-
-
-def _holder(port: int) -> psutil.Process | None:
-    """The process of this user that listens on a port."""
-    with suppress(psutil.Error, OSError):
-        for one in psutil.net_connections("tcp"):
-            if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port and one.pid:
-                return psutil.Process(one.pid)
-    return None
 
 
 def _answers(host: str, port: int) -> bool:

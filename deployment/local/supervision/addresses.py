@@ -10,6 +10,7 @@ import psutil
 
 from base.tls.hosts import split_address
 from deployment.errors import PortTaken
+from deployment.local.ports import holder_of
 
 
 def require_free(addresses: Mapping[str, str]) -> None:
@@ -26,10 +27,9 @@ def require_free(addresses: Mapping[str, str]) -> None:
 
 
 def _holder(port: int) -> str | None:
-    """The process that listens on a port; None: it cannot be seen, because it belongs to another user."""
-    with suppress(psutil.Error, OSError):
-        for one in psutil.net_connections("tcp"):
-            if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port and one.pid:
-                words = psutil.Process(one.pid).cmdline()
-                return f"process {one.pid} ({' '.join(words)[:80]})"
+    """The process that listens on a port, in words."""
+    if (found := holder_of(port)) is None:
+        return None
+    with suppress(psutil.Error):
+        return f"process {found.pid} ({' '.join(found.cmdline())[:80]})"
     return None
