@@ -133,9 +133,9 @@ def covey_serve(store: Path, *options: str) -> Iterator[Address]:
             port, scheme, grpc, said = 0, "", "", []
             for line in process.stderr or ():
                 said.append(line)
-                if line.startswith("serving "):
+                if ": serving " in line:
                     port, scheme = int(line.rpartition(":")[2]), line.partition("://")[0].rpartition(" ")[2]
-                if line.startswith("grpc"):
+                if "GetFeatures" in line:
                     grpc = line.partition("://")[2].split()[0]
                     yield Address(process.pid, port, grpc, scheme)
                     break

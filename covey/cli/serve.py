@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from base.extras import require_extra
+from base.logs import LogFormat
 
+from .log_option import LogFormatOption
 from .store_option import store_directory
 
 if TYPE_CHECKING:
     from featurestore.server.tls import ServerTls
+
+_log = logging.getLogger("covey.server")
 
 
 def serve(
@@ -82,6 +87,7 @@ def serve(
     grpc_port: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="Also answer gRPC, on this port; 0 takes a free one.")
     ] = None,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Serve the newest releases over HTTP in Feast's wire format, and over gRPC; new ones appear without a restart."""
     require_extra("server", "the feature server")
@@ -89,7 +95,6 @@ def serve(
 
     from base.times import from_us, wall_clock
     from deployment.errors import UsageError
-    from deployment.printing.console import talk_console
     from deployment.project.project import KEYS
     from featurestore.define.views_file import load_declared
     from featurestore.online.settings import directory_of
@@ -102,7 +107,6 @@ def serve(
     from featurestore.server.throttle import Limits, ServerLimits
     from featurestore.store import Store
 
-    talk = talk_console()
     on_demand = () if views is None else load_declared(views, need_views=False).on_demand
     with Store.open(store, on_demand=on_demand) as opened:
         names = [view.name for view in opened.views()]
@@ -114,7 +118,7 @@ def serve(
             if problem is None
             else f"{problem}; run `covey store rebuild-online`"
         )
-        talk.print(f"not served yet: {', '.join(without)}; {why}", soft_wrap=True)
+        _log.warning("not served yet: %s; %s", ", ".join(without), why)
     consumers = Consumers(store).read()
     asked = tls or tls_certificate is not None or client_authority is not None
     if behind_proxy and asked:
@@ -136,25 +140,21 @@ def serve(
         if own is not None:
             own.require_usable(from_us(wall_clock()))
         grpc = None if grpc_port is None else address_of(sockets.enter_context(hold_port(host, grpc_port)))
-        talk.print(f"serving {len(names) - len(without)} view(s) at {url}", soft_wrap=True)
-        talk.print(
-            f"POST {url}/get-online-features (Feast's format); GET {url}/health, /metrics, /docs", soft_wrap=True
-        )
+        _log.info("serving %d view(s) at %s", len(names) - len(without), url)
+        _log.info("POST %s/get-online-features (Feast's format); GET %s/health, /metrics, /docs", url, url)
         if grpc is not None:
-            talk.print(
-                f"{'grpc' if own is None else 'grpcs'}://{grpc} answers GetFeatures and Subscribe, and remote stores",
-                soft_wrap=True,
-            )
+            scheme = "grpc" if own is None else "grpcs"
+            _log.info("%s://%s answers GetFeatures and Subscribe, and remote stores", scheme, grpc)
         who = f"the API key of one of {len(consumers)} consumer(s)" if with_keys else "no API key"
-        talk.print(f"{workers} worker(s); readers need {who}", soft_wrap=True)
+        _log.info("%d worker(s); readers need %s", workers, who)
         hosts = hosts_of(listening, host, allowed_host or ())
         limits = ServerLimits(Limits(rate, requests), Limits(total_rate, total_requests), connections)
         endpoint = Endpoint(hosts.address, hosts.names, grpc, own)
         settings = ServerSettings(store, with_keys, limits, workers, endpoint, views)
         try:
-            run_server(settings, listening, lambda line: talk.print(line, soft_wrap=True))
+            run_server(settings, listening, lambda line: _log.warning("%s", line))
         except KeyboardInterrupt:  # SIGINT and SIGTERM end a server normally; they are not failures
-            talk.print("stopped")
+            _log.info("stopped")
 
 
 def _certificate(

@@ -48,7 +48,7 @@ def serving(store: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str],
         lines = []
         for line in process.stderr:
             lines.append(line)
-            if line.startswith("serving "):
+            if ": serving " in line:
                 host, port = line.split("://")[1].strip().rsplit(":", 1)
                 yield process, host.strip("[]"), int(port)
                 break
@@ -269,7 +269,7 @@ def test_a_signal_ends_it_with_exit_0_and_frees_the_port(tmp_path: Path, number:
         process.send_signal(number)
         _, err = process.communicate(timeout=20)
         assert process.returncode == 0
-        assert err.strip().splitlines()[-1] == "stopped"
+        assert err.strip().splitlines()[-1].endswith(" server: stopped")
         assert "Traceback" not in err
         connection.close()
     with pytest.raises(ProcessLookupError):

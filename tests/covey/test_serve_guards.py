@@ -186,8 +186,8 @@ class TestTls:
             assert connection.getresponse().status == 200
             connection.close()
             assert process.stderr is not None
-            (line,) = (line for line in islice(process.stderr, 2) if line.startswith("grpcs://"))
-            for address in (f"{host}:{port}", line.removeprefix("grpcs://").split()[0]):
+            (line,) = (line for line in islice(process.stderr, 2) if "grpcs://" in line)
+            for address in (f"{host}:{port}", line.partition("grpcs://")[2].split()[0]):
                 assert spoken(address, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
                 assert spoken(address, ssl.TLSVersion.TLSv1_2) is None
 
@@ -245,7 +245,7 @@ class TestWorkers:
             _, err = process.communicate(timeout=PATIENCE_S)
             assert process.returncode == 0
             assert "serving" not in err  # `serving` has read that line; there is no second one
-            assert err.strip().splitlines()[-1] == "stopped"
+            assert err.strip().splitlines()[-1].endswith(" server: stopped")
             assert "Traceback" not in err
         assert not any(map(runs, workers))
         with pytest.raises(ConnectionRefusedError):

@@ -96,9 +96,9 @@ def serving(directory: Path) -> Iterator[tuple[str, str, list[int]]]:
             said = []
             for line in process.stderr:
                 said.append(line)
-                if line.startswith(f"{WORKERS} worker(s)"):
+                if f": {WORKERS} worker(s)" in line:
                     break
-            addresses = [line.split("://")[1].split()[0] for line in said if line.startswith(("serving ", "grpc://"))]
+            addresses = [line.split("://")[1].split()[0] for line in said if ": serving " in line or "grpc://" in line]
             assert len(addresses) == 2, said
             workers: list[int] = []
             while len(workers) < WORKERS:
