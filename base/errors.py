@@ -106,6 +106,14 @@ class CertificateMalformed(TlsError):
         super().__init__(f"{what} cannot be used: {why}")
 
 
+class KeyNotPrivate(TlsError):
+    """The private key of a certificate that other users may read; names the file and its mode."""
+
+    def __init__(self, path: str, mode: int) -> None:
+        self.path, self.mode = path, mode
+        super().__init__(f"{path} must be private: its mode is {mode:03o}, and must be 600. Run `chmod 600 {path}`")
+
+
 class CertificateExpired(TlsError):
     """A certificate whose validity has ended.
 

@@ -28,7 +28,7 @@ def server_credentials(tls: Tls, now: datetime) -> grpc.ServerCredentials:
     While the new files cannot be used, the old ones count.
 
     Raises:
-        CertificateExpired, CertificateNotYetValid, CertificateMissing, CertificateMalformed, NotPrivate.
+        CertificateExpired, CertificateNotYetValid, CertificateMissing, CertificateMalformed, KeyNotPrivate.
     """
     tls.require_usable(now)
     callers = callers_of(tls.role)

@@ -69,7 +69,7 @@ class Authority:
 
     @classmethod
     def load(cls, keys: Path) -> Authority:
-        """Read the operator's authority. Raises CertificateMissing, CertificateMalformed, NotPrivate."""
+        """Read the operator's authority. Raises CertificateMissing, CertificateMalformed, KeyNotPrivate."""
         path = certificate_path(keys, AUTHORITY)
         certificate = Certificate.parse(read_public(path, "it is the operator's authority"), str(path))
         for file in key_files(keys, AUTHORITY):

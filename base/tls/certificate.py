@@ -93,15 +93,25 @@ class Certificate:
             raise CertificateNotYetValid(self.what, self.since)
 
     def require_issuer(self, authorities: tuple[Certificate, ...], now: datetime, trust: str) -> None:
-        """Return if one of these authorities issued it, and is itself valid. Raises CertificateUntrusted, naming `trust`."""
+        """Return if one of these authorities issued it, and is itself valid.
+
+        Raises:
+            CertificateUntrusted: naming `trust`. CertificateExpired, CertificateNotYetValid: only authorities that are not valid
+                now issued it.
+        """
+        invalid: CertificateExpired | CertificateNotYetValid | None = None
         for authority in authorities:
             try:
                 self.found.verify_directly_issued_by(authority.found)
             except Exception:  # noqa: BLE001, S112 - another issuer, another signature, or a key of an unsupported type
                 continue
-            authority.require_time(now)
+            try:
+                authority.require_time(now)
+            except (CertificateExpired, CertificateNotYetValid) as error:
+                invalid = invalid or error
+                continue
             return
-        raise CertificateUntrusted(self.what, trust)
+        raise invalid or CertificateUntrusted(self.what, trust)
 
 
 def _first_line(error: Exception) -> str:

@@ -87,6 +87,8 @@ def client_context(trust: Trust | None, own: OwnCertificate | None = None) -> ss
 def _server(own: OwnCertificate, clients: Trust | None, protocols: tuple[str, ...]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.num_tickets = 0  # a resumed session would skip the verification of the client, whatever has changed since
+    context.options |= ssl.OP_NO_TICKET
     context.set_alpn_protocols(list(protocols))
     if clients is not None:
         context.verify_mode = ssl.CERT_REQUIRED

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from base.atomic_files import replace_file
-from base.errors import CertificateMalformed, CertificateMissing, NotPrivate
+from base.errors import CertificateMalformed, CertificateMissing, KeyNotPrivate
 from base.private_files import FILE, private_folder
 
 TLS: Final = "tls"
@@ -73,7 +73,7 @@ def read_public(path: Path, why: str) -> bytes:
 
 
 def read_key(path: Path) -> bytes | None:
-    """The bytes of a key file; None if it does not exist. **Secret.** Raises NotPrivate: others may read it."""
+    """The bytes of a key file; None if it does not exist. **Secret.** Raises KeyNotPrivate, CertificateMalformed."""
     try:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -84,8 +84,8 @@ def read_key(path: Path) -> bytes | None:
         found = os.fstat(number)
         if not stat.S_ISREG(found.st_mode):
             raise CertificateMalformed(str(path), "it is not a file")
-        if stat.S_IMODE(found.st_mode) & ~FILE:
-            raise NotPrivate(str(path), f"its mode is {stat.S_IMODE(found.st_mode):03o}, and must be 600")
+        if (mode := stat.S_IMODE(found.st_mode)) & ~FILE:
+            raise KeyNotPrivate(str(path), mode)
         return file.read(MAX_BYTES)
 
 

@@ -10,7 +10,8 @@ from typing import Final
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 UNSPECIFIED: Final = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
 """Hosts that stand for every address of a machine."""
-_HOST: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}\.?)*", re.ASCII)
+_LABEL: Final = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
+_HOST: Final = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*\.?", re.ASCII)
 _ADDRESS: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\[\]:]+)):(?P<port>[0-9]{1,5})", re.ASCII)
 
 

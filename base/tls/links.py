@@ -41,7 +41,7 @@ class OwnCertificate:
         """Read `keys/tls/ROLE.crt` and its key.
 
         Raises:
-            CertificateMissing, CertificateMalformed, CertificateOfAnotherRole, NotPrivate.
+            CertificateMissing, CertificateMalformed, CertificateOfAnotherRole, KeyNotPrivate.
         """
         return cls.read(certificate_path(keys, role), tuple(key_files(keys, role)), f"the {role} here", role)
 
@@ -54,7 +54,7 @@ class OwnCertificate:
             role: the role that it must name; None: it need not name one.
 
         Raises:
-            CertificateMissing, CertificateMalformed, CertificateOfAnotherRole, NotPrivate.
+            CertificateMissing, CertificateMalformed, CertificateOfAnotherRole, KeyNotPrivate.
         """
         chain = read_public(path, f"it is the certificate of {owner}")
         certificate = Certificate.parse(chain, str(path))

@@ -25,7 +25,7 @@ class ServerTls:
     authority: Path | None = None
 
     def own(self) -> OwnCertificate:
-        """Certificate and key, as the files are now. Raises CertificateMissing, CertificateMalformed, NotPrivate."""
+        """Certificate and key, as the files are now. Raises CertificateMissing, CertificateMalformed, KeyNotPrivate."""
         return OwnCertificate.read(self.certificate, self._keys(), "the feature server")
 
     def require_usable(self, now: datetime) -> OwnCertificate:

@@ -27,6 +27,7 @@ EXTRA_MISSING base.ExtraMissing 1
 TLS_ERROR base.TlsError 1
 CERTIFICATE_MISSING base.CertificateMissing 5
 CERTIFICATE_MALFORMED base.CertificateMalformed 1
+KEY_NOT_PRIVATE base.KeyNotPrivate 1
 CERTIFICATE_EXPIRED base.CertificateExpired 1
 CERTIFICATE_NOT_YET_VALID base.CertificateNotYetValid 1
 CERTIFICATE_UNTRUSTED base.CertificateUntrusted 1

@@ -10,7 +10,10 @@ from pathlib import Path
 from socket import create_connection
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from base.errors import (
     CertificateExpired,
@@ -20,7 +23,7 @@ from base.errors import (
     CertificateOfAnotherRole,
     CertificateUntrusted,
     ClearTextRefused,
-    NotPrivate,
+    KeyNotPrivate,
 )
 from base.tls.authority import AUTHORITY_DAYS, BACKDATED, DAYS, Authority
 from base.tls.certificate import Certificate
@@ -30,6 +33,7 @@ from base.tls.hosts import is_loopback, plain_host, split_address
 from base.tls.links import ClearText, OwnCertificate, Tls, links_of, require_private
 from base.tls.roles import TlsRole
 from base.tls.trust import MAX_AUTHORITIES, Trust
+from featurestore.server.tls import ServerTls
 from tests.base.tls_world import LATER, LONG_AGO, NOW, listening, operator, trust
 
 LEADER, HELPER = TlsRole.LEADER, TlsRole.HELPER
@@ -72,7 +76,7 @@ def test_keys_are_private_from_their_first_byte_whatever_the_umask(keys: Path) -
     for name in ("ca", "leader"):
         assert stat.S_IMODE(key_path(keys, name).stat().st_mode) == 0o600
     key_path(keys, "leader").chmod(0o644)
-    with pytest.raises(NotPrivate, match="its mode is 644"):
+    with pytest.raises(KeyNotPrivate, match="its mode is 644"):
         OwnCertificate.load(keys, LEADER)
 
 
@@ -104,8 +108,48 @@ def test_a_server_takes_a_new_certificate_without_a_restart_and_keeps_the_old_on
         path.write_bytes(whole[:100])
         assert _certificate(context, address) == first
         path.write_bytes(whole)
+        path.chmod(0o644)
+        assert _certificate(context, address) == first
+        path.chmod(0o600)
         second = authority.issue(keys, LEADER, (), NOW)
         assert _certificate(context, address) == second.found.public_bytes(Encoding.DER) != first
+
+
+def test_a_client_whose_authority_was_dropped_does_not_resume_its_session(keys: Path) -> None:
+    authority, clients = operator(keys, LEADER), keys.parent / "clients.crt"
+    reader = operator(keys.parent / "reader", HELPER)
+    clients.write_bytes(reader.certificate.found.public_bytes(Encoding.PEM))
+    files = ServerTls(certificate_path(keys, LEADER), key_path(keys, LEADER), clients)
+    context = client_context(trust(keys, LEADER, authority), OwnCertificate.load(keys.parent / "reader", HELPER))
+    with listening(server_context(files, NOW)) as address:
+        with (
+            create_connection(split_address(address), 5) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as spoken,
+        ):
+            assert spoken.recv(1) == b"x"  # tickets are sent before it
+            session = spoken.session
+            assert session is None or not session.has_ticket
+        clients.write_bytes(authority.certificate.found.public_bytes(Encoding.PEM))
+        with (
+            create_connection(split_address(address), 5) as plain,
+            context.wrap_socket(plain, server_hostname="localhost", session=session) as spoken,
+            pytest.raises((ssl.SSLError, ConnectionError)),
+        ):
+            assert spoken.recv(1) != b"x"
+
+
+def test_an_authority_that_has_expired_does_not_hide_a_valid_one_of_the_same_key(keys: Path) -> None:
+    authority = operator(keys, LEADER)
+    valid, key = authority.certificate, load_pem_private_key(key_path(keys, "ca").read_bytes(), None)
+    builder = x509.CertificateBuilder().subject_name(valid.found.subject).issuer_name(valid.found.issuer)
+    builder = builder.public_key(valid.found.public_key()).serial_number(7)
+    builder = builder.not_valid_before(LONG_AGO).not_valid_after(NOW - timedelta(days=1))
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    old = Certificate("old", builder.sign(key, hashes.SHA256()), ())
+    own = OwnCertificate.load(keys, LEADER).certificate
+    Trust("test", (old, valid)).verify(own, LEADER, NOW)
+    with pytest.raises(CertificateExpired, match="old expired"):
+        Trust("test", (old,)).verify(own, LEADER, NOW)
 
 
 def test_whenever_a_replacement_ends_the_certificate_has_its_key(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +298,9 @@ def test_a_server_does_not_start_with_a_certificate_that_is_not_valid_now(keys: 
         server_context(Tls(LEADER, keys), NOW)
 
 
-@pytest.mark.parametrize("name", ["a b", "a:8000", "https://a", "", "-a", "a/b", "ä.example", "a" * 300])
+@pytest.mark.parametrize(
+    "name", ["a b", "a:8000", "https://a", "", "-a", "a/b", "ä.example", "a" * 300, "a" * 40 + ":1", "a..b"]
+)
 def test_a_name_that_is_no_host_is_refused(keys: Path, name: str) -> None:
     authority = operator(keys)
     with pytest.raises(ValueError, match="neither a host name nor an address"):

@@ -16,7 +16,7 @@ from base.errors import (
     CertificateOfAnotherHost,
     CertificateUntrusted,
     CoveyError,
-    NotPrivate,
+    KeyNotPrivate,
 )
 from base.tls.authority import Authority
 from base.tls.files import certificate_path, key_path
@@ -215,7 +215,7 @@ def test_files_that_cannot_be_used_are_named_at_the_start(keys: Path, other: Pat
     with pytest.raises(CertificateNotYetValid):
         own.require_usable(LONG_AGO)
     own.key.chmod(0o644)
-    with pytest.raises(NotPrivate):
+    with pytest.raises(KeyNotPrivate):
         own.require_usable(NOW)
 
 
