@@ -14,6 +14,7 @@ from typing import Final
 
 from base.atomic_files import replace_file
 from base.errors import CertificateMalformed
+from base.locks import lock_folder
 
 from .errors import KeyFileMalformed
 from .keys import FormerSecrets, RoleKeys, load_keys, public_line, public_path, replace_keys, write_former
@@ -39,12 +40,16 @@ class Rotated:
 def rotate(folder: Path, role: str, until_us: int, randomness: Callable[[int], bytes]) -> Rotated:
     """Replace a role's keys by new ones. The former ones are the role's keys for plans whose deadline is not after `until_us`.
 
-    A rotation that a crash has cut short is completed instead.
+    A rotation that a crash has cut short is completed instead: with the later change-over of the two calls, because plans that
+    began between them have the former keys, too.
 
     Raises:
         KeyFileError.
     """
     keys = load_keys(folder, role)
+    if _is_unpublished(folder, keys):
+        *older, replaced = keys.former
+        write_former(folder, role, (*older, replace(replaced, until_us=max(replaced.until_us, until_us))))
     if _is_half_done(keys):
         replace_keys(folder, RoleKeys.generate(role, randomness))
     elif _is_public(folder, keys):
@@ -73,13 +78,27 @@ def publish(folder: Path, role: str) -> RoleKeys:
 
 
 def erase_ended(folder: Path, role: str, now_us: int) -> RoleKeys:
-    """Erase the secrets of former keys that no plan can need any more. Returns the role's keys. Raises KeyFileError."""
+    """Erase the secrets of former keys that no plan can need any more. Returns the role's keys.
+
+    It waits for a rotation in this folder, which adds the keys that it replaces to the same file.
+
+    Raises:
+        KeyFileError.
+    """
     keys = load_keys(folder, role)
-    kept = tuple(one for one in keys.former if now_us <= one.until_us + KEPT_US)
-    if len(kept) == len(keys.former) or _is_half_done(keys):
+    if _kept(keys, now_us) == keys.former:
         return keys
-    write_former(folder, role, kept)
-    return replace(keys, former=kept)
+    with lock_folder(folder, wait=True):
+        keys = load_keys(folder, role)
+        kept = _kept(keys, now_us)
+        if kept == keys.former or _is_unpublished(folder, keys):
+            return keys
+        write_former(folder, role, kept)
+        return replace(keys, former=kept)
+
+
+def _kept(keys: RoleKeys, now_us: int) -> tuple[FormerSecrets, ...]:
+    return tuple(one for one in keys.former if now_us <= one.until_us + KEPT_US)
 
 
 def is_complete(folder: Path, role: str) -> bool:
@@ -90,6 +109,11 @@ def is_complete(folder: Path, role: str) -> bool:
 
 def _is_half_done(keys: RoleKeys) -> bool:
     return bool(keys.former) and keys.former[-1].keys.sign.public == keys.sign.public
+
+
+def _is_unpublished(folder: Path, keys: RoleKeys) -> bool:
+    """Whether a crash has cut a rotation short before the public file named the new keys: no other party has them."""
+    return _is_half_done(keys) or (bool(keys.former) and _is_public(folder, keys.former[-1].keys))
 
 
 def _is_public(folder: Path, keys: RoleKeys) -> bool:

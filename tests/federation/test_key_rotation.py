@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
+from base.locks import lock_folder
 from base.tls.roles import TlsRole
 from deployment.project.certificates import make_certificates
 from federation import key_rotation
@@ -92,7 +94,8 @@ def test_a_crash_between_any_two_writes_leaves_usable_keys_and_the_next_call_com
     assert rotated.new == (write == 0)
     assert is_complete(folder, role)
     assert [one.keys.sign.public for one in rotated.keys.former] == [before.sign.public]  # one rotation, not two
-    assert handed_out(folder, role).replaced_since(before.sign.public, "x")[0].until_us == UNTIL + 5 * (write == 0)
+    assert handed_out(folder, role).replaced_since(before.sign.public, "x")[0].until_us == UNTIL + 5
+    assert rotated.keys.at(UNTIL + 5).secret_bytes == before.secret_bytes  # of a plan that began after the crash
 
 
 def test_a_chain_of_rotations_leads_from_any_of_their_keys_to_the_last_one(folder: Path) -> None:
@@ -118,6 +121,20 @@ def test_former_secrets_are_erased_when_no_plan_can_need_them(folder: Path) -> N
     assert secret in (folder / "leader.former").read_text()
     assert erase_ended(folder, "leader", UNTIL + KEPT_US + 1).former == ()
     assert not any(secret in path.read_text() for path in folder.iterdir())
+
+
+def test_erasing_waits_for_a_rotation_and_keeps_the_keys_that_it_has_replaced(folder: Path) -> None:
+    rotate(folder, "leader", UNTIL, os.urandom)
+    replaced, now = load_keys(folder, "leader"), UNTIL + KEPT_US + 1
+    with lock_folder(folder, wait=False):  # as `covey keys rotate` takes it
+        erasing = Thread(target=erase_ended, args=(folder, "leader", now))
+        erasing.start()
+        erasing.join(0.3)
+        assert erasing.is_alive()
+        rotate(folder, "leader", now + 1, os.urandom)
+    erasing.join(30)
+    kept = load_keys(folder, "leader").former
+    assert [one.keys.secret_bytes for one in kept] == [replaced.secret_bytes]
 
 
 def test_lost_keys_hand_nothing_over(folder: Path) -> None:
