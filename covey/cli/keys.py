@@ -78,32 +78,31 @@ def show(
     project: Annotated[Path, _PROJECT] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Show the public keys of this project, never the secret ones."""
+    """Show what operators compare with each other: the keys here and in covey.toml, and the authorities of certificates.
+
+    It never shows a secret key. The same role must have the same ids and the same SHA-256 at every operator.
+    """
+    from deployment.printing.keys import ShownKeys
     from deployment.printing.output import Output
-    from deployment.printing.tables import Table
     from deployment.project.certificates import authority_of
     from deployment.project.project import KEYS
-    from federation.errors import KeyFileMissing
     from federation.key_rotation import public_of
-    from federation.keys import load_keys, public_as_dict, roles_in
+    from federation.keys import load_keys, public_as_dict
     from federation.public_file import public_file_of
 
+    if role is None:
+        shown = ShownKeys.read(project)
+        if as_json:
+            typer.echo(json.dumps(shown.to_json()))
+        else:
+            shown.print(Output())
+        return
     folder = project / KEYS
-    roles = (role,) if role is not None else roles_in(folder)
-    if not roles:
-        raise KeyFileMissing(str(folder))
-    own = {each: load_keys(folder, each) for each in roles}
-    public = {each: keys.public for each, keys in own.items()}
+    own = load_keys(folder, role)
     if as_json:
-        typer.echo(json.dumps([public_as_dict(each, keys) for each, keys in public.items()]))
-    elif role is not None:
-        typer.echo(public_file_of(own[role], public_of(folder, role), authority_of(folder, role)).to_text(), nl=False)
+        typer.echo(json.dumps([public_as_dict(role, own.public)]))
     else:
-        table = Table("role", "signing key", "seal key", "node key")
-        for each, keys in public.items():
-            node = "" if keys.node is None else keys.node.key.id.hex()
-            table.add_row(each, keys.sign.id.hex(), "" if keys.seal is None else keys.seal.id.hex(), node)
-        Output().table(table)
+        typer.echo(public_file_of(own, public_of(folder, role), authority_of(folder, role)).to_text(), nl=False)
 
 
 @app.command()

@@ -6,6 +6,7 @@ The keys of the table are error codes, so that a command does not import layers 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from base.errors import CoveyError
@@ -32,9 +33,9 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     ),
     # certificates
     "CERTIFICATE_MISSING": lambda error: (
-        "`covey keys trust ROLE FILE` takes the authority of the role's operator, from its ROLE.pub"
+        f"`covey keys trust ROLE FILE{_at(error.path)}` takes the authority of the role's operator, from its ROLE.pub"
         if "/trust/" in error.path
-        else "`covey keys tls` makes the certificates of the roles here"
+        else f"`covey keys tls{_at(error.path)}` makes the certificates of the roles here"
     ),
     "CERTIFICATE_MALFORMED": lambda _: "`covey keys tls --renew` makes certificate and key again",
     "CERTIFICATE_EXPIRED": lambda _: "`covey keys tls --renew`, by its operator, makes a new one",
@@ -51,10 +52,9 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
         "there, `covey keys trust ROLE FILE` takes the authority of this operator's ROLE.pub"
     ),
     "PEER_SPEAKS_CLEAR_TEXT": lambda _: "`covey keys tls`, by its operator, makes certificates",
-    "PEER_SPEAKS_TLS": lambda _: "`covey keys tls` makes the certificates of the roles here",
+    "PEER_SPEAKS_TLS": lambda error: f"`covey keys tls{_at(error.path)}` makes the certificates of the roles here",
     "CLEAR_TEXT_REFUSED": lambda error: (
-        f"`covey keys init {_OPERATORS.get(error.role, error.role)}` makes keys and certificate, "
-        f"`covey keys tls --role {error.role} --name HOST` the certificate alone"
+        f"`covey keys tls --role {error.role} --name HOST{_at(error.path)}` makes the certificate"
     ),
     # ledgers
     "LEDGER_BROKEN": lambda _: "`covey ledger rebuild`, by the operator of the ledger, rebuilds it",
@@ -78,9 +78,6 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "PROVIDER_UNKNOWN": lambda _: "start the leader with --provider HOST:PORT",
 }
 """By code: the end of the error's line, or an empty text."""
-
-_OPERATORS: Final[Mapping[str, str]] = {"keyholder": "helper", "superlink": "coordinator", "server": "coordinator"}
-"""The role whose keys the operator of another role makes."""
 
 _OPTIONS: Final[Mapping[str, str]] = {"start": "--from", "end": "--to", "site_clients": "--site-clients N"}
 """The options whose names differ from those of the settings, or that are shown with their value."""
@@ -106,6 +103,12 @@ def _mends(error: BaseException) -> Iterator[str]:
         if below is None or str(below) not in text:
             return
         seen = below
+
+
+def _at(path: str) -> str:
+    """The option that names the project of a file in `keys/tls/` or `keys/trust/`; empty for other files, and where it is here."""
+    folder = Path(path).parent.parent
+    return f" --project {folder.parent}" if folder.name == "keys" and folder.parent != Path() else ""
 
 
 def _command(role: str) -> str:

@@ -103,7 +103,7 @@ def check_clocks(place: Place) -> Iterator[Finding]:
         yield _compared(role, found.now_us - (before + half), half)
         if (found.version, found.protocol) != (VERSION, PROTOCOL):
             what = f"the {role} has Covey {found.version} (protocol {found.protocol}), and this is {VERSION} (protocol {PROTOCOL})"
-            mend = "install the same version at both operators; see the chapter on upgrades in docs/operate.md"
+            mend = "install the same version at both operators; see docs/backup.md#upgrade"
             yield problem(what, mend) if found.protocol != PROTOCOL else warning(what, mend)
         else:
             yield ok(f"the {role} has Covey {found.version} (protocol {found.protocol})")

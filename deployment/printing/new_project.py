@@ -70,33 +70,33 @@ def next_steps(made: NewProject) -> Iterator[str]:
     folder, keys = made.folder, made.folder / KEYS
     at, own, alone = f"--project {folder}", made.roles, bool(made.secrets)
     sites = [entry.site for entry in made.project.roster.entries if site_role(entry.site) in own]
-    coordinates = "coordinator" in own
+    coordinates, listens = "coordinator" in own, " --host 0.0.0.0"
     if not alone:
         if not own:
             yield f"put the .key and .pub files of your roles into {keys}: each has a part of what follows"
-        yield f"compare the keys in {folder / FILE} with the other operators', over a trusted channel"
+        yield f"compare what `covey keys show {at}` prints with the other operators, over a trusted channel"
+        yield f"write [network] into {folder / FILE}: the addresses of leader, helper and superlink (docs/operate.md)"
     if coordinates:
         yield f"covey explain {folder / VIEWS}"
         if alone:
             named = (f"{site}=FILE" for site in sites[:_SITES]) if len(sites) > 1 else ("FILE",)
             events = " ".join(f"--events {one}" for one in named) + (" …" if len(sites) > _SITES else "")
             yield f"covey up {at} {events} --client-column NAME --time-column NAME   (all roles; or one by one:)"
-        else:
-            yield f"covey keys tls --renew --name HOST {at}   (HOST: by which sites reach the SuperLink)"
-        yield f"covey start superlink {at}{'   (each in a terminal of its own)' if alone else ' --host 0.0.0.0 --name HOST'}"
+        yield f"covey start superlink {at}{'   (each in a terminal of its own)' if alone else listens}"
     for role in ("helper", "leader"):
         if role in own:
-            yield f"covey start {role} {at}"
+            yield f"covey start {role} {at}{'' if alone else listens}"
     if sites and not alone and made.participation is Participation.ACTIVE:
         yield (
             f"decide in {folder / POLICY}: allow_activity_visible = true lets plans with participation `active` show other "
             "parties how many clients had events; as it is, the site refuses them"
         )
-    superlink = "" if alone else " --superlink HOST:8000"
     for site in sites[:_SITES]:
-        yield f"covey start site {site} {at}{superlink} --events FILE --client-column NAME --time-column NAME"
+        yield f"covey start site {site} {at} --events FILE --client-column NAME --time-column NAME"
     if len(sites) > _SITES:
         yield f"  and the other {len(sites) - _SITES} sites likewise"
+    if own and not alone:
+        yield f"covey doctor {at}"
     if coordinates:
         yield f"covey start coordinator {folder / VIEWS} {at} --from DAY --to DAY"
         yield f"covey status {at}"

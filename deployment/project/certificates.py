@@ -106,7 +106,12 @@ def take_trust(keys: Path, role: TlsRole, file: Path, *, only: bool) -> Trust:
 
     Args:
         file: `ROLE.pub`, or PEM.
+
+    Raises:
+        UsageError: the file does not exist. CertificateMalformed.
     """
+    if not file.exists():
+        raise UsageError(f"no file {file}; it is ROLE.pub or ca.crt of the role's operator")
     given = Trust.parse(read_public(file, "it has the authority of the role's operator"), str(file))
     private_folder(keys)
     trust = given if only or not trust_path(keys, role).exists() else Trust.load(keys, role).with_all(given)

@@ -24,8 +24,9 @@ from edge_client.policy_file import load_policy
 from federation.config_values import former_to_toml
 from federation.errors import HandoverMissing, UnknownSite
 from federation.former_keys import FormerKey, FormerKeys
-from federation.keys import SITE_PREFIX
+from federation.keys import SITE_PREFIX, site_role
 from federation.parties import PublicKeys
+from federation.plan import AGGREGATORS
 from federation.public_file import MAX_BYTES, PublicFile
 
 from .init import POLICY
@@ -108,6 +109,12 @@ def key_in(project: Project, role: str) -> VerifyKey | None:
         return _pinned_in(project, role).sign
     except UsageError:
         return None
+
+
+def pinned_keys(project: Project) -> Mapping[str, PublicKeys]:
+    """The current keys of every role that covey.toml names, by role."""
+    sites = (site_role(entry.site) for entry in project.roster.entries)
+    return {role: _pinned_in(project, role) for role in ("coordinator", "collector", *AGGREGATORS, *sites)}
 
 
 def _pinned_in(project: Project, role: str) -> PublicKeys:

@@ -69,9 +69,40 @@ def test_show_prints_public_halves(covey: Covey, tmp_path: Path) -> None:
     assert seal.id.hex() in out
     assert leader.sign.id.hex() in out
     _, out, _ = covey("keys", "show", "--project", tmp_path, "--json")
-    shown = {one["role"]: one.get("seal_id") for one in json.loads(out)}
+    shown = {one["role"]: one.get("seal_id") for one in json.loads(out)["own"]}
     assert [role for role, seal_id in shown.items() if seal_id] == ["collector"]
     assert shown["collector"] == seal.id.hex()
+
+
+def test_operators_compare_every_key_and_authority_by_what_show_prints(covey: Covey, tmp_path: Path) -> None:
+    roles = ("coordinator", "collector", "leader", "helper", "site-UA")
+    for role in roles:
+        covey("keys", "init", role, "--project", tmp_path / role)
+    files = [word for role in roles for word in ("--public", tmp_path / role / "keys" / f"{role}.pub")]
+    shown = {}
+    for role in ("leader", "site-UA"):
+        assert covey("init", tmp_path / role, "--name", "flights", *files)[0] == 0
+        code, out, _ = covey("keys", "show", "--project", tmp_path / role, "--json")
+        shown[role] = json.loads(out)
+        assert (code, [one["role"] for one in shown[role]["own"]]) == (0, [role])
+    mine, theirs = shown["leader"], shown["site-UA"]
+    assert mine["pinned"] == theirs["pinned"]
+    assert [one["role"] for one in mine["pinned"]] == [*roles]
+    both = [{(one["role"], one["sha256"]) for one in each["authorities"]} for each in (mine, theirs)]
+    assert both[0] == both[1]
+    assert {role for role, _ in both[0]} == {"coordinator", "superlink", "server", "leader", "helper", "keyholder"}
+    _, out, _ = covey("keys", "show", "--project", tmp_path / "site-UA")
+    wanted = {value for one in mine["pinned"] for name, value in one.items() if name.endswith("_id")}
+    assert {each for each in wanted | {sha256 for _, sha256 in both[0]} if each not in out} == set()
+    other = load_keys(tmp_path / "leader" / "keys", "leader").public.sign.id.hex()
+    lines = (tmp_path / "site-UA" / "covey.toml").read_text()
+    strange = tmp_path / "strange"
+    covey("keys", "init", "leader", "--project", strange)
+    (strange / "covey.toml").write_text(lines)
+    _, out, _ = covey("keys", "show", "--project", strange)
+    mine_id = load_keys(strange / "keys", "leader").public.sign.id.hex()
+    sources = {word for line in out.splitlines() for word in line.split() if other in line or mine_id in line}
+    assert sources >= {"covey.toml", "keys/"}
 
 
 def test_show_says_what_is_missing(covey: Covey, tmp_path: Path) -> None:

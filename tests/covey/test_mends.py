@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aggregator.errors import KeyHolderUnknown, PeerRefused, RemoteRefusal, Unreachable
-from base.errors import CoveyError
+from base.errors import CertificateMissing, ClearTextRefused, CoveyError
 from covey.cli.mends import _MENDS, line_of
 from deployment.errors import CollectionFailed, RunRefused, UsageError
 from featurestore.errors import RemoteFailed, StoreNotFound, UnknownView
@@ -38,6 +38,11 @@ def chained(outer: Exception, inner: Exception) -> Exception:
 @pytest.mark.parametrize(
     ("error", "line"),
     [
+        (ClearTextRefused("h:1", "provider", "p/keys/tls/provider.crt"), "h:1 is not a loopback address, and there is no "
+         "p/keys/tls/provider.crt: without TLS, others on the network could read and change messages; `covey keys tls --role "
+         "provider --name HOST --project p` makes the certificate"),
+        (CertificateMissing("keys/tls/leader.crt", "it is the leader's"), "no keys/tls/leader.crt: it is the leader's; `covey "
+         "keys tls` makes the certificates of the roles here"),
         (StoreNotFound("s"), "no store at s; `covey run VIEWS.py --events FILE --store s` makes one"),
         (RemoteFailed("no answer"), "no answer"),
         (PermissionError("denied"), "denied"),

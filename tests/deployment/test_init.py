@@ -195,18 +195,18 @@ class TestOperatorsOfTheirOwn:
         [
             (
                 ("coordinator", "collector"),
-                ("covey keys tls", "covey start superlink", "covey start coordinator", "covey status"),
+                ("covey start superlink", "--host 0.0.0.0", "covey start coordinator", "covey status"),
                 ("start leader", "start helper", "start site", "allow_activity_visible"),
             ),
             (
                 ("leader",),
                 ("covey start leader", "covey ledger show"),
-                ("superlink", "start helper", "start site", "explain"),
+                ("start superlink", "start helper", "start site", "explain"),
             ),
             (
                 ("site-9E",),
                 ("covey start site 9E", "allow_activity_visible = true"),
-                ("site UA", "leader"),
+                ("site UA", "start leader"),
             ),
             ((), ("put the .key and .pub files of your roles into",), ("covey start", "covey ledger")),
         ],
@@ -226,7 +226,8 @@ class TestOperatorsOfTheirOwn:
                 shutil.copy(file, tmp_path / "p" / "keys" / file.name)
         code, _, err = covey("init", tmp_path / "p", *(word for line in lines for word in ("--public", line)))
         following = err.partition("next:")[2]
-        assert (code, "over a trusted channel" in following) == (0, True), err
+        assert (code, "covey keys show" in following, "[network]" in following) == (0, True, True), err
+        assert ("covey doctor" in following, "--renew" in following) == (bool(own), False)
         assert [text for text in says if text not in following] == [], err
         assert [text for text in not_said if text in following] == [], err
 
