@@ -1,6 +1,7 @@
 """File locks over flock(2), between the processes of one machine. The kernel releases a lock when its holder ends.
 
-A lock belongs to an open descriptor, which no other program inherits. The package `filelock` has neither a shared lock that
+A lock belongs to an open descriptor. No other program inherits it, except one that is started with this very descriptor, which
+then holds the same lock. The package `filelock` has neither a shared lock that
 needs read permission only nor a lock on a folder.
 """
 
@@ -27,6 +28,12 @@ class FileLock:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
+    @classmethod
+    def inherited(cls, descriptor: int) -> Self:
+        """The lock that the parent of this process has handed on. The programs that this process starts do not inherit it."""
+        os.set_inheritable(descriptor, False)
+        return cls(descriptor)
+
     def __enter__(self) -> Self:
         return self
 
@@ -34,6 +41,11 @@ class FileLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+    @property
+    def descriptor(self) -> int:
+        """For `pass_fds` of a program that holds the lock, too. The lock is free when each of its holders has released it."""
+        return self._descriptor
 
     def release(self) -> None:
         """Release the lock. The lock file stays."""

@@ -17,7 +17,11 @@ def status(
     csv: CsvOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the state of a project: panes opened, void and due, an unfinished plan, budgets, and what to do next."""
+    """Show the state of a project: panes opened, void and due, an unfinished plan, budgets, and what to do next.
+
+    The exit code is 1 if a role that `covey up` supervises keeps dying.
+    """
+    from base.errors import FAILURE
     from deployment.inspect.status import read_status
     from deployment.printing.status import print_status
 
@@ -27,3 +31,5 @@ def status(
         typer.echo(json.dumps(found.to_json()))
     else:
         print_status(found, project, out)
+    if found.deployment is not None and any(one.is_failing for one in found.deployment.roles):
+        raise typer.Exit(FAILURE)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from base.extras import require_extra
-from base.logs import LogFormat
+from base.logs import LogFormat, logging_as
 from federation.terms import Finish, Protection, ReportPer, Validity
 
 from .events_option import EVENT_FILES
@@ -93,10 +93,10 @@ def up(
     from base.errors import DONE
     from base.times import wall_clock
     from deployment.errors import UsageError
-    from deployment.local.supervision.control import prepare, start_detached, wait_until_up
+    from deployment.local.supervision.control import prepared, start_detached, wait_until_up
     from deployment.local.supervision.preparation import CollectionChoice, configure_sites, deployment_of
     from deployment.local.supervision.roles import COORDINATOR
-    from deployment.local.supervision.supervise import supervise
+    from deployment.local.supervision.supervise import SUPERVISOR, supervise
     from deployment.printing.console import talk_console
     from deployment.printing.supervision import RoleTalk, print_up, up_to_json
     from deployment.run import requested_terms, utc_range
@@ -114,13 +114,15 @@ def up(
     if collect if collect is not None else bool(events) or between is not None:
         choice = CollectionChoice(views or project / "views.py", between, terms, clock.value, seconds)
     deployment = deployment_of(project, terms, choice, wall_clock())
-    if leftovers := prepare(deployment):
-        talk.print(f"ended {leftovers} process(es) of an earlier deployment whose supervisor was killed")
-    if foreground:
-        supervise(deployment.project)
-        return DONE
-    start_detached(deployment.project, log_format)
-    state = wait_until_up(deployment.project, (lambda _: None) if as_json else RoleTalk(talk).show)
+    with prepared(deployment) as ready:
+        if ready.leftovers:
+            talk.print(f"ended {ready.leftovers} process(es) of an earlier deployment whose supervisor was killed")
+        if foreground:
+            with logging_as(SUPERVISOR, log_format):
+                supervise(deployment)
+            return DONE
+        supervisor = start_detached(ready, log_format)
+    state = wait_until_up(deployment.project, supervisor, (lambda _: None) if as_json else RoleTalk(talk).show)
     if as_json:
         typer.echo(json.dumps(up_to_json(state)))
     else:

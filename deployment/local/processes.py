@@ -25,6 +25,8 @@ from deployment.errors import ProcessFailed
 
 MARK: Final = "COVEY_RUN"
 GRACE_SECONDS: Final = 3.0
+STOP_SECONDS: Final = 30.0
+"""How long `stop` kills processes that another program starts again and again."""
 QUIET_LOOKS: Final = 3
 SAID_BYTES: Final = 2**16
 
@@ -55,7 +57,12 @@ class Processes:
         self.stop()
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-        """Start a process in the background; returns its pid. The terminal's Ctrl-C does not reach it: `stop` ends it."""
+        """Start a process in the background; returns its pid. The terminal's Ctrl-C does not reach it: `stop` ends it.
+
+        Raises:
+            OSError. NotPrivate: its log.
+        """
+        private_folder(self._logs)  # somebody may have removed it since the last start
         with os.fdopen(open_private(self.log(name), self._opening), "ab") as log:
             self._begins[name] = log.tell()
             self._children[name] = subprocess.Popen(  # noqa: S603 - our own commands, never a text from outside
@@ -82,15 +89,18 @@ class Processes:
             raise ProcessFailed(f"{name} ended with status {status}: {self.last_line(name)} (log: {self.log(name)})")
 
     def last_line(self, name: str) -> str:
-        """The last line that a process wrote, without the lines that draw a box around it."""
-        lines = self.said(name).strip().splitlines()
+        """The last line that a process wrote, without the lines that draw a box around it. A lost log has no line."""
+        try:
+            lines = self.said(name).strip().splitlines()
+        except OSError:
+            lines = []
         if lines and lines[-1].startswith("╰"):
             top = max((number for number, line in enumerate(lines) if line.startswith("╭")), default=len(lines) - 1)
             lines = [" ".join(line.strip(" │") for line in lines[top + 1 : -1])]
         return lines[-1] if lines else "(no output)"
 
     def said(self, name: str) -> str:
-        """What a process has written since its start, at most the last `SAID_BYTES`."""
+        """What a process has written since its start, at most the last `SAID_BYTES`. Raises OSError."""
         with self.log(name).open("rb") as log:
             end = log.seek(0, os.SEEK_END)
             begin = self._begins.get(name, 0)
@@ -125,7 +135,11 @@ class Processes:
         """End every process of the run, including children of children: first SIGTERM, then SIGKILL.
 
         Ray's processes do not end with their parents, so waiting for them alone would take the whole grace period.
+
+        Raises:
+            ProcessFailed: another program starts some again and again.
         """
+        last = time.monotonic() + STOP_SECONDS
         marked = self.marked()
         for process in marked:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -139,16 +153,24 @@ class Processes:
                     process.kill()
             psutil.wait_procs(alive, timeout=GRACE_SECONDS)
             quiet = 0 if alive else quiet + 1
+            if alive and time.monotonic() > last:
+                pids = ", ".join(str(process.pid) for process in alive)
+                raise ProcessFailed(
+                    f"processes of this run are started again and again, and were killed for {STOP_SECONDS:.0f} s; the last were "
+                    f"{pids}. End the program that starts them: {MARK} in their environment is {self._mark}"
+                )
             time.sleep(0.1)
         for child in self._children.values():
             child.wait()
 
     def marked(self) -> list[psutil.Process]:
-        """Every running process that carries this run's mark."""
+        """Every running process of this user that carries this run's mark."""
         found = []
         for process in psutil.process_iter():
             try:
-                if process.pid != os.getpid() and process.environ().get(MARK) == self._mark:
+                if process.pid == os.getpid() or process.environ().get(MARK) != self._mark:
+                    continue
+                if process.uids().real == os.getuid():  # root sees the processes of all users
                     found.append(process)
             except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError):
                 continue

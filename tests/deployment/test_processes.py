@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -8,6 +11,7 @@ import psutil
 import pytest
 
 from deployment.errors import ProcessFailed
+from deployment.local import processes as processes_module
 from deployment.local.processes import Processes, free_port
 
 _FAMILY = """
@@ -73,3 +77,52 @@ def test_a_port_is_waited_for(tmp_path: Path) -> None:
         processes.wait_for_port("server", port, 10)
         with pytest.raises(ProcessFailed, match="did not listen"):
             processes.wait_for_port("server", free_port(), 0.2)
+
+
+def test_a_lost_log_has_no_last_line_and_the_next_start_makes_it_again(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    with Processes(logs, keeps_logs=True) as processes:
+        for _ in range(2):
+            processes.start("short", [sys.executable, "-c", "print('here')"])
+            while processes.exit_status("short") is None:
+                time.sleep(0.01)
+            assert processes.last_line("short") == "here"
+            shutil.rmtree(logs)
+            assert processes.last_line("short") == "(no output)"
+
+
+_RESPAWNS = """
+import subprocess, sys, time
+while True:
+    subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"], env={"COVEY_RUN": sys.argv[1]}).wait()
+"""
+
+
+def test_processes_that_another_program_starts_again_and_again_are_named_and_not_killed_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes_module, "STOP_SECONDS", 1.0)
+    processes = Processes(tmp_path, mark="again")
+    with subprocess.Popen([sys.executable, "-c", _RESPAWNS, "again"]) as other:
+        end = time.monotonic() + 10
+        while not processes.marked() and time.monotonic() < end:
+            time.sleep(0.02)
+        with pytest.raises(ProcessFailed, match="started again and again, and were killed for 1 s"):
+            processes.stop()
+        other.kill()
+    processes.stop()
+
+
+def test_a_process_of_another_user_is_not_of_this_run(tmp_path: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root starts processes of another user")
+    code = ["/bin/sleep", "600"]
+    with Processes(tmp_path, mark="mine") as processes:
+        mine = processes.start("mine", code)
+        with subprocess.Popen(code, env={**os.environ, "COVEY_RUN": "mine"}, user=65534) as other:
+            end = time.monotonic() + 10
+            while psutil.Process(other.pid).environ().get("COVEY_RUN") != "mine" and time.monotonic() < end:
+                time.sleep(0.02)
+            found = [one.pid for one in processes.marked()]
+            other.kill()
+        assert found == [mine]

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from base.locks import FileLock
 from base.logs import LogFormat
 from base.private_files import open_private
 from deployment.collecting import plan_folder
@@ -21,15 +22,30 @@ from deployment.local.processes import Processes
 
 from .addresses import require_free
 from .deployment import Deployment, log_folder
+from .identity import ProcessIdentity
 from .roles import COORDINATOR, SERVER
 from .state_file import DeploymentState, RoleState, read_state
-from .supervise import SUPERVISOR, end_leftovers, only_supervisor, processes_of
+from .supervise import SUPERVISOR, end_leftovers, only_supervisor
 
 START_S: Final = 180.0
 """How long the roles may take to become ready."""
 STOP_S: Final = 90.0
 """How long a supervisor may take to stop all roles, before it and they are killed."""
 _LOOK_S: Final = 0.1
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A deployment that is saved and can be started.
+
+    Attributes:
+        lock: whoever holds it is the project's only supervisor.
+        leftovers: the number of processes of an earlier deployment that were ended.
+    """
+
+    deployment: Deployment
+    lock: FileLock
+    leftovers: int
 
 
 @dataclass(frozen=True)
@@ -46,47 +62,56 @@ class Stopped:
     is_unfinished: bool
 
 
-def prepare(deployment: Deployment) -> int:
-    """Save a deployment that can be started now; returns the number of leftover processes that were ended.
+@contextmanager
+def prepared(deployment: Deployment) -> Iterator[Prepared]:
+    """Save a deployment that can be started now. No other one of the project can start before the end of the `with`.
 
     Raises:
         AlreadyUp. PortTaken.
     """
-    with only_supervisor(deployment.project):
+    with only_supervisor(deployment.project) as lock:
         leftovers = end_leftovers(deployment.project)
         require_free(deployment.addresses)
         deployment.save()
-    return leftovers
+        yield Prepared(deployment, lock, leftovers)
 
 
-def start_detached(project: Path, form: LogFormat) -> None:
-    """Start the supervisor of a prepared deployment in the background, and wait until it has the lock.
+def start_detached(prepared: Prepared, form: LogFormat) -> ProcessIdentity:
+    """Start the supervisor of a prepared deployment in the background, and wait for its state; returns its identity.
+
+    It inherits the lock, so that no other `covey up` comes between.
 
     Raises:
         ProcessFailed: it ended; the message has the last line of its log.
     """
+    project, lock = prepared.deployment.project, prepared.lock.descriptor
     log = Processes(log_folder(project)).log(SUPERVISOR)
     with os.fdopen(open_private(log, os.O_WRONLY | os.O_APPEND), "ab") as output:
         begin = output.tell()
         process = subprocess.Popen(  # noqa: S603 - this program itself
             # -P: do not import from the working directory
-            [sys.executable, "-P", "-m", __name__.replace("control", "main"), str(project), form.value],
+            [sys.executable, "-P", "-m", __name__.replace("control", "main"), str(project), form.value, str(lock)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=(lock,),
         )
-    while read_state(project) is None:
+    while (state := read_state(project)) is None or state.supervisor.pid != process.pid:
         if process.poll() is not None:
             said = log.read_bytes()[begin:].decode(errors="replace").strip().splitlines()
             raise ProcessFailed(f"the supervisor ended: {said[-1] if said else '(no output)'} (log: {log})")
         time.sleep(_LOOK_S)
+    return state.supervisor
 
 
-def wait_until_up(project: Path, watch: Callable[[DeploymentState], None]) -> DeploymentState:
+def wait_until_up(
+    project: Path, supervisor: ProcessIdentity, watch: Callable[[DeploymentState], None]
+) -> DeploymentState:
     """Wait until each role works and the collection, if there is one, has ended; returns the state.
 
     Args:
+        supervisor: of the deployment that is waited for.
         watch: is called with each state.
 
     Raises:
@@ -95,7 +120,7 @@ def wait_until_up(project: Path, watch: Callable[[DeploymentState], None]) -> De
     end = time.monotonic() + START_S
     while True:
         state = read_state(project)
-        if state is None:
+        if state is None or state.supervisor != supervisor:
             raise ProcessFailed(f"the supervisor has ended (log: {log_folder(project) / SUPERVISOR}.log)")
         watch(state)
         collects = state.role(COORDINATOR)
@@ -118,37 +143,31 @@ def take_down(project: Path) -> Stopped:
     """Stop a deployment: its roles in order, each gracefully, then by force. Its files stay.
 
     Raises:
-        NotUp: none runs, and none has left a process.
+        NotUp: none runs, and none has left a process. ProcessFailed: the state of the one that runs cannot be read.
     """
-    state = read_state(project)
-    try:
-        with only_supervisor(project):
-            leftovers = end_leftovers(project)
-        if not leftovers:
-            raise NotUp(str(project))
-        return Stopped((), leftovers, plan_folder(project).exists())
-    except AlreadyUp:
-        pass
-    if state is None:  # it has just taken the lock
-        state = _state_soon(project)
-    roles = tuple(one.name for one in state.roles)
-    with suppress(ProcessLookupError):
-        os.kill(state.supervisor.pid, signal.SIGTERM)
-    if not _ends(state, STOP_S):
-        with suppress(ProcessLookupError):
-            os.kill(state.supervisor.pid, signal.SIGKILL)
-        _ends(state, STOP_S)
-    processes_of(project).stop()
-    return Stopped(roles, 0, plan_folder(project).exists())
-
-
-def _state_soon(project: Path) -> DeploymentState:
     end = time.monotonic() + START_S
     while time.monotonic() < end:
-        if (state := read_state(project)) is not None:
-            return state
-        time.sleep(_LOOK_S)
+        try:
+            with only_supervisor(project):
+                leftovers = end_leftovers(project)
+            if not leftovers:
+                raise NotUp(str(project))
+            return Stopped((), leftovers, plan_folder(project).exists())
+        except AlreadyUp:
+            if (state := read_state(project)) is not None:
+                return _stop(project, state)
+        time.sleep(_LOOK_S)  # a `covey up` prepares it
     raise ProcessFailed(f"a supervisor of {project} runs, but its state cannot be read; end it by its pid")
+
+
+def _stop(project: Path, state: DeploymentState) -> Stopped:
+    state.supervisor.send(signal.SIGTERM)
+    if not _ends(state, STOP_S):
+        state.supervisor.send(signal.SIGKILL)
+        _ends(state, STOP_S)
+    with suppress(AlreadyUp), only_supervisor(project):  # a deployment that has started since then keeps its roles
+        end_leftovers(project)
+    return Stopped(tuple(one.name for one in state.roles), 0, plan_folder(project).exists())
 
 
 def _ends(state: DeploymentState, seconds: float) -> bool:

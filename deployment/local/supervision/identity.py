@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,3 +41,9 @@ class ProcessIdentity:
     def runs(self) -> bool:
         """Whether this very process runs."""
         return ProcessIdentity.of(self.pid) == self
+
+    def send(self, number: int) -> None:
+        """Send it a signal, if it runs."""
+        if self.runs:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from base.atomic_files import create_file
 from base.disk import reason_of
-from base.errors import LockHeld
-from base.locks import lock_file
+from base.errors import LockHeld, NotPrivate
+from base.locks import FileLock, lock_file
 from base.private_files import private_folder
 from base.times import wall_clock
 from deployment.errors import AlreadyUp
@@ -37,13 +39,20 @@ _log = logging.getLogger(__name__)
 
 
 def processes_of(project: Path) -> Processes:
-    """The processes of a project's deployment. Their mark is the project's, so that a later process finds them all."""
-    mark = hashlib.sha256(str(project.resolve()).encode()).hexdigest()[:32]
+    """The processes of a project's deployment. Their mark is the project's, so that a later process finds them all.
+
+    The mark follows from a secret in the project, because another container may have a project at the same path, and from the
+    path, because a copy of the project has the same secret.
+    """
+    path = private_folder(up_folder(project)) / "mark"
+    if not path.exists():
+        create_file(path, secrets.token_hex(16), private=True)
+    mark = hashlib.sha256(path.read_bytes() + str(project.resolve()).encode()).hexdigest()[:32]
     return Processes(log_folder(project), mark=mark, keeps_logs=True)
 
 
 @contextmanager
-def only_supervisor(project: Path) -> Iterator[None]:
+def only_supervisor(project: Path) -> Iterator[FileLock]:
     """Be the only supervisor of a project. Raises AlreadyUp."""
     try:
         lock = lock_file(private_folder(up_folder(project)) / "lock", private=True, wait=False)
@@ -51,7 +60,7 @@ def only_supervisor(project: Path) -> Iterator[None]:
         found = read_state(project)
         raise AlreadyUp(str(project), None if found is None else found.supervisor.pid) from None
     with lock:
-        yield
+        yield lock
 
 
 def end_leftovers(project: Path) -> int:
@@ -62,37 +71,31 @@ def end_leftovers(project: Path) -> int:
     return found
 
 
-def supervise(project: Path) -> None:
-    """Run the saved deployment of a project until KeyboardInterrupt.
+def supervise(deployment: Deployment) -> None:
+    """Run a deployment until KeyboardInterrupt. Call it inside `only_supervisor`.
 
     Raises:
-        AlreadyUp. DeploymentStateBroken. OSError: the first state cannot be written.
+        OSError: the first state cannot be written.
     """
-    deployment = Deployment.load(project)
-    with only_supervisor(project):
-        if found := end_leftovers(project):
-            _log.warning("ended %d process(es) that an earlier supervisor had left", found)
-        processes = processes_of(project)
-        monitors = Monitors()
-        health = Health(monitors, time.monotonic)
-        supervisor = Supervisor(
-            roles_of(deployment, monitors), Surroundings(processes, health.waits_for, time.monotonic)
-        )
-        identity = ProcessIdentity.of(os.getpid())
-        assert identity is not None  # this process runs
-        writer = StateWriter(project, identity, wall_clock(), monitors)
-        writer.write(supervisor, wall_clock())
-        said: str | None = None
-        try:
-            while True:
-                supervisor.look()
-                said = _try(lambda: _keep(project, supervisor, writer), said)
-                time.sleep(_LOOK_S)
-        except KeyboardInterrupt:
-            _log.info("stops the roles")
-        finally:
-            _stop(supervisor, processes)
-            _log.info("stopped")
+    project = deployment.project
+    processes, monitors = processes_of(project), Monitors()
+    health = Health(monitors, time.monotonic)
+    supervisor = Supervisor(roles_of(deployment, monitors), Surroundings(processes, health.waits_for, time.monotonic))
+    identity = ProcessIdentity.of(os.getpid())
+    assert identity is not None  # this process runs
+    writer = StateWriter(project, identity, wall_clock(), monitors)
+    writer.write(supervisor, wall_clock())
+    looking, keeping = RepeatedStep("look after the roles"), RepeatedStep("write the state or a log")
+    try:
+        while True:
+            looking.run(supervisor.look)
+            keeping.run(lambda: _keep(project, supervisor, writer))
+            time.sleep(_LOOK_S)
+    except KeyboardInterrupt:
+        _log.info("stops the roles")
+    finally:
+        _stop(supervisor, processes)
+        _log.info("stopped")
 
 
 def _keep(project: Path, supervisor: Supervisor, writer: StateWriter) -> None:
@@ -102,17 +105,27 @@ def _keep(project: Path, supervisor: Supervisor, writer: StateWriter) -> None:
     rotate(log_folder(project) / f"{SUPERVISOR}.log")
 
 
-def _try(step: Callable[[], None], said: str | None) -> str | None:
-    """Do a step that a full disk may hinder; returns why it failed. A reason is logged once: supervision goes on."""
-    try:
-        step()
-    except OSError as error:
-        why = reason_of(error)
-        if why != said:
-            with suppress(OSError):
-                _log.error("cannot write the state or a log: %s", why)
-        return why
-    return None
+class RepeatedStep:
+    """A step of the supervisor that a full disk, or a lack of file descriptors, may hinder: supervision goes on.
+
+    Args:
+        what: what the step does.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._failed: str | None = None
+
+    def run(self, step: Callable[[], None]) -> None:
+        """Do the step. The reason of a failure is logged unless the last time failed for the same reason."""
+        before, self._failed = self._failed, None
+        try:
+            step()
+        except (OSError, NotPrivate) as error:
+            self._failed = reason_of(error)
+            if self._failed != before:
+                with suppress(OSError):
+                    _log.error("cannot %s: %s", self._what, self._failed)
 
 
 def _stop(supervisor: Supervisor, processes: Processes) -> None:

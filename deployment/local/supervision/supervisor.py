@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from base.disk import reason_of
+from base.errors import NotPrivate
 
 from .lives import BackingOff, Ended, Life, Running, State
 from .roles import Role
@@ -73,7 +74,7 @@ class Supervisor:
     def _start(self, role: Role, life: Life, now: float) -> Life:
         try:
             return life.started(self._around.processes.start(role.name, role.command()), now)
-        except OSError as error:  # its log cannot be opened, or no process can be made
+        except (OSError, NotPrivate) as error:  # its log cannot be opened, or no process can be made
             return life.died(1, reason_of(error), now)
 
     def _missing(self, role: Role) -> str | None:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from errno import ENOSPC
+from collections.abc import Callable, Sequence
+from errno import EMFILE, ENOSPC
 from pathlib import Path
 
 import pytest
 
+from base.errors import DONE, FAILURE, NotPrivate
+from base.private_files import private_folder
 from deployment.local.supervision.health import Monitors
 from deployment.local.supervision.identity import ProcessIdentity
-from deployment.local.supervision.lives import BackingOff, Waiting
+from deployment.local.supervision.lives import FAILING, BackingOff, Waiting
 from deployment.local.supervision.roles import Role
 from deployment.local.supervision.state_file import StateWriter, read_state
+from deployment.local.supervision.supervise import RepeatedStep
 from deployment.local.supervision.supervisor import Supervisor, Surroundings
 
 
@@ -152,3 +156,49 @@ def test_the_state_is_read_as_it_was_written_and_only_while_its_supervisor_runs(
         assert read_state(tmp_path) is None  # a pid that another process has now
     (folder / "state.json").write_text('{"supervisor": {"pid"')
     assert read_state(tmp_path) is None
+
+
+def test_a_lost_file_or_another_users_log_is_named_and_the_next_roles_are_looked_after(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def lost() -> tuple[str, ...]:
+        raise NotPrivate("leader.log", "it is a link")
+
+    world = Scripted()
+    supervisor = world.supervisor(Role("leader", lost), role("helper"))
+    supervisor.look()
+    assert isinstance(supervisor.lives["leader"].state, BackingOff)
+    assert world.names == ["helper"]
+    looking = RepeatedStep("look after the roles")
+    for error in (EMFILE, EMFILE, ENOSPC, None, ENOSPC):
+        looking.run(lambda error=error: fail(error))
+    assert caplog.messages[1:] == [
+        "cannot look after the roles: Too many open files",
+        "cannot look after the roles: disk full",
+        "cannot look after the roles: disk full",
+    ]
+
+
+def fail(number: int | None) -> None:
+    if number is not None:
+        raise OSError(number, os.strerror(number))
+
+
+def test_the_status_of_a_role_that_keeps_dying_is_a_failure(
+    covey: Callable[..., tuple[int, str, str]], project: Path
+) -> None:
+    assert covey("init", project)[0] == DONE
+    world = Scripted()
+    supervisor = world.supervisor(role("leader"))
+    private_folder(project / "roles" / "up")
+    mine = ProcessIdentity.of(os.getpid())
+    assert mine is not None
+    writer = StateWriter(project, mine, 5, Monitors())
+    for deaths in range(FAILING + 1):
+        writer.write(supervisor, 10)
+        assert covey("status", "--project", project)[0] == (FAILURE if deaths == FAILING else DONE)
+        world.now += 10
+        supervisor.look()
+        world.ended["leader"] = 1
+        supervisor.look()
+    assert json.loads(covey("status", "--project", project, "--json")[1])["deployment"]["roles"]["leader"]["failing"]
