@@ -24,8 +24,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
-import psutil
-
 from tests.machines.proxy import Proxy, proxy_to
 
 PREFIX: Final = "coveytest"
@@ -161,11 +159,15 @@ def delete_leftovers() -> None:
 
 
 def _born(pid: int) -> int:
-    """The start of a process, in hundredths of a second; 0 if there is none. A process ID alone is used again."""
+    """The start of a process, in clock ticks after the boot; 0 if it has ended. A process ID alone is used again.
+
+    A process whose parent has not taken its exit status has ended. A time of day would change when the clock is set.
+    """
     try:
-        return round(psutil.Process(pid).create_time() * 100)
-    except psutil.NoSuchProcess:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
         return 0
+    return 0 if state == "Z" else int(fields[18])
 
 
 def _veth(machine: str) -> str:

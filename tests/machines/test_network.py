@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.machines.machine import ROOT, Machine
-from tests.machines.namespaces import PREFIX, Network, delete_leftovers
+from tests.machines.namespaces import HUB, PREFIX, Network, delete_leftovers
 from tests.machines.proxy import Delay, Flood, Pass, Proxy, Reset, Slow, Stall
 
 
@@ -175,13 +175,13 @@ def test_the_namespaces_of_killed_tests_are_deleted_with_their_processes(network
         "print(network.namespace('lost'), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    killed = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ}
-    )
-    lost = killed.stdout.split()[0]
     names = Path("/run/netns")
-    assert lost.startswith(PREFIX)
-    assert (names / lost).exists()
-    delete_leftovers()
-    assert not (names / lost).exists()
-    assert (names / network.namespace("left")).exists()  # the tests of a process that runs keep theirs
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        lost = killed.stdout.read().strip()
+        os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
+        assert lost.startswith(PREFIX)
+        assert (names / lost).exists()
+        delete_leftovers()
+        assert not (names / lost).exists()
+    assert (names / network.namespace(HUB)).exists()  # the tests of a process that runs keep theirs
