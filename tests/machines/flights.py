@@ -20,12 +20,13 @@ SITES: Final = ("DL", "UA")
 FIRST: Final = datetime(2013, 1, 1, tzinfo=UTC)
 DAYS: Final = 12
 VIEW: Final = "dest_delay"
-VIEWS: Final = """
+AIRPORTS: Final = ("ATL", "BOS", "IAH", "LAX", "MIA", "SFO")
+VIEWS: Final = f"""
 from covey import Bounds, ClientCount, Entity, FeatureView, Histogram, Mean, Privacy, Rate
 
 dest_delay = FeatureView(
     name="dest_delay",
-    entity=Entity("dest", domain=["ATL", "BOS", "IAH", "LAX", "MIA", "SFO"]),
+    entity=Entity("dest", domain={list(AIRPORTS)}),
     pane="1d",
     windows=["7d"],
     features=[
@@ -48,6 +49,17 @@ def flights() -> pa.Table:
     arrived = table[TIME_COLUMN]
     end = pa.scalar(FIRST + timedelta(DAYS), arrived.type)
     return table.filter(pc.and_(pc.less(arrived, end), pc.is_in(table[SITE_COLUMN], pa.array(SITES)))).combine_chunks()
+
+
+def reports_of(day: int) -> int:
+    """How many planes have an event of the view on a day: each sends one report, from each site."""
+    begin = FIRST + timedelta(day)
+    planes = {
+        (row[SITE_COLUMN], row[CLIENT_COLUMN])
+        for row in flights().to_pylist()
+        if begin <= row[TIME_COLUMN] < begin + timedelta(1) and row["dest"] in AIRPORTS
+    }
+    return len(planes)
 
 
 def write_events(site: str, path: Path) -> None:

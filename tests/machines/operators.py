@@ -12,10 +12,11 @@ hub       machine   role
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from base.metrics import REPORTS
 from simulations.datasets.flights import CLIENT_COLUMN, TIME_COLUMN
 from tests.machines.flights import FIRST, SITES, VIEW, VIEWS, values_of, write_events
 from tests.machines.machine import Done, Machine
@@ -30,7 +32,8 @@ from tests.machines.namespaces import HUB, Network
 from tests.machines.proxy import Proxy
 
 PROJECT: Final = "mine"
-LEADER, HELPER, SUPERLINK, SERVER = 7301, 7302, 8000, 6566
+LEADER, HELPER, SUPERLINK, SERVER, MONITOR = 7301, 7302, 8000, 6566, 9464
+AGGREGATOR: Final = ("--project", PROJECT, "--host", "0.0.0.0", "--monitor", f"127.0.0.1:{MONITOR}")
 
 
 class Operators:
@@ -138,10 +141,10 @@ class Operators:
         self.link.start("superlink", "start", "superlink", "--project", PROJECT, "--host", "0.0.0.0")
 
     def start_helper(self, **options: Any) -> None:
-        self.helper.start("helper", "start", "helper", "--project", PROJECT, "--host", "0.0.0.0", **options)
+        self.helper.start("helper", "start", "helper", *AGGREGATOR, **options)
 
     def start_leader(self, **options: Any) -> None:
-        self.leader.start("leader", "start", "leader", "--project", PROJECT, "--host", "0.0.0.0", **options)
+        self.leader.start("leader", "start", "leader", *AGGREGATOR, **options)
 
     def start_site(self, site: str, **options: Any) -> None:
         events = ("--events", "events.parquet", "--client-column", CLIENT_COLUMN, "--time-column", TIME_COLUMN)
@@ -181,6 +184,12 @@ class Operators:
         found: list[dict[str, Any]] = json.loads(shown.out)["ledgers"]
         return found
 
+    def accepted_reports(self) -> dict[str, int]:
+        """How many reports leader and helper have accepted since they started, as their monitors count them."""
+        return {
+            role: _accepted_reports(machine) for role, machine in (("leader", self.leader), ("helper", self.helper))
+        }
+
     def unfinished(self) -> Path:
         """The folder of the coordinator's plan, while it is not finished."""
         return self.link.home / PROJECT / "roles" / "coordinator" / "unfinished"
@@ -197,6 +206,15 @@ def operators(network: Network, folder: Path) -> Iterator[Operators]:
         made.agree()
         made.start()
         yield made
+
+
+def _accepted_reports(machine: Machine) -> int:
+    with closing(machine.connect(f"127.0.0.1:{MONITOR}")) as connection:
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+    assert f"{REPORTS.name}{{" in answer, answer
+    counted = re.findall(rf'^{REPORTS.name}{{verdict="accepted"}} (\d+)', answer, flags=re.M)
+    return sum(map(int, counted))
 
 
 def at_once(call: Any, items: list[Any]) -> None:

@@ -61,11 +61,16 @@ Mode: TypeAlias = Pass | Delay | Stall | Slow | Reset | Flood
 
 
 class Proxy:
-    """A proxy that runs. `mode` may be changed at any time, and counts for every connection at once."""
+    """A proxy that runs. `mode` may be changed at any time, and counts for every connection at once.
+
+    Attributes:
+        accepted: how many connections there were.
+        held: how many pieces of data a stall has held up.
+    """
 
     def __init__(self, address: str, target: str) -> None:
         self.address, self.mode = address, Pass()  # type: Mode
-        self.accepted = 0
+        self.accepted = self.held = 0
         self._target = target
         self._connections = set[_Connection]()
 
@@ -124,6 +129,7 @@ class Proxy:
             while True:
                 due, data = await pieces.get()
                 await asyncio.sleep(due - now())
+                self.held += bool(data) and isinstance(self.mode, Stall)
                 await self._until_passing(connection)
                 if not data:
                     if writer.can_write_eof():

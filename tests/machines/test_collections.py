@@ -11,10 +11,13 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pytest
 
-from tests.machines.flights import VIEW, rows_of
+from tests.machines.flights import VIEW, reports_of, rows_of
 from tests.machines.machine import Done
 from tests.machines.operators import PROJECT, Operators
 from tests.machines.proxy import Delay, Pass, Stall
+
+KEPT = "batches stay stored and are sent to the helper again later"
+"""What the leader says when it could not reach the helper."""
 
 
 def require_exact(deployed: Operators, exact: pa.Table, done: Done, first: int, days: int = 1) -> None:
@@ -44,13 +47,8 @@ def while_collecting(deployed: Operators, act: Callable[[], None]) -> Iterator[N
     failed: list[BaseException] = []
 
     def wait() -> None:
-        end = time.monotonic() + 60
-        while not (deployed.unfinished() / "announced.json").is_file():
-            if time.monotonic() > end:
-                failed.append(TimeoutError("no plan was announced"))
-                return
-            time.sleep(0.005)
         try:
+            wait_until((deployed.unfinished() / "announced.json").is_file)
             act()
         except BaseException as error:  # noqa: BLE001 - raised in the test
             failed.append(error)
@@ -65,6 +63,14 @@ def while_collecting(deployed: Operators, act: Callable[[], None]) -> Iterator[N
         raise failed[0]
 
 
+def wait_until(happened: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until something has happened."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.005)
+
+
 def test_a_week_from_two_sites_has_the_values_of_a_run_in_one_process(deployed: Operators, exact: pa.Table) -> None:
     first = deployed.next_days(7)
     require_exact(deployed, exact, deployed.collect(first, 7), first, 7)
@@ -72,17 +78,20 @@ def test_a_week_from_two_sites_has_the_values_of_a_run_in_one_process(deployed: 
 
 def test_slow_stalled_and_reset_connections_change_no_value(deployed: Operators, exact: pa.Table) -> None:
     first = deployed.next_days()
+    waited_for = deployed.to_leader, deployed.to_superlink  # the collection cannot go on without these links
+    reset: list[tuple[int, ...]] = []
 
     def disturb() -> None:
+        held = [proxy.held for proxy in waited_for]
         for proxy in deployed.proxies:
             proxy.mode = Stall()
-        time.sleep(2)
-        for proxy in deployed.proxies:
-            proxy.mode = Delay(0.05)
-        for _ in range(3):
-            time.sleep(1)
+        wait_until(lambda: all(proxy.held > before for proxy, before in zip(waited_for, held, strict=True)))
+        for _ in range(2):
+            accepted = deployed.to_leader.accepted
+            reset.append(tuple(proxy.reset() for proxy in waited_for))
             for proxy in deployed.proxies:
-                proxy.reset()
+                proxy.mode = Delay(0.05)
+            wait_until(lambda before=accepted: deployed.to_leader.accepted > before)  # type: ignore[misc]
 
     for proxy in deployed.proxies:
         proxy.mode = Delay(0.05)
@@ -93,15 +102,19 @@ def test_slow_stalled_and_reset_connections_change_no_value(deployed: Operators,
         for proxy in deployed.proxies:
             proxy.mode = Pass()
     require_exact(deployed, exact, done, first)
+    assert len(reset) == 2
+    assert min(map(min, reset)) >= 1, reset
 
 
 def test_a_partition_between_leader_and_helper_heals(deployed: Operators, exact: pa.Table) -> None:
     first = deployed.next_days()
+    kept, accepted = deployed.leader.log("leader").count(KEPT), deployed.accepted_reports()
 
     def cut() -> None:
         deployed.network.cut("helper")
         try:
-            time.sleep(8)
+            assert deployed.to_helper.reset() >= 1  # else the leader notices by its pings, after 20 s
+            deployed.leader.wait_until_says("leader", KEPT, times=kept + 1)
         finally:
             deployed.network.heal("helper")
 
@@ -109,16 +122,21 @@ def test_a_partition_between_leader_and_helper_heals(deployed: Operators, exact:
         done = deployed.collect(first, seconds=120)
     require_exact(deployed, exact, done, first)
     require_counted_once(deployed, first + 1)
+    counted = {role: now - accepted[role] for role, now in deployed.accepted_reports().items()}
+    assert counted == dict.fromkeys(("leader", "helper"), reports_of(first))
 
 
 @pytest.mark.long
 def test_connections_that_die_in_silence_are_noticed(deployed: Operators, exact: pa.Table) -> None:
     first = deployed.next_days()
+    frozen, accepted = list[int](), [proxy.accepted for proxy in deployed.proxies]
 
     def freeze() -> None:
-        for proxy in deployed.proxies:
-            proxy.freeze()
+        accepted[:] = [proxy.accepted for proxy in deployed.proxies]
+        frozen.extend(proxy.freeze() for proxy in deployed.proxies)
 
     with while_collecting(deployed, freeze):
         done = deployed.collect(first, seconds=120)
     require_exact(deployed, exact, done, first)
+    assert min(frozen) >= 1, frozen
+    assert all(proxy.accepted > before for proxy, before in zip(deployed.proxies, accepted, strict=True))
