@@ -39,7 +39,7 @@ _TOGETHER: Final = {
         "machines/test_collections.py",
         "machines/test_network.py",
         "machines/test_pages.py",
-        "machines/test_reader.py",
+        "machines/test_versions.py",
     ],
     "three processes of CrypTen": [
         "aggregator/test_mpc_finish.py",
