@@ -15,11 +15,18 @@ from typing import Final, assert_never
 import numpy as np
 
 from aggregator.services.client import Aggregators
-from base.errors import CoveyError
+from base.errors import (
+    CertificateExpired,
+    CertificateNotYetValid,
+    CertificateOfAnotherHost,
+    CertificateOfAnotherRole,
+    CoveyError,
+)
 from base.times import DAY_US, SECOND_US, from_us, to_us, wall_clock
+from base.tls.certificate import Certificate
 from base.tls.contexts import client_context
-from base.tls.explain import explain
-from base.tls.hosts import split_address
+from base.tls.explain import Handshake, explain
+from base.tls.hosts import is_loopback, split_address
 from base.tls.links import ClearText, Links, Tls, links_of
 from base.tls.roles import TlsRole
 from base.tls.trust import Trust
@@ -145,26 +152,15 @@ def _superlink(place: Place, address: str) -> Finding:
             "the coordinator's operator starts it: covey start superlink; or correct [network] superlink in covey.toml"
         )
         return problem(f"a site cannot connect to {what}: {why}", mend)
-    host, port = split_address(address)
     try:
-        context = client_context(Trust.load(place.keys, TlsRole.SUPERLINK))
-        context.check_hostname = False  # the name below is the role's; the address is in the certificate as well
-        with socket.create_connection((host, port), STEP_S) as plain:
-            plain.settimeout(STEP_S)
-            with context.wrap_socket(plain, server_hostname=TlsRole.SUPERLINK.dns_name) as spoken:
-                spoken.sendall(
-                    f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("ascii", "replace")
-                )
-                answer = http.client.HTTPResponse(spoken)
-                answer.begin()
-                date = answer.getheader("Date") or ""
-    except ssl.SSLError as error:
-        mend = (
-            f"take the coordinator's authority: covey keys trust superlink coordinator.pub --project {place.directory}"
-        )
-        return problem(f"{what} is not trusted: {error.reason or error}", mend)
+        date = _date_of(what, Trust.load(place.keys, TlsRole.SUPERLINK), *split_address(address))
+    except (CertificateExpired, CertificateNotYetValid, CertificateOfAnotherHost, CertificateOfAnotherRole) as error:
+        host, _ = split_address(address)
+        renew = "covey keys tls --role superlink --renew" + ("" if is_loopback(host) else f" --name {host}")
+        return problem_of(error, f"the coordinator's operator makes a new one: {renew}")
     except CoveyError as error:
-        return problem_of(error, f"covey keys trust superlink coordinator.pub --project {place.directory}")
+        take = f"covey keys trust superlink coordinator.pub --project {place.directory}"
+        return problem_of(error, f"take the coordinator's authority: {take}")
     except (OSError, http.client.HTTPException) as error:
         return problem(f"{what} accepts connections, and does not answer: {_why(error)}", "look at its log")
     with suppress(ValueError, TypeError):
@@ -172,6 +168,38 @@ def _superlink(place: Place, address: str) -> Finding:
         if abs(skew) > MAX_SKEW_US + SECOND_US:
             return _compared("SuperLink", skew, SECOND_US)
     return ok(f"{what} proved its role by TLS")
+
+
+def _date_of(what: str, trust: Trust, host: str, port: int) -> str:
+    """The date in an answer of the SuperLink, whose certificate names the host, as sites demand, and the role.
+
+    Raises:
+        TlsError: why the certificate or the TLS is wrong. OSError. HTTPException.
+    """
+    context = client_context(trust)
+    try:
+        with socket.create_connection((host, port), STEP_S) as plain:
+            plain.settimeout(STEP_S)
+            with context.wrap_socket(plain, server_hostname=host) as spoken:
+                _require_role(spoken, f"the certificate of {what}")
+                spoken.sendall(
+                    f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("ascii", "replace")
+                )
+                answer = http.client.HTTPResponse(spoken)
+                answer.begin()
+                return answer.getheader("Date") or ""
+    except ssl.SSLError:
+        another = CertificateOfAnotherHost(f"the certificate of {what}", host)
+        why = Handshake(what, trust.source, "sites without a certificate", another).attempt(context, (host, port), host)
+        if why is None:
+            raise
+        raise why from None
+
+
+def _require_role(spoken: ssl.SSLSocket, what: str) -> None:
+    """Raises CertificateOfAnotherRole: the server has another role. CertificateMalformed."""
+    pem = ssl.DER_cert_to_PEM_cert(spoken.getpeercert(binary_form=True) or b"")
+    Certificate.parse(pem.encode("ascii"), what).require_role(TlsRole.SUPERLINK)
 
 
 def _compared(who: str, skew_us: int, slack_us: int) -> Finding:

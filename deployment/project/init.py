@@ -17,6 +17,7 @@ from typing import Final
 
 from base.private_files import private_folder
 from base.times import from_us, wall_clock
+from base.tls.roles import TlsRole
 from base.tls.trust import Trust
 from deployment.errors import UsageError
 from edge_client.policy import Policy
@@ -100,7 +101,8 @@ def make(folder: Path, name: str | None, sites: Sequence[str], max_clients: int,
     project = _project(folder, name, public, max_clients, budget)
     folder.mkdir(exist_ok=True)
     create_folder(folder / KEYS, keys.values())
-    make_certificates(folder / KEYS, own_roles(folder / KEYS), (), from_us(wall_clock()))
+    # On one machine the operator runs the provider as well, which has no signing key.
+    make_certificates(folder / KEYS, (*own_roles(folder / KEYS), TlsRole.PROVIDER), (), from_us(wall_clock()))
     return _write(folder, project, tuple(keys))
 
 
@@ -109,7 +111,6 @@ def assemble(folder: Path, name: str | None, lines: Sequence[Path], max_clients:
 
     Raises:
         UsageError: the directory has a project already, or a role is missing or given twice. KeyFileMalformed.
-        CertificateMalformed.
         CertificateMalformed.
     """
     _require_new(folder, FILE, POLICY)

@@ -106,6 +106,14 @@ def test_json_tells_what_was_made_and_no_secret(covey: Covey, tmp_path: Path) ->
         assert (tmp_path / "p" / "keys" / f"{role}.key").read_text().split()[2][:24] not in shown
 
 
+def test_every_role_of_one_machine_has_a_certificate_that_its_peers_trust(covey: Covey, tmp_path: Path) -> None:
+    """The provider, which has no signing key, as well: `covey up --finish mpc` starts it."""
+    assert covey("init", tmp_path / "p")[0] == 0
+    for role in TlsRole:
+        certificate = OwnCertificate.load(tmp_path / "p" / "keys", role).certificate
+        Trust.load(tmp_path / "p" / "keys", role).verify(certificate, role, datetime.now(UTC))
+
+
 @pytest.mark.parametrize("there", ["covey.toml", "policy.toml", "keys"])
 def test_nothing_is_overwritten(covey: Covey, tmp_path: Path, there: str) -> None:
     (tmp_path / there).write_text("mine")

@@ -7,9 +7,13 @@ import json
 import os
 import shutil
 import socket
+import ssl
+import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +25,11 @@ from aggregator.shares.helper import Helper
 from aggregator.storage.files import Files
 from aggregator.storage.live_folder import LiveFolder
 from aggregator.storage.role_storage import Storage
+from base.tls.authority import Authority
 from base.tls.files import certificate_path, key_path, trust_path
 from base.tls.links import links_of
 from base.tls.roles import TlsRole
+from base.tls.trust import Trust
 from base.version import PROTOCOL
 from deployment.doctor import files as file_checks
 from deployment.doctor.doctor import CHECKS, Examination, examine
@@ -33,6 +39,7 @@ from deployment.project.project import Project
 from federation.keys import load_keys
 from federation.ledger.ledger import Ledger
 from federation.ledger.operator import open_operator_ledger
+from tests.base.tls_world import LONG_AGO
 
 ROOT = Path(__file__).parents[3]
 DAY_US = 86_400 * 10**6
@@ -244,6 +251,41 @@ def test_a_peer_that_runs_has_no_problem(project: Path, helper_at: Callable[[Cal
     assert not (project / "roles" / "helper" / "live").exists() or not any(
         (project / "roles" / "helper" / "live").iterdir()
     )
+
+
+@contextmanager
+def superlink(keys: Path, role: TlsRole) -> Iterator[str]:
+    """A server with a certificate of a role, as sites reach a SuperLink; its address."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate_path(keys, role), key_path(keys, role))
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_superlink_proves_its_role_and_a_server_of_another_role_or_with_an_old_certificate_does_not(
+    project: Path,
+) -> None:
+    keys = project / "keys"
+    with superlink(keys, TlsRole.SUPERLINK) as address:
+        assert f"the SuperLink at {address} proved its role by TLS" in found(
+            examined(project, superlink=address), "peers", Severity.OK
+        )
+    with superlink(keys, TlsRole.SERVER) as address:
+        examination = examined(project, superlink=address)
+        said = found(examination, "peers", Severity.PROBLEM)
+        assert f"the certificate of the SuperLink at {address} is not for the role superlink" in said
+        assert "covey keys tls --role superlink --renew" in said
+        assert "SuperLink" not in found(examination, "peers", Severity.OK)
+    old = Authority.create(keys, LONG_AGO)
+    old.issue(keys, TlsRole.SUPERLINK, (), LONG_AGO)
+    Trust("test", (old.certificate,)).write(keys, TlsRole.SUPERLINK)
+    with superlink(keys, TlsRole.SUPERLINK) as address:
+        said = found(examined(project, superlink=address), "peers", Severity.PROBLEM)
+        assert f"the certificate of the SuperLink at {address} expired" in said
+        assert "covey keys tls --role superlink --renew" in said
 
 
 @pytest.mark.parametrize(("hours", "how"), [(1, "ahead of"), (-1, "behind")])
