@@ -34,7 +34,7 @@ ROOMS: Final = (
 _LISTED: Final = 8
 """The most values of a label that its row lists."""
 _MONITORS: Final = """
-Every role counts what it does. Nothing is sent anywhere: Prometheus, or `curl`, reads it where the role is told to listen.
+Every role counts what it does. Nothing is sent anywhere: Prometheus, or `curl`, reads it at the address of `--monitor`.
 
 ## A monitor for each role
 

@@ -30,7 +30,7 @@ class RefusalCode(StrEnum):
     PLAN_UNSIGNED = (
         "PLAN_UNSIGNED",
         "The pinned coordinator did not sign the plan, or the plan was changed.",
-        "The site's operator compares `coordinator` in policy.toml with coordinator.pub; `covey keys accept` takes a new key.",
+        "The site's operator compares `coordinator` in policy.toml with coordinator.pub, and takes a new key (docs/keys.md).",
     )
     PLAN_INVALID = (
         "PLAN_INVALID",
@@ -50,8 +50,8 @@ class RefusalCode(StrEnum):
     KEY_NOT_PINNED = (
         "KEY_NOT_PINNED",
         "The plan names aggregators that are not pinned.",
-        "The site's operator compares `leader` and `helper` in policy.toml with leader.pub and helper.pub; `covey keys accept` "
-        "takes new keys.",
+        "The site's operator compares `leader` and `helper` in policy.toml with leader.pub and helper.pub, and takes "
+        "new keys (docs/keys.md).",
     )
     VIEW_NOT_ALLOWED = (
         "VIEW_NOT_ALLOWED",

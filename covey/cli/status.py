@@ -19,7 +19,8 @@ def status(
 ) -> None:
     """Show the state of a project: panes opened, void and due, an unfinished plan, budgets, and what to do next.
 
-    The exit code is 1 if a role that `covey up` supervises keeps dying.
+    Of the roles that `covey up` started, it shows which run, how healthy they are, and what they wait for. The exit code is 1
+    if one of them keeps dying.
     """
     from base.errors import FAILURE
     from deployment.inspect.status import read_status

@@ -10,6 +10,8 @@ from base import metrics as m
 
 JOB: Final = "covey"
 """The name of the scrape job (prometheus.yml), by which `up` is a role's."""
+SERVER_JOB: Final = f"{JOB}-server"
+"""The job of a feature server with API keys."""
 READ: Final = "/get-online-features"
 
 
@@ -44,7 +46,7 @@ class Alert:
 
 ALERTS: Final = (
     Alert(
-        "CoveyRoleDown", Severity.PAGE, f'up{{job="{JOB}"}} == 0', "2m",
+        "CoveyRoleDown", Severity.PAGE, f'up{{job=~"{JOB}|{SERVER_JOB}"}} == 0', "2m",
         "{{ $labels.instance }} does not answer",
         "Prometheus cannot reach the role's monitor: the process has ended, or the network between them is down.",
         "Read the role's log, and start it again. No accepted report is lost.",
@@ -53,7 +55,8 @@ ALERTS: Final = (
         "CoveyRoleNotReady", Severity.TICKET, f"{m.READY.name} == 0", "15m",
         "{{ $labels.instance }} is not ready; its /readyz says what it waits for",
         "The process works, but it waits for something else, such as a peer, sites or disk space.",
-        "`curl http://ADDRESS/readyz` says what it waits for.",
+        "`curl http://ADDRESS/readyz` says what it waits for. Off the loopback, that is https with the operator's certificate, as "
+        "for Prometheus.",
     ),
     Alert(
         "CoveyPeerAway", Severity.TICKET, f"{m.PEER_UP.name} == 0", "10m",
@@ -65,14 +68,15 @@ ALERTS: Final = (
         "CoveyCallsFail", Severity.PAGE,
         f'sum by (instance, method) (increase({m.CALL.name}{{code=~"INTERNAL|DATA_LOSS|UNKNOWN"}}[15m])) > 0', "0m",
         "{{ $labels.instance }}: {{ $labels.method }} fails",
-        "A service answers calls with an error that is nobody's mistake: a defect, or files that are damaged or rolled back.",
+        "A service answers calls with an error that no caller has caused: a defect, or files that are damaged or rolled back.",
         "Read the service's log, which has the traceback, and its /readyz.",
     ),
     Alert(
         "CoveyLedgerBroken", Severity.PAGE, f"{m.LEDGER_ENTRIES.name} < 0", "0m",
         "the ledger of {{ $labels.instance }} is broken",
         "The operator's ledger was edited, cut or rolled back. Nothing is opened until it is repaired.",
-        "Put the newest copy of the ledger back, or rebuild it with `covey ledger rebuild`.",
+        "Put no older copy back: it does not know what was spent since. Follow docs/backup.md#restore, or rebuild the ledger: "
+        "`covey ledger rebuild --force`.",
     ),
     Alert(
         "CoveyBudgetNearlySpent", Severity.TICKET, f"{m.BUDGET_LEFT.name} < 0.1", "5m",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from .alerts import ALERTS, JOB, Alert
+from .alerts import ALERTS, JOB, SERVER_JOB, Alert
 from .panels import DASHBOARDS, Dashboard, Panel
 
 FOLDER: Final = Path(__file__).parent
@@ -17,11 +17,12 @@ _SOURCE: Final = {"type": "prometheus", "uid": "${source}"}
 TARGETS: Final = (
     ("leader's operator", ("127.0.0.1:9301",)),
     ("helper's operator: helper, and key holder", ("127.0.0.1:9302", "127.0.0.1:9303")),
-    ("coordinator's operator: SuperLink, and feature server", ("127.0.0.1:9306", "127.0.0.1:6566")),
+    ("coordinator's operator: SuperLink", ("127.0.0.1:9306",)),
     ("operator of a site", ("127.0.0.1:9307",)),
 )
 """The monitors by operator, at the ports of deploy/systemd."""
 COORDINATOR: Final = "127.0.0.1:9305"
+SERVER: Final = "127.0.0.1:6566"
 
 
 def files() -> Mapping[str, str]:
@@ -43,7 +44,6 @@ def scrapes() -> str:
     lines = [
         _GENERATED,
         "# An example. Keep the targets of the roles that you run: monitors listen on the loopback (docs/metrics.md has TLS).",
-        "# A feature server with API keys needs a job of its own, with `authorization: {credentials: KEY}`.",
         "rule_files: [rules.yml]",
         "scrape_configs:",
         f"  - job_name: {JOB}",
@@ -58,6 +58,12 @@ def scrapes() -> str:
         "    scrape_interval: 15s",
         "    static_configs:",
         f"      - targets: {json.dumps([COORDINATOR])}",
+        "  # The coordinator's operator: the feature server. The key of a consumer is needed off the loopback, or with --keys.",
+        f"  - job_name: {SERVER_JOB}",
+        "    scrape_interval: 15s",
+        "    # authorization: {credentials: KEY}",
+        "    static_configs:",
+        f"      - targets: {json.dumps([SERVER])}",
     ]
     return "\n".join(lines) + "\n"
 

@@ -195,8 +195,8 @@ def _require_named(directory: Path, own: PinnedKey, project: Project) -> None:
     if not set(named.all) & set(own.all):  # one of the two may lag behind a rotation, until its change-over
         raise UsageError(
             f"{directory / FILE} names the {own.role}'s key {named.current.id.hex()}, but {directory / KEYS} has "
-            f"{own.current.id.hex()}. Put the right key there, or run: covey keys accept {directory / KEYS / own.role}.pub "
-            "--force, at all operators"
+            f"{own.current.id.hex()}. Put the right key there; or all operators take {directory / KEYS / own.role}.pub with "
+            "`covey keys accept`"
         )
 
 

@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[2]
 LOWER = ("base", "crypto", "featurestore", "federation", "aggregator", "edge_client", "training/data")
 SPOKEN = re.compile(r"(^|[\s`(])--[a-z]|`covey [a-z]|\bcovey (run|keys|store|train|init|serve|start|collect) ")
 OPTION = re.compile(r"(^|[\s`(])--[a-z]")
-OF_COMMANDS = ("deployment/printing/", "deployment/local/service_processes.py")
+OF_COMMANDS = (
+    "deployment/printing/", "deployment/doctor/", "deployment/local/service_processes.py", "deployment/local/supervision/",
+)  # fmt: skip
 """What prints the answers of commands, and what starts commands."""
 OF_FILES = {"edge_client/policy_file.py"}
 """Modules whose texts become comments in files that commands write."""

@@ -28,7 +28,7 @@ CONTAINERFILE = DEPLOY / "Containerfile"
 MONITORS = {"leader": 9301, "helper": 9302, "keyholder": 9303, "coordinator": 9305, "superlink": 9306, "site": 9307}
 EXTRAS = {
     "leader": "aggregator", "helper": "aggregator", "keyholder": "aggregator,he", "superlink": "coordinator,server",
-    "server": "coordinator,server", "site": "",
+    "server": "coordinator,server", "collect": "coordinator,server", "site": "",
 }  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def _calls() -> list[list[str]]:
         calls += [
             shlex.split(line)
             for line in re.findall(
-                r"^# +docker compose .* run --rm \w+ (.+)$", file.read_text(encoding="utf-8"), flags=re.M
+                r"^# +(?:\w+=\S+ )?docker compose .* run --rm \w+ (.+)$", file.read_text(encoding="utf-8"), flags=re.M
             )
         ]
     return calls
@@ -105,6 +105,13 @@ def test_a_health_check_asks_the_port_on_which_the_role_answers() -> None:
     assert (python, option) == ("python", "-c")
     compile(code, "HEALTHCHECK", "exec")
     assert "/healthz" in code
+
+
+def test_a_deployment_in_one_container_or_unit_collects() -> None:
+    calls = [call for call in _calls() if call[0] == "up"]
+    assert len(calls) == 2
+    for call in calls:
+        assert {"--foreground"} < set(call) & {"--foreground", "--collect", "--events"}, call
 
 
 def test_no_file_repeats_a_port_that_covey_toml_has() -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from base.metrics import METRICS, Choice, Kind, Metric
-from deploy.grafana.alerts import ALERTS, JOB
-from deploy.grafana.generate import COORDINATOR, FOLDER, TARGETS, files
+from deploy.grafana.alerts import ALERTS, JOB, SERVER_JOB
+from deploy.grafana.generate import COORDINATOR, FOLDER, SERVER, TARGETS, files
 from deploy.grafana.panels import DASHBOARDS
 from tests.deploy.promql import names_in, tokens_of
 
@@ -276,9 +276,12 @@ def _case(series: dict[str, str], expression: str, at: str, expected: list[dict[
 
 def test_the_targets_are_the_monitors_of_the_systemd_units_and_the_server() -> None:
     units = "".join(unit.read_text() for unit in (FOLDER.parent / "systemd").glob("*.service"))
-    targets = {target for _, targets in TARGETS for target in targets} | {COORDINATOR}
+    targets = {target for _, targets in TARGETS for target in targets} | {COORDINATOR, SERVER}
     assert targets == {*re.findall(r"--monitor (\S+)", units), "127.0.0.1:6566"}
 
 
-def test_the_scrape_job_has_the_name_that_the_rules_ask_for() -> None:
-    assert f"job_name: {JOB}" in files()["prometheus.yml"]
+def test_the_scrape_jobs_have_the_names_that_the_rules_ask_for() -> None:
+    named = re.findall(r"job_name: (\S+)", files()["prometheus.yml"])
+    (asked,) = re.findall(r'job=~"(.+)"', next(alert.when for alert in ALERTS if alert.name == "CoveyRoleDown"))
+    assert [job for job in named if re.fullmatch(asked, job)] == [JOB, SERVER_JOB]
+    assert len(named) == 3  # a coordinator's is not down when it has ended
