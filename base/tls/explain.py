@@ -49,7 +49,8 @@ def explain(links: Links, peer: TlsRole, address: str, now: datetime) -> TlsErro
                 handshake = Handshake(who, trust.source, str(own.path), another)
                 return handshake.attempt(context, split_address(address), peer.dns_name)
             case ClearText():
-                return _expects_tls(f"the {peer} at {address}", address, links.certificate)
+                is_tls = expects_tls(split_address(address))
+                return PeerSpeaksTls(f"the {peer} at {address}", links.certificate) if is_tls else None
             case other:
                 assert_never(other)
     except TlsError as error:
@@ -137,14 +138,13 @@ def _of_alert(reason: str, own: str, who: str) -> TlsError | None:
     return None
 
 
-def _expects_tls(who: str, address: str, path: str) -> TlsError | None:
-    """PeerSpeaksTls if the peer answers the first message of a TLS handshake."""
+def expects_tls(address: tuple[str, int]) -> bool:
+    """Whether a peer answers the first message of a TLS handshake. Raises OSError: it does not answer."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent
-    with socket.create_connection(split_address(address), HANDSHAKE_S) as plain:
+    with socket.create_connection(address, HANDSHAKE_S) as plain:
         try:
             context.wrap_socket(plain).close()
         except ssl.SSLError as error:
-            if "ALERT" not in (error.reason or ""):
-                return None
-    return PeerSpeaksTls(who, path)
+            return "ALERT" in (error.reason or "")
+    return True

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 _PROJECT = typer.Option(metavar="DIR", help="The project's directory.")
+_CHANGE_OVER_HOURS: Final = 168
+"""The longest life of a plan that a site's policy allows by default."""
 
 
 def rotate(
@@ -22,7 +24,7 @@ def rotate(
             help="The time until the change-over, in which the other operators take the new key. Longer if a plan under way "
             "ends later.",
         ),
-    ] = 168,
+    ] = _CHANGE_OVER_HOURS,
     lost: Annotated[
         bool,
         typer.Option("--lost", help="The key is lost or stolen: it ends now, and plans under way cannot go on."),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated, TypeAlias
+
+import typer
 
 
 class ReleaseClock(StrEnum):
@@ -17,3 +20,14 @@ class ReplaySwitch(StrEnum):
 
     DAY = "day"
     PANE = "pane"
+
+
+CollectionClockOption: TypeAlias = Annotated[
+    ReleaseClock,
+    typer.Option(
+        "--clock",
+        help="live: releases are readable from their publication on. replay: a back-fill of old days; joins see each release when "
+        "a punctual collection would have published it. `covey up` collects a file of old days, so its default is replay; "
+        "`covey start coordinator` collects days as they end, so its default is live.",
+    ),
+]

@@ -16,7 +16,7 @@ from federation.terms import Finish, Protection, ReportPer, Validity
 from .events_option import EVENT_FILES
 from .log_option import LogFormatOption
 from .read_options import DATES
-from .release_clock import ReleaseClock
+from .release_clock import CollectionClockOption, ReleaseClock
 from .term_options import (
     FinishOption,
     NoiseOption,
@@ -178,7 +178,12 @@ def site(
         ),
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Connect without TLS; for a SuperLink on this machine only.")
+        bool,
+        typer.Option(
+            "--insecure",
+            help="For tests and labs: connect without TLS to Flower's own SuperLink on this machine. `covey start superlink` "
+            "always has TLS.",
+        ),
     ] = False,
     events: Annotated[
         Path | None,
@@ -258,13 +263,7 @@ def coordinator(
     validity: ValidityOption = Validity.NONE,
     finish: FinishOption = Finish.OPEN,
     report_per: ReportPerOption = ReportPer.CLIENT,
-    clock: Annotated[
-        ReleaseClock,
-        typer.Option(
-            help="live: releases are readable from their publication on. replay: a back-fill of old days; joins see each release "
-            "when a punctual collection would have published it."
-        ),
-    ] = ReleaseClock.LIVE,
+    clock: CollectionClockOption = ReleaseClock.LIVE,
     seconds: Annotated[float, typer.Option(min=1, help="The time that the sites have to answer, in seconds.")] = 300.0,
     monitor: Annotated[str | None, _MONITOR] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,

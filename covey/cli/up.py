@@ -16,7 +16,7 @@ from federation.terms import Finish, Protection, ReportPer, Validity
 from .events_option import EVENT_FILES
 from .log_option import LogFormatOption
 from .read_options import DATES
-from .release_clock import ReleaseClock
+from .release_clock import CollectionClockOption, ReleaseClock
 from .term_options import (
     FinishOption,
     NoiseOption,
@@ -69,13 +69,7 @@ def up(
     validity: ValidityOption = Validity.NONE,
     finish: FinishOption = Finish.OPEN,
     report_per: ReportPerOption = ReportPer.CLIENT,
-    clock: Annotated[
-        ReleaseClock,
-        typer.Option(
-            help="replay: joins see each release when a punctual collection would have published it; live: from its publication "
-            "on."
-        ),
-    ] = ReleaseClock.REPLAY,
+    clock: CollectionClockOption = ReleaseClock.REPLAY,
     seconds: Annotated[float, typer.Option(min=1, help="The time that the sites have to answer, in seconds.")] = 300.0,
     foreground: Annotated[
         bool,

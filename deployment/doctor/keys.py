@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from base.errors import CoveyError
 from base.times import utc_text
 from deployment.project.init import POLICY
-from deployment.project.key_pins import OF_POLICY, key_in, read_public_file
+from deployment.project.key_pins import OF_POLICY, key_in
 from deployment.project.project import FILE, Project
+from deployment.project.public_files import read_public_file
 from edge_client.policy_file import load_policy
 from federation.errors import KeyFileExposed
 from federation.key_rotation import is_complete

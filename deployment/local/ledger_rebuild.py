@@ -22,7 +22,7 @@ from federation.ledger.rebuilding import rebuild_ledger
 from federation.ledger.snapshot import read_ledger
 from federation.ledger.state import LedgerState
 
-from .roles import alone
+from .role_lock import alone
 
 _ROLES: Final[tuple[StoringRole, ...]] = ("leader", "helper", "keyholder")
 

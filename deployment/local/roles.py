@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,8 +23,6 @@ from aggregator.storage.files import Files
 from aggregator.storage.live_folder import LiveFolder
 from aggregator.storage.role_file import StoringRole
 from aggregator.storage.role_storage import Storage
-from base.errors import LockHeld
-from base.locks import lock_file
 from base.metrics import Role
 from base.private_files import private_folder
 from base.tls.hosts import is_loopback, split_address
@@ -46,6 +42,8 @@ from federation.keys import RoleKeys
 from federation.ledger.operator import LEDGERS, open_operator_ledger
 from federation.parties import Aggregator
 from federation.terms import Validity
+
+from .role_lock import alone
 
 _log = logging.getLogger(__name__)
 
@@ -170,17 +168,6 @@ def _ready(party: Leader | Helper | KeyHolder, directory: Path) -> Leader | Help
         party.close()
         raise
     return party
-
-
-@contextmanager
-def alone(directory: Path, role: StoringRole) -> Iterator[None]:
-    """Lock the files of a role for this process. Raises UsageError: another process of the role runs."""
-    try:
-        lock = lock_file(private_folder(directory / "roles" / role) / "lock", private=True, wait=False)
-    except LockHeld:
-        raise UsageError(f"another {role} runs in {directory}; a project has one. Stop it first") from None
-    with lock:
-        yield
 
 
 def _own_keys(directory: Path, role: Aggregator, project: Project) -> RoleKeys:

@@ -22,10 +22,7 @@ from typing import Any, Final
 
 import uvicorn
 
-from base.errors import LockHeld
-from base.locks import lock_file
 from base.metrics import Role
-from base.private_files import private_folder
 from base.times import from_us, wall_clock
 from base.tls.certificate import Certificate
 from base.tls.contexts import server_context
@@ -43,6 +40,7 @@ from deployment.project.project import FILE, KEYS, Project
 from featurestore.server.listen import address_of, open_socket
 
 from .node_admission import NodeAdmission, nodes_of
+from .role_lock import alone
 
 FLEET: Final = "/v1/fleet/"
 MAX_BODY_BYTES: Final = 32 * 2**20
@@ -106,7 +104,8 @@ def serve_superlink(directory: Path, listening: Listening, names: list[str]) -> 
     tls = Tls(TlsRole.SUPERLINK, directory / KEYS)
     certificate = _certificate(tls, host, names)
     context = server_context(tls, from_us(wall_clock()))
-    with _alone(directory) as folder, short_path(folder) as short, open_socket(host, port) as outside:
+    folder = superlink_folder(directory)
+    with alone(directory, TlsRole.SUPERLINK), short_path(folder) as short, open_socket(host, port) as outside:
         app = _flower_app(folder)
         inner = _server(app, lifespan="on")
         outer = _server(FleetOnly(app), lifespan="off", ssl_context_factory=lambda *_: context)
@@ -187,18 +186,6 @@ def _flower_app(folder: Path) -> App:
     logging.getLogger("flwr").setLevel(logging.WARNING)
     app: App = create_app(config, SuperLinkLifespan)
     return app
-
-
-@contextmanager
-def _alone(directory: Path) -> Iterator[Path]:
-    """The SuperLink's folder, mode 0700, held by this process."""
-    folder = private_folder(superlink_folder(directory))
-    try:
-        lock = lock_file(folder / "lock", private=True, wait=False)
-    except LockHeld:
-        raise UsageError(f"a SuperLink of {directory} is already running; stop it first") from None
-    with lock:
-        yield folder
 
 
 @contextmanager

@@ -28,12 +28,12 @@ from federation.keys import ROLES, SITE_PREFIX, RoleKeys, create_folder, roles_i
 from federation.ledger.operator import LEDGERS
 from federation.ledger.state import Budget
 from federation.parties import PublicKeys, Roster, RosterEntry
-from federation.public_file import PublicFile
 from federation.rho import rho_text
 from federation.terms import Participation, default_participation
 
 from .certificates import make_certificates, own_roles, trust_operators
 from .project import FILE, KEYS, Project
+from .public_files import read_public_file
 
 VIEWS: Final = "views.py"
 POLICY: Final = "policy.toml"
@@ -118,7 +118,7 @@ def assemble(folder: Path, name: str | None, lines: Sequence[Path], max_clients:
     authorities: list[tuple[str, Trust]] = []
     former: list[FormerKey] = []
     for path in lines:
-        file = PublicFile.parse(_text_of(path), str(path))
+        file = read_public_file(path)
         if file.role in public:
             raise UsageError(f"{path}: another file has the keys of {file.role} already; give one file for each role")
         public[file.role] = file.keys
@@ -189,15 +189,6 @@ def _require_new(folder: Path, *names: str) -> None:
             raise UsageError(f"{folder / name} exists; nothing is overwritten (move it away if you mean it)")
     if not folder.absolute().parent.is_dir():
         raise UsageError(f"no directory {folder.absolute().parent}")
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii")
-    except FileNotFoundError:
-        raise UsageError(f"no public key file {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as a public key: {error}") from None
 
 
 def _name_of(folder: Path) -> str:

@@ -27,10 +27,11 @@ from federation.former_keys import FormerKey, FormerKeys
 from federation.keys import SITE_PREFIX, site_role
 from federation.parties import PublicKeys
 from federation.plan import AGGREGATORS
-from federation.public_file import MAX_BYTES, PublicFile
+from federation.public_file import PublicFile
 
 from .init import POLICY
 from .project import FILE, Project
+from .public_files import read_public_file
 
 OF_POLICY: Final = ("coordinator", "leader", "helper")
 
@@ -48,17 +49,6 @@ class Accepted:
     key: VerifyKey
     changed: tuple[Path, ...]
     former: tuple[FormerKey, ...]
-
-
-def read_public_file(path: Path) -> PublicFile:
-    """The public file of a role. Raises UsageError, KeyFileMalformed."""
-    try:
-        with path.open("rb") as file:
-            return PublicFile.parse(file.read(MAX_BYTES + 1).decode("ascii"), str(path))
-    except FileNotFoundError:
-        raise UsageError(f"no public key file {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as a public key: {error}") from None
 
 
 def accept(directory: Path, path: Path, now_us: int, *, force: bool) -> Accepted:

@@ -30,8 +30,6 @@ from .init import POLICY
 from .key_pins import Accepted, accept
 from .project import FILE, HOUR_US, KEYS, Project
 
-CHANGE_OVER_HOURS: Final = 168
-"""The time until a change-over: the longest life of a plan that a site's policy allows by default."""
 _STORES: Final[dict[str, tuple[StoringRole, ...]]] = {"leader": ("leader",), "helper": ("helper", "keyholder")}
 
 

@@ -19,7 +19,7 @@ from featurestore.read.request import Entities
 from featurestore.read.vectors import Vectors
 from featurestore.registry.watch import PaneState, Published
 
-from .tls import ReaderTls, expects_tls
+from .tls import ReaderTls, refusal_of_clear_text
 
 ERROR_KEY: Final = "covey-error"
 """The trailing metadata's key for an error's class in `featurestore.errors`."""
@@ -109,7 +109,7 @@ class GrpcTransport:
             host, port = split_address(self._target)
         except ValueError:
             return None
-        return expects_tls(host, port) if self._tls is None else self._tls.why(host, port)
+        return refusal_of_clear_text(host, port) if self._tls is None else self._tls.why(host, port)
 
     def _named(self, error: Any) -> Exception:
         """The error that the server names; every error of a call has these methods."""

@@ -18,7 +18,7 @@ from featurestore.read.request import Entities
 from featurestore.read.vectors import Vectors
 from featurestore.registry.watch import Published, published_from_json
 
-from .tls import ReaderTls, expects_tls
+from .tls import ReaderTls, refusal_of_clear_text
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
 PROTOBUF: Final = "application/x-protobuf"
@@ -127,7 +127,7 @@ class HttpTransport:
             return None
         url = self._client.base_url
         if self._tls is None:
-            return expects_tls(url.host, url.port or 80)
+            return refusal_of_clear_text(url.host, url.port or 80)
         return self._tls.why(url.host, url.port or 443)
 
 

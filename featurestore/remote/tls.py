@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Final, Self
 
 from base.errors import CertificateOfAnotherHost, CertificateRefused, CoveyError, PeerSpeaksClearText
 from base.tls.contexts import client_context
-from base.tls.explain import HANDSHAKE_S, Handshake
+from base.tls.explain import Handshake, expects_tls
 from base.tls.files import read_public
 from base.tls.links import OwnCertificate
 from base.tls.trust import Trust
@@ -82,16 +81,9 @@ class ReaderTls:
                 return found
 
 
-def expects_tls(host: str, port: int) -> ServerSpeaksTls | None:
-    """The error of clear text to a server that answers the first message of a TLS handshake."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent
+def refusal_of_clear_text(host: str, port: int) -> ServerSpeaksTls | None:
+    """The error of clear text to a server that expects TLS; None if TLS is not the reason. Makes one handshake."""
     try:
-        with socket.create_connection((host, port), HANDSHAKE_S) as plain:
-            context.wrap_socket(plain).close()
-    except ssl.SSLError as error:
-        if "ALERT" not in (error.reason or ""):
-            return None
+        return ServerSpeaksTls(f"the feature server at {host}:{port}") if expects_tls((host, port)) else None
     except OSError:
         return None
-    return ServerSpeaksTls(f"the feature server at {host}:{port}")

@@ -263,6 +263,10 @@ class TestOperatorsOfTheirOwn:
         assert (code, "nowhere.pub" in err) == (2, True)
         code, _, err = covey("init", tmp_path / "new", "--public", lines[0].with_suffix(".key"))
         assert (code, "covey-public-2" in err) == (1, True)
+        with (tmp_path / "huge.pub").open("wb") as file:
+            file.truncate(2**40)
+        code, _, err = covey("init", tmp_path / "new", "--public", tmp_path / "huge.pub")
+        assert (code, "huge.pub" in err) == (1, True)
         assert not (tmp_path / "new").exists()
 
 

@@ -13,7 +13,7 @@ from base.times import DAY_US
 from deployment.collecting import collecting
 from deployment.errors import CollectionUnderWay, UsageError
 from deployment.local.ledger_rebuild import rebuild
-from deployment.local.roles import alone
+from deployment.local.role_lock import alone
 from featurestore.define.definitions import FeatureView
 from featurestore.define.views_file import load_views
 from featurestore.store import Store
