@@ -123,13 +123,17 @@ SigningKey = Annotated[VerifyKey, PlainValidator(_verify_key), Field(examples=['
 
 
 class FormerSection(ConfigModel):
-    """`[[former]]`: a key that a role has replaced; it is the role's key for plans whose deadline is not after `until`."""
+    """`[[former]]`: a key that a role has replaced; it is the role's key for plans whose deadline is not after `until`.
+
+    `lost`: it was lost or stolen (former_keys.py).
+    """
 
     role: Annotated[str, PlainValidator(_role), Field(examples=['"…"'])]
     sign: SigningKey
     until: Annotated[int, PlainValidator(_moment), Field(examples=["2026-12-07T00:00:00Z"])]
     seal: Annotated[SealPublicKey, PlainValidator(seal_key), Field(examples=['"…"'])] | None = None
     node: Annotated[NodeCertificate, PlainValidator(node_certificate), Field(examples=['"…"'])] | None = None
+    lost: bool = False
 
 
 FormerSections = Annotated[tuple[FormerSection, ...], Strict(False)]
@@ -138,7 +142,7 @@ FormerSections = Annotated[tuple[FormerSection, ...], Strict(False)]
 
 def former_keys_of(sections: FormerSections) -> FormerKeys:
     """The former keys of a file."""
-    return FormerKeys(tuple(FormerKey(one.role, one.sign, one.until, one.seal, one.node) for one in sections))
+    return FormerKeys(tuple(FormerKey(one.role, one.sign, one.until, one.seal, one.node, one.lost) for one in sections))
 
 
 def former_to_toml(former: FormerKeys) -> str:
@@ -147,6 +151,7 @@ def former_to_toml(former: FormerKeys) -> str:
         f"\n[[former]]  # replaced: the {one.role}'s key for plans whose deadline is not after `until`\n"
         f'role = "{one.role}"\nsign = "{base64.b64encode(one.key.data).decode("ascii")}"\n'
         f"until = {utc_text(one.until_us)}\n"
+        + ("lost = true\n" if one.lost else "")
         + ("" if one.seal is None else f'seal = "{base64.b64encode(one.seal.data).decode("ascii")}"\n')
         + ("" if one.node is None else f'node = "{base64.b64encode(one.node.to_bytes()).decode("ascii")}"\n')
         for one in former.entries

@@ -31,6 +31,8 @@ class FormerKey:
     Attributes:
         until_us: µs since the epoch, its change-over: it is the role's key for plans whose deadline is not later.
         seal, node: the seal key beside it, at the collector only; the node key, at sites only.
+        lost: it was lost or stolen, so whoever has it may sign with it now. It verifies only what has a place in time: plans,
+            and what follows from them.
     """
 
     role: str
@@ -38,6 +40,7 @@ class FormerKey:
     until_us: int
     seal: SealPublicKey | None = None
     node: NodeCertificate | None = None
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,10 @@ class PinnedKey:
             until = next((one.until_us for one in self.former if one.key == key), None)
             raise KeyNotInForce(self.role, key.id.hex(), due.id.hex(), deadline_us, until)
 
+    def is_lost(self, key: VerifyKey) -> bool:
+        """Whether this former key was lost or stolen."""
+        return any(one.key == key and one.lost for one in self.former)
+
     def verified(self, check: Callable[[VerifyKey], _T], deadline_of: Callable[[_T], int]) -> _T:
         """What `check` returns with the key that signed it, if that key is in force for its deadline.
 
@@ -76,15 +83,16 @@ class PinnedKey:
         Raises:
             SignatureInvalid: none of the keys signed it. KeyNotInForce. And as `check`.
         """
-        key, found = self._signer(check)
+        key, found = self.signer(check)
         self.require(key, deadline_of(found))
         return found
 
     def signed(self, check: Callable[[VerifyKey], _T]) -> _T:
         """As `verified`, for a message of which the deadline is not known here: with any of the keys."""
-        return self._signer(check)[1]
+        return self.signer(check)[1]
 
-    def _signer(self, check: Callable[[VerifyKey], _T]) -> tuple[VerifyKey, _T]:
+    def signer(self, check: Callable[[VerifyKey], _T]) -> tuple[VerifyKey, _T]:
+        """As `signed`, with the key that signed it."""
         try:
             return self.current, check(self.current)
         except SignatureInvalid as refused:

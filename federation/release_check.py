@@ -143,11 +143,7 @@ def verify_opening(
         _check_outcome(item, statement, pane)
         if isinstance(item, Release):
             _check_values(item, plan, view, wire, values, statement, pane)
-    with _failing("signature"):
-        signer = PinnedKey("collector", wire.collector.sign)
-        if isinstance(item, Void) and is_retraction(item.reason) and collector is not None:
-            signer = collector.sign  # a tombstone is signed long after the plan: with the key of its own time
-        signer.signed(lambda key: verify_release(item, key))
+    _check_signature(item, wire, collector)
     return plan
 
 
@@ -275,6 +271,18 @@ def _check_values(
             raise VerificationFailed(
                 "values", f"the {role} signed sums of this pane that differ from the published sums"
             )
+
+
+def _check_signature(item: Release | Void, wire: WireTerms, collector: PinnedCollector | None) -> None:
+    pinned = PinnedKey("collector", wire.collector.sign)
+    if isinstance(item, Void) and is_retraction(item.reason) and collector is not None:
+        pinned = collector.sign  # a tombstone is signed long after the plan: with the key of its own time
+    with _failing("signature"):
+        key, _ = pinned.signer(lambda key: verify_release(item, key))
+    if pinned.is_lost(key):
+        raise VerificationFailed(
+            "signature", f"the collector's key {key.id.hex()} is lost or stolen: anybody may have signed this tombstone"
+        )
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def accept(directory: Path, path: Path, now_us: int, *, force: bool) -> Accepted
 
     Args:
         force: also without a handover by the pinned key, because it is lost or stolen. It is then no longer the role's key
-            for plans whose deadline is later than now.
+            for plans whose deadline is later than now, and the files call it lost.
 
     Raises:
         HandoverMissing, HandoverInvalid. UsageError: covey.toml has no such role. ConfigInvalid. ProjectMissing.
@@ -90,7 +90,7 @@ def _replaced(file: PublicFile, pinned: VerifyKey, source: str, now_us: int, *, 
     except HandoverMissing:
         if not force:
             raise
-        return (FormerKey(file.role, pinned, now_us),)
+        return (FormerKey(file.role, pinned, now_us, lost=True),)
 
 
 def key_in(project: Project, role: str) -> VerifyKey | None:
@@ -121,7 +121,7 @@ def _pinned_in(project: Project, role: str) -> PublicKeys:
 
 def _ended(former: FormerKeys, replaced: tuple[FormerKey, ...], now_us: int) -> tuple[FormerKey, ...]:
     """The former keys of a file that are in force no longer, because the key after them is lost."""
-    if replaced[0].until_us != now_us:
+    if not replaced[0].lost:
         return ()
     return tuple(one for one in former.of(replaced[0].role) if one.until_us > now_us)
 

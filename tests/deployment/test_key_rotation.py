@@ -195,6 +195,7 @@ def test_a_lost_key_needs_force_and_ends_now(covey: Covey, project: Path, other:
         pinned, now = Project.load(folder).pinned("leader"), time.time_ns() // 1_000 + 2 * 10**6
         assert pinned.at(now) == load_keys(project / "keys", "leader").sign.public
         assert pinned.all[1:] == (first, lost)  # releases until now still verify
+        assert [pinned.is_lost(key) for key in pinned.all] == [False, False, True]
         assert load_policy(folder / "policy.toml").former.of("leader") == Project.load(folder).former.of("leader")
     assert load_keys(project / "keys", "leader").former == ()
 

@@ -13,6 +13,7 @@ import pytest
 from featurestore.define.release import CountedSites, Manifest, Release, Void, content_of
 from federation.commitment import Commitment
 from federation.errors import VerificationFailed
+from federation.former_keys import FormerKey
 from federation.keys import RoleKeys
 from federation.manifest import manifest_of, trust_of
 from federation.opened_values import OpenedValues, sign_values
@@ -112,6 +113,23 @@ def test_what_was_opened_and_what_was_not_is_verified(pinned: dict[str, Any]) ->
     ):
         assert verify_opening(item, SIGNED, STATEMENTS, VALUES, **pinned).hash == PLAN.hash
     assert verify_opening(void("BUDGET_SPENT", 0, NOTHING), SIGNED, None, **pinned).hash == PLAN.hash
+
+
+def test_a_key_that_is_lost_signs_no_tombstones_and_its_old_releases_verify() -> None:
+    new = RoleKeys.generate("collector", lambda size: bytes([9]) * size)
+    mine, seal = COLLECTOR.public.collector, COLLECTOR.public.collector.seal
+    replaced = FormerKey("collector", mine.sign, PLAN.deadline_us, seal)
+    gone, old = void("RETRACTED: a faulty source", 0, released_at=NOW, clock="live"), release()
+    for lost in (False, True):
+        collector = PinnedCollector(new.public.collector, (replace(replaced, lost=lost),))
+        pinned: dict[str, Any] = PINNED | {"collector": collector}
+        assert verify_opening(old, SIGNED, STATEMENTS, VALUES, **pinned).hash == PLAN.hash
+        verify_opening(sign_release(gone, new.sign), SIGNED, STATEMENTS, VALUES, **pinned)
+        if not lost:
+            verify_opening(gone, SIGNED, STATEMENTS, VALUES, **pinned)
+            continue
+        with pytest.raises(VerificationFailed, match="is lost or stolen: anybody may have signed this tombstone"):
+            verify_opening(gone, SIGNED, STATEMENTS, VALUES, **pinned)
 
 
 def other_value(value: Any) -> Any:
