@@ -11,7 +11,7 @@ same key from the plan alone, whichever of them learns of the rotation first, an
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from crypto.errors import SignatureInvalid
@@ -20,6 +20,10 @@ from crypto.signing import VerifyKey
 
 from .errors import KeyNotInForce
 from .node_keys import NodeCertificate
+
+KEPT_US: Final = 31 * 86_400 * 10**6
+"""How long former keys are needed after their change-over. No plan is charged later after its deadline than that
+(aggregator/storage/retention.py), so none can need them afterwards."""
 
 _T = TypeVar("_T")
 
@@ -69,6 +73,11 @@ class PinnedKey:
         if (due := self.at(deadline_us)) != key:
             until = next((one.until_us for one in self.former if one.key == key), None)
             raise KeyNotInForce(self.role, key.id.hex(), due.id.hex(), deadline_us, until)
+
+    def needed(self, now_us: int) -> PinnedKey:
+        """The current key, and those former ones that a plan may still need: they are not lost, and not long replaced."""
+        needed = (one for one in self.former if not one.lost and now_us <= one.until_us + KEPT_US)
+        return replace(self, former=tuple(needed))
 
     def is_lost(self, key: VerifyKey) -> bool:
         """Whether this former key was lost or stolen."""

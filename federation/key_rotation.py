@@ -10,19 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 from base.atomic_files import replace_file
 from base.errors import CertificateMalformed
 from base.locks import lock_folder
 
 from .errors import KeyFileMalformed
+from .former_keys import KEPT_US
 from .keys import FormerSecrets, RoleKeys, load_keys, public_line, public_path, replace_keys, write_former
 from .public_file import PublicFile, public_file_of
-
-KEPT_US: Final = 31 * 86_400 * 10**6
-"""How long the secrets of former keys are kept after their change-over. No plan is charged later after its deadline than that
-(aggregator/storage/retention.py), so none can need them afterwards."""
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,16 @@ A third operator runs it. It has no keys, no storage and no ledger. It sees no s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from aggregator.collect.collection_job import PROVIDE_DOMAIN, FinishSession
-from aggregator.errors import MessageMalformed
+from aggregator.errors import MessageMalformed, SettingsRefused
 from aggregator.mpc.finish import MpcProcess, require_installed
 from aggregator.mpc.party import PEER_LOST
 from aggregator.mpc.seat import Seat
 from aggregator.signed_message import Signed
+from base.errors import CoveyError
 from base.metrics import Meters
 from federation.former_keys import PinnedKey
 
@@ -23,7 +25,8 @@ class Provider:
     """The third party of the finish mpc.
 
     Args:
-        leader: the signing keys of the leader that it serves.
+        leader: reads the signing keys of the leader that it serves, as they are pinned now. Raises CoveyError.
+        clock: µs since the epoch.
 
     Attributes:
         meters: the counters of this role.
@@ -34,10 +37,10 @@ class Provider:
 
     role: Final = "provider"
 
-    def __init__(self, leader: PinnedKey) -> None:
+    def __init__(self, leader: Callable[[], PinnedKey], clock: Callable[[], int]) -> None:
         require_installed()
         self.meters = Meters()
-        self._leader = leader
+        self._leader, self._clock = leader, clock
         self._seat = Seat("provider")
 
     def begin(self, data: bytes) -> MpcProcess:
@@ -45,12 +48,19 @@ class Provider:
 
         Raises:
             MessageMalformed, SignatureInvalid: not a request of this provider's leader. Stopping.
+            SettingsRefused: the leader's keys cannot be read.
         """
-        signed = Signed.from_bytes(data)
-        session = FinishSession.from_bytes(self._leader.signed(lambda key: signed.verify(PROVIDE_DOMAIN, key)))
+        signed, leader = Signed.from_bytes(data), self._pinned_leader()
+        session = FinishSession.from_bytes(leader.signed(lambda key: signed.verify(PROVIDE_DOMAIN, key)))
         if not session.port:
             raise MessageMalformed("the session is without a port")
         return self._seat.begin(session.port)
+
+    def _pinned_leader(self) -> PinnedKey:
+        try:
+            return self._leader().needed(self._clock())
+        except CoveyError as error:
+            raise SettingsRefused(self.role, str(error)) from None
 
     def wait(self, process: MpcProcess) -> None:
         """Wait until the process ends after the others. Raises MpcFailed, Stopping: it ended for another reason."""

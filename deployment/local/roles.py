@@ -137,9 +137,9 @@ def serve_key_holder(directory: Path, listening: Listening, ledgers: Path | None
 
 
 def serve_provider(directory: Path, listening: Listening) -> None:
-    """Run the provider of triples until SIGTERM or SIGINT. It needs only the leader's pinned key."""
+    """Run the provider of triples until SIGTERM or SIGINT. It needs only the leader's pinned key, and reads it for each session."""
     project = Project.load(directory)
-    provider = Provider(project.pinned("leader"))
+    provider = Provider(lambda: Project.load(directory).pinned("leader"), _wall_clock)
     links, state = links_of(directory / KEYS, TlsRole.PROVIDER), Counted(provider.meters)
     with monitored(listening.monitor, Role.PROVIDER, directory, state):
         _run(provider, listening.at(project.network, "provider"), links, state)

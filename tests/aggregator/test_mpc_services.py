@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.util
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from aggregator.collect.collection_job import (
     ShareDigest,
     collect_request,
 )
-from aggregator.errors import MessageMalformed, ProviderUnknown, Unreachable
+from aggregator.errors import MessageMalformed, ProviderUnknown, SettingsRefused, Unreachable
 from aggregator.intake.refusals import refusal_of
 from aggregator.mpc.provider import Provider
 from aggregator.services import aggregator_pb2 as pb
@@ -34,6 +35,7 @@ from aggregator.services.services import Service, serve
 from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
 from aggregator.signed_message import sign
+from base.errors import ConfigInvalid
 from crypto.errors import ConversionUnsafe, CrypTenMissing, SignatureInvalid
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
@@ -42,6 +44,8 @@ from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.wire import definition_hash
 from federation.aggregation import OpenedView, open_shares
 from federation.errors import FinishRefused, StatementsDisagree
+from federation.former_keys import KEPT_US, FormerKey, PinnedKey
+from federation.keys import RoleKeys
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan
 from federation.statement import Statement
@@ -87,14 +91,14 @@ class ThreeServices:
 
     def __init__(self, path: Path) -> None:
         self.helper = serve(make_helper(path), "127.0.0.1", 0)
-        self.provider = serve(Provider(LEADER.pinned), "127.0.0.1", 0)
+        self.provider = serve(Provider(lambda: LEADER.pinned, lambda: 0), "127.0.0.1", 0)
         self.links: tuple[Any, ...] = HelperChannel(self.helper.address), ProviderChannel(self.provider.address)
         self.leader = serve(make_leader(path, self.links[0], provider=self.links[1]), "127.0.0.1", 0)
         self.client = Aggregators(self.leader.address, self.helper.address, patience_s=3.0)
 
     def restart_provider(self) -> None:
         port = int(self.provider.address.rpartition(":")[2])
-        self.provider = serve(Provider(LEADER.pinned), "127.0.0.1", port)
+        self.provider = serve(Provider(lambda: LEADER.pinned, lambda: 0), "127.0.0.1", port)
 
     def close(self) -> None:
         self.client.close()
@@ -280,14 +284,49 @@ def test_plans_that_cannot_be_finished_are_refused_before_a_report_is_taken(
         open_at(helper, plan)
     assert refusal_of(missing.value).reason == "EXTRA_MISSING"
     with pytest.raises(CrypTenMissing):
-        Provider(LEADER.pinned)
+        Provider(lambda: LEADER.pinned, lambda: 0)
     for party in (leader, helper):
         assert not party.files.storage.plans()
         party.close()
 
 
+def test_the_provider_takes_new_keys_of_the_leader_and_refuses_lost_and_long_replaced_ones() -> None:
+    new, former = RoleKeys.generate("leader", os.urandom), FormerKey("leader", LEADER.sign.public, 1_000)
+    pins, now = [LEADER.pinned], [1_000 + KEPT_US]
+    provider = Provider(lambda: pins[0], lambda: now[0])
+
+    def is_taken(keys: RoleKeys) -> bool:
+        try:
+            provider.begin(sign(PROVIDE_DOMAIN, FinishSession(bytes(32), 0).to_bytes(), keys.sign))
+        except MessageMalformed:  # its signature is valid, and the session is without a port
+            return True
+        except SignatureInvalid:
+            return False
+        raise AssertionError
+
+    def taken() -> tuple[bool, bool]:
+        return is_taken(LEADER), is_taken(new)
+
+    assert taken() == (True, False)
+    pins[0] = PinnedKey("leader", new.sign.public, (former,))
+    assert taken() == (True, True)
+    pins[0] = PinnedKey("leader", new.sign.public, (dataclasses.replace(former, lost=True),))
+    assert taken() == (False, True)
+    pins[0], now[0] = PinnedKey("leader", new.sign.public, (former,)), 1_001 + KEPT_US
+    assert taken() == (False, True)
+
+
+def test_a_provider_whose_settings_cannot_be_read_refuses_by_name() -> None:
+    def leader() -> PinnedKey:
+        raise ConfigInvalid("covey.toml", "it is no TOML")
+
+    request = sign(PROVIDE_DOMAIN, FinishSession(bytes(32), 5).to_bytes(), LEADER.sign)
+    with pytest.raises(SettingsRefused, match="it is no TOML"):
+        Provider(leader, lambda: 0).begin(request)
+
+
 def test_who_is_not_the_leader_starts_no_process(tmp_path: Path) -> None:
-    plan, helper, provider = plan_of(), make_helper(tmp_path), Provider(LEADER.pinned)
+    plan, helper, provider = plan_of(), make_helper(tmp_path), Provider(lambda: LEADER.pinned, lambda: 0)
     open_at(helper, plan)
     body = FinishSession(plan.hash, 5).to_bytes()
     for key, domain in ((HELPER.sign, PROVIDE_DOMAIN), (LEADER.sign, FINISH_DOMAIN)):

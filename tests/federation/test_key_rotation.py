@@ -19,8 +19,8 @@ from deployment.project.certificates import make_certificates
 from federation import key_rotation
 from federation import keys as key_files
 from federation.errors import HandoverInvalid, HandoverMissing, KeyFileExposed, KeyFileMalformed
-from federation.former_keys import FormerKey
-from federation.key_rotation import KEPT_US, erase_ended, is_complete, publish, replace_lost, rotate
+from federation.former_keys import KEPT_US, FormerKey
+from federation.key_rotation import erase_ended, is_complete, publish, replace_lost, rotate
 from federation.keys import ROLES, RoleKeys, create_folder, load_keys, public_line
 from federation.public_file import PublicFile
 
