@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from base.extras import require_extra
-from base.logs import LogFormat, logging_as
+from base.logs import LogFormat
 from federation.terms import Finish, Protection, ReportPer, Validity
 
 from .events_option import EVENT_FILES
@@ -90,7 +90,7 @@ def up(
     from deployment.local.supervision.control import prepared, start_detached, wait_until_up
     from deployment.local.supervision.preparation import CollectionChoice, configure_sites, deployment_of
     from deployment.local.supervision.roles import COORDINATOR
-    from deployment.local.supervision.supervise import SUPERVISOR, supervise
+    from deployment.local.supervision.supervise import supervise
     from deployment.printing.console import talk_console
     from deployment.printing.supervision import RoleTalk, print_up, up_to_json
     from deployment.run import requested_terms, utc_range
@@ -112,8 +112,7 @@ def up(
         if ready.leftovers:
             talk.print(f"ended {ready.leftovers} process(es) of an earlier deployment whose supervisor was killed")
         if foreground:
-            with logging_as(SUPERVISOR, log_format):
-                supervise(deployment)
+            supervise(deployment)
             return DONE
         supervisor = start_detached(ready, log_format)
     state = wait_until_up(deployment.project, supervisor, (lambda _: None) if as_json else RoleTalk(talk).show)
