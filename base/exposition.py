@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from base.metrics import METRICS, Distribution, Kind, Metric, Sample
+from base.metrics import METRICS, Distribution, Kind, LabelBounds, Metric, Sample
 
 MEDIA_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -18,7 +18,12 @@ Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 
 def text_of(samples: Iterable[Sample]) -> bytes:
-    """The text of `/metrics`: the samples by metric, in the order of the list of metrics."""
+    """The text of `/metrics`: the samples by metric, in the order of the list of metrics.
+
+    Gauges come from many places, so their labels are bounded here. A gauge of a name that is one too many is left out: no value
+    stands for several names. Counters and histograms are bounded where they are counted. Raises ValueError: a metric has no such
+    labels.
+    """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Families(samples))
     return generate_latest(registry)
@@ -29,8 +34,10 @@ class _Families(Collector):
 
     def __init__(self, samples: Iterable[Sample]) -> None:
         self._by_metric: dict[Metric, list[Sample]] = {}
+        bounds = LabelBounds()
         for sample in samples:
-            self._by_metric.setdefault(sample.metric, []).append(sample)
+            if bounds.within(sample.metric, sample.labels) == sample.labels:
+                self._by_metric.setdefault(sample.metric, []).append(sample)
 
     def collect(self) -> Iterator[Family]:
         """One family a metric that has samples."""

@@ -6,7 +6,8 @@
 
 A record's values pass by type: numbers, text, paths, and the texts of Covey's own errors. Everything else, such as bytes and
 arrays, is replaced by the name of its type, and so is the text of a foreign exception, which may quote the data that it failed
-on. Secrets have classes of their own, so none of them passes.
+on. Secrets have classes of their own, so none of them passes. A client's id or value is a text or a number like any other: no type
+keeps it out, so no line is written with one. Every test searches the logs for planted ones (`tests/planted.py`).
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ class LineFormatter(logging.Formatter):
             case LogFormat.JSON:
                 line = {"time": moment.isoformat(timespec="microseconds").replace("+00:00", "Z"),
                         "level": record.levelname.lower(), "role": self._role, "message": message, **fields}  # fmt: skip
-                return json.dumps(line if error is None else line | {"error": error}, ensure_ascii=False)
+                # ASCII: some readers end a line at U+2028
+                return json.dumps(line if error is None else line | {"error": error})
             case LogFormat.TEXT:
                 site = fields.pop("site", None) if self._role == "site" else None
                 who = self._role if site is None else f"{self._role} {site}"
@@ -144,7 +146,7 @@ def _text_of(error: BaseException) -> str:
         case CoveyError():
             return f": {_CONTROL.sub(_escaped, error.logged)}"
         case OSError() if error.strerror is not None:
-            return f": {error.strerror}"
+            return f": {_CONTROL.sub(_escaped, error.strerror)}"
         case _:
             return ""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from threading import Lock
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
 OTHER: Final = "other"
 """The value of a label whose set of names is full."""
@@ -50,7 +50,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Names:
-    """An open set of public names. Beyond `most` names, the value is `other`.
+    """An open set of public names. Beyond `most` names of a metric, counts have the value `other`, and a gauge has no sample.
 
     Attributes:
         what: the kind of name, in the plural, for people.
@@ -276,6 +276,35 @@ METRICS: Final = (
 """All metrics."""
 
 
+class LabelBounds:
+    """Keeps labels within their sets. It remembers the names that it has passed; its user holds a lock."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[Metric, Label], set[str]] = {}
+
+    def within(self, metric: Metric, values: tuple[str, ...]) -> tuple[str, ...]:
+        """The values, with `other` for each name that is one too many. Raises ValueError: the metric has no such labels."""
+        if len(values) != len(metric.labels):
+            raise ValueError(f"{metric.name} has {len(metric.labels)} labels, not {len(values)}")
+        return tuple(self._value(metric, label, value) for label, value in zip(metric.labels, values, strict=True))
+
+    def _value(self, metric: Metric, label: Label, value: str) -> str:
+        match label.values:
+            case Choice(values):
+                if value not in values:
+                    raise ValueError(f"label {label.name} has no value {value!r}")
+                return value
+            case Names(most=most):
+                known = self._names.setdefault((metric, label), set())
+                if value not in known and value != OTHER:
+                    if len(known) >= most:
+                        return OTHER
+                    known.add(value)
+                return value
+            case other:
+                assert_never(other)
+
+
 class Meters:
     """The counters and histograms of one process. Threads may share it; a count takes a few µs."""
 
@@ -283,24 +312,24 @@ class Meters:
         self._lock = Lock()
         self._values: dict[Key, float] = {}
         self._distributions: dict[Key, list[float]] = {}  # the buckets, then the sum
-        self._names: dict[Label, set[str]] = {}
+        self._bounds = LabelBounds()
 
     def add(self, metric: Metric, *labels: str, by: float = 1) -> None:
         """Count. Raises ValueError: the metric has no such labels."""
         with self._lock:
-            key = metric, self._bounded(metric, labels)
+            key = metric, self._bounds.within(metric, labels)
             self._values[key] = self._values.get(key, 0.0) + by
 
     def set(self, metric: Metric, *labels: str, to: float) -> None:
         """Set a gauge. Raises ValueError: the metric has no such labels."""
         with self._lock:
-            self._values[metric, self._bounded(metric, labels)] = to
+            self._values[metric, self._bounds.within(metric, labels)] = to
 
     def observe(self, metric: Metric, *labels: str, seconds: float) -> None:
         """Add an observation to a histogram. Raises ValueError: the metric has no such labels."""
         with self._lock:
             cells = self._distributions.setdefault(
-                (metric, self._bounded(metric, labels)), [0.0] * (len(metric.buckets) + 2)
+                (metric, self._bounds.within(metric, labels)), [0.0] * (len(metric.buckets) + 2)
             )
             cells[bisect_left(metric.buckets, seconds)] += 1
             cells[-1] += seconds
@@ -320,25 +349,6 @@ class Meters:
                 Sample(metric, labels, Distribution(tuple(cells[:-1]), cells[-1]))
                 for (metric, labels), cells in self._distributions.items()
             ]
-
-    def _bounded(self, metric: Metric, values: tuple[str, ...]) -> tuple[str, ...]:
-        if len(values) != len(metric.labels):
-            raise ValueError(f"{metric.name} has {len(metric.labels)} labels, not {len(values)}")
-        return tuple(self._value(label, value) for label, value in zip(metric.labels, values, strict=True))
-
-    def _value(self, label: Label, value: str) -> str:
-        match label.values:
-            case Choice(values):
-                if value not in values:
-                    raise ValueError(f"label {label.name} has no value {value!r}")
-                return value
-            case Names(most=most):
-                known = self._names.setdefault(label, set())
-                if value not in known:
-                    if len(known) >= most:
-                        return OTHER
-                    known.add(value)
-                return value
 
 
 def gauges(metric: Metric, values: Iterable[tuple[str, float]]) -> list[Sample]:

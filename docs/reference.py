@@ -47,7 +47,7 @@ same paths on its own port, where `/metrics` needs an API key if the server uses
 | `/healthz` | 200 while the process works |
 | `/readyz` | 200 if the role is ready; 503 with `{"ready": false, "role": …, "waits_for": "…"}` while it waits for something |
 
-A role waits for a peer that accepts no connection, for the SuperLink, for the sites of the plan under way, for a ledger that is
+A role waits for a peer that does not answer, for the SuperLink, for the sites of the plan under way, for a ledger that is
 intact, for a certificate that is valid, or for space on its disk.
 
 A monitor shows an operator what the operator's role sees anyway: numbers of reports, sites, views and budgets, and no client, key

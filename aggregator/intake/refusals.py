@@ -109,6 +109,12 @@ OF_THE_SERVICE: Final = (own.NoSpaceLeft.code, own.Stopping.code)
 LOST: Final = ("SUM_OUT_OF_RANGE", "KEY_BURNT", "LIVE_SECRET_LOST", "PLAN_BEFORE_REBUILD")
 """Permanent refusals: no pane of the plan is ever opened."""
 
+MAX_TEXT: Final = 2_000
+"""The most characters of a refusal's text."""
+MAX_NAME: Final = 255
+"""The most characters of its reason, of its view and of a number's name."""
+MAX_NUMBERS: Final = 32
+
 Expected = (AggregatorError, FederationError, CryptoError, ExtraMissing)
 """The errors that may be refused by name. No text or number of these trees comes from a client's data."""
 
@@ -133,9 +139,9 @@ class Refusal:
 
     @classmethod
     def from_message(cls, message: pb.Refusal) -> Refusal:
-        """From protobuf."""
-        numbers = {number.name: number.value for number in message.numbers}
-        return cls(message.reason, message.text, numbers, message.view)
+        """From protobuf. A peer wrote it, and it gets into logs and storage, so what is too long is cut off."""
+        numbers = {number.name[:MAX_NAME]: number.value for number in message.numbers[:MAX_NUMBERS]}
+        return cls(message.reason[:MAX_NAME], message.text[:MAX_TEXT], numbers, message.view[:MAX_NAME])
 
 
 def refusal_of(error: Exception) -> Refusal:

@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from aggregator.errors import AggregatorError, RemoteRefusal, Stopping, Unreachable
-from aggregator.intake.refusals import INTERNAL, REASONS, Refusal
+from aggregator.intake.refusals import INTERNAL, MAX_TEXT, REASONS, Refusal
 from aggregator.services import aggregator_pb2 as pb
 
 MAX_MESSAGE_BYTES: Final = 8 * 2**20
@@ -127,4 +127,4 @@ def error_of(failure: grpc.RpcError, role: str, address: str) -> AggregatorError
     if failure.code() is grpc.StatusCode.UNIMPLEMENTED:
         why = "its version of Covey does not know the call. Install one version for all roles"
         return RemoteRefusal(role, UNKNOWN_CALL, why, {})
-    return RemoteRefusal(role, failure.code().name, failure.details() or "", {})
+    return RemoteRefusal(role, failure.code().name, (failure.details() or "")[:MAX_TEXT], {})

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final, assert_never
+from typing import Final
 
 import numpy as np
 
@@ -26,8 +26,9 @@ from base.times import DAY_US, SECOND_US, from_us, to_us, wall_clock
 from base.tls.certificate import Certificate
 from base.tls.contexts import client_context
 from base.tls.explain import Handshake, explain
+from base.tls.greeting import require_greeting, why_silent
 from base.tls.hosts import is_loopback, split_address
-from base.tls.links import ClearText, Links, Tls, links_of
+from base.tls.links import Links, Tls, links_of
 from base.tls.roles import TlsRole
 from base.tls.trust import Trust
 from base.version import PROTOCOL, VERSION
@@ -54,8 +55,6 @@ _SPEAKS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The peers to which a role opens connections. Sites connect to the SuperLink."""
 _OPTIONAL: Final = ("keyholder", "provider")
-_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
-"""The first bytes of an HTTP/2 client: the preface and empty settings. A server answers with its own settings."""
 
 
 def addresses_of(options: Iterable[str]) -> dict[str, str]:
@@ -162,7 +161,9 @@ def _superlink(place: Place, address: str) -> Finding:
         take = f"covey keys trust superlink coordinator.pub --project {place.directory}"
         return problem_of(error, f"take the coordinator's authority: {take}")
     except (OSError, http.client.HTTPException) as error:
-        return problem(f"{what} accepts connections, and does not answer: {_why(error)}", "look at its log")
+        return problem(
+            f"{what} accepts connections, and does not answer: {why_silent(error, STEP_S)}", "look at its log"
+        )
     with suppress(ValueError, TypeError):
         skew = to_us(parsedate_to_datetime(date).astimezone(UTC)) - to_us(datetime.now(UTC))
         if abs(skew) > MAX_SKEW_US + SECOND_US:
@@ -218,39 +219,16 @@ def _refused(address: str) -> str | None:
         with socket.create_connection(split_address(address), STEP_S):
             return None
     except (OSError, ValueError) as error:
-        return _why(error)
+        return why_silent(error, STEP_S)
 
 
 def _silence(links: Links, peer: TlsRole, address: str) -> str | None:
-    """Why the program at an address does not answer as a service that speaks HTTP/2; None: it does."""
+    """Why the program at an address does not answer as a gRPC service; None: it does."""
     try:
-        with socket.create_connection(split_address(address), STEP_S) as plain:
-            plain.settimeout(STEP_S)
-            match links:
-                case ClearText():
-                    return _settings_of(plain)
-                case Tls():
-                    context = client_context(links.trust(peer), links.own())
-                    context.set_alpn_protocols(["h2"])
-                    with context.wrap_socket(plain, server_hostname=peer.dns_name) as spoken:
-                        return _settings_of(spoken)
-                case other:
-                    assert_never(other)
+        require_greeting(links, peer, address, STEP_S)
     except (OSError, ValueError, CoveyError) as error:
-        return _why(error)
-
-
-def _settings_of(connection: socket.socket) -> str | None:
-    connection.sendall(_PREFACE)
-    answer = connection.recv(9)
-    return None if len(answer) >= 4 and answer[3] == 4 else "its first bytes are not HTTP/2 settings"
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {STEP_S:.0f} s"
-    number = getattr(error, "errno", None)
-    return os.strerror(number) if isinstance(number, int) and number > 0 else str(error)
+        return why_silent(error, STEP_S)
+    return None
 
 
 def _draft(place: Place, project: Project) -> bytes:

@@ -10,7 +10,7 @@ from aggregator.he.key_holder import KeyHolder
 from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
 from base.metrics import BUDGET_LEFT, JOBS_PENDING, LEDGER_ENTRIES, PEER_UP, PLAN_STATES, PLANS, Sample, gauges
-from federation.errors import LedgerBroken, LedgerWriteFailed
+from federation.errors import LedgerBroken
 
 from .peers import PeerWatch
 from .watched import STARTING
@@ -58,9 +58,9 @@ class AggregatorState:
     def _ledger_problem(self) -> str | None:
         """Why the ledger cannot be charged. It is read again: another process of the operator may have charged it."""
         try:
-            with self._party.files.ledger.transaction():
-                return None
+            self._party.files.ledger.look()
         except LedgerBroken as error:
             return f"an intact ledger: {error}"
-        except (LedgerWriteFailed, sqlite3.Error) as error:
-            return f"a ledger that can be written: {error}"
+        except sqlite3.Error as error:
+            return f"a ledger that can be read: {error}"
+        return None

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from threading import BoundedSemaphore, Thread
+from threading import BoundedSemaphore, Event, Thread
 from typing import Final
 
 from base.errors import CoveyError
@@ -31,6 +31,8 @@ REQUEST_S: Final = 5.0
 THREADS: Final = 4
 WAITING: Final = 16
 """Connections that are accepted and wait for a thread; further ones are closed."""
+ACCEPT_AGAIN_S: Final = 1.0
+"""The pause after a connection that could not be accepted."""
 PATHS: Final = ("/metrics", "/healthz", "/readyz")
 
 _LINE: Final = re.compile(rb"(GET|HEAD) (/[\x21-\x7e]*) HTTP/1\.[01]")
@@ -73,6 +75,7 @@ def serve_monitor(
         context: makes the TLS context of a connection; it requires a certificate of the client. None: clear text.
     """
     pool, room = ThreadPoolExecutor(THREADS, thread_name_prefix="monitor"), BoundedSemaphore(THREADS + WAITING)
+    ended = Event()
 
     def handle(connection: socket.socket) -> None:
         try:
@@ -93,8 +96,12 @@ def serve_monitor(
         while True:
             try:
                 connection, _ = listening.accept()
-            except OSError:  # the block has ended
-                return
+            except OSError as error:  # too many open files, or a client that was gone at once
+                if not ended.is_set():
+                    log.warning("the monitor cannot accept a connection: %s", error)
+                if ended.wait(ACCEPT_AGAIN_S):
+                    return
+                continue
             if room.acquire(blocking=False):
                 pool.submit(handle, connection)
             else:
@@ -105,6 +112,7 @@ def serve_monitor(
     try:
         yield
     finally:
+        ended.set()
         with suppress(OSError):
             listening.shutdown(socket.SHUT_RDWR)  # ends accept()
         listening.close()

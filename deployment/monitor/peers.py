@@ -1,20 +1,20 @@
-"""Whether a peer accepts this role. A monitor checks it when it is asked, and remembers the answer for a moment."""
+"""Whether a peer answers this role. A monitor checks it when it is asked, and remembers the answer for a moment."""
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Final, assert_never
+from typing import Final
 
+from base.errors import TlsError
 from base.tls.explain import explain
-from base.tls.links import ClearText, Links, Tls
+from base.tls.greeting import require_greeting, why_silent
+from base.tls.links import Links
 from base.tls.roles import TlsRole
 
-CHECK_S: Final = 1.0
-"""Longest wait for a connection."""
+CHECK_S: Final = 2.0
+"""Longest wait for each step of an answer."""
 FRESH_S: Final = 5.0
 """How long an answer is used again: a monitor that is asked often does not load the peer."""
 
@@ -25,7 +25,7 @@ class PeerWatch:
     Args:
         role: of the peer.
         address: `host:port`.
-        links: how this role speaks with it; with TLS, the handshake is tried.
+        links: how this role speaks with it.
     """
 
     def __init__(self, role: TlsRole, address: str, links: Links) -> None:
@@ -35,31 +35,19 @@ class PeerWatch:
         self._problem: str | None = None
 
     def problem(self) -> str | None:
-        """Why the peer accepts no connection of this role; None: it accepts one."""
+        """Why the peer does not answer this role; None: it answers."""
         with self._lock:
             if time.monotonic() - self._checked_at > FRESH_S:
-                self._problem = _connect(self.address) or self._refusal()
+                self._problem = self._check()
                 self._checked_at = time.monotonic()
             return self._problem
 
-    def _refusal(self) -> str | None:
-        match self._links:
-            case Tls():
-                error = explain(self._links, self.role, self.address, datetime.now(UTC))
-                return None if error is None else str(error)
-            case ClearText():
-                return None
-            case other:
-                assert_never(other)
-
-
-def _connect(address: str) -> str | None:
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), CHECK_S):
-            return None
-    except TimeoutError:
-        return f"no connection within {CHECK_S:.0f} s"
-    except (OSError, ValueError) as error:
-        number = getattr(error, "errno", None)
-        return os.strerror(number) if isinstance(number, int) and number > 0 else str(error)
+    def _check(self) -> str | None:
+        try:
+            require_greeting(self._links, self.role, self.address, CHECK_S)
+        except TimeoutError as error:
+            return why_silent(error, CHECK_S)
+        except (OSError, ValueError, TlsError) as error:
+            named = explain(self._links, self.role, self.address, datetime.now(UTC))
+            return why_silent(error, CHECK_S) if named is None else str(named)
+        return None

@@ -280,6 +280,20 @@ class Ledger:
         for (line,) in lines:
             yield entry_from_line(line)
 
+    def look(self) -> None:
+        """Read the entries that other processes have appended. Waits for nobody.
+
+        While a thread works with the ledger, this returns at once: that thread has read them.
+
+        Raises:
+            LedgerBroken: a new entry was edited. sqlite3.Error: the file cannot be read.
+        """
+        if self._lock.acquire(blocking=False):
+            try:
+                self._refresh()
+            finally:
+                self._lock.release()
+
     # the file
 
     @contextmanager

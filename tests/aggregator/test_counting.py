@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,15 +16,15 @@ from aggregator.errors import RemoteRefusal
 from aggregator.intake.counting import count_refusal
 from aggregator.services.client import Aggregators
 from base.metrics import OTHER, REFUSALS, Distribution, Meters, Sample
-from base.tls.links import ClearText
+from base.tls.links import ClearText, Tls
 from base.tls.roles import TlsRole
 from deployment.monitor import peers
 from deployment.monitor.aggregators import AggregatorState
 from deployment.monitor.peers import PeerWatch
-from federation.errors import LedgerWriteFailed
 from tests.aggregator.proven_pair import LeaderAndHelper
 from tests.aggregator.refusals import refused
 from tests.aggregator.world import COLLECTOR, Site, World, make_plan, open_at, running, view
+from tests.base.tls_world import operator
 
 CLEAR = ClearText(TlsRole.LEADER)
 
@@ -182,11 +184,11 @@ def test_an_edited_ledger_is_waited_for_by_name(world: World) -> None:
 def test_a_peer_is_not_asked_again_within_the_moment_that_an_answer_is_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def connect(address: str) -> str | None:
+    def greet(_links: object, _peer: TlsRole, address: str, _limit_s: float) -> None:
         asked.append(address)
-        return os.strerror(111)
+        raise ConnectionRefusedError(111, "refused")
 
-    monkeypatch.setattr(peers, "_connect", connect)
+    monkeypatch.setattr(peers, "require_greeting", greet)
     watch = PeerWatch(TlsRole.HELPER, "127.0.0.1:1", CLEAR)
     assert watch.problem() == watch.problem() == os.strerror(111)
     assert asked == ["127.0.0.1:1"]
@@ -196,16 +198,56 @@ def test_a_peer_is_not_asked_again_within_the_moment_that_an_answer_is_fresh(mon
     assert len(asked) == 2
 
 
-def test_a_ledger_that_cannot_be_written_is_waited_for_by_name(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peer_that_accepts_connections_and_never_answers_is_not_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(peers, "CHECK_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        assert PeerWatch(TlsRole.HELPER, address, CLEAR).problem() == "no answer within 0 s"
+        operator(tmp_path / "keys", TlsRole.LEADER)
+        tls = Tls(TlsRole.LEADER, tmp_path / "keys")
+        tls.operators().write(tmp_path / "keys", TlsRole.HELPER)
+        assert PeerWatch(TlsRole.HELPER, address, tls).problem() == "no answer within 0 s"
+
+
+def test_a_monitor_waits_for_nobody_who_works_with_the_ledger(world: World) -> None:
+    ledger = world.helper.party.files.ledger
+    state = AggregatorState(world.helper.party)
+    state.listening = True
+    other = sqlite3.connect(ledger.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # another process of the operator
+    start = time.monotonic()
+    assert state.waits_for() is None
+    assert values(state.samples())["covey_ledger_entries",] == 0
+    other.execute("ROLLBACK")
+    other.close()
+    begun, end = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with ledger.transaction():
+            begun.set()
+            end.wait(20)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    begun.wait(20)
+    assert state.waits_for() is None
+    end.set()
+    thread.join()
+    assert time.monotonic() - start < 5
+
+
+def test_a_ledger_that_cannot_be_read_is_waited_for_by_name(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = world.helper.party.files.ledger
     state = AggregatorState(world.helper.party)
     state.listening = True
 
-    def full(*_: object) -> None:
-        raise LedgerWriteFailed(str(ledger.path), "disk full")
+    def failing(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(type(ledger), "_refresh", full)
-    assert (state.waits_for() or "").startswith("a ledger that can be written: ")
+    monkeypatch.setattr(type(ledger), "_refresh", failing)
+    assert state.waits_for() == "a ledger that can be read: disk I/O error"
 
 
 def test_an_aggregator_that_stops_shows_its_counters_and_reads_no_file(world: World) -> None:

@@ -15,7 +15,7 @@ from aggregator.collect.collection_job import Stage, Witness, commitment_from_by
 from aggregator.errors import MessageMalformed, RemoteRefusal
 from aggregator.intake import refusals as of
 from aggregator.intake.aggregation_job import AggregationJob, JobAnswer, verdicts_from
-from aggregator.intake.refusals import REASONS, Refusal, refusal_of
+from aggregator.intake.refusals import MAX_NAME, MAX_NUMBERS, MAX_TEXT, REASONS, Refusal, refusal_of
 from aggregator.services import aggregator_pb2 as pb
 from aggregator.signed_message import Signed, plan_of, sign
 from federation.commitment import Commitment
@@ -45,6 +45,16 @@ def test_refusals_survive_their_bytes(reason: str, text: str, numbers: dict[str,
     answer = JobAnswer(b"p", bytes(16), b"d", b"", refusal)
     assert JobAnswer.from_bytes(answer.to_bytes()) == answer
     assert Refusal.from_message(refusal.to_message()) == refusal
+
+
+def test_a_peers_refusal_is_cut_to_its_bounds() -> None:
+    endless = "x" * 100_000
+    message = pb.Refusal(
+        reason=endless, text=endless, view=endless, numbers=[pb.Number(name=f"{i}{endless}") for i in range(99)]
+    )
+    refusal = Refusal.from_message(message)
+    assert (len(refusal.reason), len(refusal.text), len(refusal.view)) == (MAX_NAME, MAX_TEXT, MAX_NAME)
+    assert [len(name) for name in refusal.numbers] == [MAX_NAME] * MAX_NUMBERS
 
 
 @settings(deadline=None)

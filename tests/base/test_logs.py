@@ -67,6 +67,25 @@ def test_text_is_one_line_with_the_fields_at_its_end(capsys: pytest.CaptureFixtu
     assert third.endswith(" site 1: answered plan 0001020304050607…")
 
 
+def test_no_text_of_a_peer_ends_a_line_of_the_log_whatever_a_reader_takes_for_an_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = "refused" + "".join(f"{end}forged" for end in "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+    for form in LogFormat:
+        with logging_as("leader", form):
+            _log.warning("%s", text)
+            try:
+                raise OSError(5, text)
+            except OSError:
+                _log.warning("failed", exc_info=True)
+        written = capsys.readouterr().err
+        assert not [line for line in written.splitlines() if line.startswith("forged")], form
+        assert written.count("forged") == 20
+        if form is LogFormat.JSON:
+            assert written.isascii()
+            assert json.loads(written.splitlines()[0])["message"] == text
+
+
 @pytest.mark.parametrize(
     "value", [SECRET, bytearray(SECRET), np.frombuffer(SECRET, np.uint8), [SECRET], {"key": SECRET}, ValueError(SECRET.decode()),
               SigningKey(SECRET), memoryview(SECRET)], ids=lambda value: type(value).__name__

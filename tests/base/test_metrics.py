@@ -13,12 +13,14 @@ from base.exposition import text_of
 from base.metrics import (
     ANSWERS,
     BATCHES,
+    BUDGET_LEFT,
     CALL_CODES,
     CALLS,
     CERTIFIED,
     COLLECTIONS,
     METRICS,
     OTHER,
+    PEER_UP,
     PLAN_STATES,
     READY,
     REPORTS,
@@ -29,6 +31,8 @@ from base.metrics import (
     Metric,
     Names,
     Role,
+    Sample,
+    gauges,
 )
 from base.process_metrics import DISK_RESERVE, disk_problem, process_samples
 from base.tls.roles import TlsRole
@@ -122,6 +126,17 @@ def test_an_open_set_of_names_is_bounded() -> None:
     assert found["covey_site_answers_total", OTHER] == 50
     meters.add(ANSWERS, "CODE_0")
     assert numbers(meters)["covey_site_answers_total", "CODE_0"] == 2
+
+
+def test_gauges_that_no_meter_has_set_are_bounded_as_well() -> None:
+    (label,) = BUDGET_LEFT.labels
+    assert isinstance(label.values, Names)
+    text = text_of(gauges(BUDGET_LEFT, ((f"view{number}", 1.0) for number in range(label.values.most + 50)))).decode()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert len(lines) == label.values.most
+    assert OTHER not in text
+    with pytest.raises(ValueError, match="label peer has no value 'mallory'"):
+        text_of([Sample(PEER_UP, ("mallory",), 1)])
 
 
 def test_the_text_has_help_type_and_escaped_names() -> None:

@@ -53,7 +53,9 @@ def last_lines(path: Path, count: int) -> tuple[list[str], int]:
     with path.open("rb") as log:
         end = log.seek(0, os.SEEK_END)
         log.seek(max(0, end - _TAIL_BYTES))
-        lines = log.read(end - log.tell()).decode("utf-8", errors="replace").splitlines()
+        lines = (
+            log.read(end - log.tell()).removesuffix(b"\n").decode("utf-8", errors="replace").split("\n") if end else []
+        )
     return lines[-count:] if count else [], end
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -172,6 +174,31 @@ def test_more_connections_than_there_is_room_for_are_closed_and_the_others_are_a
         while exchange(address, get("/healthz")) == b"":
             assert time.monotonic() < end
             time.sleep(0.1)
+
+
+class Exhausted(socket.socket):
+    """A listening socket of a process that has too many open files for a while."""
+
+    failures = 2
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+def test_a_connection_that_cannot_be_accepted_does_not_end_the_monitor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(http, "ACCEPT_AGAIN_S", 0.05)
+    listening = Exhausted()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    with serve_monitor(Watched(Role.HELPER, tmp_path, Waiting()), listening):
+        assert status(exchange(listening.getsockname(), get("/healthz"))) == 200
+    assert listening.failures == 0
+    assert caplog.text.count("the monitor cannot accept a connection: ") == 2
 
 
 def test_a_monitor_ends_with_its_block_and_frees_its_port(tmp_path: Path) -> None:

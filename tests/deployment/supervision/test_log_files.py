@@ -46,6 +46,14 @@ def test_the_last_lines_of_a_log_and_what_follows(tmp_path: Path) -> None:
     assert next(new) == "new"
 
 
+def test_only_a_line_feed_ends_a_line(tmp_path: Path) -> None:
+    log = tmp_path / "helper.log"
+    log.write_text("one\u2028forged\x85forged\x1eforged\n\ntwo\n", encoding="utf-8")
+    assert last_lines(log, 9)[0] == ["one\u2028forged\x85forged\x1eforged", "", "two"]
+    log.write_text("")
+    assert last_lines(log, 9) == ([], 0)
+
+
 def test_a_role_without_a_log_is_named_with_those_that_have_one(tmp_path: Path) -> None:
     (tmp_path / "leader.log").touch()
     (tmp_path / "helper.log").touch()
