@@ -244,7 +244,7 @@ def test_a_collection_goes_on_after_a_stop_in_its_middle_and_after_its_superviso
     require_exact(covey, project)
 
 
-def test_what_cannot_be_started_is_named_with_its_mend_and_nothing_is_left(
+def test_what_cannot_be_started_is_named_before_a_process_starts(
     covey: Covey, two_sites: tuple[Path, list[str]], tmp_path: Path
 ) -> None:
     project, up = two_sites
@@ -268,6 +268,13 @@ def test_what_cannot_be_started_is_named_with_its_mend_and_nothing_is_left(
             True,
         )
     assert read_state(project) is None
+
+
+@pytest.mark.long
+def test_a_role_that_keeps_dying_at_the_start_is_named_with_its_mend_and_nothing_is_left(
+    covey: Covey, two_sites: tuple[Path, list[str]]
+) -> None:
+    project, up = two_sites
     (project / "keys" / "helper.key").rename(project / "keys" / "elsewhere")
     with ended(project):
         failed = subprocess.run(words(*up), capture_output=True, text=True, check=False)
