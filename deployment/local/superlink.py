@@ -37,6 +37,8 @@ from deployment.monitor.superlink import SuperLinkState
 from deployment.project.certificates import make_certificates
 from deployment.project.network import Listening
 from deployment.project.project import FILE, KEYS, Project
+from featurestore.server.connections import SURPLUS, Connections
+from featurestore.server.http_connection import protocol_of
 from featurestore.server.listen import address_of, open_socket
 
 from .node_admission import NodeAdmission, nodes_of
@@ -45,6 +47,9 @@ from .role_lock import alone
 FLEET: Final = "/v1/fleet/"
 MAX_BODY_BYTES: Final = 32 * 2**20
 """The most bytes of a request. Batches travel in pieces of 5 MiB; the longest other message names 100,000 batches."""
+MOST_CONNECTIONS: Final = 400
+"""The most connections of sites, which have one or two each, unless there are more sites. As many more get a refusal, within the
+usual 1,024 open files."""
 GRACE_S: Final = 5
 LOOK_S: Final = 1.0
 """How often the SuperLink checks whether covey.toml has changed."""
@@ -72,6 +77,9 @@ class FleetOnly:
         """Pass a request on, or refuse it before its body is read."""
         if not scope["path"].startswith(FLEET):
             await _refuse(send, 404, b"only the Fleet API is served here")
+            return
+        if SURPLUS in scope:
+            await _refuse(send, 503, f"there are {scope[SURPLUS]:,} open connections, the limit".encode())
             return
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"")
@@ -108,7 +116,8 @@ def serve_superlink(directory: Path, listening: Listening, names: list[str]) -> 
     with alone(directory, TlsRole.SUPERLINK), short_path(folder) as short, open_socket(host, port) as outside:
         app = _flower_app(folder)
         inner = _server(app, lifespan="on")
-        outer = _server(FleetOnly(app), lifespan="off", ssl_context_factory=lambda *_: context)
+        sites = Connections(max(MOST_CONNECTIONS, 2 * len(nodes)))
+        outer = _server(FleetOnly(app), lifespan="off", http=protocol_of(sites, context))
         with _private_socket(short / SOCKET) as inside:
             admission = NodeAdmission(directory, folder, nodes)
             state = SuperLinkState(directory, admission)

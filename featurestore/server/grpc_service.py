@@ -29,6 +29,12 @@ from .tables import TAKES_TABLE
 from .tls import ServerTls
 
 _GRACE_S: Final = 5.0
+_IDLE_MS: Final = 300_000
+"""How long a connection may be without a call."""
+AGE_MS: Final = 60_000
+"""How long a client that was verified by its certificate may begin calls on one connection."""
+AGE_GRACE_MS: Final = 600_000
+"""How long those calls may go on after that: a table, or a stream of published panes, which its client opens again."""
 _CODES: Final[tuple[tuple[type[Exception], grpc.StatusCode], ...]] = (
     (errors.NotFoundError, grpc.StatusCode.NOT_FOUND),
     (errors.BadRequest, grpc.StatusCode.INVALID_ARGUMENT),
@@ -177,7 +183,7 @@ def grpc_beside(
     """Runs the service on `host:port` while the HTTP server runs. Other processes may listen on the same port.
 
     Args:
-        calls: the most calls at a time; gRPC refuses others with RESOURCE_EXHAUSTED.
+        calls: the most calls at a time; gRPC refuses others with RESOURCE_EXHAUSTED. Twice as many connections are open at most.
     """
 
     @asynccontextmanager
@@ -187,7 +193,11 @@ def grpc_beside(
             ("grpc.max_receive_message_length", MAX_REQUEST),
             ("grpc.max_send_message_length", MAX_REPLY),
             ("grpc.server_handshake_timeout_ms", int(HEAD_S * 1_000)),
+            ("grpc.max_connection_idle_ms", _IDLE_MS),
+            ("grpc.max_allowed_incoming_connections", 2 * calls),
         ]
+        if tls is not None and tls.authority is not None:  # each client is verified again after a while
+            options += [("grpc.max_connection_age_ms", AGE_MS), ("grpc.max_connection_age_grace_ms", AGE_GRACE_MS)]
         server = grpc.aio.server(options=options, maximum_concurrent_rpcs=calls)
         pb_grpc.add_FeaturesServicer_to_server(Features(reads, gate), server)
         try:

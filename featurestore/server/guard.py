@@ -22,8 +22,8 @@ from .hosts import Hosts
 from .metrics import GONE, Counts, exposition
 from .openapi import METRICS, ROUTE
 from .probes import HEALTHZ, READYZ
-from .problems import MEDIA_TYPE, problem
-from .refusal import Header, Refused
+from .problems import problem
+from .refusal import MEDIA_TYPE, Header, Refused
 from .throttle import NO_LIMITS, Allowance, Throttle
 
 OPEN: Final = frozenset({"/health", HEALTHZ, READYZ})

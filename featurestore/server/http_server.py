@@ -1,28 +1,23 @@
-"""Runs an application in uvicorn, with limits of time and number for its connections.
-
-uvicorn limits only how long a connection is idle between two requests. A client that sends a request slowly (slowloris), never
-ends one, or does not read its answer would hold its connection forever.
-"""
+"""Runs an application in uvicorn, with limits of time and number for its connections."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from base.tls.contexts import server_context
 
-from .app import App, Message, Receive, Send
-from .connections import ANSWER_S, BODY_S, HEAD_S, MIN_BYTES_S, SURPLUS, Connections
-from .problems import MEDIA_TYPE, problem
+from .app import App
+from .connections import Connections
+from .http_connection import protocol_of
 from .settings import GRACE_S
 from .tls import ServerTls
 
-_TIMEOUT: Final = 408
+_TICKS: Final = 10
+"""uvicorn's ticks between two looks at the authorities of the clients: a second."""
 
 
 def serve(app: App, listening: socket.socket, connections: Connections, tls: ServerTls | None) -> None:
@@ -37,15 +32,9 @@ def serve(app: App, listening: socket.socket, connections: Connections, tls: Ser
 def make_server(app: App, connections: Connections, tls: ServerTls | None = None) -> uvicorn.Server:
     """The server, before it runs. Raises TlsError: the certificate cannot be used."""
     context = None if tls is None else server_context(tls, datetime.now(UTC))
-
-    class Counted(_Connection):
-        """A connection of this server."""
-
-        clients = connections
-
     config = uvicorn.Config(
         app,
-        http=Counted,
+        http=protocol_of(connections, context),  # type: ignore[arg-type]  # it is only called
         lifespan="on",
         ws="none",
         access_log=False,
@@ -53,103 +42,21 @@ def make_server(app: App, connections: Connections, tls: ServerTls | None = None
         server_header=False,
         proxy_headers=False,  # nothing reads the client's address, and any local process could send these headers
         timeout_graceful_shutdown=GRACE_S,
-        ssl_context_factory=None if context is None else lambda *_: context,
     )
-    return uvicorn.Server(config)
+    return uvicorn.Server(config) if tls is None else _Server(config, tls)
 
 
-class _Connection(HttpToolsProtocol):
-    """uvicorn's connection, whose client is bounded in time. A request that arrives in one piece sets no timer."""
+class _Server(uvicorn.Server):
+    """A server that ends its connections when the authorities of its clients change: each client is verified anew."""
 
-    clients: Connections
+    def __init__(self, config: uvicorn.Config, tls: ServerTls) -> None:
+        super().__init__(config)
+        self._tls, self._seen = tls, tls.clients_stamp()
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self._unfinished, self._in_body = True, False
-        self._received, self._since = 0, 0.0
-        self._reading: asyncio.TimerHandle | None = None
-        self._writing: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.clients.open += 1
-        if self.clients.flooded:
-            transport.abort()
-            return
-        if self.clients.full:
-            self.app = _refusing(self.app, self.clients.most)
-        self._reading = self.loop.call_later(HEAD_S, self._check)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.clients.open -= 1
-        for timer in (self._reading, self._writing):
-            if timer is not None:
-                timer.cancel()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        self._received += len(data)
-        super().data_received(data)
-        if not self._unfinished:
-            if self._reading is not None:
-                self._reading.cancel()
-                self._reading = None
-        elif self._reading is None:
-            self._reading = self.loop.call_later(BODY_S if self._in_body else HEAD_S, self._check)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._unfinished, self._in_body = True, False
-
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        self._in_body, self._received, self._since = True, 0, self.loop.time()
-
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self._unfinished = False
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._writing = self.loop.call_later(ANSWER_S, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._writing is not None:
-            self._writing.cancel()
-            self._writing = None
-
-    def _check(self) -> None:
-        """End the connection, unless a body is arriving fast enough."""
-        self._reading, now = None, self.loop.time()
-        if not self._in_body:
-            self._end(f"the head of a request took longer than {HEAD_S:.0f} s")
-            return
-        if self.flow.read_paused:
-            self._since, self._received = now, 0
-        due = self._since + BODY_S + self._received / MIN_BYTES_S
-        if now < due:
-            self._reading = self.loop.call_at(due, self._check)
-        else:
-            took = now - self._since
-            self._end(f"a body must arrive with {MIN_BYTES_S:,} bytes/s; this has {self._received:,} in {took:.0f} s")
-
-    def _end(self, why: str) -> None:
-        """Close the connection, with an answer if none has begun."""
-        if self.transport.is_closing():
-            return
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            body = problem(_TIMEOUT, why)
-            head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\n" + head.encode() + body)
-        self.transport.close()
-
-
-def _refusing(app: Any, most: int) -> App:
-    """The application for a connection beyond the limit."""
-
-    async def marked(scope: Message, receive: Receive, send: Send) -> None:
-        scope[SURPLUS] = most
-        await app(scope, receive, send)
-
-    return marked
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS == 0 and (found := self._tls.clients_stamp()) != self._seen:
+            self._seen = found
+            kept: list[Any] = list(self.server_state.connections)
+            for connection in kept:
+                connection.retire()
+        return await super().on_tick(counter)

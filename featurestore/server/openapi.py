@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from .probes import HEALTHZ, READYZ
-from .problems import MEDIA_TYPE
+from .refusal import MEDIA_TYPE
 from .request import MAX_FEATURES, MAX_ROWS
 
 ROUTE: Final = "/get-online-features"

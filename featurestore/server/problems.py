@@ -19,8 +19,8 @@ from starlette.exceptions import HTTPException
 from featurestore.errors import FeatureStoreError, OnlineUnavailable
 
 from .errors import DEFECT, DEFECT_TEXT, defect_text, status_of, text_of
+from .refusal import MEDIA_TYPE
 
-MEDIA_TYPE: Final = "application/problem+json"
 _SHOWN: Final = 400
 
 _log = logging.getLogger(__name__)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+MEDIA_TYPE: Final = "application/problem+json"
 Header = tuple[bytes, bytes]
 
 

@@ -46,6 +46,10 @@ class ServerTls:
         """A value that changes when one of the files changes."""
         return stamp_of(self.certificate, *self._keys(), *(() if self.authority is None else (self.authority,)))
 
+    def clients_stamp(self) -> object:
+        """A value that changes when the file of the clients' authorities changes."""
+        return None if self.authority is None else stamp_of(self.authority)
+
     def _keys(self) -> tuple[Path, Path]:
         """The key, and the one of a replacement that did not end (see `base.tls.files`)."""
         return self.key, self.key.with_name(f"{self.key.name}.next")

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from featurestore.server import http_server
+from base.tls.authority import DAYS, Authority
+from base.tls.contexts import client_context
+from base.tls.files import certificate_path, key_path
+from base.tls.links import OwnCertificate
+from base.tls.roles import TlsRole
+from base.tls.trust import Trust
+from featurestore.server import handshake, http_connection
 from featurestore.server.connections import Connections
 from featurestore.server.http_server import make_server
 from featurestore.server.listen import open_socket
+from featurestore.server.tls import ServerTls
+from tests.base.tls_world import operator
 from tests.featurestore.making import fill
 
 from .guarding import ROUTE, Guarded
@@ -37,16 +48,42 @@ def clients() -> Connections:
 def address(tmp_path: Path, clients: Connections, monkeypatch: pytest.MonkeyPatch) -> Iterator[Address]:
     """A server of two connections, which waits a fifth of a second for a slow client."""
     for limit in ("HEAD_S", "BODY_S", "ANSWER_S"):
-        monkeypatch.setattr(http_server, limit, SHORT_S)
-    fill(tmp_path, VIEW, 2)
-    guarded = Guarded(tmp_path, with_keys=False)
+        monkeypatch.setattr(http_connection, limit, SHORT_S)
+    with running(tmp_path, clients, None) as found:
+        yield found
+
+
+@contextmanager
+def running(directory: Path, clients: Connections, tls: ServerTls | None) -> Iterator[Address]:
+    fill(directory, VIEW, 2)
+    guarded = Guarded(directory, with_keys=False)
     with open_socket("127.0.0.1", 0) as listening:
-        server = make_server(guarded.app, clients)
+        server = make_server(guarded.app, clients, tls)
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
-        yield listening.getsockname()
-        server.should_exit = True
-        thread.join()
+        try:
+            yield listening.getsockname()
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    operator(tmp_path / "keys", TlsRole.SERVER, TlsRole.PROVIDER)
+    return tmp_path / "keys"
+
+
+def tls_of(keys: Path, authority: Path | None = None) -> ServerTls:
+    return ServerTls(certificate_path(keys, "server"), key_path(keys, "server"), authority)
+
+
+@contextmanager
+def secured(address: Address, keys: Path, role: TlsRole | None = None) -> Iterator[ssl.SSLSocket]:
+    authority = Trust.parse(certificate_path(keys, "ca").read_bytes(), "ca")
+    context = client_context(authority, None if role is None else OwnCertificate.load(keys, role))
+    with connected(address) as plain, context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
+        yield client
 
 
 @contextmanager
@@ -78,6 +115,20 @@ def read(client: socket.socket) -> int:
     """One complete request on a connection that stays open."""
     client.sendall(HEAD + BODY)
     return status_of(client.recv(2**16))
+
+
+def read_until_closed(client: socket.socket) -> None:
+    """Go on reading, so that the connection is never idle, until the server closes it."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            client.sendall(HEAD + BODY)
+            if not client.recv(2**16):
+                return
+        except OSError:
+            return
+        time.sleep(0.1)
+    pytest.fail("the connection stays")
 
 
 def dripping(client: socket.socket, data: bytes) -> bytes:
@@ -129,7 +180,7 @@ def test_a_body_that_arrives_slowly_is_refused_by_name(address: Address) -> None
 
 
 def test_a_body_that_arrives_fast_enough_may_take_longer(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_server, "MIN_BYTES_S", 20)
+    monkeypatch.setattr(http_connection, "MIN_BYTES_S", 20)
     with connected(address) as client:
         client.sendall(HEAD)
         for at in range(0, len(BODY), 8):
@@ -172,3 +223,77 @@ def test_too_many_connections_get_503_and_still_more_are_closed(address: Address
         until(clients, 4)
         with suppress(ConnectionResetError):
             assert many[4].recv(1) == b""
+
+
+def test_clients_that_say_nothing_to_a_server_with_tls_are_counted_and_closed(
+    tmp_path: Path, clients: Connections, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handshake, "HEAD_S", 2.0)
+    with running(tmp_path, clients, tls_of(keys)) as address:
+        with ExitStack() as stack:
+            silent = [stack.enter_context(connected(address)) for _ in range(20)]
+            until(clients, 4)
+            for one in silent[4:]:
+                one.settimeout(1)
+                with suppress(ConnectionResetError):
+                    assert one.recv(1) == b""
+            assert clients.open == 4  # all others were closed before the time of these was over
+            for one in silent[:4]:
+                with suppress(ConnectionResetError):
+                    assert one.recv(1) == b""
+        until(clients, 0)
+        with secured(address, keys) as client:
+            assert read(client) == 200
+        until(clients, 0)
+
+
+def test_a_server_with_tls_refuses_slow_requests_as_one_without(
+    tmp_path: Path, clients: Connections, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_connection, "HEAD_S", SHORT_S)
+    with running(tmp_path, clients, tls_of(keys)) as address, secured(address, keys) as client:
+        client.sendall(b"GET /hea")
+        assert status_of(everything(client)) == 408
+
+
+def test_a_request_may_come_with_the_end_of_the_handshake(tmp_path: Path, clients: Connections, keys: Path) -> None:
+    context = client_context(Trust.parse(certificate_path(keys, "ca").read_bytes(), "ca"))
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    spoken = context.wrap_bio(into, out, server_hostname="127.0.0.1")
+    with running(tmp_path, clients, tls_of(keys)) as address, connected(address) as client:
+        while True:
+            try:
+                spoken.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                client.sendall(out.read())
+                into.write(client.recv(2**16))
+        spoken.write(HEAD + BODY)
+        client.sendall(out.read())
+        into.write(client.recv(2**16))
+        assert status_of(spoken.read(2**16)) == 200
+
+
+def test_kept_connections_end_when_the_authority_of_their_clients_changes_or_a_certificate_expires(
+    tmp_path: Path, clients: Connections, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handshake, "HEAD_S", 60)
+    authority = tmp_path / "clients.crt"
+    authority.write_bytes(certificate_path(keys, "ca").read_bytes())
+    reader = TlsRole.PROVIDER
+    with running(tmp_path, clients, tls_of(keys, authority)) as address:
+        with secured(address, keys, reader) as kept, connected(address) as half:
+            assert read(kept) == 200
+            until(clients, 2)
+            other = operator(tmp_path / "other").certificate.found
+            authority.write_bytes(other.public_bytes(Encoding.PEM))
+            read_until_closed(kept)
+            with suppress(ConnectionResetError):
+                assert half.recv(1) == b""
+        authority.write_bytes(certificate_path(keys, "ca").read_bytes())
+        soon = datetime.now(UTC) - timedelta(days=DAYS) + timedelta(seconds=3)
+        Authority.load(keys).issue(keys, reader, (), soon)
+        with secured(address, keys, reader) as kept:
+            assert read(kept) == 200
+            read_until_closed(kept)
+        until(clients, 0)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ from base.errors import (
 )
 from base.tls.authority import Authority
 from base.tls.files import certificate_path, key_path
+from base.tls.hosts import split_address
 from base.tls.roles import TlsRole
 from featurestore.errors import (
     KeyRefused,
@@ -29,12 +33,13 @@ from featurestore.errors import (
     ServerSpeaksTls,
 )
 from featurestore.remote.tls import ReaderTls
+from featurestore.server import grpc_service
 from featurestore.server.api_keys import Consumers, KeyRing
 from featurestore.server.tls import ServerTls
 from featurestore.store import Store
 from tests.base.tls_world import LATER, LONG_AGO, NOW, operator
 
-from .test_remote import Served, fill, serving
+from .test_remote import CALLS, Served, fill, serving
 
 SERVER, PROVIDER = TlsRole.SERVER, TlsRole.PROVIDER
 SCHEMES = ["http", "grpc"]
@@ -189,6 +194,36 @@ class TestReplacedFiles:
                 read(url, tls)
             clients.write_bytes(authority_of(other).read_bytes())
             assert read(url, tls)
+
+
+def test_a_grpc_connection_ends_after_a_while_so_a_reader_is_verified_again(
+    directory: Path, keys: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grpc_service, "AGE_MS", 300)
+    clients = tmp_path / "clients.crt"
+    clients.write_bytes(authority_of(other).read_bytes())
+    own = certificate_path(other, PROVIDER), key_path(other, PROVIDER)
+    with (
+        serving(directory, tls=tls_of(keys, clients)) as running,
+        Store.open(running.grpc, tls=ReaderTls(authority_of(keys), *own)) as store,
+    ):
+        assert store.get(["area:flights"])
+        clients.write_bytes(authority_of(keys).read_bytes())
+        time.sleep(1)
+        with pytest.raises(ReaderCertificateRefused):
+            store.get(["area:flights"])
+
+
+def test_grpc_closes_connections_beyond_twice_its_calls(served: Served) -> None:
+    address = split_address(served.grpc.partition("//")[2])
+    with ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(address, 5)) for _ in range(2 * CALLS + 4)]
+        closed = 0
+        for one in silent[-4:]:
+            with suppress(ConnectionResetError):
+                assert one.recv(1) == b""
+            closed += 1
+        assert closed == 4
 
 
 def test_api_keys_count_beside_tls(directory: Path, keys: Path, tmp_path: Path) -> None:

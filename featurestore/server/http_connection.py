@@ -1,0 +1,156 @@
+"""A connection of an HTTP server whose client is limited in time, and whose server is limited in connections.
+
+uvicorn limits only how long a connection is idle between two requests. A client that sends a request slowly (slowloris), never
+ends one, or does not read its answer would hold its connection forever. With TLS the same goes for its handshake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from .connections import ANSWER_S, BODY_S, HEAD_S, MIN_BYTES_S, SURPLUS, Connections
+from .handshake import Handshake
+from .refusal import MEDIA_TYPE
+
+RETIRE_S: Final = 5.0
+"""How long an answer may still take after its client has lost the right to the connection."""
+_TIMEOUT: Final = HTTPStatus.REQUEST_TIMEOUT
+
+
+def protocol_of(connections: Connections, context: ssl.SSLContext | None) -> Callable[..., asyncio.Protocol]:
+    """Makes the protocol of each connection: the setting `http` of uvicorn, which gets no TLS settings beside it."""
+
+    class Counted(_Connection):
+        """A connection of this server."""
+
+        clients = connections
+
+    if context is None:
+        return Counted
+
+    def accepted(**named: Any) -> Handshake:
+        def make(end: Callable[[], None]) -> Counted:
+            made = Counted(**named)
+            made.begin = end
+            return made
+
+        return Handshake(context, connections, named["server_state"].connections, make)
+
+    return accepted
+
+
+class _Connection(HttpToolsProtocol):
+    """uvicorn's connection, whose client is limited in time. A request that arrives in one piece sets no timer."""
+
+    clients: Connections
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._unfinished, self._in_body = True, False
+        self._received, self._since = 0, 0.0
+        self._reading: asyncio.TimerHandle | None = None
+        self._writing: asyncio.TimerHandle | None = None
+        self._valid: asyncio.TimerHandle | None = None
+        self.begin: Callable[[], None] = lambda: None
+        """Called before the connection is counted: a handshake that ends here was counted itself."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.begin()
+        self.clients.open += 1
+        if self.clients.flooded:
+            transport.abort()
+            return
+        if self.clients.full:
+            self.app = _refusing(self.app, self.clients.most)
+        self._reading = self.loop.call_later(HEAD_S, self._check)
+        if certificate := transport.get_extra_info("peercert"):
+            left = ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()
+            self._valid = self.loop.call_later(max(0.0, left), self.retire)
+
+    def retire(self) -> None:
+        """End the connection after the answer that is being sent, if it ends soon. The client may make another one."""
+        self.shutdown()
+        self.loop.call_later(RETIRE_S, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.clients.open -= 1
+        for timer in (self._reading, self._writing, self._valid):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        super().data_received(data)
+        if not self._unfinished:
+            if self._reading is not None:
+                self._reading.cancel()
+                self._reading = None
+        elif self._reading is None:
+            self._reading = self.loop.call_later(BODY_S if self._in_body else HEAD_S, self._check)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._unfinished, self._in_body = True, False
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._in_body, self._received, self._since = True, 0, self.loop.time()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._unfinished = False
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._writing = self.loop.call_later(ANSWER_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+
+    def _check(self) -> None:
+        """End the connection, unless a body is arriving fast enough."""
+        self._reading, now = None, self.loop.time()
+        if not self._in_body:
+            self._end(f"the head of a request took longer than {HEAD_S:.0f} s")
+            return
+        if self.flow.read_paused:
+            self._since, self._received = now, 0
+        due = self._since + BODY_S + self._received / MIN_BYTES_S
+        if now < due:
+            self._reading = self.loop.call_at(due, self._check)
+        else:
+            took = now - self._since
+            self._end(f"a body must arrive with {MIN_BYTES_S:,} bytes/s; this has {self._received:,} in {took:.0f} s")
+
+    def _end(self, why: str) -> None:
+        """Close the connection, with an answer if none has begun."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            body = json.dumps({"title": _TIMEOUT.phrase, "status": _TIMEOUT, "detail": why}).encode()
+            head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\n" + head.encode() + body)
+        self.transport.close()
+
+
+def _refusing(app: Any, most: int) -> Callable[..., Any]:
+    """The application for a connection beyond the limit."""
+
+    async def marked(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        scope[SURPLUS] = most
+        await app(scope, receive, send)
+
+    return marked
