@@ -7,6 +7,7 @@ role, and a connection that is open already loses its rights with the certificat
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -18,7 +19,7 @@ from aggregator.errors import CallerNotAllowed
 from aggregator.intake.refusals import refusal_of
 from aggregator.services.handlers import behaviour_of, with_behaviour
 from aggregator.services.rpc import refuse
-from base.errors import TlsError, TlsVersionRefused
+from base.errors import CertificateUntrusted, TlsError, TlsVersionRefused
 from base.tls.certificate import Certificate
 from base.tls.files import TRUST
 from base.tls.links import Tls
@@ -46,6 +47,8 @@ CALLERS: Final[Mapping[TlsRole, Mapping[str, frozenset[TlsRole]]]] = {
 """The roles that may make each call of a service. A call that is not listed is made by nobody."""
 _CALLER: Final = "the caller's certificate"
 _TLS: Final = b"TLSv1.3"
+
+_log = logging.getLogger(__name__)
 
 
 def callers_of(role: TlsRole) -> tuple[TlsRole, ...]:
@@ -94,5 +97,10 @@ class CallerCheck(grpc.ServerInterceptor):
         role = certificate.role
         if role not in CALLERS[self._tls.role].get(method, frozenset()):
             raise CallerNotAllowed(role, self._tls.role, method)
-        trust = replace(self._tls.trust(role), source=f"{TRUST}/{role}.crt")  # a caller learns no path
+        source = f"{TRUST}/{role}.crt"  # a caller learns no path
+        try:
+            trust = replace(self._tls.trust(role), source=source)
+        except TlsError as error:
+            _log.error("refused %s of the %s: %s", method, role, error)
+            raise CertificateUntrusted(_CALLER, source) from None
         trust.verify(certificate, role, self._clock())

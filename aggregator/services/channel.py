@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 import grpc
@@ -20,6 +20,8 @@ from base.tls.links import ClearText, Links, Tls, require_private
 from base.tls.roles import TlsRole
 
 _Stub = TypeVar("_Stub")
+
+_log = logging.getLogger(__name__)
 
 
 class PeerConnection(Generic[_Stub]):
@@ -40,18 +42,25 @@ class PeerConnection(Generic[_Stub]):
         self.address, self.name = address, name
         self._links, self._peer, self._make = links, peer, stub
         self._lock = threading.Lock()
-        self._stamp = self._stamp_now()
+        self._stamp = self._warned = self._stamp_now()
         self._channels = [open_channel(links, peer, address)]
         self._stub = stub(self._channels[0])
 
     @property
     def stub(self) -> _Stub:
-        """The peer's calls. Calls that run on an earlier connection end there."""
+        """The peer's calls. Calls that run on an earlier connection end there.
+
+        While a new file cannot be used, the connection stays, and the log says so.
+        """
         with self._lock:
             if (stamp := self._stamp_now()) != self._stamp:
-                with suppress(TlsError):  # a file that is being written, or is wrong: the next call looks again
+                try:
                     self._channels.append(open_channel(self._links, self._peer, self.address))
                     self._stub, self._stamp = self._make(self._channels[-1]), stamp
+                except TlsError as error:  # a file that is being written, or is wrong: the next call looks again
+                    if stamp != self._warned:
+                        _log.warning("the connection to the %s keeps its former certificates: %s", self.name, error)
+                    self._warned = stamp
             return self._stub
 
     def error_of(self, failure: grpc.RpcError) -> AggregatorError:

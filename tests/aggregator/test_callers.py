@@ -259,6 +259,43 @@ def test_an_authority_that_was_rotated_away_loses_its_open_connections(three: Th
     assert isinstance(three.error(three.links(LEADER)), CertificateRefused)
 
 
+@pytest.mark.parametrize("content", [None, b"nonsense"])
+def test_a_trust_file_that_cannot_be_used_is_named_to_the_caller_and_logged_with_its_path(
+    three: Three, caplog: pytest.LogCaptureFixture, content: bytes | None
+) -> None:
+    link = HelperChannel(three.address, three.links(LEADER), call_s=5)
+    path = trust_path(three.keys(HELPER), LEADER)
+    with pytest.raises(RemoteRefusal):
+        link.free(b"")
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    try:
+        with pytest.raises(RemoteRefusal) as raised:
+            link.free(b"")
+    finally:
+        link.close()
+    assert raised.value.reason == "CERTIFICATE_UNTRUSTED"
+    assert "trust/leader.crt" in str(raised.value)
+    assert str(three.folder) not in str(raised.value)
+    assert str(path) in caplog.text
+
+
+def test_a_client_whose_trust_file_is_away_warns_once_and_keeps_its_connection(
+    three: Three, caplog: pytest.LogCaptureFixture
+) -> None:
+    link = HelperChannel(three.address, three.links(LEADER), call_s=5)
+    path = trust_path(three.keys(LEADER), HELPER)
+    path.unlink()
+    try:
+        for _ in range(2):
+            with pytest.raises(RemoteRefusal):
+                link.free(b"")
+    finally:
+        link.close()
+    assert caplog.text.count(f"keeps its former certificates: no {path}") == 1
+
+
 def test_a_certificate_that_expires_on_an_open_connection_is_refused(three: Three) -> None:
     check = CallerCheck(three.links(HELPER), lambda: NOW + timedelta(days=DAYS))
     found = {
