@@ -30,7 +30,7 @@ from deployment.local.processes import Processes, script
 from deployment.local.superlink import MAX_BODY_BYTES, superlink_folder
 from edge_client.errors import NodeKeyUnknown
 from edge_client.fleet_client import FleetClient, SuperLink
-from featurestore.server.connections import BODY_S, HEAD_S
+from featurestore.server.connections import HEAD_S
 from federation.keys import load_keys
 from federation.node_keys import NodeKey
 from tests.attacks.evil import packed, write_evil_app, write_flower_home
@@ -181,19 +181,6 @@ def test_a_client_that_says_nothing_is_closed(deployment: Deployment) -> None:
     host, port = deployment.address.split(":")
     with socket.create_connection((host, int(port)), HEAD_S + 10) as silent:
         assert silent.recv(1) == b""
-
-
-@pytest.mark.long
-def test_a_client_that_never_sends_the_body_it_announced_is_refused(deployment: Deployment) -> None:
-    host, port = deployment.address.split(":")
-    context = ssl.create_default_context(cafile=str(deployment.certificate))
-    head = f"POST /v1/fleet/push-object HTTP/1.1\r\nHost: {host}\r\nContent-Type: {PROTOBUF_MEDIA_TYPE}\r\n"
-    with (
-        socket.create_connection((host, int(port)), BODY_S + 15) as plain,
-        context.wrap_socket(plain, server_hostname=host) as holding,
-    ):
-        holding.sendall(f"{head}Content-Length: 10\r\n\r\n".encode())
-        assert holding.recv(100).startswith(b"HTTP/1.1 408")
 
 
 @needs_root
