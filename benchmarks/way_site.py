@@ -18,8 +18,9 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from base.ports import free_port
 from covey.cli import call
-from deployment.local.processes import Processes, free_port, script
+from deployment.local.processes import Processes, script
 from deployment.project.fleet import SITES
 from deployment.project.site_folders import configure_site
 from edge_client.flower_app import SITES_VARIABLE

@@ -18,7 +18,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +30,7 @@ import numpy.typing as npt
 
 from aggregator.errors import MpcFailed
 from aggregator.mpc.party import MAX_BLOCK, PEER_LOST, ROLE, ROLES, SHARES, TERMS, Role, block
+from base.ports import free_port
 from crypto.errors import CrypTenMissing
 from crypto.mpc_shares import require_convertible
 from federation.aggregation import NoisedShares, OpenedView
@@ -266,10 +266,3 @@ def _environment(rank: int, port: int) -> dict[str, str]:
         "GLOO_SOCKET_IFNAME": "lo",
         "OMP_NUM_THREADS": "1",
     }
-
-
-def free_port() -> int:
-    """A loopback port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port

@@ -24,12 +24,12 @@ from aggregator.errors import (
     Stopping,
     Unreachable,
 )
-from aggregator.mpc.finish import free_port
 from aggregator.mpc.suppression import Suppression
 from aggregator.shares.peers import PeerCalls
 from aggregator.shares.plans import PlanBook
 from aggregator.signed_message import sign
 from aggregator.storage.records import StoredPlan
+from base.ports import free_port
 from federation.plan import Plan
 
 _LOOK_S: Final = 0.05

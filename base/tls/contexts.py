@@ -16,7 +16,7 @@ from .trust import Trust
 HTTP: Final = ("http/1.1",)
 
 
-class Identity(Protocol):
+class ServerIdentity(Protocol):
     """Who a server is, and whom it serves: files that are read again when they change."""
 
     def own(self) -> OwnCertificate:
@@ -36,7 +36,7 @@ class Identity(Protocol):
         ...
 
 
-def server_context(tls: Identity, now: datetime, protocols: tuple[str, ...] = HTTP) -> ssl.SSLContext:
+def server_context(tls: ServerIdentity, now: datetime, protocols: tuple[str, ...] = HTTP) -> ssl.SSLContext:
     """A context of a server.
 
     It speaks TLS 1.3 only. Before a handshake it looks whether the files have changed, and takes the new certificate: no

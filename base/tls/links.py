@@ -117,7 +117,7 @@ class Tls:
         return Trust.load(self.keys, peer)
 
     def clients(self) -> None:
-        """None: clients without a role have no certificates (see `base.tls.contexts.Identity`)."""
+        """None: clients without a role have no certificates (see `base.tls.contexts.ServerIdentity`)."""
 
     def stamp(self, *peers: TlsRole) -> object:
         """A value that changes when the certificate, the key, or the authorities of these peers change."""

@@ -8,7 +8,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Final
 
-from deployment.local.processes import Processes, free_port
+from base.ports import free_port
+from deployment.local.processes import Processes
 
 START_SECONDS: Final = 30.0
 REQUEST: Final[dict[str, Any]] = {"features": ["carrier_delay:late_28d"], "entities": {"carrier": ["UA", "DL", "B6"]}}

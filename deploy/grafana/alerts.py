@@ -15,7 +15,7 @@ SERVER_JOB: Final = f"{JOB}-server"
 READ: Final = "/get-online-features"
 
 
-class Severity(StrEnum):
+class AlertSeverity(StrEnum):
     """How soon an operator must act."""
 
     PAGE = "page"
@@ -36,7 +36,7 @@ class Alert:
     """
 
     name: str
-    severity: Severity
+    severity: AlertSeverity
     when: str
     wait: str
     summary: str
@@ -46,47 +46,47 @@ class Alert:
 
 ALERTS: Final = (
     Alert(
-        "CoveyRoleDown", Severity.PAGE, f'up{{job=~"{JOB}|{SERVER_JOB}"}} == 0', "2m",
+        "CoveyRoleDown", AlertSeverity.PAGE, f'up{{job=~"{JOB}|{SERVER_JOB}"}} == 0', "2m",
         "{{ $labels.instance }} does not answer",
         "Prometheus cannot reach the role's monitor: the process has ended, or the network between them is down.",
         "Read the role's log, and start it again. No accepted report is lost.",
     ),
     Alert(
-        "CoveyRoleNotReady", Severity.TICKET, f"{m.READY.name} == 0", "15m",
+        "CoveyRoleNotReady", AlertSeverity.TICKET, f"{m.READY.name} == 0", "15m",
         "{{ $labels.instance }} is not ready; its /readyz says what it waits for",
         "The process works, but it waits for something else, such as a peer, sites or disk space.",
         "`curl http://ADDRESS/readyz` says what it waits for. Off the loopback, that is https with the operator's certificate, as "
         "for Prometheus.",
     ),
     Alert(
-        "CoveyPeerAway", Severity.TICKET, f"{m.PEER_UP.name} == 0", "10m",
+        "CoveyPeerAway", AlertSeverity.TICKET, f"{m.PEER_UP.name} == 0", "10m",
         "{{ $labels.instance }} cannot reach the {{ $labels.peer }}",
         "A leader cannot reach its helper, key holder or provider, or a site its SuperLink.",
         "Ask the operator of the peer whether it runs; check the address and the network between the two.",
     ),
     Alert(
-        "CoveyCallsFail", Severity.PAGE,
+        "CoveyCallsFail", AlertSeverity.PAGE,
         f'sum by (instance, method) (increase({m.CALL.name}{{code=~"INTERNAL|DATA_LOSS|UNKNOWN"}}[15m])) > 0', "0m",
         "{{ $labels.instance }}: {{ $labels.method }} fails",
         "A service answers calls with an error that no caller has caused: a defect, or files that are damaged or rolled back.",
         "Read the service's log, which has the traceback, and its /readyz.",
     ),
     Alert(
-        "CoveyLedgerBroken", Severity.PAGE, f"{m.LEDGER_ENTRIES.name} < 0", "0m",
+        "CoveyLedgerBroken", AlertSeverity.PAGE, f"{m.LEDGER_ENTRIES.name} < 0", "0m",
         "the ledger of {{ $labels.instance }} is broken",
         "The operator's ledger was edited, cut or rolled back. Nothing is opened until it is repaired.",
         "Put no older copy back: it does not know what was spent since. Follow docs/backup.md#restore, or rebuild the ledger: "
         "`covey ledger rebuild --force`.",
     ),
     Alert(
-        "CoveyBudgetNearlySpent", Severity.TICKET, f"{m.BUDGET_LEFT.name} < 0.1", "5m",
+        "CoveyBudgetNearlySpent", AlertSeverity.TICKET, f"{m.BUDGET_LEFT.name} < 0.1", "5m",
         "view {{ $labels.view }} has less than a tenth of its budget left",
         "The last charged day of the view has less than a tenth of the budget of a client-day left. A further view or version "
         "for the same days would be refused.",
         "`covey ledger show` lists the charges. Lower `rho` of views, or raise the budget if your policy allows it.",
     ),
     Alert(
-        "CoveyReportsRejected", Severity.TICKET,
+        "CoveyReportsRejected", AlertSeverity.TICKET,
         f'sum by (instance) (increase({m.REPORTS.name}{{verdict="rejected"}}[1h])) > 0', "0m",
         "{{ $labels.instance }} rejected reports whose proofs do not hold",
         "A client within its bounds is rejected once in 2^56 reports: a site has a defect, or somebody lies.",
@@ -94,62 +94,62 @@ ALERTS: Final = (
         "from the roster if it goes on.",
     ),
     Alert(
-        "CoveyBatchesRefused", Severity.TICKET,
+        "CoveyBatchesRefused", AlertSeverity.TICKET,
         f'sum by (instance, reason) (increase({m.REFUSALS.name}{{method=~"Submit|Aggregate"}}[1h])) > 0', "0m",
         "{{ $labels.instance }} refuses batches: {{ $labels.reason }}",
         "Whole batches are refused, so the clients of a site are missing in a release.",
         "docs/codes.md has the reason and its mend.",
     ),
     Alert(
-        "CoveyJobsPending", Severity.TICKET, f"{m.JOBS_PENDING.name} > 0", "30m",
+        "CoveyJobsPending", AlertSeverity.TICKET, f"{m.JOBS_PENDING.name} > 0", "30m",
         "{{ $value }} batches wait for the helper",
         "The leader keeps batches that the helper has not answered. They are sent again with the next batch or collect.",
         "Start the helper, or mend the network to it. Nothing is lost until the plan's deadline has passed by a day.",
     ),
     Alert(
-        "CoveyPanesDue", Severity.TICKET, f'{m.PANES.name}{{state="due"}} > 0', "1d",
+        "CoveyPanesDue", AlertSeverity.TICKET, f'{m.PANES.name}{{state="due"}} > 0', "1d",
         "{{ $value }} panes of view {{ $labels.view }} are due",
         "Panes that have ended were not opened for a day: no coordinator runs, or too few sites answer.",
         "`covey status` names the panes; `covey start coordinator` collects them.",
     ),
     Alert(
-        "CoveyPanesExhausted", Severity.TICKET, f'{m.PANES.name}{{state="exhausted"}} > 0', "5m",
+        "CoveyPanesExhausted", AlertSeverity.TICKET, f'{m.PANES.name}{{state="exhausted"}} > 0', "5m",
         "{{ $value }} panes of view {{ $labels.view }} were attempted too often",
         "The coordinator does not plan these panes again, because each attempt may cost budget.",
         "Find out why the attempts failed (`covey status`), and give the panes up or collect them in a new version.",
     ),
     Alert(
-        "CoveySitesMissing", Severity.TICKET, f'{m.RELEASE_SITES.name}{{state="missing"}} > 0', "1h",
+        "CoveySitesMissing", AlertSeverity.TICKET, f'{m.RELEASE_SITES.name}{{state="missing"}} > 0', "1h",
         "{{ $value }} sites are missing in the newest pane of view {{ $labels.view }}",
         "Sites of the roster are not counted in the newest release: their clients are not in it.",
         "The server's /health names the sites. Ask their operators.",
     ),
     Alert(
-        "CoveyViewStale", Severity.TICKET, f'{m.VIEW_AGE.name}{{since="released_at"}} > 2 * 86400', "10m",
+        "CoveyViewStale", AlertSeverity.TICKET, f'{m.VIEW_AGE.name}{{since="released_at"}} > 2 * 86400', "10m",
         "view {{ $labels.view }} has had no release for two days",
         "Readers get old values. The limit of two days fits panes of a day; use a shorter one for shorter panes.",
         "See CoveyPanesDue, and whether the server reads the store to which the coordinator publishes.",
     ),
     Alert(
-        "CoveyCertificateExpires", Severity.TICKET, f"{m.CERTIFICATE.name} - time() < 14 * 86400", "1h",
+        "CoveyCertificateExpires", AlertSeverity.TICKET, f"{m.CERTIFICATE.name} - time() < 14 * 86400", "1h",
         "the certificate of {{ $labels.role }} at {{ $labels.instance }} ends within two weeks",
         "Peers refuse the role once its certificate has expired.",
         "`covey keys tls --renew` makes a new certificate; running services take it up without a restart.",
     ),
     Alert(
-        "CoveyCertificateExpired", Severity.PAGE, f"{m.CERTIFICATE.name} - time() < 0", "0m",
+        "CoveyCertificateExpired", AlertSeverity.PAGE, f"{m.CERTIFICATE.name} - time() < 0", "0m",
         "the certificate of {{ $labels.role }} at {{ $labels.instance }} has expired",
         "Peers refuse the role: no plan is opened, and no batch is taken.",
         "`covey keys tls --renew` makes a new certificate; running services take it up without a restart.",
     ),
     Alert(
-        "CoveyClocksApart", Severity.TICKET, f"abs({m.CLOCK_OFFSET.name}) > 60", "0m",
+        "CoveyClocksApart", AlertSeverity.TICKET, f"abs({m.CLOCK_OFFSET.name}) > 60", "0m",
         "the clock of the {{ $labels.peer }} is off by {{ $value }} s",
         "A plan is refused once the clocks are too far apart, because deadlines and budgets of days depend on them.",
         "Set the clocks by NTP on both machines.",
     ),
     Alert(
-        "CoveyReadsSlow", Severity.TICKET,
+        "CoveyReadsSlow", AlertSeverity.TICKET,
         "histogram_quantile(0.99, sum by (instance, le) "
         f'(rate({m.REQUEST_SECONDS.name}_bucket{{route="{READ}"}}[5m]))) > 0.1', "10m",
         "one read in a hundred takes {{ $value }} s at {{ $labels.instance }}",
@@ -157,7 +157,7 @@ ALERTS: Final = (
         "Add workers (`covey serve --workers N`) or limit consumers (`--rate`); see docs/serving.md.",
     ),
     Alert(
-        "CoveyReadsFail", Severity.PAGE,
+        "CoveyReadsFail", AlertSeverity.PAGE,
         f'sum by (instance) (rate({m.REQUESTS.name}{{status=~"5.."}}[5m])) '
         f"/ sum by (instance) (rate({m.REQUESTS.name}[5m])) > 0.01", "5m",
         "more than one request in a hundred fails at {{ $labels.instance }}",
@@ -165,7 +165,7 @@ ALERTS: Final = (
         "Read the server's log and its /readyz.",
     ),
     Alert(
-        "CoveyDiskNearlyFull", Severity.PAGE, f"{m.DISK_FREE.name} / {m.DISK_SIZE.name} < 0.1", "10m",
+        "CoveyDiskNearlyFull", AlertSeverity.PAGE, f"{m.DISK_FREE.name} / {m.DISK_SIZE.name} < 0.1", "10m",
         "the disk of {{ $labels.instance }} is nearly full",
         "A role that cannot write charges and reports refuses them. Nothing that was accepted is lost.",
         "Free space, or move the project to a larger disk.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from base.times import utc_text
-from deployment.local.supervision.state_file import DeploymentState, RoleState
+from deployment.local.supervision.state_file import DeploymentState, RoleStatus
 
 
 def roles_to_json(state: DeploymentState) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def roles_to_json(state: DeploymentState) -> dict[str, Any]:
     }
 
 
-def _role_to_json(one: RoleState) -> dict[str, Any]:
+def _role_to_json(one: RoleStatus) -> dict[str, Any]:
     return {
         "state": one.state,
         "since": utc_text(one.since_us),

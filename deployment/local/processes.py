@@ -177,14 +177,6 @@ class Processes:
         return found
 
 
-def free_port() -> int:
-    """A loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def script(name: str) -> str:
     """The path of a command that is installed beside this Python."""
     path = Path(sys.executable).parent / name

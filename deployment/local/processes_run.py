@@ -28,6 +28,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from base.atomic_files import replace_file
+from base.ports import free_port
 from base.private_files import private_folder
 from base.times import wall_clock
 from deployment.collecting import collecting, require_nothing_unfinished
@@ -50,7 +51,7 @@ from federation.ledger.operator import LEDGERS, charged_plans, operator_path, op
 from federation.plan import PLAN_ID_BYTES, plan_from_bytes
 from federation.terms import Finish
 
-from .processes import Processes, free_port
+from .processes import Processes
 from .service_processes import SERVICES, second_of, service_command, services_of
 from .unfinished_run import begin, go_on
 

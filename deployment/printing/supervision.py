@@ -14,7 +14,7 @@ from base.times import utc_text
 from deployment.inspect.deployment_status import roles_to_json
 from deployment.local.supervision.control import Stopped
 from deployment.local.supervision.roles import COORDINATOR, SERVER
-from deployment.local.supervision.state_file import DeploymentState, RoleState
+from deployment.local.supervision.state_file import DeploymentState, RoleStatus
 
 from .console import talk_console
 from .output import Output
@@ -37,7 +37,7 @@ class RoleTalk:
             self._said[one.name] = text
 
 
-def in_words(one: RoleState) -> str:
+def in_words(one: RoleStatus) -> str:
     """The state of a role as a text."""
     match one.state:
         case "waiting":

@@ -13,7 +13,7 @@ from base.tls.trust import Trust
 
 @dataclass(frozen=True)
 class ServerTls:
-    """The files of a server's certificate: an `Identity` of `base.tls.contexts`.
+    """The files of a server's certificate: a `ServerIdentity` of `base.tls.contexts`.
 
     Attributes:
         certificate, key: PEM; the key is of an elliptic curve, and only its owner may read it.

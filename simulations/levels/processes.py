@@ -16,10 +16,11 @@ from typing import Any
 from aggregator.errors import RemoteRefusal
 from aggregator.services.client import Aggregators
 from base.metrics import Meters
+from base.ports import free_port
 from deployment.coordinator.job_run import run_job
 from deployment.coordinator.sites import NO_ANSWER, SiteAnswer
 from deployment.errors import CollectionFailed
-from deployment.local.processes import Processes, free_port
+from deployment.local.processes import Processes
 from deployment.local.processes_run import START_SECONDS
 from deployment.local.service_processes import second_of, service_command, services_of
 from deployment.project.fleet import SITES

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.proto.control_pb2 import RegisterNodeRequest
 from flwr.supercore.control.control_http_client import ControlHttpClient
 
-from deployment.local.processes import Processes, free_port, script
+from base.ports import free_port
+from deployment.local.processes import Processes, script
 
 ENVIRONMENT = {
     "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),

@@ -17,12 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from base.metrics import Meters
+from base.ports import free_port
 from base.times import DAY_US, wall_clock
 from covey.cli import call
 from deployment.coordinator.job import Job
 from deployment.coordinator.job_run import run_job
 from deployment.coordinator.serving import PlanRequest, make_plan
-from deployment.local.processes import Processes, free_port
+from deployment.local.processes import Processes
 from featurestore.define.views_file import load_views
 from federation.plan import plan_to_bytes
 from federation.terms import Protection, RequestedTerms

@@ -6,7 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from deployment.local.processes import Processes, free_port
+from base.ports import free_port
+from deployment.local.processes import Processes
 
 
 def words(*arguments: str) -> list[str]:

@@ -16,8 +16,9 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
+from base.ports import free_port
 from covey.cli import call
-from deployment.local.processes import Processes, free_port
+from deployment.local.processes import Processes
 from featurestore.store import Store
 from tests.covey.conftest import make_events
 from tests.deployment.deployed import start_superlink, words

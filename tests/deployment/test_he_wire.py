@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from base.ports import free_port
 from deployment.collecting import run_folder
 from deployment.errors import RunFailed
 from deployment.local import processes_run as wire
-from deployment.local.processes import Processes, free_port
+from deployment.local.processes import Processes
 from deployment.run import resume, run
 from featurestore.define.views_file import load_views
 from featurestore.store import Store

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from base import atomic_files
-from deployment.local.processes import Processes, free_port
+from base.ports import free_port
+from deployment.local.processes import Processes
 from deployment.project.project import Project
 from edge_client.policy_file import load_policy
 from featurestore.store import Store

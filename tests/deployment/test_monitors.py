@@ -18,10 +18,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from base.metrics import METRICS, Choice, Names
+from base.ports import free_port
 from base.probes import Probe
 from base.version import VERSION
 from deploy.grafana.generate import FOLDER
-from deployment.local.processes import Processes, free_port
+from deployment.local.processes import Processes
 from tests.covey.conftest import make_events
 from tests.deploy.test_grafana import samples_of
 from tests.deployment.deployed import start_superlink, words

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from base.errors import PeerSpeaksTls
+from base.ports import free_port
 from base.tls.explain import explain
 from base.tls.links import ClearText, Tls
 from base.tls.roles import TlsRole
 from deployment.collecting import run_folder
 from deployment.local import processes_run as wire
-from deployment.local.processes import free_port
 from deployment.local.supervision.state_file import read_state
 from featurestore.store import Store
 from tests.covey.conftest import VIEWS

@@ -10,9 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from base.ports import free_port
 from deployment.errors import ProcessFailed
 from deployment.local import processes as processes_module
-from deployment.local.processes import Processes, free_port
+from deployment.local.processes import Processes
 
 _FAMILY = """
 import subprocess, sys, time

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from base.errors import DONE, FAILURE, NOT_FOUND, USAGE
-from deployment.local.processes import free_port
+from base.ports import free_port
 from deployment.local.supervision.deployment import up_folder
 from deployment.local.supervision.identity import ProcessIdentity
 from deployment.local.supervision.state_file import DeploymentState, read_state

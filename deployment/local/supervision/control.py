@@ -24,7 +24,7 @@ from .addresses import require_free
 from .deployment import Deployment, log_folder
 from .identity import ProcessIdentity
 from .roles import COORDINATOR, SERVER
-from .state_file import DeploymentState, RoleState, read_state
+from .state_file import DeploymentState, RoleStatus, read_state
 from .supervise import SUPERVISOR, end_leftovers, only_supervisor
 
 START_S: Final = 180.0
@@ -179,7 +179,7 @@ def _ends(state: DeploymentState, seconds: float) -> bool:
     return False
 
 
-def _is_settled(one: RoleState, collects: RoleState | None) -> bool:
+def _is_settled(one: RoleStatus, collects: RoleStatus | None) -> bool:
     """Whether a role works. Without a collection, the server may wait for the first release."""
     if one.name == SERVER and one.state == "waiting" and (collects is None or collects.state == "ended"):
         return True

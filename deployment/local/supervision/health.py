@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from typing import Final
 
+from base.ports import free_port
 from base.probes import MAX_PROBE_BYTES, Probe
 from base.tls.hosts import split_address
-from deployment.local.processes import free_port
 
 READY_S: Final = 5.0
 """How long a role that works is not asked again."""

@@ -25,7 +25,7 @@ STOP_ORDER: Final = (COORDINATOR, SERVER, "site-", SUPERLINK, "leader", "keyhold
 
 
 @dataclass(frozen=True)
-class Role:
+class SupervisedRole:
     """A process of the deployment.
 
     Attributes:
@@ -44,12 +44,12 @@ class Role:
     is_task: bool = False
 
 
-def roles_of(deployment: Deployment, monitors: Monitors) -> tuple[Role, ...]:
+def roles_of(deployment: Deployment, monitors: Monitors) -> tuple[SupervisedRole, ...]:
     """The roles in the order of their start. The coordinator is one of them while there is something to collect."""
     return tuple(_roles(deployment, monitors))
 
 
-def _roles(deployment: Deployment, monitors: Monitors) -> Iterator[Role]:
+def _roles(deployment: Deployment, monitors: Monitors) -> Iterator[SupervisedRole]:
     project, at = deployment.project, deployment.addresses
 
     def command(name: str, *words: str) -> Callable[[], tuple[str, ...]]:
@@ -59,16 +59,16 @@ def _roles(deployment: Deployment, monitors: Monitors) -> Iterator[Role]:
     for name in services:
         # covey.toml need not name these two, and then the leader does not know that they run
         links = [f"--{other}={at[other]}" for other in ("keyholder", "provider") if other in at and name == "leader"]
-        yield Role(name, command(name, name, *links), at[name])
-    yield Role(SUPERLINK, command(SUPERLINK, SUPERLINK), at[SUPERLINK])
+        yield SupervisedRole(name, command(name, name, *links), at[name])
+    yield SupervisedRole(SUPERLINK, command(SUPERLINK, SUPERLINK), at[SUPERLINK])
     sites = [f"site-{site}" for site in deployment.sites]
     for name, site in zip(sites, deployment.sites, strict=True):
-        yield Role(name, command(name, "site", site), needs=(SUPERLINK,))
+        yield SupervisedRole(name, command(name, "site", site), needs=(SUPERLINK,))
     if deployment.collection is not None or plan_folder(project).exists():
         needs = (*services, SUPERLINK, *sites)
-        yield Role(COORDINATOR, lambda: _coordinator_command(deployment, monitors), needs=needs, is_task=True)
+        yield SupervisedRole(COORDINATOR, lambda: _coordinator_command(deployment, monitors), needs=needs, is_task=True)
     store = store_path(project) / "registry.db"
-    yield Role(SERVER, partial(_start, project, SERVER), at[SERVER], needs_file=store)
+    yield SupervisedRole(SERVER, partial(_start, project, SERVER), at[SERVER], needs_file=store)
 
 
 def _coordinator_command(deployment: Deployment, monitors: Monitors) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ _FILE: Final = "state.json"
 
 
 @dataclass(frozen=True)
-class RoleState:
+class RoleStatus:
     """A role of a running deployment.
 
     Attributes:
@@ -60,9 +60,9 @@ class DeploymentState:
 
     supervisor: ProcessIdentity
     started_us: int
-    roles: tuple[RoleState, ...]
+    roles: tuple[RoleStatus, ...]
 
-    def role(self, name: str) -> RoleState | None:
+    def role(self, name: str) -> RoleStatus | None:
         """The state of a role; None: it is not part of the deployment."""
         return next((one for one in self.roles if one.name == name), None)
 
@@ -90,13 +90,15 @@ class StateWriter:
             replace_file(self._path, json.dumps(state.to_json()), private=True, durable=False)
             self._written = state
 
-    def _role(self, name: str, address: str | None, life: Life, now_us: int) -> RoleState:
+    def _role(self, name: str, address: str | None, life: Life, now_us: int) -> RoleStatus:
         word, pid, waits_for, why, code = _described(life)
         if self._since.get(name, ("", 0))[0] != word:
             self._since[name] = word, now_us
         since = self._since[name][1]
         monitor = None if pid is None else self._monitors.addresses.get(name)
-        return RoleState(name, word, since, life.restarts, address, monitor, pid, waits_for, why, code, life.is_failing)
+        return RoleStatus(
+            name, word, since, life.restarts, address, monitor, pid, waits_for, why, code, life.is_failing
+        )
 
 
 def read_state(project: Path) -> DeploymentState | None:
@@ -110,7 +112,7 @@ def read_state(project: Path) -> DeploymentState | None:
 
 
 def _state_of(read: Mapping[str, Any]) -> DeploymentState:
-    roles = tuple(RoleState(**one) for one in read["roles"])
+    roles = tuple(RoleStatus(**one) for one in read["roles"])
     return DeploymentState(ProcessIdentity(**read["supervisor"]), int(read["started_us"]), roles)
 
 

@@ -11,7 +11,7 @@ from base.disk import reason_of
 from base.errors import NotPrivate
 
 from .lives import BackingOff, Ended, Life, Running, State
-from .roles import Role
+from .roles import SupervisedRole
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Surroundings:
 class Supervisor:
     """The lives of the roles of a deployment, in the order of their start."""
 
-    def __init__(self, roles: Sequence[Role], around: Surroundings) -> None:
+    def __init__(self, roles: Sequence[SupervisedRole], around: Surroundings) -> None:
         self.roles, self._around = tuple(roles), around
         self.lives = {role.name: Life(role.is_task) for role in roles}
 
@@ -57,7 +57,7 @@ class Supervisor:
             after = self.lives[role.name] = self._next(role, before)
             self._report(role.name, before.state, after)
 
-    def _next(self, role: Role, life: Life) -> Life:
+    def _next(self, role: SupervisedRole, life: Life) -> Life:
         processes, now = self._around.processes, self._around.clock()
         match life.state:
             case Running(pid):
@@ -71,13 +71,13 @@ class Supervisor:
             case _:
                 return self._start(role, life, now)
 
-    def _start(self, role: Role, life: Life, now: float) -> Life:
+    def _start(self, role: SupervisedRole, life: Life, now: float) -> Life:
         try:
             return life.started(self._around.processes.start(role.name, role.command()), now)
         except (OSError, NotPrivate) as error:  # its log cannot be opened, or no process can be made
             return life.died(1, reason_of(error), now)
 
-    def _missing(self, role: Role) -> str | None:
+    def _missing(self, role: SupervisedRole) -> str | None:
         """What must be there before the role is started."""
         for name in role.needs:
             if not self.lives[name].is_ready:

@@ -25,6 +25,7 @@ from aggregator.shares.helper import Helper
 from aggregator.storage.files import Files
 from aggregator.storage.live_folder import LiveFolder
 from aggregator.storage.role_storage import Storage
+from base.ports import free_port
 from base.tls.authority import Authority
 from base.tls.files import certificate_path, key_path, trust_path
 from base.tls.links import links_of
@@ -61,13 +62,6 @@ def project(covey: Covey, tmp_path: Path) -> Path:
 def examined(project: Path, clock: Callable[[], int] = now, **addresses: str) -> Examination:
     free = {role: f"127.0.0.1:{free_port()}" for role in ("leader", "helper", "keyholder", "superlink")}
     return examine(project, free | addresses, clock)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def found(examination: Examination, check: str, severity: Severity) -> str:

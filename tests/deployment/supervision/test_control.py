@@ -12,9 +12,9 @@ import pytest
 
 from base.locks import lock_file
 from base.logs import LogFormat
+from base.ports import free_port
 from base.private_files import private_folder
 from deployment.errors import AlreadyUp, NotUp
-from deployment.local.processes import free_port
 from deployment.local.supervision import control
 from deployment.local.supervision.control import prepared, start_detached, take_down
 from deployment.local.supervision.deployment import Deployment, log_folder, up_folder

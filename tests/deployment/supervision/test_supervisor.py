@@ -18,7 +18,7 @@ from base.private_files import private_folder
 from deployment.local.supervision.health import Monitors
 from deployment.local.supervision.identity import ProcessIdentity
 from deployment.local.supervision.lives import FAILING, BackingOff, Waiting
-from deployment.local.supervision.roles import Role
+from deployment.local.supervision.roles import SupervisedRole
 from deployment.local.supervision.state_file import StateWriter, read_state
 from deployment.local.supervision.supervise import RepeatedStep
 from deployment.local.supervision.supervisor import Supervisor, Surroundings
@@ -47,7 +47,7 @@ class Scripted:
     def last_line(self, name: str) -> str:
         return f"the last line of {name}"
 
-    def supervisor(self, *roles: Role) -> Supervisor:
+    def supervisor(self, *roles: SupervisedRole) -> Supervisor:
         around = Surroundings(self, lambda name, _address, _pid: self.waiting.get(name), lambda: self.now)
         return Supervisor(roles, around)
 
@@ -56,8 +56,8 @@ class Scripted:
         return [name for name, _ in self.started]
 
 
-def role(name: str, *needs: str, is_task: bool = False, needs_file: Path | None = None) -> Role:
-    return Role(name, lambda: ("run", name), needs=needs, is_task=is_task, needs_file=needs_file)
+def role(name: str, *needs: str, is_task: bool = False, needs_file: Path | None = None) -> SupervisedRole:
+    return SupervisedRole(name, lambda: ("run", name), needs=needs, is_task=is_task, needs_file=needs_file)
 
 
 def test_a_role_is_started_when_all_that_it_needs_works(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_role_that_died_is_started_again_after_its_pause_with_a_new_command(
 ) -> None:
     caplog.set_level(logging.INFO)
     world, commands = Scripted(), iter([("begin",), ("--resume",)])
-    supervisor = world.supervisor(Role("coordinator", lambda: next(commands), is_task=True))
+    supervisor = world.supervisor(SupervisedRole("coordinator", lambda: next(commands), is_task=True))
     supervisor.look()
     world.ended["coordinator"] = -9
     supervisor.look()
@@ -165,7 +165,7 @@ def test_a_lost_file_or_another_users_log_is_named_and_the_next_roles_are_looked
         raise NotPrivate("leader.log", "it is a link")
 
     world = Scripted()
-    supervisor = world.supervisor(Role("leader", lost), role("helper"))
+    supervisor = world.supervisor(SupervisedRole("leader", lost), role("helper"))
     supervisor.look()
     assert isinstance(supervisor.lives["leader"].state, BackingOff)
     assert world.names == ["helper"]
