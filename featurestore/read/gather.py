@@ -12,6 +12,7 @@ from featurestore.define.decoded import Bytes, Floats, Status
 from featurestore.online.view_rows import Ints
 
 _EXPIRED = np.uint8(Status.OUTSIDE_MAX_AGE)
+_LAST_WITH_VALUE = int(Status.STALE_BUDGET)
 _PLACES = int64[::1]
 _NUMBERS = types.Array(float64, 2, "C", readonly=True)
 _STATUS = types.Array(uint8, 2, "C", readonly=True)
@@ -61,19 +62,22 @@ def gather(
                 codes[i, j] = status[row, status_at[j]]
 
 
-@njit(void(_PLACES, _NUMBERS, _PLACES, float64[:, ::1]), cache=True, nogil=True)
-def gather_columns(place: Ints, numbers: Floats, columns: Ints, values: Floats) -> None:
-    """Fill an array for each column.
+@njit(boolean(_PLACES, _NUMBERS, _STATUS, _PLACES, float64[:, ::1]), cache=True, nogil=True)
+def gather_columns(place: Ints, numbers: Floats, status: Bytes, columns: Ints, values: Floats) -> bool:
+    """Fill an array for each column. Returns whether all features of these rows have values.
 
     Args:
-        place, numbers: see `gather`.
+        place, numbers, status: see `gather`.
         columns: int64[V], columns of `numbers`.
         values: float64[V, N], filled.
     """
-    last = len(numbers) - 1
+    last, greatest = len(numbers) - 1, 0
     for i in range(len(place)):
         row = place[i]
         if row < 0:
             row = last
         for j in range(len(columns)):
             values[j, i] = numbers[row, columns[j]]
+        for j in range(status.shape[1]):
+            greatest = max(greatest, status[row, j])
+    return greatest <= _LAST_WITH_VALUE

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from featurestore.define.decoded import Bytes, Floats, Status
 from featurestore.define.entities import ColumnType
@@ -16,6 +18,7 @@ from featurestore.errors import BadReference, NameCollision, UnknownFeature
 from featurestore.online.blocks import Snapshot
 from featurestore.online.view_rows import IntervalEnd, Rows, ViewColumn, ViewRows
 
+Bools = npt.NDArray[np.bool_]
 Entities: TypeAlias = Mapping[str, Sequence[Any]]
 """Join keys and inputs: a list for each name, all of one length."""
 _EXPIRED: Final = np.uint8(Status.OUTSIDE_MAX_AGE)
@@ -88,18 +91,27 @@ class RequestedRows:
 
     Attributes:
         rows: the stored rows.
-        codes: uint8[N, F] of `Status`.
-        has_row: bool[N], whether each key has a row.
+        count: the number of keys.
         expired: whether the rows are older than the view's ttl.
     """
 
     def __init__(self, rows: Rows, now_us: int) -> None:
-        self.rows, self.header = rows, rows.header
-        self.has_row = rows.place >= 0
+        self.rows, self.header, self.count = rows, rows.header, len(rows.place)
         self.expired = rows.header.expired(now_us)
-        self.codes: Bytes = rows.status.take(rows.place, axis=0)
+
+    @cached_property
+    def has_row(self) -> Bools:
+        """bool[N], whether each key has a row."""
+        there: Bools = self.rows.place >= 0
+        return there
+
+    @cached_property
+    def codes(self) -> Bytes:
+        """uint8[N, F] of `Status`."""
+        codes: Bytes = self.rows.status.take(self.rows.place, axis=0)
         if self.expired:
-            self.codes[self.has_row] = _EXPIRED
+            codes[self.has_row] = _EXPIRED
+        return codes
 
     def numbers(self, column: ViewColumn) -> Floats:
         """float64[N], for a list [N, cells]; NaN where there is no number, and in expired rows."""
@@ -110,12 +122,12 @@ class RequestedRows:
 
     def bounds(self, column: ViewColumn, end: IntervalEnd) -> tuple[Floats, Floats]:
         """The interval of a feature; `column` is its `__lo` or its `__hi`."""
-        se = np.full(len(self.has_row), np.nan) if self.expired else self.rows.numbers[self.rows.place, end.se_at]
+        se = np.full(self.count, np.nan) if self.expired else self.rows.numbers[self.rows.place, end.se_at]
         return end.interval.bounds(self._stored(column), se)
 
     def _stored(self, column: ViewColumn) -> Floats:
         if self.expired:
-            return np.full((len(self.has_row), column.width) if column.is_list else len(self.has_row), np.nan)
+            return np.full((self.count, column.width) if column.is_list else self.count, np.nan)
         numbers, place = self.rows.numbers, self.rows.place
         at = slice(column.start, column.start + column.width) if column.is_list else column.start
         found: Floats = numbers[place, at]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager
+from types import MappingProxyType
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 from featurestore.define.release import CountedSites
 from featurestore.errors import OnlineUnavailable, RequestTooLarge
 from featurestore.online.blocks import Blocks
+from featurestore.online.view_rows import Rows, ViewRows
 from featurestore.read.request import Reading
 from featurestore.remote.http_transport import ARROW
 from featurestore.store import Store
@@ -44,6 +46,7 @@ Render = Callable[[OnlineRequest, AnswerPlan, Reading], bytes]
 Beside = Callable[[Reads], AbstractAsyncContextManager[None]]
 
 JSON: Final = b"application/json"
+_NOTHING_PLACED: Final[Mapping[ViewRows, Rows]] = MappingProxyType({})
 ARROW_BYTES: Final = ARROW.encode()
 
 
@@ -104,7 +107,7 @@ class FeatureServer:
         plan = self._plans.find(request, snapshot)
         entities, rows = request.entities, request.rows
         with self._first.of(plan.views):
-            placed = await self._batcher.placed(plan.views, entities, rows)
+            placed = await self._batcher.placed(plan.views, entities, rows) if plan.blocking else _NOTHING_PLACED
             return render(request, plan, Reading(snapshot, on_demand, entities, rows, self._store.clock(), placed))
 
 
@@ -134,7 +137,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 async def _send(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes], kind: bytes = JSON) -> None:
-    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *more]
+    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

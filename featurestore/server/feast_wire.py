@@ -1,8 +1,8 @@
 """Feast's answer to `/get-online-features` as bytes: columnar, join keys first, then features in the requested order.
 
-Numbers go from the mapped block to JSON in one call a column (`orjson` writes whole floats as `1.0` and NaN as null).
-Statuses and timestamps repeat, so they are made once for each (token, number of rows) and cached. A plan holds what follows
-from the references alone; it is made once a snapshot.
+Numbers go from the mapped block to JSON in one call a column, of few rows in one call for all columns (`orjson` writes whole
+floats as `1.0` and NaN as null). Statuses and timestamps repeat, so they are made once for each (token, number of rows) and
+cached. A plan holds what follows from the references alone; it is made once a snapshot.
 """
 
 from __future__ import annotations
@@ -32,7 +32,12 @@ from .request import OnlineRequest
 MAX_NUMBERS: Final = 1_000_000
 """The most numbers of an answer (rows × widths of the columns): about 30 MB of JSON."""
 _CACHED_ROWS: Final = 1_000
-"""Repeated tokens are cached up to this many rows: at most 1,024 × 23 KB."""
+"""Repeated tokens are cached up to this many rows: at most 1,024 × 23 KB, and 256 × 34 KB."""
+_FEW_ROWS: Final = 32
+"""Up to so many rows, one call for all columns and a split are faster than a call for each column."""
+_HEADS: Final = 16
+"""The most heads of answers that a plan remembers: they differ in the names of the given columns."""
+_OPENING: Final = b'{"values":['
 _EPOCH: Final = b'"1970-01-01T00:00:00Z"'
 _PRESENT: Final = b'"PRESENT"'
 
@@ -66,7 +71,7 @@ _STATUS_NAMES: Final = tuple(f'"{status.name}"'.encode() for status in Status)
 
 Codes = npt.NDArray[np.uint8]
 _Result: TypeAlias = tuple[bytes, bytes]
-"""The array of a result's values, and the rest of the result."""
+"""The elements of a result's values; then the rest of the result, and the opening of the next one."""
 
 
 class AnswerPlan:
@@ -76,6 +81,7 @@ class AnswerPlan:
         requested: the columns, in the order of the answer.
         names: the names of the columns.
         views: all views that are read, directly or through an on-demand view.
+        blocking: whether a view's rows are on a disk or a network.
         numbers: how many numbers a row of the answer has.
         key_types: the join keys of the views that are read directly.
         batches: writes the answers as Arrow.
@@ -87,6 +93,7 @@ class AnswerPlan:
         self.requested = find_columns(refs, snapshot, on_demand, full_names=full_names, given=given, companions=True)
         self.names = frozenset(one.name for one in self.requested)
         self.views = views_of(self.requested, snapshot)
+        self.blocking = any(view.blocking for view in self.views)
         self.numbers = sum(max(1, one.column.width) for one in self.requested)
         parts: dict[int, _Part] = {}
         for at, one in enumerate(self.requested):
@@ -95,6 +102,7 @@ class AnswerPlan:
         self.key_types = key_types(part.view for part in parts.values())
         self.batches = BatchWriter()
         self._part_of = [parts.get(id(one.source)) for one in self.requested]
+        self._heads: dict[tuple[tuple[str, ...], bool], bytes] = {}
         self._names = orjson.dumps([one.name for one in self.requested])[1:]
         versions = [{"name": part.view.header.view, "version": part.view.header.version} for part in parts.values()]
         self._versions = b',"feature_view_metadata":' + orjson.dumps(versions)
@@ -104,11 +112,18 @@ class AnswerPlan:
         """The answer as an Arrow table."""
         return AnswerTable(self.requested)
 
-    def metadata(self, request: OnlineRequest) -> bytes:
-        """The object that names the columns."""
-        given = b"".join([orjson.dumps(name) + b"," for name in request.entities])
-        versions = self._versions if request.versions else b""
-        return b'{"feature_names":[' + given + self._names + versions + b"}"
+    def head(self, request: OnlineRequest) -> bytes:
+        """The answer up to its first number; it names the columns."""
+        key = tuple(request.entities), request.versions
+        known = self._heads.get(key)
+        if known is None:
+            if len(self._heads) >= _HEADS:
+                self._heads.clear()
+            given = b"".join([orjson.dumps(name) + b"," for name in request.entities])
+            versions = self._versions if request.versions else b""
+            known = b'{"metadata":{"feature_names":[' + given + self._names + versions + b'},"results":[' + _OPENING
+            self._heads[key] = known
+        return known
 
     def results(self, reading: Reading) -> list[_Result]:
         """The result of each column. Raises BadReference, OnDemandFailed."""
@@ -155,12 +170,13 @@ def render(request: OnlineRequest, plan: AnswerPlan, reading: Reading) -> bytes:
     Raises:
         BadReference: a missing or wrongly typed join key or input. OnDemandFailed.
     """
-    pieces = [b'{"metadata":', plan.metadata(request)]
-    opened = b',"results":[{"values":'
-    for result in [*map(_join_key, request.entities.values()), *plan.results(reading)]:
-        pieces += (opened, *result)
-        opened = b'},{"values":'
-    return b"".join([*pieces, b"}]}"])
+    pieces = [plan.head(request)]
+    for values in request.entities.values():
+        pieces += _join_key(values)
+    for result in plan.results(reading):
+        pieces += result
+    pieces[-1] = pieces[-1].removesuffix(b"," + _OPENING) + b"]}"
+    return b"".join(pieces)
 
 
 def render_arrow(request: OnlineRequest, plan: AnswerPlan, reading: Reading) -> bytes:
@@ -194,64 +210,79 @@ class _Part:
 
     def fill(self, found: RequestedRows, results: dict[int, _Result]) -> None:
         """Write the results of these columns into their places."""
-        count, all_there = len(found.codes), bool(value_is_there(found.codes).all())
-        times = _times(found, self._moment, count, all_there)
-        every = _rest(_repeated(_PRESENT, count), times)
-
-        def rest(column: ViewColumn) -> bytes:
-            return every if all_there else _rest(_tokens(found.status(column), _TOKENS[column.kind]), times)
-
-        if self._scalars:
-            for (at, column), numbers in zip(self._scalars, self._numbers(found, count), strict=True):
-                results[at] = (numbers, rest(column))
-        for at, column in self._columns:
-            results[at] = (_values(found, column), rest(column))
-
-    def _numbers(self, found: RequestedRows, count: int) -> list[bytes]:
-        """The arrays of the scalar columns."""
-        if found.expired:
-            return [_repeated(b"null", count)] * len(self._scalars)
+        count, stored = found.count, found.rows
         numbers = np.empty((len(self._scalars), count))
-        gather_columns(found.rows.place, found.rows.numbers, self._starts, numbers)
-        return [orjson.dumps(one, option=orjson.OPT_SERIALIZE_NUMPY) for one in numbers]
+        all_there = not found.expired and gather_columns(
+            stored.place, stored.numbers, stored.status, self._starts, numbers
+        )
+        if found.expired:
+            scalars = [_inside(_repeated(b"null", count))] * len(self._scalars)
+        elif count <= _FEW_ROWS:
+            scalars = _dumped(numbers)[2:-2].split(b"],[")
+        else:
+            scalars = [_inside(_dumped(one)) for one in numbers]
+        if all_there:
+            every = _present(self._moment, count)
+            for (at, _), elements in zip(
+                self._scalars, scalars, strict=False
+            ):  # without columns, one empty text remains
+                results[at] = (elements, every)
+            for at, column in self._columns:
+                results[at] = (_elements(found, column, all_there=True), every)
+            return
+        times = _tokens(found.has_row.view(np.uint8), (_EPOCH, self._moment))
+        for (at, column), elements in zip(self._scalars, scalars, strict=False):
+            results[at] = (elements, _rest(_tokens(found.status(column), _TOKENS[column.kind]), times))
+        for at, column in self._columns:
+            results[at] = (
+                _elements(found, column, all_there=False),
+                _rest(_tokens(found.status(column), _TOKENS[column.kind]), times),
+            )
 
 
-def _values(found: RequestedRows, column: ViewColumn) -> bytes:
-    """The array of the values of a list, an end of an interval, or a status."""
-    codes = found.status(column)
+def _elements(found: RequestedRows, column: ViewColumn, *, all_there: bool) -> bytes:
+    """The values of a list, an end of an interval, or a status."""
     if column.kind == "status":
-        return _tokens(codes, _STATUS_NAMES)
+        return _inside(_tokens(found.status(column), _STATUS_NAMES))
     if found.expired:
-        return _repeated(b"null", len(codes))
-    numbers, is_there = found.numbers(column), value_is_there(codes)
-    if is_there.all() or not column.is_list:  # NaN becomes null
-        return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)
+        return _inside(_repeated(b"null", found.count))
+    numbers = found.numbers(column)
+    if all_there or not column.is_list:  # NaN becomes null
+        return _inside(_dumped(numbers))
+    is_there = value_is_there(found.status(column))
     shown = [row if there else None for row, there in zip(numbers, is_there.tolist(), strict=True)]
-    return orjson.dumps(shown, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def _times(found: RequestedRows, moment: bytes, count: int, all_there: bool) -> bytes:
-    """The array of the rows' event timestamps."""
-    return _repeated(moment, count) if all_there else _tokens(found.has_row.astype(np.uint8), (_EPOCH, moment))
+    return _inside(_dumped(shown))
 
 
 def _computed(values: npt.NDArray[np.float64], codes: Codes) -> _Result:
     """The result of an on-demand view, which has no own time."""
-    statuses = _tokens(codes, _VALUE_TOKENS)
-    return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY), _rest(statuses, _repeated(_EPOCH, len(codes)))
+    return _inside(_dumped(values)), _rest(_tokens(codes, _VALUE_TOKENS), _repeated(_EPOCH, len(codes)))
 
 
 def _join_key(values: list[Any]) -> _Result:
     if None in values:
         statuses = b"[" + b",".join(b'"NULL_VALUE"' if value is None else _PRESENT for value in values) + b"]"
-    else:
-        statuses = _repeated(_PRESENT, len(values))
-    return orjson.dumps(values), _rest(statuses, _repeated(_EPOCH, len(values)))
+        return _inside(orjson.dumps(values)), _rest(statuses, _repeated(_EPOCH, len(values)))
+    return _inside(orjson.dumps(values)), _present(_EPOCH, len(values))
+
+
+def _dumped(numbers: Any) -> bytes:
+    return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _inside(array: bytes) -> bytes:
+    """The elements of a JSON array."""
+    return array[1:-1]
 
 
 def _rest(statuses: bytes, times: bytes) -> bytes:
-    """The part of a result after its values."""
-    return b',"statuses":' + statuses + b',"event_timestamps":' + times
+    """What follows the elements of a result."""
+    return b'],"statuses":' + statuses + b',"event_timestamps":' + times + b"}," + _OPENING
+
+
+def _present(moment: bytes, count: int) -> bytes:
+    """What follows the elements of a result whose values are all there."""
+    return _kept_rest(moment, count) if count <= _CACHED_ROWS else _rest_of(moment, count)
 
 
 def _tokens(codes: Codes, tokens: tuple[bytes, ...]) -> bytes:
@@ -269,4 +300,9 @@ def _repeat(token: bytes, count: int) -> bytes:
     return b"[" + b",".join([token] * count) + b"]"
 
 
+def _rest_of(moment: bytes, count: int) -> bytes:
+    return _rest(_repeat(_PRESENT, count), _repeat(moment, count))
+
+
 _kept = lru_cache(maxsize=1024)(_repeat)
+_kept_rest = lru_cache(maxsize=256)(_rest_of)

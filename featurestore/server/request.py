@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import NoneType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -21,8 +20,7 @@ _SCALARS: Final = {str, int, float, bool, NoneType}
 _SHOWN: Final = 80
 
 
-@dataclass(frozen=True)
-class OnlineRequest:
+class OnlineRequest(NamedTuple):
     """A read of features.
 
     Attributes:
