@@ -40,28 +40,38 @@ def key_table(keys: Keys | None, types: Mapping[str, KeyType]) -> pa.Table:
     Raises:
         BadReference: a join key is missing, in all rows or one, or has another type; columns of different lengths.
     """
-    given = keys if isinstance(keys, pa.Table) else _by_column(keys or {})
-    names = given.column_names if isinstance(given, pa.Table) else list(given)
-    for name in types:
-        if name not in names:
-            raise BadReference(f"the join key {name!r} is missing; given: {', '.join(names) or 'none'}")
-    if isinstance(given, pa.Table):
-        return given
+    if isinstance(keys, pa.Table):
+        _require_keys(keys.column_names, types)
+        return keys
+    columns = key_arrays(_by_column(keys or {}), types)
+    try:
+        return pa.table(columns)
+    except pa.ArrowInvalid as error:
+        raise _unreadable(error) from None
+
+
+def key_arrays(given: Mapping[str, Sequence[Any]], types: Mapping[str, KeyType]) -> dict[str, pa.Array]:
+    """The given columns as arrays; see `key_table`, but they may have different lengths."""
+    _require_keys(given, types)
     for name, values in given.items():
         if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
             raise BadReference(f"the join key {name!r} takes a list of values; write {{{name!r}: [{values!r}]}}")
     try:
-        columns = {
+        return {
             name: pa.array(values, arrow_type(types[name]) if name in types else None) for name, values in given.items()
         }
-        return pa.table(columns)
-    except (
-        pa.ArrowInvalid,
-        pa.ArrowTypeError,
-        OverflowError,
-        UnicodeError,
-    ) as error:  # beyond int64, or not valid Unicode
-        raise BadReference(f"the join keys cannot be read: {str(error).splitlines()[0]}") from None
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeError) as error:
+        raise _unreadable(error) from None  # beyond int64, or not valid Unicode
+
+
+def _require_keys(names: Iterable[str], types: Mapping[str, KeyType]) -> None:
+    for name in types:
+        if name not in names:
+            raise BadReference(f"the join key {name!r} is missing; given: {', '.join(names) or 'none'}")
+
+
+def _unreadable(error: Exception) -> BadReference:
+    return BadReference(f"the join keys cannot be read: {str(error).splitlines()[0]}")
 
 
 def _by_column(keys: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -91,6 +101,9 @@ def entities_of(table: pa.Table, types: Mapping[str, KeyType]) -> tuple[dict[str
 class AnswerTable:
     """The table of an answer: the given columns; for each requested feature its value, `__se`, `__lo`, `__hi`, `__n` (Mean, Rate),
     `__status`; the times of each view.
+
+    Attributes:
+        views: each view with its features, and what makes their columns.
     """
 
     def __init__(self, requested: Sequence[RequestedColumn]) -> None:
@@ -99,7 +112,7 @@ class AnswerTable:
         for one in requested:
             if not isinstance(one.source, OnDemandView):
                 by_view.setdefault(id(one.source), (one.source, []))[1].append(one)
-        self._views = [(view, some, FeatureColumns(view, some)) for view, some in by_view.values()]
+        self.views = [(view, some, FeatureColumns(view, some)) for view, some in by_view.values()]
 
     def columns(self, given: Mapping[str, pa.Array], reading: Reading, *, clamp: bool) -> dict[str, pa.Array]:
         """The columns by their names.
@@ -113,10 +126,10 @@ class AnswerTable:
         """
         made: dict[str, Columns] = {}
         times: Columns = []
-        for view, some, features in self._views:
-            found = reading.rows(view)
-            made |= zip((one.name for one in some), features.arrays(found, clamp=clamp), strict=True)
-            times += features.times(found)
+        for view, some, features in self.views:
+            arrays, moments = features.arrays(reading.rows(view), clamp=clamp)
+            made |= zip((one.name for one in some), arrays, strict=True)
+            times += moments
         columns = dict(given)
         for one in self._requested:
             _add(
@@ -125,6 +138,14 @@ class AnswerTable:
                 "; use full names (view__feature)",
             )
         _add(columns, times, ": a time of a view has this name")
+        return columns
+
+    def loose(self, given: Mapping[str, pa.Array], reading: Reading) -> dict[str, pa.Array]:
+        """The given columns, and those of on-demand views. Raises as `columns`, but ignores repeated names."""
+        columns = dict(given)
+        for one in self._requested:
+            if isinstance(one.source, OnDemandView):
+                columns |= _computed(one, reading)
         return columns
 
 

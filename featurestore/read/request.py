@@ -145,6 +145,7 @@ class Reading:
 
     Args:
         entities: join keys and inputs, each of the length `count`.
+        count: the number of rows.
         now_us: wall clock, µs since the epoch, for ttl.
         placed: the rows of views that were already read for these keys.
     """
@@ -159,7 +160,7 @@ class Reading:
         placed: Mapping[ViewRows, Rows] = MappingProxyType({}),
     ) -> None:
         self._snapshot, self._on_demand = snapshot, on_demand
-        self._entities, self._count, self._now_us = entities, count, now_us
+        self._entities, self.count, self._now_us = entities, count, now_us
         self._found = {view: RequestedRows(rows, now_us) for view, rows in placed.items()}
         self._computed: dict[str, Computed] = {}
 
@@ -167,7 +168,7 @@ class Reading:
         """The rows of a view. Raises BadReference: a join key is missing or has another type."""
         known = self._found.get(view)
         if known is None:
-            known = self._found[view] = RequestedRows(view.rows(self._entities, self._count), self._now_us)
+            known = self._found[view] = RequestedRows(view.rows(self._entities, self.count), self._now_us)
         return known
 
     def values(self, requested: RequestedColumn) -> tuple[Floats, Bytes]:
@@ -187,7 +188,7 @@ class Reading:
             self._computed[view.name] = view.evaluate(
                 {ref: self._stored(ref) for ref in view.features.values()},
                 {name: input_array(name, kind, self._input(view, name)) for name, kind in view.inputs.items()},
-                self._count,
+                self.count,
             )
         return self._computed[view.name]
 

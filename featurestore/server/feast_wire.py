@@ -21,8 +21,8 @@ from featurestore.define.on_demand import OnDemand, OnDemandView
 from featurestore.errors import BadReference, RequestTooLarge
 from featurestore.online.blocks import Snapshot
 from featurestore.online.view_rows import ViewColumn, ViewRows
-from featurestore.read.answer import AnswerTable, key_table, key_types
-from featurestore.read.arrow_stream import BatchWriter
+from featurestore.read.answer import AnswerTable, key_arrays, key_types
+from featurestore.read.answer_stream import AnswerStream
 from featurestore.read.gather import gather_columns
 from featurestore.read.request import Reading, RequestedRows, find_columns, views_of
 
@@ -84,7 +84,6 @@ class AnswerPlan:
         blocking: whether a view's rows are on a disk or a network.
         numbers: how many numbers a row of the answer has.
         key_types: the join keys of the views that are read directly.
-        batches: writes the answers as Arrow.
     """
 
     def __init__(
@@ -100,7 +99,6 @@ class AnswerPlan:
             if not isinstance(one.source, OnDemandView):
                 parts.setdefault(id(one.source), _Part(one.source)).add(at, one.column)
         self.key_types = key_types(part.view for part in parts.values())
-        self.batches = BatchWriter()
         self._part_of = [parts.get(id(one.source)) for one in self.requested]
         self._heads: dict[tuple[tuple[str, ...], bool], bytes] = {}
         self._names = orjson.dumps([one.name for one in self.requested])[1:]
@@ -108,9 +106,9 @@ class AnswerPlan:
         self._versions = b',"feature_view_metadata":' + orjson.dumps(versions)
 
     @cached_property
-    def table(self) -> AnswerTable:
-        """The answer as an Arrow table."""
-        return AnswerTable(self.requested)
+    def arrow(self) -> AnswerStream:
+        """Writes the answers as Arrow."""
+        return AnswerStream(AnswerTable(self.requested))
 
     def head(self, request: OnlineRequest) -> bytes:
         """The answer up to its first number; it names the columns."""
@@ -184,9 +182,7 @@ def render_arrow(request: OnlineRequest, plan: AnswerPlan, reading: Reading) -> 
     for one in plan.requested:
         if one.column.kind not in ("value", "list"):
             raise BadReference(f"{one.column.name!r} comes with its feature; request only the feature")
-    given = key_table(request.entities, plan.key_types)
-    keys = {name: column.combine_chunks() for name, column in zip(given.column_names, given.columns, strict=True)}
-    return plan.batches.write(plan.table.columns(keys, reading, clamp=False))
+    return plan.arrow.write(key_arrays(request.entities, plan.key_types), reading)
 
 
 class _Part:
