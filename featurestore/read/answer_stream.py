@@ -120,8 +120,8 @@ class _Layout:
     def __init__(self, table: AnswerTable, loose: Arrays, columns: Arrays) -> None:
         self._nodes: list[tuple[int, int]] = []
         """Of each array the place of its nulls, and its cells a row."""
-        self._buffers: list[tuple[int, int, int]] = []
-        """Of each buffer its section, the row, and the place of the nulls without which the buffer is left out, or 0."""
+        self._buffers: list[tuple[int, int]] = []
+        """Of each buffer its section and row. A bitmap is there without nulls, too, which Arrow permits."""
         section, nulls = _ABSENT + 1, 1
         arrays: dict[str, tuple[int, int]] = {}
         for name, array in loose.items():
@@ -139,38 +139,34 @@ class _Layout:
                 self._add_array(array, *arrays[name])
         self._metadata = BatchMetadata(pa.schema([(name, array.type) for name, array in columns.items()]))
         self._nulls_at, self._cells = _columns_of(self._nodes)
-        self._section, self._row, left_out = _columns_of(self._buffers)
-        self._masks = np.flatnonzero(left_out)
-        self._mask_nulls = left_out[self._masks]
+        self._section, self._row = _columns_of(self._buffers)
 
     def _add_array(self, array: pa.Array, section: int, nulls: int) -> None:
         self._nodes.append((nulls, 1))
-        self._buffers += [(section + i, 0, 0) for i in range(len(_buffers(array)))]
+        self._buffers += [(section + i, 0) for i in range(len(_buffers(array)))]
 
     def _add_place(self, place: ColumnPlace, section: int, nulls: int) -> None:
         """Add a column of a view, whose sections and nulls begin there."""
         if place.mask is None:
             self._nodes.append((0, 1))
-            self._buffers.append((_ABSENT, 0, 0))
+            self._buffers.append((_ABSENT, 0))
         else:
             self._nodes.append((nulls + place.mask, 1))
-            self._buffers.append((section + MASKS, place.mask, nulls + place.mask))
+            self._buffers.append((section + MASKS, place.mask))
         if place.width:
             self._nodes.append((0, place.width))
-            self._buffers.append((_ABSENT, 0, 0))
-        self._buffers.append((section + place.part, place.row, 0))
+            self._buffers.append((_ABSENT, 0))
+        self._buffers.append((section + place.part, place.row))
 
     def write(self, body: _Body, rows: int) -> bytes:
         """The bytes of the stream."""
         starts, strides, lengths, nulls = (
             np.array(one, np.int64) for one in (body.starts, body.strides, body.lengths, body.nulls)
         )
-        length = lengths[self._section]
-        length[self._masks] *= nulls[self._mask_nulls] > 0
         opening = self._metadata.write(
             rows,
             (rows * self._cells, nulls[self._nulls_at]),
-            (starts[self._section] + self._row * strides[self._section], length),
+            (starts[self._section] + self._row * strides[self._section], lengths[self._section]),
             body.size,
         )
         return b"".join((opening, *body.pieces, END))

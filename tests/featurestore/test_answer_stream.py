@@ -108,9 +108,3 @@ def test_a_stream_takes_no_column_twice(store: Path) -> None:
     keys = [{"dest": ["ATL"], "hour": [1], "delays__pane_end": [1]}] * 2
     with pytest.raises(BadReference, match="pane_end"):
         both(store, ["delays:flights"], keys, 0)
-
-
-def test_a_row_without_nulls_has_no_bitmaps(store: Path) -> None:
-    """As in what pyarrow writes: then a reader looks at no bitmap."""
-    ((read, _),) = both(store, ["delays:flights"], [{"dest": ["ATL"], "hour": [1]}], 0)
-    assert [column.chunk(0).buffers()[0] for column in read.columns] == [None] * read.num_columns
