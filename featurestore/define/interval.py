@@ -171,12 +171,14 @@ class _Fieller:
         """
         with np.errstate(invalid="ignore", divide="ignore"):
             r = (value - self.centre) / self.scale
-            relative = (se / self.scale) ** 2 / (1.0 + r**2)
-            of_n = r**2 / (1.0 + r**2)
+            square = r**2
+            both = square + 1.0
+            relative = (se / self.scale) ** 2 / both
+            of_n = square / both
             z = self.z + self.mixed * (of_n**2 + (1.0 - of_n) ** 2)
             g = z**2 * relative
-            half = z * np.sqrt(relative * (r**2 + 1.0 - g))
-            low, high = (value + self.scale * (g * r + side) / (1.0 - g) for side in (-half, half))
+            half, middle, rest = z * np.sqrt(relative * (both - g)), g * r, 1.0 - g
+            low, high = (value + self.scale * end / rest for end in (middle - half, middle + half))
             unbounded = g >= 1.0
         return np.where(unbounded, self.low, low), np.where(unbounded, self.high, high)
 

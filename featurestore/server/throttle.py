@@ -64,16 +64,19 @@ class ServerLimits:
 class Bucket:
     """A token bucket that fills at `rate` tokens a second. Times are seconds of a monotonic clock."""
 
-    __slots__ = ("_at", "_level", "_rate")
+    __slots__ = ("_at", "_full", "_level", "_rate")
 
     def __init__(self, rate: float, now: float) -> None:
-        self._rate, self._level, self._at = rate, rate * BURST_S, now
+        self._rate, self._full, self._at = rate, rate * BURST_S, now
+        self._level = self._full
 
     def wait_s(self, now: float) -> int:
         """0 if a token is left; otherwise the whole seconds until one is."""
-        self._level = min(self._level + (now - self._at) * self._rate, self._rate * BURST_S)
-        self._at = now
-        return 0 if self._level > 0 else int(-self._level / self._rate) + 1
+        level = self._level + (now - self._at) * self._rate
+        if level > self._full:
+            level = self._full
+        self._level, self._at = level, now
+        return 0 if level > 0 else int(-level / self._rate) + 1
 
     def take(self, tokens: int) -> None:
         """Take tokens, also into debt."""
