@@ -2,12 +2,14 @@
 
     python -m benchmarks.load [--seconds 60]
 
-The reads are a mix: 1, 10 and 100 rows of three views, answered as JSON and as Arrow. The bare application runs in the same
-uvicorn with the same settings, reads the same bodies, and answers as many constant bytes; its connections are as many, and the
-publisher publishes meanwhile, too. The servers are loaded in turns of a few seconds, so that other work of the machine meets all.
-Each has one worker.
+The reads are a mix: 1, 10 and 100 rows of three views, equally often. Nine of ten are answered as JSON, the form of Feast's
+clients, who read for single decisions; one of ten is answered as Arrow, with the interval of every feature, as trainers and
+batch jobs read. The bare application runs in the same uvicorn with the same settings, reads the same bodies, and answers as many
+constant bytes; its connections are as many, and the publisher publishes meanwhile, too. The servers are loaded in turns of a few
+seconds, so that other work of the machine meets all. Each has one worker.
 
 * `rps_over_bare_asgi`: requests a second of `covey serve`, with key check, throttle and metrics, over those of the bare one.
+* `json_rows_1_over_bare_asgi`, …, `arrow_rows_100_over_bare_asgi`: the same for each form and number of rows alone.
 * `p99_ms`: the latency of 99 % of its answers, with all connections busy; `errors`: answers that are not 2xx, and failures.
 * `tls_ratio`: requests a second with TLS over those without.
 * `overload_429_share`: with three times `--total-requests` sent, the part of answers that are 429: two thirds if it is exact.
@@ -23,6 +25,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -42,45 +45,66 @@ from .load_wrk import NOT_HERE, PROGRAM, Load, Overload, Request, mixed, overloa
 from .read_path_servers import Address, covey_serve
 
 ROWS: Final = (1, 10, 100)
-EACH: Final = 10
-"""Requests of each view, number of rows and form."""
+EACH: Final = 20
+"""Requests of each view and number of rows."""
+ARROW_OF: Final = 10
+"""One of so many reads is answered as Arrow."""
 TURN_S: Final = 5
 CONNECTIONS: Final = 8
 LIMIT: Final = 100
 """The configured limit of the overload, requests a second."""
 TIMES: Final = 3
-OVERLOAD_CONNECTIONS: Final = 12
+OVERLOAD_CONNECTIONS: Final = 48
+"""So many that the pauses between a connection's requests are long beside its answers; else fewer are sent than planned."""
 WARM_S: Final = 5
 
 
-def requests_of(api_key: str) -> list[Request]:
+Kind = tuple[str, int]
+"""The form of an answer, and its rows."""
+
+
+def requests_of(api_key: str) -> list[tuple[Kind, Request]]:
     """The mix, in random order; the same in every run."""
     random = np.random.default_rng(7)
-    found = []
+    found: list[tuple[Kind, Request]] = []
     for view in VIEWS:
         names, domain = view.entity.keys, view.entity.domain
         refs = [f"{view.name}:{feature.name}" for feature in view.features]
         for rows in ROWS:
-            for form in (None, ARROW):
-                for _ in range(EACH):
-                    keys = [domain[i] for i in random.integers(0, len(domain), rows)]
-                    columns = {name: [key[at] for key in keys] for at, name in enumerate(names)}
-                    headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
-                    if form is not None:
-                        headers["Accept"] = form
-                    found.append(Request(ROUTE, headers, orjson.dumps({"features": refs, "entities": columns})))
+            for number in range(EACH):
+                keys = [domain[i] for i in random.integers(0, len(domain), rows)]
+                columns = {name: [key[at] for key in keys] for at, name in enumerate(names)}
+                headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
+                form = "json"
+                if number % ARROW_OF == 0:
+                    form, headers["Accept"] = "arrow", ARROW
+                body = orjson.dumps({"features": refs, "entities": columns})
+                found.append(((form, rows), Request(ROUTE, headers, body)))
     return [found[i] for i in random.permutation(len(found))]
 
 
-def bare_requests(requests: Sequence[Request], url: str) -> list[Request]:
-    """The same requests to the bare application, each with the size of our answer as its path. SystemExit: there is none."""
+@dataclass(frozen=True)
+class Read:
+    """A request of the mix.
+
+    Attributes:
+        bare: the same request to the bare application, with the size of our answer as its path.
+    """
+
+    kind: Kind
+    request: Request
+    bare: Request
+
+
+def reads_of(api_key: str, url: str) -> list[Read]:
+    """The mix. SystemExit: the server of this URL does not answer."""
     found = []
     with httpx.Client(base_url=url) as client:
-        for one in requests:
+        for kind, one in requests_of(api_key):
             answer = client.post(one.path, content=one.body, headers=dict(one.headers))
             if answer.status_code != httpx.codes.OK:
                 raise SystemExit(f"no answer: {answer.text[:1_000]}")
-            found.append(Request(f"/{len(answer.content)}", one.headers, one.body))
+            found.append(Read(kind, one, Request(f"/{len(answer.content)}", one.headers, one.body)))
     return found
 
 
@@ -126,6 +150,17 @@ def in_turns(urls: Mapping[str, tuple[str, Sequence[Request]]], seconds: int, sc
         for name, (url, requests) in urls.items():
             mixed(loads[name], url, requests, min(seconds, TURN_S), CONNECTIONS, scratch)
     return loads
+
+
+def each_kind(bare: str, own: str, reads: Sequence[Read], seconds: int, scratch: Path) -> dict[str, float]:
+    """For each kind of read, our requests a second over those of the bare application."""
+    found = {}
+    for form, rows in sorted({read.kind for read in reads}):
+        some = [read for read in reads if read.kind == (form, rows)]
+        urls = {"bare": (bare, [one.bare for one in some]), "own": (own, [one.request for one in some])}
+        loads = in_turns(urls, seconds, scratch)
+        found[f"{form}_rows_{rows}_over_bare_asgi"] = round(loads["own"].rps / loads["bare"].rps, 3)
+    return found
 
 
 def overloaded(store: Path, requests: Sequence[Request], seconds: int, scratch: Path) -> tuple[Overload, float]:
@@ -186,20 +221,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="covey-load-") as name, ExitStack() as stack:
         scratch = Path(name)
         store = scratch / "store"
-        requests = requests_of(make_store(store))
+        api_key = make_store(store)
         stack.enter_context(publishing(store))
         plain, tls = (stack.enter_context(covey_serve(store, *words)) for words in ((), ("--tls",)))
         bare = f"http://127.0.0.1:{stack.enter_context(bare_serve())}"
+        reads = reads_of(api_key, url_of(plain))
+        requests = [read.request for read in reads]
         urls = {
-            "bare ASGI": (bare, bare_requests(requests, url_of(plain))),
+            "bare ASGI": (bare, [read.bare for read in reads]),
             "covey": (url_of(plain), requests),
             "covey, TLS": (url_of(tls), requests),
         }
         in_turns(urls, 1, scratch)  # warm
         loads = in_turns(urls, seconds, scratch)
+        kinds = each_kind(bare, url_of(plain), reads, max(1, seconds // TURN_S), scratch)
         beyond, grown_mb = overloaded(store, requests, max(WARM_S, seconds // 3), scratch)
     show(loads, beyond)
-    print_figures(figures(loads, beyond, grown_mb))
+    print_figures(figures(loads, beyond, grown_mb) | kinds)
 
 
 if __name__ == "__main__":
