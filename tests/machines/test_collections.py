@@ -113,7 +113,7 @@ def test_a_partition_between_leader_and_helper_heals(deployed: Operators, exact:
     def cut() -> None:
         deployed.network.cut("helper")
         try:
-            assert deployed.to_helper.reset() >= 1  # else the leader notices by its pings, after 20 s
+            deployed.to_helper.reset()  # else the leader notices by its pings, after 20 s
             deployed.leader.wait_until_says("leader", KEPT, times=kept + 1)
         finally:
             deployed.network.heal("helper")
