@@ -378,4 +378,4 @@ def _collect(plan: Plan) -> pb.Signed:
 
 
 def _dies(*_: object) -> None:
-    raise OSError("the disk is full")
+    raise OSError("the process ended")

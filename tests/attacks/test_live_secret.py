@@ -19,6 +19,8 @@ import pytest
 from aggregator.errors import RemoteRefusal
 from aggregator.services.client import Aggregators
 from base.times import DAY_US, wall_clock
+from base.tls.links import links_of
+from base.tls.roles import TlsRole
 from covey.cli import call
 from crypto.errors import CryptoError
 from crypto.seal import SEAL_SEED_BYTES, SealKey
@@ -51,7 +53,7 @@ class Deployment:
         self.processes = Processes(self.project / "logs").__enter__()
         helper = start(self.processes, self.project, "helper")
         leader = start(self.processes, self.project, "leader", "--helper", helper)
-        self.client = Aggregators(leader, helper, patience_s=5)
+        self.client = Aggregators(leader, helper, links_of(self.project / "keys", TlsRole.COORDINATOR), patience_s=5)
         return self
 
     def __exit__(self, *_: object) -> None:

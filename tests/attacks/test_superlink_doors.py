@@ -215,5 +215,5 @@ def test_a_second_superlink_of_the_project_does_not_take_the_socket_over(
     deployment: Deployment, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert call(["start", "superlink", "--project", str(deployment.project), "--port", "0"]) == 2
-    assert "is already running" in capfd.readouterr().err
+    assert "another superlink runs in" in capfd.readouterr().err
     runs_of(deployment)  # the SuperLink still answers

@@ -118,7 +118,7 @@ class Prometheus:
         config.write_text(
             json.dumps(
                 {
-                    "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+                    "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"},
                     "rule_files": [str(FOLDER / "rules.yml")],
                     "scrape_configs": [{"job_name": "covey", "static_configs": targets}],
                 }
@@ -127,7 +127,10 @@ class Prometheus:
         at = ["--storage.tsdb.path", str(folder / "tsdb"), "--web.listen-address", f"127.0.0.1:{port}"]
         processes.start("prometheus", [PROMETHEUS, "--config.file", str(config), "--log.level", "warn", *at])
         processes.wait_for_port("prometheus", port, 60)
-        self._api = f"http://127.0.0.1:{port}/api/v1"
+        self._api, end = f"http://127.0.0.1:{port}/api/v1", time.monotonic() + 60
+        while httpx.get(f"http://127.0.0.1:{port}/-/ready").status_code != 200:  # it listens before it is ready
+            assert time.monotonic() < end
+            time.sleep(0.1)
 
     def query(self, expression: str) -> dict[str, float]:
         """instance → value."""
@@ -181,7 +184,7 @@ def test_a_real_prometheus_scrapes_every_role_and_stores_what_happened(covey: Co
 
         scraped = Prometheus(project, processes, monitors)
         scraped.wait("up", dict.fromkeys(ROLES, 1.0))
-        assert scraped.query("covey_ready") == dict.fromkeys(ROLES, 1.0)
+        scraped.wait("covey_ready", dict.fromkeys(ROLES, 1.0))
         reports = float(reports_of(table))
         assert reports > 50
         assert scraped.query('covey_reports_total{verdict="accepted"}') == {"leader": reports, "helper": reports}
