@@ -39,7 +39,7 @@ def init(
     from deployment.errors import UsageError
     from deployment.printing.console import talk_console
     from deployment.project.certificates import OPERATED, make_certificates
-    from deployment.project.project import KEYS
+    from deployment.project.folders import KEYS
     from federation.errors import PartyInvalid
     from federation.keys import RoleKeys, public_as_dict, public_path, write_keys
 
@@ -85,7 +85,7 @@ def show(
     from deployment.printing.keys import ShownKeys
     from deployment.printing.output import Output
     from deployment.project.certificates import authority_of
-    from deployment.project.project import KEYS
+    from deployment.project.folders import KEYS
     from federation.key_rotation import public_of
     from federation.keys import load_keys, public_as_dict
     from federation.public_file import public_file_of
@@ -138,7 +138,7 @@ def tls(
     from base.times import from_us, wall_clock
     from deployment.printing.certificates import certificates_to_json, print_certificates
     from deployment.project import certificates
-    from deployment.project.project import KEYS
+    from deployment.project.folders import KEYS
 
     keys, now = _keys_folder(project), from_us(wall_clock())
     roles = [_tls_role(each) for each in role] if role else certificates.own_roles(keys)
@@ -187,7 +187,7 @@ def trust(
 
 def _keys_folder(project: Path) -> Path:
     from deployment.errors import UsageError
-    from deployment.project.project import KEYS
+    from deployment.project.folders import KEYS
 
     if not project.is_dir():
         raise UsageError(f"no directory {project}")

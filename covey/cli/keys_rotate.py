@@ -41,7 +41,7 @@ def rotate(
     from base.times import utc_text, wall_clock
     from deployment.errors import UsageError
     from deployment.printing.console import talk_console
-    from deployment.project.project import KEYS
+    from deployment.project.folders import KEYS
     from deployment.project.rotation import rotate_role
     from federation.errors import PartyInvalid
 

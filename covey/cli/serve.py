@@ -95,7 +95,7 @@ def serve(
 
     from base.times import from_us, wall_clock
     from deployment.errors import UsageError
-    from deployment.project.project import KEYS
+    from deployment.project.folders import KEYS
     from featurestore.define.views_file import load_declared
     from featurestore.online.settings import directory_of
     from featurestore.server.api_keys import Consumers

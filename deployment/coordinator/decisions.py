@@ -11,7 +11,8 @@ import numpy as np
 
 from deployment.collecting import collecting, require_no_plan
 from deployment.errors import ItemMissing, UsageError
-from deployment.project.project import KEYS, Project
+from deployment.project.folders import KEYS
+from deployment.project.project import Project
 from featurestore.define.definitions import FeatureView
 from featurestore.define.release import DECIDED, Void
 from featurestore.publish.live import publish_live

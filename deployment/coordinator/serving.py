@@ -32,8 +32,9 @@ from deployment.in_process.progress import Progress
 from deployment.local.superlink import superlink_folder
 from deployment.local.unfinished_collection import Unfinished
 from deployment.panes import Between, closed_panes
+from deployment.project.folders import KEYS
 from deployment.project.network import Network
-from deployment.project.project import KEYS, Project
+from deployment.project.project import Project
 from deployment.project.view_forms import views_in_force
 from featurestore.define.definitions import FeatureView
 from featurestore.define.release import GIVEN_UP, Clock

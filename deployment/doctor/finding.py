@@ -8,7 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from base.errors import CoveyError
-from deployment.project.project import KEYS, Project
+from deployment.project.folders import KEYS
+from deployment.project.project import Project
 from federation.keys import roles_in
 
 

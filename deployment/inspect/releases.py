@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from crypto.errors import SignatureInvalid
 from deployment.coordinator.decisions import published_reason
 from deployment.errors import ItemMissing, UsageError
+from deployment.project.folders import KEYS
 from deployment.project.known_releases import IN_PROCESS
-from deployment.project.project import KEYS, Project
+from deployment.project.project import Project
 from featurestore.define.accounting import merged
 from featurestore.define.release import MILLION, RETRACTED, Manifest, Release, Void
 from featurestore.publish.live import publish_live

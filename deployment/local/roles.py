@@ -33,9 +33,10 @@ from deployment.monitor.aggregators import AggregatorState
 from deployment.monitor.monitor import monitored
 from deployment.monitor.peers import PeerWatch
 from deployment.monitor.watched import Counted, ServiceState
+from deployment.project.folders import KEYS
 from deployment.project.known_releases import require_known_releases, signed_by
 from deployment.project.network import Listening
-from deployment.project.project import FILE, KEYS, Project
+from deployment.project.project import FILE, Project
 from federation.former_keys import PinnedKey
 from federation.key_rotation import erase_ended
 from federation.keys import RoleKeys

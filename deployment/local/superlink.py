@@ -35,8 +35,9 @@ from deployment.errors import UsageError
 from deployment.monitor.monitor import monitored
 from deployment.monitor.superlink import SuperLinkState
 from deployment.project.certificates import make_certificates
+from deployment.project.folders import KEYS
 from deployment.project.network import Listening
-from deployment.project.project import FILE, KEYS, Project
+from deployment.project.project import FILE, Project
 from featurestore.server.connections import SURPLUS, Connections
 from featurestore.server.http_connection import protocol_of
 from featurestore.server.listen import address_of, open_socket

@@ -15,7 +15,7 @@ from base.tls.hosts import split_address
 from base.tls.links import Tls, links_of, require_private
 from base.tls.roles import TlsRole
 from deployment.errors import UsageError
-from deployment.project.project import KEYS
+from deployment.project.folders import KEYS
 from featurestore.server.listen import address_of, is_loopback, open_socket
 
 from .http import serve_monitor

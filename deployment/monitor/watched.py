@@ -12,7 +12,7 @@ from base.metrics import READY, Meters, Role, Sample
 from base.probes import Probe
 from base.process_metrics import certificate_problem, certificate_samples, disk_problem, process_samples
 from base.tls.files import certificate_path
-from deployment.project.project import KEYS
+from deployment.project.folders import KEYS
 
 
 class RoleState(Protocol):

@@ -9,8 +9,9 @@ from pathlib import Path
 from base.tls.files import trust_path
 from base.tls.roles import TlsRole
 from base.tls.trust import Trust
+from deployment.project.folders import KEYS
 from deployment.project.key_pins import pinned_keys
-from deployment.project.project import FILE, KEYS, Project
+from deployment.project.project import FILE, Project
 from federation.errors import KeyFileMissing
 from federation.keys import load_keys, public_as_dict, roles_in
 from federation.parties import PublicKeys

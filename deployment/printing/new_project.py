@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from deployment.project.folders import KEYS
 from deployment.project.init import POLICY, VIEWS, NewProject
-from deployment.project.project import FILE, KEYS
+from deployment.project.project import FILE
 from federation.keys import site_role
 from federation.rho import rho_text
 from federation.terms import Participation

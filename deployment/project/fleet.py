@@ -29,8 +29,9 @@ from federation.parties import Roster, RosterEntry, require_site_id
 from federation.plan import PLAN_ID_BYTES, Plan, plan_to_bytes
 from federation.terms import Participation, Validity
 
+from .folders import KEYS
 from .init import POLICY
-from .project import FILE, KEYS, Project
+from .project import FILE, Project
 
 SITES = "sites"
 

@@ -32,7 +32,8 @@ from federation.rho import rho_text
 from federation.terms import Participation, default_participation
 
 from .certificates import make_certificates, own_roles, trust_operators
-from .project import FILE, KEYS, Project
+from .folders import KEYS
+from .project import FILE, Project
 from .public_files import read_public_file
 
 VIEWS: Final = "views.py"

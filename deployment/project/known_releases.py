@@ -23,7 +23,8 @@ from federation.parties import Aggregator
 from federation.plan import AGGREGATORS
 from federation.statement import verify_statement
 
-from .project import KEYS, Project
+from .folders import KEYS
+from .project import Project
 
 IN_PROCESS: Final = "in-process"
 """The trust of a release that was made in one process."""

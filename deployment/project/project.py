@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from featurestore.define.privacy import Noisers
 
 FILE: Final = "covey.toml"
-KEYS: Final = "keys"
 DEFAULT_BUDGET: Final = Budget(100_000)
 HOUR_US: Final = 3_600 * 10**6
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)

@@ -26,9 +26,10 @@ from federation.key_rotation import is_complete, publish, replace_lost, rotate
 from federation.keys import SITE_PREFIX, load_keys
 from federation.plan import plan_from_bytes
 
+from .folders import KEYS
 from .init import POLICY
 from .key_pins import Accepted, accept
-from .project import FILE, HOUR_US, KEYS, Project
+from .project import FILE, HOUR_US, Project
 
 _STORES: Final[dict[str, tuple[StoringRole, ...]]] = {"leader": ("leader",), "helper": ("helper", "keyholder")}
 

@@ -37,9 +37,10 @@ from federation.keys import roles_in, site_role
 from federation.ledger.operator import LEDGERS
 
 from .fleet import SITES
+from .folders import KEYS
 from .init import POLICY
 from .network import Network
-from .project import FILE, KEYS, Project
+from .project import FILE, Project
 
 _log = logging.getLogger(__name__)
 

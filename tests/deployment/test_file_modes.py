@@ -18,7 +18,7 @@ from deployment.coordinator.job import Job
 from deployment.coordinator.serving import PlanRequest, make_plan
 from deployment.local.roles import _files
 from deployment.local.unfinished_collection import Unfinished
-from deployment.project.project import KEYS
+from deployment.project.folders import KEYS
 from featurestore.define.views_file import load_views
 from federation.plan import plan_to_bytes
 from simulations.experiments import folder as lab

@@ -27,7 +27,7 @@ from deployment.monitor.http import serve_monitor
 from deployment.monitor.monitor import monitored
 from deployment.monitor.peers import PeerWatch
 from deployment.monitor.watched import Counted, Watched
-from deployment.project.project import KEYS
+from deployment.project.folders import KEYS
 
 NOW = datetime.now(UTC)
 REQUEST = b"GET /readyz HTTP/1.1\r\nHost: leader.example:9301\r\n\r\n"
