@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,10 +70,13 @@ def test_a_role_reads_edits_of_its_project_file_without_a_restart_and_names_what
     covey: Covey, flights: Path
 ) -> None:
     toml = flights / "covey.toml"
-    own = {role: load_keys(flights / "keys", role).sign.public for role in ("leader", "helper")}
+    own = {role: load_keys(flights / "keys", role).pinned for role in ("leader", "helper")}
     before = read_settings(flights, "leader", own["leader"])
     assert before == read_settings(flights, "leader", own["leader"])
-    assert (before.peer, read_settings(flights, "helper", own["helper"]).peer) == (own["helper"], own["leader"])
+    assert (before.peer, read_settings(flights, "helper", own["helper"]).peer) == (
+        own["helper"].current,
+        own["leader"].current,
+    )
     text = toml.read_text()
     toml.write_text(text.replace("budget = 0.1 ", "budget = 0.3 "))
     assert read_settings(flights, "leader", own["leader"]).budget.micro_rho == 300_000
@@ -81,7 +85,7 @@ def test_a_role_reads_edits_of_its_project_file_without_a_restart_and_names_what
         read_settings(flights, "leader", own["leader"])
     toml.write_text(text)
     with pytest.raises(UsageError, match="names the leader's key"):
-        read_settings(flights, "leader", own["helper"])
+        read_settings(flights, "leader", replace(own["helper"], role="leader"))
 
 
 @pytest.mark.parametrize("kind", [["--in-process"], []], ids=["in process", "over processes"])

@@ -218,9 +218,7 @@ def test_a_role_leaves_the_loopback_only_with_a_certificate(another: Path, role:
         path(another / "keys", role).unlink(missing_ok=True)
     code, _, err = _covey("start", role, "--project", another, "--host", "0.0.0.0", "--port", 0)
     assert (code, "0.0.0.0:0 is not a loopback address" in err) == (2, True), err
-    operator_role = {"keyholder": "helper"}.get(role, role)
-    assert f"`covey keys init {operator_role}`" in err or role == "provider"
-    assert f"`covey keys tls --role {role} --name HOST`" in err
+    assert f"`covey keys tls --role {role} --name HOST --project {another}` makes the certificate" in err
 
 
 def test_a_superlink_that_no_site_could_verify_does_not_start(another: Path) -> None:
