@@ -46,7 +46,7 @@ def _refuse(kernel: Callable[..., Any]) -> Callable[..., Any]:
 
 
 if COMPILED:
-    from llvmlite import ir  # type: ignore[import-untyped]
+    from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite has no types
     from numba import boolean, float64, int64, njit, types, uint8, void
     from numba.extending import intrinsic, overload
 else:

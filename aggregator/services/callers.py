@@ -44,7 +44,7 @@ CALLERS: Final[Mapping[TlsRole, Mapping[str, frozenset[TlsRole]]]] = {
     },
     TlsRole.PROVIDER: {"Provide": _LEADER},
 }
-"""The roles that may make each call of a service. A call that is not listed is made by nobody."""
+"""The roles that may make each call of a service. No role may make a call that is not listed."""
 _CALLER: Final = "the caller's certificate"
 _TLS: Final = b"TLSv1.3"
 

@@ -44,7 +44,7 @@ def server_credentials(tls: Tls, now: datetime) -> grpc.ServerCredentials:
         return None
 
     # The types say that a configuration must be returned; None, for no change, is documented.
-    return grpc.dynamic_ssl_server_credentials(_configuration(tls, callers), changed, True)  # type: ignore[arg-type]
+    return grpc.dynamic_ssl_server_credentials(_configuration(tls, callers), changed, True)  # type: ignore[arg-type]  # None is allowed
 
 
 def open_channel(links: Links, peer: TlsRole, address: str) -> grpc.Channel:

@@ -35,7 +35,7 @@ class Handshake(asyncio.Protocol):
         self._context, self._clients, self._there, self._make = context, clients, there, make
         self._counted = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a TCP server's
         """Count the connection, and begin the handshake unless there are too many."""
         self._counted = True
         self._clients.open += 1

@@ -62,7 +62,7 @@ class _Connection(HttpToolsProtocol):
         self.begin: Callable[[], None] = lambda: None
         """Called before the connection is counted: a handshake that ends here was counted itself."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a TCP server's
         super().connection_made(transport)
         self.begin()
         self.clients.open += 1
