@@ -37,7 +37,7 @@ from deployment.errors import CollectionFailed, ProcessFailed, UsageError
 from deployment.in_process.progress import Progress
 from deployment.in_process.run import ViewReport
 from deployment.panes import PaneChoice, choose_days, opened_panes, require_whole_days
-from deployment.project.fleet import SITES, EventColumns, make_project, split_sites
+from deployment.project.fleet import SITES, CreateKeys, EventColumns, make_project, split_sites
 from deployment.project.known_releases import of_runs, require_known_releases
 from deployment.project.view_forms import views_in_force
 from deployment.request import CollectionRequest, require_convertible, require_possible
@@ -47,6 +47,7 @@ from edge_client.events import check_schema, make_events
 from edge_client.flower_app import SITES_VARIABLE
 from featurestore.define.definitions import FeatureView
 from featurestore.publish.publish import Publisher
+from federation.keys import create_folder
 from federation.ledger.operator import LEDGERS, charged_plans, operator_path, operator_state, require_room
 from federation.plan import PLAN_ID_BYTES, plan_from_bytes
 from federation.terms import Finish
@@ -119,11 +120,13 @@ def run_over_wire(
     sites: int = 1,
     clock: Callable[[], int] = wall_clock,
     progress: Progress,
+    create_keys: CreateKeys = create_folder,
 ) -> tuple[tuple[ViewReport, ...], dict[str, str]]:
     """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
 
     Args:
         sites: without a site column, the number of sites that clients are hashed to.
+        create_keys: makes the run's folder of keys; by default without certificates, so the roles speak clear text on the loopback.
 
     Returns:
         A report for each view, and the code of each site's answer.
@@ -186,6 +189,7 @@ def run_over_wire(
                 request.budget,
                 deadline_us=clock() + int(DEADLINE_SECONDS * 1e6),
                 site_seconds=SITE_SECONDS,
+                create_keys=create_keys,
             )
             result = collect_project(project, job, progress)
         except (CollectionFailed, ProcessFailed):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +35,9 @@ from .init import POLICY
 from .project import FILE, Project
 
 SITES = "sites"
+
+CreateKeys: TypeAlias = Callable[[Path, Iterable[RoleKeys]], None]
+"""Makes a folder with the keys of some roles: `create_folder`, or with certificates beside them."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def make_project(
     *,
     deadline_us: int,
     site_seconds: float,
+    create_keys: CreateKeys = create_folder,
 ) -> Job:
     """Make fresh keys for every role, the roster, each site's files and the plan; returns the coordinator's job.
 
@@ -100,7 +105,7 @@ def make_project(
     """
     keys = {role: RoleKeys.generate(role, os.urandom) for role in ("coordinator", "collector", "leader", "helper")}
     site_keys = {one.site: RoleKeys.generate(site_role(one.site), os.urandom) for one in fleet}
-    create_folder(project / KEYS, [*keys.values(), *site_keys.values()])
+    create_keys(project / KEYS, [*keys.values(), *site_keys.values()])
     public = {role: pair.public for role, pair in keys.items()}
     settings = Project(
         "run",
