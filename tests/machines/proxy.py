@@ -75,9 +75,10 @@ class Proxy:
         self._connections = set[_Connection]()
 
     def reset(self) -> int:
-        """Reset every connection that there is; new ones pass. Returns their number."""
+        """Reset every connection that there is; new ones pass. Returns their number, which counts no connection twice."""
         there = list(self._connections)
         for one in there:
+            self._connections.discard(one)
             one.loop.call_soon_threadsafe(one.reset)
         return len(there)
 

@@ -139,6 +139,7 @@ def test_the_proxy_resets_connections_that_there_are_and_new_ones(left: Machine,
     with closing(left.connect(proxy.address)) as connection:
         exchange(connection)
         assert proxy.reset() >= 1
+        assert proxy.reset() == 0  # the same connections are not counted again
         with pytest.raises(ConnectionResetError):
             connection.recv(1)
     proxy.mode = Reset()
