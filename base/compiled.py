@@ -1,4 +1,4 @@
-"""numba, or what stands in its place on a site without it. The only module of the light core that imports numba and llvmlite.
+"""numba, or its replacement on a site without it. The only module of the light core that imports numba and llvmlite.
 
 A kernel is a function that numba compiles. Without numba its module can be imported all the same, and the kernel raises
 ExtraMissing when it is called. Shares of reports and reads have a second implementation in numpy, which `COMPILED` chooses; proofs,

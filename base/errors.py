@@ -131,7 +131,7 @@ class CertificateNotYetValid(TlsError):
     """A certificate whose validity begins in the future, or a clock that is slow.
 
     Attributes:
-        since: the begin of its validity; None if the peer's TLS library did not say.
+        since: the start of its validity; None if the peer's TLS library did not say.
     """
 
     def __init__(self, what: str, since: datetime | None = None) -> None:
@@ -149,11 +149,19 @@ class CertificateUntrusted(TlsError):
 
 
 class CertificateOfAnotherRole(TlsError):
-    """A certificate that does not name the role in which it is used."""
+    """A certificate that does not name the role in which it is used.
 
-    def __init__(self, what: str, wanted: str) -> None:
+    Attributes:
+        wanted: the role; None: the certificate must name one role, and it names none, several, or one that does not exist.
+    """
+
+    def __init__(self, what: str, wanted: str | None) -> None:
         self.what, self.wanted = what, wanted
-        super().__init__(f"{what} is not for the role {wanted}, so its holder may not act as {wanted}")
+        super().__init__(
+            f"{what} does not name one role of Covey, so its holder may not act as any"
+            if wanted is None
+            else f"{what} is not for the role {wanted}, so its holder may not act as {wanted}"
+        )
 
 
 class CertificateOfAnotherHost(TlsError):

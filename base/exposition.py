@@ -20,9 +20,11 @@ Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 def text_of(samples: Iterable[Sample]) -> bytes:
     """The text of `/metrics`: the samples by metric, in the order of the list of metrics.
 
-    Gauges come from many places, so their labels are bounded here. A gauge of a name that is one too many is left out: no value
-    stands for several names. Counters and histograms are bounded where they are counted. Raises ValueError: a metric has no such
-    labels.
+    Gauges come from many places, so their labels are bounded here. A gauge whose name is one too many is left out, because
+    gauges cannot be added up. Counters and histograms are bounded where they are counted.
+
+    Raises:
+        ValueError: a metric has no such labels.
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Families(samples))

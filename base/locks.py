@@ -1,8 +1,7 @@
 """File locks over flock(2), between the processes of one machine. The kernel releases a lock when its holder ends.
 
-A lock belongs to an open descriptor. No other program inherits it, except one that is started with this very descriptor, which
-then holds the same lock. The package `filelock` has neither a shared lock that
-needs read permission only nor a lock on a folder.
+A lock belongs to an open descriptor. A program that is started with this descriptor holds the same lock; no other program
+inherits it. The package `filelock` has neither a shared lock that needs read permission only nor a lock on a folder.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class FileLock:
 
     @property
     def descriptor(self) -> int:
-        """For `pass_fds` of a program that holds the lock, too. The lock is free when each of its holders has released it."""
+        """For `pass_fds` of a program that shall hold the lock, too. The lock is free when each holder has released it."""
         return self._descriptor
 
     def release(self) -> None:

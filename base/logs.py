@@ -18,7 +18,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from numbers import Real
@@ -167,7 +167,7 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 class _Stderr(logging.Handler):
-    """Writes to what is stderr now. A record that cannot be formatted is reported without its values."""
+    """Writes to the current stderr. A record that cannot be formatted is reported without its values."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -176,5 +176,6 @@ class _Stderr(logging.Handler):
             line = (
                 f"a line of the log cannot be written: {type(error).__name__} ({record.pathname}, line {record.lineno})"
             )
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        with suppress(OSError, ValueError):  # a full disk or a closed stderr ends no role
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()

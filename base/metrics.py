@@ -73,7 +73,7 @@ class Metric:
     """One metric.
 
     Attributes:
-        name: as queries spell it; of a histogram without `_bucket`, `_sum` and `_count`.
+        name: as queries spell it; a histogram's without `_bucket`, `_sum` and `_count`.
         roles: the roles that have it.
         buckets: the upper ends of a histogram's buckets, s.
     """
@@ -161,11 +161,13 @@ MEMORY: Final = Metric(
 READY: Final = Metric(
     "covey_ready", Kind.GAUGE, "1 if the role is ready; 0 while `/readyz` says what it waits for.", ALL
 )
-DISK_FREE: Final = Metric("covey_disk_free_bytes", Kind.GAUGE, "Free space of the disk with the role's files.", ALL)
-DISK_SIZE: Final = Metric("covey_disk_size_bytes", Kind.GAUGE, "Size of the disk with the role's files.", ALL)
+DISK_FREE: Final = Metric(
+    "covey_disk_free_bytes", Kind.GAUGE, "Free space of the disk with the role's files, in bytes.", ALL
+)
+DISK_SIZE: Final = Metric("covey_disk_size_bytes", Kind.GAUGE, "Size of the disk with the role's files, in bytes.", ALL)
 CERTIFICATE: Final = Metric(
     "covey_certificate_expiry_timestamp_seconds", Kind.GAUGE,
-    "When the certificate of the role ends, seconds since the epoch.", CERTIFIED, (Label("role", Choice(CERTIFIED)),),
+    "When the certificate of the role expires, seconds since the epoch.", CERTIFIED, (Label("role", Choice(CERTIFIED)),),
 )  # fmt: skip
 
 # of the aggregators
@@ -207,7 +209,7 @@ CALL_SECONDS: Final = Metric(
     SERVICES, (_CALL,), DURATIONS,
 )  # fmt: skip
 PEER_UP: Final = Metric(
-    "covey_peer_up", Kind.GAUGE, "1 if the peer accepts the role's connections and certificate; checked every few seconds at most.",
+    "covey_peer_up", Kind.GAUGE, "1 if the peer accepts the role's connections and certificate; checked at most every few seconds.",
     (Role.LEADER, Role.SITE), (Label("peer", Choice(("helper", "keyholder", "provider", "superlink"))),),
 )  # fmt: skip
 LEDGER_ENTRIES: Final = Metric(
@@ -252,13 +254,13 @@ REQUESTS: Final = Metric(
     (Role.SERVER,), (Label("route", Choice(READS)), Label("status", Choice(READ_STATUSES))),
 )  # fmt: skip
 REQUEST_SECONDS: Final = Metric(
-    "covey_request_seconds", Kind.HISTOGRAM, "From a request's head to the end of its answer.",
+    "covey_request_seconds", Kind.HISTOGRAM, "Seconds from a request's head to the end of its answer.",
     (Role.SERVER,), (Label("route", Choice(READS)),), LATENCIES,
 )  # fmt: skip
 ROWS: Final = Metric("covey_rows_total", Kind.COUNTER, "Requested rows.", (Role.SERVER,))
 EPOCH: Final = Metric("covey_epoch", Kind.GAUGE, "The served publication.", (Role.SERVER,))
 VIEW_AGE: Final = Metric(
-    "covey_view_age_seconds", Kind.GAUGE, "The age of a view's rows.",
+    "covey_view_age_seconds", Kind.GAUGE, "The age of a view's rows, in seconds.",
     (Role.SERVER,), (_VIEW, _VERSION, Label("since", Choice(("pane_end", "released_at")))),
 )  # fmt: skip
 RELEASE_SITES: Final = Metric(

@@ -49,7 +49,7 @@ class OpenTelemetrySpan:
         return self._here
 
     def code(self, code: str) -> None:
-        """The code of the result."""
+        """Set the code of the result."""
         self._made.set_attribute("covey.code", require_code(code))
 
     def end(self, attributes: Attributes, *, failed: bool) -> None:

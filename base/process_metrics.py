@@ -17,7 +17,7 @@ from base.tls.files import read_public
 from base.version import VERSION
 
 DISK_RESERVE: Final = 64 * 2**20
-"""A role with less free disk than this, in bytes, is not ready: a ledger or a report may be the next that cannot be written."""
+"""A role with less free disk than this, in bytes, is not ready, because it may soon fail to write a ledger or a report."""
 
 
 def process_samples(role: Role, folder: Path, started: float) -> list[Sample]:
@@ -53,7 +53,7 @@ def disk_problem(folder: Path) -> str | None:
 
 
 def certificate_samples(role: Role, path: Path) -> Iterator[Sample]:
-    """The end of a role's certificate; nothing if there is none, or one that cannot be used."""
+    """When a role's certificate expires; nothing if there is no certificate, or it cannot be used."""
     try:
         found = _certificate(role, path)
     except TlsError:  # `certificate_problem` says so

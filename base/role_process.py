@@ -1,4 +1,4 @@
-"""A process that works as a role: it logs and traces as that role. Its environment says how, and its own processes inherit that."""
+"""How a process logs and traces as a role. Its environment says how, and the processes that it starts inherit that."""
 
 from __future__ import annotations
 

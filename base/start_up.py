@@ -23,8 +23,8 @@ class _WithoutPandas(MetaPathFinder):
 def only_tls_1_3() -> None:
     """Have gRPC accept no TLS below 1.3, as a server and as a client. gRPC reads this when it is imported.
 
-    It has no setting for a lowest version. The setting names ciphers of TLS 1.2, because those of 1.3 are always on. This one needs
-    a secret that both sides share and nobody has, so no handshake of 1.2 succeeds, whatever the type of a certificate's key.
+    gRPC has no setting for a lowest version. This setting names ciphers of TLS 1.2, because those of 1.3 are always on. The cipher
+    here needs a pre-shared secret, and no role has one, so no handshake of 1.2 succeeds, whatever the type of a certificate's key.
     """
     os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-PSK-AES128-CBC-SHA"
 

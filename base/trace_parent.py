@@ -17,7 +17,7 @@ _LENGTH: Final = 55
 
 @dataclass(frozen=True)
 class TraceParent:
-    """A span of any process: the trace's id and its own, in lower-case hex. Both are random, and say nothing."""
+    """A span of any process: the trace's id and the span's own, in lower-case hex. Both are random."""
 
     trace: str
     span: str

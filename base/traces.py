@@ -3,7 +3,7 @@
     with span("noise", Fields(plan=plan.hash)): …
 
 A span has a name, two times, `Fields`, a number of panes and a code: nothing else can be given. Messages to other parties carry
-the span's name in the trace and no more (`trace_parent`), so each operator sees only the times of its own processes. Without
+two random ids and no more (`trace_parent`), so each operator sees only the times of its own processes. Without
 COVEY_TRACES a span only names the fields of the log lines in its block, and OpenTelemetry is not imported.
 """
 
@@ -68,14 +68,14 @@ class OpenSpan(Protocol):
 
     @property
     def here(self) -> TraceParent | None:
-        """What messages that are sent now carry; None: nothing."""
+        """The context for messages that are sent now; None: they carry none."""
         ...
 
     def code(self, code: str) -> None:
-        """The code of the result, such as that of a refusal."""
+        """Set the code of the result, such as that of a refusal."""
 
     def end(self, attributes: Attributes, *, failed: bool) -> None:
-        """The span has ended, with these attributes."""
+        """End the span, with these attributes."""
 
 
 class Recorder(Protocol):
@@ -145,7 +145,7 @@ def span(
 
     Args:
         sender: the span that a message names. Inside another span it counts only if it is of the same trace: a party that
-            was asked cannot move the asker's spans into another trace.
+            answers cannot move the spans of the party that called it into another trace.
     """
     with about(fields):
         if _recorder is None:

@@ -291,6 +291,23 @@ class HandoverInvalid(KeyFileError):
         super().__init__(f"{source}: {why}. Get the file again from its operator; accept nothing of it")
 
 
+class TooManyFormerKeys(KeyFileError):
+    """A rotation of a role whose file of former keys is full.
+
+    Attributes:
+        free: when the oldest of them is erased, µs since the epoch.
+    """
+
+    exit_code = REFUSED
+
+    def __init__(self, role: str, count: int, free: int) -> None:
+        self.role, self.count, self.free = role, count, free
+        super().__init__(
+            f"{role} has {count} former keys that a plan may still need, the most that are kept. Rotate it again after "
+            f"{utc_text(free)}, when the oldest one is erased"
+        )
+
+
 class KeyFileOutdated(KeyFileMalformed):
     """A key file of an earlier version of Covey, which this version does not read."""
 

@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from base.atomic_files import replace_file
 from base.errors import CertificateMalformed
 from base.locks import lock_folder
 
-from .errors import KeyFileMalformed
+from .errors import KeyFileMalformed, TooManyFormerKeys
 from .former_keys import KEPT_US
 from .keys import FormerSecrets, RoleKeys, load_keys, public_line, public_path, replace_keys, write_former
 from .public_file import PublicFile, public_file_of
+
+MAX_FORMER: Final = 16
+"""The most former keys of a role. Their file then stays below the size that `load_keys` reads."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def rotate(folder: Path, role: str, until_us: int, randomness: Callable[[int], b
     began between them have the former keys, too.
 
     Raises:
-        KeyFileError.
+        TooManyFormerKeys, KeyFileError.
     """
     keys = load_keys(folder, role)
     if _is_unpublished(folder, keys):
@@ -49,6 +53,8 @@ def rotate(folder: Path, role: str, until_us: int, randomness: Callable[[int], b
     if _is_half_done(keys):
         replace_keys(folder, RoleKeys.generate(role, randomness))
     elif _is_public(folder, keys):
+        if len(keys.former) >= MAX_FORMER:
+            raise TooManyFormerKeys(role, len(keys.former), keys.former[0].until_us + KEPT_US)
         last = keys.former[-1].until_us if keys.former else 0
         current = FormerSecrets(replace(keys, former=()), max(until_us, last))
         write_former(folder, role, (*keys.former, current))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from base.errors import CertificateMalformed, CertificateMissing
+from base.errors import CertificateMalformed, CertificateMissing, TlsError
 
 from .certificate import Certificate
 from .files import AUTHORITY, certificate_path, key_files, key_path, read_key, read_public, write_pair
@@ -46,9 +47,7 @@ class Authority:
         """Make an authority, and write it to `keys/tls/`; replaces another one."""
         key = ec.generate_private_key(ec.SECP256R1())
         point = key.public_key().public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
-        name = _name(
-            f"Covey authority {point[1:9].hex()}"
-        )  # unique, so that two authorities in one file are told apart
+        name = _name(f"Covey authority {point[1:9].hex()}")  # unique, so that two authorities in one file differ
         identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
         made = (
             x509.CertificateBuilder()
@@ -64,7 +63,7 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
             .sign(key, hashes.SHA256())
         )
-        write_pair(keys, AUTHORITY, _pem(made), key_pem(key))
+        _replace_pair(keys, AUTHORITY, _pem(made), key_pem(key))
         return cls(Certificate.parse(_pem(made), str(certificate_path(keys, AUTHORITY))), key)
 
     @classmethod
@@ -115,7 +114,7 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        write_pair(keys, role, _pem(made), key_pem(key))
+        _replace_pair(keys, role, _pem(made), key_pem(key))
         return Certificate.parse(_pem(made), str(certificate_path(keys, role)))
 
 
@@ -135,6 +134,19 @@ def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+def _replace_pair(keys: Path, name: str, certificate: bytes, key: bytes) -> None:
+    """Write or replace a certificate and its key. An earlier replacement that was cut short is completed first.
+
+    Otherwise the new key would replace the waiting one, and a crash would leave a certificate without its key.
+    """
+    own, waiting = key_files(keys, name)
+    with suppress(TlsError):  # there is no usable pair to keep
+        found = Certificate.parse(read_public(certificate_path(keys, name), "it is replaced"), name)
+        if (data := read_key(waiting)) is not None and parse_key(data, name).public_key() == found.public_key:
+            waiting.replace(own)
+    write_pair(keys, name, certificate, key)
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

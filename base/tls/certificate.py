@@ -1,4 +1,4 @@
-"""A role's certificate: what it says, and the checks that need no key."""
+"""A role's certificate: what it names, and the checks that need no key."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Certificate:
 
     @property
     def since(self) -> datetime:
-        """The begin of its validity, UTC."""
+        """The start of its validity, UTC."""
         return self.found.not_valid_before_utc
 
     @property
@@ -77,7 +77,7 @@ class Certificate:
         """The one role that it names. Raises CertificateOfAnotherRole: none, several, or one that does not exist."""
         named = [name.removesuffix(f".{DOMAIN}") for name in self.names if name.endswith(f".{DOMAIN}")]
         if len(named) != 1 or named[0] not in list(TlsRole):
-            raise CertificateOfAnotherRole(self.what, "any role")
+            raise CertificateOfAnotherRole(self.what, None)
         return TlsRole(named[0])
 
     def require_role(self, role: TlsRole) -> None:

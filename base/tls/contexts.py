@@ -39,7 +39,7 @@ class ServerIdentity(Protocol):
 def server_context(tls: ServerIdentity, now: datetime, protocols: tuple[str, ...] = HTTP) -> ssl.SSLContext:
     """A context of a server.
 
-    It speaks TLS 1.3 only. Before a handshake it looks whether the files have changed, and takes the new certificate: no
+    It speaks TLS 1.3 only. Before each handshake it reads the files again if they have changed. So a new certificate needs no
     restart, and open connections stay. While the new files cannot be used, the old certificate stays.
 
     Raises:

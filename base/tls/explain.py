@@ -27,14 +27,14 @@ from .roles import TlsRole
 
 HANDSHAKE_S: Final = 2.0
 """Longest wait for each step of the handshake."""
-_NOT_TAKEN: Final = "its operator has not taken this operator's authority, or has dropped it; its log says more"
+_NOT_TRUSTED: Final = "its operator does not trust this operator's authority, or no longer; its log says more"
 _EXPIRED, _NOT_YET_VALID, _WRONG_NAMES = 10, 9, (62, 64)
-"""OpenSSL's `X509_V_ERR_…` numbers; a wrong host has the first, a wrong address the second of `_WRONG_NAMES`. The others
+"""OpenSSL's `X509_V_ERR_…` numbers; of `_WRONG_NAMES`, the first is a wrong host and the second a wrong address. All others
 mean that the issuer is not trusted."""
 
 
 def explain(links: Links, peer: TlsRole, address: str, now: datetime) -> TlsError | None:
-    """Why this role cannot speak with a peer; None if TLS is not the reason, such as a peer that is away.
+    """Why this role has no link to a peer; None if TLS is not the reason, for example if the peer does not run.
 
     Waits for at most a few `HANDSHAKE_S`.
     """
@@ -67,7 +67,7 @@ class Handshake:
         who: the peer and its address.
         trust: the file with the authorities that the client trusts.
         own: the file of its own certificate.
-        another: the error of a certificate that names somebody else.
+        another: the error if the peer's certificate has other names.
     """
 
     who: str
@@ -120,7 +120,7 @@ class Handshake:
                 return None
         except (ssl.SSLEOFError, ConnectionError):
             pass
-        return CertificateRefused(self.own, self.who, _NOT_TAKEN)
+        return CertificateRefused(self.own, self.who, _NOT_TRUSTED)
 
 
 def _of_alert(reason: str, own: str, who: str) -> TlsError | None:
@@ -132,7 +132,7 @@ def _of_alert(reason: str, own: str, who: str) -> TlsError | None:
     if "CERTIFICATE_EXPIRED" in reason:
         return CertificateRefused(own, who, "it has expired there; compare the clocks of both machines")
     if "UNKNOWN_CA" in reason:
-        return CertificateRefused(own, who, _NOT_TAKEN)
+        return CertificateRefused(own, who, _NOT_TRUSTED)
     if "CERTIFICATE" in reason:
         return CertificateRefused(own, who, reason.removeprefix("SSLV3_ALERT_").replace("_", " ").lower())
     return None

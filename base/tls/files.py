@@ -4,8 +4,8 @@
     trust/ROLE.crt                  the authorities that may issue ROLE's certificate
 
 All have mode 0600, as everything in `keys/` but `ROLE.pub`. A pair is replaced in three steps: the new key is written as
-`NAME.key.next`, the certificate is replaced, and the key is renamed into place. Whenever the process ends, the certificate belongs
-to one of the two keys.
+`NAME.key.next`, the certificate is replaced, and the key is renamed into place. Whenever the process ends, one of the two keys
+belongs to the certificate.
 """
 
 from __future__ import annotations

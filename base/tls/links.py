@@ -1,4 +1,4 @@
-"""How the links of a role speak: TLS with the role's certificate, or clear text on this machine only."""
+"""How a role's links are protected: by TLS with the role's certificate, or not at all, on this machine only."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class ClearText:
     """No certificate: the links of the role stay on this machine.
 
     Attributes:
-        role, keys: where the certificate would be; None where there is no project.
+        role, keys: the role, and the folder in which its certificate would be; None where there is no project.
     """
 
     role: TlsRole | None = None
@@ -86,7 +86,7 @@ class ClearText:
 
     @property
     def certificate(self) -> str:
-        """The certificate that is not there."""
+        """The file of the missing certificate."""
         if self.role is None or self.keys is None:
             return "certificate"
         return str(certificate_path(self.keys, self.role))
@@ -139,13 +139,13 @@ CLEAR_TEXT: Final = ClearText()
 
 
 def links_of(keys: Path, role: TlsRole) -> Links:
-    """How the links of a role of this project speak: TLS if it has a certificate, or the key of one."""
+    """How the links of a project's role are protected: by TLS if the role has a certificate, or the key of one."""
     files = certificate_path(keys, role), *key_files(keys, role)
     return Tls(role, keys) if any(file.exists() for file in files) else ClearText(role, keys)
 
 
 def require_private(links: Links, host: str, address: str) -> None:
-    """Return if a role may listen on this host, or connect to it. Raises ClearTextRefused: it has no TLS, and must stay here."""
+    """Return if a role may listen on this host, or connect to it. Raises ClearTextRefused: no TLS, and not this machine."""
     match links:
         case Tls():
             return

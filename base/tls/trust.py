@@ -74,10 +74,13 @@ class Trust:
         return b"".join(one.found.public_bytes(serialization.Encoding.PEM) for one in self.authorities)
 
     def with_all(self, other: Trust) -> Trust:
-        """The authorities of both."""
-        return Trust(
-            self.source, tuple({one.fingerprint: one for one in (*self.authorities, *other.authorities)}.values())
-        )
+        """The authorities of both. Raises CertificateMalformed: more than a file may have."""
+        found = {one.fingerprint: one for one in (*self.authorities, *other.authorities)}
+        if len(found) > MAX_AUTHORITIES:
+            raise CertificateMalformed(
+                self.source, f"it would have {len(found)} certificates; at most {MAX_AUTHORITIES} are allowed"
+            )
+        return Trust(self.source, tuple(found.values()))
 
     def has(self, authority: Certificate) -> bool:
         """Whether an authority is among these."""

@@ -15,14 +15,14 @@ def doctor(
         list[str] | None,
         typer.Option(
             metavar="ROLE=HOST:PORT",
-            help="The address of a role, instead of that of [network] in covey.toml; may be repeated.",
+            help="The address of a role, instead of the one in [network] of covey.toml; may be repeated.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Check keys, certificates, clocks, ports, versions, disk, ledgers, the store and every peer, and print the mend for each.
+    """Check keys, certificates, clocks, ports, versions, disk, ledgers, the store and every peer, and print each finding's mend.
 
-    Nothing is changed. The exit code is 1 if there is a problem. docs/doctor.md lists the checks.
+    It changes nothing. The exit code is 1 if there is a problem. docs/doctor.md lists the checks.
     """
     from base.errors import FAILURE
     from base.times import wall_clock

@@ -132,8 +132,8 @@ def tls(
 ) -> None:
     """Make the certificates of the roles here, by a private authority of this operator, keys/tls/ca.crt.
 
-    Peers take the authority with `covey keys trust`, or find it in ROLE.pub. A certificate is valid for 90 days. Running
-    roles take a new one without a restart.
+    Peers trust the authority by `covey keys trust`, or find it in ROLE.pub. A certificate is valid for 90 days. Running
+    roles use a new one without a restart.
     """
     from base.times import from_us, wall_clock
     from deployment.printing.certificates import certificates_to_json, print_certificates
@@ -171,7 +171,7 @@ def trust(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the trusted authorities as JSON.")] = False,
 ) -> None:
-    """Trust an operator's authority to issue the certificate of one role. Running roles take it without a restart.
+    """Trust an operator's authority to issue the certificate of one role. Running roles need no restart.
 
     While an operator changes its authority, a role may trust the old one and the new one. --only ends the change.
     """

@@ -21,7 +21,7 @@ def rotate(
         typer.Option(
             min=0,
             max=8760,
-            help="The time until the change-over, in which the other operators take the new key. Longer if a plan under way "
+            help="The time until the change-over, in which the other operators take the new key. It is longer if a plan under way "
             "ends later.",
         ),
     ] = _CHANGE_OVER_HOURS,
@@ -33,8 +33,8 @@ def rotate(
 ) -> None:
     """Replace the keys of a role. Restart the role once before the change-over; no collection under way is lost.
 
-    Plans whose deadline is before the change-over keep the former key, later ones have the new key. The former key signs the new
-    one in keys/ROLE.pub, which the other operators take with `covey keys accept ROLE.pub`.
+    Plans with a deadline before the change-over keep the former key, and later plans use the new key. The former key signs the new
+    one in keys/ROLE.pub. The other operators take that file with `covey keys accept ROLE.pub`.
     """
     import os
 
@@ -96,7 +96,7 @@ def accept(
 ) -> None:
     """Take the new keys of another operator's role into covey.toml and policy.toml, if the pinned key has signed them.
 
-    Running roles take the edit up before the next plan.
+    Running roles use the new keys from their next plan on.
     """
     from base.times import utc_text, wall_clock
     from deployment.printing.console import talk_console

@@ -1,4 +1,4 @@
-"""The option of the commands that start a role: how its log is written. Where its traces go is in the environment."""
+"""The option for the format of a role's log, in the commands that start a role. The environment says where its traces go."""
 
 from __future__ import annotations
 

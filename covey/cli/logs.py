@@ -12,12 +12,12 @@ def logs(
     role: Annotated[
         str,
         typer.Argument(
-            help="leader, helper, superlink, coordinator, server, site-ID …; or up, the supervisor's own log."
+            help="leader, helper, superlink, coordinator, server, site-ID …; or up, for the supervisor's own log."
         ),
     ],
     project: Annotated[Path, typer.Option(metavar="DIR", help="The project's directory.")] = Path(),
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="The number of last lines.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines as well, until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines to print.")] = 50,
 ) -> None:
     """Print the log of a role that `covey up` has started: its last lines, and new ones with -f."""
     from deployment.local.supervision.deployment import log_folder

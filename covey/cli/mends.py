@@ -49,7 +49,7 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     ),
     "CERTIFICATE_OF_ANOTHER_ROLE": lambda _: "`covey keys tls --role ROLE`, by its operator, makes one for its role",
     "CERTIFICATE_REFUSED": lambda _: (
-        "there, `covey keys trust ROLE FILE` takes the authority of this operator's ROLE.pub"
+        "at the peer, `covey keys trust ROLE FILE` takes the authority of this operator's ROLE.pub"
     ),
     "PEER_SPEAKS_CLEAR_TEXT": lambda _: "`covey keys tls`, by its operator, makes certificates",
     "PEER_SPEAKS_TLS": lambda error: f"`covey keys tls{_at(error.path)}` makes the certificates of the roles here",

@@ -37,7 +37,7 @@ def serve(
         bool | None,
         typer.Option(
             "--keys/--no-keys",
-            help="Whether readers need an API key (`covey consumers add`). Default: not on a loopback address, else yes.",
+            help="Whether readers need an API key (`covey consumers add`). Default: no on a loopback address, otherwise yes.",
             show_default=False,
         ),
     ] = None,
@@ -64,7 +64,7 @@ def serve(
         bool,
         typer.Option(
             "--tls",
-            help="Use the project's certificate, keys/tls/server.crt. Default: not on a loopback address, else yes.",
+            help="Use the project's certificate, keys/tls/server.crt. Default: no on a loopback address, otherwise yes.",
         ),
     ] = False,
     tls_certificate: Annotated[

@@ -36,7 +36,7 @@ _HOST = typer.Option(
     "certificate. Default: the role's address in covey.toml, or the loopback.",
 )
 _MONITOR = typer.Option(
-    metavar="HOST:PORT", help="Serve /metrics, /healthz and /readyz at this address. Default: nowhere."
+    metavar="HOST:PORT", help="Serve /metrics, /healthz and /readyz at this address. Default: they are not served."
 )
 
 
@@ -44,7 +44,7 @@ def _port(default: int) -> Any:
     return typer.Option(
         min=0,
         max=65535,
-        help=f"Port; 0 takes a free one. Default: that of covey.toml, or {default}.",
+        help=f"The port; 0 takes a free one. Default: the one in covey.toml, or {default}.",
         show_default=False,
     )
 

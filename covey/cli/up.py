@@ -50,7 +50,7 @@ def up(
         bool | None,
         typer.Option(
             "--collect/--no-collect",
-            help="Whether one collection follows when all roles are ready. Default: with --events or --from.",
+            help="Whether to collect once when all roles are ready. Default: yes with --events or --from, otherwise no.",
             show_default=False,
         ),
     ] = None,
@@ -80,9 +80,9 @@ def up(
 ) -> int:
     """Start a whole deployment on this machine, and supervise it: a role that dies is started again.
 
-    It starts the SuperLink, leader, helper, the sites whose events are here, and the feature server, which serves a new release
-    without a restart. One collection follows if there are events. The command ends when all roles are ready and the collection
-    is over; `covey status`, `covey logs` and `covey down` look after the rest.
+    It starts the SuperLink, the leader, the helper, the sites whose events are here, and the feature server. If there are events,
+    it collects them once. The command ends when all roles are ready and the collection is over; the roles go on.
+    `covey status` shows them, `covey logs` prints their logs, and `covey down` stops them.
     """
     from base.errors import DONE
     from base.times import wall_clock

@@ -1,8 +1,8 @@
-"""The replies of sites while their objects arrive at the SuperLink. A site that vanishes in between holds up no other site.
+"""The replies of sites while their objects arrive at the SuperLink. A site that vanishes meanwhile delays no other site.
 
 A site pushes a reply in steps: first its envelope with the names of its objects, then one object after the other. The SuperLink
-hands the envelope out once, as soon as it has it. Flower's own Grid then waits for the objects, up to three minutes, and for
-nothing else: a site whose connection breaks between two steps would keep the reports of all others from the coordinator.
+hands the envelope out once, as soon as it arrives. Flower's own Grid then waits up to three minutes for the objects, and does
+nothing else: if the connection of one site breaks between two steps, the coordinator gets no other site's reports.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class _Reply:
     Attributes:
         answers: the id of the message that it answers.
         missing: the ids of the objects that have not arrived.
-        heard: when its last part arrived, in monotonic seconds.
+        last_part: when its last part arrived, in monotonic seconds.
     """
 
     message_id: str
     answers: str
     run_id: int
     missing: list[str]
-    heard: float
+    last_part: float
     contents: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -52,7 +52,7 @@ class ArrivingReplies:
 
     Args:
         pull: the id of an object → its content. Raises ObjectUnavailableError: it has not arrived; ObjectPullError.
-        confirm: tells the SuperLink, by a message's id, that the message is here.
+        confirm: confirms to the SuperLink, by a message's id, that the message is here.
         clock: monotonic seconds.
     """
 
@@ -78,7 +78,7 @@ class ArrivingReplies:
         for reply in list(self._begun.values()):
             try:
                 self._pull_arrived(reply)
-                lost = "its sender was silent" if self._clock() - reply.heard > SILENT_SECONDS else None
+                lost = "its sender was silent" if self._clock() - reply.last_part > SILENT_SECONDS else None
             except ObjectPullError as error:
                 lost = str(error)
             if not reply.missing:
@@ -96,7 +96,7 @@ class ArrivingReplies:
                 reply.contents[name] = self._pull(name)
             except ObjectUnavailableError:
                 return
-            reply.heard = self._clock()
+            reply.last_part = self._clock()
             reply.missing.pop(0)
 
     def _inflated(self, reply: _Reply) -> Message:

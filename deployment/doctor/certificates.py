@@ -1,4 +1,4 @@
-"""Checks of certificates and of the authorities that are pinned."""
+"""Checks of certificates and of the pinned authorities."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from base.errors import CertificateExpired, CertificateNotYetValid, CoveyError, NotPrivate
+from base.errors import CertificateExpired, CertificateNotYetValid, CoveyError, KeyNotPrivate
 from base.times import from_us
 from base.tls.files import TRUST, certificate_path, key_path, trust_path
 from base.tls.links import OwnCertificate
@@ -36,11 +36,11 @@ def _certificate(place: Place, role: TlsRole, now: datetime) -> Finding:
     try:
         own = OwnCertificate.load(place.keys, role)
         own.certificate.require_time(now)
-    except NotPrivate as error:
-        return problem_of(error, f"chmod 600 {key_path(place.keys, role)}, then: {renew} --renew")
+    except KeyNotPrivate as error:
+        return problem_of(error, f"chmod 600 {error.path}, then {renew} --renew, because others may have read it")
     except CertificateNotYetValid as error:
         return problem_of(error, "compare the clock of this machine with another one")
-    except (CertificateExpired, CoveyError) as error:
+    except CoveyError as error:
         return problem_of(error, f"{renew} --renew")
     until = own.certificate.until
     if until - now <= SOON:
@@ -72,7 +72,8 @@ def check_trust(place: Place) -> Iterator[Finding]:
             except CoveyError as error:
                 yield problem(str(error), f"{take} (with keys/tls/ca.crt of this project)")
                 continue
-        yield ok(f"{path} has {len(trust.authorities)} authority(s) for the {role}")
+        authorities = "one authority" if len(trust.authorities) == 1 else f"{len(trust.authorities)} authorities"
+        yield ok(f"{path} has {authorities} for the {role}")
 
 
 def _renew(directory: Path, role: TlsRole) -> str:

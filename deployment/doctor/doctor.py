@@ -25,7 +25,7 @@ CHECKS: Final = (
     Check("policy", "policy.toml can be read, pins the project's keys, and demands noise.", check_policy),
     Check("certificates", "Each role's certificate is valid for 14 days, names the role, and has its key.", check_certificates),
     Check("trust", "The authorities of each peer are pinned, and issued the certificates that are here.", check_trust),
-    Check("versions", "Python and the packages that matter have versions that this program was tested with.", check_versions),
+    Check("versions", "The packages that files and messages depend on have tested versions.", check_versions),
     Check("ports", "The ports of the roles here are free, or held by these roles.", check_ports),
     Check("peers", "Each peer accepts connections, and its TLS handshake proves its role.", check_peers),
     Check("clocks", "The clocks and versions of leader and helper are close to those here.", check_clocks),

@@ -1,4 +1,4 @@
-"""What a check finds, and the place that it looks at."""
+"""What a check finds, and where it looks."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Severity(StrEnum):
     NOT_APPLICABLE = "not applicable"
     """The project has nothing here that this check could look at."""
     WARNING = "warning"
-    """It works now, and will not for long, or not as it should."""
+    """It works now, but it will fail soon, or it does not work as it should."""
     PROBLEM = "problem"
-    """A role cannot do its work, or what protects it is missing."""
+    """A role cannot do its work, or its protection is missing."""
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ CONNECT_S: Final = 1.0
 
 
 def check_versions(place: Place) -> Iterator[Finding]:
-    """Whether Python and the packages that matter are within the versions that this program was tested with."""
-    mine = f"Covey {VERSION} (protocol {PROTOCOL}), Python {platform.python_version()}"
+    """Whether the packages that files and messages depend on have versions that this program was tested with."""
+    installed = f"Covey {VERSION} (protocol {PROTOCOL}), Python {platform.python_version()}"
     for package, (least, below) in VERSIONS.items():
         try:
             found = metadata.version(package)
@@ -38,8 +38,8 @@ def check_versions(place: Place) -> Iterator[Finding]:
         if number < least or (below is not None and number >= below):
             limits = f">={_dotted(least)}" + ("" if below is None else f",<{_dotted(below)}")
             yield problem(f"{package} {found} is outside {limits}", f"pip install '{package}{limits}'")
-        mine += f", {package} {found}"
-    yield ok(mine)
+        installed += f", {package} {found}"
+    yield ok(installed)
 
 
 def check_ports(place: Place) -> Iterator[Finding]:

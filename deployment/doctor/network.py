@@ -17,15 +17,24 @@ import numpy as np
 from aggregator.services.client import Aggregators
 from base.errors import (
     CertificateExpired,
+    CertificateMalformed,
+    CertificateMissing,
     CertificateNotYetValid,
     CertificateOfAnotherHost,
     CertificateOfAnotherRole,
+    CertificateRefused,
+    CertificateUntrusted,
     CoveyError,
+    PeerSpeaksClearText,
+    PeerSpeaksTls,
+    TlsError,
+    TlsVersionRefused,
 )
 from base.times import DAY_US, SECOND_US, from_us, to_us, wall_clock
 from base.tls.certificate import Certificate
 from base.tls.contexts import client_context
 from base.tls.explain import Handshake, explain
+from base.tls.files import trust_path
 from base.tls.greeting import require_greeting, why_silent
 from base.tls.hosts import is_loopback, split_address
 from base.tls.links import Links, Tls, links_of
@@ -76,13 +85,13 @@ def place_addresses(project: Project | None, given: Mapping[str, str]) -> dict[s
 
 def check_peers(place: Place) -> Iterator[Finding]:
     """Whether each peer of the roles here accepts connections, answers, and proves its role."""
-    asked = [(own, peer) for own, peer in _pairs(place) if peer not in _OPTIONAL or _is_named(place, peer)]
-    for own, peer in asked:
+    pairs = [(own, peer) for own, peer in _pairs(place) if peer not in _OPTIONAL or _is_named(place, peer)]
+    for own, peer in pairs:
         yield _peer(place, TlsRole(own), TlsRole(peer), place.addresses[peer])
     sites = [role for role in place.roles if role.startswith(SITE_PREFIX)]
     if sites:
         yield _superlink(place, place.addresses["superlink"])
-    if not asked and not sites:
+    if not pairs and not sites:
         yield not_applicable("no role that connects to others has its keys here")
 
 
@@ -133,7 +142,7 @@ def _peer(place: Place, own: TlsRole, peer: TlsRole, address: str) -> Finding:
     if (why := _refused(address)) is not None:
         return problem(f"the {own} cannot connect to the {peer} at {address}: {why}", start)
     if (error := explain(links, peer, address, from_us(place.now_us))) is not None:
-        return problem_of(error, f"compare the authorities: covey keys trust {peer} {peer}.pub, at both operators")
+        return problem_of(error, _mend(error, place, own, peer))
     if (why := _silence(links, peer, address)) is not None:
         return problem(
             f"the program at {address} accepts connections, and does not answer as the {peer}: {why}",
@@ -141,6 +150,35 @@ def _peer(place: Place, own: TlsRole, peer: TlsRole, address: str) -> Finding:
         )
     how = {True: "proved its role by TLS", False: "answers in clear text, on this machine"}[isinstance(links, Tls)]
     return ok(f"the {peer} at {address} {how}")
+
+
+def _mend(error: TlsError, place: Place, own: TlsRole, peer: TlsRole) -> str:
+    """The mend of a link that TLS refuses, at the operator whose file is wrong."""
+    here = f"--project {place.directory}"
+    trust = f"compare the authority with the {peer}'s operator, then: covey keys trust {peer} ROLE.pub {here}"
+    match error:
+        case CertificateMissing(path=file) | CertificateMalformed(what=file) if file == str(
+            trust_path(place.keys, peer)
+        ):
+            return trust
+        case CertificateUntrusted():
+            return trust
+        case CertificateRefused():
+            return f"the {peer}'s operator trusts the authority of this one: covey keys trust {own} ROLE.pub"
+        case TlsVersionRefused():
+            return f"the {peer}'s operator installs a newer version"
+        case PeerSpeaksTls():
+            return f"covey keys tls --role {own} {here}"
+        case PeerSpeaksClearText():
+            return f"the {peer}'s operator makes a certificate: covey keys tls --role {peer}"
+        case CertificateExpired(what=what) if not what.startswith(str(place.keys)):
+            return f"the {peer}'s operator renews it: covey keys tls --role {peer} --renew"
+        case CertificateNotYetValid(what=what) if not what.startswith(str(place.keys)):
+            return "compare the clocks of both machines: date -u"
+        case CertificateOfAnotherRole(what=what) if not what.startswith(str(place.keys)):
+            return f"correct [network] {peer} in covey.toml, or its operator makes one: covey keys tls --role {peer}"
+        case _:
+            return "the check `certificates` has the mend: the file is one of this project"
 
 
 def _superlink(place: Place, address: str) -> Finding:

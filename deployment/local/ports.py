@@ -1,4 +1,4 @@
-"""Which process of this machine listens on a port."""
+"""Finds the process of this machine that listens on a port."""
 
 from __future__ import annotations
 

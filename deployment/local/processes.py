@@ -26,7 +26,7 @@ from deployment.errors import ProcessFailed
 MARK: Final = "COVEY_RUN"
 GRACE_SECONDS: Final = 3.0
 STOP_SECONDS: Final = 30.0
-"""How long `stop` kills processes that another program starts again and again."""
+"""How long `stop` kills processes that another program keeps starting."""
 QUIET_LOOKS: Final = 3
 SAID_BYTES: Final = 2**16
 
@@ -137,7 +137,7 @@ class Processes:
         Ray's processes do not end with their parents, so waiting for them alone would take the whole grace period.
 
         Raises:
-            ProcessFailed: another program starts some again and again.
+            ProcessFailed: another program keeps starting some.
         """
         last = time.monotonic() + STOP_SECONDS
         marked = self.marked()

@@ -32,7 +32,7 @@ class AggregatorState:
         if not self.listening:
             return STARTING
         if self._party.plans.stopped.is_set():
-            return "its end; it is stopping"
+            return "its end: it is stopping"
         if (problem := self._ledger_problem()) is not None:
             return problem
         for peer in self._peers:

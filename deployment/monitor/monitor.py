@@ -56,7 +56,7 @@ def monitored(address: str | None, role: Role, directory: Path, state: RoleState
 def _context(role: Role, directory: Path, address: str) -> Callable[[], ssl.SSLContext]:
     """Makes the TLS context of a connection: the role's certificate, and clients with one of this operator's authority.
 
-    The files are read for each connection, so a replaced certificate is taken up at once.
+    The files are read for each connection, so a replaced certificate is used at once.
     """
     if role is Role.SITE:
         raise UsageError(

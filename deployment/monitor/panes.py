@@ -13,7 +13,7 @@ from base.metrics import PANES, Sample
 from deployment.inspect.status import view_statuses
 
 FRESH_S: Final = 10.0
-"""How long a reading is used again: it opens the store."""
+"""How long a result is used, because each reading opens the store."""
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Whether a peer answers this role. A monitor checks it when it is asked, and remembers the answer for a moment."""
+"""Whether a peer answers this role. A monitor checks it for a request, and uses the result for a few seconds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from base.tls.roles import TlsRole
 CHECK_S: Final = 2.0
 """Longest wait for each step of an answer."""
 FRESH_S: Final = 5.0
-"""How long an answer is used again: a monitor that is asked often does not load the peer."""
+"""How long a result is used, so that frequent requests to the monitor do not load the peer."""
 
 
 class PeerWatch:
@@ -25,7 +25,7 @@ class PeerWatch:
     Args:
         role: of the peer.
         address: `host:port`.
-        links: how this role speaks with it.
+        links: how the link to it is protected.
     """
 
     def __init__(self, role: TlsRole, address: str, links: Links) -> None:

@@ -1,4 +1,4 @@
-"""The state of the SuperLink, as its monitor shows it, and the project's panes: a coordinator runs now and then only."""
+"""The state of the SuperLink, as its monitor shows it, with the project's panes: no coordinator runs between collections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the monitor asks of a role."""
+"""What a monitor shows of a role."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class ServiceState(RoleState, Protocol):
     """The state of a gRPC service.
 
     Attributes:
-        listening: whether its port is open; set by who starts it.
+        listening: whether its port is open; set where it is started.
     """
 
     listening: bool
 
 
-STARTING: Final = "its own start; its port is not open yet"
+STARTING: Final = "its own start: its port is not open yet"
 
 
 class Counted:

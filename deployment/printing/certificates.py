@@ -31,7 +31,7 @@ def print_certificates(made: MadeCertificates, keys: Path) -> None:
         talk.print(f"kept: {', '.join(made.kept)}; --renew replaces them", soft_wrap=True)
     if made.authority is not None:
         talk.print(
-            f"other operators take {made.authority.what} (SHA-256 {made.authority.fingerprint}) with `covey keys trust`, or "
+            f"other operators trust {made.authority.what} (SHA-256 {made.authority.fingerprint}) by `covey keys trust`, or "
             f"find it in ROLE.pub; the keys in {keys / TLS} are secret and stay here",
             soft_wrap=True,
         )

@@ -1,28 +1,31 @@
-"""A supervised deployment, for people: its roles, what its collection said, and where its releases are served."""
+"""A supervised deployment, for people: its roles, the result of its collection, and where its releases are served."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, assert_never
 
 from rich.console import Console
 
 from base.errors import DONE
 from base.times import utc_text
+from base.tls.hosts import is_loopback, split_address
 from deployment.inspect.deployment_status import roles_to_json
 from deployment.local.supervision.control import Stopped
 from deployment.local.supervision.roles import COORDINATOR, SERVER
-from deployment.local.supervision.state_file import DeploymentState, RoleStatus
+from deployment.local.supervision.state_file import DeploymentState, RoleCondition, RoleStatus
 
 from .console import talk_console
 from .output import Output
 from .tables import Table
 
+_NEWS: Final = (RoleCondition.READY, RoleCondition.RESTARTING, RoleCondition.ENDED)
+
 
 class RoleTalk:
-    """Says each change of a role while a deployment starts."""
+    """Prints each change of a role while a deployment starts."""
 
     def __init__(self, talk: Console) -> None:
         self._talk, self._said = talk, dict[str, str]()
@@ -31,7 +34,7 @@ class RoleTalk:
         """Print what has changed since the last call."""
         for one in state.roles:
             text = in_words(one)
-            is_news = one.state in ("ready", "restarting", "ended") or one.is_failing
+            is_news = one.state in _NEWS or one.is_failing
             if is_news and self._said.get(one.name) != text:
                 self._talk.print(f"{one.name}: {text}", soft_wrap=True)
             self._said[one.name] = text
@@ -40,16 +43,18 @@ class RoleTalk:
 def in_words(one: RoleStatus) -> str:
     """The state of a role as a text."""
     match one.state:
-        case "waiting":
+        case RoleCondition.WAITING:
             return f"waits for {one.waits_for}"
-        case "running":
+        case RoleCondition.RUNNING:
             return f"starts, and waits for {one.waits_for}"
-        case "restarting":
+        case RoleCondition.RESTARTING:
             return f"{'keeps dying' if one.is_failing else 'is started again'}: {one.why}"
-        case "ended":
+        case RoleCondition.ENDED:
             return "done" if one.code == DONE else f"ended with status {one.code}: {one.why}"
+        case RoleCondition.READY:
+            return "ready"
         case other:
-            return other
+            assert_never(other)
 
 
 def role_table(state: DeploymentState) -> Table:
@@ -78,7 +83,7 @@ def up_to_json(state: DeploymentState) -> dict[str, Any]:
     return {
         **roles_to_json(state),
         "collection": None if collects is None else {"code": collects.code, "said": collects.why},
-        "served_at": None if server is None or server.state != "ready" else f"http://{server.address}",
+        "served_at": None if server is None or server.state is not RoleCondition.READY else url_of(server),
     }
 
 
@@ -97,6 +102,12 @@ def print_down(stopped: Stopped, directory: Path) -> None:
         )
 
 
+def url_of(server: RoleStatus) -> str:
+    """Where the releases are served: off the loopback the server has TLS."""
+    address = server.address or ""
+    return f"{'http' if is_loopback(split_address(address)[0]) else 'https'}://{address}"
+
+
 def down_to_json(stopped: Stopped) -> dict[str, Any]:
     """The result of `covey down` as JSON."""
     return {
@@ -109,8 +120,8 @@ def down_to_json(stopped: Stopped) -> dict[str, Any]:
 def _next_steps(state: DeploymentState, directory: Path) -> Iterator[str]:
     at = f"--project {shlex.quote(str(directory))}"
     server = state.role(SERVER)
-    if server is not None and server.state == "ready":
-        yield f"the releases are served at http://{server.address}: docs at http://{server.address}/docs"
+    if server is not None and server.state is RoleCondition.READY:
+        yield f"the releases are served at {url_of(server)}: docs at {url_of(server)}/docs"
         yield f"covey views --store {shlex.quote(str(directory))}   (what can be read)"
     else:
         yield "the feature server starts with the first release"

@@ -1,4 +1,7 @@
-"""The certificates of a project: those of the roles whose keys it has, and the authorities of its peers."""
+"""The certificates of a project: those of the roles whose keys it has, and the authorities of its peers.
+
+One process at a time changes them: a certificate and its key are two files, and a trust file is read before it is written.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Final
 
 from base.atomic_files import replace_file
 from base.errors import CertificateMissing, TlsError
+from base.locks import lock_folder
 from base.private_files import private_folder
 from base.tls.authority import Authority
 from base.tls.certificate import Certificate
@@ -68,7 +72,13 @@ def make_certificates(
         wanted = plain_hosts(hosts)
     except ValueError as error:
         raise UsageError(str(error), settings=("name",)) from None
-    private_folder(keys)
+    with lock_folder(private_folder(keys), wait=True):
+        return _make(keys, roles, wanted, now, renew=renew)
+
+
+def _make(
+    keys: Path, roles: Sequence[TlsRole], wanted: Sequence[str], now: datetime, *, renew: bool
+) -> MadeCertificates:
     todo = [role for role in roles if renew or not certificate_path(keys, role).exists()]
     kept = tuple(role for role in roles if role not in todo)
     for role in kept:
@@ -85,20 +95,22 @@ def make_certificates(
 
 
 def new_authority(keys: Path, now: datetime) -> Certificate:
-    """Replace the operator's authority. Existing certificates stay until they are renewed, so that peers can take it before.
+    """Replace the operator's authority. Certificates stay until they are renewed, so that peers can first trust the new one.
 
     The roles here that trust the old authority trust both from now on.
 
     Raises:
         CertificateMissing: there is no authority to replace.
     """
-    old = Authority.load(keys).certificate
-    made = Authority.create(keys, now).certificate
-    for role in TlsRole:
-        if trust_path(keys, role).exists() and Trust.load(keys, role).has(old):
-            _add_trust(keys, role, made)
-    _write_public(keys)
-    return made
+    Authority.load(keys)
+    with lock_folder(keys, wait=True):
+        old = Authority.load(keys).certificate
+        made = Authority.create(keys, now).certificate
+        for role in TlsRole:
+            if trust_path(keys, role).exists() and Trust.load(keys, role).has(old):
+                _add_trust(keys, role, made)
+        _write_public(keys)
+        return made
 
 
 def take_trust(keys: Path, role: TlsRole, file: Path, *, only: bool) -> Trust:
@@ -108,15 +120,15 @@ def take_trust(keys: Path, role: TlsRole, file: Path, *, only: bool) -> Trust:
         file: `ROLE.pub`, or PEM.
 
     Raises:
-        UsageError: the file does not exist. CertificateMalformed.
+        UsageError: the file does not exist. CertificateMalformed: also if the role would have too many authorities.
     """
     if not file.exists():
         raise UsageError(f"no file {file}; it is ROLE.pub or ca.crt of the role's operator")
     given = Trust.parse(read_public(file, "it has the authority of the role's operator"), str(file))
-    private_folder(keys)
-    trust = given if only or not trust_path(keys, role).exists() else Trust.load(keys, role).with_all(given)
-    trust.write(keys, role)
-    return Trust.load(keys, role)
+    with lock_folder(private_folder(keys), wait=True):
+        trust = given if only or not trust_path(keys, role).exists() else Trust.load(keys, role).with_all(given)
+        trust.write(keys, role)
+        return Trust.load(keys, role)
 
 
 def trust_operators(keys: Path, authorities: Iterable[tuple[str, Trust]]) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""The names of a project's folders that others than its owner read."""
+"""The names of a project's folders that several modules use."""
 
 from __future__ import annotations
 
 from typing import Final
 
 KEYS: Final = "keys"
-"""The keys of the roles, and in its folders their certificates and trusted authorities."""
+"""The folder with the keys of the roles, their certificates and the trusted authorities."""

@@ -1,4 +1,4 @@
-"""Takes a role's new public keys into the files that pin them: covey.toml, and policy.toml of sites.
+"""Writes a role's new public keys to the files that pin them: covey.toml, and policy.toml of sites.
 
 The files are edited as text, so comments stay. Each edit is read back before it replaces the file, and names the former key
 with its change-over (`[[former]]`), so old releases verify and plans under way keep their keys.
@@ -16,6 +16,7 @@ from typing import Final
 from base.atomic_files import replace_file
 from base.config import checked
 from base.errors import ConfigInvalid
+from base.locks import lock_folder
 from base.times import utc_text
 from base.toml import parse_toml, toml_text
 from crypto.signing import VerifyKey
@@ -52,16 +53,23 @@ class Accepted:
 
 
 def accept(directory: Path, path: Path, now_us: int, *, force: bool) -> Accepted:
-    """Take the keys of a role's public file instead of the pinned ones.
+    """Replace the pinned keys of a role by those of its public file.
 
     Args:
-        force: also without a handover by the pinned key, because it is lost or stolen. It is then no longer the role's key
-            for plans whose deadline is later than now, and the files call it lost.
+        force: also without a handover by the pinned key, because that key is lost or stolen. It is then no longer the role's key
+            for plans whose deadline is later than now, and the files mark it as lost.
 
     Raises:
         HandoverMissing, HandoverInvalid. UsageError: covey.toml has no such role. ConfigInvalid. ProjectMissing.
     """
-    file, project = read_public_file(path), Project.load(directory)
+    file = read_public_file(path)
+    Project.load(directory)  # raises ProjectMissing for a folder that cannot be locked
+    with lock_folder(directory, wait=True):  # the files are read before they are written
+        return _accept(directory, path, file, now_us, force=force)
+
+
+def _accept(directory: Path, path: Path, file: PublicFile, now_us: int, *, force: bool) -> Accepted:
+    project = Project.load(directory)
     pinned = _pinned_in(project, file.role)
     changed, former = [], _replaced(file, pinned.sign, str(path), now_us, force=force)
     if former:
@@ -120,7 +128,7 @@ def _pinned_in(project: Project, role: str) -> PublicKeys:
 
 
 def _ended(former: FormerKeys, replaced: tuple[FormerKey, ...], now_us: int) -> tuple[FormerKey, ...]:
-    """The former keys of a file that are in force no longer, because the key after them is lost."""
+    """The former keys of a file that end now, because the key after them is lost."""
     if not replaced[0].lost:
         return ()
     return tuple(one for one in former.of(replaced[0].role) if one.until_us > now_us)
@@ -131,7 +139,7 @@ class _Edit:
     """The replacement of a role's keys in a file.
 
     Attributes:
-        ended: former keys that stand in the file, whose change-over is now the one of `former`.
+        ended: former keys of the file whose change-over becomes that of `former`.
     """
 
     role: str
@@ -156,14 +164,14 @@ class _Edit:
 
 
 def _replace(path: Path, edit: _Edit, require: Callable[[str], None]) -> None:
-    """Edit a file. Raises ConfigInvalid: the key stands in it in another spelling."""
+    """Edit a file. Raises ConfigInvalid: it spells the key in another way."""
     text = toml_text(path)
     head, mark, tail = text.partition("\n[[former]]")
     for old, new in edit.texts().items():
         if head.count(old) != 1:
             raise ConfigInvalid(
                 str(path),
-                f"the {edit.role}'s key {old[:16]}… stands in it {head.count(old)} times; replace it by {new}",
+                f"it has the {edit.role}'s key {old[:16]}… {head.count(old)} times; replace it by {new}",
             )
         head = head.replace(old, new)
     rest = mark + tail

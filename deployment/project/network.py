@@ -54,7 +54,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Listening:
-    """Where an operator has a role listen.
+    """The addresses that an operator gives a role to listen on.
 
     Attributes:
         host, port: None: as its address in covey.toml says, or the default port of the loopback.

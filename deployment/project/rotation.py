@@ -22,7 +22,7 @@ from crypto.signing import VerifyKey
 from deployment.errors import UsageError
 from deployment.local.unfinished_collection import Unfinished
 from edge_client.policy_file import load_policy
-from federation.key_rotation import is_complete, publish, replace_lost, rotate
+from federation.key_rotation import erase_ended, is_complete, publish, replace_lost, rotate
 from federation.keys import SITE_PREFIX, load_keys
 from federation.plan import plan_from_bytes
 
@@ -62,14 +62,14 @@ def rotate_role(
         lost: the keys are lost or stolen: they are no longer the role's keys from now on, and no plan under way goes on.
 
     Raises:
-        KeyFileError. UsageError: covey.toml pins another key, or another process rotates. ConfigInvalid.
+        TooManyFormerKeys, KeyFileError. UsageError: covey.toml pins another key, or another process changes keys. ConfigInvalid.
     """
     folder, now_us = directory / KEYS, -(-now_us // SECOND_US) * SECOND_US
-    load_keys(folder, role)
+    erase_ended(folder, role, now_us)
     try:
         lock = lock_folder(folder, wait=False)
     except LockHeld:
-        raise UsageError(f"another process rotates keys in {folder}; wait until it has ended") from None
+        raise UsageError(f"another process changes keys or certificates in {folder}; wait until it has ended") from None
     with lock:
         if lost:
             keys, new, until = replace_lost(folder, role, randomness), True, now_us

@@ -165,7 +165,10 @@ def _tls_reason(tls: TlsOfUrl | None) -> str | None:
     if tls is None:
         return None
     at = f"the online store at {tls.host}:{tls.port}"
-    context = ssl.create_default_context(cafile=tls.authority)
+    try:
+        context = ssl.create_default_context(cafile=tls.authority)
+    except OSError as error:
+        return f"{tls.authority} cannot be used ({error.strerror})"
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
         if tls.certificate is not None:

@@ -157,7 +157,7 @@ def test_a_self_made_certificate_is_refused_by_name(three: Three) -> None:
     operator(three.keys(LEADER), LEADER)
     error = three.error(three.links(LEADER))
     assert isinstance(error, CertificateRefused)
-    assert "has not taken this operator's authority, or has dropped it" in str(error)
+    assert "does not trust this operator's authority, or no longer" in str(error)
 
 
 def test_an_authority_makes_no_other_operators_role(three: Three) -> None:

@@ -255,7 +255,7 @@ def test_an_aggregator_that_stops_shows_its_counters_and_reads_no_file(world: Wo
     state.listening = True
     refused(lambda: world.client.submit(b"no batch"))
     world.leader.stop(0)
-    assert state.waits_for() == "its end; it is stopping"
+    assert state.waits_for() == "its end: it is stopping"
     found = values(state.samples())
     assert found["covey_refusals_total", "Submit", "BATCH_MALFORMED"] == 1
     assert not any(key[0] in ("covey_plans", "covey_ledger_entries") for key in found)

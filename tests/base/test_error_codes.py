@@ -149,6 +149,7 @@ KEY_FILE_EXPOSED federation.KeyFileExposed 1
 KEY_FILE_MALFORMED federation.KeyFileMalformed 1
 HANDOVER_MISSING federation.HandoverMissing 4
 HANDOVER_INVALID federation.HandoverInvalid 4
+TOO_MANY_FORMER_KEYS federation.TooManyFormerKeys 4
 KEY_NOT_IN_FORCE federation.KeyNotInForce 4
 KEY_FILE_OUTDATED federation.KeyFileOutdated 1
 LEDGER_ERROR federation.LedgerError 1

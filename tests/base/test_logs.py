@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,15 @@ def test_a_record_that_cannot_be_written_is_reported_without_its_values(capsys: 
     written = capsys.readouterr().err
     assert written.startswith("a line of the log cannot be written: RuntimeError")
     assert "patient" not in written
+
+
+def test_a_full_disk_under_the_log_ends_no_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full, logging_as("leader", LogFormat.TEXT):
+        monkeypatch.setattr(sys, "stderr", full)
+        _log.warning("a line")
+        monkeypatch.undo()
+        with suppress(OSError):
+            full.close()
 
 
 def test_other_libraries_log_from_warning_on(lines: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import stat
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from socket import create_connection
@@ -25,6 +26,7 @@ from base.errors import (
     ClearTextRefused,
     KeyNotPrivate,
 )
+from base.tls import files
 from base.tls.authority import AUTHORITY_DAYS, BACKDATED, DAYS, Authority
 from base.tls.certificate import Certificate
 from base.tls.contexts import client_context, server_context
@@ -119,9 +121,9 @@ def test_a_client_whose_authority_was_dropped_does_not_resume_its_session(keys: 
     authority, clients = operator(keys, LEADER), keys.parent / "clients.crt"
     reader = operator(keys.parent / "reader", HELPER)
     clients.write_bytes(reader.certificate.found.public_bytes(Encoding.PEM))
-    files = ServerTls(certificate_path(keys, LEADER), key_path(keys, LEADER), clients)
+    identity = ServerTls(certificate_path(keys, LEADER), key_path(keys, LEADER), clients)
     context = client_context(trust(keys, LEADER, authority), OwnCertificate.load(keys.parent / "reader", HELPER))
-    with listening(server_context(files, NOW)) as address:
+    with listening(server_context(identity, NOW)) as address:
         with (
             create_connection(split_address(address), 5) as plain,
             context.wrap_socket(plain, server_hostname="localhost") as spoken,
@@ -336,6 +338,55 @@ def test_pairs_do_not_mix(keys: Path) -> None:
     with pytest.raises(CertificateMalformed, match="not the key of"):
         OwnCertificate.load(keys, LEADER)
     assert Certificate.parse(chain, "x").role is LEADER
+
+
+@pytest.mark.parametrize("name", ["ca", "leader"])
+def test_a_crash_in_the_replacement_after_a_crash_loses_no_key(
+    keys: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """After each crash the certificate has its key, in one of the two files."""
+    authority = operator(keys, LEADER)
+
+    def crash(where: object, function: str, ending: str) -> None:
+        monkeypatch.setattr(where, function, _crash_at(getattr(where, function), ending))
+        if name == "ca":
+            Authority.create(keys, NOW)
+        else:
+            authority.issue(keys, LEADER, (), NOW)
+
+    for where, function, ending in ((Path, "replace", ".key.next"), (files, "replace_file", ".crt")):
+        with pytest.raises(KeyboardInterrupt):
+            crash(where, function, ending)
+        monkeypatch.undo()
+        if name == "ca":
+            Authority.load(keys)
+        else:
+            OwnCertificate.load(keys, LEADER)
+
+
+def _crash_at(real: Callable[..., object], ending: str) -> Callable[..., object]:
+    """A function that ends the process when its file has this ending."""
+
+    def fused(path: Path, *arguments: object, **more: object) -> object:
+        if path.name.endswith(ending):
+            raise KeyboardInterrupt
+        return real(path, *arguments, **more)
+
+    return fused
+
+
+def test_a_trust_file_never_gets_more_authorities_than_it_may_have(keys: Path) -> None:
+    many = [operator(keys.parent / str(number)) for number in range(MAX_AUTHORITIES + 1)]
+    found = trust(keys, LEADER, *many[:-1])
+    with pytest.raises(CertificateMalformed, match="it would have 17 certificates; at most 16 are allowed"):
+        found.with_all(Trust("test", (many[-1].certificate,)))
+
+
+def test_a_certificate_that_names_no_role_says_so(keys: Path) -> None:
+    operator(keys, LEADER)
+    authority = Certificate.parse(certificate_path(keys, "ca").read_bytes(), "ca.crt")
+    with pytest.raises(CertificateOfAnotherRole, match=r"ca\.crt does not name one role of Covey"):
+        assert authority.role
 
 
 def _spoken(context: ssl.SSLContext, address: str, name: str) -> tuple[str, bytes]:

@@ -88,7 +88,7 @@ def test_a_peer_that_refuses_ones_own_certificate_is_named(two: Two) -> None:
     operator(two.client, COORDINATOR)
     error = two.why(context)
     assert isinstance(error, CertificateRefused)
-    assert "has not taken this operator's authority" in str(error)
+    assert "does not trust this operator's authority" in str(error)
 
 
 def test_ones_own_certificate_is_looked_at_first(two: Two) -> None:

@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from base.errors import CertificateUntrusted
+from base.locks import lock_folder
 from base.tls.files import certificate_path
 from base.tls.links import OwnCertificate
 from base.tls.roles import TlsRole
@@ -113,6 +115,23 @@ def test_an_authority_is_rotated_away_in_steps_of_which_each_works(covey: Covey,
     Trust.load(mine / "keys", LEADER).verify(OwnCertificate.load(keys, LEADER).certificate, LEADER, now())
     with pytest.raises(CertificateUntrusted):
         Trust.load(mine / "keys", LEADER).verify(old.certificate, LEADER, now())
+
+
+def test_a_command_waits_for_another_one_that_changes_the_same_files(covey: Covey, tmp_path: Path) -> None:
+    project = tmp_path / "p"
+    assert covey("init", project)[0] == 0
+    pub = project / "keys" / "leader.pub"
+    commands = {("tls", "--renew"): pub.parent, ("tls", "--new-authority"): pub.parent, ("trust", "leader", pub): pub.parent,
+                ("accept", pub): project}  # fmt: skip
+    for words, folder in commands.items():
+        codes = list[int]()
+        waiting = Thread(target=lambda: codes.append(covey("keys", *words, "--project", project)[0]))  # noqa: B023
+        with lock_folder(folder, wait=False):
+            waiting.start()
+            waiting.join(1)
+            assert waiting.is_alive(), words
+        waiting.join(30)
+        assert codes == [0]
 
 
 def test_brought_certificates_are_left_alone(covey: Covey, leader: Path) -> None:

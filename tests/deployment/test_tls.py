@@ -132,7 +132,7 @@ def _other_trust(keys: Path) -> None:
 WRONG: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "expired": (_expired, "coordinator.crt expired at", "covey keys tls --renew"),
     "not yet valid": (lambda keys: _issue(keys, COORDINATOR, LATER), "is not valid yet before", "clocks"),
-    "self-made": (_self_made, "has not taken this operator's authority", "covey keys trust ROLE FILE"),
+    "self-made": (_self_made, "does not trust this operator's authority", "covey keys trust ROLE FILE"),
     "of another role": (_another_role, "is not for the role coordinator", "covey keys tls --role ROLE"),
     "missing": (_missing, "expects TLS, but this project has no", "covey keys tls"),
     "half-written": (_half_written, "not a whole PEM key", "covey keys tls --renew"),

@@ -461,6 +461,14 @@ class TestTls:
             with pytest.raises(OnlineUnavailable, match=re.escape(says)):
                 RedisOnline.open_writer(store, OnlineUrl.of(url))
 
+    def test_a_file_that_is_missing_or_no_certificate_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "broken.crt").write_text("no certificate")
+        with listening(None) as address:
+            for file in (tmp_path / "none.crt", tmp_path / "broken.crt"):
+                url = OnlineUrl.of(f"rediss://{address}?ssl_ca_certs={file}")
+                with pytest.raises(OnlineUnavailable, match=re.escape(f"{file} cannot be used")):
+                    RedisServer(url, ONCE, breaks=False).call("PING")
+
     def test_tls_1_2_is_refused(self, tmp_path: Path) -> None:
         operator(tmp_path / "keys", TlsRole.SERVER)
         context = without_clients(tmp_path / "keys")

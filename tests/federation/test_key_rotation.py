@@ -18,9 +18,9 @@ from base.tls.roles import TlsRole
 from deployment.project.certificates import make_certificates
 from federation import key_rotation
 from federation import keys as key_files
-from federation.errors import HandoverInvalid, HandoverMissing, KeyFileExposed, KeyFileMalformed
+from federation.errors import HandoverInvalid, HandoverMissing, KeyFileExposed, KeyFileMalformed, TooManyFormerKeys
 from federation.former_keys import KEPT_US, FormerKey
-from federation.key_rotation import erase_ended, is_complete, publish, replace_lost, rotate
+from federation.key_rotation import MAX_FORMER, erase_ended, is_complete, publish, replace_lost, rotate
 from federation.keys import ROLES, RoleKeys, create_folder, load_keys, public_line
 from federation.public_file import PublicFile
 
@@ -121,6 +121,19 @@ def test_former_secrets_are_erased_when_no_plan_can_need_them(folder: Path) -> N
     assert secret in (folder / "leader.former").read_text()
     assert erase_ended(folder, "leader", UNTIL + KEPT_US + 1).former == ()
     assert not any(secret in path.read_text() for path in folder.iterdir())
+
+
+def test_a_role_has_a_bounded_number_of_former_keys_and_can_still_read_them(tmp_path: Path) -> None:
+    role = f"site-{'x' * 64}"  # has the longest lines
+    create_folder(tmp_path / "keys", [RoleKeys.generate(role, os.urandom)])
+    for number in range(MAX_FORMER):
+        rotate(tmp_path / "keys", role, UNTIL + number, os.urandom)
+    last = load_keys(tmp_path / "keys", role)
+    with pytest.raises(TooManyFormerKeys, match="has 16 former keys that a plan may still need"):
+        rotate(tmp_path / "keys", role, UNTIL + MAX_FORMER, os.urandom)
+    assert load_keys(tmp_path / "keys", role).secret_bytes == last.secret_bytes
+    erase_ended(tmp_path / "keys", role, UNTIL + KEPT_US + 1)
+    assert rotate(tmp_path / "keys", role, UNTIL + MAX_FORMER, os.urandom).new
 
 
 def test_erasing_waits_for_a_rotation_and_keeps_the_keys_that_it_has_replaced(folder: Path) -> None:

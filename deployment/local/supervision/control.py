@@ -24,7 +24,7 @@ from .addresses import require_free
 from .deployment import Deployment, log_folder
 from .identity import ProcessIdentity
 from .roles import COORDINATOR, SERVER
-from .state_file import DeploymentState, RoleStatus, read_state
+from .state_file import DeploymentState, RoleCondition, RoleStatus, read_state
 from .supervise import SUPERVISOR, end_leftovers, only_supervisor
 
 START_S: Final = 180.0
@@ -39,7 +39,7 @@ class Prepared:
     """A deployment that is saved and can be started.
 
     Attributes:
-        lock: whoever holds it is the project's only supervisor.
+        lock: its holder is the project's only supervisor.
         leftovers: the number of processes of an earlier deployment that were ended.
     """
 
@@ -79,7 +79,7 @@ def prepared(deployment: Deployment) -> Iterator[Prepared]:
 def start_detached(prepared: Prepared, form: LogFormat) -> ProcessIdentity:
     """Start the supervisor of a prepared deployment in the background, and wait for its state; returns its identity.
 
-    It inherits the lock, so that no other `covey up` comes between.
+    The supervisor inherits the lock, so no other `covey up` can start in between.
 
     Raises:
         ProcessFailed: it ended; the message has the last line of its log.
@@ -129,9 +129,13 @@ def wait_until_up(
                 take_down(project)
                 raise RoleKeepsDying(one.name, one.why or "it ends", f"{log_folder(project) / one.name}.log")
         late = [one for one in state.roles if one is not collects and not _is_settled(one, collects)]
-        if not late and (collects is None or collects.state == "ended"):
+        if not late and (collects is None or collects.state is RoleCondition.ENDED):
             return state
-        if late and (collects is None or collects.state in ("waiting", "ended")) and time.monotonic() > end:
+        if (
+            late
+            and (collects is None or collects.state in (RoleCondition.WAITING, RoleCondition.ENDED))
+            and time.monotonic() > end
+        ):
             waits = ", ".join(f"{one.name} waits for {one.waits_for or 'its start'}" for one in late)
             raise ProcessFailed(
                 f"not every role is ready within {START_S:.0f} s: {waits}. They go on; see `covey status`"
@@ -181,6 +185,5 @@ def _ends(state: DeploymentState, seconds: float) -> bool:
 
 def _is_settled(one: RoleStatus, collects: RoleStatus | None) -> bool:
     """Whether a role works. Without a collection, the server may wait for the first release."""
-    if one.name == SERVER and one.state == "waiting" and (collects is None or collects.state == "ended"):
-        return True
-    return one.state == "ready"
+    over = collects is None or collects.state is RoleCondition.ENDED
+    return one.state is RoleCondition.READY or (one.name == SERVER and one.state is RoleCondition.WAITING and over)

@@ -13,9 +13,9 @@ from base.probes import MAX_PROBE_BYTES, Probe
 from base.tls.hosts import split_address
 
 READY_S: Final = 5.0
-"""How long a role that works is not asked again."""
+"""How long the answer of a role that works is used."""
 WAITING_S: Final = 0.5
-"""How long another role is not asked again."""
+"""How long the answer of another role is used."""
 _SECONDS: Final = 1.0
 """The longest wait for an answer."""
 

@@ -4,7 +4,7 @@
                    │
                    └──died, a task that is done──► Ended
 
-A service is started again for ever, with pauses of at most `LONGEST_PAUSE_S`. A task (the coordinator of one collection) ends:
+A service is always started again, after a pause of at most `LONGEST_PAUSE_S`. A task (the coordinator of one collection) ends:
 its exit code says whether another attempt can help.
 """
 
@@ -18,9 +18,9 @@ from base.errors import DONE, NOT_FOUND, NOTHING_RELEASED, REFUSED, USAGE
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 STEADY_S: Final = 60.0
-"""A process that ran for so long was healthy: the pause before its next start is short again."""
+"""A process that ran for this long was healthy: the pause before its next start is short again."""
 FAILING: Final = 3
-"""So many deaths in a row mean that a role keeps dying."""
+"""A role with this many deaths in a row keeps dying."""
 TASK_ATTEMPTS: Final = 8
 _OVER: Final = frozenset({DONE, USAGE, NOTHING_RELEASED, REFUSED, NOT_FOUND})
 """The exit codes of a task for which another attempt would have the same result."""

@@ -1,8 +1,8 @@
 """The logs of supervised roles: bounded in size, and read for `covey logs`.
 
-A role writes to its file by itself, so that it outlives the supervisor. The supervisor copies a file that has grown too long to
-`NAME.log.1`, and empties it: the role appends, so it goes on at the beginning. Lines that it writes between copy and emptying
-are lost.
+A role writes to its file by itself, so the role outlives the supervisor. The supervisor copies a file that has grown too long to
+`NAME.log.1`, and empties it. The role appends, so its next line is the first one. Lines that it writes between the copy and the
+emptying are lost.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The supervisor of a deployment, as `covey up` starts it: `python -m deployment.local.supervision.main PROJECT FORMAT LOCK`.
 
-LOCK is the descriptor of the project's lock, which `covey up` hands on."""
+LOCK is the descriptor of the project's lock, which `covey up` passes on.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ SUPERLINK: Final = "superlink"
 _AGGREGATION: Final = ("provider", "keyholder", "helper", "leader")
 """In the order of their start: the leader calls the others."""
 STOP_ORDER: Final = (COORDINATOR, SERVER, "site-", SUPERLINK, "leader", "keyholder", "helper", "provider")
-"""Who announces stops before who answers; `site-` stands for all sites."""
+"""The coordinator stops first, and the roles that answer others stop last; `site-` means all sites."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _roles(deployment: Deployment, monitors: Monitors) -> Iterator[SupervisedRol
 
     services = [name for name in _AGGREGATION if name in at]
     for name in services:
-        # covey.toml need not name these two, and then the leader does not know that they run
+        # covey.toml need not name these two; the leader gets their addresses here
         links = [f"--{other}={at[other]}" for other in ("keyholder", "provider") if other in at and name == "leader"]
         yield SupervisedRole(name, command(name, name, *links), at[name])
     yield SupervisedRole(SUPERLINK, command(SUPERLINK, SUPERLINK), at[SUPERLINK])

@@ -1,6 +1,6 @@
 """`roles/up/state.json`: what the supervisor knows of its roles, for `covey status`, `covey up` and `covey down`.
 
-The file is replaced as a whole. It names its writer by pid and start, so that a file of before a power cut is recognized.
+The file is replaced as a whole. It names its writer by pid and start, so a file from before a power cut counts for nothing.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, assert_never
 
@@ -22,12 +23,26 @@ from .supervisor import Supervisor
 _FILE: Final = "state.json"
 
 
+class RoleCondition(StrEnum):
+    """The state of a role in one word."""
+
+    WAITING = "waiting"
+    """It is not started yet."""
+    RUNNING = "running"
+    """Its process runs, and waits for something."""
+    READY = "ready"
+    """Its process runs and works."""
+    RESTARTING = "restarting"
+    """Its process died, and is started again."""
+    ENDED = "ended"
+    """It is done, and is not started again."""
+
+
 @dataclass(frozen=True)
 class RoleStatus:
     """A role of a running deployment.
 
     Attributes:
-        state: waiting (not started yet), running, ready (running and working), restarting, or ended.
         since_us: of this state, µs since the epoch.
         restarts: how often its process was started again.
         monitor: the address of its `/metrics`; None: it has none of its own.
@@ -38,7 +53,7 @@ class RoleStatus:
     """
 
     name: str
-    state: str
+    state: RoleCondition
     since_us: int
     restarts: int
     address: str | None
@@ -112,22 +127,22 @@ def read_state(project: Path) -> DeploymentState | None:
 
 
 def _state_of(read: Mapping[str, Any]) -> DeploymentState:
-    roles = tuple(RoleStatus(**one) for one in read["roles"])
+    roles = tuple(RoleStatus(**one | {"state": RoleCondition(one["state"])}) for one in read["roles"])
     return DeploymentState(ProcessIdentity(**read["supervisor"]), int(read["started_us"]), roles)
 
 
-def _described(life: Life) -> tuple[str, int | None, str | None, str | None, int | None]:
+def _described(life: Life) -> tuple[RoleCondition, int | None, str | None, str | None, int | None]:
     """The word of a state, and its pid, what it waits for, why the last process ended, and a task's exit code."""
     match life.state:
         case Waiting(what):
-            return "waiting", None, what, None, None
+            return RoleCondition.WAITING, None, what, None, None
         case Running(pid, _, None):
-            return "ready", pid, None, None, None
+            return RoleCondition.READY, pid, None, None, None
         case Running(pid, _, what):
-            return "running", pid, what, None, None
+            return RoleCondition.RUNNING, pid, what, None, None
         case BackingOff(_, why):
-            return "restarting", None, None, why, None
+            return RoleCondition.RESTARTING, None, None, why, None
         case Ended(code, why):
-            return "ended", None, None, why, code
+            return RoleCondition.ENDED, None, None, why, code
         case state:
             assert_never(state)

@@ -92,7 +92,7 @@ def supervise(deployment: Deployment) -> None:
             keeping.run(lambda: _keep(project, supervisor, writer))
             time.sleep(_LOOK_S)
     except KeyboardInterrupt:
-        _log.info("stops the roles")
+        _log.info("stopping the roles")
     finally:
         _stop(supervisor, processes)
         _log.info("stopped")
@@ -106,7 +106,7 @@ def _keep(project: Path, supervisor: Supervisor, writer: StateWriter) -> None:
 
 
 class RepeatedStep:
-    """A step of the supervisor that a full disk, or a lack of file descriptors, may hinder: supervision goes on.
+    """A step of the supervisor that may fail on a full disk, or without free file descriptors. Supervision goes on.
 
     Args:
         what: what the step does.
@@ -129,7 +129,7 @@ class RepeatedStep:
 
 
 def _stop(supervisor: Supervisor, processes: Processes) -> None:
-    """End the roles in order, and then whatever they have started. Another signal does not hinder it."""
+    """End the roles in order, and then every process that they have started. Further signals are ignored."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     names = [role.name for role in supervisor.roles]

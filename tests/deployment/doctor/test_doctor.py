@@ -190,6 +190,13 @@ def test_an_authority_that_did_not_issue_the_certificate_here_is_found(covey: Co
     assert "helper.crt" in said
 
 
+def test_a_certificate_whose_key_others_can_read_is_found(project: Path) -> None:
+    path = key_path(project / "keys", TlsRole.LEADER)
+    path.chmod(0o644)
+    said = found(examined(project), "certificates", Severity.PROBLEM)
+    assert f"chmod 600 {path}, then covey keys tls --role leader" in said
+
+
 # the machine and the network
 
 
@@ -245,6 +252,29 @@ def test_a_peer_that_runs_has_no_problem(project: Path, helper_at: Callable[[Cal
     assert not (project / "roles" / "helper" / "live").exists() or not any(
         (project / "roles" / "helper" / "live").iterdir()
     )
+
+
+def test_a_link_that_tls_refuses_has_the_mend_of_its_cause(
+    covey: Covey, project: Path, helper_at: Callable[[Callable[[], int]], str]
+) -> None:
+    address, keys = helper_at(now), project / "keys"
+    whole = trust_path(keys, TlsRole.HELPER).read_bytes()
+    other = project.parent / "other"
+    assert covey("init", other, "--sites", "1")[0] == 0
+
+    def said() -> str:
+        return found(examined(project, helper=address), "peers", Severity.PROBLEM)
+
+    shutil.copy(trust_path(other / "keys", TlsRole.HELPER), trust_path(keys, TlsRole.HELPER))
+    assert f"covey keys trust helper ROLE.pub --project {project}" in said()
+    trust_path(keys, TlsRole.HELPER).unlink()
+    assert f"covey keys trust helper ROLE.pub --project {project}" in said()
+    trust_path(keys, TlsRole.HELPER).write_bytes(whole)
+    for path in (certificate_path, key_path):  # of an authority that the helper does not trust
+        shutil.copy(path(other / "keys", TlsRole.LEADER), path(keys, TlsRole.LEADER))
+    assert "the helper's operator trusts the authority of this one: covey keys trust leader ROLE.pub" in said()
+    shutil.rmtree(keys / "tls")
+    assert f"covey keys tls --role leader --project {project}" in said()
 
 
 @contextmanager

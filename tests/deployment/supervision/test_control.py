@@ -19,8 +19,9 @@ from deployment.local.supervision import control
 from deployment.local.supervision.control import prepared, start_detached, take_down
 from deployment.local.supervision.deployment import Deployment, log_folder, up_folder
 from deployment.local.supervision.identity import ProcessIdentity
-from deployment.local.supervision.state_file import DeploymentState, read_state
+from deployment.local.supervision.state_file import DeploymentState, RoleCondition, RoleStatus, read_state
 from deployment.local.supervision.supervise import only_supervisor, processes_of
+from deployment.printing.supervision import up_to_json
 from tests.deployment.test_up import ended, until
 
 # the supervisor outlives whoever has started it
@@ -39,6 +40,16 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
 def start(deployment: Deployment) -> ProcessIdentity:
     with prepared(deployment) as ready:
         return start_detached(ready, LogFormat.TEXT)
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [("127.0.0.1:6566", "http://127.0.0.1:6566"), ("features.example:6566", "https://features.example:6566")],
+)
+def test_a_server_off_the_loopback_is_named_with_tls(address: str, url: str) -> None:
+    server = RoleStatus("server", RoleCondition.READY, 0, 0, address, None, 1, None, None, None, is_failing=False)
+    state = DeploymentState(ProcessIdentity(1, "x"), 0, (server,))
+    assert up_to_json(state)["served_at"] == url
 
 
 def restarts_of_superlink(project: Path) -> int:
