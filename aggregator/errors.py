@@ -307,6 +307,16 @@ class SuperLinkUnusable(AggregatorError):
     """Flower's SuperLink does not listen for this coordinator, belongs to another user, or stopped."""
 
 
+class RunLost(SuperLinkUnusable):
+    """The SuperLink ended a run of this coordinator before its time."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(
+            f"the SuperLink has ended this run, because it restarted or received no heartbeat for a minute ({why})"
+        )
+
+
 class Unreachable(AggregatorError):
     """An aggregator did not answer in time, or no connection to it can be made.
 

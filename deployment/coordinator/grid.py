@@ -20,6 +20,7 @@ from typing import Final
 
 import httpx
 from flwr.app import Message
+from flwr.common.constant import HEARTBEAT_CALL_TIMEOUT
 from flwr.common.serde import run_from_proto
 from flwr.proto.control_pb2 import RegisterNodeRequest, StartRunRequest
 from flwr.proto.fab_pb2 import Fab
@@ -41,7 +42,7 @@ from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.grid import HttpGrid
 
-from aggregator.errors import SuperLinkUnusable
+from aggregator.errors import RunLost, SuperLinkUnusable
 
 from .replies import ArrivingReplies
 
@@ -81,30 +82,31 @@ def grid_of(folder: Path) -> Iterator[Grid]:
     """Start a run on the SuperLink whose socket is in `folder`, and give access to its nodes until the block ends.
 
     Raises:
-        SuperLinkUnusable: the SuperLink does not listen, belongs to another user, or has stopped.
+        SuperLinkUnusable: the SuperLink does not listen, belongs to another user, or has stopped. RunLost: it ended the run.
     """
-    with _calls(folder), short_path(folder) as short:
+    with short_path(folder) as short:
         path = short / SOCKET
-        _require_listening(path, folder)
-        run_id, token = _start_run(path, _app())
-        client = _Runtime(
-            _BASE, interceptors=[RuntimeVersionHttpInterceptor(_COMPONENT), RuntimeTokenHttpInterceptor(token)]
-        )
-        client.reach(path)
-        heart = HeartbeatSender(lambda: _is_alive(client))
-        try:
-            grid = _Grid(client, token)
-            task_input = client.PullTaskInput(PullTaskInputRequest())
-            TaskIdentity.task_id, TaskIdentity.run_id = task_input.task_id, run_id
-            TaskIdentity.node_id = task_input.context.node_id
-            grid.set_run(run_from_proto(task_input.run))
-            heart.start()
-            yield grid
-        finally:
-            if heart.is_running:
-                heart.stop()
-            _finish(client)
-            client.close()
+        with _calls(folder):
+            _require_listening(path, folder)
+            run_id, token = _start_run(path, _app())
+        with (
+            _calls_of_a_run(),
+            _runtime(path, token, SECONDS) as client,
+            _runtime(path, token, HEARTBEAT_CALL_TIMEOUT) as beating,
+        ):
+            heart = HeartbeatSender(lambda: _is_alive(beating))
+            try:
+                grid = _Grid(client, token)
+                task_input = client.PullTaskInput(PullTaskInputRequest())
+                TaskIdentity.task_id, TaskIdentity.run_id = task_input.task_id, run_id
+                TaskIdentity.node_id = task_input.context.node_id
+                grid.set_run(run_from_proto(task_input.run))
+                heart.start()
+                yield grid
+            finally:
+                if heart.is_running:
+                    heart.stop()
+                _finish(client)
 
 
 def register_nodes(folder: Path, keys: list[bytes]) -> None:
@@ -124,9 +126,9 @@ class _OverSocket:
 
     _client: httpx.Client
 
-    def reach(self, path: Path) -> None:
+    def reach(self, path: Path, seconds: float = SECONDS) -> None:
         self._client.close()
-        self._client = httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=SECONDS)
+        self._client = httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=seconds)
 
 
 class _Control(_OverSocket, ControlHttpClient):  # type: ignore[misc]  # flwr has no types
@@ -134,7 +136,7 @@ class _Control(_OverSocket, ControlHttpClient):  # type: ignore[misc]  # flwr ha
 
 
 class _Runtime(_OverSocket, RuntimeHttpClient):  # type: ignore[misc]  # flwr has no types
-    """Flower's client of the Runtime API, without retries: a resumed plan repeats a failed collection."""
+    """Flower's client of the Runtime API, without retries: a lost run is repeated as a whole."""
 
 
 class _Grid(HttpGrid):  # type: ignore[misc]  # flwr has no types
@@ -161,6 +163,15 @@ class _Grid(HttpGrid):  # type: ignore[misc]  # flwr has no types
             for envelope, tree in zip(found.messages_list, found.message_object_trees, strict=True):
                 self._replies.begin(envelope, tree)
         return list(self._replies.take())
+
+
+def _runtime(path: Path, token: str, seconds: float) -> _Runtime:
+    """A client for a run's calls, which take so many seconds at most."""
+    client = _Runtime(
+        _BASE, interceptors=[RuntimeVersionHttpInterceptor(_COMPONENT), RuntimeTokenHttpInterceptor(token)]
+    )
+    client.reach(path, seconds)
+    return client
 
 
 def _start_run(path: Path, app: bytes) -> tuple[int, str]:
@@ -190,7 +201,7 @@ def _app() -> bytes:
 
 
 def _is_alive(client: _Runtime) -> bool:
-    """Send the task's heartbeat. Flower's own heartbeat is not used, because it interrupts the process on a refusal."""
+    """Send the run's heartbeat. Flower's own heartbeat is not used, because it interrupts the process on a refusal."""
     try:
         return bool(client.SendTaskHeartbeat(SendTaskHeartbeatRequest()).success)
     except httpx.HTTPError:
@@ -224,10 +235,20 @@ def _calls(folder: Path) -> Iterator[None]:
     """Turn an error of the connection into SuperLinkUnusable."""
     try:
         yield
-    except httpx.HTTPStatusError as error:
-        raise SuperLinkUnusable(
-            f"the SuperLink answers {error.response.status_code} to {error.request.url.path}; it may have restarted. Start the "
-            "coordinator again"
-        ) from None
-    except httpx.TransportError as error:
-        raise SuperLinkUnusable(f"the SuperLink in {folder} stopped: {error or type(error).__name__}") from None
+    except httpx.HTTPError as error:
+        raise SuperLinkUnusable(f"the SuperLink in {folder} cannot be used: {_why(error)}") from None
+
+
+@contextmanager
+def _calls_of_a_run() -> Iterator[None]:
+    """Turn an error of the connection into RunLost."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise RunLost(_why(error)) from None
+
+
+def _why(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"it answers {error.response.status_code} to {error.request.url.path}"
+    return str(error) or type(error).__name__

@@ -54,6 +54,7 @@ from .decisions import publish_voids
 from .grid import grid_of
 from .job import Job
 from .job_run import Ask, free_job, run_job
+from .lost_runs import outlive_runs
 from .preflight import preflight, require_ready, why_not
 from .publication import few_sites_text, summary_of
 from .site_results import SiteResults
@@ -280,10 +281,13 @@ def _seconds_left(job: Job, now_us: int) -> float:
 def _carry_out(
     unfinished: Unfinished, job: Job, clock: Callable[[], int], progress: Progress, meters: Meters
 ) -> dict[str, Any]:
+    def run() -> None:
+        with _asking(still_to_do(job, clock()), progress) as ask:
+            run_job(job, ask, clock, meters)
+
     if not job.result.is_file():  # else an earlier process published it, and ended before it removed the plan
         try:
-            with _asking(still_to_do(job, clock()), progress) as ask:
-                run_job(job, ask, clock, meters)
+            outlive_runs(run, time.monotonic, time.sleep)
         except CoveyError as error:
             if job.announced.is_file():
                 raise CollectionFailed(f"{error}; the plan is kept, so resume it", settings=("resume",)) from error
@@ -310,15 +314,19 @@ def _preflight(
     """
     conditions = Conditions(tuple(one.site for one in project.roster.entries), job.min_sites)
     draft = sign_draft(plan, job.keys_of("coordinator").sign)
+
+    def ask_draft() -> SiteResults:
+        with _reaching(job.store) as reach:
+            return preflight(
+                lambda signed, left: reach(draft_message(signed), job.sites, left), draft, conditions, job.seconds
+            )
+
     try:
         with Aggregators(
             job.leader, job.helper, links_of(job.keys, TlsRole.COORDINATOR), protection=plan.terms.protection
         ) as aggregators:
             require_ready(lambda role: aggregators.check(role, draft), aggregators.name, clock, meters)
-        with _reaching(job.store) as reach:
-            ready = preflight(
-                lambda signed, left: reach(draft_message(signed), job.sites, left), draft, conditions, job.seconds
-            )
+        ready = outlive_runs(ask_draft, time.monotonic, time.sleep)
     except (ClocksApart, VersionsApart):
         raise
     except CoveyError as error:

@@ -218,6 +218,7 @@ REFUSED aggregator.RemoteRefusal 1
 MPC_FAILED aggregator.MpcFailed 1
 PROCESS_LOST aggregator.ProcessLost 1
 SUPER_LINK_UNUSABLE aggregator.SuperLinkUnusable 1
+RUN_LOST aggregator.RunLost 1
 UNREACHABLE aggregator.Unreachable 1
 CALLER_NOT_ALLOWED aggregator.CallerNotAllowed 1
 DEPLOYMENT_ERROR deployment.DeploymentError 2

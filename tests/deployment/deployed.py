@@ -15,9 +15,9 @@ def words(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "covey", *arguments]
 
 
-def start_superlink(project: Path, processes: Processes, *options: str) -> str:
-    """Start the SuperLink. Returns the address for sites once it listens."""
-    port = free_port()
+def start_superlink(project: Path, processes: Processes, *options: str, port: int | None = None) -> str:
+    """Start the SuperLink. Returns the address for sites once it listens. Without a port, it gets a free one."""
+    port = free_port() if port is None else port
     processes.start("superlink", words("start", "superlink", "--project", str(project), "--port", str(port), *options))
     end = time.monotonic() + 60
     while "superlink: listens" not in processes.log("superlink").read_text():

@@ -15,7 +15,7 @@ from typing import Any
 
 from deployment.local.processes import Processes
 from tests.deployment.deployed import start_superlink, words
-from tests.deployment.test_deployment import start_services
+from tests.deployment.test_deployment import kill, start_services
 
 Covey = Callable[..., tuple[int, str, str]]
 SITES = {"1": "x", "2": "y"}
@@ -68,8 +68,7 @@ class Deployment:
         plan = self.project / "roles" / "coordinator" / "unfinished" / "job.json"
 
         def stop() -> None:
-            while not plan.is_file():
-                time.sleep(0.005)
+            wait_until(plan.is_file)
             os.kill(self.pids[site], signal.SIGSTOP)
 
         thread = threading.Thread(target=stop)
@@ -78,16 +77,55 @@ class Deployment:
         thread.join()
         self.kill(site)
 
+    @contextmanager
+    def superlink_killed_between(self, first: str, second: str) -> Iterator[None]:
+        """The SuperLink is killed and started again when the one site has answered the plan, and the other one has not."""
+        kept, failed = self.project / "roles" / "coordinator" / "unfinished", list[BaseException]()
+
+        def restart() -> None:
+            try:
+                wait_until((kept / "job.json").is_file)
+                os.kill(self.pids[second], signal.SIGSTOP)
+                wait_until((kept / "progress.jsonl").is_file)
+                answered = [json.loads(line)["site"] for line in (kept / "progress.jsonl").read_text().splitlines()]
+                kill(self.processes, "superlink", self.processes._children["superlink"].pid)
+                start_superlink(self.project, self.processes, port=int(self.link.rpartition(":")[2]))
+                assert answered == [first]
+            except BaseException as error:  # noqa: BLE001 - raised in the test
+                failed.append(error)
+            finally:
+                os.kill(self.pids[second], signal.SIGCONT)
+
+        thread = threading.Thread(target=restart)
+        thread.start()
+        yield
+        thread.join()
+        if failed:
+            raise failed[0]
+
     def collect(
         self, day: date | str, *, seconds: int = 60, days: int = 1, until: str | None = None
     ) -> tuple[int, dict[str, Any], str]:
         """Collect some days, or a part of one: (exit code, result, what is printed for people)."""
-        code, out, err = self.covey(
+        code, out, err = self.covey(*self.collecting(day, seconds=seconds, days=days, until=until))
+        return code, json.loads(out) if out else {}, err
+
+    def collecting(self, day: date | str, *, seconds: int = 60, days: int = 1, until: str | None = None) -> list[str]:
+        """The command that collects some days, or a part of one."""
+        command = (
             "start", "coordinator", self.project / "views.py", *self.at, "--noise", "off", "--json",
             "--leader", f"127.0.0.1:{self.ports['leader']}", "--helper", f"127.0.0.1:{self.ports['helper']}",
             "--from", day, "--to", until or date.fromisoformat(str(day)) + timedelta(days), "--seconds", seconds,
         )  # fmt: skip
-        return code, json.loads(out) if out else {}, err
+        return list(map(str, command))
+
+
+def wait_until(happened: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until something has happened."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.005)
 
 
 def change(file: Path, before: str, after: str) -> None:
