@@ -57,6 +57,7 @@ _TOGETHER: Final = {
         "covey/test_feast.py",
         "covey/test_serve.py",
         "featurestore/server/test_feast_wire.py",
+        "featurestore/server/test_guard.py",
     ],
     "a model that is trained once": ["training/test_predict.py", "attacks/test_somebodys_store.py"],
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -27,15 +26,15 @@ from featurestore.define.services import FeatureService
 from featurestore.online.blocks import open_blocks
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
+from tests import quick_feast
 from tests.featurestore.making import DAY, HOUR, a_release, a_view
 from tests.featurestore.whole_store import AREA, REFS, VIEW, fill
 
 from .test_serve import serving
 
-if importlib.util.find_spec("feast") is None:  # not imported here, because that takes seconds in every worker
+if not quick_feast.INSTALLED:  # not imported here, because that takes seconds in every worker
     pytest.skip("Feast is not installed: it is one of the `dev` extras, and no dependency", allow_module_level=True)
 
-ROOT = Path(__file__).resolve().parents[2]
 KEYS = {
     "delays": {"dest": ["ATL", "XXX", "LAX", "ATL"]},
     "many": {"id": [0, 7, 299, 300, -1], "hub": [True, False, True, True, False]},
@@ -53,8 +52,8 @@ def late_risk(late: Annotated[np.ndarray, Feature("delays:late")]) -> np.ndarray
 
 def feast(repo: Path, *arguments: str) -> subprocess.Popen[str]:
     """Feast's own command, as its users call it."""
-    command = [str(Path(sys.executable).with_name("feast")), "-c", str(repo), *arguments]
-    own = {"FEAST_USAGE": "False", "HOME": str(repo), "PYTHONPATH": str(ROOT)}
+    command = quick_feast.command("-c", str(repo), *arguments)
+    own = {"FEAST_USAGE": "False", "HOME": str(repo), "PYTHONPATH": str(quick_feast.ROOT)}
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, env=os.environ | own, **pipes)
 
@@ -64,6 +63,11 @@ def call(repo: Path, *arguments: str) -> str:
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
     return said
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _feast() -> None:
+    quick_feast.load()
 
 
 @pytest.fixture(scope="module")
@@ -325,7 +329,7 @@ def test_feasts_unmodified_client_reads_a_feature_service_from_covey_serve(
 
 
 def test_the_pages_commands_and_python_work_as_written(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "feast.md").read_text(encoding="utf-8")
+    page = (quick_feast.ROOT / "docs" / "feast.md").read_text(encoding="utf-8")
     ((commands,), (python,)) = (re.findall(rf"```{kind}\n(.*?)```", page, flags=re.S) for kind in ("sh", "python"))
     view = a_view("dest_delay", pane="1d", windows=["7d"])
     with Publisher(tmp_path / "store", lambda: 9 * DAY) as publisher:
@@ -333,12 +337,12 @@ def test_the_pages_commands_and_python_work_as_written(tmp_path: Path) -> None:
         publisher.publish([a_release(view, day * DAY, day + 1) for day in range(8)])
     (tmp_path / "script.py").write_text(python)
     said = ""
-    own = {"FEAST_USAGE": "False", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    own = {"FEAST_USAGE": "False", "HOME": str(tmp_path), "PYTHONPATH": str(quick_feast.ROOT)}
     for line in [*commands.splitlines(), "python script.py"]:
         name, *rest = line.split()
-        command = {"covey": [sys.executable, "-m", "covey"], "python": [sys.executable]}.get(name)
-        command = command or [str(Path(sys.executable).with_name(name))]
-        done = subprocess.run([*command, *rest], cwd=tmp_path, env=os.environ | own, capture_output=True, text=True)
+        covey = [sys.executable, "-m", "covey", *rest]
+        command = {"covey": covey, "python": quick_feast.script(rest[0]), "feast": quick_feast.command(*rest)}[name]
+        done = subprocess.run(command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True)
         assert done.returncode == 0, (line, done.stderr)
         said = done.stdout
     assert "'late_7d': [1.0, 1.0]" in said.replace('"', "'")

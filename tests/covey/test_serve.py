@@ -26,6 +26,7 @@ from featurestore.define.layout import layout_of
 from featurestore.define.release import Release
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
+from tests import quick_feast
 from tests.featurestore.making import DAY, HOUR, a_release, a_view, a_void, fill, manifest_of
 from tests.featurestore.server.odd_bodies import AREA, KEYS, ODD, VIEW
 
@@ -127,6 +128,7 @@ class TestFeastClient:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("FEAST_USAGE", "False")
             patch.setattr(socket.socket, "connect", only_here)
+            quick_feast.load()
             from feast import FeatureStore, RepoConfig
             from feast.permissions.client.http_auth_requests_wrapper import HttpSessionManager
 
