@@ -15,6 +15,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 CLIENT: Final = "planted-client-Zq7xW"
 """The beginning of the ids of clients."""
 NOTE: Final = "planted-note-Kj3vM"
@@ -26,6 +29,8 @@ _LONGEST_LOG: Final = 2**26
 _SEED: Final = 32
 """The first bytes of a role's keys are the seed of its signing key."""
 _SECRET: Final = re.compile(rb"[0-9A-Za-z+/]{40,}={0,2}")
+_START: Final = np.dtype("<u8")
+"""The first eight bytes of a value as a number: all values of a long run are looked up at once, at each place of a text."""
 
 
 def spellings(value: bytes) -> Iterator[bytes]:
@@ -62,15 +67,24 @@ class Search:
 
     def __init__(self) -> None:
         self._searched: dict[str, tuple[int, int]] = {}
-        self._values: set[bytes] = {one for text in _TEXTS for one in spellings(text.encode())}
+        self._values: dict[int, set[bytes]] = {}
         self._keys: set[str] = set()
-        self._pattern: re.Pattern[bytes] | None = None
+        self._starts: npt.NDArray[np.uint64] | None = None
+        for text in _TEXTS:
+            self._add(text.encode())
 
     def in_text(self, text: bytes) -> list[bytes]:
         """The planted values in a text."""
-        if self._pattern is None:
-            self._pattern = re.compile(b"|".join(map(re.escape, sorted(self._values))))
-        return sorted(set(self._pattern.findall(text)))
+        if self._starts is None:
+            self._starts = np.sort(np.fromiter(self._values, _START, len(self._values)))
+        found: set[bytes] = set()
+        for shift in range(min(_START.itemsize, len(text) - _START.itemsize + 1)):
+            words = np.frombuffer(text, _START, (len(text) - shift) // _START.itemsize, shift)
+            place = np.minimum(np.searchsorted(self._starts, words), len(self._starts) - 1)
+            for number in np.flatnonzero(self._starts[place] == words).tolist():
+                at = shift + number * _START.itemsize
+                found.update(value for value in self._values[int(words[number])] if text.startswith(value, at))
+        return sorted(found)
 
     def in_folder(self, folder: Path) -> Iterator[str]:
         """A sentence for each log file below a folder that has a planted value. Key files below it are planted first."""
@@ -85,8 +99,14 @@ class Search:
     def _plant(self, entry: os.DirEntry[str]) -> None:
         self._keys.add(entry.path)
         for secret in secrets_of(Path(entry.path).read_bytes()):
-            self._values.update(spellings(secret))
-        self._pattern = None
+            self._add(secret)
+
+    def _add(self, value: bytes) -> None:
+        """Plant a value. A spelling of less than eight bytes is in any text by chance, and is left out."""
+        for one in spellings(value):
+            if len(one) >= _START.itemsize:
+                self._values.setdefault(int.from_bytes(one[: _START.itemsize], "little"), set()).add(one)
+        self._starts = None
 
     def _in_file(self, entry: os.DirEntry[str]) -> Iterator[str]:
         found = entry.stat()
