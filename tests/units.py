@@ -63,6 +63,8 @@ _TOGETHER: Final = {
 }
 _LONG: Final = [
     "test_docs.py",
+    "deployment/test_tls.py",
+    "deployment/test_key_rotation.py",
     "simulations/test_lab_run.py",
     "covey/test_run.py",
     "covey/test_reads.py",
@@ -72,6 +74,7 @@ _LONG: Final = [
     "aggregator/test_rollback.py",
     "aggregator/test_he_rollback.py",
     "audit/test_audit.py",
+    "audit/test_attempts.py",
     "covey/test_ray.py",
     "simulations/test_lab_run_ray.py",
     "simulations/test_tasks.py",

@@ -179,6 +179,7 @@ sales = FeatureView(
 """
 
 
+@pytest.mark.long  # test_coordination, test_announcement and test_policy always test what is said and charged in each case
 def test_a_wrong_key_and_a_typo_in_a_view_lose_no_day(covey: Covey, project: Path) -> None:
     assert covey("init", project, "--budget", "1")[0] == 0
     assert covey("init", project / "other")[0] == 0

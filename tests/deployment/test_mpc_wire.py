@@ -41,6 +41,7 @@ sys.exit(call(sys.argv[1:]))
 """
 
 
+@pytest.mark.long  # three services that lose a provider, and a run in one process that loses a party, are always tested
 def test_a_run_through_processes_that_lost_its_provider_is_resumed_and_verified(
     covey: Covey, project: Path, run_arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,6 +149,7 @@ def test_an_interrupted_run_leaves_no_process_no_file_and_a_store_that_opens(
         assert {view.name for view in store.views()} == {"visits", "everywhere"}
 
 
+@pytest.mark.long  # test_up.py always kills these roles, and the test below loses its helper and goes on
 def test_a_killed_leader_helper_and_coordinator_cost_time_and_nothing_else(
     project: Path, run_arguments: list[str]
 ) -> None:
