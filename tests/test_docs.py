@@ -405,6 +405,7 @@ def test_the_quickstarts_report_works_as_written(tmp_path: Path) -> None:
     assert (tmp_path / "covey-report" / "report.html").is_file()
 
 
+@pytest.mark.long  # the quickstart's experiments and test_lab_run.py always run each kind of command
 def test_the_lab_pages_commands_work_as_written(tmp_path: Path) -> None:
     pytest.importorskip("hydra", reason="the extra `lab` is not installed")
     page = (ROOT / "docs" / "lab.md").read_text(encoding="utf-8")
