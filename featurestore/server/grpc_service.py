@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -31,6 +33,8 @@ from .tls import ServerTls
 _GRACE_S: Final = 5.0
 _IDLE_MS: Final = 300_000
 """How long a connection may be without a call."""
+WATCH_S: Final = 1.0
+"""How often a server looks at the authorities of its clients."""
 AGE_MS: Final = 60_000
 """How long a client that was verified by its certificate may begin calls on one connection."""
 AGE_GRACE_MS: Final = 600_000
@@ -186,8 +190,7 @@ def grpc_beside(
         calls: the most calls at a time; gRPC refuses others with RESOURCE_EXHAUSTED. Twice as many connections are open at most.
     """
 
-    @asynccontextmanager
-    async def beside(reads: Reads) -> AsyncIterator[None]:
+    async def begin(reads: Reads) -> grpc.aio.Server:
         options = [
             ("grpc.so_reuseport", 1),
             ("grpc.max_receive_message_length", MAX_REQUEST),
@@ -196,7 +199,7 @@ def grpc_beside(
             ("grpc.max_connection_idle_ms", _IDLE_MS),
             ("grpc.max_allowed_incoming_connections", 2 * calls),
         ]
-        if tls is not None and tls.authority is not None:  # each client is verified again after a while
+        if tls is not None and tls.authority is not None:  # a certificate that expires ends with its connection
             options += [("grpc.max_connection_age_ms", AGE_MS), ("grpc.max_connection_age_grace_ms", AGE_GRACE_MS)]
         server = grpc.aio.server(options=options, maximum_concurrent_rpcs=calls)
         pb_grpc.add_FeaturesServicer_to_server(Features(reads, gate), server)
@@ -210,9 +213,58 @@ def grpc_beside(
                 f"cannot listen on {address}; choose another port for gRPC (0 finds a free one)"
             ) from None
         await server.start()
+        return server
+
+    @asynccontextmanager
+    async def beside(reads: Reads) -> AsyncIterator[None]:
+        server = _Renewed(tls, partial(begin, reads))
+        await server.start()
         try:
             yield
         finally:
-            await server.stop(_GRACE_S)
+            await server.stop()
 
     return beside
+
+
+class _Renewed:
+    """A server that is replaced when the authorities of its clients change: each client is verified anew, as over HTTP.
+
+    gRPC ends no single connection. So another server listens beside the one before, which then ends: its clients connect again, and
+    calls that run may go on for `_GRACE_S`.
+
+    Args:
+        begin: starts a server.
+    """
+
+    def __init__(self, tls: ServerTls | None, begin: Callable[[], Awaitable[grpc.aio.Server]]) -> None:
+        self._tls, self._begin = tls, begin
+        self._ending = set[asyncio.Task[None]]()
+
+    async def start(self) -> None:
+        """Start the first server. Raises AddressUnavailable, TlsError."""
+        seen = None if self._tls is None else self._tls.clients_stamp()
+        self._server = await self._begin()
+        self._watch = None if self._tls is None else asyncio.create_task(self._renew(self._tls, seen))
+
+    async def stop(self) -> None:
+        """End all servers."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
+        await asyncio.gather(self._server.stop(_GRACE_S), *self._ending)
+
+    async def _renew(self, tls: ServerTls, seen: object) -> None:
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if (found := tls.clients_stamp()) == seen:
+                continue
+            try:
+                newer = await self._begin()
+            except (AddressUnavailable, TlsError) as error:  # a file that is being written: the next look tries again
+                _log.warning("gRPC keeps the connections of its clients: %s", error)
+                continue
+            former, self._server, seen = self._server, newer, found
+            ending = asyncio.create_task(former.stop(_GRACE_S))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)

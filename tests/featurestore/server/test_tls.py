@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 
 from base.errors import (
@@ -32,6 +35,8 @@ from featurestore.errors import (
     ServerSpeaksClearText,
     ServerSpeaksTls,
 )
+from featurestore.read import features_pb2 as pb
+from featurestore.read import features_pb2_grpc as pb_grpc
 from featurestore.remote.tls import ReaderTls
 from featurestore.server import grpc_service
 from featurestore.server.api_keys import Consumers, KeyRing
@@ -212,6 +217,50 @@ def test_a_grpc_connection_ends_after_a_while_so_a_reader_is_verified_again(
         time.sleep(1)
         with pytest.raises(ReaderCertificateRefused):
             store.get(["area:flights"])
+
+
+def test_a_stream_of_a_reader_whose_authority_is_dropped_ends_at_once(
+    directory: Path, keys: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Far sooner than the age of its connection, which alone would end it. A half-written file ends nothing."""
+    monkeypatch.setattr(grpc_service, "WATCH_S", 0.1)
+    monkeypatch.setattr(grpc_service, "_GRACE_S", 0.5)
+    clients, both = tmp_path / "clients.crt", authority_of(other).read_bytes() + authority_of(keys).read_bytes()
+    clients.write_bytes(both)
+    dropped, kept = (
+        ReaderTls(authority_of(keys), certificate_path(folder, role), key_path(folder, role))
+        for folder, role in ((other, PROVIDER), (keys, SERVER))
+    )
+    with serving(directory, tls=tls_of(keys, clients)) as running:
+        credentials = grpc.ssl_channel_credentials(
+            authority_of(keys).read_bytes(), dropped.key.read_bytes(), dropped.certificate.read_bytes()
+        )
+        with grpc.secure_channel(running.grpc.partition("//")[2], credentials) as channel:
+            stream = pb_grpc.FeaturesStub(channel).Subscribe(pb.SubscribeRequest(view="area"))
+            waiting = threading.Thread(target=lambda: ended.append(_end_of(stream)))
+            ended = list[grpc.StatusCode]()
+            waiting.start()
+            clients.write_bytes(both[:100])
+            time.sleep(0.5)
+            assert read(running.grpc, kept)
+            assert not ended
+            clients.write_bytes(authority_of(keys).read_bytes())
+            waiting.join(15)
+            assert ended == [grpc.StatusCode.UNAVAILABLE]
+        assert read(running.grpc, kept)
+        with pytest.raises(ReaderCertificateRefused):
+            read(running.grpc, dropped)
+
+
+def _end_of(stream: Any) -> grpc.StatusCode:
+    """How a stream of published panes ends."""
+    try:
+        for _ in stream:
+            pass
+    except grpc.RpcError:
+        pass
+    code: grpc.StatusCode = stream.code()
+    return code
 
 
 def test_grpc_closes_connections_beyond_twice_its_calls(served: Served) -> None:
