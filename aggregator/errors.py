@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from base.errors import CoveyError, TlsError
+from typing import assert_never
+
+from base.errors import CoveyError, PeerAway, PeerError, PeerSilent, PeerSlow, TlsError
 from base.times import utc_text
 
 
@@ -321,13 +323,27 @@ class Unreachable(AggregatorError):
     """An aggregator did not answer in time, or no connection to it can be made.
 
     Attributes:
-        why: what is wrong with TLS, if that is the reason.
+        why: the reason, if it is known.
     """
 
-    def __init__(self, role: str, address: str, why: TlsError | None = None) -> None:
+    def __init__(self, role: str, address: str, why: TlsError | PeerError | None = None) -> None:
         self.role, self.address, self.why = role, address, why
-        super().__init__(f"the {role} at {address} does not answer{'' if why is None else f': {why}'}")
+        match why:
+            case None:
+                text = f"the {role} at {address} does not answer"
+            case PeerError():
+                text = str(why)
+            case TlsError():
+                text = f"the {role} at {address} does not answer: {why}"
+            case other:
+                assert_never(other)
+        super().__init__(text)
         self.__cause__ = why
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether a repeated call may succeed although nobody changes anything here or there."""
+        return self.why is None or isinstance(self.why, PeerAway | PeerSilent | PeerSlow)
 
 
 class CallerNotAllowed(AggregatorError):

@@ -221,6 +221,65 @@ class ClearTextRefused(TlsError):
         )
 
 
+class PeerError(CoveyError):
+    """The root of the errors of peers that cannot be worked with, though TLS is not the reason.
+
+    Attributes:
+        role: the peer's role, as the commands name it.
+        address: where it was called, `host:port`.
+    """
+
+    def __init__(self, role: str, address: str, text: str) -> None:
+        self.role, self.address = role, address
+        super().__init__(text)
+
+
+class PeerAway(PeerError):
+    """A peer to which no connection can be made."""
+
+    def __init__(self, role: str, address: str, why: str) -> None:
+        self.why = why
+        super().__init__(role, address, f"the {role} at {address} cannot be reached: {why}")
+
+
+class PeerSilent(PeerError):
+    """A peer that accepts connections and never answers: it hangs, or another program has its port."""
+
+    def __init__(self, role: str, address: str, limit_s: float) -> None:
+        self.limit_s = limit_s
+        text = f"the {role} at {address} accepts connections, but does not answer within {limit_s:g} s"
+        super().__init__(role, address, text)
+
+
+class PeerSlow(PeerError):
+    """A peer whose answers begin, or whose machine answers, but that answers no call in time."""
+
+    def __init__(self, role: str, address: str, limit_s: float) -> None:
+        self.limit_s = limit_s
+        super().__init__(
+            role, address, f"the {role} at {address} is too slow: it needs more than {limit_s:g} s for an answer"
+        )
+
+
+class PeerFloods(PeerError):
+    """A peer that sends more than an answer may have. The rest is not read."""
+
+    def __init__(self, role: str, address: str, most: int) -> None:
+        self.most = most
+        text = (
+            f"the {role} at {address} sends more than the {most:,} bytes that an answer may have; the rest was not read"
+        )
+        super().__init__(role, address, text)
+
+
+class PeerSpeaksAnotherProtocol(PeerError):
+    """A program that is not a service of Covey, at the address of one."""
+
+    def __init__(self, role: str, address: str) -> None:
+        text = f"the program at {address} does not speak HTTP/2, so it is not the {role}"
+        super().__init__(role, address, text)
+
+
 def exit_code(error: BaseException) -> int | None:
     """The exit code of an expected error; None for a defect."""
     if isinstance(error, CoveyError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -11,30 +11,21 @@ from google.protobuf.message import DecodeError
 
 from aggregator.intake.counting import count_refusal
 from aggregator.services import aggregator_pb2 as pb
-from aggregator.services.handlers import Behaviour, behaviour_of, with_behaviour
+from aggregator.services.handlers import Behaviour, Method
 from aggregator.services.rpc import REFUSAL_KEY
 from base.metrics import CALL, CALL_CODES, CALL_SECONDS, CALLS, OTHER, Meters
 
 
-class CallCounts(grpc.ServerInterceptor):
-    """Counts every call of a service whose method exists. It changes no call."""
+class CallCounts:
+    """Counts every call of a service. It changes no call."""
 
     def __init__(self, meters: Meters) -> None:
         self._meters = meters
 
-    def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        """The handler of a call, which counts its end."""
-        handler: Any = continuation(handler_call_details)
-        if handler is None:
-            return None
-        name = str(handler_call_details.method).rpartition("/")[2]
-        method = name if name in CALLS else OTHER
-        count = self._streaming if handler.response_streaming else self._single
-        return with_behaviour(handler, count(method, behaviour_of(handler)))
+    def wrap(self, method: Method, behaviour: Behaviour) -> Behaviour:
+        """The behaviour of a call, which counts its end."""
+        count = self._streaming if method.has_streamed_answer else self._single
+        return count(method.name if method.name in CALLS else OTHER, behaviour)
 
     def _single(self, method: str, behaviour: Behaviour) -> Behaviour:
         def answer(request: Any, context: Any) -> Any:

@@ -17,7 +17,7 @@ import grpc
 
 from aggregator.errors import CallerNotAllowed
 from aggregator.intake.refusals import refusal_of
-from aggregator.services.handlers import behaviour_of, with_behaviour
+from aggregator.services.handlers import Behaviour, Method
 from aggregator.services.rpc import refuse
 from base.errors import CertificateUntrusted, TlsError, TlsVersionRefused
 from base.tls.certificate import Certificate
@@ -57,7 +57,7 @@ def callers_of(role: TlsRole) -> tuple[TlsRole, ...]:
     return tuple(one for one in TlsRole if one in allowed)
 
 
-class CallerCheck(grpc.ServerInterceptor):
+class CallerCheck:
     """Refuses calls by name whose caller may not make them.
 
     Args:
@@ -67,26 +67,17 @@ class CallerCheck(grpc.ServerInterceptor):
     def __init__(self, tls: Tls, clock: Callable[[], datetime]) -> None:
         self._tls, self._clock = tls, clock
 
-    def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        """The handler of a call, which verifies its caller first."""
-        handler: Any = continuation(handler_call_details)
-        if handler is None:
-            return None
-        method = str(handler_call_details.method).rpartition("/")[2]
-        behaviour = behaviour_of(handler)
+    def wrap(self, method: Method, behaviour: Behaviour) -> Behaviour:
+        """The behaviour of a call, which verifies its caller first."""
 
         def verified(request: Any, context: grpc.ServicerContext) -> Any:
             try:
-                self._require(method, context.auth_context())
+                self._require(method.name, context.auth_context())
             except (CallerNotAllowed, TlsError) as error:
                 refuse(context, refusal_of(error))
             return behaviour(request, context)
 
-        return with_behaviour(handler, verified)
+        return verified
 
     def _require(self, method: str, found: Mapping[str, Any]) -> None:
         """Raises CallerNotAllowed, TlsVersionRefused, and as `Trust.verify`."""

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, assert_never
 
-import grpc
-
 from aggregator.collect.aggregate_share import ROLES, SealedShare
 from aggregator.collect.collection import Collection, collection_type
 from aggregator.collect.collection_job import collect_request, free_request
@@ -91,8 +89,8 @@ class Aggregators:
 
         Raises RemoteRefusal: the draft is not of its coordinator, or its version of Covey does not know the call. Unreachable.
         """
-        peer, request = self._peer(role), pb.CheckRequest(signed_draft=signed_draft)
-        return Readiness.from_message(self._ask(role, lambda: peer.stub.Check(request, timeout=CALL_S)))
+        request = pb.CheckRequest(signed_draft=signed_draft)
+        return Readiness.from_message(self._ask(role, lambda peer: peer.Check(request, timeout=CALL_S), CALL_S))
 
     def prepare(self, signed_draft: bytes) -> tuple[Preparation, Preparation]:
         """Run by the coordinator: have leader, and helper or key holder, prepare a draft.
@@ -100,8 +98,8 @@ class Aggregators:
         Raises RemoteRefusal, Unreachable and MessageMalformed.
         """
         request = pb.PrepareRequest(signed_draft=signed_draft)
-        helper = self._ask("helper", lambda: Preparation.from_parts(self._helper.stub.Prepare(request, timeout=CALL_S)))
-        leader = self._ask("leader", lambda: Preparation.from_parts(self._leader.stub.Prepare(request, timeout=CALL_S)))
+        helper = self._ask("helper", lambda peer: Preparation.from_parts(peer.Prepare(request, timeout=CALL_S)), CALL_S)
+        leader = self._ask("leader", lambda peer: Preparation.from_parts(peer.Prepare(request, timeout=CALL_S)), CALL_S)
         return leader, helper
 
     def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
@@ -111,9 +109,9 @@ class Aggregators:
             encryption_keys: under `he`, for the leader.
         """
         request = pb.OpenPlanRequest(signed_plan=signed)
-        self._ask("helper", lambda: self._helper.stub.OpenPlan(request, timeout=CALL_S))
+        self._ask("helper", lambda peer: peer.OpenPlan(request, timeout=CALL_S), CALL_S)
         request = pb.OpenPlanRequest(signed_plan=signed, encryption_keys=encryption_keys)
-        reply = self._ask("leader", lambda: self._leader.stub.OpenPlan(request, timeout=CALL_S))
+        reply = self._ask("leader", lambda peer: peer.OpenPlan(request, timeout=CALL_S), CALL_S)
         return bytes(reply.plan_hash)
 
     def submit(self, batch: bytes) -> Submission:
@@ -122,7 +120,7 @@ class Aggregators:
         The leader has stored a batch that is `pending`. It may be submitted again for its verdicts, but need not.
         """
         request = pb.SubmitRequest(batch=batch)
-        reply = self._ask("leader", lambda: self._leader.stub.Submit(request, timeout=CALL_S))
+        reply = self._ask("leader", lambda peer: peer.Submit(request, timeout=CALL_S), CALL_S)
         return Submission(reply.pending, reply.verdicts)
 
     def collect(self, plan: Plan, keys: RoleKeys) -> Collection:
@@ -143,39 +141,39 @@ class Aggregators:
             RemoteRefusal: FREE_REFUSED if one has noised the plan; other reasons if one cannot say. Unreachable.
         """
         request = pb.Signed.FromString(free_request(plan_hash, coordinator))
-        return tuple(self._ask("leader", lambda: self._leader.stub.Free(request, timeout=COLLECT_S)).statements)
+        reply = self._ask("leader", lambda peer: peer.Free(request, timeout=COLLECT_S), COLLECT_S)
+        return tuple(reply.statements)
 
     def status(self, role: Aggregator, plan_hash: bytes = b"") -> list[PlanStatus]:
         """The state of one plan, or of all, at one aggregator. Raises RemoteRefusal and Unreachable."""
-        peer = self._peer(role)
-        reply = self._ask(role, lambda: peer.stub.Status(pb.StatusRequest(plan_hash=plan_hash), timeout=CALL_S))
+        reply = self._ask(role, lambda peer: peer.Status(pb.StatusRequest(plan_hash=plan_hash), timeout=CALL_S), CALL_S)
         return [
             PlanStatus(plan.plan_hash, plan.state, plan.deadline_us, plan.pending, tuple(plan.rejected))
             for plan in reply.plans
         ]
 
     def _shares(self, plan: Plan, role: Aggregator, request: pb.Signed) -> list[SealedShare]:
-        peer = self._peer(role)
-        return self._ask(role, lambda: shares_from_parts(plan, peer.stub.Collect(request, timeout=COLLECT_S)))
+        return self._ask(
+            role, lambda peer: shares_from_parts(plan, peer.Collect(request, timeout=COLLECT_S)), COLLECT_S
+        )
 
     def _peer(self, role: Aggregator) -> PeerConnection[Any]:
         return self._leader if role == "leader" else self._helper
 
-    def _ask(self, role: Aggregator, call: Callable[[], _T]) -> _T:
+    def _ask(self, role: Aggregator, call: Callable[[Any], _T], limit_s: float) -> _T:
         """Call, and repeat the call without an answer until `patience_s` is over.
 
-        A peer that TLS makes unreachable is not called again: a certificate or a trust file has to change.
+        A peer is not called again if a certificate or a trust file has to change first, or if it floods.
         """
         wait_s, until = _FIRST_WAIT_S, time.monotonic() + self._patience_s
         while True:
             try:
-                return call()
-            except grpc.RpcError as failure:
-                error = self._peer(role).error_of(failure)
-            away = (isinstance(error, Unreachable) and error.why is None) or (
-                isinstance(error, RemoteRefusal) and error.reason in _AWAY
-            )
-            if not away or time.monotonic() + wait_s > until:
-                raise error
+                return self._peer(role).call(call, limit_s)
+            except Unreachable as error:
+                if not error.may_pass or time.monotonic() + wait_s > until:
+                    raise
+            except RemoteRefusal as error:
+                if error.reason not in _AWAY or time.monotonic() + wait_s > until:
+                    raise
             time.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)

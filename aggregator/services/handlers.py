@@ -1,25 +1,138 @@
-"""The behaviour of a gRPC handler, whichever of its four kinds it is."""
+"""Wraps the calls of a gRPC service, whichever of its four kinds each is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, TypeVar
 
 import grpc
 
+from aggregator.errors import MessageMalformed
+from aggregator.intake.refusals import refusal_of
+from aggregator.services.rpc import refuse
+
+STALL_S: Final = 30.0
+"""Longest wait of a thread for the next piece of a stream."""
+REQUEST_S: Final = 60.0
+"""Longest wait of a thread for the one message of a request: a caller's own patience (`peer_channels.CALL_S`) ends with it."""
+UNREAD: Final = 4
+"""The most calls of a connection whose requests a service waits for at a time. Whoever sends requests by half leaves other threads
+to other callers."""
+
 Behaviour: TypeAlias = Callable[[Any, Any], Any]
 """(request or requests, context) → answer or answers."""
-_MAKERS: Final = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
-"""By whether the request and the answer are streams."""
+_T = TypeVar("_T")
 
 
-def behaviour_of(handler: Any) -> Behaviour:
-    """What a handler does."""
+@dataclass(frozen=True)
+class Method:
+    """What a call is.
+
+    Attributes:
+        name: such as `Submit`.
+        has_streamed_answer: whether its behaviour yields the answer in pieces.
+        metadata: what the caller sent with it, pairs of a key and a value.
+    """
+
+    name: str
+    has_streamed_answer: bool
+    metadata: Any
+
+
+Wrap: TypeAlias = Callable[[Method, Behaviour], Behaviour]
+"""Makes the behaviour of a call from what it would do otherwise."""
+
+
+class Wrapped(grpc.ServerInterceptor):
+    """Wraps every call of a service whose method exists."""
+
+    def __init__(self, wrap: Wrap) -> None:
+        self._wrap = wrap
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """The handler of a call, wrapped."""
+        handler: Any = continuation(handler_call_details)
+        if handler is None:
+            return None
+        name = str(handler_call_details.method).rpartition("/")[2]
+        method = Method(name, handler.response_streaming, handler_call_details.invocation_metadata)
+        return _maker(handler, handler.request_streaming)(
+            self._wrap(method, _behaviour_of(handler)), handler.request_deserializer, handler.response_serializer
+        )
+
+
+class WholeRequests(grpc.ServerInterceptor):
+    """Has the calls of a service read a request of one message in their own time, which is limited.
+
+    By itself, gRPC has a thread wait for the message before the call begins, without a limit: a caller that sends half of it holds
+    the thread. Here everything that is wrapped around the call comes first, so a caller without a right to the call is refused
+    before its message is read.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._unread = Counter[str]()
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """The handler of a call, as one of a stream of requests."""
+        handler: Any = continuation(handler_call_details)
+        if handler is None or handler.request_streaming:
+            return handler
+        behaviour = _behaviour_of(handler)
+
+        def read(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
+            return behaviour(self._request(requests, context), context)
+
+        return _maker(handler, True)(read, handler.request_deserializer, handler.response_serializer)
+
+    def _request(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
+        caller = context.peer()  # one connection
+        with self._lock:
+            is_welcome = self._unread[caller] < UNREAD
+            self._unread[caller] += is_welcome
+        if not is_welcome:  # the caller keeps what it wanted to send, as if the service were away
+            context.abort(
+                grpc.StatusCode.UNAVAILABLE, f"this connection has {UNREAD} calls already whose requests are not whole"
+            )
+        try:
+            request = next(without_stalls(requests, context, REQUEST_S), None)
+        finally:
+            with self._lock:
+                self._unread[caller] -= 1
+                if not self._unread[caller]:
+                    del self._unread[caller]
+        if request is None:
+            refuse(context, refusal_of(MessageMalformed("the call has no request")))
+        return request
+
+
+def without_stalls(parts: Iterator[_T], context: grpc.ServicerContext, limit_s: float) -> Iterator[_T]:
+    """The pieces of a stream. The call is cancelled if a piece does not arrive in time."""
+    while True:
+        timer = threading.Timer(limit_s, context.cancel)
+        timer.daemon = True
+        timer.start()
+        try:
+            part = next(parts)
+        except StopIteration:
+            return
+        finally:
+            timer.cancel()
+        yield part
+
+
+def _behaviour_of(handler: Any) -> Behaviour:
     found: Behaviour = (
         (handler.stream_stream if handler.response_streaming else handler.stream_unary)
         if handler.request_streaming
@@ -28,7 +141,12 @@ def behaviour_of(handler: Any) -> Behaviour:
     return found
 
 
-def with_behaviour(handler: Any, behaviour: Behaviour) -> Any:
-    """The same handler, which does something else."""
-    make = _MAKERS[handler.request_streaming, handler.response_streaming]
-    return make(behaviour, handler.request_deserializer, handler.response_serializer)
+def _maker(handler: Any, has_streamed_request: bool) -> Callable[..., Any]:
+    """Makes a handler with the answers of another one."""
+    if has_streamed_request:
+        return (
+            grpc.stream_stream_rpc_method_handler
+            if handler.response_streaming
+            else grpc.stream_unary_rpc_method_handler
+        )
+    return grpc.unary_stream_rpc_method_handler if handler.response_streaming else grpc.unary_unary_rpc_method_handler

@@ -6,7 +6,7 @@ Each call is made once; the leader stores what is not answered.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, TypeVar
+from typing import Final
 
 import grpc
 
@@ -18,8 +18,6 @@ from aggregator.services.rpc import PART_BYTES
 from aggregator.services.share_parts import swap_parts, swapped_pieces
 from base.tls.links import CLEAR_TEXT, Links
 from base.tls.roles import TlsRole
-
-_T = TypeVar("_T")
 
 CALL_S: Final = 60.0
 """Longest duration of a call for a batch."""
@@ -37,61 +35,62 @@ class HelperChannel:
     def open_plan(self, signed: bytes) -> None:
         """Pass a signed plan on. Raises RemoteRefusal and Unreachable."""
         request = pb.OpenPlanRequest(signed_plan=signed)
-        self._call(lambda: self._peer.stub.OpenPlan(request, timeout=self._call_s))
+        self._peer.call(lambda peer: peer.OpenPlan(request, timeout=self._call_s), self._call_s)
 
     def prepare(self, signed_draft: bytes) -> Preparation:
         """A signed draft → the helper's preparation for it. Raises RemoteRefusal, Unreachable and MessageMalformed."""
         request = pb.PrepareRequest(signed_draft=signed_draft)
-        return self._call(lambda: Preparation.from_parts(self._peer.stub.Prepare(request, timeout=self._call_s)))
+        return self._peer.call(
+            lambda helper: Preparation.from_parts(helper.Prepare(request, timeout=self._call_s)), self._call_s
+        )
 
     def take_key(self, offer: bytes) -> bytes:
         """The leader's signed key offer → the helper's signed confirmation. Raises RemoteRefusal and Unreachable."""
-        return self._signed(self._peer.stub.TakeKey, offer)
+        return self._signed(lambda helper: helper.TakeKey, offer, self._call_s)
 
     def aggregate(self, job: bytes) -> bytes:
         """A signed job → the signed answer. Raises RemoteRefusal and Unreachable."""
-        return self._signed(self._peer.stub.Aggregate, job)
+        return self._signed(lambda helper: helper.Aggregate, job, self._call_s)
 
     def commit(self, commitment: bytes) -> bytes:
         """The leader's signed commitment → the helper's. Raises RemoteRefusal and Unreachable."""
-        return self._signed(self._peer.stub.Commit, commitment)
+        return self._signed(lambda helper: helper.Commit, commitment, self._call_s)
 
     def witness(self, message: bytes) -> bytes:
         """The leader's signed `Witness` → the helper's. Raises RemoteRefusal and Unreachable."""
-        return self._signed(self._peer.stub.Witness, message, COLLECT_S)
+        return self._signed(lambda helper: helper.Witness, message, COLLECT_S)
 
     def free(self, request: bytes) -> list[bytes]:
         """The request to free a plan → the helper's statement, if it has one. Raises RemoteRefusal and Unreachable."""
         asked = pb.Signed.FromString(request)
-        return list(self._call(lambda: self._peer.stub.Free(asked, timeout=self._call_s)).statements)
+        reply = self._peer.call(lambda peer: peer.Free(asked, timeout=self._call_s), self._call_s)
+        return list(reply.statements)
 
     def digest(self, signed: bytes) -> bytes:
         """The leader's signed `ShareDigest` → the helper's. Raises RemoteRefusal and Unreachable."""
-        return self._signed(self._peer.stub.Digest, signed)
+        return self._signed(lambda helper: helper.Digest, signed, self._call_s)
 
     def swap(self, plan_hash: bytes, shares: bytes) -> list[bytes]:
         """The leader's noised shares of a plan → the helper's, which are as long. Raises RemoteRefusal and Unreachable."""
         parts = swap_parts(shares, PART_BYTES, plan_hash)
-        return self._call(lambda: swapped_pieces(self._peer.stub.Swap(parts, timeout=COLLECT_S), len(shares)))
+        return self._peer.call(
+            lambda helper: swapped_pieces(helper.Swap(parts, timeout=COLLECT_S), len(shares)), COLLECT_S
+        )
 
     def finish(self, session: bytes) -> bytes:
         """The leader's signed `FinishSession` → the same, signed by the helper. Raises RemoteRefusal and Unreachable."""
-        return self._signed(self._peer.stub.Finish, session, COLLECT_S)
+        return self._signed(lambda helper: helper.Finish, session, COLLECT_S)
 
     def close(self) -> None:
         """Close the connection."""
         self._peer.close()
 
-    def _signed(self, call: Callable[..., pb.Signed], data: bytes, timeout_s: float | None = None) -> bytes:
+    def _signed(
+        self, method: Callable[[pb_grpc.HelperStub], Callable[..., pb.Signed]], data: bytes, limit_s: float
+    ) -> bytes:
         request = pb.Signed.FromString(data)
-        reply = self._call(lambda: call(request, timeout=timeout_s or self._call_s))
+        reply = self._peer.call(lambda helper: method(helper)(request, timeout=limit_s), limit_s)
         return reply.SerializeToString(deterministic=True)
-
-    def _call(self, call: Callable[[], _T]) -> _T:
-        try:
-            return call()
-        except grpc.RpcError as failure:
-            raise self._peer.error_of(failure) from None
 
 
 class KeyHolderChannel:
@@ -104,33 +103,28 @@ class KeyHolderChannel:
     def open_plan(self, signed: bytes) -> None:
         """Pass a signed plan on. Raises RemoteRefusal and Unreachable."""
         request = pb.OpenPlanRequest(signed_plan=signed)
-        self._call(lambda: self._peer.stub.OpenPlan(request, timeout=self._call_s))
+        self._peer.call(lambda peer: peer.OpenPlan(request, timeout=self._call_s), self._call_s)
 
     def open_sums(self, parts: Iterator[pb.SumPart]) -> None:
         """Send the leader's sums in pieces. They are opened when this returns. Raises RemoteRefusal and Unreachable."""
-        self._call(lambda: self._peer.stub.OpenSums(parts, timeout=COLLECT_S))
+        self._peer.call(lambda key_holder: key_holder.OpenSums(parts, timeout=COLLECT_S), COLLECT_S)
 
     def witness(self, message: bytes) -> bytes:
         """The leader's signed `Witness` → the key holder's. Raises RemoteRefusal and Unreachable."""
         request = pb.Signed.FromString(message)
-        reply = self._call(lambda: self._peer.stub.Witness(request, timeout=self._call_s))
+        reply = self._peer.call(lambda key_holder: key_holder.Witness(request, timeout=self._call_s), self._call_s)
         data: bytes = reply.SerializeToString(deterministic=True)
         return data
 
     def free(self, request: bytes) -> list[bytes]:
         """The request to free a plan → the key holder's statement, if it has one. Raises RemoteRefusal and Unreachable."""
         asked = pb.Signed.FromString(request)
-        return list(self._call(lambda: self._peer.stub.Free(asked, timeout=self._call_s)).statements)
+        reply = self._peer.call(lambda peer: peer.Free(asked, timeout=self._call_s), self._call_s)
+        return list(reply.statements)
 
     def close(self) -> None:
         """Close the connection."""
         self._peer.close()
-
-    def _call(self, call: Callable[[], _T]) -> _T:
-        try:
-            return call()
-        except grpc.RpcError as failure:
-            raise self._peer.error_of(failure) from None
 
 
 class ProviderChannel:
@@ -140,10 +134,10 @@ class ProviderChannel:
         self._peer = PeerConnection(links, TlsRole.PROVIDER, address, "provider", pb_grpc.ProviderStub)
 
     def provide(self, session: bytes) -> ProviderCall:
-        """Have the provider start its process."""
-        return ProviderCall(
-            self._peer.stub.Provide.future(pb.Signed.FromString(session), timeout=COLLECT_S), self._peer
-        )
+        """Have the provider start its process. Raises Unreachable: its authorities are missing or cannot be used."""
+        request = pb.Signed.FromString(session)
+        call = self._peer.begin(lambda provider: provider.Provide.future(request, timeout=COLLECT_S))
+        return ProviderCall(call, self._peer)
 
     def close(self) -> None:
         """Close the connection."""
@@ -163,7 +157,8 @@ class ProviderCall:
         except grpc.FutureCancelledError:
             pass
         except grpc.RpcError as failure:
-            raise self._peer.error_of(failure) from None
+            error = self._peer.error_of(failure, COLLECT_S)
+            raise error from error.__cause__
 
     def end(self) -> None:
         """Have the provider end its process."""

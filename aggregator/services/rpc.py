@@ -14,9 +14,12 @@ from google.protobuf.message import DecodeError
 from aggregator.errors import AggregatorError, RemoteRefusal, Stopping, Unreachable
 from aggregator.intake.refusals import INTERNAL, MAX_TEXT, REASONS, Refusal
 from aggregator.services import aggregator_pb2 as pb
+from base.errors import PeerFloods
 
 MAX_MESSAGE_BYTES: Final = 8 * 2**20
 """A batch has at most 4 MiB, a commitment at most 5 MiB."""
+METADATA_BYTES: Final = 8 * 2**10
+"""gRPC's own limit for the metadata of an answer."""
 PART_BYTES: Final = 2**20
 REFUSAL_KEY: Final = "covey-refusal-bin"
 UNKNOWN_CALL: Final = grpc.StatusCode.UNIMPLEMENTED.name
@@ -30,6 +33,12 @@ CONNECT_MS: Final = 10_000
 HANDSHAKE_MS: Final = 20_000
 """How long a connection may take to its first settings of HTTP/2, TLS included. By gRPC's default, whoever connects and says
 nothing holds a connection of the service for two minutes."""
+CONNECTIONS: Final = 512
+"""The most connections of a service, half of the files that a process may open by default; others are closed at once. A stranger
+can hold one for `HANDSHAKE_MS`."""
+CALLS: Final = 64
+"""The most calls that a connection has at a time; others wait at the client. By gRPC's default, a client may begin any number of
+calls and end none. Far more than clients make, because a service counts a call a moment longer than its client."""
 
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -49,6 +58,8 @@ CHANNEL_OPTIONS: Final = (
 SERVER_OPTIONS: Final = (
     *OPTIONS,
     ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
+    ("grpc.max_allowed_incoming_connections", CONNECTIONS),
+    ("grpc.max_concurrent_streams", CALLS),
     ("grpc.so_reuseport", 0),  # a port in use is an error, not a second listener
     (
         "grpc.http2.min_recv_ping_interval_without_data_ms",
@@ -110,7 +121,7 @@ def refuse(context: grpc.ServicerContext, refusal: Refusal) -> NoReturn:
 
 
 def error_of(failure: grpc.RpcError, role: str, address: str) -> AggregatorError:
-    """The error of a failed call: RemoteRefusal, or Unreachable if there was no answer."""
+    """The error of a failed call: RemoteRefusal, or Unreachable if there was no answer that can be read."""
     if not isinstance(failure, grpc.Call):
         return Unreachable(role, address)
     for key, value in failure.trailing_metadata() or ():
@@ -124,6 +135,11 @@ def error_of(failure: grpc.RpcError, role: str, address: str) -> AggregatorError
             return RemoteRefusal(role, refusal.reason, refusal.text, refusal.numbers, refusal.view)
     if failure.code() in _AWAY:
         return Unreachable(role, address)
+    if (
+        failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    ):  # a limit of `CHANNEL_OPTIONS`, because no service has refused
+        most = METADATA_BYTES if "metadata" in (failure.details() or "") else MAX_MESSAGE_BYTES
+        return Unreachable(role, address, PeerFloods(role, address, most))
     if failure.code() is grpc.StatusCode.UNIMPLEMENTED:
         why = "its version of Covey does not know the call. Install one version for all roles"
         return RemoteRefusal(role, UNKNOWN_CALL, why, {})

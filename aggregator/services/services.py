@@ -28,9 +28,10 @@ from aggregator.services import aggregator_pb2_grpc as pb_grpc
 from aggregator.services.call_counts import CallCounts
 from aggregator.services.callers import CallerCheck
 from aggregator.services.credentials import server_credentials
+from aggregator.services.handlers import STALL_S, UNREAD, WholeRequests, Wrapped, without_stalls
 from aggregator.services.rpc import PART_BYTES, SERVER_OPTIONS, refuse
 from aggregator.services.share_parts import shares_to_parts, swap_parts
-from aggregator.services.tracing import server_interceptors
+from aggregator.services.tracing import spans
 from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
 from base.times import from_us, wall_clock
@@ -39,11 +40,9 @@ from base.tls.links import CLEAR_TEXT, ClearText, Links, Tls, require_private
 
 log = logging.getLogger(__name__)
 
-THREADS: Final = 4
+THREADS: Final = 2 * UNREAD
 """Calls at the same time: one calls the helper while others check and open. Each holds a batch, so this bounds memory."""
 STOP_S: Final = 5.0
-STALL_S: Final = 30.0
-"""Longest wait of a thread for the next piece of a stream."""
 
 _T = TypeVar("_T")
 
@@ -127,7 +126,7 @@ class HelperServicer(_Servicer, pb_grpc.HelperServicer):
         return _answer(context, lambda: pb.Signed.FromString(self._helper.digest(_bytes_of(request))))
 
     def Swap(self, request_iterator: Iterator[pb.SwapPart], context: grpc.ServicerContext) -> Iterator[pb.SwapPart]:
-        parts = _without_stalls(request_iterator, context)
+        parts = without_stalls(request_iterator, context, STALL_S)
         first = _answer(context, lambda: next(parts, pb.SwapPart()))
         pieces = (part.shares for part in chain([first], parts))
         yield from swap_parts(_answer(context, lambda: self._helper.swap(first.plan_hash, pieces)), PART_BYTES)
@@ -144,7 +143,7 @@ class KeyHolderServicer(_Servicer, pb_grpc.KeyHolderServicer):
         self._key_holder = key_holder
 
     def OpenSums(self, request_iterator: Iterator[pb.SumPart], context: grpc.ServicerContext) -> pb.OpenSumsReply:
-        _answer(context, lambda: self._key_holder.open_sums(_without_stalls(request_iterator, context)))
+        _answer(context, lambda: self._key_holder.open_sums(without_stalls(request_iterator, context, STALL_S)))
         return pb.OpenSumsReply()
 
     def Witness(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
@@ -201,8 +200,8 @@ def serve(party: Role | Provider, host: str, port: int, links: Links = CLEAR_TEX
     require_private(links, host, address)
     now = from_us(wall_clock())
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix=party.role)
-    checks = [CallerCheck(links, lambda: from_us(wall_clock()))] if isinstance(links, Tls) else []
-    interceptors = [*server_interceptors(), CallCounts(party.meters), *checks]
+    checks = [CallerCheck(links, lambda: from_us(wall_clock())).wrap] if isinstance(links, Tls) else []
+    interceptors = [*map(Wrapped, (*spans(), CallCounts(party.meters).wrap, *checks)), WholeRequests()]
     server = grpc.server(pool, interceptors=interceptors, options=SERVER_OPTIONS, maximum_concurrent_rpcs=None)
     match party:
         case Leader():
@@ -242,21 +241,6 @@ def _answer(context: grpc.ServicerContext, call: Callable[[], _T]) -> _T:
         log.exception("a call failed")
         refusal = refusal_of(error)
     return refuse(context, refusal)
-
-
-def _without_stalls(parts: Iterator[_T], context: grpc.ServicerContext) -> Iterator[_T]:
-    """The pieces of a stream. The call is cancelled if a piece does not arrive within `STALL_S`."""
-    while True:
-        timer = threading.Timer(STALL_S, context.cancel)
-        timer.daemon = True
-        timer.start()
-        try:
-            part = next(parts)
-        except StopIteration:
-            return
-        finally:
-            timer.cancel()
-        yield part
 
 
 def _bytes_of(request: pb.Signed) -> bytes:

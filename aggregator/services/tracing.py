@@ -5,15 +5,14 @@ Without traces in this process both functions return nothing, and calls are as b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from collections.abc import Iterator
+from typing import Any
 
 import grpc
 
+from aggregator.services.handlers import Behaviour, Method, Wrap
 from base.trace_parent import TRACEPARENT, TraceParent
 from base.traces import here, is_tracing, span
-
-_Behaviour: TypeAlias = Callable[[Any, grpc.ServicerContext], Any]
 
 
 def client_interceptors() -> tuple[_ClientContext, ...]:
@@ -21,9 +20,9 @@ def client_interceptors() -> tuple[_ClientContext, ...]:
     return (_ClientContext(),) if is_tracing() else ()
 
 
-def server_interceptors() -> list[grpc.ServerInterceptor]:
-    """The interceptors of a service. A span has the name of its call, such as `Submit`."""
-    return [_ServerSpans()] if is_tracing() else []
+def spans() -> list[Wrap]:
+    """Wraps each call of a service in a span, which has the name of the call, such as `Submit`."""
+    return [_span] if is_tracing() else []
 
 
 class _ClientContext(
@@ -47,44 +46,18 @@ class _ClientContext(
         return continuation(_with_context(client_call_details), request_iterator)
 
 
-class _ServerSpans(grpc.ServerInterceptor):
-    """Wraps each call of a service in a span."""
+def _span(method: Method, behaviour: Behaviour) -> Behaviour:
+    sender = _sender(method.metadata)
 
-    def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        handler = continuation(handler_call_details)
-        if handler is None:  # no call of this service
-            return None
-        name = handler_call_details.method.rpartition("/")[2]
-        sender = _sender(handler_call_details.invocation_metadata)
-        codecs = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
-        }
-        match (handler.request_streaming, handler.response_streaming):
-            case False, False:
-                return grpc.unary_unary_rpc_method_handler(_one(handler.unary_unary, name, sender), **codecs)
-            case False, True:
-                return grpc.unary_stream_rpc_method_handler(_many(handler.unary_stream, name, sender), **codecs)
-            case True, False:
-                return grpc.stream_unary_rpc_method_handler(_one(handler.stream_unary, name, sender), **codecs)
-            case _:
-                return grpc.stream_stream_rpc_method_handler(_many(handler.stream_stream, name, sender), **codecs)
-
-
-def _one(behaviour: _Behaviour, name: str, sender: TraceParent | None) -> _Behaviour:
-    def call(request: Any, context: grpc.ServicerContext) -> Any:
-        with span(name, sender=sender):
+    def one(request: Any, context: grpc.ServicerContext) -> Any:
+        with span(method.name, sender=sender):
             return behaviour(request, context)
 
-    return call
-
-
-def _many(behaviour: _Behaviour, name: str, sender: TraceParent | None) -> _Behaviour:
-    def call(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-        with span(name, sender=sender):
+    def many(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        with span(method.name, sender=sender):
             yield from behaviour(request, context)
 
-    return call
+    return many if method.has_streamed_answer else one
 
 
 class _Details(grpc.ClientCallDetails):

@@ -21,6 +21,7 @@ from aggregator.intake.refusals import REASONS
 from aggregator.services.peer_links import HelperLink, KeyHolderLink, PeerLink, ProviderLink
 from aggregator.storage.records import StoredPlan
 from aggregator.storage.role_storage import Storage
+from base.errors import PeerAway
 from crypto.signing import VerifyKey
 from federation.plan import Plan
 
@@ -89,8 +90,8 @@ class PeerCalls:
 
 
 def why_of(away: Unreachable) -> str:
-    """Why a peer cannot be reached, if TLS is the reason: its operator, or this one, has to change something."""
-    if away.why is None:
+    """Why a peer cannot be reached, for the coordinator. Empty if it is just away, and comes back."""
+    if away.why is None or isinstance(away.why, PeerAway):
         return ""
     _log.warning("%s", away)
     return str(away)

@@ -71,9 +71,20 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     ),
     # roles
     "PROOFS_REQUIRED": lambda _: "collect with --validity prio3",
-    "UNREACHABLE": lambda error: (
-        f"its operator starts it with `covey start {_command(error.role)}`; see --{_command(error.role)} for another address"
+    "UNREACHABLE": lambda error: _start(error.role) if error.why is None else "",
+    "PEER_AWAY": lambda error: _start(error.role),
+    "PEER_SILENT": lambda error: (
+        f"its operator looks at its log, and `covey doctor` there says whether another program holds the port; then starts it "
+        f"again with `covey start {_command(error.role)}`"
     ),
+    "PEER_SLOW": lambda _: (
+        "its operator looks at the load of its machine and at the network; the same command goes on later"
+    ),
+    "PEER_FLOODS": lambda error: (
+        f"it is no {error.role} of this version: `covey doctor` there says which program holds the port; see "
+        f"--{_command(error.role)} for another address"
+    ),
+    "PEER_SPEAKS_ANOTHER_PROTOCOL": lambda error: f"see --{_command(error.role)} for another address",
     "KEY_HOLDER_UNKNOWN": lambda _: "start the leader with --keyholder HOST:PORT",
     "PROVIDER_UNKNOWN": lambda _: "start the leader with --provider HOST:PORT",
 }
@@ -109,6 +120,11 @@ def _at(path: str) -> str:
     """The option that names the project of a file in `keys/tls/` or `keys/trust/`; empty for other files, and where it is here."""
     folder = Path(path).parent.parent
     return f" --project {folder.parent}" if folder.name == "keys" and folder.parent != Path() else ""
+
+
+def _start(role: str) -> str:
+    """The mend of a role that does not run."""
+    return f"its operator starts it with `covey start {_command(role)}`; see --{_command(role)} for another address"
 
 
 def _command(role: str) -> str:

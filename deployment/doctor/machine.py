@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-import socket
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from typing import Final
 
 import psutil
 
+from base.ports import why_closed
 from base.tls.hosts import is_loopback, split_address
 from base.version import PROTOCOL, VERSION
 from deployment.local.ports import holder_of
@@ -53,7 +53,7 @@ def check_ports(place: Place) -> Iterator[Finding]:
             continue
         holder = holder_of(port)
         if holder is None:
-            if _answers(host, port):
+            if why_closed(host, port, CONNECT_S) is None:
                 yield warning(
                     f"port {port} of the {role} is held by a program of another user",
                     f"ss -ltnp 'sport = :{port}' as root names it; if it is not the {role}, choose another --port",
@@ -73,14 +73,6 @@ def check_ports(place: Place) -> Iterator[Finding]:
 
 _PORTS: Final = {"leader": "leader", "helper": "helper", "superlink": "coordinator"}
 """The roles that listen, and the role whose keys their operator has."""
-
-
-def _answers(host: str, port: int) -> bool:
-    try:
-        with socket.create_connection((host, port), CONNECT_S):
-            return True
-    except OSError:
-        return False
 
 
 def _is_here(host: str) -> bool:

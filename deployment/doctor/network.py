@@ -25,19 +25,22 @@ from base.errors import (
     CertificateRefused,
     CertificateUntrusted,
     CoveyError,
+    PeerAway,
+    PeerError,
     PeerSpeaksClearText,
     PeerSpeaksTls,
     TlsError,
     TlsVersionRefused,
 )
+from base.ports import reason_of, why_closed
 from base.times import DAY_US, SECOND_US, from_us, to_us, wall_clock
 from base.tls.certificate import Certificate
 from base.tls.contexts import client_context
-from base.tls.explain import Handshake, explain
+from base.tls.explain import Handshake
 from base.tls.files import trust_path
-from base.tls.greeting import require_greeting, why_silent
 from base.tls.hosts import is_loopback, split_address
-from base.tls.links import Links, Tls, links_of
+from base.tls.links import Tls, links_of
+from base.tls.reach import REACH_S, require_peer
 from base.tls.roles import TlsRole
 from base.tls.trust import Trust
 from base.version import PROTOCOL, VERSION
@@ -56,8 +59,6 @@ from federation.terms import RequestedTerms
 
 from .finding import Finding, Place, not_applicable, ok, problem, problem_of, warning
 
-STEP_S: Final = 2.0
-"""Longest wait for a connection, and for the first bytes of a peer."""
 _SPEAKS: Final[Mapping[str, tuple[str, ...]]] = {
     "coordinator": ("leader", "helper", "keyholder"),
     "leader": ("helper", "keyholder", "provider"),
@@ -103,7 +104,9 @@ def check_clocks(place: Place) -> Iterator[Finding]:
     draft = _draft(place, place.project)
     for role in AGGREGATORS:
         links, address = links_of(place.keys, TlsRole.COORDINATOR), place.addresses[role]
-        if _silence(links, TlsRole(role), address) is not None:
+        try:
+            require_peer(links, TlsRole(role), address, from_us(place.now_us))
+        except (PeerError, TlsError):
             yield not_applicable(f"the {role} at {address} does not answer; `peers` says why")
             continue
         before = wall_clock()
@@ -138,15 +141,16 @@ def _is_named(place: Place, role: str) -> bool:
 
 def _peer(place: Place, own: TlsRole, peer: TlsRole, address: str) -> Finding:
     links = links_of(place.keys, own)
-    start = f"its operator starts it: covey start {peer}; or correct [network] {peer} in covey.toml"
-    if (why := _refused(address)) is not None:
-        return problem(f"the {own} cannot connect to the {peer} at {address}: {why}", start)
-    if (error := explain(links, peer, address, from_us(place.now_us))) is not None:
+    correct = f"or correct [network] {peer} in covey.toml"
+    try:
+        require_peer(links, peer, address, from_us(place.now_us))
+    except TlsError as error:
         return problem_of(error, _mend(error, place, own, peer))
-    if (why := _silence(links, peer, address)) is not None:
-        return problem(
-            f"the program at {address} accepts connections, and does not answer as the {peer}: {why}",
-            f"look at the log of the {peer}; another program may hold the port: ss -ltnp there",
+    except PeerAway as error:
+        return problem(f"for the {own}, {error}", f"its operator starts it: covey start {peer}; {correct}")
+    except PeerError as error:
+        return problem_of(
+            error, f"look at the log of the {peer}; another program may hold the port: ss -ltnp there, {correct}"
         )
     how = {True: "proved its role by TLS", False: "answers in clear text, on this machine"}[isinstance(links, Tls)]
     return ok(f"the {peer} at {address} {how}")
@@ -184,7 +188,7 @@ def _mend(error: TlsError, place: Place, own: TlsRole, peer: TlsRole) -> str:
 def _superlink(place: Place, address: str) -> Finding:
     """The SuperLink, as a site reaches it. Its answers have its clock, in seconds."""
     what = f"the SuperLink at {address}"
-    if (why := _refused(address)) is not None:
+    if (why := why_closed(*split_address(address), REACH_S)) is not None:
         mend = (
             "the coordinator's operator starts it: covey start superlink; or correct [network] superlink in covey.toml"
         )
@@ -199,9 +203,8 @@ def _superlink(place: Place, address: str) -> Finding:
         take = f"covey keys trust superlink coordinator.pub --project {place.directory}"
         return problem_of(error, f"take the coordinator's authority: {take}")
     except (OSError, http.client.HTTPException) as error:
-        return problem(
-            f"{what} accepts connections, and does not answer: {why_silent(error, STEP_S)}", "look at its log"
-        )
+        why = reason_of(error, REACH_S) if isinstance(error, OSError) else str(error)
+        return problem(f"{what} accepts connections, and does not answer: {why}", "look at its log")
     with suppress(ValueError, TypeError):
         skew = to_us(parsedate_to_datetime(date).astimezone(UTC)) - to_us(datetime.now(UTC))
         if abs(skew) > MAX_SKEW_US + SECOND_US:
@@ -217,8 +220,8 @@ def _date_of(what: str, trust: Trust, host: str, port: int) -> str:
     """
     context = client_context(trust)
     try:
-        with socket.create_connection((host, port), STEP_S) as plain:
-            plain.settimeout(STEP_S)
+        with socket.create_connection((host, port), REACH_S) as plain:
+            plain.settimeout(REACH_S)
             with context.wrap_socket(plain, server_hostname=host) as spoken:
                 _require_role(spoken, f"the certificate of {what}")
                 spoken.sendall(
@@ -249,24 +252,6 @@ def _compared(who: str, skew_us: int, slack_us: int) -> Finding:
             "set both clocks: timedatectl set-ntp true; `date -u` on both machines shows which one is wrong",
         )
     return ok(f"the clock of the {who} differs by {abs(skew_us) / 1e6:.1f} s")
-
-
-def _refused(address: str) -> str | None:
-    """Why nothing at an address accepts a connection; None: something does."""
-    try:
-        with socket.create_connection(split_address(address), STEP_S):
-            return None
-    except (OSError, ValueError) as error:
-        return why_silent(error, STEP_S)
-
-
-def _silence(links: Links, peer: TlsRole, address: str) -> str | None:
-    """Why the program at an address does not answer as a gRPC service; None: it does."""
-    try:
-        require_greeting(links, peer, address, STEP_S)
-    except (OSError, ValueError, CoveyError) as error:
-        return why_silent(error, STEP_S)
-    return None
 
 
 def _draft(place: Place, project: Project) -> bytes:

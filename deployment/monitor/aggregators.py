@@ -37,7 +37,7 @@ class AggregatorState:
             return problem
         for peer in self._peers:
             if (why := peer.problem()) is not None:
-                return f"the {peer.role} at {peer.address}: {why}"
+                return why
         return None
 
     def samples(self) -> Iterator[Sample]:

@@ -7,14 +7,11 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Final
 
-from base.errors import TlsError
-from base.tls.explain import explain
-from base.tls.greeting import require_greeting, why_silent
+from base.errors import PeerError, TlsError
 from base.tls.links import Links
+from base.tls.reach import require_peer
 from base.tls.roles import TlsRole
 
-CHECK_S: Final = 2.0
-"""Longest wait for each step of an answer."""
 FRESH_S: Final = 5.0
 """How long a result is used, so that frequent requests to the monitor do not load the peer."""
 
@@ -44,10 +41,9 @@ class PeerWatch:
 
     def _check(self) -> str | None:
         try:
-            require_greeting(self._links, self.role, self.address, CHECK_S)
-        except TimeoutError as error:
-            return why_silent(error, CHECK_S)
-        except (OSError, ValueError, TlsError) as error:
-            named = explain(self._links, self.role, self.address, datetime.now(UTC))
-            return why_silent(error, CHECK_S) if named is None else str(named)
+            require_peer(self._links, self.role, self.address, datetime.now(UTC))
+        except PeerError as error:
+            return str(error)
+        except TlsError as error:
+            return f"the {self.role} at {self.address}: {error}"
         return None

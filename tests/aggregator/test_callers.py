@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,12 +27,15 @@ from aggregator.services.rpc import SERVER_OPTIONS
 from aggregator.services.services import serve
 from base.errors import (
     CertificateExpired,
+    CertificateMalformed,
     CertificateMissing,
     CertificateNotYetValid,
     CertificateOfAnotherRole,
     CertificateRefused,
     CertificateUntrusted,
     ClearTextRefused,
+    PeerAway,
+    PeerError,
     PeerSpeaksClearText,
     PeerSpeaksTls,
     TlsError,
@@ -43,6 +47,7 @@ from base.tls.links import CLEAR_TEXT, Links, Tls
 from base.tls.roles import TlsRole
 from tests.aggregator.world import make_helper
 from tests.base.tls_world import LATER, LONG_AGO, NOW, operator, trust
+from tests.http2_peers import answers_no_call, serving
 
 COORDINATOR, LEADER, HELPER = TlsRole.COORDINATOR, TlsRole.LEADER, TlsRole.HELPER
 
@@ -61,7 +66,7 @@ class Three:
     def links(self, role: TlsRole) -> Tls:
         return Tls(role, self.keys(role))
 
-    def error(self, links: Links, address: str = "") -> TlsError | None:
+    def error(self, links: Links, address: str = "") -> TlsError | PeerError | None:
         """Why a call to the helper fails."""
         link = HelperChannel(address or self.address, links, call_s=5)
         try:
@@ -181,12 +186,10 @@ def test_a_client_refuses_a_service_of_another_role_or_authority(three: Three) -
     trust(
         three.keys(COORDINATOR), LEADER, three.authorities[HELPER]
     )  # the helper's certificate, at the leader's address
-    with pytest.raises(grpc.RpcError) as raised:
-        link.stub.Status(pb.StatusRequest(), timeout=5)
-    error = link.error_of(raised.value)
+    with pytest.raises(Unreachable) as raised:
+        link.call(lambda stub: stub.Status(pb.StatusRequest(), timeout=5), 5)
     link.close()
-    assert isinstance(error, Unreachable)
-    assert isinstance(error.why, CertificateOfAnotherRole)
+    assert isinstance(raised.value.why, CertificateOfAnotherRole)
     trust(three.keys(LEADER), HELPER, three.authorities[COORDINATOR])
     assert isinstance(three.error(three.links(LEADER)), CertificateUntrusted)
 
@@ -210,7 +213,7 @@ def test_no_certificate_and_no_tls_are_named(three: Three) -> None:
 
 
 def test_a_peer_that_is_away_is_no_matter_of_tls(three: Three) -> None:
-    assert three.error(three.links(LEADER), "127.0.0.1:1") is None
+    assert isinstance(three.error(three.links(LEADER), "127.0.0.1:1"), PeerAway)
 
 
 def test_a_coordinator_does_not_wait_for_a_certificate_to_change(three: Three) -> None:
@@ -281,19 +284,78 @@ def test_a_trust_file_that_cannot_be_used_is_named_to_the_caller_and_logged_with
     assert str(path) in caplog.text
 
 
-def test_a_client_whose_trust_file_is_away_warns_once_and_keeps_its_connection(
-    three: Three, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("content", "kind"), [(None, CertificateMissing), (b"nonsense", CertificateMalformed)])
+def test_a_client_makes_no_call_without_the_authorities_of_its_peer(
+    three: Three, content: bytes | None, kind: type[TlsError]
 ) -> None:
     link = HelperChannel(three.address, three.links(LEADER), call_s=5)
     path = trust_path(three.keys(LEADER), HELPER)
-    path.unlink()
+    kept = path.read_bytes()
+    try:
+        with pytest.raises(RemoteRefusal):
+            link.free(b"")
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        for _ in range(2):
+            with pytest.raises(Unreachable) as raised:
+                link.free(b"")
+            assert isinstance(raised.value.why, kind)
+            assert str(path) in str(raised.value)
+        path.write_bytes(kept)
+        with pytest.raises(RemoteRefusal):
+            link.free(b"")
+    finally:
+        link.close()
+
+
+def test_a_client_whose_own_certificate_is_half_written_warns_once_and_keeps_its_connection(
+    three: Three, caplog: pytest.LogCaptureFixture
+) -> None:
+    link = HelperChannel(three.address, three.links(LEADER), call_s=5)
+    path = certificate_path(three.keys(LEADER), LEADER)
+    path.write_bytes(path.read_bytes()[:90])
     try:
         for _ in range(2):
             with pytest.raises(RemoteRefusal):
                 link.free(b"")
     finally:
         link.close()
-    assert caplog.text.count(f"keeps its former certificates: no {path}") == 1
+    assert caplog.text.count(f"keeps its former certificate: {path}") == 1
+
+
+def test_a_former_connection_ends_with_the_last_call_on_it(three: Three) -> None:
+    connections = list[ssl.SSLSocket]()
+
+    def behave(spoken: ssl.SSLSocket) -> None:
+        connections.append(spoken)
+        try:
+            answers_no_call(spoken)
+        finally:
+            connections.remove(spoken)
+
+    with serving(three.links(HELPER), LEADER, behave) as address:
+        link = PeerConnection(three.links(LEADER), HELPER, address, "helper", pb_grpc.HelperStub)
+        long = link.begin(lambda stub: stub.Free.future(pb.Signed(), timeout=60))
+        until_there(lambda: len(connections) == 1)
+        (first,) = connections
+        for _ in range(3):
+            three.authorities[LEADER].issue(three.keys(LEADER), LEADER, (), NOW)
+            with pytest.raises(Unreachable):
+                link.call(lambda stub: stub.Free(pb.Signed(), timeout=0.3), 0.3)
+        until_there(lambda: len(connections) == 2)  # of the long call, and the newest
+        assert first in connections
+        long.cancel()
+        until_there(lambda: first not in connections)
+        assert len(connections) == 1
+        link.close()
+
+
+def until_there(is_there: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not is_there():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_a_certificate_that_expires_on_an_open_connection_is_refused(three: Three) -> None:

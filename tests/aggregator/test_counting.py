@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sqlite3
 import threading
@@ -15,7 +14,9 @@ import pytest
 from aggregator.errors import RemoteRefusal
 from aggregator.intake.counting import count_refusal
 from aggregator.services.client import Aggregators
+from base.errors import PeerAway
 from base.metrics import OTHER, REFUSALS, Distribution, Meters, Sample
+from base.tls import reach
 from base.tls.links import ClearText, Tls
 from base.tls.roles import TlsRole
 from deployment.monitor import peers
@@ -137,7 +138,7 @@ def test_a_leader_waits_for_its_helper_and_shows_what_is_pending_meanwhile(
     assert {key[1]: found[key] for key in found if key[0] == "covey_plans" and found[key]} == {"open": 1}
     world.helper.stop(0)
     world.client.submit(Site(plan).batch([0, 0]).to_bytes())
-    assert (state.waits_for() or "").startswith(f"the helper at {world.helper.address}: ")
+    assert (state.waits_for() or "").startswith(f"the helper at {world.helper.address} cannot be reached: ")
     found = values(state.samples())
     assert (found["covey_peer_up", "helper"], found["covey_jobs_pending",]) == (0, 1)
     assert ("covey_reports_total", "accepted") not in found
@@ -184,13 +185,13 @@ def test_an_edited_ledger_is_waited_for_by_name(world: World) -> None:
 def test_a_peer_is_not_asked_again_within_the_moment_that_an_answer_is_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def greet(_links: object, _peer: TlsRole, address: str, _limit_s: float) -> None:
+    def away(_links: object, peer: TlsRole, address: str, _now: object) -> None:
         asked.append(address)
-        raise ConnectionRefusedError(111, "refused")
+        raise PeerAway(peer, address, "refused")
 
-    monkeypatch.setattr(peers, "require_greeting", greet)
+    monkeypatch.setattr(peers, "require_peer", away)
     watch = PeerWatch(TlsRole.HELPER, "127.0.0.1:1", CLEAR)
-    assert watch.problem() == watch.problem() == os.strerror(111)
+    assert watch.problem() == watch.problem() == "the helper at 127.0.0.1:1 cannot be reached: refused"
     assert asked == ["127.0.0.1:1"]
     monkeypatch.setattr(peers, "FRESH_S", 0.01)
     time.sleep(0.02)
@@ -201,14 +202,15 @@ def test_a_peer_is_not_asked_again_within_the_moment_that_an_answer_is_fresh(mon
 def test_a_peer_that_accepts_connections_and_never_answers_is_not_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(peers, "CHECK_S", 0.2)
+    monkeypatch.setattr(reach, "REACH_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        assert PeerWatch(TlsRole.HELPER, address, CLEAR).problem() == "no answer within 0 s"
+        silence = f"the helper at {address} accepts connections, but does not answer within 0.2 s"
+        assert PeerWatch(TlsRole.HELPER, address, CLEAR).problem() == silence
         operator(tmp_path / "keys", TlsRole.LEADER)
         tls = Tls(TlsRole.LEADER, tmp_path / "keys")
         tls.operators().write(tmp_path / "keys", TlsRole.HELPER)
-        assert PeerWatch(TlsRole.HELPER, address, tls).problem() == "no answer within 0 s"
+        assert PeerWatch(TlsRole.HELPER, address, tls).problem() == silence
 
 
 def test_a_monitor_waits_for_nobody_who_works_with_the_ledger(world: World) -> None:

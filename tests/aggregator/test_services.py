@@ -155,7 +155,7 @@ def test_a_helper_that_is_down_makes_batches_wait_and_loses_nothing(world: World
     error = refused(lambda: world.client.collect(plan, COLLECTOR))
     assert (error.reason, error.numbers) == ("HELPER_UNAVAILABLE", {"pending": 1})
     assert world.client.status("leader", plan.hash)[0].pending == 1
-    with pytest.raises(Unreachable, match=r"the helper at .* does not answer"):
+    with pytest.raises(Unreachable, match=r"the helper at .* cannot be reached: "):
         world.client.status("helper")
     world.restart_helper()
     patient = Aggregators(world.leader.address, world.helper.address, patience_s=10)

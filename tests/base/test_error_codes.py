@@ -38,6 +38,12 @@ TLS_VERSION_REFUSED base.TlsVersionRefused 1
 PEER_SPEAKS_CLEAR_TEXT base.PeerSpeaksClearText 1
 PEER_SPEAKS_TLS base.PeerSpeaksTls 1
 CLEAR_TEXT_REFUSED base.ClearTextRefused 2
+PEER_ERROR base.PeerError 1
+PEER_AWAY base.PeerAway 1
+PEER_SILENT base.PeerSilent 1
+PEER_SLOW base.PeerSlow 1
+PEER_FLOODS base.PeerFloods 1
+PEER_SPEAKS_ANOTHER_PROTOCOL base.PeerSpeaksAnotherProtocol 1
 CRYPTO_ERROR crypto.CryptoError 1
 FIELD_ELEMENT_OUT_OF_RANGE crypto.FieldElementOutOfRange 1
 VALUE_OUT_OF_RANGE crypto.ValueOutOfRange 1

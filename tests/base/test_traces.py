@@ -137,7 +137,7 @@ import sys
 from base.traces import here, span, tracing_as
 import aggregator.services.tracing as services, covey.cli.start
 with tracing_as("leader", None), span("noise") as one:
-    assert (one.here, here(), services.client_interceptors(), services.server_interceptors()) == (None, None, (), [])
+    assert (one.here, here(), services.client_interceptors(), services.spans()) == (None, None, (), [])
 assert not [name for name in sys.modules if name.startswith("opentelemetry")]
 """
     subprocess.run([sys.executable, "-c", program], check=True, env=dict(os.environ))

@@ -9,28 +9,44 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
 from datetime import datetime
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from shutil import copytree
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from aggregator.services import client
 from aggregator.services.client import Aggregators
 from base.tls.authority import Authority
 from base.tls.files import certificate_path, key_path, trust_path
 from base.tls.hosts import split_address
-from base.tls.links import links_of
+from base.tls.links import Tls, links_of
 from base.tls.roles import TlsRole
 from covey.cli import call
+from deployment.coordinator import serving as coordinator
 from deployment.local.processes import Processes
 from tests.base.tls_world import LATER, LONG_AGO, operator
 from tests.covey.conftest import make_events, run_of, write_project
 from tests.deployment.test_hours import assert_same, sums_of
 from tests.deployment.two_sites import SITES, Deployment
+from tests.http2_peers import (
+    MUCH,
+    PING,
+    Behaviour,
+    answers_no_call,
+    call_flood,
+    connected,
+    floods,
+    never_answers,
+    ping_flood,
+    serving,
+)
 
 pytest.importorskip("flwr")
 
@@ -81,12 +97,12 @@ def another(running: Deployment, tmp_path: Path) -> Path:
     return tmp_path / "c"
 
 
-def _collect(running: Deployment, project: Path) -> tuple[int, str]:
-    """Run the coordinator of a project against the running roles: (exit code, what it says)."""
+def _collect(running: Deployment, project: Path, *, leader: str | None = None) -> tuple[int, str]:
+    """Run the coordinator of a project against the running roles, or another leader: (exit code, what it says)."""
     code, _, err = _covey(
         "start", "coordinator", project / "views.py", "--project", project, "--noise", "off",
-        "--leader", f"127.0.0.1:{running.ports['leader']}", "--helper", f"127.0.0.1:{running.ports['helper']}",
-        "--from", "2020-05-01", "--to", "2020-05-02",
+        "--leader", leader or f"127.0.0.1:{running.ports['leader']}",
+        "--helper", f"127.0.0.1:{running.ports['helper']}", "--from", "2020-05-01", "--to", "2020-05-02",
     )  # fmt: skip
     return code, err.replace("\n", " ")
 
@@ -178,30 +194,84 @@ def test_tls_1_2_and_clear_text_are_refused(running: Deployment, name: str) -> N
         assert not answer or answer[:1] == b"\x15"  # closed, or a TLS alert
 
 
-def test_peers_that_say_nothing_or_flood_do_not_keep_a_service_from_its_work(running: Deployment) -> None:
-    address = split_address(f"127.0.0.1:{running.ports['helper']}")
-    silent = [socket.create_connection(address, 10) for _ in range(64)]
-    flooding = socket.create_connection(address, 10)
-    stop = threading.Event()
+_LOOK = "`covey doctor` there says which program holds the port; see --leader for another address"
+BAD: dict[str, tuple[Behaviour, str, str]] = {
+    "never answers": (
+        never_answers,
+        "the leader at {} accepts connections, but does not answer within 2 s; the plan was not announced, so nothing was charged",
+        "its operator looks at its log, and `covey doctor` there says whether another program holds the port; then starts it "
+        "again with `covey start leader`",
+    ),
+    "is slow": (
+        answers_no_call,
+        "the leader at {} is too slow: it needs more than 3 s for an answer; the plan was not announced, so nothing was charged",
+        "its operator looks at the load of its machine and at the network; the same command goes on later",
+    ),
+    "floods": (
+        floods(PING, bytes(8)),
+        "the leader at {} sends more than the 65,536 bytes that an answer may have; the rest was not read; the plan was not announced, so nothing was charged",
+        f"it is no leader of this version: {_LOOK}",
+    ),
+    "answers too much": (
+        MUCH,
+        "the leader at {} sends more than the 8,388,608 bytes that an answer may have; the rest was not read; the plan was not announced, so nothing was charged",
+        f"it is no leader of this version: {_LOOK}",
+    ),
+}
+"""What a leader does after the handshake of TLS, what the coordinator's operator reads, and the mend."""
 
-    def flood() -> None:
-        while not stop.is_set():
-            try:
-                flooding.sendall(os.urandom(65_536))
-            except OSError:
-                return
 
-    thread = threading.Thread(target=flood)
-    thread.start()
-    try:
-        code, _, err = _covey("start", "coordinator", "--project", running.project, "--resume")
-        assert (code, "no unfinished" in err or "nothing" in err) == (2, True), err
+@pytest.mark.parametrize("case", BAD)
+def test_a_leader_that_does_not_answer_properly_is_named_with_its_mend_and_nothing_is_charged(
+    running: Deployment, another: Path, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "CALL_S", 3.0)
+    monkeypatch.setattr(coordinator, "Aggregators", partial(Aggregators, patience_s=0))
+    behave, says, mend = BAD[case]
+    spent = _spent(running)
+    with serving(Tls(LEADER, running.project / "keys"), COORDINATOR, behave) as address:
+        before = psutil.Process().memory_info().rss
+        code, err = _collect(running, another, leader=address)
+        assert psutil.Process().memory_info().rss - before < 64 * 2**20
+    assert code == 1, err
+    assert says.format(address) in err, err
+    assert err.rstrip().endswith(mend), err
+    assert "Traceback" not in err
+    assert not (another / "roles" / "coordinator" / "unfinished").exists()
+    assert _spent(running) == spent
+
+
+def _spent(running: Deployment) -> str:
+    """What the operator's ledger has charged."""
+    code, out, err = _covey("ledger", "show", "--project", running.project, "--json")
+    assert code == 0, err
+    return out
+
+
+@pytest.mark.parametrize("case", ["silence", "pings", "calls"])
+def test_callers_that_are_silent_or_flood_do_not_keep_a_service_from_others_and_cost_little_memory(
+    running: Deployment, case: str
+) -> None:
+    """Their certificates are valid. The service goes on, and a caller waits for nobody."""
+    address = f"127.0.0.1:{running.ports['helper']}"
+    helper, links = psutil.Process(running.processes._children["helper"].pid), Tls(LEADER, running.project / "keys")
+    before = helper.memory_info().rss
+    with ExitStack() as connections:
+        if case == "silence":
+            for _ in range(32):
+                connections.enter_context(connected(links, HELPER, address))
+        else:
+            flooding = connections.enter_context(connected(links, HELPER, address))
+            flooding.settimeout(1.0)
+            with suppress(OSError):  # the service ends the connection, or reads no more
+                if case == "pings":
+                    ping_flood(flooding, time.monotonic() + 3)
+                else:
+                    call_flood(flooding, "/covey.v1.Helper/Commit", time.monotonic() + 3)
+        begin = time.monotonic()
         assert _status(running) == 0
-    finally:
-        stop.set()
-        for each in (*silent, flooding):
-            each.close()
-        thread.join()
+        assert time.monotonic() - begin < 10
+    assert helper.memory_info().rss - before < 64 * 2**20
 
 
 def _status(running: Deployment) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from typing import Final
 
-from base.ports import free_port
+from base.ports import free_port, why_closed
 from base.probes import MAX_PROBE_BYTES, Probe
 from base.tls.hosts import split_address
 
@@ -72,8 +71,4 @@ def _monitor_waits_for(monitor: str) -> str | None:
 def _port_waits_for(address: str | None) -> str | None:
     if address is None:
         return None
-    try:
-        with socket.create_connection(split_address(address), timeout=_SECONDS):
-            return None
-    except OSError:
-        return f"its port {address}"
+    return None if why_closed(*split_address(address), _SECONDS) is None else f"its port {address}"

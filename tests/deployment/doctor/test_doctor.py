@@ -218,7 +218,7 @@ def test_a_port_that_another_program_holds_is_found_and_so_is_a_peer_that_never_
     assert time.monotonic() - began < 20
     assert f"is held by process {os.getpid()}" in found(examination, "ports", Severity.PROBLEM)
     said = found(examination, "peers", Severity.PROBLEM)
-    assert f"the program at {mute} accepts connections, and does not answer as the helper: no answer within 2 s" in said
+    assert f"the helper at {mute} accepts connections, but does not answer within 2 s" in said
 
 
 @pytest.fixture
