@@ -8,6 +8,7 @@ SHA-256 that names it.
 from __future__ import annotations
 
 import ssl
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -115,7 +116,8 @@ class FleetClient:
         self._key, self._wait, self._address, self._trust = key, wait, superlink.address, superlink.trust
         self._node = Node()
         self._stamp = None if self._trust is None else self._trust.stamp()
-        self._http = self._connection()
+        self._lock = threading.Lock()
+        self._connections = [self._connection()]
 
     def _connection(self) -> httpx.Client:
         secure = self._trust is not None
@@ -127,18 +129,23 @@ class FleetClient:
         )
 
     def _take_up_trust(self) -> None:
-        """Connect again if other authorities are trusted now. A file that cannot be used changes nothing."""
-        if self._trust is None or (stamp := self._trust.stamp()) == self._stamp:
-            return
-        with suppress(TlsError):
-            old, self._http, self._stamp = self._http, self._connection(), stamp
-            old.close()
+        """Make new calls on a new connection if other authorities are trusted now. A file that cannot be used changes nothing.
+
+        The call of another thread ends on its connection.
+        """
+        with self._lock:
+            if self._trust is None or (stamp := self._trust.stamp()) == self._stamp:
+                return
+            with suppress(TlsError):
+                self._connections.append(self._connection())
+                self._stamp = stamp
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.close()
+        for connection in self._connections:
+            connection.close()
 
     def join(self) -> int:
         """Become a node that receives messages, and return its id.
@@ -281,7 +288,7 @@ class FleetClient:
         with self._named_errors():
             headers = {"content-type": PROTOBUF_MEDIA_TYPE, "accept-encoding": "identity", **self._identity()}
             data = request.SerializeToString(deterministic=True)
-            with self._http.stream("POST", call, content=data, headers=headers) as response:
+            with self._connections[-1].stream("POST", call, content=data, headers=headers) as response:
                 body = _at_most(response, most)
         if response.status_code != httpx.codes.OK:
             raise self._refusal(response)

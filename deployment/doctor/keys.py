@@ -9,7 +9,6 @@ from base.times import utc_text
 from deployment.project.init import POLICY
 from deployment.project.key_pins import OF_POLICY, key_in
 from deployment.project.project import FILE, Project
-from deployment.project.public_files import read_public_file
 from edge_client.policy_file import load_policy
 from federation.errors import KeyFileExposed
 from federation.key_rotation import is_complete
@@ -29,7 +28,7 @@ def check_project(place: Place) -> Iterator[Finding]:
 
 
 def check_keys(place: Place) -> Iterator[Finding]:
-    """Whether the keys of each role can be used, are private, and are the pinned ones."""
+    """Whether the keys of each role can be read, are private, and are the pinned ones."""
     if not place.roles:
         yield not_applicable(f"no role's keys are in {place.keys}")
     for role in place.roles:
@@ -50,9 +49,7 @@ def _role(place: Place, role: str) -> Iterator[Finding]:
         yield problem_of(error, f"restore the file from a backup; if it is lost: {rotate} --lost")
         return
     if not is_complete(place.keys, role):
-        yield warning(f"a rotation of {role} was cut short, or {public} is not of its key", rotate)
-    else:
-        read_public_file(public)
+        yield warning(f"a rotation of {role} was cut short, or {public} does not have its key", rotate)
     if place.project is not None:
         pinned = key_in(place.project, role)
         if pinned is None:
@@ -64,9 +61,9 @@ def _role(place: Place, role: str) -> Iterator[Finding]:
             )
         elif pinned != keys.sign.public:
             yield warning(f"{FILE} pins a key of {role} that was replaced", rotate)
-    waits = [one for one in keys.former if one.until_us >= place.now_us]
-    said = f"; until {utc_text(waits[0].until_us)} the key before it is in force" if waits else ""
-    yield ok(f"{role} has the key {keys.sign.public.id.hex()}{said}")
+    in_force = [one for one in keys.former if one.until_us >= place.now_us]
+    until = f"; its former key is in force until {utc_text(in_force[0].until_us)}" if in_force else ""
+    yield ok(f"{role} has the key {keys.sign.public.id.hex()}{until}")
 
 
 def check_policy(place: Place) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from aggregator.errors import SuperLinkUnusable
 from base.errors import CoveyError
 from base.times import wall_clock
 from deployment.coordinator.grid import register_nodes
@@ -29,7 +30,7 @@ class NodeAdmission:
     def __init__(self, directory: Path, folder: Path, nodes: dict[str, bytes]) -> None:
         self._directory, self._folder = directory, folder
         self._roster, self._admitted = nodes, set[bytes]()
-        self._changed = self._changed_at()
+        self._changed = self._logged = self._changed_at()
 
     @property
     def nodes(self) -> int:
@@ -41,17 +42,24 @@ class NodeAdmission:
         self._admit(self._roster)
 
     def take_up_edit(self) -> None:
-        """Admit the nodes that the roster has got since. An edit that cannot be used is logged, and changes nothing."""
+        """Admit the nodes that were added to the roster. An edit that cannot be used is logged, and changes nothing.
+
+        If the SuperLink does not answer, the next call tries the same edit again.
+        """
         if (changed := self._changed_at()) == self._changed:
             return
-        self._changed = changed
         try:
             roster = nodes_of(Project.load(self._directory), wall_clock())
             added = [site for site, key in roster.items() if key not in self._admitted]
             self._admit(roster)
         except CoveyError as error:
-            _log.warning("%s. The roster before this edit stays in force", error)
+            if changed != self._logged:
+                _log.warning("%s. The roster before this edit stays in force", error)
+            self._logged = changed
+            if not isinstance(error, SuperLinkUnusable):
+                self._changed = changed
             return
+        self._changed = changed
         gone = [site for site in self._roster if site not in roster]
         self._roster = roster
         if added:

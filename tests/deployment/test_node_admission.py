@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from aggregator.errors import SuperLinkUnusable
 from base.tls.roles import TlsRole
 from base.tls.trust import TrustFile
-from deployment.local.node_admission import nodes_of
+from deployment.local import node_admission
+from deployment.local.node_admission import NodeAdmission, nodes_of
 from deployment.local.processes import Processes
 from deployment.project.project import Project
 from edge_client.errors import NodeKeyUnknown
@@ -42,6 +45,31 @@ def test_the_former_node_key_of_a_site_is_admitted_until_its_change_over(covey: 
     assert set(nodes_of(after, former.until_us + 1)) == {"1", "2"}
     assert nodes_of(after, former.until_us + 1)["1"] == keys.node.public.pem()  # type: ignore[union-attr]
     assert keys.at(former.until_us).node is former.keys.node
+
+
+def test_an_edit_is_tried_again_if_the_superlink_did_not_answer(
+    covey: Covey, project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert covey("init", project, "--sites", 3)[0] == 0
+    everybody = nodes_of(Project.load(project), 0)
+    admission = NodeAdmission(project, project, {site: everybody[site] for site in ("1", "2")})
+    registered = list[bytes]()
+    monkeypatch.setattr(node_admission, "register_nodes", lambda _, keys: registered.extend(keys))
+    admission.begin()
+    os.utime(project / "covey.toml")
+
+    def away(*_: object) -> None:
+        raise SuperLinkUnusable("the SuperLink does not answer")
+
+    with monkeypatch.context() as silent:
+        silent.setattr(node_admission, "register_nodes", away)
+        admission.take_up_edit()
+        admission.take_up_edit()
+    assert caplog.text.count("the SuperLink does not answer") == 1
+    assert admission.nodes == 2
+    admission.take_up_edit()
+    assert admission.nodes == 3
+    assert set(registered) == set(everybody.values())
 
 
 def test_a_site_that_joins_the_roster_may_connect_without_a_restart(covey: Covey, project: Path) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from google.protobuf.message import Message as Protobuf
 
 from base.errors import CertificateMalformed
 from base.logs import message_of
+from base.tls.files import certificate_path, key_path
 from base.tls.roles import TlsRole
 from base.tls.trust import TrustFile
 from edge_client.errors import MessageRefused, NodeKeyUnknown, RunOver, SiteClockApart, SuperLinkAway
@@ -29,6 +32,7 @@ from edge_client.fleet_client import MAX_ENVELOPE_BYTES, MAX_OBJECTS, FleetClien
 from edge_client.plan_messages import PlanAnswer
 from edge_client.serving import STRANGER_SECONDS, SiteService
 from federation.node_keys import NodeKey
+from tests.base.tls_world import operator, trust
 
 KEY = NodeKey.generate(os.urandom)
 Reply = bytes | Protobuf | int | list[Any]
@@ -222,6 +226,33 @@ def test_several_messages_at_once_or_odd_envelopes_are_refused(odd: OddSuperLink
     ):
         with pytest.raises(MessageRefused):
             client.pull()
+
+
+def test_a_call_of_another_thread_goes_on_when_the_authorities_change(odd: OddSuperLink, tmp_path: Path) -> None:
+    authority = operator(tmp_path, TlsRole.SUPERLINK)
+    trust(tmp_path, TlsRole.SUPERLINK, authority)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate_path(tmp_path, "superlink"), key_path(tmp_path, "superlink"))
+    odd.server.socket = context.wrap_socket(odd.server.socket, server_side=True, do_handshake_on_connect=False)
+    began, goes_on, answer = threading.Event(), threading.Event(), odd.answer
+
+    def slow(call: str, body: bytes) -> tuple[int, bytes]:
+        if call == "pull-messages":
+            began.set()
+            goes_on.wait(20)
+        return answer(call, body)
+
+    odd.answer = slow  # type: ignore[method-assign]
+    with (
+        FleetClient(SuperLink(odd.address, TrustFile(tmp_path, TlsRole.SUPERLINK)), KEY) as client,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        pulled = threads.submit(client.pull)
+        assert began.wait(20)
+        trust(tmp_path, TlsRole.SUPERLINK, authority)
+        client.beat()
+        goes_on.set()
+        assert pulled.result() is None
 
 
 def test_a_trust_file_that_is_none_is_named(tmp_path: Path) -> None:
