@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import os
+import re
 import socket
 import ssl
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -64,6 +65,8 @@ _SPEAKS: Final[Mapping[str, tuple[str, ...]]] = {
     "leader": ("helper", "keyholder", "provider"),
 }
 """The peers to which a role opens connections. Sites connect to the SuperLink."""
+MAX_HEAD: Final = 8_192
+_DATE: Final = re.compile(rb"^date:[ \t]*([\x20-\x7e]{1,64})\r$", re.IGNORECASE | re.MULTILINE)
 _OPTIONAL: Final = ("keyholder", "provider")
 
 
@@ -202,8 +205,8 @@ def _superlink(place: Place, address: str) -> Finding:
     except CoveyError as error:
         take = f"covey keys trust superlink coordinator.pub --project {place.directory}"
         return problem_of(error, f"take the coordinator's authority: {take}")
-    except (OSError, http.client.HTTPException) as error:
-        why = reason_of(error, REACH_S) if isinstance(error, OSError) else str(error)
+    except OSError as error:
+        why = reason_of(error, REACH_S)
         return problem(f"{what} accepts connections, and does not answer: {why}", "look at its log")
     with suppress(ValueError, TypeError):
         skew = to_us(parsedate_to_datetime(date).astimezone(UTC)) - to_us(datetime.now(UTC))
@@ -216,7 +219,7 @@ def _date_of(what: str, trust: Trust, host: str, port: int) -> str:
     """The date in an answer of the SuperLink, whose certificate names the host, as sites demand, and the role.
 
     Raises:
-        TlsError: why the certificate or the TLS is wrong. OSError. HTTPException.
+        TlsError: why the certificate or the TLS is wrong. OSError: no answer.
     """
     context = client_context(trust)
     try:
@@ -227,15 +230,34 @@ def _date_of(what: str, trust: Trust, host: str, port: int) -> str:
                 spoken.sendall(
                     f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("ascii", "replace")
                 )
-                answer = http.client.HTTPResponse(spoken)
-                answer.begin()
-                return answer.getheader("Date") or ""
+                return _date_in(_head_of(spoken))
     except ssl.SSLError:
         another = CertificateOfAnotherHost(f"the certificate of {what}", host)
         why = Handshake(what, trust.source, "sites without a certificate", another).attempt(context, (host, port), host)
         if why is None:
             raise
         raise why from None
+
+
+def _head_of(spoken: ssl.SSLSocket) -> bytes:
+    """The first bytes of an answer up to an empty line, at most `MAX_HEAD`. Raises OSError: none within `REACH_S`."""
+    head, end = b"", time.monotonic() + REACH_S
+    while b"\r\n\r\n" not in head and len(head) < MAX_HEAD:
+        if (left := end - time.monotonic()) <= 0:
+            raise TimeoutError
+        spoken.settimeout(left)
+        if not (part := spoken.recv(MAX_HEAD)):
+            raise ConnectionError("it ended the connection")
+        head += part
+    if not head.startswith(b"HTTP/1."):
+        raise ConnectionError("it does not speak HTTP")
+    return head
+
+
+def _date_in(head: bytes) -> str:
+    """The date in the head of an HTTP answer; empty if there is none."""
+    found = _DATE.search(head)
+    return "" if found is None else found[1].decode("ascii")
 
 
 def _require_role(spoken: ssl.SSLSocket, what: str) -> None:

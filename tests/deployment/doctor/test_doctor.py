@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -12,7 +13,7 @@ import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -278,11 +279,13 @@ def test_a_link_that_tls_refuses_has_the_mend_of_its_cause(
 
 
 @contextmanager
-def superlink(keys: Path, role: TlsRole) -> Iterator[str]:
+def superlink(
+    keys: Path, role: TlsRole, handler: type[BaseHTTPRequestHandler] = BaseHTTPRequestHandler
+) -> Iterator[str]:
     """A server with a certificate of a role, as sites reach a SuperLink; its address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate_path(keys, role), key_path(keys, role))
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"127.0.0.1:{server.server_port}"
@@ -310,6 +313,39 @@ def test_a_superlink_proves_its_role_and_a_server_of_another_role_or_with_an_old
         said = found(examined(project, superlink=address), "peers", Severity.PROBLEM)
         assert f"the certificate of the SuperLink at {address} expired" in said
         assert "covey keys tls --role superlink --renew" in said
+
+
+class Dripping(BaseHTTPRequestHandler):
+    """Answers with one byte after the other, without end."""
+
+    def do_GET(self) -> None:
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b"x")
+                time.sleep(0.1)
+
+
+def test_a_superlink_that_drips_its_answer_is_named_in_bounded_time(project: Path) -> None:
+    with superlink(project / "keys", TlsRole.SUPERLINK, Dripping) as address:
+        began = time.monotonic()
+        said = found(examined(project, superlink=address), "peers", Severity.PROBLEM)
+        assert time.monotonic() - began < 20
+        assert f"the SuperLink at {address} accepts connections, and does not answer: no answer within 2 s" in said
+
+
+class HourAhead(BaseHTTPRequestHandler):
+    """A server whose clock is an hour ahead."""
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string(time.time() + 3_600)
+
+
+def test_a_superlink_whose_clock_is_an_hour_ahead_is_found(project: Path) -> None:
+    with superlink(project / "keys", TlsRole.SUPERLINK, HourAhead) as address:
+        said = found(examined(project, superlink=address), "peers", Severity.PROBLEM)
+    assert re.search(
+        r"the clock of the SuperLink is 3,(599|600) s ahead of the one here", said
+    )  # dates have whole seconds
 
 
 @pytest.mark.parametrize(("hours", "how"), [(1, "ahead of"), (-1, "behind")])
