@@ -261,7 +261,9 @@ def _gone(pid: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("victim", [pytest.param("leader", marks=pytest.mark.long), "helper", "provider"])
+@pytest.mark.parametrize(
+    "victim", ["helper", *(pytest.param(role, marks=pytest.mark.long) for role in ("leader", "provider"))]
+)
 def test_a_process_that_is_killed_in_the_middle_is_named_and_nothing_is_left(children: list[Any], victim: str) -> None:
     the_plan, shares = plan(), shares_of(np.ones((3, 5, 4), np.int64))
     with ThreadPoolExecutor(1) as thread, mpc_parties() as finish:
