@@ -232,7 +232,6 @@ def test_a_leader_that_dies_before_it_has_stored_runs_again_over_the_same_shares
     assert helper.files.storage.noised(1) != [before]
 
 
-@pytest.mark.long  # test_mpc_finish.py always kills the helper's process in the middle, and the first test here the provider's
 def test_a_helpers_process_that_dies_is_named(services: ThreeServices) -> None:
     plan, client = plan_of(2), services.client
     report(client, plan)
