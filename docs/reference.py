@@ -96,7 +96,7 @@ def codes_page() -> str:
         _table(("code", "meaning"), _members(federation.commitment, "Outcome")),
         "## States of sites",
         "`covey run` and the coordinator say for each site what became of it.",
-        _table(("state", "meaning"), _members(deployment.coordinator.site_results, "SiteState", lower=True)),
+        _table(("state", "meaning"), _members(deployment.coordinator.site_results, "SiteOutcome", lower=True)),
         "## Statuses of values",
         "The `__status` of a value says whether it is usable. [features.md](features.md) has the conditions.",
         _table(("status", "number", "meaning"), _statuses()),

@@ -101,7 +101,7 @@ def serve(
     from featurestore.server.api_keys import Consumers
     from featurestore.server.exposure import Exposure
     from featurestore.server.hosts import hosts_of
-    from featurestore.server.listen import address_of, hold_port, is_loopback, open_socket, url_of
+    from featurestore.server.listen import address_of, hold_port, listens_on_loopback, open_socket, url_of
     from featurestore.server.settings import Endpoint, ServerSettings
     from featurestore.server.supervisor import run_server
     from featurestore.server.throttle import Limits, ServerLimits
@@ -126,7 +126,7 @@ def serve(
     certificate = _certificate(directory_of(store) / KEYS, tls_certificate, tls_key, client_authority, needed=asked)
     with ExitStack() as sockets:
         listening = sockets.enter_context(open_socket(host, port))
-        loopback = is_loopback(listening)
+        loopback = listens_on_loopback(listening)
         own = None if behind_proxy or (loopback and not asked) else certificate
         with_keys = not loopback if keys is None else keys
         Exposure(own, behind_proxy, with_keys and bool(consumers)).require(

@@ -20,7 +20,7 @@ from federation.plan import AGGREGATORS
 from federation.refusal_codes import RefusalCode
 
 from .batches import Conditions
-from .site_results import SiteResults, SiteState
+from .site_results import SiteOutcome, SiteResults
 from .sites import SiteAnswer
 
 LATE_SECONDS: Final = 10.0
@@ -100,7 +100,7 @@ def _add(results: SiteResults, answers: Iterable[SiteAnswer]) -> None:
 
 def _is_complete(results: SiteResults, conditions: Conditions) -> bool:
     """Whether every site of the roster has answered."""
-    return all(one.state is not SiteState.ABSENT for one in results.of(conditions.roster).values())
+    return all(one.state is not SiteOutcome.ABSENT for one in results.of(conditions.roster).values())
 
 
 def why_not(results: SiteResults, conditions: Conditions) -> str | None:
@@ -108,5 +108,5 @@ def why_not(results: SiteResults, conditions: Conditions) -> str | None:
     ready = results.answered(conditions.roster)
     if ready >= conditions.min_sites:
         return None
-    refused = sum(one.state is SiteState.REFUSED for one in results.of(conditions.roster).values())
+    refused = sum(one.state is SiteOutcome.REFUSED for one in results.of(conditions.roster).values())
     return f"{ready} site(s) would take part, {refused} would refuse, and min_sites is {conditions.min_sites}"

@@ -16,7 +16,7 @@ from .sites import NO_ANSWER, SiteAnswer
 OK = "OK"
 
 
-class SiteState(StrEnum):
+class SiteOutcome(StrEnum):
     """What became of a site."""
 
     ANSWERED = "answered"
@@ -44,17 +44,17 @@ class SiteResult:
     refused: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def state(self) -> SiteState:
+    def state(self) -> SiteOutcome:
         """The state that follows."""
         match self.code:
             case "OK":
-                return SiteState.LOST if self.refused else SiteState.ANSWERED
+                return SiteOutcome.LOST if self.refused else SiteOutcome.ANSWERED
             case "NO_ANSWER":
-                return SiteState.ABSENT
+                return SiteOutcome.ABSENT
             case "NONSENSE" | "NODE_FAILED":
-                return SiteState.LOST
+                return SiteOutcome.LOST
             case _:
-                return SiteState.REFUSED
+                return SiteOutcome.REFUSED
 
     def to_json(self) -> dict[str, Any]:
         """For results and progress files."""
@@ -99,4 +99,4 @@ class SiteResults:
 
     def answered(self, roster: Iterable[str]) -> int:
         """The number of sites of the roster that answered."""
-        return sum(self._found[site].state is SiteState.ANSWERED for site in roster if site in self._found)
+        return sum(self._found[site].state is SiteOutcome.ANSWERED for site in roster if site in self._found)

@@ -214,7 +214,7 @@ class ViewExplanation:
 
 
 @dataclass(frozen=True)
-class Label:
+class PrivacyLabel:
     """The privacy label of all views of a file: each view, and the cost of all views together.
 
     Attributes:
@@ -243,7 +243,7 @@ def _without_usual(view: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def label_of(views: Sequence[FeatureView], site_clients: int = 0, store: Path | None = None) -> Label:
+def label_of(views: Sequence[FeatureView], site_clients: int = 0, store: Path | None = None) -> PrivacyLabel:
     """The privacy label of one or more views.
 
     Args:
@@ -257,7 +257,7 @@ def label_of(views: Sequence[FeatureView], site_clients: int = 0, store: Path | 
     total = _cost(
         cost_of_day(layout_of(one.in_force) for one in forms), min(one.in_force.privacy.delta for one in forms)
     )
-    return Label(tuple(_explain(one, site_clients) for one in forms), total, DEFAULT_BUDGET.micro_rho)
+    return PrivacyLabel(tuple(_explain(one, site_clients) for one in forms), total, DEFAULT_BUDGET.micro_rho)
 
 
 def explain(view: FeatureView, site_clients: int = 0) -> ViewExplanation:

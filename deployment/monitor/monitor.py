@@ -16,7 +16,7 @@ from base.tls.links import Tls, links_of, require_private
 from base.tls.roles import TlsRole
 from deployment.errors import UsageError
 from deployment.project.folders import KEYS
-from featurestore.server.listen import address_of, is_loopback, open_socket
+from featurestore.server.listen import address_of, listens_on_loopback, open_socket
 
 from .http import serve_monitor
 from .watched import RoleState, Watched
@@ -44,7 +44,7 @@ def monitored(address: str | None, role: Role, directory: Path, state: RoleState
         raise UsageError(str(error), settings=("monitor",)) from None
     listening = open_socket(host, port)
     try:
-        context = None if is_loopback(listening) else _context(role, directory, address)
+        context = None if listens_on_loopback(listening) else _context(role, directory, address)
     except BaseException:
         listening.close()
         raise

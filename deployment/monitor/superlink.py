@@ -11,7 +11,7 @@ from base.metrics import NODES, Sample
 from .panes import PaneSamples
 
 
-class Admission(Protocol):
+class AdmittedNodes(Protocol):
     """The nodes that a SuperLink admits."""
 
     @property
@@ -27,7 +27,7 @@ class SuperLinkState:
         ready: whether it has admitted the nodes of the roster.
     """
 
-    def __init__(self, directory: Path, admission: Admission) -> None:
+    def __init__(self, directory: Path, admission: AdmittedNodes) -> None:
         self._admission, self._panes = admission, PaneSamples(directory)
         self.ready = False
 

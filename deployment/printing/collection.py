@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from base.errors import DONE, INCOMPLETE, NOTHING_RELEASED, REFUSED
 from deployment.coordinator.serving import NOTHING_TO_DO
-from deployment.coordinator.site_results import SiteState
+from deployment.coordinator.site_results import SiteOutcome
 from federation.plan import Plan
 
 from .console import in_words, pane_ranges, talk_console
@@ -76,18 +76,18 @@ def site_lines(sites: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, bo
         groups.setdefault((one["state"], one["code"]), []).append(name)
     for (state, code), names in sorted(groups.items()):
         shown = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
-        match SiteState(state):
-            case SiteState.ANSWERED:
+        match SiteOutcome(state):
+            case SiteOutcome.ANSWERED:
                 yield f"{len(names):,} site(s) answered: {shown}", True
-            case SiteState.ABSENT:
+            case SiteOutcome.ABSENT:
                 yield (
                     f"{len(names):,} site(s) absent: {shown}: no answer in time. The site's operator starts it with `covey start "
                     "site ID`; its log says why it cannot connect",
                     False,
                 )
-            case SiteState.REFUSED:
+            case SiteOutcome.REFUSED:
                 yield f"{len(names):,} site(s) refused: {shown}: {code}{in_words(code)}", False
-            case SiteState.LOST:
+            case SiteOutcome.LOST:
                 batches = Counter[str]()
                 for name in names:
                     batches.update(sites[name]["refused"])

@@ -8,8 +8,8 @@ from deployment.inspect.explain import (
     EncryptedCost,
     ExpectedError,
     FeatureExplanation,
-    Label,
     PresentPrice,
+    PrivacyLabel,
     ViewExplanation,
 )
 from featurestore.define.epsilon import rounded_up
@@ -21,7 +21,7 @@ from .output import Output
 from .tables import Cell, Table
 
 
-def print_label(label: Label, out: Output) -> None:
+def print_label(label: PrivacyLabel, out: Output) -> None:
     """Print each view, then the cost of all views together."""
     for view in label.views:
         _print_view(view, out)
@@ -231,7 +231,7 @@ def _drowns(feature: FeatureExplanation) -> str:
     )
 
 
-def _print_total(label: Label, out: Output) -> None:
+def _print_total(label: PrivacyLabel, out: Output) -> None:
     total, over = label.total, label.over_budget
     count = len(label.views)
     what = "this view costs" if count == 1 else f"these {count} views cost"

@@ -60,6 +60,6 @@ def address_of(bound: socket.socket) -> str:
     return f"[{host}]:{port}" if bound.family == socket.AF_INET6 else f"{host}:{port}"
 
 
-def is_loopback(listening: socket.socket) -> bool:
+def listens_on_loopback(listening: socket.socket) -> bool:
     """Whether only this machine can reach a listening socket."""
     return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback

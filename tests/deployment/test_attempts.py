@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deployment.coordinator.attempts import Attempts
-from deployment.coordinator.site_results import SiteResult, SiteResults, SiteState
+from deployment.coordinator.site_results import SiteOutcome, SiteResult, SiteResults
 from deployment.coordinator.sites import SiteAnswer
 from deployment.errors import JobMalformed
 from federation.attempt import MAX_ATTEMPTS, Attempt
@@ -64,12 +64,12 @@ def test_a_site_s_state_follows_from_its_answer(tmp_path: Path) -> None:
     results.add(SiteAnswer(5, "", "NODE_FAILED", ()), {}, seen)
     found = SiteResults(file).of(["a", "b", "c", "d"])
     assert {name: one.state for name, one in found.items()} == {
-        "a": SiteState.ANSWERED, "b": SiteState.LOST, "c": SiteState.REFUSED, "d": SiteState.ABSENT,
-        "node 4": SiteState.ANSWERED, "node 5": SiteState.LOST,
+        "a": SiteOutcome.ANSWERED, "b": SiteOutcome.LOST, "c": SiteOutcome.REFUSED, "d": SiteOutcome.ABSENT,
+        "node 4": SiteOutcome.ANSWERED, "node 5": SiteOutcome.LOST,
     }  # fmt: skip
     assert (found["a"], found["b"].refused) == (SiteResult("OK", 2), {"SIGNATURE_INVALID": 1})
     assert (results.reported, results.answered(["a", "b", "c", "d"])) == (True, 1)
     assert not SiteResults().reported
     again = SiteResults(file)
     again.add(SiteAnswer(1, "b", "OK", (b"x",)), {}, set())  # asked again, by a restarted coordinator
-    assert again.of([])["b"].state is SiteState.ANSWERED
+    assert again.of([])["b"].state is SiteOutcome.ANSWERED

@@ -15,7 +15,7 @@ from featurestore.define.schema import status_codes
 
 from .cache_files import NO_TIME
 from .cache_report import FeatureFindings, Finding, JoinReport, ViewFindings
-from .matrix import FeatureColumns, MatrixLayout, there
+from .matrix import MatrixColumns, MatrixLayout, there
 from .store_state import ViewState
 
 Bools = npt.NDArray[np.bool_]
@@ -77,7 +77,7 @@ class Findings:
             self._rows, self._finding("", "without_time"), views, tuple(map(self._feature, self._layout.sources))
         )
 
-    def _feature(self, source: FeatureColumns) -> FeatureFindings:
+    def _feature(self, source: MatrixColumns) -> FeatureFindings:
         null = self._finding(source.name, "null")
         counted = self._statuses[source.name]
         statuses = {status.name: int(counted[status]) for status in Status if counted[status]}
@@ -99,7 +99,7 @@ class Findings:
         self._counts[of, what] += count
 
 
-def _codes(batch: pa.RecordBatch, source: FeatureColumns) -> npt.NDArray[np.uint8]:
+def _codes(batch: pa.RecordBatch, source: MatrixColumns) -> npt.NDArray[np.uint8]:
     return status_codes(batch.column(f"{source.column}__status"))
 
 

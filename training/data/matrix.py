@@ -18,7 +18,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class FeatureColumns:
+class MatrixColumns:
     """A feature, and the columns of x that it fills.
 
     Attributes:
@@ -39,18 +39,18 @@ class FeatureColumns:
 class MatrixLayout:
     """The columns of x: the requested features in their order, then the plain features."""
 
-    sources: tuple[FeatureColumns, ...]
+    sources: tuple[MatrixColumns, ...]
 
     @classmethod
     def of(cls, joined: pa.Schema, refs: Sequence[str], plain: Sequence[str]) -> Self:
         """Make the layout of a join with full names."""
-        sources: list[FeatureColumns] = []
+        sources: list[MatrixColumns] = []
         columns = [_full_name(ref) for ref in refs] + [plain_name(i) for i in range(len(plain))]
         for i, (name, column) in enumerate(zip([*refs, *plain], columns, strict=True)):
             kind = joined.field(column).type
             width = kind.list_size if pa.types.is_fixed_size_list(kind) else 1
             first = sources[-1].first + sources[-1].width if sources else 0
-            sources.append(FeatureColumns(name, column, first, width, i < len(refs)))
+            sources.append(MatrixColumns(name, column, first, width, i < len(refs)))
         return cls(tuple(sources))
 
     @property

@@ -74,7 +74,7 @@ _Count = Annotated[int, Field(ge=1, lt=2**31, examples=["N"])]
 
 
 @dataclass(frozen=True)
-class Network:
+class NeuralNetwork:
     """A network of standardised values, without hidden layers a linear model; `epochs` times over the training rows."""
 
     hidden: tuple[int, ...]
@@ -91,7 +91,7 @@ class Monotone:
     falling: tuple[str, ...]
 
 
-Learner = Network | Monotone
+Learner = NeuralNetwork | Monotone
 
 
 class LabelsConfig(ConfigModel):
@@ -194,9 +194,9 @@ class ModelConfig(ConfigModel):
         """Return the kind with its own settings."""
         match self.kind:
             case "linear":
-                return Network((), self.epochs, self.learning_rate, self.weight_decay)
+                return NeuralNetwork((), self.epochs, self.learning_rate, self.weight_decay)
             case "mlp":
-                return Network(self.hidden, self.epochs, self.learning_rate, self.weight_decay)
+                return NeuralNetwork(self.hidden, self.epochs, self.learning_rate, self.weight_decay)
             case "monotone":
                 return Monotone(self.rising, self.falling)
             case _:

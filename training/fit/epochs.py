@@ -16,7 +16,7 @@ import torch
 from deployment.errors import TrainingRefused
 from training.data.dataset import Batch, FeatureDataset
 
-from .config import Network, Task
+from .config import NeuralNetwork, Task
 from .model import INPUTS, Baseline, Scaling, make_model
 
 Progress = Callable[[int, int], None]
@@ -44,7 +44,7 @@ class FittedModel(Generic[Fitted]):
 def fit(
     train: FeatureDataset,
     valid: FeatureDataset,
-    network: Network,
+    network: NeuralNetwork,
     task: Task,
     *,
     seed: int,

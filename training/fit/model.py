@@ -13,7 +13,7 @@ from torch import nn
 
 from training.data.dataset import Batch
 
-from .config import Network, Task
+from .config import NeuralNetwork, Task
 
 Floats = npt.NDArray[np.float64]
 
@@ -122,6 +122,6 @@ class Baseline(nn.Module):
         return (score - (y - self._target_mean) / self._target_scale) ** 2
 
 
-def make_model(scaling: Scaling, network: Network, task: Task, *, mask: bool, se: bool) -> Baseline:
+def make_model(scaling: Scaling, network: NeuralNetwork, task: Task, *, mask: bool, se: bool) -> Baseline:
     """Make the model of a configuration, with weights from torch's generator."""
     return Baseline(scaling, network.hidden, task, mask=mask, se=se)

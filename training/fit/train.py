@@ -24,7 +24,7 @@ from training.data.dataset import FeatureDataset
 from training.errors import StoreBusy
 
 from .boosting import fit_monotone
-from .config import Learner, Monotone, Network, Task, TrainConfig
+from .config import Learner, Monotone, NeuralNetwork, Task, TrainConfig
 from .directions import directions_of
 from .epochs import FittedModel, exported, fit, predictions
 from .lineage import FORMAT, file_hash, pinned, views_of
@@ -115,7 +115,7 @@ def train(config: TrainConfig, progress: Progress = lambda *_: None, *, trust: b
 
 def _directions(learner: Learner, dataset: FeatureDataset, store: Store) -> tuple[int, ...]:
     match learner:
-        case Network():
+        case NeuralNetwork():
             return (0,) * len(dataset.feature_names)
         case Monotone():
             return directions_of(learner, dataset.feature_names, store.views())
@@ -139,7 +139,7 @@ def _trained(
 
     fitted: FittedModel[Baseline] | FittedModel[Trees]
     match learner := model.learner:
-        case Network():
+        case NeuralNetwork():
             network = fit(
                 learn, valid, learner, task, seed=model.seed, mask=wants.mask, se=wants.se, progress=fit_progress
             )
