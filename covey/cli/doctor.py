@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from .project_option import ProjectOption
+
 
 def doctor(
-    project: Annotated[Path, typer.Option(metavar="DIR", help="The project's directory.")] = Path(),
+    project: ProjectOption = Path(),
     address: Annotated[
         list[str] | None,
         typer.Option(

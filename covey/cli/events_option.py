@@ -1,4 +1,4 @@
-"""The option that names the events."""
+"""The options that name the events, and their columns."""
 
 from __future__ import annotations
 
@@ -12,3 +12,14 @@ EVENT_FILES: Final = "a .parquet or .csv file, a folder of such files, or a quot
 EventsOption: TypeAlias = Annotated[
     Path | None, typer.Option("--events", metavar="PATH", help=f"The events: {EVENT_FILES}.")
 ]
+ClientColumnOption: TypeAlias = Annotated[str | None, typer.Option(help="The column with the client of an event.")]
+TimeColumnOption: TypeAlias = Annotated[str | None, typer.Option(help="The column with the time of an event.")]
+
+
+def both_columns(client_column: str | None, time_column: str | None) -> tuple[str, str]:
+    """The columns of a site's events. Raises UsageError: one is missing."""
+    from deployment.errors import UsageError
+
+    if client_column is None or time_column is None:
+        raise UsageError("--events goes with --client-column and --time-column")
+    return client_column, time_column

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .keys_rotate import accept, rotate
+from .project_option import ProjectOption
 
 if TYPE_CHECKING:
     from base.tls.roles import TlsRole
 
 app = typer.Typer(help="Manage the keys of a project's roles.", no_args_is_help=True)
 
-_PROJECT = typer.Option(metavar="DIR", help="The project's directory.")
-
 
 @app.command()
 def init(
     role: Annotated[str, typer.Argument(help="coordinator, collector, leader, helper or site-ID.")],
-    project: Annotated[Path, _PROJECT] = Path(),
+    project: ProjectOption = Path(),
     name: Annotated[
         list[str] | None,
         typer.Option(metavar="HOST", help="A host name by which clients reach the role; may be repeated."),
@@ -75,7 +74,7 @@ def show(
         str | None,
         typer.Argument(help="Print this role's public keys as they are in ROLE.pub, for the other operators."),
     ] = None,
-    project: Annotated[Path, _PROJECT] = Path(),
+    project: ProjectOption = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Show what operators compare with each other: the keys here and in covey.toml, and the authorities of certificates.
@@ -107,7 +106,7 @@ def show(
 
 @app.command()
 def tls(
-    project: Annotated[Path, _PROJECT] = Path(),
+    project: ProjectOption = Path(),
     role: Annotated[
         list[str] | None,
         typer.Option(
@@ -165,7 +164,7 @@ def tls(
 def trust(
     role: Annotated[str, typer.Argument(help="coordinator, leader, helper, keyholder, provider, superlink or server.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="ROLE.pub or ca.crt of the role's operator.")],
-    project: Annotated[Path, _PROJECT] = Path(),
+    project: ProjectOption = Path(),
     only: Annotated[
         bool, typer.Option("--only", help="Drop the authorities that were trusted for this role before.")
     ] = False,

@@ -8,14 +8,15 @@ from typing import Annotated, Final
 
 import typer
 
-_PROJECT = typer.Option(metavar="DIR", help="The project's directory.")
+from .project_option import ProjectOption
+
 _CHANGE_OVER_HOURS: Final = 168
 """The longest life of a plan that a site's policy allows by default."""
 
 
 def rotate(
     role: Annotated[str, typer.Argument(help="coordinator, collector, leader, helper or site-ID.")],
-    project: Annotated[Path, _PROJECT] = Path(),
+    project: ProjectOption = Path(),
     hours: Annotated[
         int,
         typer.Option(
@@ -83,7 +84,7 @@ def rotate(
 
 def accept(
     file: Annotated[Path, typer.Argument(metavar="ROLE.pub", help="The public file of the role, from its operator.")],
-    project: Annotated[Path, _PROJECT] = Path(),
+    project: ProjectOption = Path(),
     force: Annotated[
         bool,
         typer.Option(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .project_option import ProjectOption
+
 
 def logs(
     role: Annotated[
@@ -15,7 +17,7 @@ def logs(
             help="leader, helper, superlink, coordinator, server, site-ID …; or up, for the supervisor's own log."
         ),
     ],
-    project: Annotated[Path, typer.Option(metavar="DIR", help="The project's directory.")] = Path(),
+    project: ProjectOption = Path(),
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines as well, until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines to print.")] = 50,
 ) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .project_option import ProjectOption
+
 if TYPE_CHECKING:
     from edge_client.policy import Policy
 
@@ -32,7 +34,7 @@ def check(
         Path | None,
         typer.Option(metavar="FILE", help="The site's ledger, ledgers/site-ID.db. Default: nothing spent yet."),
     ] = None,
-    project: Annotated[Path, typer.Option(metavar="DIR", help="The project's directory. Default: here.")] = Path(),
+    project: ProjectOption = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Show a site's answer to a plan, its price, and the budget that would be left of each day. The command writes nothing.

@@ -12,7 +12,7 @@ import typer
 from base.extras import require_extra
 from federation.terms import Finish, Protection, ReportPer, Validity
 
-from .events_option import EventsOption
+from .events_option import ClientColumnOption, EventsOption
 from .read_options import DATES
 from .release_clock import ReplaySwitch
 from .store_option import store_directory
@@ -40,7 +40,7 @@ def run(
         Path | None, typer.Argument(metavar="VIEWS.py", help="A Python file with FeatureView objects at module level.")
     ] = None,
     events: EventsOption = None,
-    client_column: Annotated[str | None, typer.Option(help="The column with the client of an event.")] = None,
+    client_column: ClientColumnOption = None,
     time_column: Annotated[
         str | None, typer.Option(help="The column with the time of an event; a view may name another one.")
     ] = None,

@@ -13,10 +13,12 @@ from base.extras import require_extra
 from base.logs import LogFormat
 from federation.terms import Finish, Protection, ReportPer, Validity
 
-from .events_option import EVENT_FILES
+from .events_option import EVENT_FILES, ClientColumnOption, TimeColumnOption, both_columns
 from .log_option import LogFormatOption
+from .project_option import ProjectOption
 from .read_options import DATES
 from .release_clock import CollectionClockOption, ReleaseClock
+from .role_options import SECONDS, HelperOption, HostOption, LedgersOption, MonitorOption, SecondsOption
 from .term_options import (
     FinishOption,
     NoiseOption,
@@ -29,16 +31,6 @@ from .term_options import (
 
 app = typer.Typer(help="Start one role of a project; it runs until Ctrl-C or SIGTERM.", no_args_is_help=True)
 
-_PROJECT = typer.Option(metavar="DIR", help="The project's directory.")
-_HOST = typer.Option(
-    metavar="ADDRESS",
-    help="The address to listen on, such as 0.0.0.0 for all of this machine. Off the loopback, the role needs its "
-    "certificate. Default: the role's address in covey.toml, or the loopback.",
-)
-_MONITOR = typer.Option(
-    metavar="HOST:PORT", help="Serve /metrics, /healthz and /readyz at this address. Default: they are not served."
-)
-
 
 def _port(default: int) -> Any:
     return typer.Option(
@@ -49,20 +41,12 @@ def _port(default: int) -> Any:
     )
 
 
-_LEDGERS = typer.Option(metavar="DIR", help="The folder of the role's ledger. Default: the project's ledgers/.")
-
-
 @app.command()
 def leader(
-    project: Annotated[Path, _PROJECT] = Path(),
-    host: Annotated[str | None, _HOST] = None,
+    project: ProjectOption = Path(),
+    host: HostOption = None,
     port: Annotated[int | None, _port(7301)] = None,
-    helper: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT", help="The address of the helper. Default: that of covey.toml, or 127.0.0.1:7302."
-        ),
-    ] = None,
+    helper: HelperOption = None,
     keyholder: Annotated[
         str | None,
         typer.Option(
@@ -79,8 +63,8 @@ def leader(
             "mpc.",
         ),
     ] = None,
-    ledgers: Annotated[Path | None, _LEDGERS] = None,
-    monitor: Annotated[str | None, _MONITOR] = None,
+    ledgers: LedgersOption = None,
+    monitor: MonitorOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the leader: it receives batches from the coordinator, adds shares or ciphertexts, and drives the helper."""
@@ -93,11 +77,11 @@ def leader(
 
 @app.command()
 def helper(
-    project: Annotated[Path, _PROJECT] = Path(),
-    host: Annotated[str | None, _HOST] = None,
+    project: ProjectOption = Path(),
+    host: HostOption = None,
     port: Annotated[int | None, _port(7302)] = None,
-    ledgers: Annotated[Path | None, _LEDGERS] = None,
-    monitor: Annotated[str | None, _MONITOR] = None,
+    ledgers: LedgersOption = None,
+    monitor: MonitorOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the helper: it holds the seeds, answers the leader, and decides by itself what may be opened."""
@@ -110,11 +94,11 @@ def helper(
 
 @app.command()
 def keyholder(
-    project: Annotated[Path, _PROJECT] = Path(),
-    host: Annotated[str | None, _HOST] = None,
+    project: ProjectOption = Path(),
+    host: HostOption = None,
     port: Annotated[int | None, _port(7303)] = None,
-    ledgers: Annotated[Path | None, _LEDGERS] = None,
-    monitor: Annotated[str | None, _MONITOR] = None,
+    ledgers: LedgersOption = None,
+    monitor: MonitorOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the key holder of protection he, by the helper's operator: it makes a plan's keys and opens noised sums once."""
@@ -127,10 +111,10 @@ def keyholder(
 
 @app.command()
 def provider(
-    project: Annotated[Path, _PROJECT] = Path(),
-    host: Annotated[str | None, _HOST] = None,
+    project: ProjectOption = Path(),
+    host: HostOption = None,
     port: Annotated[int | None, _port(7304)] = None,
-    monitor: Annotated[str | None, _MONITOR] = None,
+    monitor: MonitorOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the provider of triples for --finish mpc (experimental): a third operator, who sees no share. See docs/mpc.md."""
@@ -143,14 +127,14 @@ def provider(
 
 @app.command()
 def superlink(
-    project: Annotated[Path, _PROJECT] = Path(),
-    host: Annotated[str | None, _HOST] = None,
+    project: ProjectOption = Path(),
+    host: HostOption = None,
     port: Annotated[int | None, _port(8000)] = None,
     name: Annotated[
         list[str] | None,
         typer.Option(metavar="HOST", help="A host name by which sites reach the SuperLink; may be repeated."),
     ] = None,
-    monitor: Annotated[str | None, _MONITOR] = None,
+    monitor: MonitorOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run Flower's SuperLink: sites connect by TLS, the coordinator by a socket in the project on the same machine.
@@ -168,7 +152,7 @@ def superlink(
 @app.command()
 def site(
     site: Annotated[str, typer.Argument(help="The site's id, as on the aggregators' rosters.")],
-    project: Annotated[Path, _PROJECT] = Path(),
+    project: ProjectOption = Path(),
     superlink: Annotated[
         str | None,
         typer.Option(
@@ -193,20 +177,18 @@ def site(
             "with the two columns.",
         ),
     ] = None,
-    client_column: Annotated[str | None, typer.Option(help="The column with the client of an event.")] = None,
-    time_column: Annotated[str | None, typer.Option(help="The column with the time of an event.")] = None,
+    client_column: ClientColumnOption = None,
+    time_column: TimeColumnOption = None,
     allow_noise_off: Annotated[bool, typer.Option("--allow-noise-off", help="For tests and labs only.")] = False,
-    monitor: Annotated[str | None, _MONITOR] = None,
+    monitor: MonitorOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run a site: it answers the coordinator's plans over its own events, and never runs code that it receives."""
-    from deployment.errors import UsageError
     from deployment.project.site_folders import configure_site, serve_site
 
     if events is not None:
-        if client_column is None or time_column is None:
-            raise UsageError("--events goes with --client-column and --time-column")
-        configure_site(project, site, events, client_column, time_column, allow_noise_off=allow_noise_off)
+        columns = both_columns(client_column, time_column)
+        configure_site(project, site, events, *columns, allow_noise_off=allow_noise_off)
     serve_site(project, site, superlink, insecure=insecure, monitor=monitor)
 
 
@@ -220,7 +202,7 @@ def coordinator(
         datetime | None,
         typer.Option("--to", formats=DATES, help="The end of the last pane, UTC; later panes stay due."),
     ] = None,
-    project: Annotated[Path, _PROJECT] = Path(),
+    project: ProjectOption = Path(),
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the plan that an earlier coordinator did not finish.")
     ] = False,
@@ -244,12 +226,7 @@ def coordinator(
             metavar="HOST:PORT", help="The address of the leader. Default: that of covey.toml, or 127.0.0.1:7301."
         ),
     ] = None,
-    helper: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT", help="The address of the helper. Default: that of covey.toml, or 127.0.0.1:7302."
-        ),
-    ] = None,
+    helper: HelperOption = None,
     keyholder: Annotated[
         str | None,
         typer.Option(
@@ -264,8 +241,8 @@ def coordinator(
     finish: FinishOption = Finish.OPEN,
     report_per: ReportPerOption = ReportPer.CLIENT,
     clock: CollectionClockOption = ReleaseClock.LIVE,
-    seconds: Annotated[float, typer.Option(min=1, help="The time that the sites have to answer, in seconds.")] = 300.0,
-    monitor: Annotated[str | None, _MONITOR] = None,
+    seconds: SecondsOption = SECONDS,
+    monitor: MonitorOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> int:
@@ -341,8 +318,8 @@ def _report(result: dict[str, Any], *, as_json: bool) -> int:
 
 @app.command()
 def server(
-    project: Annotated[Path, _PROJECT] = Path(),
-    host: Annotated[str | None, _HOST] = None,
+    project: ProjectOption = Path(),
+    host: HostOption = None,
     port: Annotated[int | None, _port(6566)] = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
+from .project_option import ProjectOption
 from .table_options import CsvOption, PlainOption, output_of
 
 
 def status(
-    project: Annotated[Path, typer.Option(metavar="DIR", help="The project's directory.")] = Path(),
+    project: ProjectOption = Path(),
     plain: PlainOption = False,
     csv: CsvOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

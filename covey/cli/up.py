@@ -13,10 +13,12 @@ from base.extras import require_extra
 from base.logs import LogFormat
 from federation.terms import Finish, Protection, ReportPer, Validity
 
-from .events_option import EVENT_FILES
+from .events_option import EVENT_FILES, ClientColumnOption, TimeColumnOption, both_columns
 from .log_option import LogFormatOption
+from .project_option import ProjectOption
 from .read_options import DATES
 from .release_clock import CollectionClockOption, ReleaseClock
+from .role_options import SECONDS, SecondsOption
 from .term_options import (
     FinishOption,
     NoiseOption,
@@ -27,11 +29,9 @@ from .term_options import (
     ValidityOption,
 )
 
-_PROJECT = typer.Option(metavar="DIR", help="The project's directory.")
-
 
 def up(
-    project: Annotated[Path, _PROJECT] = Path(),
+    project: ProjectOption = Path(),
     events: Annotated[
         list[str] | None,
         typer.Option(
@@ -40,8 +40,8 @@ def up(
             "the next `covey up` starts the same sites.",
         ),
     ] = None,
-    client_column: Annotated[str | None, typer.Option(help="The column with the client of an event.")] = None,
-    time_column: Annotated[str | None, typer.Option(help="The column with the time of an event.")] = None,
+    client_column: ClientColumnOption = None,
+    time_column: TimeColumnOption = None,
     views: Annotated[
         Path | None,
         typer.Option(metavar="VIEWS.py", help="The feature views to collect. Default: the project's views.py."),
@@ -70,7 +70,7 @@ def up(
     finish: FinishOption = Finish.OPEN,
     report_per: ReportPerOption = ReportPer.CLIENT,
     clock: CollectionClockOption = ReleaseClock.REPLAY,
-    seconds: Annotated[float, typer.Option(min=1, help="The time that the sites have to answer, in seconds.")] = 300.0,
+    seconds: SecondsOption = SECONDS,
     foreground: Annotated[
         bool,
         typer.Option("--foreground", help="Supervise in this process until Ctrl-C or SIGTERM, instead of a new one."),
@@ -86,7 +86,6 @@ def up(
     """
     from base.errors import DONE
     from base.times import wall_clock
-    from deployment.errors import UsageError
     from deployment.local.supervision.control import prepared, start_detached, wait_until_up
     from deployment.local.supervision.preparation import CollectionChoice, configure_sites, deployment_of
     from deployment.local.supervision.roles import COORDINATOR
@@ -101,9 +100,8 @@ def up(
     between = utc_range(start, end)
     terms = requested_terms(noise, protection, validity, finish, report_per, participation)
     if events:
-        if client_column is None or time_column is None:
-            raise UsageError("--events goes with --client-column and --time-column")
-        configure_sites(project, events, client_column, time_column, allow_noise_off=noise is NoiseSwitch.OFF)
+        columns = both_columns(client_column, time_column)
+        configure_sites(project, events, *columns, allow_noise_off=noise is NoiseSwitch.OFF)
     choice = None
     if collect if collect is not None else bool(events) or between is not None:
         choice = CollectionChoice(views or project / "views.py", between, terms, clock.value, seconds)
@@ -125,7 +123,7 @@ def up(
 
 
 def down(
-    project: Annotated[Path, _PROJECT] = Path(),
+    project: ProjectOption = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print what was stopped as JSON.")] = False,
 ) -> None:
     """Stop the deployment that `covey up` started: each role gracefully, then by force. An unfinished plan is kept."""
