@@ -222,7 +222,7 @@ class ClearTextRefused(TlsError):
 
 
 class PeerError(CoveyError):
-    """The root of the errors of peers that cannot be worked with, though TLS is not the reason.
+    """The root of the errors of peers that fail for another reason than TLS.
 
     Attributes:
         role: the peer's role, as the commands name it.
@@ -243,7 +243,7 @@ class PeerAway(PeerError):
 
 
 class PeerSilent(PeerError):
-    """A peer that accepts connections and never answers: it hangs, or another program has its port."""
+    """A peer that accepts connections and never answers: it hangs, or another program holds its port."""
 
     def __init__(self, role: str, address: str, limit_s: float) -> None:
         self.limit_s = limit_s
@@ -252,7 +252,7 @@ class PeerSilent(PeerError):
 
 
 class PeerSlow(PeerError):
-    """A peer whose answers begin, or whose machine answers, but that answers no call in time."""
+    """A peer that begins its answers, or whose machine accepts connections, but that completes no answer in time."""
 
     def __init__(self, role: str, address: str, limit_s: float) -> None:
         self.limit_s = limit_s

@@ -34,12 +34,12 @@ ROOMS: Final = (
 _LISTED: Final = 8
 """The most values of a label that its row lists."""
 _MONITORS: Final = """
-Every role counts what it does. Nothing is sent anywhere: Prometheus, or `curl`, reads it at the address of `--monitor`.
+Every role counts its work. It sends the counts to nobody: Prometheus, or `curl`, reads them at the address of `--monitor`.
 
 ## A monitor for each role
 
-`covey start ROLE --monitor HOST:PORT` opens a port with three paths. Without the option there is none. The feature server has the
-same paths on its own port, where `/metrics` needs an API key if the server uses keys.
+`covey start ROLE --monitor HOST:PORT` opens a port with three paths. Without the option the role has no monitor. The feature
+server has the same paths on its own port, where `/metrics` needs an API key if the server uses keys.
 
 | path | answer |
 |---|---|
@@ -68,8 +68,8 @@ tls_config:
 
 A site has no certificate, so its monitor stays on its machine.
 
-A monitor answers GET with small bounds: 8 KiB a request, 5 s for each, and 20 connections. It answers only to the name localhost or
-to an address, so a web page cannot read it; behind TLS it answers to every name.
+A monitor answers GET within bounds: 8 KiB and 5 s for a request, and 20 connections. A request must name the host as localhost or
+by an address, so a web page cannot read the monitor; with TLS it may use any name.
 
 ## Prometheus and Grafana
 

@@ -49,7 +49,7 @@ ALERTS: Final = (
         "CoveyRoleDown", AlertSeverity.PAGE, f'up{{job=~"{JOB}|{SERVER_JOB}"}} == 0', "2m",
         "{{ $labels.instance }} does not answer",
         "Prometheus cannot reach the role's monitor: the process has ended, or the network between them is down.",
-        "Read the role's log, and start it again. No accepted report is lost.",
+        "Read the role's log, and start the role again. No accepted report is lost.",
     ),
     Alert(
         "CoveyRoleNotReady", AlertSeverity.TICKET, f"{m.READY.name} == 0", "15m",
@@ -62,7 +62,7 @@ ALERTS: Final = (
         "CoveyPeerAway", AlertSeverity.TICKET, f"{m.PEER_UP.name} == 0", "10m",
         "{{ $labels.instance }} cannot reach the {{ $labels.peer }}",
         "A leader cannot reach its helper, key holder or provider, or a site its SuperLink.",
-        "Ask the operator of the peer whether it runs; check the address and the network between the two.",
+        "Ask the peer's operator whether it runs; check its address and the network between the two.",
     ),
     Alert(
         "CoveyCallsFail", AlertSeverity.PAGE,
@@ -128,11 +128,11 @@ ALERTS: Final = (
         "CoveyViewStale", AlertSeverity.TICKET, f'{m.VIEW_AGE.name}{{since="released_at"}} > 2 * 86400', "10m",
         "view {{ $labels.view }} has had no release for two days",
         "Readers get old values. The limit of two days fits panes of a day; use a shorter one for shorter panes.",
-        "See CoveyPanesDue, and whether the server reads the store to which the coordinator publishes.",
+        "See CoveyPanesDue. Check that the server reads the store to which the coordinator publishes.",
     ),
     Alert(
         "CoveyCertificateExpires", AlertSeverity.TICKET, f"{m.CERTIFICATE.name} - time() < 14 * 86400", "1h",
-        "the certificate of {{ $labels.role }} at {{ $labels.instance }} ends within two weeks",
+        "the certificate of {{ $labels.role }} at {{ $labels.instance }} expires within two weeks",
         "Peers refuse the role once its certificate has expired.",
         "`covey keys tls --renew` makes a new certificate; running services take it up without a restart.",
     ),
