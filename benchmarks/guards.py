@@ -23,8 +23,9 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.publish.publish import Publisher
+from featurestore.server.answer import App, Message
 from featurestore.server.api_keys import Consumers, KeyRing
-from featurestore.server.app import App, FeatureServer, Message, health_of
+from featurestore.server.app import FeatureServer, health_of
 from featurestore.server.guard import Gate, Guard
 from featurestore.server.hosts import Hosts
 from featurestore.server.metrics import Counts

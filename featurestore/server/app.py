@@ -8,21 +8,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fastapi import FastAPI
 
 from featurestore.define.release import CountedSites
 from featurestore.errors import OnlineUnavailable, RequestTooLarge
-from featurestore.online.blocks import Blocks
+from featurestore.online.blocks import Blocks, Snapshot
 from featurestore.online.view_rows import Rows, ViewRows
 from featurestore.read.request import Reading
 from featurestore.remote.http_transport import ARROW
 from featurestore.store import Store
 
+from .answer import JSON, Answer, Later, Message, Receive, Send
 from .batching import Batcher
 from .docs_page import add_docs
 from .errors import DEFECT, feast_body, to_feast
@@ -32,20 +33,18 @@ from .openapi import ROUTE, describe
 from .probes import add_probes
 from .problems import answer_with_problems
 from .reads import Reads
+from .refusal import Header
 from .request import MAX_BODY, OnlineRequest, parse_request
 from .routes import add_routes
 
 POLL_S: Final = 0.1
 """How often the server looks for a new release."""
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
 Render = Callable[[OnlineRequest, AnswerPlan, Reading], bytes]
 Beside = Callable[[Reads], AbstractAsyncContextManager[None]]
+Charge = Callable[[int], None]
+"""Receives the number of rows of a request before they are read."""
 
-JSON: Final = b"application/json"
 _NOTHING_PLACED: Final[Mapping[ViewRows, Rows]] = MappingProxyType({})
 ARROW_BYTES: Final = ARROW.encode()
 
@@ -78,37 +77,69 @@ class FeatureServer:
         else:
             await self._app(scope, receive, send)
 
-    async def _online_features(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["method"] != "POST":
-            await _send(send, 405, feast_body("FeastError", f"{ROUTE} takes POST"), (b"allow", b"POST"))
-            return
-        more: tuple[tuple[bytes, bytes], ...] = ()
+    def answer(self, headers: Iterable[Header], body: bytes, charge: Charge) -> Answer | Later:
+        """The answer to a POST of Feast's route. It is there at once if all rows are in memory."""
         try:
-            body = await _read(receive)
-            if body is None:
-                return
             request = parse_request(body)
-            scope.get("covey.charge", _no_charge)(request.rows)
-            as_arrow = _accepts_arrow(scope["headers"])
-            data = await self._answer(request, render_arrow if as_arrow else render)
+            charge(request.rows)
+            snapshot = self._store.blocks.require()
+            plan = self._plans.find(request, snapshot)
+            kind, render_it = (ARROW_BYTES, render_arrow) if _accepts_arrow(headers) else (JSON, render)
+            found = _Found(request, plan, kind, render_it)
+            if plan.blocking:
+                return self._later(found, snapshot)
+            with self._first.of(plan.views):
+                return self._rendered(found, snapshot, _NOTHING_PLACED)
         except Exception as error:  # noqa: BLE001 - every error becomes an answer in Feast's form, defects too
-            status, data = to_feast(error)
-            if isinstance(error, OnlineUnavailable):
-                more = ((b"retry-after", b"%d" % error.retry_after_s),)
-            elif status >= DEFECT:
-                _log.exception("%s failed", ROUTE)
-            await _send(send, status, data, *more)
-        else:
-            await _send(send, 200, data, kind=ARROW_BYTES if as_arrow else JSON)
+            return _failed(error)
 
-    async def _answer(self, request: OnlineRequest, render: Render) -> bytes:
-        """The body of an answer from one snapshot. Rows on a disk or a network are read off the event loop."""
-        snapshot, on_demand = self._store.blocks.require(), self._store.on_demand
-        plan = self._plans.find(request, snapshot)
-        entities, rows = request.entities, request.rows
-        with self._first.of(plan.views):
-            placed = await self._batcher.placed(plan.views, entities, rows) if plan.blocking else _NOTHING_PLACED
-            return render(request, plan, Reading(snapshot, on_demand, entities, rows, self._store.clock(), placed))
+    async def _later(self, found: _Found, snapshot: Snapshot) -> Answer:
+        """The answer from rows on a disk or a network, which are read off the event loop."""
+        try:
+            request, views = found.request, found.plan.views
+            with self._first.of(views):
+                placed = await self._batcher.placed(views, request.entities, request.rows)
+                return self._rendered(found, snapshot, placed)
+        except Exception as error:  # noqa: BLE001 - as in `answer`
+            return _failed(error)
+
+    def _rendered(self, found: _Found, snapshot: Snapshot, placed: Mapping[ViewRows, Rows]) -> Answer:
+        request = found.request
+        reading = Reading(snapshot, self._store.on_demand, request.entities, request.rows, self._store.clock(), placed)
+        return Answer(200, found.render(request, found.plan, reading), found.kind)
+
+    async def _online_features(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request whose body arrives in parts."""
+        if scope["method"] != "POST":
+            body = feast_body("FeastError", f"{ROUTE} takes POST")
+            await Answer(405, body, more=((b"allow", b"POST"),)).send(send)
+            return
+        try:
+            received = await _read(receive)
+        except RequestTooLarge as error:
+            await _failed(error).send(send)
+            return
+        if received is not None:
+            answer = self.answer(scope["headers"], received, scope.get("covey.charge", _no_charge))
+            await (answer if isinstance(answer, Answer) else await answer).send(send)
+
+
+class _Found(NamedTuple):
+    """A request, and how its answer is made."""
+
+    request: OnlineRequest
+    plan: AnswerPlan
+    kind: bytes
+    render: Render
+
+
+def _failed(error: Exception) -> Answer:
+    status, body = to_feast(error)
+    if isinstance(error, OnlineUnavailable):
+        return Answer(status, body, more=((b"retry-after", b"%d" % error.retry_after_s),))
+    if status >= DEFECT:
+        _log.error("%s failed", ROUTE, exc_info=error)
+    return Answer(status, body)
 
 
 def _accepts_arrow(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -134,12 +165,6 @@ async def _read(receive: Receive) -> bytes | None:
         parts.append(part)
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-async def _send(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes], kind: bytes = JSON) -> None:
-    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *more]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def _make_app(store: Store, reads: Reads, beside: Beside, poll_s: float) -> FastAPI:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from base.exposition import MEDIA_TYPE as METRICS_TYPE
 from base.metrics import Sample
 
+from .answer import Answer, Later, Message, Receive, Send
 from .api_keys import KeyRing
-from .app import App, Message, Receive, Send
 from .connections import SURPLUS
 from .errors import feast_body
 from .hosts import Hosts
@@ -90,8 +90,19 @@ class Gate:
         return consumer.name, self._throttle.allowance(consumer.key_id, consumer.limits)
 
 
+class Guarded(Protocol):
+    """The application behind a guard."""
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one connection event."""
+
+    def answer(self, headers: list[Header], body: bytes, charge: Callable[[int], None]) -> Answer | Later:
+        """The answer to a POST of Feast's route."""
+        ...
+
+
 class Guard:
-    """The ASGI callable.
+    """The ASGI callable, and a shorter way for requests of Feast's route that arrive in one piece.
 
     Args:
         app: the guarded application.
@@ -103,7 +114,7 @@ class Guard:
 
     def __init__(
         self,
-        app: App,
+        app: Guarded,
         hosts: Hosts,
         gate: Gate,
         health: Callable[[], dict[str, Any]],
@@ -145,16 +156,41 @@ class Guard:
             else:
                 await self._app(scope, receive, watched)
         except Refused as refusal:
-            await _refuse(path, refusal, watched)
+            await _refusal(path, refusal).send(watched)
         finally:
             if not counted:
                 count()
+
+    def answer(self, headers: list[Header], body: bytes) -> Answer | Later:
+        """The answer to a POST of Feast's route, or its refusal. The body counts only if the reader is admitted."""
+        start = time.perf_counter()
+        try:
+            found = _read(headers)
+            self._hosts.require(found.hosts, found.origin)
+            charge = self._gate.admit(found.key)
+        except Refused as refusal:
+            answer: Answer | Later = _refusal(ROUTE, refusal)
+        else:
+            answer = self._app.answer(headers, body, charge)
+        if isinstance(answer, Answer):
+            self._counts.request(ROUTE, answer.status, time.perf_counter() - start)
+            return answer
+        return self._counted(answer, start)
+
+    async def _counted(self, later: Later, start: float) -> Answer:
+        status = GONE
+        try:
+            answer = await later
+            status = answer.status
+            return answer
+        finally:
+            self._counts.request(ROUTE, status, time.perf_counter() - start)
 
     async def _metrics(self, method: str, send: Send) -> None:
         if method not in ("GET", "HEAD"):
             raise Refused(405, f"{METRICS} takes GET", (b"allow", b"GET"))
         text = exposition(self._counts, self._health(), self._clock(), self._process())
-        await _send(send, 200, METRICS_TYPE.encode(), text)
+        await Answer(200, text, METRICS_TYPE.encode()).send(send)
 
 
 class _Headers(NamedTuple):
@@ -185,17 +221,9 @@ def _read(headers: list[Header]) -> _Headers:
     return _Headers(hosts, origin, bearer if own is None else own)
 
 
-async def _refuse(path: str, refusal: Refused, send: Send) -> None:
+def _refusal(path: str, refusal: Refused) -> Answer:
+    """A refusal in the form of its route."""
     if path == ROUTE:
         body = feast_body(_CLASSES.get(refusal.status, "FeastError"), refusal.detail)
-        await _send(send, refusal.status, b"application/json", body, *refusal.headers)
-    else:
-        await _send(
-            send, refusal.status, MEDIA_TYPE.encode(), problem(refusal.status, refusal.detail), *refusal.headers
-        )
-
-
-async def _send(send: Send, status: int, kind: bytes, body: bytes, *more: Header) -> None:
-    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *more]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+        return Answer(refusal.status, body, more=refusal.headers)
+    return Answer(refusal.status, problem(refusal.status, refusal.detail), MEDIA_TYPE.encode(), refusal.headers)

@@ -25,10 +25,16 @@ RETIRE_S: Final = 5.0
 _TIMEOUT: Final = HTTPStatus.REQUEST_TIMEOUT
 
 
-def protocol_of(connections: Connections, context: ssl.SSLContext | None) -> Callable[..., asyncio.Protocol]:
-    """Makes the protocol of each connection: the setting `http` of uvicorn, which gets no TLS settings beside it."""
+def protocol_of(
+    connections: Connections, context: ssl.SSLContext | None, kind: type[Connection] | None = None
+) -> Callable[..., asyncio.Protocol]:
+    """Makes the protocol of each connection: the setting `http` of uvicorn, which gets no TLS settings beside it.
 
-    class Counted(_Connection):
+    Args:
+        kind: the connections; default: `Connection`.
+    """
+
+    class Counted(kind or Connection):  # type: ignore[misc]  # a class that is given
         """A connection of this server."""
 
         clients = connections
@@ -47,10 +53,16 @@ def protocol_of(connections: Connections, context: ssl.SSLContext | None) -> Cal
     return accepted
 
 
-class _Connection(HttpToolsProtocol):
-    """uvicorn's connection, whose client is limited in time. A request that arrives in one piece sets no timer."""
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection, whose client is limited in time. A request that arrives in one piece sets no timer.
+
+    Attributes:
+        clients: the connections of the server.
+        is_surplus: whether the connection is beyond the server's limit.
+    """
 
     clients: Connections
+    is_surplus = False
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -63,6 +75,7 @@ class _Connection(HttpToolsProtocol):
         """Called before the connection is counted: a handshake that ends here was counted itself."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a TCP server's
+        """Count the connection, and close or refuse it beyond the limit."""
         super().connection_made(transport)
         self.begin()
         self.clients.open += 1
@@ -70,7 +83,7 @@ class _Connection(HttpToolsProtocol):
             transport.abort()
             return
         if self.clients.full:
-            self.app = _refusing(self.app, self.clients.most)
+            self.is_surplus, self.app = True, _refusing(self.app, self.clients.most)
         self._reading = self.loop.call_later(HEAD_S, self._check)
         if certificate := transport.get_extra_info("peercert"):
             left = ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()
@@ -82,6 +95,7 @@ class _Connection(HttpToolsProtocol):
         self.loop.call_later(RETIRE_S, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timers."""
         self.clients.open -= 1
         for timer in (self._reading, self._writing, self._valid):
             if timer is not None:
@@ -89,6 +103,7 @@ class _Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Parse the data. The client then has a time for what is missing."""
         self._received += len(data)
         super().data_received(data)
         if not self._unfinished:
@@ -99,22 +114,35 @@ class _Connection(HttpToolsProtocol):
             self._reading = self.loop.call_later(BODY_S if self._in_body else HEAD_S, self._check)
 
     def on_message_begin(self) -> None:
+        """The first byte of a request has arrived."""
         super().on_message_begin()
         self._unfinished, self._in_body = True, False
 
     def on_headers_complete(self) -> None:
+        """The head of a request has arrived."""
         super().on_headers_complete()
-        self._in_body, self._received, self._since = True, 0, self.loop.time()
+        self.head_received()
 
     def on_message_complete(self) -> None:
+        """A whole request has arrived."""
         super().on_message_complete()
+        self.message_received()
+
+    def head_received(self) -> None:
+        """A body follows now."""
+        self._in_body, self._received, self._since = True, 0, self.loop.time()
+
+    def message_received(self) -> None:
+        """The client owes nothing now."""
         self._unfinished = False
 
     def pause_writing(self) -> None:
+        """The client has a full buffer to read."""
         super().pause_writing()
         self._writing = self.loop.call_later(ANSWER_S, self.transport.abort)
 
     def resume_writing(self) -> None:
+        """The client has read enough."""
         super().resume_writing()
         if self._writing is not None:
             self._writing.cancel()

@@ -10,9 +10,10 @@ import uvicorn
 
 from base.tls.contexts import server_context
 
-from .app import App
 from .connections import Connections
+from .guard import Guard
 from .http_connection import protocol_of
+from .http_in_one import answering_in_one
 from .settings import GRACE_S
 from .tls import ServerTls
 
@@ -20,7 +21,7 @@ _TICKS: Final = 10
 """uvicorn's ticks between two looks at the authorities of the clients: a second."""
 
 
-def serve(app: App, listening: socket.socket, connections: Connections, tls: ServerTls | None) -> None:
+def serve(app: Guard, listening: socket.socket, connections: Connections, tls: ServerTls | None) -> None:
     """Serve until SIGINT or SIGTERM, which uvicorn raises again after it has closed everything.
 
     Raises:
@@ -29,12 +30,12 @@ def serve(app: App, listening: socket.socket, connections: Connections, tls: Ser
     make_server(app, connections, tls).run(sockets=[listening])
 
 
-def make_server(app: App, connections: Connections, tls: ServerTls | None = None) -> uvicorn.Server:
+def make_server(app: Guard, connections: Connections, tls: ServerTls | None = None) -> uvicorn.Server:
     """The server, before it runs. Raises TlsError: the certificate cannot be used."""
     context = None if tls is None else server_context(tls, datetime.now(UTC))
     config = uvicorn.Config(
         app,
-        http=protocol_of(connections, context),  # type: ignore[arg-type]  # it is only called
+        http=protocol_of(connections, context, answering_in_one(app)),  # type: ignore[arg-type]  # it is only called
         lifespan="on",
         ws="none",
         access_log=False,

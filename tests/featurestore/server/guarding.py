@@ -10,8 +10,9 @@ from typing import Any
 
 import httpx
 
+from featurestore.server.answer import App
 from featurestore.server.api_keys import CHECK_S, Consumers, KeyRing
-from featurestore.server.app import App, FeatureServer, health_of
+from featurestore.server.app import FeatureServer, health_of
 from featurestore.server.guard import Gate, Guard
 from featurestore.server.hosts import Hosts
 from featurestore.server.metrics import Counts

@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 
 from featurestore.publish.publish import Publisher
-from featurestore.server.app import Message, Receive, Send
+from featurestore.server.answer import Message, Receive, Send
 from featurestore.server.listen import open_socket, url_of
 from featurestore.server.throttle import Limits
 from tests.featurestore.making import HOUR, fill

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from featurestore.server.app import App
+from featurestore.server.answer import App
 from featurestore.server.throttle import Limits
 from tests.featurestore.making import fill
 
