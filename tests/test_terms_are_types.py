@@ -30,6 +30,8 @@ WIDE: Final = {
     "deployment/run.py run": "`covey.run`",
     "featurestore/define/definitions.py __init__": "the constructor of a feature view",
     "featurestore/read/gather_numpy.py gather": "the twin of a kernel, with the kernel's arguments",
+    "featurestore/read/part_loops_numpy.py fill_scalars": "the twin of a kernel, with the kernel's arguments",
+    "featurestore/read/part_loops_numpy.py fill_list": "the twin of a kernel, with the kernel's arguments",
     "simulations/attacks/attack.py result_of": "all that a result holds",
     "training/data/dataset.py __init__": "the constructor of `covey.torch.FeatureDataset`",
 }

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, Final, TypeAlias, assert_never
 
@@ -151,13 +151,8 @@ class _Fieller:
     @classmethod
     def of(cls, ratio: Ratio, critical: float) -> _Fieller:
         """The rule of one feature."""
-        z = NORMAL if ratio.apart else critical
-        return cls(ratio.centre, ratio.scale, ratio.low, ratio.high, z, critical - z)
-
-    @classmethod
-    def together(cls, rules: Sequence[_Fieller]) -> _Fieller:
-        """The rules of several features."""
-        return cls(*np.array([astuple(rule) for rule in rules]).T[:, :, None])
+        z, mixed = _normal_and_mixed(ratio, critical)
+        return cls(ratio.centre, ratio.scale, ratio.low, ratio.high, z, mixed)
 
     def bounds(self, value: Floats, se: Floats) -> tuple[Floats, Floats]:
         """The ends of Fieller's set; the whole range where the set is unbounded.
@@ -183,32 +178,49 @@ class _Fieller:
         return np.where(unbounded, self.low, low), np.where(unbounded, self.high, high)
 
 
+def _normal_and_mixed(ratio: Ratio, critical: float) -> tuple[float, float]:
+    """`z` and `mixed` of `_Fieller`."""
+    z = NORMAL if ratio.apart else critical
+    return z, critical - z
+
+
 def _whole(half: Floats) -> Floats:
     """The least whole number that a noise of whole numbers exceeds as rarely as `half`."""
     return np.maximum(0.0, np.ceil(half - 0.5))
 
 
-class Intervals:
-    """The rules for the intervals of several features, which are computed together.
+KIND, CRITICAL, MIXED, CENTRE, SCALE, LOW, HIGH = range(7)
+"""The columns of a table of rules: one of the kinds below, and the numbers of the rule. Only a ratio has more than `CRITICAL`."""
+OTHER, WHOLE, RATIO = range(3)
+
+
+def rules_of(intervals: Sequence[Interval]) -> Floats:
+    """The rules of several features as a table, float64[features, 7], for loops over batches."""
+    return np.array([_rule(one) for one in intervals]).reshape(-1, HIGH + 1)
+
+
+def _rule(interval: Interval) -> tuple[float, ...]:
+    match interval.shape:
+        case WholeNumber():
+            return (WHOLE, interval.critical, 0.0, 0.0, 1.0, 0.0, 0.0)
+        case Estimate():
+            return (OTHER, interval.critical, 0.0, 0.0, 1.0, 0.0, 0.0)
+        case Ratio() as ratio:
+            z, mixed = _normal_and_mixed(ratio, interval.critical)
+            return (RATIO, z, mixed, ratio.centre, ratio.scale, ratio.low, ratio.high)
+        case _:
+            assert_never(interval.shape)
+
+
+def ends(value: Floats, se: Floats, rules: Floats) -> tuple[Floats, Floats]:
+    """The lower and upper ends, as `Interval.bounds`, of several features at once.
 
     Args:
-        rules: of features that are no lists.
+        value: float64[features, N], or of one feature float64[N, cells]; se: float64 that broadcasts to it.
+        rules: from `rules_of`, of as many features, or of the one.
     """
-
-    def __init__(self, rules: Sequence[Interval]) -> None:
-        ratios = {
-            i: _Fieller.of(one.shape, one.critical) for i, one in enumerate(rules) if isinstance(one.shape, Ratio)
-        }
-        self._critical = np.array([[one.critical] for one in rules]).reshape(-1, 1)
-        self._whole = [i for i, one in enumerate(rules) if isinstance(one.shape, WholeNumber)]
-        self._ratios = list(ratios)
-        self._fieller = _Fieller.together(list(ratios.values())) if ratios else None
-
-    def bounds(self, value: Floats, se: Floats) -> tuple[Floats, Floats]:
-        """The lower and upper ends, as `Interval.bounds`; all arrays are float64[features, N]."""
-        half = self._critical * se
-        half[self._whole] = _whole(half[self._whole])
-        low, high = value - half, value + half
-        if self._fieller is not None:
-            low[self._ratios], high[self._ratios] = self._fieller.bounds(value[self._ratios], se[self._ratios])
-        return low, high
+    kind, critical, mixed, centre, scale, low, high = rules.T[:, :, None]
+    half = critical * se
+    half = np.where(kind == WHOLE, _whole(half), half)
+    low, high = _Fieller(centre, scale, low, high, critical, mixed).bounds(value, se)
+    return np.where(kind == RATIO, low, value - half), np.where(kind == RATIO, high, value + half)

@@ -16,7 +16,8 @@ from featurestore.define.schema import status_array
 from featurestore.errors import BadReference
 from featurestore.online.view_rows import ViewRows
 
-from .feature_columns import Columns, FeatureColumns
+from . import part_loops_numpy
+from .feature_columns import Columns, FeatureColumns, PartLoops
 from .request import Reading, RequestedColumn
 
 Keys: TypeAlias = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]] | pa.Table
@@ -102,17 +103,20 @@ class AnswerTable:
     """The table of an answer: the given columns; for each requested feature its value, `__se`, `__lo`, `__hi`, `__n` (Mean, Rate),
     `__status`; the times of each view.
 
+    Args:
+        loops: see `FeatureColumns`.
+
     Attributes:
         views: each view with its features, and what makes their columns.
     """
 
-    def __init__(self, requested: Sequence[RequestedColumn]) -> None:
+    def __init__(self, requested: Sequence[RequestedColumn], loops: PartLoops = part_loops_numpy) -> None:
         self._requested = requested
         by_view: dict[int, tuple[ViewRows, list[RequestedColumn]]] = {}
         for one in requested:
             if not isinstance(one.source, OnDemandView):
                 by_view.setdefault(id(one.source), (one.source, []))[1].append(one)
-        self.views = [(view, some, FeatureColumns(view, some)) for view, some in by_view.values()]
+        self.views = [(view, some, FeatureColumns(view, some, loops)) for view, some in by_view.values()]
 
     def columns(self, given: Mapping[str, pa.Array], reading: Reading, *, clamp: bool) -> dict[str, pa.Array]:
         """The columns by their names.

@@ -12,16 +12,16 @@ intervals of all features are computed by one call each. Every column is a row o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from featurestore.define.decoded import Floats, n_is_there, value_is_there
-from featurestore.define.interval import Intervals
+from featurestore.define.decoded import Floats
+from featurestore.define.interval import Interval, rules_of
 from featurestore.define.schema import STATUS, STATUS_NAMES, TIMESTAMP
 from featurestore.online.view_rows import Ints, ViewColumn, ViewRows
 
@@ -60,8 +60,25 @@ class ColumnPlace:
     width: int = 0
 
 
+class PartLoops(Protocol):
+    """The loops that fill the parts: `part_loops`, or `part_loops_numpy`."""
+
+    @property
+    def fill_scalars(self) -> Callable[..., None]:
+        """Fills the parts of features."""
+        ...
+
+    @property
+    def fill_list(self) -> Callable[..., None]:
+        """Fills the parts of a list."""
+        ...
+
+
 class FeatureColumns:
     """The columns of some features of one view: of each its value, `__se`, `__lo`, `__hi`, `__n` (Mean, Rate) and `__status`.
+
+    Args:
+        loops: numba's are quicker to run and slower to import.
 
     Attributes:
         places: the columns of each feature.
@@ -69,24 +86,23 @@ class FeatureColumns:
         parts_made, masks_made: how many parts and masks there are.
     """
 
-    def __init__(self, view: ViewRows, features: Sequence[RequestedColumn]) -> None:
-        self._view, header = view, view.header
+    def __init__(self, view: ViewRows, features: Sequence[RequestedColumn], loops: PartLoops) -> None:
+        self._view, self._loops, header = view, loops, view.header
         columns = [one.column for one in features]
-        scalars = [one for one in columns if not one.is_list]
-        self._lists = [(i, one) for i, one in enumerate(columns) if one.is_list]
-        self._status = _places(one.status or 0 for one in columns)
-        self._se = _places(self._companion(one, "se").start for one in columns)
-        self._scalars = _places(i for i, one in enumerate(columns) if not one.is_list)
-        self._values = _places(one.start for one in scalars)
-        self._low = np.array([[-np.inf if one.low is None else one.low] for one in scalars]).reshape(-1, 1)
-        self._high = np.array([[np.inf if one.high is None else one.high] for one in scalars]).reshape(-1, 1)
-        ends = [self._companion(one, "lo").end for one in scalars]
-        self._intervals = Intervals([end.interval for end in ends if end is not None])
-        self._whole = _places(at for at, one in enumerate(scalars) if one.integer)
+        scalars = [(i, one) for i, one in enumerate(columns) if not one.is_list]
         counts = [(i, n) for i, one in enumerate(columns) if (n := view.columns.get(f"{one.name}__n")) is not None]
-        self._counted = _places(i for i, _ in counts)
-        self._counts = _places(n.start for _, n in counts)
-        self._moments = np.array([[header.pane_end or 0], [header.released_at or 0]])
+        self._features = _table([(one.status or 0, self._companion(one, "se").start) for one in columns], 2)
+        self._scalars = _table([(i, one.start) for i, one in scalars], 2)
+        self._counted = _table([(i, n.start) for i, n in counts], 2)
+        self._whole = np.array([at for at, (_, one) in enumerate(scalars) if one.integer], np.int64)
+        self._rules = rules_of([self._interval(one) for _, one in scalars])
+        self._limits = np.array([_limits(one) for _, one in scalars]).reshape(-1, 2)
+        self._lists = [
+            _List(i, one, self._companion(one, "se").start, self._interval(one))
+            for i, one in enumerate(columns)
+            if one.is_list
+        ]
+        self._moments = np.array([header.pane_end or 0, header.released_at or 0])
         self.places = self._placed(features)
         self.parts_made, self.masks_made = _LISTS + 3 * len(self._lists), len(columns) + len(counts) + 1
         last_mask, times_at = self.masks_made - 1, len(self._whole) + len(counts)
@@ -95,11 +111,16 @@ class FeatureColumns:
             for i, name in enumerate(("pane_end", "released_at"))
         ]
 
+    def _interval(self, column: ViewColumn) -> Interval:
+        end = self._companion(column, "lo").end
+        assert end is not None  # every feature has an interval
+        return end.interval
+
     def _companion(self, column: ViewColumn, kind: str) -> ViewColumn:
         return self._view.columns[f"{column.name}__{kind}"]
 
     def _placed(self, features: Sequence[RequestedColumn]) -> list[list[ColumnPlace]]:
-        scalars, whole, counted = self._scalars.tolist(), self._whole.tolist(), self._counted.tolist()
+        scalars, whole, counted = self._scalars[:, 0].tolist(), self._whole.tolist(), self._counted[:, 0].tolist()
         se_at, found, part = 3 * len(scalars), [], _LISTS
         for i, one in enumerate(features):
             name, column = one.name, one.column
@@ -134,30 +155,17 @@ class FeatureColumns:
         Args:
             clamp: whether values and intervals are limited to the range that they can have.
         """
-        features, count = len(self._status), found.count
-        counted, scalars, whole = len(self._counted), len(self._scalars), len(self._whole)
-        rows = found.rows.numbers.take(found.rows.place, axis=0).T
-        codes = found.codes.T.take(self._status, axis=0)
-        masks = np.empty((features + counted + 1, count), np.bool_)
-        masks[:features] = there = value_is_there(codes)
-        masks[features:-1] = n_there = n_is_there(codes[self._counted])
-        masks[-1] = found.has_row
-        floats = np.empty((3 * scalars + features, count))
-        floats[:scalars] = values = rows[self._values]
-        floats[3 * scalars :] = se = rows[self._se]
-        low, high = self._intervals.bounds(values, se[self._scalars])
-        floats[scalars : 2 * scalars], floats[2 * scalars : 3 * scalars] = low, high
-        if clamp:
-            for at in range(0, 3 * scalars, scalars):
-                some = floats[at : at + scalars]
-                np.clip(some, self._low, self._high, out=some)
-        ints = np.empty((whole + counted + 2, count), np.int64)
-        ints[:whole] = np.where(there[self._scalars[self._whole]], floats[self._whole], 0.0)
-        ints[whole:-2] = np.where(n_there, rows[self._counts], 0.0)
-        if clamp:
-            np.maximum(ints[whole:-2], 0, out=ints[whole:-2])
-        ints[-2:] = self._moments
-        lists = [part for i, one in self._lists for part in self._list(one, found, there[i], clamp=clamp)]
+        stored, count, made = found.rows, found.count, len(self._features)
+        masks = np.empty((self.masks_made, count), np.bool_)
+        floats = np.empty((3 * len(self._scalars) + made, count))
+        ints = np.empty((len(self._whole) + len(self._counted) + 2, count), np.int64)
+        codes = np.empty((made, count), np.uint8)
+        self._loops.fill_scalars(
+            stored.place, stored.numbers, stored.status, found.expired, self._features, self._scalars, self._counted, self._whole,
+            self._rules, self._limits, clamp, self._moments,
+            masks, floats, ints, codes,
+        )  # fmt: skip
+        lists = [part for one in self._lists for part in one.parts(found, masks[one.mask], self._loops, clamp=clamp)]
         return [masks, floats, ints, codes, *lists]
 
     def arrays(self, found: RequestedRows, *, clamp: bool) -> tuple[list[Columns], Columns]:
@@ -167,18 +175,37 @@ class FeatureColumns:
         made = [[(one.name, _array(one, parts, bitmaps)) for one in places] for places in (*self.places, self.times)]
         return made[:-1], made[-1]
 
-    def _list(
-        self, column: ViewColumn, found: RequestedRows, there: Bools, *, clamp: bool
+
+class _List:
+    """A feature that is a list.
+
+    Attributes:
+        mask: its row of the masks.
+    """
+
+    def __init__(self, mask: int, column: ViewColumn, se_at: int, interval: Interval) -> None:
+        self.mask, self._column, self._se_at = mask, column, se_at
+        self._rule, self._limits = rules_of([interval])[0], np.array(_limits(column))
+
+    def parts(
+        self, found: RequestedRows, there: Bools, loops: PartLoops, *, clamp: bool
     ) -> tuple[Ints, Floats, Floats]:
-        """The value of a list, and the ends of its interval."""
-        end = self._companion(column, "lo").end
-        assert end is not None  # every list has an interval
-        values = found.numbers(column)
-        low, high = found.bounds(column, end)
-        if clamp:
-            values, low, high = (np.clip(one, column.low, column.high) for one in (values, low, high))
-        whole = np.ascontiguousarray(np.where(there[:, None], values, 0.0), np.int64)
-        return whole, np.ascontiguousarray(low), np.ascontiguousarray(high)
+        """The values, and the ends of their intervals; `there`: which rows have them."""
+        stored, shape = found.rows, (found.count, self._column.width)
+        values, low, high = np.empty(shape, np.int64), np.empty(shape), np.empty(shape)
+        loops.fill_list(
+            stored.place, stored.numbers, found.expired, self._column.start, self._se_at, self._rule, self._limits, clamp, there,
+            values, low, high,
+        )  # fmt: skip
+        return values, low, high
+
+
+def _limits(column: ViewColumn) -> tuple[float, float]:
+    return -np.inf if column.low is None else column.low, np.inf if column.high is None else column.high
+
+
+def _table(rows: Sequence[tuple[int, ...]], width: int) -> Ints:
+    return np.array(rows, np.int64).reshape(-1, width)
 
 
 class _Bitmaps:
@@ -213,7 +240,3 @@ def _array(place: ColumnPlace, parts: Parts, bitmaps: _Bitmaps) -> pa.Array:
             STATUS, len(numbers), [None, pa.py_buffer(numbers)], STATUS_NAMES, null_count=0
         )
     return pa.Array.from_buffers(place.type, len(numbers), [bits, pa.py_buffer(numbers)], nulls)
-
-
-def _places(places: Iterable[int]) -> Ints:
-    return np.array(list(places), dtype=np.int64)

@@ -21,6 +21,7 @@ from featurestore.define.on_demand import OnDemand, OnDemandView
 from featurestore.errors import BadReference, RequestTooLarge
 from featurestore.online.blocks import Snapshot
 from featurestore.online.view_rows import ViewColumn, ViewRows
+from featurestore.read import part_loops
 from featurestore.read.answer import AnswerTable, key_arrays, key_types
 from featurestore.read.answer_stream import AnswerStream
 from featurestore.read.gather import gather_columns
@@ -108,7 +109,7 @@ class AnswerPlan:
     @cached_property
     def arrow(self) -> AnswerStream:
         """Writes the answers as Arrow."""
-        return AnswerStream(AnswerTable(self.requested))
+        return AnswerStream(AnswerTable(self.requested, part_loops))
 
     def head(self, request: OnlineRequest) -> bytes:
         """The answer up to its first number; it names the columns."""
