@@ -14,6 +14,7 @@ from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.on_demand import Feature, Input, on_demand
 from featurestore.errors import BadReference
 from featurestore.publish.publish import Publisher
+from featurestore.read import part_loops
 from featurestore.read.answer import AnswerTable, key_arrays, key_types
 from featurestore.read.answer_stream import MAX_LAYOUTS, AnswerStream
 from featurestore.read.request import Reading, find_columns
@@ -69,7 +70,8 @@ def both(
     with Store.open(directory, on_demand=[scaled]) as opened:
         snapshot, on_demand = opened.blocks.require(), opened.on_demand
         requested = find_columns(refs, snapshot, on_demand, full_names=True)
-        table = AnswerTable(requested)
+        table = AnswerTable(requested, part_loops)
+        by_numpy = AnswerTable(requested)
         stream, types = AnswerStream(table), key_types(view for view, _, _ in table.views)
         found = []
         for one in keys:
@@ -77,7 +79,7 @@ def both(
             given = key_arrays(one, types)
             read = pa.ipc.open_stream(stream.write(given, reading)).read_all()
             read.validate(full=True)
-            found.append((read, pa.table(table.columns(given, reading, clamp=False))))
+            found.append((read, pa.table(by_numpy.columns(given, reading, clamp=False))))
         assert len(stream._layouts) <= MAX_LAYOUTS
         return found
 

@@ -384,7 +384,7 @@ def test_a_defect_is_a_500_in_feasts_form_without_its_text(
     def defect(*_: Any) -> bytes:
         raise ZeroDivisionError("secret of the inside")
 
-    monkeypatch.setattr(app_module, "render", defect)
+    monkeypatch.setattr(app_module, "_JSON", app_module._JSON._replace(render=defect))
     status, kind, message = refuse(server, {"features": ["delays:late"], "entities": KEYS})
     assert (status, kind) == (500, "FeastError")
     assert "secret" not in message
