@@ -45,6 +45,7 @@ OPTIONS: Final = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", KEEPALIVE_MS),
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_MS),  # else gRPC 1.85 waits a minute for any answer to a ping
     ("grpc.http2.max_pings_without_data", 0),  # noise is drawn for minutes, and no data is sent
 )
 CHANNEL_OPTIONS: Final = (

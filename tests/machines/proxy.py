@@ -74,6 +74,11 @@ class Proxy:
         self._target = target
         self._connections = set[_Connection]()
 
+    @property
+    def connected(self) -> int:
+        """The number of open connections."""
+        return len(self._connections)
+
     def reset(self) -> int:
         """Reset every connection that there is; new ones pass. Returns their number, which counts no connection twice."""
         there = list(self._connections)

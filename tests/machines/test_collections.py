@@ -14,7 +14,7 @@ import pytest
 from tests.machines.flights import VIEW, reports_of, rows_of
 from tests.machines.machine import Done
 from tests.machines.operators import PROJECT, Operators
-from tests.machines.proxy import Delay, Pass, Stall
+from tests.machines.proxy import Delay, Pass, Proxy, Stall
 
 KEPT = "batches stay stored and are sent to the helper again later"
 """What the leader says when it could not reach the helper."""
@@ -63,16 +63,10 @@ def while_collecting(deployed: Operators, act: Callable[[], None]) -> Iterator[N
         raise failed[0]
 
 
-def where_connected(act: Callable[[], int]) -> int:
-    """Act on a proxy's connections as soon as there is one. Returns their number."""
-    found: list[int] = []
-
-    def is_done() -> bool:
-        found.append(act())
-        return found[-1] > 0
-
-    wait_until(is_done)
-    return found[-1]
+def reset_when_connected(proxy: Proxy) -> int:
+    """Reset a proxy's connections as soon as there is one. Returns their number."""
+    wait_until(lambda: proxy.connected > 0)
+    return proxy.reset()
 
 
 def wait_until(happened: Callable[[], bool], seconds: float = 60) -> None:
@@ -99,7 +93,7 @@ def test_slow_stalled_and_reset_connections_change_no_value(deployed: Operators,
             proxy.mode = Stall()
         wait_until(lambda: all(proxy.held > before for proxy, before in zip(waited_for, held, strict=True)))
         for _ in range(2):
-            reset.extend(where_connected(proxy.reset) for proxy in waited_for)
+            reset.extend(reset_when_connected(proxy) for proxy in waited_for)
             for proxy in deployed.proxies:
                 proxy.mode = Delay(0.05)
 
@@ -138,15 +132,17 @@ def test_a_partition_between_leader_and_helper_heals(deployed: Operators, exact:
 
 @pytest.mark.long
 def test_connections_that_die_in_silence_are_noticed(deployed: Operators, exact: pa.Table) -> None:
-    first = deployed.next_days()
+    first = deployed.next_days(2)
+    require_exact(deployed, exact, deployed.collect(first), first)  # afterwards the leader is connected to the helper
     frozen, accepted = list[int](), [proxy.accepted for proxy in deployed.proxies]
 
     def freeze() -> None:
+        wait_until(lambda: all(proxy.connected for proxy in deployed.proxies))
         accepted[:] = [proxy.accepted for proxy in deployed.proxies]
-        frozen.extend(where_connected(proxy.freeze) for proxy in deployed.proxies)
+        frozen.extend(proxy.freeze() for proxy in deployed.proxies)
 
     with while_collecting(deployed, freeze):
-        done = deployed.collect(first, seconds=120)
-    require_exact(deployed, exact, done, first)
+        done = deployed.collect(first + 1, seconds=120)
+    require_exact(deployed, exact, done, first + 1)
     assert min(frozen) >= 1, frozen
     assert all(proxy.accepted > before for proxy, before in zip(deployed.proxies, accepted, strict=True))
