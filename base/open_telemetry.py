@@ -11,8 +11,8 @@ from typing import Final, TextIO, assert_never
 
 from base.errors import ExtraMissing
 from base.private_files import open_private
+from base.trace_export import Attributes, Export, ToCollector, ToConsole, ToFile, require_code
 from base.trace_parent import TraceParent
-from base.traces import Attributes, Export, ToCollector, ToConsole, ToFile, require_code
 
 try:
     from opentelemetry.sdk.resources import Resource
@@ -35,7 +35,7 @@ _SCOPE: Final = "covey"
 
 
 class OpenTelemetrySpan:
-    """A `traces.OpenSpan`."""
+    """A `trace_export.OpenSpan`."""
 
     def __init__(self, made: Span) -> None:
         self._made = made
@@ -60,7 +60,7 @@ class OpenTelemetrySpan:
 
 
 class OpenTelemetryRecorder:
-    """A `traces.Recorder`."""
+    """A `trace_export.Recorder`."""
 
     def __init__(self, role: str, processor: SpanProcessor, file: TextIO | None) -> None:
         resource = Resource.create({"service.namespace": "covey", "service.name": role})

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from base.logs import FORMAT, LogFormat, logging_as
-from base.traces import TRACES, export_of, tracing_as
+from base.trace_export import TRACES, export_of
+from base.traces import tracing_as
 
 
 @contextmanager

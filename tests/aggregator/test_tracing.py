@@ -15,7 +15,8 @@ from aggregator.services import aggregator_pb2 as pb
 from aggregator.services import aggregator_pb2_grpc as pb_grpc
 from aggregator.services.client import Aggregators
 from aggregator.services.services import serve
-from base.traces import ToFile, span, tracing_as
+from base.trace_export import ToFile
+from base.traces import span, tracing_as
 from tests.aggregator.world import make_helper
 
 CONTEXT = "00-0123456789abcdef0123456789abcdef-fedcba9876543210-01"

@@ -14,8 +14,9 @@ import pytest
 
 from base.errors import ConfigInvalid, ExtraMissing, NotPrivate
 from base.fields import Fields
+from base.trace_export import ToCollector, ToConsole, ToFile, export_of
 from base.trace_parent import TraceParent
-from base.traces import ToCollector, ToConsole, ToFile, export_of, here, is_tracing, span, tracing_as
+from base.traces import here, is_tracing, span, tracing_as
 
 PARENT = TraceParent("0123456789abcdef" * 2, "fedcba9876543210")
 PLAN = bytes(range(32))

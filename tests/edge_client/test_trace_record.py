@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
+from base.trace_export import ToFile
 from base.trace_parent import TraceParent
-from base.traces import ToFile, span, tracing_as
+from base.traces import span, tracing_as
 from edge_client.plan_messages import PlanAnswer
 from edge_client.trace_record import sender_in, with_context
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from base.traces import ToFile, span, tracing_as
+from base.trace_export import ToFile
+from base.traces import span, tracing_as
 from featurestore.online.release_traces import FILE, publication_of
 from featurestore.server.first_reads import FirstReads
 from featurestore.store import Store
