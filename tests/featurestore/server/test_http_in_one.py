@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import threading
@@ -9,10 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from uvicorn.server import ServerState
 
 from featurestore.online.view_rows import Rows, StoredView
+from featurestore.server import http_in_one
+from featurestore.server.answer import Answer
 from featurestore.server.connections import Connections
 from featurestore.server.guard import Guard
 from featurestore.server.http_server import make_server
@@ -51,6 +56,18 @@ class Server:
     def answers(self, count: int) -> list[tuple[int, bytes]]:
         """The next answers."""
         return [self._answer() for _ in range(count)]
+
+    def send_alone(self, data: bytes) -> None:
+        """Send, and wait for nothing."""
+        self._client.sendall(data)
+
+    def beside(self) -> Server:
+        """Another connection to the server."""
+        return Server(self.guarded, socket.create_connection(self._client.getpeername(), timeout=10), self.key)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._client.close()
 
     def _settle(self) -> None:
         """Wait until the server has read what was sent: it answers another connection after that."""
@@ -219,3 +236,76 @@ def counted(text: str) -> int:
     found = re.search(rf'covey_requests_total{{route="{ROUTE}",status="200"}} (\d+)', text)
     assert found is not None, text
     return int(found[1])
+
+
+def test_clients_of_one_round_get_their_own_answers(tmp_path: Path, asgi: list[str]) -> None:
+    fill(tmp_path, VIEW, 2)
+    with running(tmp_path) as server:
+        bodies = [BODY.replace(b'"XYZ"', b'"%d"' % at) for at in range(8)]
+        expected = [server.send(server.request(body))[0] for body in bodies]
+        for _ in range(20):
+            others = [server.beside() for _ in bodies]
+            for other, body in zip(others, bodies, strict=True):
+                other.send_alone(server.request(body))
+            assert [other.answers(1)[0] for other in others] == expected
+            for other in others:
+                other.close()
+    assert asgi == []
+
+
+class Waiting:
+    """A connection whose answer takes a while."""
+
+    def __init__(self, said: list[str], name: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._said, self._name, self.loop = said, name, loop
+
+    def take(self) -> Answer:
+        self._said.append(f"take {self._name}")
+        return Answer(200, b"")
+
+    def write(self, _: Answer) -> None:
+        self._said.append(f"write {self._name}")
+
+
+@pytest.mark.parametrize(
+    ("together", "order"),
+    [(60.0, ["take a", "take b", "write a", "write b"]), (0.0, ["take a", "write a", "take b", "write b"])],
+)
+def test_answers_of_a_round_are_written_together_unless_they_take_long(
+    monkeypatch: pytest.MonkeyPatch, together: float, order: list[str]
+) -> None:
+    monkeypatch.setattr(http_in_one, "TOGETHER_S", together)
+    said: list[str] = []
+
+    async def go() -> None:
+        arrived, loop = http_in_one._Arrived(), asyncio.get_running_loop()
+        for name in ("a", "b"):
+            arrived.add(Waiting(said, name, loop))  # type: ignore[arg-type]
+        assert said == []
+        await asyncio.sleep(0)
+
+    asyncio.run(go())
+    assert said == order
+
+
+def test_a_server_that_stops_answers_the_request_that_waits(tmp_path: Path) -> None:
+    fill(tmp_path, VIEW, 2)
+    guarded = Guarded(tmp_path, with_keys=False)
+    head = f"POST {ROUTE} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(BODY)}\r\n\r\n".encode()
+
+    async def go() -> list[Any]:
+        config = make_server(guarded.app, Connections(10)).config
+        config.load()
+        connection = config.http_protocol_class(config, ServerState(), {})  # type: ignore[call-arg,arg-type]
+        transport = Mock(**{"is_closing.return_value": False, "get_extra_info.return_value": None})
+        connection.connection_made(transport)
+        connection.data_received(head + BODY)
+        assert transport.write.call_args_list == []
+        connection.shutdown()  # type: ignore[attr-defined]
+        said = [one for one in transport.method_calls if one[0] in ("write", "close")]
+        await asyncio.sleep(0)
+        assert transport.write.call_count == 1
+        return said
+
+    (write, (data,), _), (close, _, _) = asyncio.run(go())
+    assert (write, close, data.split()[1]) == ("write", "close", b"200")
