@@ -161,7 +161,7 @@ def test_a_real_prometheus_scrapes_every_role_and_stores_what_happened(covey: Co
         leader = words("start", "leader", *at, "--port", str(ports["leader"]), *peer, *monitors.option("leader"))
         helper = words("start", "helper", *at, "--port", str(ports["helper"]), *monitors.option("helper"))
         processes.start("leader", leader)
-        monitors.wait("leader", waits=f"the helper at 127.0.0.1:{ports['helper']}: ")
+        monitors.wait("leader", waits=f"the helper at 127.0.0.1:{ports['helper']} cannot be reached: ")
         pid = processes.start("helper", helper)
         link = start_superlink(project, processes, *monitors.option("superlink"))
         for site in ("1", "2"):
@@ -209,6 +209,6 @@ def test_a_real_prometheus_scrapes_every_role_and_stores_what_happened(covey: Co
             require_listed(role, httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text)
 
         kill(processes, "helper", pid)
-        monitors.wait("leader", waits=f"the helper at 127.0.0.1:{ports['helper']}: ")
+        monitors.wait("leader", waits=f"the helper at 127.0.0.1:{ports['helper']} cannot be reached: ")
         scraped.wait('up{instance="helper"}', {"helper": 0.0})
         scraped.wait('covey_peer_up{peer="helper"}', {"leader": 0.0})
