@@ -136,12 +136,16 @@ def error_of(failure: grpc.RpcError, role: str, address: str) -> AggregatorError
             return RemoteRefusal(role, refusal.reason, refusal.text, refusal.numbers, refusal.view)
     if failure.code() in _AWAY:
         return Unreachable(role, address)
-    if (
-        failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    ):  # a limit of `CHANNEL_OPTIONS`, because no service has refused
-        most = METADATA_BYTES if "metadata" in (failure.details() or "") else MAX_MESSAGE_BYTES
+    if failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and (most := _exceeded(failure.details() or "")):
         return Unreachable(role, address, PeerFloods(role, address, most))
     if failure.code() is grpc.StatusCode.UNIMPLEMENTED:
         why = "its version of Covey does not know the call. Install one version for all roles"
         return RemoteRefusal(role, UNKNOWN_CALL, why, {})
     return RemoteRefusal(role, failure.code().name, (failure.details() or "")[:MAX_TEXT], {})
+
+
+def _exceeded(details: str) -> int:
+    """The limit of `CHANNEL_OPTIONS` that an answer exceeds; 0: the message of this side is beyond a limit."""
+    if "metadata" in details:
+        return METADATA_BYTES
+    return MAX_MESSAGE_BYTES if "CLIENT: Received" in details else 0
