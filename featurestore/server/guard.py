@@ -7,6 +7,7 @@ on other routes it is a problem (RFC 9457).
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, Protocol
@@ -17,7 +18,7 @@ from base.metrics import Sample
 from .answer import Answer, Later, Message, Receive, Send
 from .api_keys import KeyRing
 from .connections import SURPLUS
-from .errors import feast_body
+from .errors import DEFECT, DEFECT_TEXT, feast_body
 from .hosts import Hosts
 from .metrics import GONE, Counts, exposition
 from .openapi import METRICS, ROUTE
@@ -33,6 +34,7 @@ ALL_READERS: Final = "all readers together"
 
 _LATER: Final = ((b"retry-after", b"1"), (b"connection", b"close"))
 _CLASSES: Final = {401: "FeastPermissionError"}
+_log = logging.getLogger(__name__)
 _ANYBODY: Final = ""
 """The id of the allowance that all readers share if no keys are used."""
 
@@ -170,6 +172,9 @@ class Guard:
             charge = self._gate.admit(found.key)
         except Refused as refusal:
             answer: Answer | Later = _refusal(ROUTE, refusal)
+        except Exception:  # noqa: BLE001 - the requests of other clients are answered with this one
+            _log.exception("the guard failed")
+            answer = Answer(DEFECT, feast_body("FeastError", DEFECT_TEXT))
         else:
             answer = self._app.answer(headers, body, charge)
         if isinstance(answer, Answer):

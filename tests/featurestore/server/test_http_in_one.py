@@ -20,6 +20,7 @@ from featurestore.server import http_in_one
 from featurestore.server.answer import Answer
 from featurestore.server.connections import Connections
 from featurestore.server.guard import Guard
+from featurestore.server.hosts import Hosts
 from featurestore.server.http_server import make_server
 from featurestore.server.listen import open_socket
 from featurestore.server.throttle import Limits
@@ -251,6 +252,21 @@ def test_clients_of_one_round_get_their_own_answers(tmp_path: Path, asgi: list[s
             for other in others:
                 other.close()
     assert asgi == []
+
+
+def test_a_defect_of_the_guard_is_an_answer_and_the_connection_goes_on(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def defect(*_: object) -> None:
+        raise ZeroDivisionError("secret of the inside")
+
+    good = server.send(server.request())
+    with monkeypatch.context() as patched:
+        patched.setattr(Hosts, "require", defect)
+        status, answer = server.send(server.request())[0]
+    assert (status, b"secret" in answer) == (500, False)
+    assert "secret of the inside" in caplog.text
+    assert server.send(server.request()) == good
 
 
 class Waiting:
