@@ -342,7 +342,7 @@ class Unreachable(AggregatorError):
 
     @property
     def may_pass(self) -> bool:
-        """Whether a repeated call may succeed although nobody changes anything here or there."""
+        """Whether the same call may succeed later without a change by an operator."""
         return self.why is None or isinstance(self.why, PeerAway | PeerSilent | PeerSlow)
 
 

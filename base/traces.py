@@ -4,7 +4,7 @@
 
 A span has a name, two times, `Fields`, a number of panes and a code: nothing else can be given. Messages to other parties carry
 two random ids and no more (`trace_parent`), so each operator sees only the times of its own processes. Without
-COVEY_TRACES a span only names the fields of the log lines in its block, and OpenTelemetry is not imported.
+COVEY_TRACES, a span only names the fields of the log lines in its block, and OpenTelemetry is not imported.
 """
 
 from __future__ import annotations

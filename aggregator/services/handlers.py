@@ -19,8 +19,8 @@ STALL_S: Final = 30.0
 REQUEST_S: Final = 60.0
 """Longest wait of a thread for the one message of a request: a caller's own patience (`peer_channels.CALL_S`) ends with it."""
 UNREAD: Final = 4
-"""The most calls of a connection whose requests a service waits for at a time. Whoever sends requests by half leaves other threads
-to other callers."""
+"""The most requests of one connection that a service waits for at a time. A caller that sends halves of requests cannot hold all
+threads."""
 
 Behaviour: TypeAlias = Callable[[Any, Any], Any]
 """(request or requests, context) → answer or answers."""
@@ -69,11 +69,11 @@ class Wrapped(grpc.ServerInterceptor):
 
 
 class WholeRequests(grpc.ServerInterceptor):
-    """Has the calls of a service read a request of one message in their own time, which is limited.
+    """Limits the time in which a service reads the one message of a request.
 
-    By itself, gRPC has a thread wait for the message before the call begins, without a limit: a caller that sends half of it holds
-    the thread. Here everything that is wrapped around the call comes first, so a caller without a right to the call is refused
-    before its message is read.
+    By default, a thread of gRPC waits for the message before the call begins, without a limit. A caller that sends half of it holds
+    the thread. Here the wrapping interceptors run first, so a caller that may not make the call is refused before its message is
+    read.
     """
 
     def __init__(self) -> None:

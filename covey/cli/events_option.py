@@ -21,5 +21,5 @@ def both_columns(client_column: str | None, time_column: str | None) -> tuple[st
     from deployment.errors import UsageError
 
     if client_column is None or time_column is None:
-        raise UsageError("--events goes with --client-column and --time-column")
+        raise UsageError("--events needs --client-column and --time-column")
     return client_column, time_column

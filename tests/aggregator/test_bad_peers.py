@@ -122,7 +122,7 @@ def test_a_peer_that_may_come_back_is_called_again_and_one_that_floods_is_not(
 
     def counted(spoken: object) -> None:
         begun[0] += 1
-        behave(spoken)  # type: ignore[arg-type]
+        behave(spoken)  # type: ignore[arg-type]  # a behaviour gets any connection
 
     with (
         serving(two.helper, LEADER, counted) as address,

@@ -161,7 +161,7 @@ def test_no_more_is_read_than_the_limit(two: Two) -> None:
 
     def flood(spoken: object) -> None:
         while True:
-            spoken.sendall(frame(SETTINGS) * 100)  # type: ignore[attr-defined]
+            spoken.sendall(frame(SETTINGS) * 100)  # type: ignore[attr-defined]  # a socket, by TLS or not
             sent[0] += 900
 
     assert isinstance(two.error(flood)[0], PeerFloods)

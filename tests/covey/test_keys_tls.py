@@ -125,7 +125,7 @@ def test_a_command_waits_for_another_one_that_changes_the_same_files(covey: Cove
                 ("accept", pub): project}  # fmt: skip
     for words, folder in commands.items():
         codes = list[int]()
-        waiting = Thread(target=lambda: codes.append(covey("keys", *words, "--project", project)[0]))  # noqa: B023
+        waiting = Thread(target=lambda: codes.append(covey("keys", *words, "--project", project)[0]))  # noqa: B023 - it ends in this turn
         with lock_folder(folder, wait=False):
             waiting.start()
             waiting.join(1)

@@ -254,7 +254,7 @@ def test_what_cannot_be_started_is_named_before_a_process_starts(
             ["up", *at, "--events", "x.csv", "--client-column", "c", "--time-column", "t"],
             "so each needs its own events",
         ),
-        (["up", *at, "--events", "1=x.csv"], "--events goes with --client-column and --time-column"),
+        (["up", *at, "--events", "1=x.csv"], "--events needs --client-column and --time-column"),
         (["up", *at, "--collect"], "nothing can be collected. Name them; see --events"),
         (["up", "--project", str(tmp_path / "none")], "makes a project"),
     ):

@@ -242,7 +242,7 @@ def test_a_call_of_another_thread_goes_on_when_the_authorities_change(odd: OddSu
             goes_on.wait(20)
         return answer(call, body)
 
-    odd.answer = slow  # type: ignore[method-assign]
+    odd.answer = slow  # type: ignore[method-assign]  # of this server alone
     with (
         FleetClient(SuperLink(odd.address, TrustFile(tmp_path, TlsRole.SUPERLINK)), KEY) as client,
         ThreadPoolExecutor(1) as threads,

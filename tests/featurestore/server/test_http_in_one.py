@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import Mock
 
 import pytest
@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 
 from featurestore.online.view_rows import Rows, StoredView
 from featurestore.server import http_in_one
-from featurestore.server.answer import Answer
+from featurestore.server.answer import Answer, Message, Receive, Send
 from featurestore.server.connections import Connections
 from featurestore.server.guard import Guard
 from featurestore.server.hosts import Hosts
@@ -81,7 +81,7 @@ class Server:
         while b"\r\n\r\n" not in self._rest:
             self._receive()
         head, _, self._rest = self._rest.partition(b"\r\n\r\n")
-        length = int(re.search(rb"content-length: (\d+)", head)[1])  # type: ignore[index]
+        length = int(head.partition(b"content-length: ")[2].split()[0])
         while len(self._rest) < length:
             self._receive()
         body, self._rest = self._rest[:length], self._rest[length:]
@@ -122,10 +122,10 @@ def asgi(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     real = Guard.__call__
 
-    async def noted(self: Guard, scope: dict, receive: object, send: object) -> None:  # type: ignore[type-arg]
+    async def noted(self: Guard, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == ROUTE:
             seen.append(scope["path"])
-        await real(self, scope, receive, send)  # type: ignore[arg-type]
+        await real(self, scope, receive, send)
 
     monkeypatch.setattr(Guard, "__call__", noted)
     return seen
@@ -296,7 +296,7 @@ def test_answers_of_a_round_are_written_together_unless_they_take_long(
     async def go() -> None:
         arrived, loop = http_in_one._Arrived(), asyncio.get_running_loop()
         for name in ("a", "b"):
-            arrived.add(Waiting(said, name, loop))  # type: ignore[arg-type]
+            arrived.add(cast(http_in_one._InOne, Waiting(said, name, loop)))
         assert said == []
         await asyncio.sleep(0)
 
@@ -312,12 +312,12 @@ def test_a_server_that_stops_answers_the_request_that_waits(tmp_path: Path) -> N
     async def go() -> list[Any]:
         config = make_server(guarded.app, Connections(10)).config
         config.load()
-        connection = config.http_protocol_class(config, ServerState(), {})  # type: ignore[call-arg,arg-type]
+        connection: Any = config.http_protocol_class(config, ServerState(), {})  # a class that asyncio calls otherwise
         transport = Mock(**{"is_closing.return_value": False, "get_extra_info.return_value": None})
         connection.connection_made(transport)
         connection.data_received(head + BODY)
         assert transport.write.call_args_list == []
-        connection.shutdown()  # type: ignore[attr-defined]
+        connection.shutdown()
         said = [one for one in transport.method_calls if one[0] in ("write", "close")]
         await asyncio.sleep(0)
         assert transport.write.call_count == 1
