@@ -23,9 +23,10 @@ from featurestore.define.views_file import load_views
 from featurestore.store import Store
 from tests.covey.conftest import make_events
 from tests.deployment.deployed import words
-from tests.deployment.two_sites import SITES, Deployment, change, states, wait_until
+from tests.deployment.two_sites import SITES, Deployment, change, states
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle
+from tests.waiting import wait_until
 
 pytest.importorskip("flwr")
 

@@ -16,6 +16,7 @@ from typing import Any
 from deployment.local.processes import Processes
 from tests.deployment.deployed import start_superlink, words
 from tests.deployment.test_deployment import kill, start_services
+from tests.waiting import wait_until
 
 Covey = Callable[..., tuple[int, str, str]]
 SITES = {"1": "x", "2": "y"}
@@ -118,14 +119,6 @@ class Deployment:
             "--from", day, "--to", until or date.fromisoformat(str(day)) + timedelta(days), "--seconds", seconds,
         )  # fmt: skip
         return list(map(str, command))
-
-
-def wait_until(happened: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something has happened."""
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.005)
 
 
 def change(file: Path, before: str, after: str) -> None:

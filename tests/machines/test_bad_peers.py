@@ -15,6 +15,7 @@ from tests.machines.namespaces import Network
 from tests.machines.operators import HELPER, LEADER, PROJECT, SUPERLINK, Operators
 from tests.machines.proxy import Flood, Mode, Pass, Proxy, Slow, Stall
 from tests.machines.shifted_clock import shifted
+from tests.waiting import wait_until
 
 BOUND_S = 90.0
 """Longest time in which a command must end when a peer misbehaves. One that waits for its peer tries for 30 s."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,6 +14,7 @@ from tests.machines.flights import VIEW, reports_of, rows_of
 from tests.machines.machine import Done
 from tests.machines.operators import PROJECT, Operators
 from tests.machines.proxy import Delay, Pass, Proxy, Stall
+from tests.waiting import wait_until
 
 KEPT = "batches stay stored and are sent to the helper again later"
 """What the leader says when it could not reach the helper."""
@@ -67,14 +67,6 @@ def reset_when_connected(proxy: Proxy) -> int:
     """Reset a proxy's connections as soon as there is one. Returns their number."""
     wait_until(lambda: proxy.connected > 0)
     return proxy.reset()
-
-
-def wait_until(happened: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something has happened."""
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.005)
 
 
 def test_a_week_from_two_sites_has_the_values_of_a_run_in_one_process(deployed: Operators, exact: pa.Table) -> None:
