@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -255,14 +256,8 @@ def coordinator(
     from base.errors import DONE
     from base.metrics import Role
     from base.times import wall_clock
-    from deployment.coordinator.serving import (
-        Addresses,
-        PlanRequest,
-        resume_coordinator,
-        run_coordinator,
-        write_plan,
-    )
-    from deployment.coordinator.serving import give_up as free_unfinished
+    from deployment.coordinator.planning import Addresses, PlanRequest, write_plan
+    from deployment.coordinator.session import Session
     from deployment.errors import UsageError
     from deployment.monitor.coordinator import CoordinatorState
     from deployment.monitor.monitor import monitored
@@ -281,12 +276,20 @@ def coordinator(
             raise UsageError(
                 "--resume and --give-up take the plan as it is: give no VIEWS.py, --from, --to or --plan-only"
             )
-    if give_up:
-        return _report(free_unfinished(project, addresses), as_json=as_json)
-    if resume:
-        with progress_bars(talk) as progress, monitored(monitor, Role.COORDINATOR, project, state):
-            result = resume_coordinator(project, addresses, wall_clock, state.watching(progress), state.meters)
+
+    def act(step: Callable[[Session], dict[str, Any]]) -> int:
+        with (
+            progress_bars(talk) as progress,
+            monitored(monitor, Role.COORDINATOR, project, state),
+            Session(project, addresses, wall_clock, state.watching(progress), state.meters) as session,
+        ):
+            result = step(session)
         return _report(result, as_json=as_json)
+
+    if give_up:
+        return act(Session.give_up)
+    if resume:
+        return act(Session.resume)
     between = utc_range(start, end)
     if views_file is None or between is None:
         raise UsageError("give VIEWS.py, --from and --to (or --resume)")
@@ -300,9 +303,7 @@ def coordinator(
         else:
             print_plan(plan, plan_only)
         return DONE
-    with progress_bars(talk) as progress, monitored(monitor, Role.COORDINATOR, project, state):
-        result = run_coordinator(project, request, addresses, wall_clock, state.watching(progress), state.meters)
-    return _report(result, as_json=as_json)
+    return act(lambda session: session.collect(request))
 
 
 def _report(result: dict[str, Any], *, as_json: bool) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from base.errors import DONE, INCOMPLETE, NOTHING_RELEASED, REFUSED
-from deployment.coordinator.serving import NOTHING_TO_DO
+from deployment.coordinator.session import NOTHING_TO_DO
 from deployment.coordinator.site_results import SiteOutcome
 from federation.plan import Plan
 

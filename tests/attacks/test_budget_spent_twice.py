@@ -22,7 +22,7 @@ from base.times import DAY_US, wall_clock
 from covey.cli import call
 from deployment.coordinator.job import Job
 from deployment.coordinator.job_run import run_job
-from deployment.coordinator.serving import PlanRequest, make_plan
+from deployment.coordinator.planning import PlanRequest, make_plan
 from deployment.local.processes import Processes
 from featurestore.define.views_file import load_views
 from federation.plan import plan_to_bytes

@@ -26,7 +26,7 @@ from crypto.errors import CryptoError
 from crypto.seal import SEAL_SEED_BYTES, SealKey
 from crypto.sharing import SparseRows
 from deployment.coordinator.announcement import announce
-from deployment.coordinator.serving import PlanRequest, make_plan
+from deployment.coordinator.planning import PlanRequest, make_plan
 from deployment.local.processes import Processes
 from featurestore.define.views_file import load_views
 from federation.batch.batch import SealedBatch

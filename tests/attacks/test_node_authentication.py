@@ -25,7 +25,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from base.times import DAY_US, wall_clock
 from covey.cli import call
-from deployment.coordinator.serving import PlanRequest, make_plan
+from deployment.coordinator.planning import PlanRequest, make_plan
 from deployment.local.processes import Processes
 from deployment.project.project import Project
 from featurestore.define.views_file import load_views

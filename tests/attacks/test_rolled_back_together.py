@@ -18,7 +18,7 @@ from aggregator.errors import RemoteRefusal
 from base.times import DAY_US, wall_clock
 from covey.cli import call
 from deployment.coordinator.announcement import Announcement, announce
-from deployment.coordinator.serving import PlanRequest, make_plan
+from deployment.coordinator.planning import PlanRequest, make_plan
 from edge_client.events import Events, make_events
 from edge_client.policy import Refuse
 from edge_client.policy_file import load_policy

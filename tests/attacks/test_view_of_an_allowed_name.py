@@ -16,7 +16,7 @@ import pytest
 
 from base.times import DAY_US, wall_clock
 from covey.cli import call
-from deployment.coordinator.serving import PlanRequest, make_plan
+from deployment.coordinator.planning import PlanRequest, make_plan
 from deployment.project.site_folders import configure_site
 from edge_client.answering import answer_plan
 from edge_client.policy import Refuse

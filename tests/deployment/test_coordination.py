@@ -13,7 +13,7 @@ import pytest
 
 from deployment.collecting import collecting, require_nothing_unfinished
 from deployment.coordinator.job import Job
-from deployment.coordinator.serving import still_to_do
+from deployment.coordinator.session import still_to_do
 from deployment.local.unfinished_collection import Unfinished
 from deployment.project.project import Project
 from featurestore.store import Store

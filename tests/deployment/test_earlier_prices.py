@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from base.times import DAY_US
-from deployment.coordinator.serving import PlanRequest, make_plan
+from deployment.coordinator.planning import PlanRequest, make_plan
 from deployment.errors import RunRefused
 from deployment.in_process import run as in_process
 from deployment.local.processes_run import run_over_wire

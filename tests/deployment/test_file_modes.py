@@ -15,7 +15,7 @@ from base.times import DAY_US, wall_clock
 from covey.cli import call
 from deployment.collecting import collecting
 from deployment.coordinator.job import Job
-from deployment.coordinator.serving import PlanRequest, make_plan
+from deployment.coordinator.planning import PlanRequest, make_plan
 from deployment.local.roles import _files
 from deployment.local.unfinished_collection import Unfinished
 from deployment.project.folders import KEYS
