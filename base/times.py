@@ -17,7 +17,7 @@ MAX_DURATION_US: Final = 36_525 * DAY_US
 _UNITS: Final = {"s": SECOND_US, "m": 60 * SECOND_US, "h": 3_600 * SECOND_US, "d": DAY_US}
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])")
 
-PANES: Final = ("1m", "5m", "15m", "1h", "1d")
+PANES: Final = ("5s", "15s", "1m", "5m", "15m", "1h", "1d")
 """The widths that a pane can have; each divides the UTC day."""
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

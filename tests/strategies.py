@@ -29,8 +29,10 @@ Truth = Callable[[Row], bool | None]
 
 EPOCH: Final = date(1970, 1, 1)
 DAY_SECONDS: Final = 86_400
-PANE_SECONDS: Final = {"1m": 60, "5m": 300, "15m": 900, "1h": 3_600, "1d": DAY_SECONDS}
+PANE_SECONDS: Final = {"5s": 5, "15s": 15, "1m": 60, "5m": 300, "15m": 900, "1h": 3_600, "1d": DAY_SECONDS}
 WINDOWS: Final = {
+    "5s": ["10s", "1m", "60s"],
+    "15s": ["45s", "1m", "1h"],
     "1m": ["2m", "120s", "1h"],
     "5m": ["10m", "1h"],
     "15m": ["30m", "45m", "2h", "1d"],
@@ -38,7 +40,7 @@ WINDOWS: Final = {
     "1d": ["48h", "3d", "28d"],
 }
 LENGTHS: Final = {
-    "2m": 120, "120s": 120, "10m": 600, "30m": 1_800, "45m": 2_700, "1h": 3_600, "2h": 7_200, "180m": 10_800,
+    "10s": 10, "45s": 45, "60s": 60, "1m": 60, "2m": 120, "120s": 120, "10m": 600, "30m": 1_800, "45m": 2_700, "1h": 3_600, "2h": 7_200, "180m": 10_800,
     "1d": 86_400, "24h": 86_400, "2d": 172_800, "48h": 172_800, "3d": 259_200, "28d": 2_419_200,
 }  # fmt: skip
 
@@ -85,7 +87,7 @@ class Case:
 def cases(draw: st.DrawFn, *, panes: tuple[str, ...] = ("1h", "1d", "15m", "1h", "1d", "5m", "1m")) -> Case:
     """A random (view, events) pair; one client has several events in a cell and several cells in a day."""
     view, truths = draw(views(panes=panes))
-    span = draw(st.integers(1, 2 if view.pane in ("1m", "5m") else 4))
+    span = draw(st.integers(1, 1 if view.pane in ("5s", "15s") else 2 if view.pane in ("1m", "5m") else 4))
     first = draw(st.sampled_from(FIRST_DAYS))
     return Case(
         view=view,

@@ -55,6 +55,18 @@ def test_flights_equal_the_oracle(tmp_path: Path, index: int, period: tuple[str,
 )
 @given(case=cases())
 def test_random_events_equal_the_oracle(case: Case) -> None:
+    _assert_equals_the_oracle(case)
+
+
+@settings(
+    deadline=None, max_examples=examples(10), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+@given(case=cases(panes=("5s", "15s")))
+def test_random_events_in_panes_of_seconds_equal_the_oracle(case: Case) -> None:
+    _assert_equals_the_oracle(case)
+
+
+def _assert_equals_the_oracle(case: Case) -> None:
     with tempfile.TemporaryDirectory() as directory:
         run_views(
             [case.view],

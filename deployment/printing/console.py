@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from base.times import DAY_US
+from base.times import DAY_US, SECOND_US
 
 if TYPE_CHECKING:
     from deployment.in_process.progress import Progress
 
+_MINUTE_US = 60 * SECOND_US
 _VERBS = {
     "compute": "computing on the sites",
     "protect": "sharing and adding",
@@ -95,12 +96,18 @@ def day_spans(days: Sequence[int]) -> str:
 
 
 def pane_ranges(pane_starts: Sequence[int]) -> str:
-    """Sorted pane starts in µs as text, like `day_ranges`; to the minute if they are not midnights."""
+    """Sorted pane starts in µs as text, like `day_ranges`; to the minute or second if they are not midnights."""
+    exact = to_second_or_minute(pane_starts)
     if len(pane_starts) < 2:
-        return _ranges(pane_starts, 1, "%Y-%m-%dT%H:%MZ")
+        return _ranges(pane_starts, 1, exact)
     step = min(b - a for a, b in pairwise(pane_starts))
     midnights = all(pane % DAY_US == 0 for pane in pane_starts)
-    return _ranges(pane_starts, step, "%Y-%m-%d" if midnights else "%Y-%m-%dT%H:%MZ")
+    return _ranges(pane_starts, step, "%Y-%m-%d" if midnights else exact)
+
+
+def to_second_or_minute(moments: Iterable[int]) -> str:
+    """The style in which moments (µs) are shown exactly: to the minute, or to the second if one is within a minute."""
+    return "%Y-%m-%dT%H:%MZ" if all(moment % _MINUTE_US == 0 for moment in moments) else "%Y-%m-%dT%H:%M:%SZ"
 
 
 def _ranges(starts: Sequence[int], step: int, style: str) -> str:

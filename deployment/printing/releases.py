@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from datetime import time
 from typing import Any, Final
 
+from base.times import to_us
 from deployment.inspect.ledger_view import moment_of
 from deployment.inspect.verification import CHECKS, UNSIGNED, VerificationResult
 from featurestore.define.release import Release, Void
 
+from .console import to_second_or_minute
 from .output import Output
 from .tables import Cell, Table
 
@@ -57,11 +59,12 @@ def print_releases(rows: list[dict[str, Any]], out: Output) -> None:
     """Print one line for each pane, because there may be thousands. CSV has whole ids."""
     table = Table("id", "view", "pane", "state", "released", "noise", "rho")
     of_days = all(row["pane_start"].time() == time() for row in rows)
+    exact = to_second_or_minute(to_us(row["pane_start"]) for row in rows)
     for row in rows:
         table.add_row(
             Cell(row["release_id"][:8], row["release_id"]),
             row["view"],
-            Cell(f"{row['pane_start']:{'%Y-%m-%d' if of_days else _MOMENT}}", f"{row['pane_start']:{_MOMENT}}"),
+            Cell(f"{row['pane_start']:{'%Y-%m-%d' if of_days else exact}}", f"{row['pane_start']:{exact}}"),
             _state(row),
             f"{row['released_at']:{_MOMENT}}",
             Cell(row["noise"].removeprefix("discrete-"), row["noise"]),

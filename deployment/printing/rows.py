@@ -50,5 +50,5 @@ def _cell(value: object) -> str:
         case list():
             return " ".join(map(str, value))
         case datetime():
-            return value.strftime("%Y-%m-%d %H:%M")
+            return value.strftime("%Y-%m-%d %H:%M:%S" if value.second else "%Y-%m-%d %H:%M")
     return str(value)

@@ -48,7 +48,7 @@ class FeatureView:
         name: `[a-z][a-z0-9_]*` without `__`.
         entity: what the features describe.
         features: at least one Count, ClientCount, Mean, Histogram or Rate, and any number of Filtered, each of a Rate here.
-        pane: `1m`, `5m`, `15m`, `1h` or `1d`: the width of the disjoint intervals that are each opened once.
+        pane: `5s`, `15s`, `1m`, `5m`, `15m`, `1h` or `1d`: the width of the disjoint intervals that are each opened once.
         bounds: how much one client may contribute in one UTC day.
         privacy: price, mechanism, k and δ.
         windows: trailing windows, multiples of the pane; each serves every feature but ClientCount, as

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from base.times import DAY_US, SECOND_US
+from deployment.printing.console import pane_ranges
 from deployment.printing.output import Output, TableForm
 from deployment.printing.tables import Cell, Table, aligned, beside, column_widths, row_by_row, wrapped
 
@@ -161,3 +163,16 @@ def test_sentences_and_facts_keep_their_words(
 def test_a_row_has_a_cell_for_each_header() -> None:
     with pytest.raises(ValueError, match="1 cells under 2 headers"):
         Table("a", "b").add_row("x")
+
+
+@pytest.mark.parametrize(
+    ("starts", "text"),
+    [
+        ([0, DAY_US], "1970-01-01 … 1970-01-02"),
+        ([60, 120], "1970-01-01T00:01Z … 1970-01-01T00:02Z"),
+        ([55, 60, 70], "1970-01-01T00:00:55Z … 1970-01-01T00:01:00Z, 1970-01-01T00:01:10Z"),
+        ([5], "1970-01-01T00:00:05Z"),
+    ],
+)
+def test_panes_are_named_to_the_second_where_minutes_would_name_two_alike(starts: list[int], text: str) -> None:
+    assert pane_ranges([start if start == DAY_US else start * SECOND_US for start in starts]) == text

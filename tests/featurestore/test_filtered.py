@@ -52,6 +52,8 @@ def numbers_of(rows: list[Served], part: str) -> bytes:
         ("15m", NOVEMBER, {"tz": "Australia/Lord_Howe", "half_life": "30d", "baseline_half_life": "1h"}),
         ("1d", MARCH - 100 * DAY, {"season": None, "scaled": False, "baseline_variance": 0.01, "half_life": "20d"}),
         ("1d", -50 * DAY, {"tz": "Europe/Paris", "sd": 1}),
+        ("5s", NOVEMBER - DAY // 1440, {"half_life": "40s", "season": "1h"}),
+        ("15s", MARCH, {"half_life": "5m", "season": None}),
     ],
 )
 def test_the_kernel_is_the_transcription(pane: str, first: int, changes: dict[str, Any]) -> None:
