@@ -58,6 +58,45 @@ class LockHeld(CoveyError):
         super().__init__(f"another process holds the lock on {path}; wait for it to end")
 
 
+class FileInUse(CoveyError):
+    """A database that another process has open, where nothing else may have it open; names the file."""
+
+    exit_code = REFUSED
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"another process has {path} open; stop the roles, servers and commands that use it, then repeat"
+        )
+
+
+class OfOlderVersion(CoveyError):
+    """A database that an earlier version of Covey wrote, and that this version can migrate.
+
+    Attributes:
+        have: the version of its tables; need: the one of this program.
+    """
+
+    def __init__(self, path: str, have: int, need: int) -> None:
+        self.path, self.have, self.need = path, have, need
+        super().__init__(f"an earlier version of Covey wrote {path} (format {have}; this version uses {need})")
+
+
+class OfNewerVersion(CoveyError):
+    """A database that a later version of Covey wrote. This version neither reads nor changes it.
+
+    Attributes:
+        have: the version of its tables; need: the one of this program.
+    """
+
+    def __init__(self, path: str, have: int, need: int) -> None:
+        self.path, self.have, self.need = path, have, need
+        super().__init__(
+            f"a later version of Covey wrote {path} (format {have}; this version uses {need}). Install that version; nothing "
+            "was changed"
+        )
+
+
 class ConfigInvalid(CoveyError):
     """A configuration file that cannot be used; names the file, the section, the key, the value and the mend."""
 

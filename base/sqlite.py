@@ -1,20 +1,22 @@
-"""How Covey opens its own SQLite databases, recognises them, and ends a transaction.
+"""How Covey opens its own SQLite databases, recognises and migrates them, and ends a transaction.
 
 Every database is in WAL mode. Its application id and user version identify it. The tables are made in the transaction
-that sets both, so a file has all of them or none.
+that sets both, so a file has all of them or none. A migration is one transaction, too: after a crash at any point the file
+has the old version or the new one. So it needs no copy of the file.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeAlias
 from urllib.parse import quote
 
+from .errors import FileInUse, OfNewerVersion, OfOlderVersion
 from .private_files import private_file
 
 Synchronous: TypeAlias = Literal["FULL", "OFF"]
@@ -29,22 +31,32 @@ class Identity(Enum):
 
     EMPTY = auto()
     OURS = auto()
-    OTHER_VERSION = auto()
+    OLDER = auto()
+    """Of an earlier version, from which migrations lead to this one."""
+    TOO_OLD = auto()
+    """Of an earlier version, from which no migration leads to this one."""
+    NEWER = auto()
     FOREIGN = auto()
+
+
+Migration: TypeAlias = Callable[[sqlite3.Connection], None]
+"""Changes tables and rows of one version to those of the next, inside a transaction. It executes single statements only."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """One kind of database: how it is recognised, and its tables.
+    """One kind of database: how it is recognised, its tables, and how those of earlier versions become them.
 
     Attributes:
         application_id: identifies the kind; version: of the tables.
         schema: the statements that make the tables, separated by semicolons.
+        migrations: by the version from which each leads to the next.
     """
 
     application_id: int
     version: int
     schema: str
+    migrations: Mapping[int, Migration] = field(default_factory=dict)
 
     def identify(self, database: sqlite3.Connection) -> Identity:
         """Compare a database with this format."""
@@ -52,7 +64,50 @@ class Format:
             return Identity.EMPTY
         if database.execute("PRAGMA application_id").fetchone()[0] != self.application_id:
             return Identity.FOREIGN
-        return Identity.OURS if version_of(database) == self.version else Identity.OTHER_VERSION
+        found = version_of(database)
+        if found >= self.version:
+            return Identity.OURS if found == self.version else Identity.NEWER
+        return (
+            Identity.OLDER if all(each in self.migrations for each in range(found, self.version)) else Identity.TOO_OLD
+        )
+
+    def recognised(self, database: sqlite3.Connection, path: Path) -> Identity:
+        """Compare a database with this format: it is EMPTY, OURS, TOO_OLD or FOREIGN.
+
+        Args:
+            path: of the database, for the errors.
+
+        Raises:
+            OfOlderVersion: it must be migrated first. OfNewerVersion: only a newer program can use it.
+        """
+        match self.identify(database):
+            case Identity.OLDER:
+                raise OfOlderVersion(str(path), version_of(database), self.version)
+            case Identity.NEWER:
+                raise OfNewerVersion(str(path), version_of(database), self.version)
+            case identity:
+                return identity
+
+    def migrate(self, path: Path, *, private: bool) -> None:
+        """Bring a file of an earlier version to this one, in one transaction. A file of this version stays as it is.
+
+        Raises:
+            FileInUse: another connection has it open; it must end first, because its program knows the old tables only.
+            sqlite3.OperationalError: for example, the disk is full. The file is unchanged.
+        """
+        try:
+            with closing(connect(path, private=private, busy_s=0)) as database:
+                database.execute("PRAGMA locking_mode=EXCLUSIVE")
+                prepare(database, "FULL", "secure_delete=ON", "temp_store=MEMORY")  # as the files with secrets need it
+                with transaction(database):
+                    if self.identify(database) is Identity.OLDER:
+                        for version in range(version_of(database), self.version):
+                            self.migrations[version](database)
+                        database.execute(f"PRAGMA user_version={self.version}")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                raise FileInUse(str(path)) from None
+            raise
 
     def create(self, run: Callable[[str], object]) -> None:
         """Make the tables, inside a transaction.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from aggregator.errors import StorageUnusable
 from base.errors import NotPrivate
-from base.sqlite import BUSY_S, Format, Identity, Synchronous, connect, prepare, transaction
+from base.sqlite import BUSY_S, Format, Identity, Migration, Synchronous, connect, prepare, transaction
 from federation.parties import Aggregator
 
 StoringRole: TypeAlias = Aggregator | Literal["keyholder"]
@@ -25,6 +25,7 @@ class RoleFile:
 
     Raises:
         StorageUnusable: the file is not a storage, or belongs to another role.
+        OfOlderVersion, OfNewerVersion: another version of Covey wrote it.
     """
 
     synchronous: ClassVar[Synchronous] = "FULL"
@@ -32,6 +33,12 @@ class RoleFile:
 
     schema: ClassVar[str]
     version: ClassVar[int]
+    migrations: ClassVar[Mapping[int, Migration]] = {}
+
+    @classmethod
+    def format(cls) -> Format:
+        """How the file is recognised and migrated."""
+        return Format(_APPLICATION, cls.version, cls.schema, cls.migrations)
 
     def __init__(self, path: Path, role: StoringRole) -> None:
         self.path = path
@@ -50,8 +57,8 @@ class RoleFile:
             raise
 
     def _open(self, role: StoringRole) -> None:
-        form = Format(_APPLICATION, self.version, self.schema)
-        if form.identify(self._connection) is Identity.FOREIGN:
+        form = self.format()
+        if form.recognised(self._connection, self.path) is Identity.FOREIGN:
             raise StorageUnusable(f"{self.path} is not the storage of an aggregator")
         prepare(
             self._connection,
@@ -68,7 +75,7 @@ class RoleFile:
                 case Identity.EMPTY:
                     form.create(self.run)
                     self.run("INSERT INTO role VALUES (?)", role)
-                case Identity.OTHER_VERSION | Identity.FOREIGN:
+                case _:
                     raise StorageUnusable(
                         f"{self.path} was written by another version of Covey. Collect its plans with that version, then "
                         "move the file away. Keep the ledger"

@@ -43,7 +43,7 @@ SCHEMA_VERSION: Final = 5
 _PANE_TYPES: Final = tuple(
     (int, bytes, int, reason, bytes, int, int, str, bytes, int, int) for reason in (str, type(None))
 )
-_FORMAT: Final = Format(
+FORMAT: Final = Format(
     application_id=0x434F5659,  # "COVY"
     version=SCHEMA_VERSION,
     schema="""
@@ -118,15 +118,15 @@ class Registry:
         self._db.close()
 
     def _check(self, *, create: bool) -> None:
-        match _FORMAT.identify(self._db):
+        match FORMAT.recognised(self._db, self.path):
             case Identity.EMPTY if create:
                 with self.transaction():
-                    _FORMAT.create(self._db.execute)
+                    FORMAT.create(self._db.execute)
             case Identity.EMPTY:  # its first writer has not written anything yet
                 raise StoreNotFound(str(self.path.parent))
             case Identity.FOREIGN:
                 raise StoreCorrupt(f"{self.path} is not a registry of covey")
-            case Identity.OTHER_VERSION:
+            case Identity.TOO_OLD:
                 raise StoreOfAnotherVersion(str(self.path), version_of(self._db), SCHEMA_VERSION)
             case Identity.OURS:
                 for problem in missing(self._db):

@@ -53,7 +53,7 @@ from .state import Budget, LedgerState
 
 CLOCK_SLACK_US: Final = 300 * 10**6
 """How far the clock may be behind the last entry: clocks are corrected by seconds."""
-_FORMAT: Final = Format(
+FORMAT: Final = Format(
     application_id=0x434F4C47,  # "COLG"
     version=3,
     schema="""
@@ -80,6 +80,7 @@ class Ledger:
 
     Raises:
         LedgerBroken: edited, cut, rolled back, or not a ledger of this owner.
+        OfOlderVersion, OfNewerVersion: another version of Covey wrote it; it is not damaged.
         LedgerWriteFailed: the head file could not be written; every transaction that appends an entry may raise it, too.
     """
 
@@ -327,14 +328,14 @@ class Ledger:
         """Make the tables, unless they are there."""
         prepare(self._db, self.synchronous)
         with transaction(self._db):
-            if _FORMAT.identify(self._db) is Identity.EMPTY:
+            if FORMAT.recognised(self._db, self.path) is Identity.EMPTY:
                 if self._outside() is not None:
                     raise LedgerBehind(str(self.path), "it is empty or missing, but its head file exists")
-                _FORMAT.create(self._db.execute)
+                FORMAT.create(self._db.execute)
                 self._db.execute("INSERT INTO ledger VALUES (?)", (self.owner,))
 
     def _require_own(self) -> None:
-        if _FORMAT.identify(self._db) is not Identity.OURS:
+        if FORMAT.identify(self._db) is not Identity.OURS:
             raise LedgerBroken(
                 str(self.path),
                 "it is not a ledger of this version; version 3 holds prices against an aggregator and against outsiders",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from base.errors import OfNewerVersion, OfOlderVersion
 from federation.errors import LedgerBroken
 
 from .entries import Head
@@ -54,7 +55,11 @@ def read_ledger(path: Path, owner: str, role: str = "") -> LedgerSnapshot:
 
 
 def read_copy(path: Path, read: Callable[[Path], _T]) -> _T:
-    """Read a copy of a ledger's files, with all of the reader's checks. Raises LedgerBroken, which names the original file."""
+    """Read a copy of a ledger's files, with all of the reader's checks.
+
+    Raises:
+        LedgerBroken, OfOlderVersion, OfNewerVersion: each names the original file.
+    """
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return _read_copy(path, read)
@@ -62,6 +67,8 @@ def read_copy(path: Path, read: Callable[[Path], _T]) -> _T:
             # A copy made while the owner writes may be inconsistent: only a copy that is broken each time means damage.
             if attempt == _ATTEMPTS:
                 raise type(error)(str(path), error.why) from None
+        except (OfOlderVersion, OfNewerVersion) as error:
+            raise type(error)(str(path), error.have, error.need) from None
         time.sleep(_PAUSE_SECONDS)
     raise AssertionError  # the last attempt returns or raises
 

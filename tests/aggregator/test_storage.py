@@ -12,6 +12,7 @@ from aggregator.errors import StorageUnusable
 from aggregator.storage.records import Pending
 from aggregator.storage.retention import forget
 from aggregator.storage.role_storage import Storage
+from base.errors import OfNewerVersion
 from crypto.errors import FieldElementOutOfRange
 
 
@@ -153,9 +154,12 @@ def test_a_file_of_another_role_program_or_version_is_refused(storage: Storage, 
         Storage(tmp_path / "noise.db", "leader")
     with pytest.raises(StorageUnusable):
         Storage(tmp_path / "missing" / "leader.db", "leader")
-    for version in (Storage.version - 1, Storage.version + 1):
+    for version, error, text in (
+        (1, StorageUnusable, "another version of Covey"),
+        (Storage.version + 1, OfNewerVersion, "a later version of Covey"),
+    ):
         storage.run(f"PRAGMA user_version={version}")
         before = (tmp_path / "leader.db-wal").read_bytes()
-        with pytest.raises(StorageUnusable, match="another version of Covey"):
+        with pytest.raises(error, match=text):
             Storage(tmp_path / "leader.db", "leader")
         assert (tmp_path / "leader.db-wal").read_bytes() == before

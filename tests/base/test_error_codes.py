@@ -21,6 +21,9 @@ ROOMS = (
 CODES = """
 COVEY_ERROR base.CoveyError 1
 LOCK_HELD base.LockHeld 1
+FILE_IN_USE base.FileInUse 4
+OF_OLDER_VERSION base.OfOlderVersion 1
+OF_NEWER_VERSION base.OfNewerVersion 1
 CONFIG_INVALID base.ConfigInvalid 2
 NOT_PRIVATE base.NotPrivate 1
 EXTRA_MISSING base.ExtraMissing 1

@@ -8,10 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from base.errors import NotPrivate
+from base.errors import FileInUse, NotPrivate, OfNewerVersion, OfOlderVersion
 from base.sqlite import Format, Identity, connect, prepare, reporting_damage, transaction, version_of
 
 FORMAT = Format(0x54455354, 3, "CREATE TABLE t (x INTEGER NOT NULL);\nCREATE TABLE u (y TEXT);\n")
+
+
+def extend(database: sqlite3.Connection) -> None:
+    database.execute("ALTER TABLE t ADD COLUMN z INTEGER NOT NULL DEFAULT 7")
+
+
+def fill(database: sqlite3.Connection) -> None:
+    database.execute("INSERT INTO u SELECT z FROM t")
+
+
+NEXT = Format(0x54455354, 5, "", {3: extend, 4: fill})
 
 
 class Damaged(Exception):
@@ -47,10 +58,57 @@ def test_a_connection_that_writes_is_in_wal_mode_and_waits_for_the_disk(database
 def test_a_file_is_ours_or_empty_or_of_another_version_or_foreign(database: sqlite3.Connection, tmp_path: Path) -> None:
     assert FORMAT.identify(database) is Identity.OURS
     assert version_of(database) == 3
-    assert Format(FORMAT.application_id, 4, "").identify(database) is Identity.OTHER_VERSION
+    assert Format(FORMAT.application_id, 4, "").identify(database) is Identity.TOO_OLD
+    assert Format(FORMAT.application_id, 5, "", {4: extend}).identify(database) is Identity.TOO_OLD
+    assert Format(FORMAT.application_id, 4, "", {3: extend}).identify(database) is Identity.OLDER
+    assert Format(FORMAT.application_id, 2, "").identify(database) is Identity.NEWER
     assert Format(1, 3, "").identify(database) is Identity.FOREIGN
     with closing(connect(tmp_path / "empty.db", private=True)) as empty:
         assert FORMAT.identify(empty) is Identity.EMPTY
+
+
+def test_a_file_of_another_version_is_an_error_that_names_both_versions(
+    database: sqlite3.Connection, tmp_path: Path
+) -> None:
+    path = tmp_path / "d.db"
+    with pytest.raises(OfOlderVersion, match=r"d\.db \(format 3; this version uses 5\)"):
+        NEXT.recognised(database, path)
+    with pytest.raises(OfNewerVersion, match=r"d\.db \(format 3; this version uses 2\)"):
+        Format(FORMAT.application_id, 2, "").recognised(database, path)
+    assert FORMAT.recognised(database, path) is Identity.OURS
+
+
+def test_a_migration_goes_through_every_version_between_and_a_repeat_changes_nothing(
+    database: sqlite3.Connection, tmp_path: Path
+) -> None:
+    database.execute("INSERT INTO t VALUES (1)")
+    database.close()
+    for _ in range(2):
+        NEXT.migrate(tmp_path / "d.db", private=True)
+        with closing(connect(tmp_path / "d.db", private=True)) as migrated:
+            assert NEXT.identify(migrated) is Identity.OURS
+            assert migrated.execute("SELECT x, z, y FROM t, u").fetchall() == [(1, 7, "7")]
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(database: sqlite3.Connection, tmp_path: Path) -> None:
+    def fail(database: sqlite3.Connection) -> None:
+        raise KeyError
+
+    database.close()
+    with pytest.raises(KeyError):
+        Format(FORMAT.application_id, 5, "", {3: extend, 4: fail}).migrate(tmp_path / "d.db", private=True)
+    with closing(connect(tmp_path / "d.db", private=True)) as left:
+        assert FORMAT.identify(left) is Identity.OURS
+        assert [row[1] for row in left.execute("PRAGMA table_info(t)")] == ["x"]
+
+
+def test_a_file_that_a_reader_has_open_is_not_migrated_under_it(database: sqlite3.Connection, tmp_path: Path) -> None:
+    database.close()
+    with closing(connect(tmp_path / "d.db", private=False, read_only=True)) as reader:
+        assert reader.execute("SELECT * FROM t").fetchall() == []
+        with pytest.raises(FileInUse, match=r"d\.db open"):
+            NEXT.migrate(tmp_path / "d.db", private=True)
+        assert FORMAT.identify(reader) is Identity.OURS
 
 
 def test_tables_that_are_not_made_to_the_end_are_not_there(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from base.errors import OfNewerVersion
 from featurestore.define.entities import Entity
 from featurestore.define.services import FeatureService
 from featurestore.define.wire import definition_hash
@@ -87,11 +88,14 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 
 def test_a_database_of_somebody_else_and_one_of_a_later_version_are_refused(tmp_path: Path) -> None:
     fill(tmp_path, a_view(), 1)
-    for pragma, message in (("user_version = 99", "schema 99"), ("application_id = 7", "not a registry")):
+    for pragma, error, message in (
+        ("user_version = 99", OfNewerVersion, "format 99"),
+        ("application_id = 7", StoreCorrupt, "not a registry"),
+    ):
         database = sqlite3.connect(tmp_path / "store" / "registry.db")
         database.execute(f"PRAGMA {pragma}")
         database.close()
-        with pytest.raises(StoreCorrupt, match=message):
+        with pytest.raises(error, match=message):
             Store.open(tmp_path)
 
 
