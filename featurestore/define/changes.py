@@ -1,6 +1,6 @@
 """What a change of a view's definition means: which fields changed, and whether the sums that are collected stay the same.
 
-annotations   texts, owner, tags, ttl, release delay and grace: the version keeps its number
+annotations   texts, owner, tags, ttl, retention, release delay and grace: the version keeps its number
 recomputed    windows, derived and filtered features, names, suppression and coverage: the next version, from the same panes
 collected     entity, pane, time, features with sums of their own, bounds and privacy: the next version, with panes of its own
 
@@ -97,6 +97,7 @@ VIEW_FIELDS: Final[Mapping[str, Effect]] = {
     "release_delay": Effect.ANNOTATED,
     "grace": Effect.ANNOTATED,
     "ttl": Effect.ANNOTATED,
+    "retention": Effect.ANNOTATED,
     "owner": Effect.ANNOTATED,
     "description": Effect.ANNOTATED,
 }

@@ -25,6 +25,7 @@ from .view_checks import (
     check_name,
     check_pane,
     check_privacy,
+    check_retention,
     check_served_names,
     check_texts,
     check_types,
@@ -58,6 +59,7 @@ class FeatureView:
             use a replayed release from then on.
         grace: how long after a pane's end its late events are still accepted; at most `release_delay`.
         ttl: the age from which a row is no longer served.
+        retention: the age from which rows may leave the history; None: never. Their releases stay verifiable.
         min_coverage: a window with a smaller coverage is null.
         min_site_coverage: a pane is null, and no window uses it, if its sites have a smaller share of the enrolled clients.
         owner, tags, description: texts for people.
@@ -78,6 +80,7 @@ class FeatureView:
     release_delay: str = "5m"
     grace: str = "0s"
     ttl: str | None = None
+    retention: str | None = None
     min_coverage: float = 0.8
     min_site_coverage: float = 0.0
     owner: str = ""
@@ -98,6 +101,7 @@ class FeatureView:
         release_delay: str = "5m",
         grace: str = "0s",
         ttl: str | None = None,
+        retention: str | None = None,
         min_coverage: float = 0.8,
         min_site_coverage: float = 0.0,
         owner: str = "",
@@ -116,6 +120,7 @@ class FeatureView:
             "release_delay": release_delay,
             "grace": grace,
             "ttl": ttl,
+            "retention": retention,
             "min_coverage": min_coverage,
             "min_site_coverage": min_site_coverage,
             "owner": owner,
@@ -135,6 +140,7 @@ class FeatureView:
         check_pane(self.name, self.pane)
         check_delays(self.name, self.release_delay, self.grace, self.ttl)
         check_windows(self.name, self.pane, self.windows)
+        check_retention(self.name, self.retention, self.ttl, self.features)
         check_coverage(self.name, self.min_coverage, self.min_site_coverage)
         check_privacy(self.name, self.privacy, self.features)
         check_features(self.name, self.features)
@@ -196,6 +202,11 @@ class FeatureView:
     def ttl_us(self) -> int | None:
         """`ttl` in microseconds, or None."""
         return None if self.ttl is None else parse_duration(self.ttl)
+
+    @property
+    def retention_us(self) -> int | None:
+        """`retention` in microseconds, or None."""
+        return None if self.retention is None else parse_duration(self.retention)
 
     def source_of(self, feature: PaneFeature) -> PaneFeature | None:
         """The feature from whose slots a derived feature is decoded; None if the feature is not derived."""

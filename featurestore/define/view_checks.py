@@ -112,6 +112,20 @@ def check_windows(view: str, pane: str, windows: tuple[str, ...]) -> None:
         raise DefinitionError(view, f"`windows` has one length twice: {', '.join(windows)}; leave one of them out")
 
 
+def check_retention(view: str, retention: str | None, ttl: str | None, features: Features) -> None:
+    """Check that rows stay while they are served, and that no feature needs those that leave."""
+    if retention is None:
+        return
+    if (kept := _duration(view, "retention", retention)) == 0:
+        raise DefinitionError(view, f"`retention` must be above 0, got {retention!r}; leave it out to keep every row")
+    if ttl is not None and kept < parse_duration(ttl):
+        raise DefinitionError(view, f"`retention` {retention} is shorter than `ttl` {ttl}; raise it, or shorten `ttl`")
+    if any(isinstance(feature, Filtered) for feature in features):
+        raise DefinitionError(
+            view, "a Filtered follows from all panes of its view, so its rows cannot leave; leave `retention` out"
+        )
+
+
 def check_coverage(view: str, min_coverage: float, min_site_coverage: float) -> None:
     """Check the shares that a window and a pane need."""
     for name, share in (("min_coverage", min_coverage), ("min_site_coverage", min_site_coverage)):

@@ -153,7 +153,7 @@ class Numbers(_message.Message):
     def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class FeatureView(_message.Message):
-    __slots__ = ("name", "entity", "features", "pane", "windows", "time", "max_cells", "max_events_per_cell", "micro_rho", "delta", "min_clients", "suppress_below", "release_delay", "grace", "ttl", "min_coverage", "owner", "tags", "description", "mechanism", "micro_epsilon", "min_site_coverage", "noisers")
+    __slots__ = ("name", "entity", "features", "pane", "windows", "time", "max_cells", "max_events_per_cell", "micro_rho", "delta", "min_clients", "suppress_below", "release_delay", "grace", "ttl", "min_coverage", "owner", "tags", "description", "mechanism", "micro_epsilon", "min_site_coverage", "noisers", "retention")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ENTITY_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
@@ -177,6 +177,7 @@ class FeatureView(_message.Message):
     MICRO_EPSILON_FIELD_NUMBER: _ClassVar[int]
     MIN_SITE_COVERAGE_FIELD_NUMBER: _ClassVar[int]
     NOISERS_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_FIELD_NUMBER: _ClassVar[int]
     name: str
     entity: Entity
     features: _containers.RepeatedCompositeFieldContainer[Feature]
@@ -200,7 +201,8 @@ class FeatureView(_message.Message):
     micro_epsilon: int
     min_site_coverage: float
     noisers: str
-    def __init__(self, name: _Optional[str] = ..., entity: _Optional[_Union[Entity, _Mapping]] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., pane: _Optional[str] = ..., windows: _Optional[_Iterable[str]] = ..., time: _Optional[str] = ..., max_cells: _Optional[int] = ..., max_events_per_cell: _Optional[int] = ..., micro_rho: _Optional[int] = ..., delta: _Optional[float] = ..., min_clients: _Optional[int] = ..., suppress_below: _Optional[int] = ..., release_delay: _Optional[str] = ..., grace: _Optional[str] = ..., ttl: _Optional[str] = ..., min_coverage: _Optional[float] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[_Union[Tag, _Mapping]]] = ..., description: _Optional[str] = ..., mechanism: _Optional[str] = ..., micro_epsilon: _Optional[int] = ..., min_site_coverage: _Optional[float] = ..., noisers: _Optional[str] = ...) -> None: ...
+    retention: str
+    def __init__(self, name: _Optional[str] = ..., entity: _Optional[_Union[Entity, _Mapping]] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., pane: _Optional[str] = ..., windows: _Optional[_Iterable[str]] = ..., time: _Optional[str] = ..., max_cells: _Optional[int] = ..., max_events_per_cell: _Optional[int] = ..., micro_rho: _Optional[int] = ..., delta: _Optional[float] = ..., min_clients: _Optional[int] = ..., suppress_below: _Optional[int] = ..., release_delay: _Optional[str] = ..., grace: _Optional[str] = ..., ttl: _Optional[str] = ..., min_coverage: _Optional[float] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[_Union[Tag, _Mapping]]] = ..., description: _Optional[str] = ..., mechanism: _Optional[str] = ..., micro_epsilon: _Optional[int] = ..., min_site_coverage: _Optional[float] = ..., noisers: _Optional[str] = ..., retention: _Optional[str] = ...) -> None: ...
 
 class Tag(_message.Message):
     __slots__ = ("key", "value")

@@ -43,6 +43,7 @@ def view_to_bytes(view: FeatureView) -> bytes:
         release_delay=view.release_delay,
         grace=view.grace,
         ttl=view.ttl or "",
+        retention=view.retention or "",
         min_coverage=view.min_coverage,
         owner=view.owner,
         tags=[pb.Tag(key=key, value=value) for key, value in view.tags.items()],
@@ -85,7 +86,7 @@ def definition_hash(view: FeatureView) -> bytes:
 def collection_hash(view: FeatureView) -> bytes:
     """SHA-256 of what decides which sums of a view are collected, and at which price (32 bytes).
 
-    Windows, ttl, descriptions, owner, tags and features that follow from other features do not change it: the same panes
+    Windows, ttl, retention, descriptions, owner, tags and features that follow from other features do not change it: the same panes
     give them. The view's name does, because budgets belong to it.
     """
     message = pb.FeatureView(
@@ -128,6 +129,7 @@ def _view_from_pb(message: pb.FeatureView) -> FeatureView:
         release_delay=message.release_delay,
         grace=message.grace,
         ttl=message.ttl or None,
+        retention=message.retention or None,
         min_coverage=message.min_coverage,
         min_site_coverage=message.min_site_coverage,
         owner=message.owner,

@@ -244,3 +244,9 @@ def test_a_new_collection_is_what_has_other_sums(old: FeatureView, new: FeatureV
     found = compare(old, new)
     assert isinstance(found, NewCollection) == (sums_of(old) != sums_of(new)), found
     assert isinstance(found, Unchanged) == (definition_hash(old) == definition_hash(new)), found
+
+
+def test_rows_may_leave_under_the_same_version() -> None:
+    old, new = a_view(Count("n")), a_view(Count("n"), retention="400d")
+    assert compare(old, new) == Annotated(compare(old, new).changes)
+    assert list(map(str, compare(old, new).changes)) == ["retention: None → '400d'"]

@@ -12,6 +12,7 @@ import pytest
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.feature import ViewFeature
+from featurestore.define.filtered import Filtered
 from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds, Privacy
@@ -261,6 +262,15 @@ class TestTime:
     @pytest.mark.parametrize("ttl", ["0s", "soon", "-1d"])
     def test_a_bad_ttl_is_refused(self, ttl: str) -> None:
         error(ttl=ttl)
+
+    @pytest.mark.parametrize("retention", ["0s", "ever", "-1d", "23h"])
+    def test_a_retention_that_no_row_survives_is_refused(self, retention: str) -> None:
+        assert "retention" in error(retention=retention, ttl="1d")
+        assert view(retention="1d", ttl="1d").retention_us == 86_400 * 10**6
+
+    def test_rows_that_a_filtered_needs_cannot_leave(self) -> None:
+        features = [Rate("late", where="x > 1"), Filtered("late", "6h", sd=0.1)]
+        assert "all panes" in error(*features, retention="400d")
 
     @pytest.mark.parametrize("coverage", [-0.1, 1.1, float("nan"), "all"])
     def test_a_coverage_outside_0_and_1_is_refused(self, coverage: Any) -> None:

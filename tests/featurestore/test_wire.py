@@ -123,6 +123,7 @@ def test_every_view_survives_its_bytes(drawn: tuple[FeatureView, Mapping[str, Tr
         {"windows": ["3h"]},
         {"owner": ""},
         {"ttl": None},
+        {"retention": "400d"},
         {"bounds": Bounds(2, 2)},
         {"tags": {"a": "1"}},
     ],
@@ -136,6 +137,13 @@ def test_the_share_of_sites_that_a_pane_needs_changes_the_schema_and_no_collecti
     assert view_from_bytes(view_to_bytes(changed)).min_site_coverage == 0.5
     assert definition_hash(changed) != definition_hash(_view())
     assert collection_hash(changed) == collection_hash(_view())
+
+
+def test_retention_changes_no_collection_and_a_view_without_it_has_the_bytes_of_earlier_versions() -> None:
+    changed = _view(retention="400d")
+    assert view_from_bytes(view_to_bytes(changed)).retention == "400d"
+    assert collection_hash(changed) == collection_hash(_view())
+    assert not pb.FeatureView.FromString(view_to_bytes(_view())).retention
 
 
 def test_the_order_of_domain_and_tags_does_not_change_the_hash() -> None:
