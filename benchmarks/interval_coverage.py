@@ -210,8 +210,9 @@ def _decoded(view: FeatureView, sums: Ints, noises: float) -> tuple[Decoded, ...
         every,
         np.full(count, MILLION),
         sums,
-        ~every,
-        np.full(count, noises),
+        ~every[:, None],
+        np.full((count, 1), noises),
+        every[:, None],
         starts + DAY_US,
         np.full(count, NEVER),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from .decoded import Bytes, Decoded, Floats, Ints, OpenedSlots, Serving
 from .definitions import FeatureView, Window
 from .feature import DerivableFeature, PaneFeature, ViewFeature
@@ -70,13 +72,15 @@ def decode(layout: Layout, feature: PaneFeature, sums: Ints, noise_units: Floats
 
     Args:
         sums: int64[N, slots_per_key], mapped slots (after the noise basis), summed over the opened panes of a row.
-        noise_units: float64[N], the number of noises in each sum: 2 for each opened pane, because both
-            aggregators add noise; 0 with noise off.
+        noise_units: float64[N], or float64[G, N] for each of the feature's groups: the number of noises in each sum. It is 2 for
+            each opened pane, because both aggregators add noise; 0 with noise off.
         base: uint8[N], OK or the reason why the whole row is null (VOID, LOW_COVERAGE, SUPPRESSED).
     """
     groups = layout.groups_of(feature)
     slots = slice(groups[0].slots[0], groups[-1].slots[-1] + 1)  # a feature's slots are adjacent
-    opened = OpenedSlots(sums[:, slots], tuple(noise_units * group.variance for group in groups), base)
+    units = np.broadcast_to(noise_units, (len(groups), len(sums)))
+    variances = tuple(noises * group.variance for noises, group in zip(units, groups, strict=True))
+    opened = OpenedSlots(sums[:, slots], variances, base)
     source = layout.view.source_of(feature)
     if source is None or not isinstance(feature, DerivableFeature):
         return feature.decode(opened)

@@ -108,6 +108,13 @@ def collection_hash(view: FeatureView) -> bytes:
     return hashlib.sha256(_COLLECTION + message.SerializeToString(deterministic=True)).digest()
 
 
+def encoding_to_bytes(feature: PaneFeature) -> bytes:
+    """What a feature collects: its kind and settings. Features with equal bytes have sums of the same events."""
+    message = _collected(feature)
+    message.ClearField("weight")
+    return message.SerializeToString(deterministic=True)
+
+
 def _collected(feature: PaneFeature) -> pb.Feature:
     """A feature without its name and its texts."""
     message = _feature_to_pb(feature)

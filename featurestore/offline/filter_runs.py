@@ -2,8 +2,9 @@
 
 An issue of a pane end uses the opened panes up to it that were released and not retracted by its time: all of them, not only
 those of a window. One run of the filter over all keys serves all issues that use the same panes, as far as each goes. The
-filter only predicts panes that were not opened, void or unknown, and those with a smaller share of sites than
-`min_site_coverage`. A run begins with the first pane that it uses, so its results do not depend on the others before it.
+filter only predicts panes that were not opened, void or unknown, those with a smaller share of sites than
+`min_site_coverage`, and those without the Rate or with a withheld cell. A run begins with the first pane that it uses, so its
+results do not depend on the others before it.
 Publication, rebuilding and history all use this module.
 """
 
@@ -45,7 +46,7 @@ def runs_of(panes: Panes, usable: Bools, pane: Ints, released_at: Ints) -> list[
     """The runs that serve these issues (pane index, released_at), each issue once.
 
     Args:
-        usable: bool[P], the opened panes that the filter may use (`Panes.usable`).
+        usable: bool[P], the opened panes that the filter may use.
     """
     if not len(pane):
         return []
@@ -92,7 +93,8 @@ def _run(view: FeatureView, filtered: Filtered, panes: Panes, run: Run, pane: In
     layout, width, known = layout_of(view), view.pane_us, run.known
     sums, counts = layout.groups_of(view.rate_of(filtered))
     count = len(known)
-    start, units, sums_of = panes.start[:count], panes.noise_units[:count], panes.slots[:count]
+    start, sums_of = panes.start[:count], panes.slots[:count]
+    units = np.broadcast_to(panes.noise_units[:count], (count, len(layout.groups)))
     slot, week = local_slots(filtered, width, start)
     upcoming, _ = local_slots(filtered, width, start + width)
     served, place = np.unique(pane, return_inverse=True)  # a late void gives a pane two issues of one run
@@ -104,8 +106,8 @@ def _run(view: FeatureView, filtered: Filtered, panes: Panes, run: Run, pane: In
     filter_keys(
         np.ascontiguousarray(sums_of[:, :, sums.slots[0]]),
         np.ascontiguousarray(sums_of[:, :, counts.slots[0]]),
-        units * sums.variance,
-        units * counts.variance,
+        units[:, layout.groups.index(sums)] * sums.variance,
+        units[:, layout.groups.index(counts)] * counts.variance,
         known,
         _steps(start, known, width),
         slot,

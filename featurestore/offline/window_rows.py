@@ -7,6 +7,10 @@ retracted_at(P). So at any time t the latest issue with r ≤ t holds exactly wh
 whatever the order in which panes were published. In order and without retractions, every pane end has one issue, and all
 windows come from one cumulative sum.
 
+A pane of another version of the view may lack a feature (`featurestore.define.carry`). The feature is VOID in that pane, and the
+pane counts as not opened in the windows of that feature. So features may differ in coverage; `coverage_<window>` is that of the
+feature that has the most. A feature that none of the opened panes of a window has is LOW_COVERAGE, whatever `min_coverage` is.
+
 The coverage of a window is the sum over its opened panes of the share of enrolled clients whose sites are counted, divided by the
 number of its panes. It is computed in millionths, so it has no rounding error. A pane with a smaller share than
 `min_site_coverage` is LOW_COVERAGE itself, and no window and no Filtered feature uses it.
@@ -28,14 +32,14 @@ from featurestore.define.decoded import Bytes, Decoded, Floats, Ints, Status
 from featurestore.define.definitions import FeatureView
 from featurestore.define.feature import PaneFeature
 from featurestore.define.layout import layout_of
-from featurestore.define.panes import NEVER, Bools, Panes
+from featurestore.define.panes import NEVER, Bools, Panes, suppressed_cells
 from featurestore.define.release import MILLION
 from featurestore.define.values import decode, served_features
 
 EVER_US: Final = 2**61
 """Longer than the years 1 to 9999, but added to any time it stays within int64."""
 
-Sums = TypeVar("Sums", Ints, Floats)
+Sums = TypeVar("Sums", Ints, Floats, Bytes, Bools)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,87 +85,159 @@ def issue_times(view: FeatureView, panes: Panes, ends: Ints, since: Ints) -> tup
 
 def make_issues(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) -> Issues:
     """Decode the rows of these issues, which `issue_times` returns."""
-    layout = layout_of(view)
-    keys = layout.keys
-    is_open = panes.opened[pane] & (released_at < panes.retracted_at[pane])
-    enough = panes.usable(view.min_site_coverage)[pane]
-    base = np.where(enough, np.uint8(Status.OK), np.uint8(Status.LOW_COVERAGE))
-    base = np.where(is_open, base, np.uint8(Status.VOID)).repeat(keys)
-    base = _suppressed(view, panes.slots[pane].reshape(-1, layout.slots_per_key), base)
-    sums = {"": panes.slots[pane]}
-    units: dict[str, Floats] = {"": np.where(is_open, panes.noise_units[pane], 0.0).repeat(keys)}
-    status = {"": base}
+    layout, columns = layout_of(view), _Columns.of(view, panes)
+    sums = {"": _own_sums(view, panes, columns, pane, released_at)}
     coverage: dict[str, Floats] = {}
     for window in view.trailing:
-        total, unit, shares = _window_sums(view, panes, window.panes, pane, released_at)
-        coverage[window.name] = _of_keys(shares, keys) / (MILLION * window.panes)
-        enough = coverage[window.name] >= view.min_coverage
-        sums[window.name] = total
-        units[window.name] = _of_keys(unit, keys)
-        status[window.name] = np.where(enough, np.uint8(Status.OK), np.uint8(Status.LOW_COVERAGE))
-    estimates = _estimates(view, panes, pane, released_at)
+        sums[window.name], coverage[window.name] = _window_sums(view, panes, columns, window.panes, pane, released_at)
+    estimates = _estimates(view, panes, columns, pane, released_at)
     features = []
     for served in served_features(view):
         if not isinstance(served.feature, PaneFeature):
             features.append(estimates[served.name])
             continue
-        name = "" if served.window is None else served.window.name
-        rows = sums[name].reshape(-1, layout.slots_per_key)
-        features.append(decode(layout, served.feature, rows, units[name], status[name]))
+        rows = sums["" if served.window is None else served.window.name]
+        source = view.source_of(served.feature) or served.feature
+        units, status = rows.units[columns.units_of[source.name]], rows.status[columns.known_of[source.name]]
+        features.append(decode(layout, served.feature, rows.slots, units, status))
     return Issues(pane, released_at, tuple(features), coverage)
 
 
-def _estimates(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) -> dict[str, Decoded]:
-    """The values of the view's Filtered features in these issues, by name."""
-    if not view.filtered:
-        return {}
-    from .filter_runs import filter_rows, runs_of  # numba is slow to import
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """The distinct columns of `Panes.known` and `Panes.noise_units`, so that equal ones are added up once. Mostly each has one.
 
-    runs = runs_of(panes, panes.usable(view.min_site_coverage), pane, released_at)
-    by_name: dict[str, Decoded] = {}
-    for filtered in view.filtered:
-        by_name |= zip(filtered.names, filter_rows(view, filtered, panes, pane, runs), strict=True)
-    return by_name
+    Attributes:
+        known: bool[P, D]; known_of: the column of each collected feature, by name.
+        units: float64[P, C]; units_of: the columns of the noise groups of each collected feature, by name; one if all are equal.
+        windowed: the columns of `known` of the features that have windows.
+        opened: bool[P, K] or [P, 1], the opened cells of usable panes. Withheld cells are left out.
+    """
+
+    known: Bools
+    known_of: dict[str, int]
+    units: Floats
+    units_of: dict[str, int | Ints]
+    windowed: list[int]
+    opened: Bools
+
+    @classmethod
+    def of(cls, view: FeatureView, panes: Panes) -> _Columns:
+        collected, groups = view.collected, layout_of(view).groups
+        known, known_of = _distinct(panes.known, len(collected))
+        units, every = _distinct(panes.noise_units, len(groups))
+        units_of: dict[str, int | Ints] = {}
+        for feature in collected:
+            mine = every[[group.feature == feature.name for group in groups]]
+            units_of[feature.name] = int(mine[0]) if (mine == mine[0]).all() else mine
+        adding = [not feature.counts_clients for feature in collected]
+        return cls(
+            known,
+            dict(zip((feature.name for feature in collected), known_of.tolist(), strict=True)),
+            units,
+            units_of,
+            known_of[adding if any(adding) else slice(None)].tolist(),
+            panes.usable(view.min_site_coverage)[:, None] & ~panes.withheld,
+        )
+
+
+def _distinct(table: Sums, columns: int) -> tuple[Sums, Ints]:
+    """The distinct columns of a table, [P, D], and the place of each of its columns among them; [P, 1] has all columns alike."""
+    if (table == table[:, :1]).all():
+        return table[:, :1], np.zeros(columns, dtype=np.int64)
+    distinct, place = np.unique(table, axis=1, return_inverse=True)
+    return distinct, place.reshape(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """The sums of some issues over their own pane or over one window.
+
+    Attributes:
+        slots: int64[I·K, S].
+        units: float64[C, I·K], the noise units, by their column.
+        status: uint8[D, I·K], OK or the reason why a feature is null, by the column of known features.
+    """
+
+    slots: Ints
+    units: Floats
+    status: Bytes
+
+
+def _own_sums(view: FeatureView, panes: Panes, columns: _Columns, pane: Ints, released_at: Ints) -> _Sums:
+    """The sums of the issues' own panes."""
+    keys = layout_of(view).keys
+    slots, known = panes.slots[pane], columns.known[pane].T
+    is_open = panes.opened[pane] & (released_at < panes.retracted_at[pane])
+    enough = np.where(panes.usable(view.min_site_coverage)[pane], np.uint8(Status.OK), np.uint8(Status.LOW_COVERAGE))
+    status = np.where(is_open & known, enough, np.uint8(Status.VOID))[:, :, None]
+    hidden = panes.withheld[pane] | suppressed_cells(view, slots, panes.known[pane])
+    status = np.where((status == Status.OK) & hidden, np.uint8(Status.SUPPRESSED), status)
+    units = np.where(is_open, columns.units[pane].T, 0.0)[:, :, None]
+    return _Sums(slots.reshape(-1, slots.shape[-1]), _of_keys(units, keys), _of_keys(status, keys))
 
 
 def _window_sums(
-    view: FeatureView, panes: Panes, width: int, pane: Ints, released_at: Ints
-) -> tuple[Ints, Floats, Ints]:
-    """Slots int64[I, K, S], noise units float64[I, K] and the sum of the panes' site shares int64[I, K] of one window.
+    view: FeatureView, panes: Panes, columns: _Columns, width: int, pane: Ints, released_at: Ints
+) -> tuple[_Sums, Floats]:
+    """The sums of one window, and its coverage, float64[I·K]."""
+    keys, window = layout_of(view).keys, _Window.of(view, panes, width, pane, released_at)
+    opened = columns.opened[:, :, None]
+    slots = window.total(np.where(opened, panes.slots, 0))
+    unit_of_pane: Floats = columns.units[:, None, :] * opened
+    share_of_pane: Ints = panes.site_share[:, None, None] * (columns.known[:, None, :] & opened)
+    shares = window.total(share_of_pane)
+    usable_share = panes.site_share * panes.usable(view.min_site_coverage)  # also of panes that lack features or cells
+    has_some = (shares > 0) | (window.total(usable_share) == 0)[:, None, None]
+    enough = has_some & (shares / (MILLION * width) >= view.min_coverage)
+    status = np.where(enough, np.uint8(Status.OK), np.uint8(Status.LOW_COVERAGE))
+    coverage = shares[:, :, columns.windowed].max(axis=-1) / (MILLION * width)
+    units = window.total(unit_of_pane)
+    units = np.moveaxis(window.total(unit_of_pane), -1, 0)
+    rows = _Sums(slots.reshape(-1, slots.shape[-1]), _of_keys(units, keys), _of_keys(np.moveaxis(status, -1, 0), keys))
+    return rows, _of_keys(coverage, keys)
 
-    Units and shares have the shape [I, 1] if they are the same for all keys.
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """The panes of one window in each issue.
+
+    Attributes:
+        first, last: int64[I], indices of the first and the last of them.
+        partial: (issue, pane indices) of the issues from before a late pane, or from after a retraction.
     """
-    opened = _opened_cells(view, panes)
-    slots = np.where(opened[:, :, None], panes.slots, 0)
-    first = _first_of_window(view, panes, width)[pane]
-    total = _range_sums(slots, first, pane)
-    units_of_pane: Floats = panes.noise_units[:, None] * opened
-    units = _range_sums(units_of_pane, first, pane)
-    share_of_pane = panes.site_share[:, None] * opened
-    shares = _range_sums(share_of_pane, first, pane)
-    if not panes.in_order:
-        for i, (low, high, moment) in enumerate(zip(first.tolist(), pane.tolist(), released_at.tolist(), strict=True)):
-            inside = slice(low, high + 1)
-            known = (panes.released_at[inside] <= moment) & (moment < panes.retracted_at[inside])
-            if not known.all():  # issues from before a late pane, or from after a retraction
-                total[i] = slots[inside][known].sum(axis=0)
-                units[i] = units_of_pane[inside][known].sum(axis=0)
-                shares[i] = share_of_pane[inside][known].sum(axis=0)
-    return total, units, shares
 
+    first: Ints
+    last: Ints
+    partial: list[tuple[int, Ints]]
 
-def _opened_cells(view: FeatureView, panes: Panes) -> Bools:
-    """bool[P, K]: the opened cells of usable panes; [P, 1] if each pane's keys are opened together. Withheld cells are left out."""
-    opened = panes.usable(view.min_site_coverage)[:, None]
-    limit = view.privacy.suppress_below
-    if limit is None or not panes.withheld.any():
-        return opened
-    return opened & ~(panes.withheld[:, None] & _small(view, panes.slots, limit))
+    @classmethod
+    def of(cls, view: FeatureView, panes: Panes, width: int, pane: Ints, released_at: Ints) -> _Window:
+        """The window of `width` panes that ends with each issue's pane."""
+        first = np.searchsorted(panes.start, panes.start - (width - 1) * view.pane_us)[pane]
+        partial: list[tuple[int, Ints]] = []
+        if not panes.in_order:
+            for i, (low, high, moment) in enumerate(
+                zip(first.tolist(), pane.tolist(), released_at.tolist(), strict=True)
+            ):
+                inside = slice(low, high + 1)
+                known = (panes.released_at[inside] <= moment) & (moment < panes.retracted_at[inside])
+                if not known.all():
+                    partial.append((i, low + np.flatnonzero(known)))
+        return cls(first, pane, partial)
+
+    def total(self, of_pane: Sums) -> Sums:
+        """The sum over each issue's panes of an array whose first dimension is P; its first dimension is I."""
+        total = _range_sums(of_pane, self.first, self.last)
+        for i, known in self.partial:
+            total[i] = of_pane[known].sum(axis=0)
+        return total
 
 
 def _of_keys(values: Sums, keys: int) -> Sums:
-    """One entry for each issue and key, from [I, K] or [I, 1]."""
-    return np.broadcast_to(values, (len(values), keys)).reshape(-1)
+    """[..., I·K] from [..., I, K] or [..., I, 1]."""
+    *outer, issues, _ = values.shape
+    return np.broadcast_to(values, (*outer, issues, keys)).reshape(*outer, -1)
 
 
 def _range_sums(values: Sums, first: Ints, last: Ints) -> Sums:
@@ -171,9 +247,22 @@ def _range_sums(values: Sums, first: Ints, last: Ints) -> Sums:
     return sums
 
 
-def _first_of_window(view: FeatureView, panes: Panes, width: int) -> Ints:
-    """int64[P]: the index of the first known pane in the window of `width` panes that ends with each pane."""
-    return np.searchsorted(panes.start, panes.start - (width - 1) * view.pane_us)
+def _estimates(view: FeatureView, panes: Panes, columns: _Columns, pane: Ints, released_at: Ints) -> dict[str, Decoded]:
+    """The values of the view's Filtered features in these issues, by name.
+
+    A filter needs every cell of a pane, so it passes over a pane with a withheld cell or without its Rate as over a void.
+    """
+    if not view.filtered:
+        return {}
+    from .filter_runs import filter_rows, runs_of  # numba is slow to import
+
+    whole = columns.opened.all(axis=1)
+    by_name: dict[str, Decoded] = {}
+    for filtered in view.filtered:
+        known = columns.known[:, columns.known_of[filtered.rate]]
+        runs = runs_of(panes, whole & known, pane, released_at)
+        by_name |= zip(filtered.names, filter_rows(view, filtered, panes, pane, runs), strict=True)
+    return by_name
 
 
 def reach_us(view: FeatureView) -> int:
@@ -181,17 +270,3 @@ def reach_us(view: FeatureView) -> int:
     if view.filtered:
         return EVER_US
     return (max((window.panes for window in view.trailing), default=1) - 1) * view.pane_us
-
-
-def _suppressed(view: FeatureView, rows: Ints, base: Bytes) -> Bytes:
-    """Mark the rows of keys whose noised ClientCount is below `suppress_below`."""
-    limit = view.privacy.suppress_below
-    if limit is None:
-        return base
-    return np.where((base == Status.OK) & _small(view, rows, limit), np.uint8(Status.SUPPRESSED), base)
-
-
-def _small(view: FeatureView, slots: Ints, limit: int) -> Bools:
-    """The keys (int64[..., S]) whose noised ClientCount is below the limit. The finish mpc uses the same rule."""
-    small: Bools = slots[..., layout_of(view).client_counts].min(axis=-1) < limit
-    return small

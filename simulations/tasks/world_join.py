@@ -91,8 +91,9 @@ def _panes(plan: Plan, opened: OpenedView) -> Panes:
         opened=is_open,
         site_share=np.full(len(starts), manifest.site_share),
         slots=slots,
-        withheld=np.zeros(len(starts), bool),
-        noise_units=np.full(len(starts), float(manifest.noisers)),
+        withheld=np.zeros((len(starts), 1), bool),
+        noise_units=np.full((len(starts), 1), float(manifest.noisers)),
+        known=np.ones((len(starts), 1), bool),
         released_at=DATING.released_at(planned, 0),
         retracted_at=np.full(len(starts), NEVER),
     )

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from featurestore.define.decoded import Floats, Ints
 from featurestore.define.definitions import FeatureView
 from featurestore.define.filtered import Filtered
 from featurestore.define.kinds import Rate
 from featurestore.define.layout import layout_of
-from featurestore.define.panes import NEVER, Panes
+from featurestore.define.panes import NEVER, Bools, Panes
 from tests.featurestore.filter_oracle import Pane, Served, served
-from tests.featurestore.making import a_view
+from tests.featurestore.making import HOUR, a_view
 
 NEW_YORK = "America/New_York"
 LATE = Rate("late", where="delay >= 15")
@@ -26,6 +27,14 @@ NAMES = [f"late_{part}" for part in ("dev", "pred", "n")]
 PARTS = ("dev", "dev_se", "pred", "pred_se", "n", "n_se")
 
 
+def own_panes(start: Ints, opened: Bools, slots: Ints, units: Floats, width: int = HOUR) -> Panes:
+    """Panes of one definition, each released at its end, without a missing site."""
+    count = len(start)
+    every = np.ones((count, 1), dtype=bool)
+    whole, never = np.full(count, 10**6), np.full(count, NEVER)
+    return Panes(start, opened, whole, slots, ~every, units[:, None], every, start + width, never)
+
+
 def some_panes(view: FeatureView, first: int, count: int, seed: int, open_share: float = 0.7) -> Panes:
     """Consecutive panes with random sums; some are void."""
     layout, rng = layout_of(view), np.random.default_rng(seed)
@@ -34,8 +43,7 @@ def some_panes(view: FeatureView, first: int, count: int, seed: int, open_share:
     slots = rng.integers(-60, 200, (count, layout.keys, layout.slots_per_key))
     slots[~opened] = 0
     units = rng.choice([0.0, 2.0], count, p=[0.1, 0.9])
-    none = np.zeros(count, dtype=bool)
-    return Panes(start, opened, np.full(count, 10**6), slots, none, units, start + view.pane_us, np.full(count, NEVER))
+    return own_panes(start, opened, slots, units, view.pane_us)
 
 
 def expected(view: FeatureView, filtered: Filtered, panes: Panes, known: Sequence[bool], key: int) -> list[Served]:
@@ -50,7 +58,7 @@ def expected(view: FeatureView, filtered: Filtered, panes: Panes, known: Sequenc
             units * counts.variance,
         )
         for start, is_known, slots, units in zip(
-            panes.start.tolist(), known, panes.slots[:, key], panes.noise_units.tolist(), strict=False
+            panes.start.tolist(), known, panes.slots[:, key], panes.noise_units[:, 0].tolist(), strict=False
         )
         if is_known
     }

@@ -18,13 +18,24 @@ from featurestore.define.entities import Entity
 from featurestore.define.filtered import Filtered, local_slots
 from featurestore.define.kinds import ClientCount, Count, Histogram, Mean
 from featurestore.define.layout import layout_of
-from featurestore.define.panes import NEVER, Panes
+from featurestore.define.panes import Panes
 from featurestore.define.privacy import Privacy
 from featurestore.define.values import served_features
 from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
 from featurestore.errors import DefinitionError, ViewMalformed
 from featurestore.offline.filter_runs import filter_rows, runs_of
-from tests.featurestore.filter_cases import AREA, CARRIER, LATE, NAMES, NEW_YORK, PARTS, VIEW, expected, some_panes
+from tests.featurestore.filter_cases import (
+    AREA,
+    CARRIER,
+    LATE,
+    NAMES,
+    NEW_YORK,
+    PARTS,
+    VIEW,
+    expected,
+    own_panes,
+    some_panes,
+)
 from tests.featurestore.filter_oracle import Pane, Served, served
 from tests.featurestore.making import DAY, HOUR, a_view
 
@@ -80,6 +91,7 @@ def test_panes_that_nobody_knows_are_predicted_like_voids() -> None:
                 "slots",
                 "withheld",
                 "noise_units",
+                "known",
                 "released_at",
                 "retracted_at",
             )
@@ -145,10 +157,7 @@ class TestLocalTime:
                 rate = np.where((slot >= 7) & (slot < 12), 0.8, 0.1)
                 slots = np.stack([(2 * rate - 1) * 500, np.full(len(rate), 500.0)], axis=1).round().astype(np.int64)
                 always = np.ones(len(start), dtype=bool)
-                units, never = np.full(len(start), 2.0), np.full(len(start), NEVER)
-                panes = Panes(
-                    start, always, np.full(len(start), 10**6), slots[:, None], ~always, units, start + HOUR, never
-                )
+                panes = own_panes(start, always, slots[:, None], np.full(len(start), 2.0))
                 pred = rows_of(view, filtered, panes)["pred"][:-1, 0]
                 errors[tz] = np.abs(pred - rate[1:])[-48:].max()
             assert errors[NEW_YORK] < 0.1
@@ -221,9 +230,8 @@ class TestCalibration:
         true, units = rng.binomial(events, rate), 0.05
         noise = np.rint(rng.normal(0, np.sqrt([units * one.variance for one in (sums, counts)]), (len(start), 2)))
         slots = np.stack([2 * true - events, events], axis=1) + noise.astype(np.int64)
-        always, never = np.ones(len(start), dtype=bool), np.full(len(start), NEVER)
-        whole = np.full(len(start), 10**6)
-        panes = Panes(start, always, whole, slots[:, None], ~always, np.full(len(start), units), start + HOUR, never)
+        always = np.ones(len(start), dtype=bool)
+        panes = own_panes(start, always, slots[:, None], np.full(len(start), units))
         rows = rows_of(view, filtered, panes)
         late = slice(30 * 24, -1)
         pred, se = rows["pred"][late, 0], rows["pred_se"][late, 0]

@@ -43,8 +43,9 @@ def as_panes(items: Sequence[Release | Void]) -> Panes:
         np.array([isinstance(item, Release) for item in items]),
         np.full(len(items), 10**6),
         np.array([item.slots if isinstance(item, Release) else zero for item in items]),
-        np.zeros(len(items), dtype=bool),
-        np.full(len(items), 2.0),
+        np.zeros((len(items), 1), dtype=bool),
+        np.full((len(items), 1), 2.0),
+        np.ones((len(items), 1), dtype=bool),
         np.array([item.released_at for item in items]),
         np.full(len(items), NEVER),
     )
@@ -104,8 +105,9 @@ def stored_panes(directory: Path) -> tuple[Panes, Offline, Registry, int]:
         np.array([record.opened for record in records]),
         np.array([record.manifest.site_share for record in records]),
         np.array([slots.get(record.pane_start, zero) for record in records]),
-        np.zeros(len(records), dtype=bool),
-        np.array([float(record.manifest.noisers) for record in records]),
+        np.zeros((len(records), 1), dtype=bool),
+        np.array([[float(record.manifest.noisers)] for record in records]),
+        np.ones((len(records), 1), dtype=bool),
         np.array([record.released_at for record in records]),
         np.array([record.retracted_at for record in records]),
     )

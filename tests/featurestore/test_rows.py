@@ -25,6 +25,7 @@ from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 
 from .making import DAY, a_view, manifest_of
+from .naive_values import Value, read
 
 WINDOWS = {"1h": ["2h", "3h", "24h", "30h"], "1d": ["2d", "3d", "7d"], "15m": ["30m", "1h", "2h"]}
 ENTITIES = [
@@ -49,8 +50,6 @@ SITES = [
     CountedSites(counted=1, enrolled=2, missing=("b",), clients=1, enrolled_clients=2),
     CountedSites(counted=2, enrolled=3, missing=("c",), clients=2, enrolled_clients=3),
 ]
-Value = tuple[Any, float | None, int | None, str]
-"""(value, se, n, status)"""
 Row = dict[str, Value]
 
 
@@ -144,34 +143,7 @@ def _share(pane: Release) -> int:
 def _read(layout: Layout, feature: ViewFeature, sums: list[int], units: float, status: str) -> Value:
     groups = layout.groups_of(feature)
     x = [sums[slot] for group in groups for slot in group.slots]
-    first_var, *rest = [units * float(group.mechanism.sigma_sq) for group in groups]
-    value: Any = x[0]
-    match feature:
-        case Histogram():
-            value, se, n, n_var = x, math.sqrt(first_var), None, 0.0
-        case Count(derive=True):
-            value, se, n, n_var = sum(x), math.sqrt(len(x) * first_var), None, 0.0
-        case Count() | ClientCount():
-            se, n, n_var = math.sqrt(first_var), None, 0.0
-        case Rate(derive=True):  # cells (−∞, 0), [0, 15), [15, ∞), null
-            true, false = x[2], x[0] + x[1]
-            n, n_var = true + false, 3 * first_var
-            value = true / n if n else None
-            se = math.sqrt((false / n) ** 2 * first_var + (true / n) ** 2 * 2 * first_var) / abs(n) if n else 0.0
-        case Rate() | Mean():
-            centred, n = x
-            n_var = rest[0]
-            spread = math.sqrt(first_var + (centred / n) ** 2 * n_var) / abs(n) if n else 0.0
-            if isinstance(feature, Mean):
-                middle = centred + (feature.q_max // 2) * n
-                value, se = feature.bounds[0] + feature.step * (middle / n) if n else None, feature.step * spread
-            else:
-                value, se = (centred + n) / 2 / n if n else None, spread / 2
-    if status == "OK" and n is not None and n < max(1, 3 * math.sqrt(n_var)):
-        return None, None, n, "DROWNED"
-    if status == "OK" and n is not None and n < 20 * math.sqrt(n_var):
-        return value, se, n, "ROUGH_SE"
-    return (value, se, n, status) if status == "OK" else (None, None, None, status)
+    return read(feature, x, [units * group.variance for group in groups], status)
 
 
 def _a_view(draw: random.Random) -> FeatureView:
