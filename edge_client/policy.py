@@ -96,6 +96,7 @@ class Policy:
             ledger's record of each client counts too.
         columns: event columns that features and `where` may read; `*` is any.
         join_keys: columns by which a view may split its counts; `*` is any.
+        overlap: allow several collections of one view on one day, such as its old and its new version. Each costs the day once.
         max_plan_hours: the longest time from now for which a plan's live secrets may exist. Until they are erased, an
             attacker with the site's batches and both aggregators' secrets can open the reports.
     """
@@ -119,6 +120,7 @@ class Policy:
     max_plan_hours: int = 168
     noisers: Noisers | None = None
     budget_counts: Observer = Observer.AGGREGATOR
+    overlap: bool = False
     former: FormerKeys = NO_FORMER_KEYS
 
     @property
@@ -142,7 +144,7 @@ class Policy:
     @property
     def budget(self) -> Budget:
         """The budget of the site's ledger."""
-        return Budget(self.max_micro_rho, counts=self.budget_counts)
+        return Budget(self.max_micro_rho, counts=self.budget_counts, overlap=self.overlap)
 
 
 @dataclass(frozen=True, eq=False)

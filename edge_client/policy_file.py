@@ -57,6 +57,7 @@ max_rho_per_day = {max_rho_per_day}  # the most that one client-day may cost ove
 # The prices that count in it: "aggregator" (what one aggregator may learn, who knows its own noise), or "outsiders" (what those
 # may learn who see releases only: this trusts both aggregators; against one of them a client-day then costs up to twice as much).
 budget_counts = {budget_counts}
+overlap = {overlap}  # true: two versions of one view may be collected on one day, and each of them costs the day
 min_k = {min_k}  # the smallest min_clients of a view
 time_columns = {time_columns}  # more columns from which a view may take the time of events; each is charged separately
 max_answer_mib = {max_answer_mib}  # the largest answer to a plan under which all enrolled clients report
@@ -87,6 +88,7 @@ def policy_to_toml(policy: Policy) -> str:
         join_keys=_list(policy.join_keys),
         max_rho_per_day=rho_text(policy.max_micro_rho),
         budget_counts=_quoted(policy.budget_counts),
+        overlap=str(policy.overlap).lower(),
         min_k=policy.min_k,
         participation=_quoted(allowed_text(policy.participation)),
         protection=_quoted(allowed_text(policy.protection)),
@@ -155,6 +157,7 @@ class PolicyEntries(ConfigModel):
     max_plan_hours: Whole = Policy.max_plan_hours
     noisers: AllowedNoisers = Policy.noisers
     budget_counts: CountedPrices = Policy.budget_counts
+    overlap: Flag = Policy.overlap
     former: FormerSections = ()
 
 

@@ -427,13 +427,13 @@ class PlanFreed(LedgerRefusal):
 
 
 class ViewOverlap(LedgerRefusal):
-    """Two definitions of one view on one day: the difference of their sums could reveal a client."""
+    """Two collections of one view on one day, which a site allows only by its policy: each would cost the day once more."""
 
     def __init__(self, view: str, day: int) -> None:
         self.view, self.day = view, day
         super().__init__(
-            f"view {view!r}: another definition was collected on {_date(day)}; {DIFFERENCING}. Give the changed view "
-            "another name, or start it on a day that the old one has not collected"
+            f"view {view!r}: another collection of it was charged on {_date(day)}, and a second one would cost that day again. "
+            "Collect it from a later day on; or set overlap = true in policy.toml, which charges the day for each collection"
         )
 
 

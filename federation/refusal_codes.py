@@ -170,8 +170,9 @@ class RefusalCode(StrEnum):
     )
     VIEW_OVERLAP = (
         "VIEW_OVERLAP",
-        "Another definition of a view was collected on one of its days.",
-        "The coordinator collects other days, or gives the changed view a new name, which pays for itself.",
+        "Another collection of a view was charged on one of its days, and the site's policy does not allow a second one.",
+        "The coordinator collects later days. The site's operator allows overlaps with overlap = true in policy.toml: each "
+        "collection of a view then costs a day once.",
     )
     CLOCK_SKEW = (
         "CLOCK_SKEW",

@@ -1,7 +1,8 @@
 """The rules of a ledger, a pure function of its entries. They are the same at both aggregators, every site, and in one process.
 
 a pane      is opened under one plan only: another plan for it is refused, unless it names the first as an earlier attempt
-a view      has one collection on one UTC day: the difference of two sums that share a client-day could reveal it
+a view      has one collection on one UTC day, or pays for the day once for each: two sums that share a client-day compose
+            like those of two views. A site allows that only by its policy
 a day       costs at most the budget, over all views and roles; (view, collection, noise, day) is charged once
 an attempt  that both aggregators never opened is covered by its charge; otherwise the next attempt pays for the day again
 
@@ -55,11 +56,13 @@ class Budget:
         micro_rho: the limit over all views together.
         quotas: limits for single views; a view without an entry has no quota of its own.
         counts: the prices that count. Those against outsiders trust both aggregators to add their noise and to keep it secret.
+        overlap: whether several collections of one view may charge a day, each in full.
     """
 
     micro_rho: int
     quotas: Mapping[str, int] = field(default_factory=dict)
     counts: Observer = Observer.AGGREGATOR
+    overlap: bool = True
 
     def counted(self, price: Price) -> int:
         """The micro-ρ of a price that count."""
@@ -123,7 +126,7 @@ class LedgerState:
     length: int = 0
     rebuilt: RebuiltEntry | None = None
     _last: int = 0
-    _collection: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    _collections: dict[tuple[str, int], frozenset[bytes]] = field(default_factory=dict)
     _by_view: dict[tuple[str, int], Price] = field(default_factory=dict)
     _charges: dict[bytes, list[Charge]] = field(default_factory=dict)
     _again: dict[tuple[bytes, int], int] = field(default_factory=dict)
@@ -193,7 +196,7 @@ class LedgerState:
             self.prices[day] = self.prices.get(day, NO_PRICE) + view.price
             self._by_view[view.view, day] = self._by_view.get((view.view, day), NO_PRICE) + view.price
         for day in np.unique(view.panes // DAY_US).tolist():
-            self._collection[view.view, day] = view.collection
+            self._collections[view.view, day] = self.collections_of(view.view, day) | {view.collection}
         self._panes.setdefault(view.collection, {})[plan] = view.panes
 
     def _charge(self, view: str, collection: bytes, scales: str, day: int, *, in_process: bool) -> Charge:
@@ -285,7 +288,8 @@ class LedgerState:
         panes, days = planned.pane_starts, np.unique(planned.pane_starts // DAY_US)
         self._require_untaken(view.name, collection, panes, retries)
         for day in days.tolist():
-            if self._collection.get((view.name, day), collection) != collection:
+            charged = self.collections_of(view.name, day)
+            if charged and collection not in charged and not budget.overlap:
                 raise ViewOverlap(view.name, day)
         scales, in_process = _scales(plan, planned), self.role == IN_PROCESS
         again = self._days_again(collection, panes, retries)
@@ -356,6 +360,10 @@ class LedgerState:
         plans = self._panes.get(collection, {}).items()
         found = [panes[np.isin(panes, of_plan)] for plan, of_plan in plans if plan not in except_plans]
         return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+
+    def collections_of(self, view: str, day: int) -> frozenset[bytes]:
+        """The collections of a view that took panes of a UTC day. Each has paid for the day."""
+        return self._collections.get((view, day), frozenset())
 
     def plans_of(self, collection: bytes) -> tuple[bytes, ...]:
         """The plans that have taken panes of a collection, in the order of their charges."""

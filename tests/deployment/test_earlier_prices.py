@@ -189,16 +189,20 @@ def test_a_view_of_an_interrupted_run_is_not_repriced(
     assert {one["micro_rho"] for one in manifests(tmp_path)} == {RHO_BY_ZCDP}
 
 
-def test_a_day_that_was_charged_at_the_old_price_refuses_the_new_one(
+def test_a_day_that_was_charged_at_the_old_price_is_paid_again_at_the_new_one_if_the_budget_has_that(
     views: tuple[FeatureView, ...], old: FeatureView, tmp_path: Path
 ) -> None:
-    """The view is repriced in the middle of a day: an aggregator keeps what it has charged, and charges no second price."""
+    """The view is repriced in the middle of a day: both collections pay for the day, and a site refuses by default."""
     morning, later = (np.array([day * DAY_US]) for day in (MAY, MAY + 1))
     with open_operator_ledger(tmp_path / LEDGERS, "leader", lambda: LATER) as ledger:
         ledger.intend(plan_in_words(bytes(16), (PlannedView(old, morning, 2),), "full"), Budget(10**6))
         new = reprice(tmp_path, views[0], lambda: LATER).after
         plan = plan_in_words(b"1" * 16, (PlannedView(new, morning, 2),), "full")
+        both = RHO_BY_ZCDP + (present := layout_of(new).micro_rho)
         with pytest.raises(ViewOverlap):
-            ledger.intend(plan, Budget(10**6))
+            ledger.intend(plan, Budget(10**6, overlap=False))
+        with pytest.raises(DayBudgetSpent):
+            ledger.intend(plan, Budget(both - 1))
+        ledger.intend(plan, Budget(both))
         ledger.intend(replace(plan, views=(PlannedView(new, later, 2),)), Budget(10**6))
-        assert spent_of(ledger.state) == {MAY: RHO_BY_ZCDP, MAY + 1: layout_of(new).micro_rho}
+        assert spent_of(ledger.state) == {MAY: both, MAY + 1: present}

@@ -215,6 +215,16 @@ def test_a_refusal_says_which_view_and_day_and_names_the_plan_only_if_it_is_the_
     assert refused.plan is not None
 
 
+def test_a_second_collection_of_a_view_on_a_day_needs_the_policy_and_the_budget() -> None:
+    state = charged(with_words(make_plan(VIEW, noise="full", number=9), participation="all"))
+    changed = sign(make_plan(replace(VIEW, entity=Entity("k", domain=["x", "z"])), noise="full"))
+    answers = [
+        code_of(changed, replace(POLICY, max_micro_rho=limit, overlap=overlap), state)
+        for overlap, limit in ((False, 1_000_000), (True, 999_999), (True, 1_000_000))
+    ]
+    assert answers == ["VIEW_OVERLAP", "DAY_BUDGET_SPENT", "ACCEPT"]
+
+
 def test_the_reasons_come_in_the_order_that_the_module_says() -> None:
     """A plan with every fault. The fault that the answer names is mended, one after the other."""
     dear = replace(VIEW, privacy=Privacy(rho=1.5, min_clients=2))

@@ -35,7 +35,7 @@ def read(path: Path, text: str) -> Policy:
     views=st.lists(st.text("abz_*?[]\"'\\é ", min_size=1), min_size=1, max_size=4),
     rho=st.integers(1, MAX_MICRO_RHO),
     k=st.integers(1, 10**9),
-    flags=st.tuples(st.booleans(), st.booleans()),
+    flags=st.tuples(st.booleans(), st.booleans(), st.booleans()),
     participation=st.sampled_from([None, *Participation]),
     protection=st.sampled_from([None, *Protection]),
     validity=st.sampled_from([None, Validity.PRIO3]),
@@ -57,6 +57,7 @@ def test_what_is_written_is_read(
         validity=validity,
         max_plan_hours=hours,
         budget_counts=counts,
+        overlap=flags[2],
     )
     assert read(tmp_path, policy_to_toml(policy)) == policy
 
@@ -75,6 +76,7 @@ def test_a_file_of_pins_alone_is_as_strict_as_the_defaults(tmp_path: Path) -> No
     assert not Policy(**PINS).allow_activity_visible
     assert Policy(**PINS).protection is Protection.SHARES
     assert Policy(**PINS).budget_counts is Observer.AGGREGATOR
+    assert not Policy(**PINS).overlap
 
 
 def test_every_key_stands_in_the_file_with_a_word_about_it() -> None:
@@ -130,6 +132,7 @@ ODD: dict[str, tuple[Callable[[str], str], str]] = {
         lambda t: t.replace('counts = "aggregator"', 'counts = "any"'),
         "budget_counts: it must be 'aggregator' or 'outsiders', not 'any'",
     ),
+    "an overlap that is no truth": (lambda t: t.replace("overlap = false", "overlap = 1"), "overlap: "),
     "k of nobody": (lambda t: t.replace("min_k = 2", "min_k = 0"), "min_k: it must be at least 1, not 0"),
     "a broken k": (lambda t: t.replace("min_k = 2", "min_k = 2.5"), "min_k: write min_k = N, not 2.5"),
     "no list": (lambda t: t.replace('["*"]', '"*"'), "views: write views = "),

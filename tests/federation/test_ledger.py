@@ -67,6 +67,26 @@ A, B = view("a", 2), view("b", 2)  # 0.5 ρ each
 A_CHANGED = view("a", 3)
 
 
+def replace_pane(of: FeatureView, pane: str) -> FeatureView:
+    return FeatureView(
+        of.name,
+        entity=of.entity,
+        features=of.features,
+        pane=pane,
+        bounds=of.bounds,
+        privacy=Privacy(0.5, min_clients=2),
+    )
+
+
+OLD, NEW = replace_pane(A, "1h"), replace_pane(A_CHANGED, "1h")
+
+
+def hours_of(number: int, one: FeatureView, days: tuple[int, ...], hour: int) -> Plan:
+    """A plan for one hour of each day."""
+    panes = np.array(days, dtype=np.int64) * DAY + hour * DAY // 24
+    return plan_in_words(bytes([number]) * 16, (PlannedView(one, panes, 2),), "full", wire=TERMS)
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 100 * DAY
@@ -208,11 +228,49 @@ def test_a_day_knows_the_plans_that_took_panes_of_it_in_the_order_of_their_charg
     assert ledger.state.plans_of_day(definition(hourly), 0) == ()
 
 
-def test_another_definition_of_a_view_is_refused_on_a_day_of_the_first(ledger: Ledger) -> None:
+def test_a_second_collection_of_a_view_is_refused_on_a_day_of_the_first_where_overlap_is_not_allowed(
+    ledger: Ledger,
+) -> None:
+    alone = Budget(2_000_000, overlap=False)
+    ledger.intend(plan_of(1, A), alone)
+    with pytest.raises(ViewOverlap, match=r"another collection of it was charged on 1970-01-02.*overlap = true"):
+        ledger.intend(plan_of(2, A_CHANGED, days=(1,)), alone)
+    assert spent_of(ledger.state) == {0: 500_000, 1: 500_000}
+    ledger.intend(plan_of(2, A_CHANGED, days=(2,)), alone)
+    ledger.intend(plan_of(3, A_CHANGED, B, days=(0,)), Budget(2_000_000))
+    assert spent_of(ledger.state) == {0: 1_500_000, 1: 500_000, 2: 500_000}
+
+
+def test_each_collection_of_a_view_pays_for_a_day_once_and_in_full(ledger: Ledger) -> None:
+    """By hand: days 0 to 2 are collected for the old version, and days 2 to 4 for the new one. Panes are hours."""
+    for number, (one, days, hour) in enumerate(
+        ((OLD, (0, 1, 2), 0), (OLD, (0, 1, 2), 1), (NEW, (2, 3, 4), 0), (NEW, (2,), 1), (OLD, (0, 1, 2), 2))
+    ):
+        for _ in range(2):  # a repeat of a plan is no second charge
+            ledger.intend(hours_of(number, one, days, hour), ONE)
+    assert spent_of(ledger.state) == {0: 500_000, 1: 500_000, 2: 1_000_000, 3: 500_000, 4: 500_000}
+    charged = [ledger.state.collections_of("a", day) for day in (1, 2, 5)]
+    assert charged == [{definition(OLD)}, {definition(OLD), definition(NEW)}, set()]
+    with pytest.raises(PaneTaken):
+        ledger.intend(hours_of(9, NEW, (2,), 1), ONE)
+
+
+def test_an_overlap_is_limited_by_the_budget_and_by_the_quota_of_the_view(ledger: Ledger) -> None:
     ledger.intend(plan_of(1, A), ONE)
-    with pytest.raises(ViewOverlap, match="another definition was collected on 1970-01-02"):
-        ledger.intend(plan_of(2, A_CHANGED, days=(1,)), ONE)
-    ledger.intend(plan_of(2, A_CHANGED, days=(2,)), ONE)
+    for limit, have in ((HALF, 0), (Budget(999_999), 499_999), (Budget(10**7, {"a": 700_000}), 200_000)):
+        with pytest.raises(DayBudgetSpent) as refused:
+            ledger.intend(plan_of(2, A_CHANGED, days=(1,)), limit)
+        assert (refused.value.day, refused.value.have, refused.value.need) == (1, have, 500_000)
+    ledger.intend(plan_of(2, A_CHANGED, days=(1,)), Budget(1_000_000, {"a": 1_000_000}))
+    assert spent_of(ledger.state) == {0: 500_000, 1: 1_000_000}
+
+
+def test_a_collection_that_has_paid_for_a_day_goes_on_when_overlaps_are_no_longer_allowed(ledger: Ledger) -> None:
+    for number, one in enumerate((OLD, NEW)):
+        ledger.intend(hours_of(number, one, (0,), 0), ONE)
+    for number, one in enumerate((OLD, NEW), 5):
+        ledger.intend(hours_of(number, one, (0,), 1), replace(ONE, overlap=False))
+    assert spent_of(ledger.state) == {0: 1_000_000}
 
 
 def test_a_check_writes_nothing(ledger: Ledger) -> None:
@@ -551,17 +609,6 @@ def test_a_price_that_is_not_written_as_one_is_refused(old: str, new: str) -> No
     assert old in line
     with pytest.raises(ValueError, match=r".+"):
         entry_from_line(line.replace(old, new))
-
-
-def replace_pane(of: FeatureView, pane: str) -> FeatureView:
-    return FeatureView(
-        of.name,
-        entity=of.entity,
-        features=of.features,
-        pane=pane,
-        bounds=of.bounds,
-        privacy=Privacy(0.5, min_clients=2),
-    )
 
 
 def definition(of: FeatureView) -> bytes:

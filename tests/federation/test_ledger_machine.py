@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,13 +56,14 @@ class Crash(BaseException):
 class LedgerMachine(RuleBasedStateMachine):
     """`opened` and `paid` are kept by hand from what the ledger allowed. The ledger must always agree with them."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(overlap=st.booleans())
+    def begin(self, overlap: bool) -> None:
+        self.budget = replace(BUDGET, overlap=overlap)
         self.folder = Path(tempfile.mkdtemp(prefix="covey-ledger-"))
         self.now = 1_000 * DAY
         self.plans: list[Plan] = []
         self.allowed: dict[bytes, Plan] = {}
-        self.opened: dict[tuple[str, int], bytes] = {}
+        self.opened: dict[tuple[FeatureView, int], bytes] = {}
         self.done: dict[bytes, bytes] = {}
         self.ledger = self.open()
 
@@ -88,7 +90,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def a_plan_is_charged(self, data: st.DataObject) -> None:
         plan = data.draw(st.sampled_from(self.plans))
         try:
-            self.ledger.intend(plan, BUDGET)
+            self.ledger.intend(plan, self.budget)
         except LedgerRefusal:
             assert plan.hash not in self.allowed  # an allowed plan is allowed again
         else:
@@ -114,7 +116,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
             self.ledger._append = append_and_crash  # type: ignore[method-assign, assignment]
         try:
-            self.ledger.intend(plan, BUDGET)
+            self.ledger.intend(plan, self.budget)
         except Crash:
             if after and self.ledger.state.intended.get(plan.hash) is not None:
                 self._allow(plan)
@@ -184,17 +186,17 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.ledger.state.completed == self.done
 
     def _allow(self, plan: Plan) -> None:
-        """No pane is opened under two plans, no day of a view under two definitions."""
+        """No pane of a collection is opened under two plans. Without overlaps no day of a view is under two definitions."""
         self.allowed[plan.hash] = plan
         for planned in plan.views:
             for pane in planned.pane_starts.tolist():
-                assert self.opened.setdefault((planned.view.name, pane), plan.hash) == plan.hash
+                assert self.opened.setdefault((planned.view, pane), plan.hash) == plan.hash
         definitions: dict[tuple[str, int], set[int]] = {}
         for one in self.allowed.values():
             for planned in one.views:
                 for day in (planned.pane_starts // DAY).tolist():
                     definitions.setdefault((planned.view.name, day), set()).add(planned.view.privacy.micro_rho)
-        assert all(len(found) == 1 for found in definitions.values())
+        assert self.budget.overlap or all(len(found) == 1 for found in definitions.values())
 
 
 TestLedgerMachine = LedgerMachine.TestCase

@@ -92,11 +92,24 @@ def test_two_plans_never_share_a_pane_a_day_of_a_view_or_a_budget(opened: Open, 
     with pytest.raises(PaneTaken):
         later.intend(plan_of(2, A), ONE)
     with pytest.raises(ViewOverlap):
-        later.intend(plan_of(3, view("a", 3)), ONE)
+        later.intend(plan_of(3, view("a", 3)), replace(ONE, overlap=False))
     with pytest.raises(DayBudgetSpent) as refused:
         later.intend(plan_of(4, B), HALF)
     assert (refused.value.day, refused.value.have) == (0, 0)
     later.intend(plan_of(5, B), ONE)
+    assert spent_of(later.state) == {0: 1_000_000, 1: 1_000_000}
+
+
+@pytest.mark.parametrize("one", [*AGGREGATORS, IN_PROCESS])
+@pytest.mark.parametrize("other", [*AGGREGATORS, IN_PROCESS])
+def test_two_collections_of_a_view_pay_for_a_day_once_each(opened: Open, one: str, other: str) -> None:
+    opened(one).intend(plan_of(1, A), ONE)
+    changed = plan_of(2, view("a", 3))
+    later = opened(other)
+    with pytest.raises(DayBudgetSpent):
+        later.intend(changed, replace(ONE, micro_rho=999_999))
+    for _ in range(2):
+        later.intend(changed, ONE)
     assert spent_of(later.state) == {0: 1_000_000, 1: 1_000_000}
 
 
