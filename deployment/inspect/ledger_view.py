@@ -34,11 +34,13 @@ class DaySpent:
 
     Attributes:
         price: both prices of the day, over all views. The numbers of micro-ρ are those that the budget counts.
+        overlaps: by view, how many collections of it have charged the day, where that is more than one.
         roles: by view, the roles that charged it; empty in a site's ledger. Roles that open a plan together charge it once.
     """
 
     day: int
     by_view: Mapping[str, int]
+    overlaps: Mapping[str, int]
     roles: Mapping[str, tuple[str, ...]]
     price: Price
     spent: int
@@ -138,6 +140,7 @@ def to_json(ledger: LedgerView | BrokenLedger) -> dict[str, Any]:
             {
                 "day": date_of(day.day),
                 "micro_rho": dict(day.by_view),
+                "overlaps": dict(day.overlaps),
                 "roles": {view: list(roles) for view, roles in day.roles.items()},
                 "price": {one.value: day.price.micro_rho(one) for one in Observer},
                 "spent_micro_rho": day.spent,
@@ -221,6 +224,7 @@ def _days(state: LedgerState, budget: Budget, view: str | None) -> tuple[DaySpen
         DaySpent(
             day,
             dict(sorted(by_day[day].items())),
+            {name: many for name in sorted(by_day[day]) if (many := len(state.collections_of(name, day))) > 1},
             {name: tuple(filter(None, sorted(who))) for name, who in sorted(roles[day].items())},
             state.prices[day],
             budget.counted(state.prices[day]),
@@ -234,7 +238,9 @@ def day_groups(days: Sequence[DaySpent]) -> list[tuple[list[int], DaySpent]]:
     """Groups of days with the same spending: (sorted days, one of them), in order of the first day."""
     groups: dict[tuple[object, ...], list[DaySpent]] = {}
     for day in days:
-        groups.setdefault((*day.by_view.items(), *day.roles.items(), day.price, day.left), []).append(day)
+        groups.setdefault(
+            (*day.by_view.items(), *day.overlaps.items(), *day.roles.items(), day.price, day.left), []
+        ).append(day)
     return [([one.day for one in group], group[0]) for group in groups.values()]
 
 

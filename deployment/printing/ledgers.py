@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deployment.inspect.ledger_claims import LEDGER_DELTA, budget_claims
 from deployment.inspect.ledger_view import (
+    DaySpent,
     LedgerView,
     day_groups,
     moment_of,
@@ -74,12 +75,17 @@ def _print_days(ledger: LedgerView, view: str | None, out: Output) -> None:
         table.add_row(
             Cell(day_ranges(days), day_spans(days)),
             len(days),
-            Cell("\n".join(f"{name} {_rho(rho)}" for name, rho in one.by_view.items()), by_view),
+            Cell("\n".join(f"{name} {_rho(rho)}{_overlap(one, name)}" for name, rho in one.by_view.items()), by_view),
             Cell("\n".join(", ".join(who) for who in roles.values()), roles),
             _rho_cell(one.spent),
             _rho_cell(one.left),
         )
     out.table(table)
+
+
+def _overlap(day: DaySpent, view: str) -> str:
+    """How many collections of a view share the day, which each of them has paid."""
+    return f" ({many} collections)" if (many := day.overlaps.get(view)) else ""
 
 
 def _print_refused(ledger: LedgerView, out: Output) -> None:

@@ -177,6 +177,7 @@ def test_json_holds_the_same_in_whole_numbers(covey: Covey, project: Path) -> No
     assert leader["days"][0] == {
         "day": "2020-05-01",
         "micro_rho": {"area": 80_000, "carrier": 20_000},
+        "overlaps": {},
         "roles": {"area": ["helper", "leader"], "carrier": ["helper", "leader"]},
         "price": {"aggregator": 100_000, "outsiders": 50_000},
         "spent_micro_rho": 100_000,
@@ -248,6 +249,24 @@ def test_what_went_over_the_wire_into_the_same_store_is_no_longer_left(covey: Co
     assert code == 0
     assert (days["2020-05-07"]["left_micro_rho"], days["2020-05-08"]["left_micro_rho"]) == (20_000, 10_000)
     assert days["2020-05-08"]["roles"] == {"area": ["in-process"], "other": ["leader"]}
+
+
+def test_a_day_that_two_collections_of_a_view_share_shows_what_both_cost(covey: Covey, tmp_path: Path) -> None:
+    folder = tmp_path / "ledgers"
+    folder.mkdir()
+    with Ledger(folder / "operator.db", "operator", lambda: NOW, role="leader") as leader:
+        for number, rho in enumerate((0.01, 0.02)):
+            leader.intend(plan(number, view("dest", rho), range(FIRST + number, FIRST + number + 2)), BUDGET)
+    code, out, _ = covey("ledger", "show", "--store", tmp_path, "--json")
+    days = json.loads(out)["ledgers"][0]["days"]
+    assert code == 0
+    assert [(day["micro_rho"]["dest"], day["overlaps"]) for day in days] == [
+        (10_000, {}),
+        (30_000, {"dest": 2}),
+        (20_000, {}),
+    ]
+    _, out, _ = covey("ledger", "show", "--store", tmp_path)
+    assert out.count("dest 0.03 (2 collections)") == 1
 
 
 @pytest.mark.parametrize(

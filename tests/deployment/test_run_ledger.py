@@ -115,6 +115,21 @@ def test_what_was_spent_over_the_wire_counts(views: Sequence[FeatureView], tmp_p
     run(views[1:], tmp_path, budget=ONE)
 
 
+def test_a_run_of_another_collection_of_a_view_pays_for_the_day_again(
+    views: Sequence[FeatureView], tmp_path: Path
+) -> None:
+    plan = plan_in_words(bytes(16), (PlannedView(views[1], np.array([MAY * DAY_US]), 5),), "full")
+    with open_operator_ledger(tmp_path / LEDGERS, "leader", lambda: LATER) as leader:
+        leader.intend(plan, ONE)
+    changed = replace(views[1], privacy=Privacy(rho=0.25, min_clients=5))
+    with pytest.raises(DayBudgetSpent) as refused:
+        run([changed], tmp_path, budget=Budget(749_999))
+    assert (refused.value.day, refused.value.have, refused.value.need) == (MAY, 249_999, 250_000)
+    for _ in range(2):
+        run([changed], tmp_path, budget=ONE)
+    assert spent_of(state_of(tmp_path)) == {MAY: 750_000, MAY + 1: 250_000, MAY + 2: 250_000}
+
+
 @pytest.mark.parametrize("role", ["leader", "helper"])
 def test_panes_that_an_aggregator_has_taken_are_not_opened_in_one_process(
     views: Sequence[FeatureView], tmp_path: Path, role: str
