@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base.disk import mend_of
 from base.errors import FAILURE, NOT_FOUND, REFUSED, USAGE, CoveyError
 
 
@@ -36,6 +37,70 @@ class ProjectMissing(ItemMissing):
     def __init__(self, path: str, folder: str) -> None:
         self.path, self.folder = path, folder
         super().__init__(f"no {path}; `covey init {folder}` makes a project")
+
+
+class FolderNotEmpty(DeploymentError):
+    """A backup or a restored project needs a folder of its own; nothing was written."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"{path} is not an empty folder; name a new or an empty one, so that nothing is overwritten")
+
+
+class BackupIncomplete(DeploymentError):
+    """A folder without the list that a backup writes last; nothing was restored from it."""
+
+    exit_code = FAILURE
+
+    def __init__(self, folder: str, file: str) -> None:
+        self.folder, self.file = folder, file
+        super().__init__(
+            f"{folder} has no {file}, which a backup writes last: it was cut off, or is no backup. Nothing was written; use "
+            "another backup"
+        )
+
+
+class BackupDamaged(DeploymentError):
+    """A backup in which a file is missing or changed; nothing was restored from it.
+
+    Attributes:
+        file: the first damaged file; why: what is wrong with it; damaged: how many files are.
+    """
+
+    exit_code = FAILURE
+
+    def __init__(self, folder: str, file: str, why: str, damaged: int = 1) -> None:
+        self.folder, self.file, self.why, self.damaged = folder, file, why, damaged
+        more = f", and {damaged - 1} more file(s) are damaged" if damaged > 1 else ""
+        super().__init__(f"{folder}: {file}: {why}{more}. Nothing was written; use another backup")
+
+
+class OriginalDamaged(DeploymentError):
+    """A database that cannot be backed up, because it is damaged."""
+
+    exit_code = FAILURE
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(
+            f"{path} is damaged ({why}), so there is no backup of it. Put the newest earlier copy back, and keep earlier backups"
+        )
+
+
+class NotWritten(DeploymentError):
+    """A backup, a restored folder or a migrated file that could not be written, for example on a full disk. Nothing is lost.
+
+    Attributes:
+        path: the file; reason: `disk full`, or the system's message.
+    """
+
+    exit_code = FAILURE
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"{path} could not be written ({reason}). Everything is as before; to try again, first {mend_of(reason)}"
+        )
 
 
 class OverBudget(DeploymentError):

@@ -24,6 +24,7 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
         f"proxy has TLS), `covey consumers add NAME --store {error.directory}` makes a key"
     ),
     "CONSUMER_EXISTS": lambda error: f"`covey consumers remove {error.name}` removes its key",
+    "OF_OLDER_VERSION": lambda error: f"`covey store migrate --project {_project_of(error.path)}` migrates it",
     # keys
     "KEY_FILE_MISSING": lambda _: "`covey keys init ROLE` makes it, `covey init` makes those of a whole project",
     "KEY_FILE_OUTDATED": lambda _: "`covey keys init ROLE` makes keys, `covey init` makes project files",
@@ -120,6 +121,13 @@ def _at(path: str) -> str:
     """The option that names the project of a file in `keys/tls/` or `keys/trust/`; empty for other files, and where it is here."""
     folder = Path(path).parent.parent
     return f" --project {folder.parent}" if folder.name == "keys" and folder.parent != Path() else ""
+
+
+def _project_of(path: str) -> Path:
+    """The directory of a project or store that has this database."""
+    return next(
+        (folder.parent for folder in Path(path).parents if folder.name in ("store", "ledgers", "roles")), Path()
+    )
 
 
 def _start(role: str) -> str:

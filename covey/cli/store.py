@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import store_copies
 from .store_option import StoreOption
 
 if TYPE_CHECKING:
     from featurestore.publish.verify import Mend
 
-app = typer.Typer(help="The files of a store: verify them, and rebuild its online rows.", no_args_is_help=True)
+app = typer.Typer(
+    help="The files of a store or project: verify, back up, restore and migrate them, and rebuild online rows.",
+    no_args_is_help=True,
+)
+app.command("backup")(store_copies.backup)
+app.command("restore")(store_copies.restore)
+app.command("migrate")(store_copies.migrate)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

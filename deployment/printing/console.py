@@ -30,6 +30,8 @@ _VERBS = {
     "measure": "measured on the test days",
     "check": "checked",
     "rebuild": "rebuilt",
+    "copy": "copied",
+    "restore": "restored",
     "shards": "blocks of sites collected",
     "runs": "runs finished",
 }

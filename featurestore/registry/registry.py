@@ -104,14 +104,21 @@ class Registry:
         try:
             # SQLite itself serialises calls from several threads; a server reads from more than one.
             self._db = connect(path, private=False, read_only=read_only, busy_s=_BUSY_S, factory=damaged)
-            if read_only:
-                self._check(create=False)
-                return
-            with writing(path):
-                prepare(self._db, "FULL", "foreign_keys=ON")
-                self._check(create=True)
+            try:
+                self._open(read_only=read_only)
+            except BaseException:
+                self._db.close()
+                raise
         except sqlite3.DatabaseError as error:
             raise StoreCorrupt(f"{path} is not a registry of this version of covey ({error})") from None
+
+    def _open(self, *, read_only: bool) -> None:
+        if read_only:
+            self._check(create=False)
+            return
+        with writing(self.path):
+            prepare(self._db, "FULL", "foreign_keys=ON")
+            self._check(create=True)
 
     def close(self) -> None:
         """Close the file."""

@@ -234,6 +234,11 @@ DEPLOYMENT_ERROR deployment.DeploymentError 2
 USAGE_ERROR deployment.UsageError 2
 NOT_THERE deployment.ItemMissing 5
 PROJECT_MISSING deployment.ProjectMissing 5
+FOLDER_NOT_EMPTY deployment.FolderNotEmpty 2
+BACKUP_INCOMPLETE deployment.BackupIncomplete 1
+BACKUP_DAMAGED deployment.BackupDamaged 1
+ORIGINAL_DAMAGED deployment.OriginalDamaged 1
+NOT_WRITTEN deployment.NotWritten 1
 OVER_BUDGET deployment.OverBudget 4
 VERIFICATION_UNSUCCESSFUL deployment.VerificationUnsuccessful 1
 RUN_FAILED deployment.RunFailed 1

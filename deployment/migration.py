@@ -1,0 +1,120 @@
+"""Brings the files of a project or store that an earlier version wrote to this version.
+
+Each database is migrated in one transaction of its own (`base.sqlite`), so it has the old version or the new one after a crash
+at any point, and the same command goes on. It needs no copy. The newest rows follow from the rest, and are made again.
+A ledger's entries are not touched: their chain and the heads that other parties remember stay the same.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aggregator.storage.role_storage import Storage
+from base.disk import reason_of
+from base.errors import OfNewerVersion
+from base.sqlite import Format, Identity, connect, version_of
+from deployment.collecting import collecting
+from deployment.errors import NotWritten
+from deployment.local.role_lock import alone
+from featurestore.errors import StoreNotFound
+from featurestore.online.settings import store_path
+from featurestore.publish.rebuild import rebuild_online
+from featurestore.publish.writer_lock import lock_store
+from featurestore.registry.registry import FORMAT as REGISTRY
+from federation.ledger.ledger import FORMAT as LEDGER
+from federation.ledger.operator import LEDGERS
+
+_ROLES: Final = ("leader", "helper", "keyholder")
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A database of a project or store.
+
+    Attributes:
+        path: relative to its directory. have: the version of its tables; need: the one of this program.
+    """
+
+    path: str
+    have: int
+    need: int
+
+
+def found_files(directory: Path) -> list[FoundFile]:
+    """The databases of a project or store, and their versions.
+
+    Raises:
+        StoreNotFound: there is none. OfNewerVersion: a later version wrote one of them; nothing of it can be migrated here.
+    """
+    found = []
+    for path, form, _ in _databases(directory):
+        with closing(connect(path, private=False, read_only=True)) as database:
+            match form.identify(database):
+                case Identity.NEWER:
+                    raise OfNewerVersion(str(path), version_of(database), form.version)
+                case Identity.EMPTY | Identity.FOREIGN | Identity.TOO_OLD:
+                    continue  # its reader names it
+                case Identity.OURS | Identity.OLDER:
+                    found.append(FoundFile(str(path.relative_to(directory)), version_of(database), form.version))
+    if not found and not (store_path(directory) / "registry.db").is_file():
+        raise StoreNotFound(str(directory))
+    return found
+
+
+def migrate(directory: Path) -> list[FoundFile]:
+    """Migrate the databases of earlier versions, and make the newest rows again; returns those that were migrated.
+
+    Raises:
+        UsageError, CollectionUnderWay, StoreInUse, FileInUse: a process of this project, or a server of its store, runs.
+        NotWritten: for example, the disk is full. OfNewerVersion, StoreNotFound.
+    """
+    older = [one for one in found_files(directory) if one.have < one.need]
+    if not older:
+        return []
+    with ExitStack() as held:
+        for role in _ROLES:
+            if (directory / "roles" / role).is_dir():
+                held.enter_context(alone(directory, role))
+        if not store_path(directory).is_dir():
+            migrate_files(directory)
+            return older
+        held.enter_context(collecting(directory))
+        with lock_store(store_path(directory)):
+            migrate_files(directory)
+        rebuild_online(directory)
+    return older
+
+
+def migrate_files(directory: Path) -> list[str]:
+    """Migrate the databases of a directory that nothing else uses; returns the paths of those of an earlier version.
+
+    Raises:
+        FileInUse. NotWritten: the file keeps its version.
+    """
+    migrated = []
+    for path, form, private in _databases(directory):
+        with closing(connect(path, private=False, read_only=True)) as database:
+            older = form.identify(database) is Identity.OLDER
+        if older:
+            try:
+                form.migrate(path, private=private)
+            except sqlite3.OperationalError as error:
+                raise NotWritten(str(path), reason_of(error)) from error
+            migrated.append(str(path.relative_to(directory)))
+    return migrated
+
+
+def _databases(directory: Path) -> Iterator[tuple[Path, Format, bool]]:
+    """The databases: where each is, its format, and whether only its owner may read it."""
+    if (registry := store_path(directory) / "registry.db").is_file():
+        yield registry, REGISTRY, False
+    for ledger in sorted((directory / LEDGERS).glob("*.db")):
+        yield ledger, LEDGER, True
+    for role in _ROLES:
+        if (state := directory / "roles" / role / "state.db").is_file():
+            yield state, Storage.format(), True

@@ -1,0 +1,50 @@
+"""The files that a copy of a registry lists: of this version, or of one that can be migrated to it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from base.errors import OfNewerVersion
+from base.sqlite import Identity, version_of
+from featurestore.errors import StoreCorrupt
+
+from .models import FOLDER
+from .registry import FORMAT
+
+
+@dataclass(frozen=True)
+class ListedFiles:
+    """The files that belong to a registry, relative to the store's folder: immutable ones, each under its own name for ever."""
+
+    offline: frozenset[str]
+    models: frozenset[str]
+
+    @property
+    def all(self) -> frozenset[str]:
+        """Parquet files and files of models."""
+        return self.offline | self.models
+
+
+def listed_files(path: Path) -> ListedFiles:
+    """Read the list of files of a registry that no other process has open.
+
+    Raises:
+        OfNewerVersion. StoreCorrupt: it is no registry, or too old to be migrated.
+    """
+    with closing(sqlite3.connect(path)) as database:
+        match FORMAT.identify(database):
+            case Identity.NEWER:
+                raise OfNewerVersion(str(path), version_of(database), FORMAT.version)
+            case Identity.EMPTY | Identity.FOREIGN | Identity.TOO_OLD:
+                raise StoreCorrupt(f"{path} is not a registry that this version of covey can read")
+        offline = {f"offline/{name}" for (name,) in database.execute("SELECT path FROM files")}
+        models = {
+            f"{FOLDER}/{name}/v{version}/{file}"
+            for name, version, files in database.execute("SELECT name, version, files FROM models")
+            for file in json.loads(files)
+        }
+    return ListedFiles(frozenset(offline), frozenset(models))
