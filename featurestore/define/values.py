@@ -88,7 +88,13 @@ def decode(layout: Layout, feature: PaneFeature, sums: Ints, noise_units: Floats
 
 
 def interval_of(view: FeatureView, served: ServedFeature) -> Interval:
-    """The rule for the 95 % intervals of a served feature. A Filtered states the normal error of its own estimate."""
+    """The rule for the 95 % intervals of a served feature. A Filtered states the normal error of its own estimate.
+
+    The rule also holds for sums of panes that another version of the view opened. There both noises of a ratio are larger or
+    smaller by one factor, up to the rounding of prices to millionths, so their ratio is that of this view. The critical value of
+    Laplace noise is that of equal noises; where the noise of one pane outweighs that of all others, an interval holds 94.2 %
+    instead of 95 %.
+    """
     feature = served.feature
     if not isinstance(feature, PaneFeature):
         return Interval(Estimate(), NORMAL)
