@@ -16,7 +16,7 @@ from base.errors import DONE, REFUSED
 Covey = Callable[..., tuple[int, str, str]]
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "backup.md").read_text(encoding="utf-8")
-BACKUP, RESTORE, ONLINE, REBUILD, MOVE, RETRACT = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.S)
+BACKUP, NEXT, RESTORE, ONLINE, REBUILD, MIGRATE, MOVE, RETRACT = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.S)
 FIRST, ALL = ["--from", "2020-05-01", "--to", "2020-05-02"], ["--from", "2020-05-01", "--to", "2020-05-04"]
 
 
@@ -66,8 +66,9 @@ def opened(covey: Covey, project: str) -> int:
 def test_a_backup_has_no_live_secret_and_restores_to_a_whole_project(covey: Covey, place: Path) -> None:
     typed(covey, BACKUP)
     shutil.rmtree("flights")
-    verified, _ = typed(covey, RESTORE)[1:]
-    assert "nothing damaged" in verified
+    restored, _ = typed(covey, RESTORE)
+    assert "nothing damaged" in restored
+    assert covey("store", "verify", "--project", "flights")[0] == DONE
     assert not (place / "flights" / "roles" / "leader" / "live").exists()
     assert (place / "flights" / "keys" / "leader.key").stat().st_mode & 0o777 == 0o600
     for path in (place / "flights" / "store" / "blocks").iterdir():
@@ -76,6 +77,22 @@ def test_a_backup_has_no_live_secret_and_restores_to_a_whole_project(covey: Cove
     assert covey("store", "verify", "--project", "flights")[0] == DONE
     assert collect(covey, "flights", ALL)[0] == DONE  # nothing was collected since
     assert opened(covey, "flights") == 3 * 25
+
+
+def test_the_next_backup_stores_what_did_not_change_once(covey: Covey, place: Path) -> None:
+    typed(covey, BACKUP)
+    (printed,) = typed(covey, NEXT)
+    assert " 0 linked" not in printed
+    shutil.rmtree("flights-backup")
+    typed(
+        covey,
+        RESTORE.splitlines()[0].replace("flights-backup", "flights-backup-2").replace("--to flights", "--to again"),
+    )
+    assert opened(covey, "again") == 25
+
+
+def test_a_project_of_this_version_has_nothing_to_migrate(covey: Covey, place: Path) -> None:
+    assert all("every file has the formats of this version" in printed for printed in typed(covey, MIGRATE))
 
 
 def test_after_an_older_copy_and_a_rebuilt_ledger_no_day_is_opened_twice(covey: Covey, place: Path) -> None:
