@@ -174,11 +174,9 @@ class Ledger:
     def record_refusal(self, plan_hash: bytes, code: str, view: str | None = None, day: int | None = None) -> None:
         """Record a refusal by its code, once."""
         with self.transaction():
-            known = {(entry.plan, entry.code, entry.view, entry.day, entry.role) for entry in self.state.refused}
-            if (plan_hash, code, view, day, self.role) not in known:
-                self._append(
-                    RefusalEntry(max(self._clock(), self.state.last_us), plan_hash, code, view, day, self.role)
-                )
+            entry = RefusalEntry(max(self._clock(), self.state.last_us), plan_hash, code, view, day, self.role)
+            if entry not in self.state.refused:
+                self._append(entry)
 
     def complete(self, plan_hash: bytes, digest: bytes) -> None:
         """Record the result of a charged plan. A repeat changes nothing. Raises PlanOpenedBefore: it has another result."""
