@@ -264,7 +264,7 @@ def _view_to_json(view: ViewIntent) -> dict[str, Any]:
         "collection": view.collection.hex(),
         "schema": view.schema.hex(),
         "scales": view.scales,
-        "price": _price_to_json(view.price),
+        "price": price_to_json(view.price),
         "days": runs_of(view.days),
         "panes": runs_of(view.panes),
     }
@@ -273,10 +273,11 @@ def _view_to_json(view: ViewIntent) -> dict[str, Any]:
 def _view_from_json(data: dict[str, Any]) -> ViewIntent:
     days, panes = from_runs(data["days"]), from_runs(data["panes"])
     hashes = _hash(data["collection"]), _hash(data["schema"])
-    return ViewIntent(str(data["view"]), *hashes, str(data["scales"]), _price_from_json(data["price"]), days, panes)
+    return ViewIntent(str(data["view"]), *hashes, str(data["scales"]), price_from_json(data["price"]), days, panes)
 
 
-def _price_to_json(price: Price) -> dict[str, Any]:
+def price_to_json(price: Price) -> dict[str, Any]:
+    """A price as a ledger writes it."""
     return {
         "aggregator": {"micro_rho": price.aggregator.micro_rho, "rounded": price.aggregator.rounded},
         "outsiders": {"micro_rho": price.outsiders.micro_rho, "rounded": price.outsiders.rounded},
@@ -286,7 +287,8 @@ def _price_to_json(price: Price) -> dict[str, Any]:
     }
 
 
-def _price_from_json(data: dict[str, Any]) -> Price:
+def price_from_json(data: dict[str, Any]) -> Price:
+    """The price. Raises KeyError, ValueError."""
     return Price(
         _rho_from_json(data["aggregator"]),
         _rho_from_json(data["outsiders"]),

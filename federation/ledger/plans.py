@@ -8,7 +8,7 @@ parts     for each role, one row a plan: when it was charged, and its end
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -178,6 +178,11 @@ class Plans:
             self.first_run.append(len(self.runs))
             self.run_count.append(len(runs))
             self.runs.extend(np.array(runs, np.int64).reshape(-1, 3))
+
+    def load_kinds(self, kinds: Iterable[Kind]) -> None:
+        """Replace the kinds of takes."""
+        self._kinds = list(kinds)
+        self.kinds = {kind: number for number, kind in enumerate(self._kinds)}
 
     def _take(self, at: int) -> Take:
         first = int(self.first_run.values[at])

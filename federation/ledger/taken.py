@@ -22,6 +22,11 @@ class TakenPanes:
         self.holders = Column("i4")
         self.tries = Column("u1")
 
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The columns, by name."""
+        return vars(self)
+
     def holders_of(self, panes: Ints) -> Ints:
         """int64[P], the row of the plan that holds each of these panes, or FREE."""
         at, there = self._find(panes)
