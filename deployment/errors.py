@@ -182,6 +182,43 @@ class CollectionUnderWay(DeploymentError):
         )
 
 
+class CoordinatorReplaced(DeploymentError):
+    """The lock file of the running coordinator was removed, so that a second one could start. This one ends."""
+
+    exit_code = FAILURE
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"the lock file {path} was removed while this coordinator runs, so another one may run now. This one ends; nothing "
+            "is lost. Start it again"
+        )
+
+
+class ScheduleBroken(DeploymentError):
+    """The file of a coordinator's schedule cannot be read."""
+
+    exit_code = FAILURE
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"{path} cannot be read: {reason}. Move it away: a new one begins with the panes that close from now on; collect "
+            "earlier ones by a range",
+            settings=("start", "end"),
+        )
+
+
+class ScheduleWriteFailed(DeploymentError):
+    """The schedule of a coordinator cannot be written. Nothing is lost: the step is repeated."""
+
+    exit_code = FAILURE
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} cannot be written: {reason}; {mend_of(reason)}")
+
+
 class ClocksApart(DeploymentError):
     """An aggregator's clock differs too much from the coordinator's. No plan was announced.
 

@@ -16,6 +16,7 @@ from base.start_up import GC_THRESHOLD, hide_pandas, only_tls_1_3
 from covey import __version__
 
 from . import (
+    collect,
     consumers,
     demo,
     doctor,
@@ -78,6 +79,7 @@ def _options(
 app.command("demo")(demo.demo)
 app.command("init")(init.init)
 app.command("run")(run.run)
+app.command("collect")(collect.collect)
 app.command("up")(up.up)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
@@ -137,7 +139,7 @@ def call(arguments: list[str]) -> int:
         known = named_missing(error, "this command")
         expected = exit_code(known)
         if _DEBUG or expected is None:
-            if arguments[:1] == ["start"]:  # its stderr is a log, which shows no text of a foreign error
+            if arguments[:1] in (["start"], ["collect"]):  # its stderr is a log, which shows no text of a foreign error
                 from base.logs import error_text
 
                 talk.print(error_text(error))
@@ -154,6 +156,6 @@ def _interrupted(arguments: list[str]) -> str:
     command = next((word for word in arguments if not word.startswith("-")), "")
     if command == "run":
         return "interrupted; published releases are kept. Run the same command again: it continues, or names --resume"
-    if arguments[:2] == ["start", "coordinator"]:
+    if command == "collect" or arguments[:2] == ["start", "coordinator"]:
         return "interrupted; an unfinished plan is kept, and --resume continues it"
     return "interrupted"

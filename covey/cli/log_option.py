@@ -8,7 +8,7 @@ import typer
 
 from base.logs import FORMAT, LogFormat
 
-_ROLES: Final = {"serve": "server"}
+_ROLES: Final = {"serve": "server", "collect": "coordinator"}
 """The role of a command that does not have the role's name."""
 
 

@@ -31,6 +31,19 @@ HelperOption: TypeAlias = Annotated[
         metavar="HOST:PORT", help="The address of the helper. Default: that of covey.toml, or 127.0.0.1:7302."
     ),
 ]
+LeaderOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="The address of the leader. Default: that of covey.toml, or 127.0.0.1:7301."
+    ),
+]
+KeyHolderOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="With --protection he: the address of the key holder. Default: that of covey.toml, or 127.0.0.1:7303.",
+    ),
+]
 SecondsOption: TypeAlias = Annotated[
     float, typer.Option(min=1, help="The time that the sites have to answer, in seconds.")
 ]

@@ -14,12 +14,22 @@ from base.extras import require_extra
 from base.logs import LogFormat
 from federation.terms import Finish, Protection, ReportPer, Validity
 
+from .collection_result import show
 from .events_option import EVENT_FILES, ClientColumnOption, TimeColumnOption, both_columns
 from .log_option import LogFormatOption
 from .project_option import ProjectOption
 from .read_options import DATES
 from .release_clock import CollectionClockOption, ReleaseClock
-from .role_options import SECONDS, HelperOption, HostOption, LedgersOption, MonitorOption, SecondsOption
+from .role_options import (
+    SECONDS,
+    HelperOption,
+    HostOption,
+    KeyHolderOption,
+    LeaderOption,
+    LedgersOption,
+    MonitorOption,
+    SecondsOption,
+)
 from .term_options import (
     FinishOption,
     NoiseOption,
@@ -221,20 +231,9 @@ def coordinator(
             "its own.",
         ),
     ] = None,
-    leader: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT", help="The address of the leader. Default: that of covey.toml, or 127.0.0.1:7301."
-        ),
-    ] = None,
+    leader: LeaderOption = None,
     helper: HelperOption = None,
-    keyholder: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help="With --protection he: the address of the key holder. Default: that of covey.toml, or 127.0.0.1:7303.",
-        ),
-    ] = None,
+    keyholder: KeyHolderOption = None,
     noise: NoiseOption = NoiseSwitch.ON,
     participation: ParticipationOption = None,
     protection: ProtectionOption = Protection.SHARES,
@@ -257,7 +256,6 @@ def coordinator(
     from base.metrics import Role
     from base.times import wall_clock
     from deployment.coordinator.planning import Addresses, PlanRequest, write_plan
-    from deployment.coordinator.session import Session
     from deployment.errors import UsageError
     from deployment.monitor.coordinator import CoordinatorState
     from deployment.monitor.monitor import monitored
@@ -265,10 +263,11 @@ def coordinator(
     from deployment.printing.console import progress_bars, talk_console
     from deployment.project.project import Project
     from deployment.run import requested_terms, utc_range
+    from deployment.scheduler.coordinator import Coordinator, Surroundings, coordinating, declared
+    from deployment.scheduler.session_collector import CollectionTerms
     from featurestore.define.views_file import load_views
 
     addresses, state = Addresses(leader, helper, keyholder), CoordinatorState(project)
-    talk = talk_console()
     if resume or give_up:
         if resume and give_up:
             raise UsageError("--resume continues the plan, and --give-up frees it: give one of them")
@@ -276,45 +275,35 @@ def coordinator(
             raise UsageError(
                 "--resume and --give-up take the plan as it is: give no VIEWS.py, --from, --to or --plan-only"
             )
+    terms = requested_terms(noise, protection, validity, finish, report_per, participation)
 
-    def act(step: Callable[[Session], dict[str, Any]]) -> int:
+    def act(step: Callable[[Coordinator], dict[str, Any]]) -> int:
+        chosen = CollectionTerms(terms, seconds, clock.value)
         with (
-            progress_bars(talk) as progress,
+            progress_bars(talk_console()) as progress,
             monitored(monitor, Role.COORDINATOR, project, state),
-            Session(project, addresses, wall_clock, state.watching(progress), state.meters) as session,
+            coordinating(project, addresses, chosen, Surroundings(state.watching(progress), state.meters)) as one,
         ):
-            result = step(session)
-        return _report(result, as_json=as_json)
+            result = step(one)
+        return show(result, as_json=as_json)
 
     if give_up:
-        return act(Session.give_up)
+        return act(lambda one: one.give_up())
     if resume:
-        return act(Session.resume)
+        return act(lambda one: one.resume())
     between = utc_range(start, end)
     if views_file is None or between is None:
         raise UsageError("give VIEWS.py, --from and --to (or --resume)")
-    terms = requested_terms(noise, protection, validity, finish, report_per, participation)
     views = Project.load(project).with_default_noisers(load_views(views_file))
-    request = PlanRequest(views, between, terms, seconds, clock.value)
     if plan_only is not None:
+        request = PlanRequest(views, between, terms, seconds, clock.value)
         plan = write_plan(project, request, plan_only, wall_clock)
         if as_json:
             typer.echo(json.dumps(plan_to_json(plan, plan_only)))
         else:
             print_plan(plan, plan_only)
         return DONE
-    return act(lambda session: session.collect(request))
-
-
-def _report(result: dict[str, Any], *, as_json: bool) -> int:
-    """Print the result of a collection; returns the exit code."""
-    from deployment.printing.collection import exit_code_of, print_collection
-
-    if as_json:
-        typer.echo(json.dumps(result))
-    else:
-        print_collection(result)
-    return exit_code_of(result)
+    return act(lambda one: one.collect_range(declared(project, views), between))
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from deployment.project.network import Network
 from deployment.project.project import Project
 from deployment.project.view_forms import views_in_force
 from featurestore.define.definitions import FeatureView
-from featurestore.define.release import GIVEN_UP, Clock
+from featurestore.define.release import Clock
 from featurestore.errors import NotFoundError
 from featurestore.store import Store
 from federation.draft import sign_draft
@@ -27,7 +27,6 @@ from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, new_plan
 from federation.terms import Encrypted, RequestedTerms, Shares, Terms
 
 from .attempts import Attempts
-from .decisions import publish_voids
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,7 @@ class PlanRequest:
         terms: the requested terms; the roster has the number of clients of each site.
         seconds: the time that the sites have to answer. The aggregators accept reports for twice that time.
         clock: see `Job`.
+        only: int64[P], the panes (µs) that may be planned, by view; None: all.
     """
 
     views: Sequence[FeatureView]
@@ -71,6 +71,7 @@ class PlanRequest:
     terms: RequestedTerms = field(default_factory=RequestedTerms)
     seconds: float = 300.0
     clock: Clock = "live"
+    only: Mapping[str, npt.NDArray[np.int64]] | None = None
 
 
 def make_plan(directory: Path, request: PlanRequest, clock: Callable[[], int]) -> Plan | None:
@@ -85,6 +86,8 @@ def make_plan(directory: Path, request: PlanRequest, clock: Callable[[], int]) -
     now = clock()
     due = _due(directory, views_in_force(directory, request.views), request.between, now)
     panes = {view: np.setdiff1d(starts, attempts.exhausted(view.name)) for view, starts in due.items()}
+    if request.only is not None:
+        panes = {view: np.intersect1d(starts, request.only[view.name]) for view, starts in panes.items()}
     planned = [
         PlannedView(view, starts, view.privacy.min_clients, project.sites_needed_for(view.name))
         for view, starts in panes.items()
@@ -120,21 +123,8 @@ def write_plan(directory: Path, request: PlanRequest, path: Path, clock: Callabl
     return plan
 
 
-def give_up_old_panes(directory: Path, project: Project, request: PlanRequest, clock: Callable[[], int]) -> None:
-    """Publish void the requested panes that have been due for longer than the project waits."""
-    if project.give_up_after_us is None:
-        return
-    now = clock()
-    for view, due in _due(directory, request.views, request.between, now).items():
-        old = due[due + view.pane_us + project.give_up_after_us <= now]
-        if len(old):
-            publish_voids(directory, view, old.tolist(), GIVEN_UP, clock)
-
-
-def _due(
-    directory: Path, views: Sequence[FeatureView], between: Between, now: int
-) -> dict[FeatureView, npt.NDArray[np.int64]]:
-    """int64[C], the closed panes (µs) of each view in a time range that are not published yet. A day may be taken in parts.
+def closed_in(views: Sequence[FeatureView], between: Between, now: int) -> dict[FeatureView, npt.NDArray[np.int64]]:
+    """int64[C], the panes (µs) of each view in a time range that have closed. A day may be taken in parts.
 
     Raises:
         UsageError: the range ends after today, or no pane in it has ended.
@@ -149,6 +139,14 @@ def _due(
             "earlier start, or wait",
             settings=("start", "end"),
         )
+    return closed
+
+
+def _due(
+    directory: Path, views: Sequence[FeatureView], between: Between, now: int
+) -> dict[FeatureView, npt.NDArray[np.int64]]:
+    """int64[C], the closed panes (µs) of each view in a time range that are not published yet. See `closed_in`."""
+    closed = closed_in(views, between, now)
     return {view: np.setdiff1d(panes, _published(directory, view)) for view, panes in closed.items()}
 
 

@@ -121,6 +121,7 @@ def summary_of(
         "rejected": collected.rejected,
         "budget_spent": _panes_of(collected, "budget"),
         "taken": _panes_of(collected, "taken"),
+        "announced": bool(announced.signed),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from base.metrics import SITES, Meters, Sample, gauges
 from deployment.in_process.progress import Progress
+from deployment.scheduler.steps import Step
 
 from .panes import PaneSamples
 
@@ -25,6 +26,7 @@ class CoordinatorState:
         self.meters = Meters()
         self._panes = PaneSamples(directory)
         self._answered, self._expected = 0, 0
+        self._step: Step | None = None
 
     def watching(self, progress: Progress) -> Progress:
         """The same progress, which this state follows."""
@@ -40,6 +42,10 @@ class CoordinatorState:
         """The sites of the plan under way."""
         missing = self._expected - self._answered
         return f"the answers of {missing} of {self._expected} sites" if missing > 0 else None
+
+    def follow(self, step: Step) -> None:
+        """Follow a step of the coordinator that stays."""
+        self._step = step
 
     def samples(self) -> Iterator[Sample]:
         """The counters, the sites of the plan under way, and the panes."""

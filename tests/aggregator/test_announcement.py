@@ -179,6 +179,7 @@ def test_every_pane_that_was_asked_for_is_published_and_can_be_verified(recorded
         "budget_spent": {"v": [DAY_US]},
         "taken": {},
         "too_few_sites": {},
+        "announced": True,
     }
 
 

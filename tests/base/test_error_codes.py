@@ -101,6 +101,9 @@ REQUEST_TOO_LARGE featurestore.RequestTooLarge 1
 NAME_COLLISION featurestore.NameCollision 2
 UNKNOWN_FEATURE_SERVICE featurestore.UnknownFeatureService 5
 ADDRESS_UNAVAILABLE featurestore.AddressUnavailable 1
+COORDINATOR_REPLACED deployment.CoordinatorReplaced 1
+SCHEDULE_BROKEN deployment.ScheduleBroken 1
+SCHEDULE_WRITE_FAILED deployment.ScheduleWriteFailed 1
 SERVER_EXPOSED featurestore.ServerExposed 2
 CONSUMER_INVALID featurestore.ConsumerInvalid 2
 CONSUMER_EXISTS featurestore.ConsumerExists 2
