@@ -11,12 +11,13 @@ import ssl
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from itertools import islice
+from types import MappingProxyType
 from typing import Final, Self, TypeVar
 
 import httpx
@@ -58,6 +59,8 @@ ID_BYTES: Final = 80
 """Room for one object name in a list: 64 digits and the bytes around them."""
 SECONDS: Final = 30.0
 """Longest wait of a call for the next bytes."""
+WAIT_HEADER: Final = "covey-wait"
+"""A pull with this header waits at a SuperLink of Covey for its message, for so many whole seconds. Others ignore it."""
 HEARTBEAT_INTERVAL: Final = 10.0
 HEARTBEAT_SECONDS: Final = HEARTBEAT_INTERVAL / 2
 SEEN_SECONDS: Final = HEARTBEAT_PATIENCE * HEARTBEAT_INTERVAL
@@ -174,14 +177,18 @@ class FleetClient:
         if not self._call("send-node-heartbeat", request, heartbeat_pb2.SendNodeHeartbeatResponse).success:
             raise NodeKeyUnknown(self._address)
 
-    def pull(self) -> Received | None:
+    def pull(self, wait_s: int = 0) -> Received | None:
         """Pull the next message, if there is one.
+
+        Args:
+            wait_s: how long the SuperLink may wait for a message; less than `SECONDS`.
 
         Raises:
             MessageRefused: the message is malformed, so no sender can be answered. NodeKeyUnknown, SuperLinkAway.
         """
         request = fleet_pb2.PullMessagesRequest(node=self._node)
-        found = self._call("pull-messages", request, fleet_pb2.PullMessagesResponse)
+        waits = {WAIT_HEADER: str(wait_s)} if wait_s else {}
+        found = self._call("pull-messages", request, fleet_pb2.PullMessagesResponse, headers=waits)
         if not found.messages_list:
             return None
         if len(found.messages_list) != 1 or len(found.message_object_trees) != 1:
@@ -271,7 +278,7 @@ class FleetClient:
                 if sha256(data).hexdigest() != name:
                     raise MessageRefused("an object does not have the hash that names it")
                 return data
-            self._wait(min(2.0, 0.1 * 2**attempt))
+            self._wait(min(2.0, 0.02 * 2**attempt))
         raise MessageRefused("the SuperLink does not have all of its objects")
 
     def _steadily(self, call: str, request: Protobuf, answer: type[_Reply], most: int = MAX_ENVELOPE_BYTES) -> _Reply:
@@ -282,13 +289,20 @@ class FleetClient:
                 self._wait(2.0**attempt)
         return self._call(call, request, answer, most)
 
-    def _call(self, call: str, request: Protobuf, answer: type[_Reply], most: int = MAX_ENVELOPE_BYTES) -> _Reply:
+    def _call(
+        self,
+        call: str,
+        request: Protobuf,
+        answer: type[_Reply],
+        most: int = MAX_ENVELOPE_BYTES,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> _Reply:
         """Make one call. An answer of more than `most` bytes raises MessageRefused and is not read to its end."""
         self._take_up_trust()
         with self._named_errors():
-            headers = {"content-type": PROTOBUF_MEDIA_TYPE, "accept-encoding": "identity", **self._identity()}
+            sent = {"content-type": PROTOBUF_MEDIA_TYPE, "accept-encoding": "identity", **self._identity(), **headers}
             data = request.SerializeToString(deterministic=True)
-            with self._connections[-1].stream("POST", call, content=data, headers=headers) as response:
+            with self._connections[-1].stream("POST", call, content=data, headers=sent) as response:
                 body = _at_most(response, most)
         if response.status_code != httpx.codes.OK:
             raise self._refusal(response)

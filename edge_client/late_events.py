@@ -51,9 +51,7 @@ class LateEvents:
 
 def events_of_panes(view: FeatureView, events: Events, panes: Ints) -> Ints:
     """int64[P], how many events with a client each pane (its start in µs, increasing) has."""
-    times = events.times(view)
-    us = times.us[times.valid & (events.client >= 0)]
-    start = us - us % view.pane_us
+    start = _starts(view, events)
     at = np.searchsorted(panes, start)
     found = at < len(panes)
     found[found] = panes[at[found]] == start[found]
@@ -69,14 +67,17 @@ def note_seen(db: sqlite3.Connection, plan: Plan, seen: Sequence[Ints]) -> None:
 
 
 def note_late(db: sqlite3.Connection, state: LedgerState, plan: Plan, events: Events) -> list[LateEvents]:
-    """Store the late events of panes that were reported under other plans. Returns what is new, for each view of this plan."""
+    """Store the late events of panes that were reported under other plans. Returns what is new, for each view of this plan.
+
+    Only panes that have events now are looked up, so the cost is that of the events at hand, not of all past answers.
+    """
     found = []
     for planned in plan.views:
         collection, view = collection_hash(planned.view), planned.view
-        panes, before = _reported(db, state, plan.hash, collection)
+        panes, before = _reported(db, state, plan.hash, collection, np.unique(_starts(view, events)))
         late = events_of_panes(view, events, panes) - before
         rows = [(collection, int(panes[at]), view.name, int(late[at])) for at in np.flatnonzero(late > 0).tolist()]
-        known = dict(db.execute("SELECT pane, events FROM late_events WHERE collection = ?", (collection,)).fetchall())
+        known = _known(db, collection, [row[1] for row in rows])
         new = [row for row in rows if row[3] > known.get(row[1], 0)]
         db.executemany("INSERT OR REPLACE INTO late_events VALUES (?, ?, ?, ?)", new)
         if new:
@@ -90,10 +91,25 @@ def late_by_view(db: sqlite3.Connection) -> dict[str, int]:
     return dict(db.execute("SELECT view, sum(events) FROM late_events GROUP BY view ORDER BY view").fetchall())
 
 
-def _reported(db: sqlite3.Connection, state: LedgerState, plan: bytes, collection: bytes) -> tuple[Ints, Ints]:
-    """The panes (µs, increasing) that other answers hold, and how many events each had when it was reported."""
+def _starts(view: FeatureView, events: Events) -> Ints:
+    """int64[N], the start of the pane of each event with a client and a time."""
+    times = events.times(view)
+    us = times.us[times.valid & (events.client >= 0)]
+    return us - us % view.pane_us
+
+
+def _known(db: sqlite3.Connection, collection: bytes, panes: Sequence[int]) -> dict[int, int]:
+    """The stored number of late events of these panes."""
+    select = "SELECT pane, events FROM late_events WHERE collection = ? AND pane BETWEEN ? AND ?"
+    return dict(db.execute(select, (collection, min(panes), max(panes))).fetchall()) if panes else {}
+
+
+def _reported(
+    db: sqlite3.Connection, state: LedgerState, plan: bytes, collection: bytes, among: Ints
+) -> tuple[Ints, Ints]:
+    """Those of these panes (µs, increasing) that other answers hold, and how many events each had when it was reported."""
     panes, counts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for other in state.plans_of(collection):
+    for other in state.holders_of(collection, among):
         if other != plan and other in state.completed:
             for view, (of, starts, held) in enumerate(state.held_panes(other)):
                 row = db.execute("SELECT events FROM seen_events WHERE plan = ? AND view = ?", (other, view)).fetchone()

@@ -65,6 +65,39 @@ def show(
 
 
 @app.command()
+def verify(
+    project: Annotated[Path | None, _PROJECT] = None,
+    store: Annotated[Path | None, _STORE] = None,
+    owner: Annotated[
+        str | None, typer.Option("--ledger", metavar="NAME", help="One ledger: operator, or site-ID.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Read and check every entry of each ledger. Other commands read from the last checkpoint on.
+
+    An edited entry, wherever it is, and a checkpoint that differs from the entries before it are errors. Nothing is written.
+    """
+    from deployment.inspect.ledger_check import WholeLedger, verify_ledgers
+    from deployment.inspect.ledger_view import BrokenLedger, to_json
+    from deployment.printing.console import data_console, talk_console
+
+    found = verify_ledgers(_directory(project, store), owner)
+    if as_json:
+        shown = [one.to_json() if isinstance(one, WholeLedger) else to_json(one) for one in found]
+        typer.echo(json.dumps({"ledgers": shown}))
+    else:
+        for one in found:
+            if isinstance(one, WholeLedger):
+                text = f"{one.owner}: all {one.entries:,} entries are whole; {one.plans:,} plans were charged"
+                data_console().print(text, soft_wrap=True)
+    broken = [one.error for one in found if isinstance(one, BrokenLedger)]
+    for error in broken[1:]:
+        talk_console().print(f"error: {error}", style="red", soft_wrap=True)
+    if broken:
+        raise broken[0]
+
+
+@app.command()
 def rebuild(
     project: Annotated[Path | None, _PROJECT] = None,
     store: Annotated[Path | None, _STORE] = None,

@@ -19,7 +19,7 @@ from base.metrics import Meters
 from base.times import wall_clock
 
 from .job import Job
-from .job_run import run_job
+from .job_run import aggregators_of, run_job
 from .sites import SiteAnswer, ask_sites, plan_message
 
 _log = logging.getLogger("covey.coordinator")
@@ -48,7 +48,8 @@ def run(job: Job, grid: Grid) -> None:
         if job.result.is_file():  # an earlier attempt, taken for dead, may have finished meanwhile
             return
         try:
-            run_job(job, ask, wall_clock, Meters())
+            with aggregators_of(job) as aggregators:
+                run_job(job, aggregators, ask, wall_clock, Meters())
         except CoveyError as error:
             _log.exception("the collection failed")
             job.fail(str(error), lost=isinstance(error, RemoteRefusal) and error.reason in LOST)

@@ -32,7 +32,6 @@ from flwr.proto.runtime_pb2 import (
     PushTaskOutputRequest,
     SendTaskHeartbeatRequest,
 )
-from flwr.serverapp import Grid
 from flwr.supercore.constant import TaskType
 from flwr.supercore.control.control_http_client import ControlHttpClient
 from flwr.supercore.heartbeat import HeartbeatSender
@@ -78,7 +77,7 @@ def short_path(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def grid_of(folder: Path) -> Iterator[Grid]:
+def grid_of(folder: Path) -> Iterator[RunGrid]:
     """Start a run on the SuperLink whose socket is in `folder`, and give access to its nodes until the block ends.
 
     Raises:
@@ -90,13 +89,13 @@ def grid_of(folder: Path) -> Iterator[Grid]:
             _require_listening(path, folder)
             run_id, token = _start_run(path, _app())
         with (
-            _calls_of_a_run(),
+            calls_of_a_run(),
             _runtime(path, token, SECONDS) as client,
             _runtime(path, token, HEARTBEAT_CALL_TIMEOUT) as beating,
         ):
             heart = HeartbeatSender(lambda: _is_alive(beating))
             try:
-                grid = _Grid(client, token)
+                grid = RunGrid(client, token)
                 task_input = client.PullTaskInput(PullTaskInputRequest())
                 TaskIdentity.task_id, TaskIdentity.run_id = task_input.task_id, run_id
                 TaskIdentity.node_id = task_input.context.node_id
@@ -139,7 +138,7 @@ class _Runtime(_OverSocket, RuntimeHttpClient):  # type: ignore[misc]  # flwr ha
     """Flower's client of the Runtime API, without retries: a lost run is repeated as a whole."""
 
 
-class _Grid(HttpGrid):  # type: ignore[misc]  # flwr has no types
+class RunGrid(HttpGrid):  # type: ignore[misc]  # flwr has no types
     """Flower's Grid over a connected client."""
 
     def __init__(self, client: _Runtime, token: str) -> None:
@@ -163,6 +162,11 @@ class _Grid(HttpGrid):  # type: ignore[misc]  # flwr has no types
             for envelope, tree in zip(found.messages_list, found.message_object_trees, strict=True):
                 self._replies.begin(envelope, tree)
         return list(self._replies.take())
+
+    def confirm(self) -> None:
+        """Confirm the replies that were pulled, so that the SuperLink need not keep them."""
+        if self._replies is not None:
+            self._replies.confirm()
 
 
 def _runtime(path: Path, token: str, seconds: float) -> _Runtime:
@@ -240,7 +244,7 @@ def _calls(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _calls_of_a_run() -> Iterator[None]:
+def calls_of_a_run() -> Iterator[None]:
     """Turn an error of the connection into RunLost."""
     try:
         yield

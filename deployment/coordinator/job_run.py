@@ -38,10 +38,21 @@ Ask = Callable[[bytes, bytes], Iterable[SiteAnswer]]
 """(signed plan, encryption keys or none) → the sites' answers, as they arrive."""
 
 
-def run_job(job: Job, ask: Ask, clock: Callable[[], int], meters: Meters) -> None:
+def aggregators_of(job: Job) -> Aggregators:
+    """Connections to the aggregators of a job's plan. The caller closes them.
+
+    Raises:
+        ClearTextRefused, TlsError: see `PeerConnection`.
+    """
+    protection = plan_from_bytes(job.plan).terms.protection
+    return Aggregators(job.leader, job.helper, links_of(job.keys, TlsRole.COORDINATOR), protection=protection)
+
+
+def run_job(job: Job, aggregators: Aggregators, ask: Ask, clock: Callable[[], int], meters: Meters) -> None:
     """Announce the plan, carry the answers, open the sums, publish, and rename the result into place.
 
     Args:
+        aggregators: connections as `aggregators_of` makes them.
         clock: the time of publication, µs since the epoch.
         meters: the coordinator's counters, which get the seconds of the publication.
 
@@ -52,38 +63,30 @@ def run_job(job: Job, ask: Ask, clock: Callable[[], int], meters: Meters) -> Non
     coordinator, collector = (job.keys_of(role) for role in ("coordinator", "collector"))
     roster = tuple(one.site for one in Project.load(job.store).roster.entries) if job.keeps_due else ()
     conditions = Conditions(roster, job.min_sites, job.keeps_due)
-    protection = plan_from_bytes(job.plan).terms.protection
-    with Aggregators(
-        job.leader, job.helper, links_of(job.keys, TlsRole.COORDINATOR), protection=protection
-    ) as aggregators:
-        announced = _announce(job, coordinator, aggregators)
-        sites = SiteResults(job.progress)
-        subject = Fields(plan=None if announced.plan is None else announced.plan.hash)
-        with about(subject):
-            collected = collect(announced, (coordinator, collector), ask, aggregators, sites, conditions)
+    announced = _announce(job, coordinator, aggregators)
+    sites = SiteResults(job.progress)
+    subject = Fields(plan=None if announced.plan is None else announced.plan.hash)
+    with about(subject):
+        collected = collect(announced, (coordinator, collector), ask, aggregators, sites, conditions)
     if job.keeps_due and announced.plan is not None and (due := collected.due(announced.plan)):
         Attempts(job.store).record(announced.plan, due, collected.said, reported=sites.reported)
     with about(subject), meters.timed(STEP, "publish"):
         _publish(job, announced, collected, collector, clock)
 
 
-def free_job(job: Job) -> dict[str, Any]:
+def free_job(job: Job, aggregators: Aggregators) -> dict[str, Any]:
     """Give a job's plan up: have it freed, and record its panes as due. Returns the result.
 
     Raises:
         RemoteRefusal: FREE_REFUSED: the plan is noised; run the job instead. Unreachable.
     """
     coordinator = job.keys_of("coordinator")
-    plan = plan_from_bytes(job.plan)
     announced = Announcement(None, b"")
     if job.announced.is_file():
         announced = Announcement.load(job.announced, coordinator.sign.public)
     outcome = CollectionOutcome(why_freed="the plan was given up")
     if announced.plan is not None:
-        with Aggregators(
-            job.leader, job.helper, links_of(job.keys, TlsRole.COORDINATOR), protection=plan.terms.protection
-        ) as aggregators:
-            outcome = replace(outcome, freed=free_what_can_be(announced.plan, coordinator, aggregators))
+        outcome = replace(outcome, freed=free_what_can_be(announced.plan, coordinator, aggregators))
         reported = SiteResults(job.progress).reported
         Attempts(job.store).record(announced.plan, outcome.due(announced.plan), outcome.said, reported=reported)
     return summary_of(announced, outcome, [], keeps_due=True)

@@ -61,6 +61,7 @@ class ArrivingReplies:
     ) -> None:
         self._pull, self._confirm, self._clock = pull, confirm, clock
         self._begun: dict[str, _Reply] = {}
+        self._unconfirmed: list[str] = []
 
     def not_begun(self, message_ids: Iterable[str]) -> list[str]:
         """The messages whose replies have not begun."""
@@ -88,6 +89,11 @@ class ArrivingReplies:
                 del self._begun[reply.answers]
                 yield _lost(reply, lost)
 
+    def confirm(self) -> None:
+        """Confirm the messages that `take` has returned. The SuperLink keeps them until then, or until the run ends."""
+        while self._unconfirmed:
+            self._confirm(self._unconfirmed.pop())
+
     def _pull_arrived(self, reply: _Reply) -> None:
         """Pull objects until one has not arrived."""
         while reply.missing:
@@ -100,7 +106,7 @@ class ArrivingReplies:
             reply.missing.pop(0)
 
     def _inflated(self, reply: _Reply) -> Message:
-        self._confirm(reply.message_id)
+        self._unconfirmed.append(reply.message_id)
         message: Message = inflate_object_from_contents(reply.message_id, reply.contents)
         message.metadata.__dict__["_message_id"] = reply.message_id
         return message

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from flwr.app import RecordDict
+from flwr.serverapp import Grid
 
 from aggregator.services.client import Aggregators
 from base.errors import CoveyError
 from base.metrics import Meters
-from base.tls.links import links_of
-from base.tls.roles import TlsRole
 from base.traces import span
 from deployment.collecting import collecting, require_nothing_unfinished
 from deployment.errors import ClocksApart, CollectionFailed, VersionsApart
@@ -39,10 +38,12 @@ from .announcement import Announcement
 from .batches import CollectionOutcome, Conditions
 from .grid import grid_of
 from .job import Job
-from .job_run import Ask, free_job, run_job
+from .job_run import Ask, aggregators_of, free_job, run_job
 from .lost_runs import outlive_runs
+from .open_run import OpenRun
 from .planning import Addresses, PlanRequest, make_plan
 from .preflight import preflight, require_ready, why_not
+from .proven_plan import PlanSubject, ProvenPlan
 from .publication import few_sites_text, summary_of
 from .site_results import SiteResults
 from .sites import SiteAnswer, ask_sites, draft_message, plan_message
@@ -58,6 +59,9 @@ class Session:
 
     Each result is a dictionary for programs; see `publication.summary_of`.
 
+    Its collections share one run on the SuperLink, and the connections to the aggregators. Both are opened when they are first
+    needed, and again when they are lost.
+
     Args:
         directory: the project.
         clock: wall clock, µs since the epoch.
@@ -70,12 +74,18 @@ class Session:
         self._directory, self._addresses = directory, addresses
         self._clock, self._progress, self._meters = clock, progress, meters
         self._unfinished = Unfinished(directory)
+        self._run = OpenRun(lambda: grid_of(superlink_folder(directory)), time.monotonic)
+        self._links = _OpenLinks()
+        self._proven = ProvenPlan(time.monotonic)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        return
+        try:
+            self._run.close()
+        finally:
+            self._links.close()
 
     @span("collection")
     def collect(self, request: PlanRequest) -> dict[str, Any]:
@@ -101,11 +111,15 @@ class Session:
                 len(project.roster.entries), request.seconds, Path(), Path(), _sites_needed(plan), keeps_due=True,
                 clock=request.clock,
             )  # fmt: skip
-            ready, conditions = self._preflight(project, plan, job)
-            if (why := why_not(ready, conditions)) is not None:
-                outcome = CollectionOutcome(sites=ready.of(conditions.roster), why_freed=f"{why}; {_NOT_ANNOUNCED}")
-                return summary_of(Announcement(plan, b""), outcome, [], keeps_due=True)
-            sites = ready.answered(conditions.roster)
+            conditions = Conditions(tuple(one.site for one in project.roster.entries), job.min_sites)
+            sites = len(conditions.roster)
+            subject = PlanSubject.of(plan, conditions.roster, request.seconds)
+            if not self._proven.covers(subject):
+                ready = self._preflight(plan, job, conditions)
+                if (why := why_not(ready, conditions)) is not None:
+                    outcome = CollectionOutcome(sites=ready.of(conditions.roster), why_freed=f"{why}; {_NOT_ANNOUNCED}")
+                    return summary_of(Announcement(plan, b""), outcome, [], keeps_due=True)
+                sites = ready.answered(conditions.roster)
             wanting = {one.view.name: one for one in plan.views if one.min_sites > sites}
             if wanting:
                 enough = replace(request, views=[view for view in request.views if view.name not in wanting])
@@ -114,7 +128,9 @@ class Session:
             with Publisher(directory, clock) as publisher:
                 for view in request.views:
                     publisher.register(view)
-            result = self._carry_out(unfinished.begin(job))
+            with self._proven.trying(subject) as tried:
+                result = self._carry_out(unfinished.begin(job))
+                tried.ended(result)
             for name, planned in wanting.items():  # an attempt would have failed, and a pane has few of them
                 result["views"][name] = {"opened": 0, "void": 0, "due": len(planned.pane_starts)}
                 result["due"][name] = planned.pane_starts.tolist()
@@ -158,7 +174,7 @@ class Session:
         with collecting(self._directory):
             job = self._at_addresses(self._unfinished.load())
             try:
-                result = free_job(job)
+                result = free_job(job, self._links.of(job))
             except CoveyError as error:
                 raise CollectionFailed(f"{error}; the plan is kept, so resume it", settings=("resume",)) from error
             self._unfinished.finish()
@@ -173,8 +189,8 @@ class Session:
         """Run a kept job to its published result, and delete it."""
 
         def run() -> None:
-            with _asking(still_to_do(job, self._clock()), self._progress) as ask:
-                run_job(job, ask, self._clock, self._meters)
+            with self._asking(still_to_do(job, self._clock())) as ask:
+                run_job(job, self._links.of(job), ask, self._clock, self._meters)
 
         if not job.result.is_file():  # else an earlier process published it, and ended before it removed the plan
             try:
@@ -188,33 +204,47 @@ class Session:
         self._unfinished.finish()
         return result
 
+    @contextmanager
+    def _asking(self, job: Job) -> Iterator[Ask]:
+        """The function that sends a plan to the job's sites. Without sites to reach, it needs no SuperLink."""
+        if not job.sites:
+            yield lambda *_message: ()
+            return
+        self._progress("all views", "sites", 0, job.sites)
+        with self._run.grid() as grid:
+
+            def ask(*message: bytes) -> Iterable[SiteAnswer]:
+                for number, answer in enumerate(_reach(grid, plan_message(*message), job.sites, job.seconds), 1):
+                    yield answer
+                    self._progress("all views", "sites", min(number, job.sites), job.sites)
+
+            yield ask
+
     @span("preflight")
-    def _preflight(self, project: Project, plan: Plan, job: Job) -> tuple[SiteResults, Conditions]:
-        """What the sites would answer to a plan, and what the job needs.
+    def _preflight(self, plan: Plan, job: Job, conditions: Conditions) -> SiteResults:
+        """What the sites would answer to a plan.
 
         Raises:
             ClocksApart, VersionsApart. CollectionFailed: an aggregator would refuse the plan, or a party does not answer.
         """
-        conditions = Conditions(tuple(one.site for one in project.roster.entries), job.min_sites)
         draft = sign_draft(plan, job.keys_of("coordinator").sign)
 
         def ask_draft() -> SiteResults:
-            with _reaching(job.store) as reach:
-                return preflight(
-                    lambda signed, left: reach(draft_message(signed), job.sites, left), draft, conditions, job.seconds
-                )
+            with self._run.grid() as grid:
+
+                def ask(signed: bytes, left: float) -> Iterator[SiteAnswer]:
+                    return _reach(grid, draft_message(signed), job.sites, left)
+
+                return preflight(ask, draft, conditions, job.seconds)
 
         try:
-            with Aggregators(
-                job.leader, job.helper, links_of(job.keys, TlsRole.COORDINATOR), protection=plan.terms.protection
-            ) as aggregators:
-                require_ready(lambda role: aggregators.check(role, draft), aggregators.name, self._clock, self._meters)
-            ready = outlive_runs(ask_draft, time.monotonic, time.sleep)
+            aggregators = self._links.of(job)
+            require_ready(lambda role: aggregators.check(role, draft), aggregators.name, self._clock, self._meters)
+            return outlive_runs(ask_draft, time.monotonic, time.sleep)
         except (ClocksApart, VersionsApart):
             raise
         except CoveyError as error:
             raise CollectionFailed(f"{error}; {_NOT_ANNOUNCED}") from error
-        return ready, conditions
 
 
 def still_to_do(job: Job, now_us: int) -> Job:
@@ -237,27 +267,27 @@ def _sites_needed(plan: Plan) -> int:
     return min(one.min_sites for one in plan.views)
 
 
-@contextmanager
-def _asking(job: Job, progress: Progress) -> Iterator[Ask]:
-    """The function that sends a plan to the job's sites. Without sites to reach, it needs no SuperLink."""
-    if not job.sites:
-        yield lambda *_message: ()
-        return
-    progress("all views", "sites", 0, job.sites)
-    with _reaching(job.store) as reach:
+class _OpenLinks:
+    """The connections to the aggregators of the last plan. They stay open for the next plan, unless it has other addresses."""
 
-        def ask(*message: bytes) -> Iterable[SiteAnswer]:
-            for number, answer in enumerate(reach(plan_message(*message), job.sites, job.seconds), 1):
-                yield answer
-                progress("all views", "sites", min(number, job.sites), job.sites)
+    def __init__(self) -> None:
+        self._open: tuple[object, Aggregators] | None = None
 
-        yield ask
+    def of(self, job: Job) -> Aggregators:
+        """The connections of a job's plan."""
+        wanted = job.leader, job.helper, job.keys, plan_from_bytes(job.plan).terms.protection
+        if self._open is None or self._open[0] != wanted:
+            self.close()
+            self._open = wanted, aggregators_of(job)
+        return self._open[1]
+
+    def close(self) -> None:
+        """Close the connections, if there are any."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
 
 
-@contextmanager
-def _reaching(directory: Path) -> Iterator[Callable[[RecordDict, int, float], Iterator[SiteAnswer]]]:
-    """The function that sends a message to so many sites, which have so many seconds: over the project's SuperLink."""
-    with grid_of(superlink_folder(directory)) as grid:
-        yield lambda content, sites, seconds: ask_sites(
-            grid, content, sites=sites, seconds=seconds, clock=time.monotonic, sleep=time.sleep
-        )
+def _reach(grid: Grid, content: RecordDict, sites: int, seconds: float) -> Iterator[SiteAnswer]:
+    """Send a message to so many sites, which have so many seconds to answer."""
+    return ask_sites(grid, content, sites=sites, seconds=seconds, clock=time.monotonic, sleep=time.sleep)

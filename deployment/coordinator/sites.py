@@ -23,7 +23,9 @@ from edge_client.trace_record import sender_in, with_context
 from federation.batch.encoding import MAX_BATCH_BYTES
 from federation.parties import require_site_id
 
-POLL_SECONDS: Final = 0.1
+POLL_SECONDS: Final = (0.02, 0.25)
+"""The pauses between two looks for answers: the first one after an answer, and the longest one. Each is a quarter longer than the
+one before."""
 MAX_BATCHES: Final = 100_000
 MAX_CODE: Final = 40
 _CODE: Final = re.compile(rf"[A-Z][A-Z_]{{0,{MAX_CODE - 1}}}", re.ASCII)
@@ -85,6 +87,7 @@ def ask_sites(
     end = clock() + seconds
     contacted: set[int] = set()
     waiting: dict[str, int] = {}
+    pause, longest = POLL_SECONDS
     while (left := end - clock()) > 0 and (waiting or len(contacted) < sites):
         new = sorted(set(grid.get_node_ids()) - contacted) if len(contacted) < sites else []
         contacted.update(new)
@@ -103,8 +106,11 @@ def ask_sites(
                 )  # it left before it answered, or while it did: it is asked again when it is back
             elif node_of is not None:
                 yield _read(node_of, reply)
-        if not replies:
-            sleep(POLL_SECONDS)
+        if replies:
+            pause = POLL_SECONDS[0]
+        else:
+            sleep(pause)
+            pause = min(longest, pause * 1.25)
     for node in waiting.values():
         yield SiteAnswer(node, "", NO_ANSWER, ())
 

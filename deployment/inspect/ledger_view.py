@@ -92,6 +92,16 @@ def owners_in(folder: Path) -> list[str]:
     return sorted(found, key=lambda owner: (owner != OPERATOR, owner))
 
 
+def chosen_owners(folder: Path, owner: str | None) -> list[str]:
+    """This owner, or all owners in a folder of ledgers. Raises ItemMissing: there is no such ledger, or none at all."""
+    owners = owners_in(folder)
+    if owner is not None and owner not in owners:
+        raise ItemMissing(f"no ledger of {owner!r} in {folder}; it has: {', '.join(owners) or 'none'}")
+    if not owners:
+        raise ItemMissing(f"no ledger in {folder}: no plan was charged or refused here yet")
+    return owners if owner is None else [owner]
+
+
 def read_ledgers(
     directory: Path, budgets: Mapping[str, Budget | None], *, owner: str | None = None, view: str | None = None
 ) -> list[LedgerView | BrokenLedger]:
@@ -105,12 +115,7 @@ def read_ledgers(
         ItemMissing: no ledger, or no ledger with the view.
     """
     folder = directory / LEDGERS
-    owners = owners_in(folder)
-    if owner is not None and owner not in owners:
-        raise ItemMissing(f"no ledger of {owner!r} in {folder}; it has: {', '.join(owners) or 'none'}")
-    if not owners:
-        raise ItemMissing(f"no ledger in {folder}: no plan was charged or refused here yet")
-    shown = [_read(folder, each, budgets[each], view) for each in ([owner] if owner else owners)]
+    shown = [_read(folder, each, budgets[each], view) for each in chosen_owners(folder, owner)]
     whole = [one for one in shown if isinstance(one, LedgerView)]
     if view is not None and len(whole) == len(shown) and not any(one.views or one.refused for one in whole):
         raise ItemMissing(f"no ledger in {folder} has a view {view!r}")

@@ -15,7 +15,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -42,6 +42,7 @@ from featurestore.server.connections import SURPLUS, Connections
 from featurestore.server.http_connection import protocol_of
 from featurestore.server.listen import address_of, open_socket
 
+from .held_pulls import App, HeldPulls, Pushes, Receive, SeesPushes, Send
 from .node_admission import NodeAdmission, nodes_of
 from .role_lock import alone
 
@@ -56,11 +57,6 @@ LOOK_S: Final = 1.0
 """How often the SuperLink checks whether covey.toml has changed."""
 
 _log = logging.getLogger(__name__)
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 def superlink_folder(project: Path) -> Path:
@@ -116,9 +112,10 @@ def serve_superlink(directory: Path, listening: Listening, names: list[str]) -> 
     folder = superlink_folder(directory)
     with alone(directory, TlsRole.SUPERLINK), short_path(folder) as short, open_socket(host, port) as outside:
         app = _flower_app(folder)
-        inner = _server(app, lifespan="on")
+        pushes = Pushes()
+        inner = _server(SeesPushes(app, pushes), lifespan="on")
         sites = Connections(max(MOST_CONNECTIONS, 2 * len(nodes)))
-        outer = _server(FleetOnly(app), lifespan="off", http=protocol_of(sites, context))
+        outer = _server(FleetOnly(HeldPulls(app, pushes)), lifespan="off", http=protocol_of(sites, context))
         with _private_socket(short / SOCKET) as inside:
             admission = NodeAdmission(directory, folder, nodes)
             state = SuperLinkState(directory, admission)
@@ -133,7 +130,7 @@ def serve_superlink(directory: Path, listening: Listening, names: list[str]) -> 
                 )
 
             with monitored(listening.monitor, Role.SUPERLINK, directory, state):
-                asyncio.run(_serve((inner, inside), (outer, outside), ready, admission.take_up_edit))
+                asyncio.run(_serve((inner, inside), (outer, outside), ready, admission.take_up_edit, pushes.close))
 
 
 def _certificate(tls: Tls, host: str, names: list[str]) -> Certificate:
@@ -239,15 +236,18 @@ async def _serve(
     outer: tuple[_Server, socket.socket],
     ready: Callable[[], None],
     look: Callable[[], None],
+    stopping: Callable[[], None],
 ) -> None:
     """Serve the coordinator, register the sites' nodes, then serve the sites, until a signal ends both servers.
 
     Args:
         look: called every `LOOK_S` seconds.
+        stopping: called when the servers begin to stop.
     """
     servers = inner[0], outer[0]
 
     def stop() -> None:
+        stopping()
         for server in servers:
             server.should_exit = True
 

@@ -26,13 +26,14 @@ class Status(IntEnum):
     """No newer pane was opened, because a later client-day has no budget left; this is the last value before that. It was OK
     or ROUGH_SE at its release."""
     VOID = 3
-    """The pane was not opened (too few clients, or it failed), or its release was retracted."""
+    """The pane was not opened (too few clients, or it failed), its release was retracted, or it was opened for another version of
+    the view, which does not collect the feature."""
     LOW_COVERAGE = 4
     """The coverage of the window is below `min_coverage`, or that of the pane's sites is below `min_site_coverage`."""
     DROWNED = 5
     """The noised n of a Mean or Rate is below max(1, 3·se(n)), so the value would be mostly noise."""
     SUPPRESSED = 6
-    """The key's noised ClientCount is below `suppress_below`."""
+    """The key's noised ClientCount is below `suppress_below`, or the cell was withheld under the limit of an earlier version."""
     OUTSIDE_MAX_AGE = 7
     """The row is older than the view's ttl. Only reads give this status."""
     NOT_FOUND = 8

@@ -28,6 +28,8 @@ MAX_REFUSAL: Final = 40
 DAY: Final = "day"
 """The privacy unit of a charge: a client-day."""
 
+_OF_NO_PLAN: Final = ("rebuilt", "checkpoint")
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -168,7 +170,21 @@ class RebuiltEntry:
         return self.at_us // DAY_US
 
 
-Entry: TypeAlias = IntentEntry | CompletionEntry | RefusalEntry | FreedEntry | RebuiltEntry
+@dataclass(frozen=True)
+class CheckpointEntry:
+    """The state after all entries before this one is stored beside them, so that the ledger opens without reading them.
+
+    Attributes:
+        form: how the state is written as bytes.
+        digest: the SHA-256 of these bytes.
+    """
+
+    at_us: int
+    form: int
+    digest: bytes
+
+
+Entry: TypeAlias = IntentEntry | CompletionEntry | RefusalEntry | FreedEntry | RebuiltEntry | CheckpointEntry
 
 
 def number_of(entry: Entry, before: int) -> int:
@@ -179,7 +195,7 @@ def number_of(entry: Entry, before: int) -> int:
 def entry_to_line(entry: Entry) -> str:
     """The canonical line of an entry."""
     data: dict[str, Any] = {"at": entry.at_us}
-    if not isinstance(entry, RebuiltEntry):
+    if not isinstance(entry, (RebuiltEntry, CheckpointEntry)):
         data["plan"] = entry.plan.hex()
         if entry.role:
             data["role"] = entry.role
@@ -198,6 +214,8 @@ def entry_to_line(entry: Entry) -> str:
             data |= {"kind": "freed"}
         case RebuiltEntry():
             data |= {"kind": "rebuilt"}
+        case CheckpointEntry():
+            data |= {"kind": "checkpoint", "form": entry.form, "digest": entry.digest.hex()}
         case _:
             assert_never(entry)
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -208,7 +226,7 @@ def entry_from_line(line: str) -> Entry:
     try:
         data = json.loads(line)
         at, kind = int(data["at"]), data["kind"]
-        plan, role = b"" if kind == "rebuilt" else _hash(data["plan"]), str(data.get("role", ""))
+        plan, role = b"" if kind in _OF_NO_PLAN else _hash(data["plan"]), str(data.get("role", ""))
         entry: Entry
         match kind:
             case "intended":
@@ -229,6 +247,8 @@ def entry_from_line(line: str) -> Entry:
                 if not 0 < at <= LARGEST_SEQ:
                     raise ValueError(f"a ledger cannot be rebuilt at {at}")
                 entry = RebuiltEntry(at)
+            case "checkpoint":
+                entry = CheckpointEntry(at, int(data["form"]), _hash(data["digest"]))
             case _:
                 raise ValueError(f"unknown kind of entry {kind!r}")
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -244,19 +264,20 @@ def _view_to_json(view: ViewIntent) -> dict[str, Any]:
         "collection": view.collection.hex(),
         "schema": view.schema.hex(),
         "scales": view.scales,
-        "price": _price_to_json(view.price),
-        "days": _runs(view.days),
-        "panes": _runs(view.panes),
+        "price": price_to_json(view.price),
+        "days": runs_of(view.days),
+        "panes": runs_of(view.panes),
     }
 
 
 def _view_from_json(data: dict[str, Any]) -> ViewIntent:
-    days, panes = _from_runs(data["days"]), _from_runs(data["panes"])
+    days, panes = from_runs(data["days"]), from_runs(data["panes"])
     hashes = _hash(data["collection"]), _hash(data["schema"])
-    return ViewIntent(str(data["view"]), *hashes, str(data["scales"]), _price_from_json(data["price"]), days, panes)
+    return ViewIntent(str(data["view"]), *hashes, str(data["scales"]), price_from_json(data["price"]), days, panes)
 
 
-def _price_to_json(price: Price) -> dict[str, Any]:
+def price_to_json(price: Price) -> dict[str, Any]:
+    """A price as a ledger writes it."""
     return {
         "aggregator": {"micro_rho": price.aggregator.micro_rho, "rounded": price.aggregator.rounded},
         "outsiders": {"micro_rho": price.outsiders.micro_rho, "rounded": price.outsiders.rounded},
@@ -266,7 +287,8 @@ def _price_to_json(price: Price) -> dict[str, Any]:
     }
 
 
-def _price_from_json(data: dict[str, Any]) -> Price:
+def price_from_json(data: dict[str, Any]) -> Price:
+    """The price. Raises KeyError, ValueError."""
     return Price(
         _rho_from_json(data["aggregator"]),
         _rho_from_json(data["outsiders"]),
@@ -280,7 +302,7 @@ def _rho_from_json(data: dict[str, Any]) -> Rho:
     return Rho(int(data["micro_rho"]), None if data["rounded"] is None else int(data["rounded"]))
 
 
-def _runs(values: Ints) -> list[list[int]]:
+def runs_of(values: Ints) -> list[list[int]]:
     """Increasing integers as [first, step, count]: a year of hourly panes is one run. Greedy, so it is canonical."""
     runs: list[list[int]] = []
     gaps = np.diff(values)
@@ -297,7 +319,8 @@ def _runs(values: Ints) -> list[list[int]]:
     return runs
 
 
-def _from_runs(runs: list[list[int]]) -> Ints:
+def from_runs(runs: list[list[int]]) -> Ints:
+    """The integers of such runs. Raises ValueError."""
     parts = [np.empty(0, np.int64)]
     for first, step, count in runs:
         if not 1 <= count <= 2**24:

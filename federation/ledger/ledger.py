@@ -8,6 +8,9 @@ Each operator has one for a project, which all of its processes charge (operator
 Charge and intent of a plan are committed before anything of it is computed or opened. Its result follows as a second entry.
 An edited entry breaks the chain; a cut tail or an older copy is behind the second file. If someone changes both files, the
 other aggregator detects it: it remembers this ledger's head from every opening (`see_peer`, `require_known`).
+
+The state is stored every 2,048 entries (checkpoint_table.py), and its hash is an entry of the chain. So a ledger opens as fast
+after years as on its first day: it reads the entries since the last checkpoint. `whole` reads and checks all of them (ADR 0053).
 """
 
 from __future__ import annotations
@@ -37,7 +40,10 @@ from federation.errors import (
 from federation.plan import Plan
 from federation.refusal_codes import code_of
 
+from . import checkpoint_table
+from .checkpoint import FORM, checkpoint_of
 from .entries import (
+    CheckpointEntry,
     CompletionEntry,
     Entry,
     FreedEntry,
@@ -55,12 +61,16 @@ CLOCK_SLACK_US: Final = 300 * 10**6
 """How far the clock may be behind the last entry: clocks are corrected by seconds."""
 FORMAT: Final = Format(
     application_id=0x434F4C47,  # "COLG"
-    version=3,
-    schema="""
-CREATE TABLE ledger (owner TEXT NOT NULL);
-CREATE TABLE entries (seq INTEGER PRIMARY KEY, line TEXT NOT NULL, head BLOB NOT NULL);
-CREATE TABLE peers (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, head BLOB NOT NULL) WITHOUT ROWID
-""",
+    version=4,
+    schema=";".join(
+        (
+            "CREATE TABLE ledger (owner TEXT NOT NULL)",
+            "CREATE TABLE entries (seq INTEGER PRIMARY KEY, line TEXT NOT NULL, head BLOB NOT NULL)",
+            "CREATE TABLE peers (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, head BLOB NOT NULL) WITHOUT ROWID",
+            *checkpoint_table.TABLES,
+        )
+    ),
+    migrations={3: checkpoint_table.add_tables},
 )
 
 
@@ -77,6 +87,7 @@ class Ledger:
         clock: wall clock, µs since the epoch.
         tables: further tables of the owner, written in the same transactions: `CREATE TABLE IF NOT EXISTS …`.
         role: the role that writes, if several roles charge this ledger; its entries name it.
+        whole: read and check every entry, and every checkpoint against the entries before it.
 
     Raises:
         LedgerBroken: edited, cut, rolled back, or not a ledger of this owner.
@@ -88,12 +99,20 @@ class Ledger:
     """OFF is for tests that crash the process but not the machine."""
 
     def __init__(
-        self, path: Path, owner: str, clock: Callable[[], int], tables: Sequence[str] = (), role: str = ""
+        self,
+        path: Path,
+        owner: str,
+        clock: Callable[[], int],
+        tables: Sequence[str] = (),
+        role: str = "",
+        *,
+        whole: bool = False,
     ) -> None:
-        self.path, self.owner, self.role, self._clock = path, owner, role, clock
+        self.path, self.owner, self.role, self._clock, self._whole = path, owner, role, clock, whole
         self._lock = threading.RLock()
         self.state = LedgerState(role)
-        self._head = genesis(owner)
+        self._head = self._checked_from = genesis(owner)
+        self._due = checkpoint_table.EVERY
         try:
             self._db = connect(path, private=True)
         except (OSError, NotPrivate, sqlite3.OperationalError) as error:
@@ -102,7 +121,7 @@ class Ledger:
             self._create()
             self._require_own()
             outside = self._outside()  # before the entries: another process writes them first
-            self._refresh()
+            self._read()
             self._check_outside(outside)
             if tables:
                 with self.transaction() as db:
@@ -174,11 +193,9 @@ class Ledger:
     def record_refusal(self, plan_hash: bytes, code: str, view: str | None = None, day: int | None = None) -> None:
         """Record a refusal by its code, once."""
         with self.transaction():
-            known = {(entry.plan, entry.code, entry.view, entry.day, entry.role) for entry in self.state.refused}
-            if (plan_hash, code, view, day, self.role) not in known:
-                self._append(
-                    RefusalEntry(max(self._clock(), self.state.last_us), plan_hash, code, view, day, self.role)
-                )
+            entry = RefusalEntry(max(self._clock(), self.state.last_us), plan_hash, code, view, day, self.role)
+            if entry not in self.state.refused:
+                self._append(entry)
 
     def complete(self, plan_hash: bytes, digest: bytes) -> None:
         """Record the result of a charged plan. A repeat changes nothing. Raises PlanOpenedBefore: it has another result."""
@@ -262,6 +279,7 @@ class Ledger:
                 have = f"it has {self._head.seq} entries, or different ones"
                 why = f"another party remembers its entry {remembered.seq}, but {have}"
                 raise LedgerBehind(str(self.path), why)
+            self._require_link(remembered)
 
     def covers(self, remembered: Head | None, plan_hash: bytes) -> bool:
         """Whether a party that remembers this head of this ledger knows the end of the plan here: its result, or that it is freed.
@@ -306,6 +324,8 @@ class Ledger:
                 with transaction(self._db):
                     self._refresh()  # another process may have appended entries
                     yield self._db
+                    if self._head != before and self.state.length >= self._due:
+                        self._append_checkpoint()
             except BaseException:
                 self._replay()
                 raise
@@ -318,6 +338,12 @@ class Ledger:
         self._db.execute("INSERT INTO entries VALUES (?, ?, ?)", (head.seq, line, head.digest))
         self.state.apply(entry)
         self._head = head
+
+    def _append_checkpoint(self) -> None:
+        checkpoint = checkpoint_of(self.state)
+        self._append(CheckpointEntry(max(self._clock(), self.state.last_us), FORM, checkpoint.digest))
+        checkpoint_table.store(self._db, self._head.seq, checkpoint)
+        self._due = self.state.length + checkpoint_table.EVERY
 
     def _require_clock(self) -> None:
         now = self._clock()
@@ -347,6 +373,16 @@ class Ledger:
                 f"it is the ledger of {', '.join(repr(owner) for (owner,) in owners) or 'no owner'}, not of {self.owner!r}",
             )
 
+    def _read(self) -> None:
+        """Read the ledger from its last checkpoint on, or all of it."""
+        found = None if self._whole else checkpoint_table.load(self._db, genesis(self.owner), self.role)
+        if found is None:
+            self.state, self._head = LedgerState(self.role), genesis(self.owner)
+        else:
+            self.state, self._head = found.state, found.head
+        self._checked_from, self._due = self._head, self.state.length + checkpoint_table.EVERY
+        self._refresh()
+
     def _refresh(self) -> None:
         """Read and check the new entries on disk."""
         rows = self._db.execute("SELECT seq, line, head FROM entries WHERE seq > ? ORDER BY seq", (self._head.seq,))
@@ -361,14 +397,33 @@ class Ledger:
                 raise LedgerBroken(str(self.path), f"entry {seq} cannot be read: {error}") from None
             if seq != number_of(entry, self._head.seq):
                 raise edited
+            if isinstance(entry, CheckpointEntry):
+                self._require_true(entry, seq)
             self.state.apply(entry)
             self._head = head
+
+    def _require_true(self, entry: CheckpointEntry, seq: int) -> None:
+        """Raise LedgerBroken if a checkpoint differs from the state that the entries before it give."""
+        if entry.form == FORM and checkpoint_of(self.state).digest != entry.digest:
+            raise LedgerBroken(str(self.path), f"the checkpoint of entry {seq} differs from the entries before it")
+        self._due = self.state.length + 1 + checkpoint_table.EVERY
 
     def _replay(self) -> None:
         """Forget the entries of a failed transaction."""
         if self._head_at(self._head.seq) != self._head:
-            self.state, self._head = LedgerState(self.role), genesis(self.owner)
-            self._refresh()
+            self._read()
+
+    def _require_link(self, remembered: Head) -> None:
+        """Raise LedgerBehind if the chain does not lead from a stored head to the entries that were checked at opening."""
+        head, end = remembered, self._checked_from
+        rows = self._db.execute(
+            "SELECT seq, line FROM entries WHERE seq > ? AND seq <= ? ORDER BY seq", (head.seq, end.seq)
+        )
+        for seq, line in rows:
+            head = head.next(line, seq)
+        if remembered.seq < end.seq and head != end:
+            why = f"its entries after entry {remembered.seq}, which another party remembers, were edited"
+            raise LedgerBehind(str(self.path), why)
 
     def _head_at(self, seq: int) -> Head | None:
         if seq == 0:

@@ -42,16 +42,17 @@ class LedgerSnapshot:
     peers: Mapping[str, Head]
 
 
-def read_ledger(path: Path, owner: str, role: str = "") -> LedgerSnapshot:
+def read_ledger(path: Path, owner: str, role: str = "", *, whole: bool = False) -> LedgerSnapshot:
     """Read and check a ledger without changing it; an empty snapshot if there is no ledger.
 
     Args:
         role: the role whose plans the state lists, if several roles charge the ledger.
+        whole: read and check every entry, not only those since the last checkpoint.
 
     Raises:
         LedgerBroken: edited, cut, rolled back, or not a ledger of this owner; names the original file.
     """
-    return read_copy(path, lambda copy: _read(copy, path, owner, role))
+    return read_copy(path, lambda copy: _read(copy, path, owner, role, whole=whole))
 
 
 def read_copy(path: Path, read: Callable[[Path], _T]) -> _T:
@@ -83,8 +84,8 @@ def _read_copy(path: Path, read: Callable[[Path], _T]) -> _T:
         return read(copy)
 
 
-def _read(copy: Path, path: Path, owner: str, role: str) -> LedgerSnapshot:
-    with Ledger(copy, owner, lambda: 0, role=role) as ledger:
+def _read(copy: Path, path: Path, owner: str, role: str, *, whole: bool) -> LedgerSnapshot:
+    with Ledger(copy, owner, lambda: 0, role=role, whole=whole) as ledger:
         with ledger.transaction() as db:
             rows = db.execute("SELECT name, seq, head FROM peers ORDER BY name").fetchall()
         peers = {name: Head(seq, digest) for name, seq, digest in rows}

@@ -12,9 +12,9 @@ paid once, by the role that charges it first. All other charges of two roles add
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sized
 from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import Final, TypeVar, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ from federation.unopened import unopened
 
 from .entries import (
     IN_PROCESS,
+    CheckpointEntry,
     CompletionEntry,
     Entry,
     FreedEntry,
@@ -41,11 +42,15 @@ from .entries import (
     ViewIntent,
     number_of,
 )
+from .plans import CHARGED, ENDED, NEVER, NONE, ByPlan, Part, Plans
+from .refusals import Refusals
+from .taken import FREE, TakenPanes
 
 EXACT: Final = "none"
 """The noise of a charge under which exact sums are opened."""
 
 Ints = npt.NDArray[np.int64]
+_V = TypeVar("_V")
 
 
 @dataclass(frozen=True)
@@ -87,21 +92,18 @@ class Charge:
     again: int = 0
 
 
-@dataclass
 class LedgerState:
     """A ledger's entries, replayed. Only `apply` changes it.
 
+    Args:
+        role: the role whose plans `intended`, `completed`, `completed_at` and `freed` hold; the others hold those of all roles.
+
     Attributes:
-        role: the role whose plans `intended`, `completed` and `completed_at` hold; the others hold those of all roles.
-        intended: the time at which each plan was charged, in µs since the epoch.
-        completed: the digest of each plan's result.
-        completed_at: the number of the entry by which each plan was completed.
+        plans: every plan that the ledger names; taken: the taken panes of each collection.
         paid: the price of each charge.
         prices: the price of each UTC day, over all views.
-        charged_by: for each plan, the roles that have charged it, and whether each has recorded its result.
         roles: for each charge, the roles that have charged a plan with it, in order.
         refused: refusals, in order.
-        freed: the number of the entry by which each plan was freed by this role: it never opens the plan.
         retried: for each plan, the later plans that took panes of it again.
         last_us: the time of the last charge or opening. A refusal or a free does not change it: a clock that was far ahead
             for a moment must not stop the ledger permanently.
@@ -110,97 +112,164 @@ class LedgerState:
         rebuilt: the last time the ledger was rebuilt; None: never. What was charged before and is not done is never opened.
     """
 
-    role: str = ""
-    intended: dict[bytes, int] = field(default_factory=dict)
-    completed: dict[bytes, bytes] = field(default_factory=dict)
-    completed_at: dict[bytes, int] = field(default_factory=dict)
-    paid: dict[Charge, Price] = field(default_factory=dict)
-    prices: dict[int, Price] = field(default_factory=dict)
-    charged_by: dict[bytes, dict[str, bool]] = field(default_factory=dict)
-    roles: dict[Charge, dict[str, None]] = field(default_factory=dict)
-    refused: list[RefusalEntry] = field(default_factory=list)
-    freed: dict[bytes, int] = field(default_factory=dict)
-    retried: dict[bytes, dict[bytes, None]] = field(default_factory=dict)
-    last_us: int = -(2**63)
-    budget: Budget | None = None
-    length: int = 0
-    rebuilt: RebuiltEntry | None = None
-    _last: int = 0
-    _collections: dict[tuple[str, int], frozenset[bytes]] = field(default_factory=dict)
-    _by_view: dict[tuple[str, int], Price] = field(default_factory=dict)
-    _charges: dict[bytes, list[Charge]] = field(default_factory=dict)
-    _again: dict[tuple[bytes, int], int] = field(default_factory=dict)
-    _intents: dict[bytes, IntentEntry] = field(default_factory=dict)
-    _panes: dict[bytes, dict[bytes, Ints]] = field(default_factory=dict)
+    def __init__(self, role: str = "") -> None:
+        self.role = role
+        self.plans = Plans()
+        self.taken: dict[bytes, TakenPanes] = {}
+        self.paid: dict[Charge, Price] = {}
+        self.prices: dict[int, Price] = {}
+        self.roles: dict[Charge, dict[str, None]] = {}
+        self.refused = Refusals()
+        self.retried: dict[bytes, dict[bytes, None]] = {}
+        self.last_us = -(2**63)
+        self.budget: Budget | None = None
+        self.length = 0
+        self.rebuilt: RebuiltEntry | None = None
+        self.last = 0
+        self.collections: dict[tuple[str, int], dict[bytes, None]] = {}
+        self.by_view: dict[tuple[str, int], Price] = {}
+        self.again: dict[tuple[bytes, int], int] = {}
+        self.again_of: dict[tuple[bytes, bytes, int], int] = {}
+        self.retries: dict[bytes, tuple[Retry, ...]] = {}
+
+    # plans
+
+    @property
+    def intended(self) -> Mapping[bytes, int]:
+        """The time at which this role charged each plan, in µs since the epoch."""
+        times = self._part.charged_at
+        return self._by_plan(times, lambda row: int(times.values[row]) if times.values[row] != NEVER else None)
+
+    @property
+    def completed(self) -> Mapping[bytes, bytes]:
+        """The digest of each plan's result."""
+        part = self._part
+        return self._by_plan(
+            part.done_seq, lambda row: part.digest.values[row].tobytes() if part.done_seq.values[row] else None
+        )
+
+    @property
+    def completed_at(self) -> Mapping[bytes, int]:
+        """The number of the entry by which each plan was completed."""
+        numbers = self._part.done_seq
+        return self._by_plan(numbers, lambda row: int(numbers.values[row]) or None)
+
+    @property
+    def freed(self) -> Mapping[bytes, int]:
+        """The number of the entry by which each plan was freed by this role: it never opens the plan."""
+        numbers = self._part.freed_seq
+        return self._by_plan(numbers, lambda row: int(numbers.values[row]) or None)
+
+    @property
+    def charged_by(self) -> Mapping[bytes, dict[str, bool]]:
+        """For each plan, the roles that have charged it, and whether each has recorded its result."""
+        return self._by_plan(self.plans.hashes, self.plans.status)
+
+    @property
+    def _part(self) -> Part:
+        return self.plans.parts.get(self.role) or Part()
+
+    def _by_plan(self, rows: Sized, value: Callable[[int], _V | None]) -> ByPlan[_V]:
+        return ByPlan(self.plans.hashes, lambda: len(rows), value)
 
     def apply(self, entry: Entry) -> None:
         """Apply the next entry of the ledger."""
         self.length += 1
-        self._last = number_of(entry, self._last)
-        if not isinstance(entry, (RefusalEntry, FreedEntry)):
+        self.last = number_of(entry, self.last)
+        if not isinstance(entry, (RefusalEntry, FreedEntry, CheckpointEntry)):
             self.last_us = max(self.last_us, entry.at_us)
         match entry:
             case IntentEntry():
-                self.charged_by.setdefault(entry.plan, {}).setdefault(entry.role, False)
-                if entry.role == self.role:
-                    self.intended.setdefault(entry.plan, entry.at_us)
-                self.budget = Budget(entry.budget_micro_rho, counts=entry.counts)
-                if entry.views or entry.plan not in self._intents:
-                    self._intents[entry.plan] = entry
-                self._apply_retries(entry)
-                for view in entry.views:
-                    self._apply_view(entry.plan, view, in_process=entry.role == IN_PROCESS)
-                for charge in self._charges.get(entry.plan, []):
-                    self.roles.setdefault(charge, {})[entry.role] = None
+                self._apply_intent(entry)
             case CompletionEntry():
-                self.charged_by.setdefault(entry.plan, {})[entry.role] = True
-                if entry.role == self.role:
-                    self.completed[entry.plan] = entry.digest
-                    self.completed_at[entry.plan] = self._last
+                row = self.plans.row(entry.plan)
+                part = self.plans.part(entry.role)
+                part.state.values[row], part.done_seq.values[row] = ENDED, self.last
+                part.digest.values[row] = np.frombuffer(entry.digest, np.uint8)
             case FreedEntry():
-                if entry.role in (roles := self.charged_by.get(entry.plan, {})):
-                    roles[entry.role] = True
-                if entry.role == self.role:
-                    self.freed.setdefault(entry.plan, self._last)
+                row = self.plans.row(entry.plan)
+                part = self.plans.part(entry.role)
+                part.state.values[row] = ENDED if part.state.values[row] else NONE
+                part.freed_seq.values[row] = part.freed_seq.values[row] or self.last
             case RefusalEntry():
                 self.refused.append(entry)
             case RebuiltEntry():
                 self.rebuilt = entry
-                self.intended.clear()
-                for roles in self.charged_by.values():
-                    roles.update(dict.fromkeys(roles, True))
+                for part in self.plans.parts.values():
+                    part.charged_at.values[:] = NEVER
+                    part.state.values[part.state.values == CHARGED] = ENDED
+            case CheckpointEntry():
+                pass
             case _:
                 assert_never(entry)
+
+    def _apply_intent(self, entry: IntentEntry) -> None:
+        row = self.plans.row(entry.plan)
+        part = self.plans.part(entry.role)
+        part.state.values[row] = part.state.values[row] or CHARGED
+        if part.charged_at.values[row] == NEVER:
+            part.charged_at.values[row] = entry.at_us
+        self.budget = Budget(entry.budget_micro_rho, counts=entry.counts)
+        is_first = not self.plans.is_charged(row)
+        if entry.views or is_first:
+            self.plans.set_takes(row, entry.views, entry.keys, in_process=entry.role == IN_PROCESS)
+            if entry.retries:
+                self.retries[entry.plan] = entry.retries
+        self._apply_retries(entry)
+        for view in entry.views:
+            self._apply_view(entry.plan, row, view, in_process=entry.role == IN_PROCESS, counts=is_first)
+        for charge in self._charges(row):
+            self.roles.setdefault(charge, {})[entry.role] = None
 
     def _apply_retries(self, entry: IntentEntry) -> None:
         for retry in entry.retries:
             self.retried.setdefault(retry.plan, {})[entry.plan] = None
-            days: set[tuple[bytes, int]] = set()
-            for view in entry.views:
-                before = self._panes.get(view.collection, {}).get(retry.plan)
-                if before is not None:
-                    again = np.intersect1d(before, view.panes)
-                    self._panes[view.collection][retry.plan] = np.setdiff1d(before, again)
-                    days |= {(view.collection, day) for day in np.unique(again // DAY_US).tolist()}
             if not retry.carried:
-                for day in days:
-                    self._again[day] = self._again.get(day, 0) + 1
+                for view in entry.views:
+                    for day in self._days_of(self._held_among(view.collection, view.panes, retry.plan)):
+                        self.again[view.collection, day] = self.again.get((view.collection, day), 0) + 1
 
-    def _apply_view(self, plan: bytes, view: ViewIntent, *, in_process: bool) -> None:
-        for day in np.unique(view.panes // DAY_US).tolist():
-            charge = self._charge(view.view, view.collection, view.scales, day, in_process=in_process)
-            self._charges.setdefault(plan, []).append(charge)
+    def _apply_view(self, plan: bytes, row: int, view: ViewIntent, *, in_process: bool, counts: bool) -> None:
+        days = self._days_of(view.panes)
+        for day in days:
+            if (view.collection, day) in self.again:
+                self.again_of[plan, view.collection, day] = self.again[view.collection, day]
         for day in view.days.tolist():
             charge = self._charge(view.view, view.collection, view.scales, day, in_process=in_process)
             self.paid[charge] = view.price
             self.prices[day] = self.prices.get(day, NO_PRICE) + view.price
-            self._by_view[view.view, day] = self._by_view.get((view.view, day), NO_PRICE) + view.price
-        for day in np.unique(view.panes // DAY_US).tolist():
-            self._collections[view.view, day] = self.collections_of(view.view, day) | {view.collection}
-        self._panes.setdefault(view.collection, {})[plan] = view.panes
+            self.by_view[view.view, day] = self.by_view.get((view.view, day), NO_PRICE) + view.price
+        for day in days:
+            self.collections.setdefault((view.view, day), {})[view.collection] = None
+        self.taken.setdefault(view.collection, TakenPanes()).take(view.panes, row, counts=counts)
 
     def _charge(self, view: str, collection: bytes, scales: str, day: int, *, in_process: bool) -> Charge:
-        return Charge(view, collection, scales, day, in_process, self._again.get((collection, day), 0))
+        return Charge(view, collection, scales, day, in_process, self.again.get((collection, day), 0))
+
+    def _charges(self, row: int) -> list[Charge]:
+        """The charges that a plan belongs to."""
+        plan = self.plans.hashes.at(row)
+        return [
+            Charge(
+                of.view, of.collection, of.scales, day, of.in_process, self.again_of.get((plan, of.collection, day), 0)
+            )
+            for take in self.plans.takes(row)
+            for of in (take.kind,)
+            for day in take.days
+        ]
+
+    @staticmethod
+    def _days_of(panes: Ints) -> list[int]:
+        """The UTC days of panes, increasing."""
+        if len(panes) == 1:
+            return [int(panes[0]) // DAY_US]
+        found: list[int] = np.unique(panes // DAY_US).tolist()
+        return found
+
+    def _held_among(self, collection: bytes, panes: Ints, plan: bytes) -> Ints:
+        """Those of these panes that a plan has taken, and that no later plan has taken again."""
+        taken, row = self.taken.get(collection), self.plans.hashes.find(plan)
+        return panes[:0] if taken is None or row is None else panes[taken.holders_of(panes) == row]
 
     def intent(self, plan: Plan, budget: Budget, now_us: int) -> IntentEntry | None:
         """The entry by which this role charges a plan, if the rules allow it; None if the ledger has it already.
@@ -247,32 +316,28 @@ class LedgerState:
         """The earlier attempts that the plan names, of which it takes panes again here. Other plans' panes stay taken."""
         found = []
         for attempt in plan.earlier:
-            before = self._intents.get(attempt.plan_hash)
-            if before is None or attempt.plan_hash == plan.hash:
+            row = self.plans.hashes.find(attempt.plan_hash)
+            if row is None or not self.plans.is_charged(row) or attempt.plan_hash == plan.hash:
                 continue
-            views = [(view.schema, view.panes) for view in before.views]
-            free = unopened(attempt.statements, attempt.plan_hash, before.keys, views)
-            proven = {view.collection: panes for view, panes in zip(before.views, free, strict=True)}
-            taken = [
-                (collection_hash(planned.view), np.intersect1d(self._taken(planned, before.plan), planned.pane_starts))
-                for planned in plan.views
-            ]
+            before = self.plans.takes(row)
+            views = [(take.kind.schema, take.panes) for take in before]
+            free = unopened(attempt.statements, attempt.plan_hash, self.plans.keys_of(row), views)
+            proven = {take.kind.collection: panes for take, panes in zip(before, free, strict=True)}
+            collections = [(collection_hash(planned.view), planned.pane_starts) for planned in plan.views]
+            taken = [(one, self._held_among(one, panes, attempt.plan_hash)) for one, panes in collections]
             if any(len(panes) for _, panes in taken):
                 carried = all(np.isin(panes, proven.get(collection, panes[:0])).all() for collection, panes in taken)
                 found.append(Retry(attempt.plan_hash, carried))
         return tuple(found)
 
-    def _taken(self, planned: PlannedView, plan: bytes) -> Ints:
-        """The panes of a view that this plan has taken, and that no later plan has taken again."""
-        return self._panes.get(collection_hash(planned.view), {}).get(plan, np.empty(0, np.int64))
-
     def _opened_with_another(self, plan: bytes) -> bool:
         """Whether another role has charged the plan and opens it together with this one. A run in one process opens alone."""
-        return plan in self._charges and IN_PROCESS not in {self.role, *self.charged_by[plan]}
+        row = self.plans.hashes.find(plan)
+        return row is not None and bool(self.plans.takes(row)) and IN_PROCESS not in {self.role, *self.charged_by[plan]}
 
     def _require_within(self, plan: bytes, budget: Budget) -> None:
         """Return if another role's charge for the plan is within this role's budget too. Raises DayBudgetSpent."""
-        for charge in self._charges[plan]:
+        for charge in self._charges(self.plans.row_of(plan)):
             over = -self.left(charge.day, budget)
             if (quota := budget.quotas.get(charge.view)) is not None:
                 over = max(over, self._counted_of_view(charge.view, charge.day, budget) - quota)
@@ -317,11 +382,7 @@ class LedgerState:
         if len(taken):
             raise PaneTaken(view, int(taken[0]), int(_first_row(panes, taken)[-1]))
         if again:
-            tries = np.zeros(len(panes), np.int64)
-            for entry in self._intents.values():
-                for one in entry.views:
-                    if one.collection == collection:
-                        tries += np.isin(panes, one.panes)
+            tries = self.taken[collection].tries_of(panes)
             if (tries >= MAX_ATTEMPTS).any():
                 raise AttemptsSpent(view, int(panes[tries >= MAX_ATTEMPTS][0]), MAX_ATTEMPTS)
 
@@ -330,8 +391,7 @@ class LedgerState:
         days: set[int] = set()
         for retry in retries:
             if not retry.carried:
-                before = self._panes.get(collection, {}).get(retry.plan, panes[:0])
-                days |= set((np.intersect1d(before, panes) // DAY_US).tolist())
+                days |= set(self._days_of(self._held_among(collection, panes, retry.plan)))
         return days
 
     def left(self, day: int, budget: Budget) -> int:
@@ -343,7 +403,7 @@ class LedgerState:
     def shares_left(self, budget: Budget) -> dict[str, float]:
         """For each charged view: the share of a client-day's budget that is left for it, on its last charged day."""
         last: dict[str, int] = {}
-        for view, day in list(self._by_view):
+        for view, day in list(self.by_view):
             last[view] = max(day, last.get(view, day))
         shares = {view: _share(self.left(day, budget), budget.micro_rho) for view, day in last.items()}
         for view, quota in budget.quotas.items():
@@ -353,38 +413,44 @@ class LedgerState:
         return shares
 
     def _counted_of_view(self, view: str, day: int, budget: Budget) -> int:
-        return budget.counted(self._by_view.get((view, day), NO_PRICE))
+        return budget.counted(self.by_view.get((view, day), NO_PRICE))
 
     def pane_taken(self, collection: bytes, panes: Ints, except_plans: Collection[bytes] = ()) -> Ints:
         """int64, those of these panes (µs) that a plan in this ledger has taken, other than these plans; increasing."""
-        plans = self._panes.get(collection, {}).items()
-        found = [panes[np.isin(panes, of_plan)] for plan, of_plan in plans if plan not in except_plans]
-        return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+        if (taken := self.taken.get(collection)) is None:
+            return panes[:0]
+        holders = taken.holders_of(panes)
+        mine = [row for row in map(self.plans.hashes.find, except_plans) if row is not None]
+        return np.unique(panes[(holders != FREE) & ~np.isin(holders, mine)])
 
     def collections_of(self, view: str, day: int) -> frozenset[bytes]:
         """The collections of a view that took panes of a UTC day. Each has paid for the day."""
-        return self._collections.get((view, day), frozenset())
+        return frozenset(self.collections.get((view, day), ()))
 
-    def plans_of(self, collection: bytes) -> tuple[bytes, ...]:
-        """The plans that have taken panes of a collection, in the order of their charges."""
-        return tuple(self._panes.get(collection, {}))
+    def holders_of(self, collection: bytes, panes: Ints) -> list[bytes]:
+        """The plans that hold these panes, in the order of their charges."""
+        taken = self.taken.get(collection)
+        rows = [] if taken is None else np.unique(taken.holders_of(panes)).tolist()
+        return [self.plans.hashes.at(row) for row in rows if row != FREE]
 
     def plans_of_day(self, collection: bytes, day: int) -> tuple[bytes, ...]:
         """The plans that hold panes of a UTC day, in the order of their charges. Panes taken again are of the later plan."""
-        plans = self._panes.get(collection, {}).items()
-        return tuple(plan for plan, panes in plans if (panes // DAY_US == day).any())
+        taken = self.taken.get(collection)
+        return () if taken is None else tuple(map(self.plans.hashes.at, taken.on_day(day).tolist()))
 
     def held_panes(self, plan: bytes) -> list[tuple[bytes, Ints, Ints]]:
         """For each view of a charged plan: its collection, all its panes, and those that no later plan took again."""
-        return [(view.collection, view.panes, self._panes[view.collection][plan]) for view in self._intents[plan].views]
+        takes = self.plans.takes(self.plans.row_of(plan))
+        views = [(take.kind.collection, take.panes) for take in takes]
+        return [(one, panes, self._held_among(one, panes, plan)) for one, panes in views]
 
     def offset(self, plan: bytes, view: int) -> int:
         """The collection index of the first pane of a view of a charged plan."""
-        return sum(len(one.panes) for one in self._intents[plan].views[:view])
+        return sum(len(take.panes) for take in self.plans.takes(self.plans.row_of(plan))[:view])
 
     def attempts_before(self, plan: bytes) -> tuple[bytes, ...]:
         """The earlier plans whose panes a plan has taken again, oldest first."""
-        before = [retry.plan for retry in self._intents[plan].retries] if plan in self._intents else []
+        before = [retry.plan for retry in self.retries.get(plan, ())]
         return tuple(found for one in before for found in (*self.attempts_before(one), one))
 
 

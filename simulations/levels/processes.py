@@ -17,7 +17,7 @@ from aggregator.errors import RemoteRefusal
 from aggregator.services.client import Aggregators
 from base.metrics import Meters
 from base.ports import free_port
-from deployment.coordinator.job_run import run_job
+from deployment.coordinator.job_run import aggregators_of, run_job
 from deployment.coordinator.sites import NO_ANSWER, SiteAnswer
 from deployment.errors import CollectionFailed
 from deployment.local.processes import Processes
@@ -49,8 +49,8 @@ def collect_by_processes(collection: Collection, directory: Path, progress: Prog
             processes.wait_for_port(name, port, START_SECONDS)
         start = time.perf_counter()
         sites = _Sites(prepared, collection, progress)
-        run_job(job, sites.ask, lambda: collection.now, Meters())
-        with Aggregators(job.leader, job.helper, protection=plan.terms.protection) as aggregators:
+        with aggregators_of(job) as aggregators:
+            run_job(job, aggregators, sites.ask, lambda: collection.now, Meters())
             _require_refused(aggregators, sites.late)
         wall_s = time.perf_counter() - start
         peak = peak_bytes() + sum(peak_bytes(one.pid) for one in processes.marked())

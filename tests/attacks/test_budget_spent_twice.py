@@ -21,7 +21,7 @@ from base.ports import free_port
 from base.times import DAY_US, wall_clock
 from covey.cli import call
 from deployment.coordinator.job import Job
-from deployment.coordinator.job_run import run_job
+from deployment.coordinator.job_run import aggregators_of, run_job
 from deployment.coordinator.planning import PlanRequest, make_plan
 from deployment.local.processes import Processes
 from featurestore.define.views_file import load_views
@@ -92,7 +92,8 @@ def collect(project: Path, view: str, leader: str, second: str, protection: Prot
     folder.mkdir()
     paths = folder / "result.json", folder / "progress"
     job = Job(plan_to_bytes(plan), project / "keys", leader, second, project, 0, 1.0, *paths)
-    run_job(job, lambda *_: (), wall_clock, Meters())
+    with aggregators_of(job) as aggregators:
+        run_job(job, aggregators, lambda *_: (), wall_clock, Meters())
     return json.loads(job.result.read_text())
 
 

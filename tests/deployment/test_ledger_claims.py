@@ -13,10 +13,16 @@ from federation.price import NO_PRICE, Observer, Price, Rho
 from tests.federation.costs import prices
 
 
+def charged_with(prices: dict[int, Price]) -> LedgerState:
+    state = LedgerState()
+    state.prices = prices
+    return state
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.dictionaries(st.integers(-40, 40), prices(), min_size=1, max_size=6))
 def test_the_worst_days_are_found_wherever_they_lie(charged: dict[int, Price]) -> None:
-    claims = spent_claims(LedgerState(prices=charged))
+    claims = spent_claims(charged_with(charged))
     assert [claim.days for claim in claims] == [1, 7, 30]
     for claim in claims:
         windows = {
@@ -29,10 +35,10 @@ def test_the_worst_days_are_found_wherever_they_lie(charged: dict[int, Price]) -
 def test_pure_epsilon_is_stated_only_if_all_worst_windows_are_pure() -> None:
     pure = Price(Rho(50_000, 0), Rho(50_000, 0), micro_epsilon=316_000)
     gaussian = Price(Rho(10_000, 10_100), Rho(5_000, 5_050), 1)
-    assert [claim.pure for claim in spent_claims(LedgerState(prices={0: pure, 8: pure}))] == pytest.approx(
+    assert [claim.pure for claim in spent_claims(charged_with({0: pure, 8: pure}))] == pytest.approx(
         [0.316, 0.316, 0.632]
     )
-    assert [claim.pure for claim in spent_claims(LedgerState(prices={0: pure, 8: gaussian}))] == [None, None, None]
+    assert [claim.pure for claim in spent_claims(charged_with({0: pure, 8: gaussian}))] == [None, None, None]
 
 
 def test_nothing_is_stated_for_a_ledger_that_was_charged_for_nothing() -> None:

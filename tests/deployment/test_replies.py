@@ -74,6 +74,9 @@ def test_a_reply_is_taken_when_its_last_object_is_there_and_is_confirmed_once(li
     (message,) = replies.take()
     assert codes([message]) == ["OK"]
     assert message.metadata.reply_to_message_id == "m1"
+    assert link.confirmed == []  # a confirmation costs time that the reports need not wait for
+    replies.confirm()
+    replies.confirm()
     assert link.confirmed == [reply.envelope.metadata.message_id]
     assert list(replies.take()) == []
 

@@ -17,6 +17,8 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count
 from featurestore.define.privacy import Bounds, Privacy
 from federation.errors import LedgerBroken, LedgerRefusal, PlanOpenedBefore
+from federation.ledger import checkpoint_table
+from federation.ledger.checkpoint import checkpoint_of
 from federation.ledger.entries import CompletionEntry, IntentEntry
 from federation.ledger.ledger import Ledger
 from federation.ledger.state import Budget
@@ -56,9 +58,10 @@ class Crash(BaseException):
 class LedgerMachine(RuleBasedStateMachine):
     """`opened` and `paid` are kept by hand from what the ledger allowed. The ledger must always agree with them."""
 
-    @initialize(overlap=st.booleans())
-    def begin(self, overlap: bool) -> None:
+    @initialize(overlap=st.booleans(), every=st.sampled_from([3, checkpoint_table.EVERY]))
+    def begin(self, overlap: bool, every: int) -> None:
         self.budget = replace(BUDGET, overlap=overlap)
+        self.every, checkpoint_table.EVERY = checkpoint_table.EVERY, every  # type: ignore[misc]
         self.folder = Path(tempfile.mkdtemp(prefix="covey-ledger-"))
         self.now = 1_000 * DAY
         self.plans: list[Plan] = []
@@ -78,6 +81,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if hasattr(self, "ledger"):
             self.ledger.close()
             shutil.rmtree(self.folder)
+            checkpoint_table.EVERY = self.every  # type: ignore[misc]
 
     @rule(chosen=planned_views, at=halves)
     def a_coordinator_signs_a_plan(self, chosen: dict[str, tuple[float]], at: list[int]) -> None:
@@ -142,6 +146,11 @@ class LedgerMachine(RuleBasedStateMachine):
     def it_is_started_again(self) -> None:
         self.ledger.close()
         self.ledger = self.open()
+        with Ledger(self.folder / "one.db", "one", self.clock, whole=True) as replayed:
+            assert (replayed.head, checkpoint_of(replayed.state)) == (
+                self.ledger.head,
+                checkpoint_of(self.ledger.state),
+            )
 
     @rule()
     def an_older_copy_is_put_back(self) -> None:

@@ -1,0 +1,146 @@
+"""What an old deployment costs against a new one: ledgers, an aggregator's storage and a store after many one-pane plans.
+
+    python -m benchmarks.aged [--panes 43200]
+
+43,200 panes are a month of minutes, or two and a half days of panes of 5 s. Every number is of one plan of one pane: at the start
+and after all those plans. Other benchmarks use `aged_ledger` and `aged_storage` to begin old.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import numpy as np
+
+from base.times import DAY_US, SECOND_US
+from featurestore.define.definitions import FeatureView
+from featurestore.define.entities import Entity
+from featurestore.define.kinds import Count
+from featurestore.define.privacy import Bounds, Privacy
+from featurestore.define.wire import collection_hash, definition_hash
+from federation.accountant import charge_of
+from federation.ledger.entries import CompletionEntry, IntentEntry, ViewIntent
+from federation.ledger.ledger import Ledger
+from federation.ledger.snapshot import read_ledger
+from federation.ledger.state import Budget
+from federation.plan import Plan, PlannedView
+from federation.terms import Noise, Shares
+
+MONTH_OF_MINUTES: Final = 43_200
+START_US: Final = 20_000 * DAY_US
+BUDGET: Final = Budget(1_000_000)
+SAMPLES: Final = 20
+
+
+def minute_view() -> FeatureView:
+    """A small view of panes of one minute."""
+    return FeatureView(
+        "traffic",
+        entity=Entity("road", domain=[f"road {at}" for at in range(20)]),
+        features=[Count("vehicles")],
+        pane="1m",
+        windows=["1h", "28d"],
+        bounds=Bounds(max_cells=10, max_events_per_cell=2),
+        privacy=Privacy(rho=0.1, min_clients=2),
+    )
+
+
+def plan_of(view: FeatureView, number: int) -> Plan:
+    """The plan of one pane, by its number."""
+    start = np.array([START_US + number * view.pane_us], np.int64)
+    return Plan(number.to_bytes(16, "big"), (PlannedView(view, start, 2),), Noise.FULL, Shares())
+
+
+def aged_ledger(path: Path, owner: str, view: FeatureView, panes: int, role: str = "") -> int:
+    """Write a ledger of so many plans of one pane, each charged and completed. Returns the number of the next pane."""
+    model = plan_of(view, 0)
+    price, hashes, scales = charge_of(model, model.views[0]), (collection_hash(view), definition_hash(view)), ""
+    with Ledger(path, owner, lambda: START_US, role=role) as ledger:
+        ledger.check(model, BUDGET)
+        scales = ledger.state.intent(model, BUDGET, START_US).views[0].scales  # type: ignore[union-attr]
+        with ledger.transaction():
+            paid = -1
+            for number in range(panes):
+                start = START_US + number * view.pane_us
+                days = [] if (day := start // DAY_US) == paid else [day]
+                paid, plan = day, hashlib.sha256(b"aged" + number.to_bytes(8, "big")).digest()
+                taken = ViewIntent(view.name, *hashes, scales, price, np.array(days, np.int64), np.array([start]))
+                end = start + view.pane_us
+                ledger._append(IntentEntry(end, plan, BUDGET.micro_rho, (taken,), role))
+                ledger._append(CompletionEntry(end + SECOND_US, plan, hashlib.sha256(plan).digest(), role))
+    return panes
+
+
+def ledger_open_s(path: Path, owner: str, role: str = "") -> float:
+    """Seconds to open a ledger, the median of several."""
+    return _median(lambda: Ledger(path, owner, lambda: START_US, role=role).close(), 5)
+
+
+def intend_s(path: Path, owner: str, view: FeatureView, first: int, role: str = "") -> float:
+    """Seconds to charge and complete a plan of one pane, the median of several from this pane on."""
+    plans = iter([plan_of(view, first + number) for number in range(SAMPLES)])
+    clock = START_US + (first + SAMPLES) * view.pane_us + DAY_US
+    with Ledger(path, owner, lambda: clock, role=role) as ledger:
+
+        def once() -> None:
+            plan = next(plans)
+            ledger.intend(plan, BUDGET)
+            ledger.complete(plan.hash, bytes(32))
+
+        return _median(once, SAMPLES)
+
+
+def _median(run: Callable[[], object], times: int) -> float:
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        run()
+        taken.append(time.perf_counter() - began)
+    return median(taken)
+
+
+def ledger_costs(folder: Path, panes: int) -> Iterator[tuple[str, float]]:
+    """The costs of a ledger, by name."""
+    view = minute_view()
+    new, old = folder / "new.db", folder / "old.db"
+    aged_ledger(new, "operator", view, 1, "leader")
+    began = time.perf_counter()
+    aged_ledger(old, "operator", view, panes, "leader")
+    yield "ledger_write_s", time.perf_counter() - began
+    yield "ledger_bytes", old.stat().st_size
+    for name, path, at in (("first", new, 1), ("last", old, panes)):
+        yield f"ledger_open_s_{name}", ledger_open_s(path, "operator", "leader")
+        yield f"ledger_read_s_{name}", _median(lambda path=path: read_ledger(path, "operator", "leader"), 3)  # type: ignore[misc]
+        yield f"ledger_plan_s_{name}", intend_s(path, "operator", view, at, "leader")
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="covey-aged-") as folder:
+        yield Path(folder)
+
+
+def main() -> None:
+    """Print every cost, then one line of JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--panes", type=int, default=MONTH_OF_MINUTES, help="how old: the number of one-pane plans")
+    panes = parser.parse_args().panes
+    found: dict[str, float] = {"panes": panes}
+    with _folder() as folder:
+        for name, cost in ledger_costs(folder, panes):
+            found[name] = round(cost, 6)
+            print(f"{name:28} {cost:14.6f}", flush=True)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
