@@ -21,6 +21,9 @@ from base.sqlite import Format, Identity, connect, version_of
 from deployment.collecting import collecting
 from deployment.errors import NotWritten
 from deployment.local.role_lock import alone
+from deployment.scheduler.lease import only_planner
+from deployment.scheduler.schedule_file import FORMAT as SCHEDULE
+from deployment.scheduler.schedule_file import schedule_path
 from featurestore.errors import StoreNotFound
 from featurestore.online.settings import store_path
 from featurestore.publish.rebuild import rebuild_online
@@ -80,6 +83,8 @@ def migrate(directory: Path) -> list[FoundFile]:
         for role in _ROLES:
             if (directory / "roles" / role).is_dir():
                 held.enter_context(alone(directory, role))
+        if schedule_path(directory).is_file():
+            held.enter_context(only_planner(directory))
         if not store_path(directory).is_dir():
             migrate_files(directory)
             return older
@@ -118,3 +123,5 @@ def _databases(directory: Path) -> Iterator[tuple[Path, Format, bool]]:
     for role in _ROLES:
         if (state := directory / "roles" / role / "state.db").is_file():
             yield state, Storage.format(), True
+    if (schedule := schedule_path(directory)).is_file():
+        yield schedule, SCHEDULE, True

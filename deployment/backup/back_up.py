@@ -45,6 +45,8 @@ _ROLES: Final = "roles"
 _LIVE: Final = "live"
 _STORAGES: Final = ("leader", "helper", "keyholder")
 _COORDINATOR: Final = "coordinator"
+_NOT_COPIED: Final = ("-wal", "-shm", "lock")
+"""Of the coordinator's folder: what belongs to a database beside it, and the locks."""
 _PUBLIC: Final = (".pub", ".crt")
 _ATTEMPTS: Final = 20
 """How often the registry is copied again because a publication has replaced a file. Only new files are copied each time."""
@@ -134,7 +136,7 @@ def _copy_roles(copying: Copying) -> None:
     for path in _files(copying.source, f"{_ROLES}/{_COORDINATOR}"):
         if path.endswith(".db"):
             copying.database(path)
-        elif "-wal" not in path and "-shm" not in path and not path.endswith("/lock"):
+        elif not path.endswith(_NOT_COPIED):
             _while_there(copying, path)
 
 

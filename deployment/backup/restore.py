@@ -69,7 +69,10 @@ def restore(source: Path, target: Path, progress: Progress = lambda *_: None) ->
             progress("files", done, len(manifest.files))
         migrated = tuple(migrate_files(fresh))
         elsewhere = _make_rows(fresh, progress) if (store_path(fresh) / "registry.db").is_file() else None
-        entries = {path.stem: read_ledger(path, path.stem).head.seq for path in sorted((fresh / LEDGERS).glob("*.db"))}
+        entries = {
+            path.stem: read_ledger(path, path.stem, whole=True).head.seq
+            for path in sorted((fresh / LEDGERS).glob("*.db"))
+        }
         for path, mode in manifest.folders.items():
             (fresh / path).chmod(mode)
     return Restored(manifest, entries, migrated, elsewhere)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from base.errors import FileInUse, OfNewerVersion, OfOlderVersion
 from base.locks import lock_file
 from base.sqlite import Format
 from deployment import migration
-from deployment.errors import NotWritten, UsageError
+from deployment.errors import CollectionUnderWay, NotWritten, UsageError
 from deployment.migration import found_files, migrate
+from deployment.scheduler.lease import only_planner
+from deployment.scheduler.schedule_file import schedule_path
 from featurestore.errors import StoreInUse, StoreNotFound
 from featurestore.publish.verify import check_store
 from featurestore.publish.writer_lock import lock_store
@@ -72,6 +75,10 @@ def older(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose ledgers and storages are one version behind: the next version of each is made here."""
     unpacked(VERSIONS[-1], "project", tmp_path / "project")
     migrate(tmp_path / "project")
+    with closing(sqlite3.connect(schedule_path(tmp_path / "project"))) as database:
+        migration.SCHEDULE.create(database.execute)
+    plan = migration.SCHEDULE
+    monkeypatch.setattr(migration, "SCHEDULE", replace(plan, version=plan.version + 1, migrations={plan.version: note}))
     form = ledgers.FORMAT
     following = Format(form.application_id, form.version + 1, form.schema, {**form.migrations, form.version: note})
     monkeypatch.setattr(ledgers, "FORMAT", following)
@@ -94,7 +101,8 @@ def test_every_database_of_a_project_is_migrated_and_each_is_refused_by_its_name
         Storage(older / "roles" / "leader" / "state.db", "leader")
     done = {one.path for one in migrate(older)}
     assert done == {
-        "ledgers/operator.db", "ledgers/site-1.db", "ledgers/site-2.db", "roles/helper/state.db", "roles/leader/state.db"
+        "ledgers/operator.db", "ledgers/site-1.db", "ledgers/site-2.db", "roles/helper/state.db", "roles/leader/state.db",
+        "roles/coordinator/schedule.db",
     }  # fmt: skip
     assert read_heads(older) == heads
     assert "noted" in tables(older / "ledgers" / "site-1.db")
@@ -153,7 +161,9 @@ def test_a_migration_that_ends_at_any_statement_leaves_old_or_new_files_and_goes
         with pytest.raises(Killed):
             migrate(older)
     assert "noted" in tables(older / "ledgers" / "site-2.db")
-    assert {one.path for one in migrate(older)} == {"roles/helper/state.db", "roles/leader/state.db"}
+    assert {one.path for one in migrate(older)} == {
+        "roles/coordinator/schedule.db", "roles/helper/state.db", "roles/leader/state.db",
+    }  # fmt: skip
     assert read_heads(older) == heads
 
 
@@ -174,6 +184,8 @@ def test_a_project_in_use_is_not_migrated(older: Path) -> None:
         lock_file(older / "roles" / "leader" / "lock", private=True, wait=False),
         pytest.raises(UsageError, match="leader runs"),
     ):
+        migrate(older)
+    with only_planner(older), pytest.raises(CollectionUnderWay):
         migrate(older)
     with lock_store(older / "store"), pytest.raises(StoreInUse):
         migrate(older)

@@ -23,6 +23,8 @@ from deployment.backup.manifest import FILE as MANIFEST
 from deployment.backup.manifest import Manifest
 from deployment.backup.restore import restore
 from deployment.errors import BackupDamaged, BackupIncomplete, FolderNotEmpty, NotWritten, OriginalDamaged
+from deployment.scheduler.schedule_file import FORMAT as SCHEDULE
+from deployment.scheduler.schedule_file import schedule_path
 from featurestore.errors import StoreNotFound
 from featurestore.offline.parquet import Offline
 from featurestore.publish.publish import Publisher
@@ -48,6 +50,9 @@ def project(tmp_path: Path) -> Path:
     for role in ("leader", "helper"):
         (tmp_path / "project" / "roles" / role / "live").mkdir(exist_ok=True)
         (tmp_path / "project" / "roles" / role / "live" / ("0" * 32)).write_text("a live secret")
+    with closing(sqlite3.connect(schedule_path(tmp_path / "project"))) as database:
+        SCHEDULE.create(database.execute)
+    (tmp_path / "project" / "roles" / "coordinator" / "lease.lock").touch()
     (tmp_path / "project" / "events-1.parquet").write_text("events of people")
     return tmp_path / "project"
 
@@ -95,6 +100,7 @@ def test_no_live_secret_no_event_and_without_being_asked_no_secret_key_is_in_a_b
         found = names(tmp_path / backup)
         assert not [name for name in found if "/live/" in name or "events" in name or name.endswith("lock")]
         assert not [name for name in found if name.startswith(("store/online", "store/blocks"))]
+        assert "roles/coordinator/schedule.db" in found
     secret = {name for name in names(project) if name.startswith("keys/") and name.endswith(".key")}
     assert secret
     assert not secret & names(tmp_path / "backup")
