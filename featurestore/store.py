@@ -157,12 +157,12 @@ class Store:
             keys: a column for each join key and each input of an on-demand view, all of one length, or a list of
                 rows, such as [{"dest": "ATL"}, {"dest": "LAX"}]; None or {} if all entities are constant.
             clamp: limit counts and histogram cells to 0 or more, rates to [0, 1], and means to their clip range.
-            full_names: name the columns `view__feature`.
+            full_names: name the columns `view__feature`, and `view@v1__feature` for `view@v1:feature`.
 
         Returns:
             The key columns as given; for each reference its value, `__se`, `__lo` and `__hi` (a 95 % interval), `__n` (Mean,
             Rate) and `__status` (of `featurestore.define.values.Status`; docs/serving.md has the table); for each view
-            `<view>__pane_end` and `<view>__released_at`.
+            `<view>__pane_end` and `<view>__released_at`, with the version in a name that pins it.
 
         Raises:
             BadReference, UnknownView, UnknownFeature; BadReference for missing or wrongly typed keys.
@@ -247,7 +247,7 @@ class Store:
                 join keys (none for constant entities) and the inputs of on-demand views.
             features: references, `view:feature`, or a service.
             time: the labels' time column.
-            full_names: name the columns `view__feature`.
+            full_names: name the columns `view__feature`, and `view@v1__feature` for `view@v1:feature`.
             intervals: whether the answer has `__lo` and `__hi` of each feature. They take time and memory.
             memory_limit: of this process, in bytes or as text such as "1GiB". Labels and history may both be larger.
                 Default: the memory in use plus half of the machine's available memory. Temporary files lie in TMPDIR.

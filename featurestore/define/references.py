@@ -44,7 +44,7 @@ def resolve(
 
     Args:
         find: returns a registered view by name, or raises UnknownView.
-        full_names: columns are `view__feature` instead of `feature`.
+        full_names: columns are `view__feature` instead of `feature`, and `view@v1__feature` for `view@v1:feature`.
         intervals: whether the answer has `__lo` and `__hi`.
 
     Raises:
@@ -67,7 +67,7 @@ def resolve(
         served = {one.name: one for one in served_features(registered.view)}
         if feature not in served:
             raise UnknownFeature(name, feature, list(served))
-        column = f"{name}__{feature}" if full_names else feature
+        column = f"{ref.partition(':')[0]}__{feature}" if full_names else feature
         if any(other.column == column for other in found):
             raise BadReference(
                 f"{ref!r} and an earlier reference give the same column {column!r}; use full names (view__feature)"

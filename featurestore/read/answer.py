@@ -107,15 +107,15 @@ class AnswerTable:
         loops: see `FeatureColumns`.
 
     Attributes:
-        views: each view with its features, and what makes their columns.
+        views: each view with its features, and what makes their columns; a version that some references pin is a view of its own.
     """
 
     def __init__(self, requested: Sequence[RequestedColumn], loops: PartLoops = part_loops_numpy) -> None:
         self._requested = requested
-        by_view: dict[int, tuple[ViewRows, list[RequestedColumn]]] = {}
+        by_view: dict[str, tuple[ViewRows, list[RequestedColumn]]] = {}
         for one in requested:
             if not isinstance(one.source, OnDemandView):
-                by_view.setdefault(id(one.source), (one.source, []))[1].append(one)
+                by_view.setdefault(one.view, (one.source, []))[1].append(one)
         self.views = [(view, some, FeatureColumns(view, some, loops)) for view, some in by_view.values()]
 
     def columns(self, given: Mapping[str, pa.Array], reading: Reading, *, clamp: bool) -> dict[str, pa.Array]:

@@ -77,6 +77,8 @@ class PartLoops(Protocol):
 class FeatureColumns:
     """The columns of some features of one view: of each its value, `__se`, `__lo`, `__hi`, `__n` (Mean, Rate) and `__status`.
 
+    All references spell the view alike, with or without its version; the times are named after that.
+
     Args:
         loops: numba's are quicker to run and slower to import.
 
@@ -107,7 +109,7 @@ class FeatureColumns:
         self.parts_made, self.masks_made = _LISTS + 3 * len(self._lists), len(columns) + len(counts) + 1
         last_mask, times_at = self.masks_made - 1, len(self._whole) + len(counts)
         self.times = [
-            ColumnPlace(f"{header.view}__{name}", TIMESTAMP, last_mask, _INTS, times_at + i)
+            ColumnPlace(f"{features[0].view}__{name}", TIMESTAMP, last_mask, _INTS, times_at + i)
             for i, name in enumerate(("pane_end", "released_at"))
         ]
 

@@ -31,11 +31,13 @@ class RequestedColumn:
 
     Attributes:
         name: its name in the answer.
+        view: the name of its view as the reference spells it, with `@v<n>` if it pins a version.
         source: the stored view that has it, or the on-demand view that computes it.
         column: the column of the source. For an on-demand view it is an output, and its position is unused.
     """
 
     name: str
+    view: str
     source: ViewRows | OnDemandView
     column: ViewColumn
 
@@ -52,7 +54,7 @@ def find_columns(
     """Resolve references to columns, in their order.
 
     Args:
-        full_names: columns are `view__feature` instead of `feature`.
+        full_names: columns are `view__feature` instead of `feature`, and `view@v1__feature` for `view@v1:feature`.
         companions: whether `view:feature__se` and other companions may be requested alone.
         given: names of the other columns of the answer.
 
@@ -76,14 +78,13 @@ def find_columns(
 def _find_column(ref: str, snapshot: Snapshot, on_demand: OnDemand, full_names: bool) -> RequestedColumn:
     view, _, name = ref.partition(":")
     transformation = on_demand.get(view)
+    full_name = f"{view}__{name}" if full_names else name
     if transformation is None:
         rows, column = snapshot.column(ref)
-        return RequestedColumn(f"{rows.header.view}__{column.name}" if full_names else column.name, rows, column)
+        return RequestedColumn(full_name, view, rows, column)
     if name not in transformation.outputs:
         raise UnknownFeature(view, name[:80], list(transformation.outputs))
-    return RequestedColumn(
-        f"{view}__{name}" if full_names else name, transformation, ViewColumn(name, "value", 0, 1, None)
-    )
+    return RequestedColumn(full_name, view, transformation, ViewColumn(name, "value", 0, 1, None))
 
 
 class RequestedRows:

@@ -66,7 +66,7 @@ def test_it_is_what_the_exported_model_says_of_a_join_at_this_moment(trained: Pa
         predicted = served.predict(given)
         labels = pa.table({**given, "at": pa.array([99 * DAY] * 4, pa.timestamp("us", "UTC"))})
         joined = store.join(labels, list(served.features), "at", full_names=True).read_all()
-    columns = [joined["traffic__flights"], joined["everywhere__flights"], joined["distance"]]
+    columns = [joined["traffic@v1__flights"], joined["everywhere@v1__flights"], joined["distance"]]
     x = np.column_stack([column.fill_null(0).to_numpy().astype(np.float32) for column in columns])
     mask = np.column_stack([column.is_valid().to_numpy() for column in columns])
     program = torch.export.load(served.model.folder / MODEL).module()

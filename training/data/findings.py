@@ -34,7 +34,7 @@ class Findings:
         self._layout = layout
         # the statuses of a view's first requested feature describe its rows
         first = {one.column.partition("__")[0]: one for one in reversed(layout.sources) if one.has_se}
-        self._views = [(state, first[state.view.name]) for state in views if state.view.name in first]
+        self._views = [(state, first[state.name]) for state in views if state.name in first]
         self._rows = 0
         self._counts = Counter[tuple[str, str]]()
         self._examples: dict[tuple[str, str], str] = {}
@@ -52,7 +52,7 @@ class Findings:
         self._add("", "without_time", ~known, batch, times, first)
         for state, source in self._views:
             for what, rows in _of_view(state, _codes(batch, source), times, known).items():
-                self._add(state.view.name, what, rows, batch, times, first)
+                self._add(state.name, what, rows, batch, times, first)
         for one in self._layout.sources:
             null = ~there(batch.column(one.column))
             if one.has_se:
@@ -63,11 +63,11 @@ class Findings:
         """Return the report."""
         views = tuple(
             ViewFindings(
-                state.view.name,
+                state.name,
                 state.first_release,
                 state.newest_release,
                 *(
-                    self._finding(state.view.name, what)
+                    self._finding(state.name, what)
                     for what in ("unreleased", "unknown_key", "beyond_ttl", "after_newest")
                 ),
             )

@@ -63,7 +63,7 @@ class MatrixLayout:
 
 def _full_name(ref: str) -> str:
     view, _, feature = ref.partition(":")
-    return f"{view.partition('@')[0]}__{feature}"
+    return f"{view}__{feature}"
 
 
 def matrices(batch: pa.RecordBatch, layout: MatrixLayout) -> tuple[Floats, Floats, Bools]:

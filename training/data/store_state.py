@@ -31,10 +31,12 @@ class ViewState:
     """One view as a join reads it.
 
     Attributes:
+        name: as references spell it, with `@v<n>` if they pin a version.
         state: hex SHA-256 of its definition and its publications.
         first_release, newest_release: µs, of the panes with rows; None if there are none.
     """
 
+    name: str
     view: FeatureView
     state: str
     first_release: int | None
@@ -51,7 +53,7 @@ class StoreState:
     @property
     def digest(self) -> str:
         """Return the hex SHA-256 of the state."""
-        told = [*((one.view.name, one.state) for one in self.views), *self.computed]
+        told = [*((one.name, one.state) for one in self.views), *self.computed]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
@@ -61,24 +63,23 @@ def store_state_of(store: AnyStore, refs: Sequence[str]) -> StoreState:
     A local store gives the content of its panes. A server gives the ids of its releases, which follow from their plans. The
     server's own on-demand views are unknown here, so they get a new state every time.
     """
-    names = list(dict.fromkeys(ref.partition(":")[0].partition("@")[0] for ref in refs))
+    names = list(dict.fromkeys(ref.partition(":")[0] for ref in refs))
     on_demand = store.on_demand if isinstance(store, Store) else {}
     known = {view.name: view for view in store.views()}
     needed, computed = list[str](), list[str]()
     for name in names:
-        if name in known:
-            needed.append(name)
-        elif name in on_demand:
-            needed += [ref.partition(":")[0].partition("@")[0] for ref in on_demand[name].features.values()]
+        if name in on_demand:
+            needed += [ref.partition(":")[0] for ref in on_demand[name].features.values()]
             computed.append(_code_of(on_demand[name]))
+        elif name.partition("@")[0] in known:
+            needed.append(name)
         else:
             computed.append(uuid.uuid4().hex)
-    return StoreState(
-        tuple(_state_of(store, known[name]) for name in dict.fromkeys(needed) if name in known), tuple(computed)
-    )
+    views = [(name, known.get(name.partition("@")[0])) for name in dict.fromkeys(needed)]
+    return StoreState(tuple(_state_of(store, name, view) for name, view in views if view is not None), tuple(computed))
 
 
-def _state_of(store: AnyStore, view: FeatureView) -> ViewState:
+def _state_of(store: AnyStore, name: str, view: FeatureView) -> ViewState:
     digest = hashlib.sha256(definition_hash(view))
     published = store.published(view.name, 0)
     for one in published:
@@ -88,7 +89,7 @@ def _state_of(store: AnyStore, view: FeatureView) -> ViewState:
         registry = store._registry  # a server has no registry
         digest.update(registry.contents(registry.view(view.name).view_id))
     released = [one.released_at for one in published if one.state != "retracted" and one.reason != BUDGET_SPENT]
-    return ViewState(view, digest.hexdigest(), min(released, default=None), max(released, default=None))
+    return ViewState(name, view, digest.hexdigest(), min(released, default=None), max(released, default=None))
 
 
 def _code_of(view: OnDemandView) -> str:

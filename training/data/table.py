@@ -318,7 +318,7 @@ def _as_asked(refs: Sequence[str], names: Sequence[str]) -> list[str]:
     named, left = list[str](), list(names)
     for ref in refs:
         view, _, feature = ref.partition(":")
-        full = f"{view.partition('@')[0]}__{feature}"
+        full = f"{view}__{feature}"
         while left and left[0].partition("[")[0] == full:
             named.append(ref + left.pop(0)[len(full) :])
     return named

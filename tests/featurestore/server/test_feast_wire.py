@@ -174,7 +174,7 @@ def test_unknown_fields_are_accepted_and_versions_are_told_when_asked(server: Fe
     }
     data = request(server, "POST", "/get-online-features", json=body).json()
     assert data["metadata"] == {
-        "feature_names": ["dest", "delays__flights", "area__flights"],
+        "feature_names": ["dest", "delays@v1__flights", "area__flights"],
         "feature_view_metadata": [{"name": "delays", "version": 1}, {"name": "area", "version": 1}],
     }
 
