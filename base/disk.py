@@ -10,6 +10,8 @@ from typing import Final
 
 DISK_FULL: Final = "disk full"
 """The reason of a write that failed because the disk, or a quota of it, is full."""
+_NO_SHARED_MEMORY: Final = "SQLITE_IOERR_SHMSIZE"
+"""SQLite's name for a disk without room for the small file beside a database in WAL mode; its words are `disk I/O error`."""
 _FULL: Final = re.compile("no space left|disk quota exceeded|disk (is )?full", re.IGNORECASE)
 
 
@@ -24,6 +26,8 @@ def sync_folder(folder: Path) -> None:
 
 def is_full(error: Exception) -> bool:
     """Whether an error of any class reports a full disk: by its errno, or by its words where it has none."""
+    if getattr(error, "sqlite_errorname", None) == _NO_SHARED_MEMORY:
+        return True
     number = getattr(error, "errno", None)
     return bool(_FULL.search(str(error))) if number is None else number in (errno.ENOSPC, errno.EDQUOT)
 

@@ -30,13 +30,15 @@ from featurestore.offline.parquet import Offline
 from featurestore.publish.publish import Publisher
 from featurestore.publish.verify import check_store
 from featurestore.registry.registry import SCHEMA_VERSION
+from federation.errors import LedgerBehind
 from federation.ledger.ledger import Ledger
 from tests.featurestore.making import DAY, HOUR, a_release, a_view
+from tests.featurestore.test_disk_full import fill_up, small_disk
 from tests.featurestore.whole_store import fill
 from tests.fixtures.kept import VERSIONS, unpacked
 from tests.fixtures.reads import read_project, read_store
 
-Progress = Callable[..., None]
+__all__ = ["small_disk"]
 NOW = 1_700_000_000_000_000
 
 
@@ -167,6 +169,19 @@ def test_a_ledger_is_copied_with_all_that_the_store_knows_while_it_grows(project
         restore(tmp_path / f"backup-{attempt}", tmp_path / f"restored-{attempt}")
 
 
+def test_what_is_charged_while_the_store_is_copied_is_in_the_copied_ledger(project: Path, tmp_path: Path) -> None:
+    """A ledger that is older than the releases beside it would spend their days again."""
+    with Ledger(project / "ledgers" / "operator.db", "operator", lambda: NOW * 2, role="leader") as ledger:
+
+        def charge(done: int, _: int) -> None:
+            ledger.record_refusal(done.to_bytes(32, "big"), "TEST")
+
+        make(project, tmp_path / "backup", progress=charge)
+        head = ledger.head
+    with Ledger(tmp_path / "backup" / "ledgers" / "operator.db", "operator", lambda: 0) as copy:
+        assert copy.head == head
+
+
 def test_files_of_the_same_content_are_linked_to_the_previous_backup(project: Path, tmp_path: Path) -> None:
     first = make(project, tmp_path / "first")
     (project / "covey.toml").write_text((project / "covey.toml").read_text() + "\n")
@@ -276,6 +291,53 @@ def test_a_disk_that_is_full_at_any_file_leaves_no_backup_and_no_half_of_a_proje
                     write()
             assert sorted(tmp_path.iterdir()) == before
     assert read_project(project) == content
+
+
+def test_a_real_disk_that_is_full_at_any_byte_leaves_nothing_on_it(
+    project: Path, tmp_path: Path, small_disk: Path
+) -> None:
+    make(project, tmp_path / "backup")
+    filler = small_disk / "filler"
+    for write in (
+        lambda: make(project, small_disk / "copy"),
+        lambda: restore(tmp_path / "backup", small_disk / "copy"),
+    ):
+        failed = 0
+        for free in range(0, 3_000_000, 150_000):
+            fill_up(filler, free)
+            try:
+                write()
+                break
+            except NotWritten as error:
+                assert error.reason == "disk full"  # noqa: PT017
+                failed += 1
+            filler.unlink()
+            assert not list(small_disk.iterdir())
+        assert failed > 1
+        shutil.rmtree(small_disk / "copy")
+        filler.unlink()
+
+
+def test_a_ledger_of_a_backup_is_behind_what_another_operator_remembers(project: Path, tmp_path: Path) -> None:
+    make(project, tmp_path / "backup")
+    path = Path("ledgers") / "operator.db"
+    with (
+        Ledger(project / path, "operator", lambda: NOW * 2) as ledger,
+        Ledger(tmp_path / "other.db", "o", lambda: 0) as other,
+    ):
+        ledger.record_refusal(bytes(32), "TEST")
+        remembered = other.see_peer("leader", ledger.head, None)
+    restore(tmp_path / "backup", tmp_path / "restored")
+    with Ledger(tmp_path / "restored" / path, "operator", lambda: NOW * 2) as ledger:
+        with pytest.raises(LedgerBehind, match="another party remembers its entry"):
+            ledger.require_known(remembered)
+        with (
+            Ledger(tmp_path / "other.db", "o", lambda: 0) as other,
+            pytest.raises(LedgerBehind, match="the leader's ledger"),
+        ):
+            other.see_peer("leader", ledger.head, None)
+        ledger.rebuild(0)
+        ledger.require_known(remembered)
 
 
 def test_a_backup_is_readable_by_its_owner_only(project: Path, tmp_path: Path) -> None:
