@@ -59,6 +59,8 @@ ID_BYTES: Final = 80
 """Room for one object name in a list: 64 digits and the bytes around them."""
 SECONDS: Final = 30.0
 """Longest wait of a call for the next bytes."""
+KEPT_SECONDS: Final = 30.0
+"""How long an unused connection is kept: heartbeats go beside a pull that waits, and each handshake costs milliseconds."""
 WAIT_HEADER: Final = "covey-wait"
 """A pull with this header waits at a SuperLink of Covey for its message, for so many whole seconds. Others ignore it."""
 HEARTBEAT_INTERVAL: Final = 10.0
@@ -128,6 +130,7 @@ class FleetClient:
             base_url=f"{'https' if secure else 'http'}://{self._address}/v1/fleet/",
             verify=False if self._trust is None else client_context(self._trust.load()),
             timeout=SECONDS,
+            limits=httpx.Limits(keepalive_expiry=KEPT_SECONDS),
             trust_env=secure,  # unencrypted traffic never goes through a proxy
         )
 

@@ -3,7 +3,9 @@
 A message with a draft asks what the site would answer to its plan (preflight.py); the answer has a code and no batch.
 
 A message holds the signed plan, and under `he` its encryption keys. The answer holds a code and, if the code is OK, the
-sealed batches. Every failure becomes a code, because an exception would travel to the server with its traceback.
+sealed batches. Flower transfers each record, array and piece of an array by a call of its own. So small batches are in the
+record of the code, and only large ones are arrays, which Flower sends in pieces. Every failure becomes a code, because an exception
+would travel to the server with its traceback.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ from .site_config import SiteConfig
 from .trace_record import sender_in, with_context
 
 OK: Final = "OK"
+SMALL_BYTES: Final = 2**20
+"""Most bytes of batches that are in one record with the code."""
 
 _log = logging.getLogger("covey.site")
 
@@ -69,7 +73,10 @@ class PlanAnswer:
     sender: TraceParent | None = None
 
     def to_records(self) -> RecordDict:
-        """The records that the coordinator reads: one with the code, one with the batches in order of name."""
+        """The records that the coordinator reads: the code with small batches, or beside large ones in order of name."""
+        if sum(map(len, self.batches)) <= SMALL_BYTES:
+            answer = ConfigRecord({"code": self.code, "site": self.site, "batches": list(self.batches)})
+            return with_context(RecordDict({"answer": answer}), self.sender)
         arrays = {f"{i:06d}": Array(np.frombuffer(batch, np.uint8)) for i, batch in enumerate(self.batches)}
         records = {"answer": ConfigRecord({"code": self.code, "site": self.site}), "batches": ArrayRecord(arrays)}
         return with_context(RecordDict(records), self.sender)

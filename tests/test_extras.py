@@ -102,7 +102,7 @@ from edge_client.plan_messages import answer_message
 from edge_client.site_config import load_config
 content = RecordDict({"plan": ConfigRecord({"signed": Path("plan").read_bytes()})})
 answer = answer_message(content, partial(load_config, Path("a.toml")), name="a")
-print(answer.code, len(answer.to_records()["batches"]))
+print(answer.code, len(answer.to_records()["answer"]["batches"]))
 """
 
 

@@ -121,16 +121,29 @@ def _read(node: int, reply: Message) -> SiteAnswer:
         return SiteAnswer(node, "", FAILED, ())
     try:
         code, site = reply.content["answer"]["code"], reply.content["answer"]["site"]
-        arrays = reply.content["batches"]
-        known = isinstance(code, str) and isinstance(site, str) and isinstance(arrays, ArrayRecord)
-        if not known or not _CODE.fullmatch(code) or code in (NO_ANSWER, NONSENSE, FAILED) or len(arrays) > MAX_BATCHES:
+        known = isinstance(code, str) and isinstance(site, str)
+        if not known or not _CODE.fullmatch(code) or code in (NO_ANSWER, NONSENSE, FAILED):
             return SiteAnswer(node, "", NONSENSE, ())
         if site:  # empty if the site could not read its own configuration
             require_site_id(site)
-        batches = tuple(_bytes_of(arrays[name]) for name in sorted(arrays))
+        batches = _batches_in(reply.content)
         return SiteAnswer(node, site, code, batches, sender_in(reply.content))
     except Exception:  # noqa: BLE001 - whatever a node sends, the others' reports go on
         return SiteAnswer(node, "", NONSENSE, ())
+
+
+def _batches_in(records: RecordDict) -> tuple[bytes, ...]:
+    """The batches of an answer, in the record of its code or in one of their own. Raises ValueError, KeyError, TypeError."""
+    if (small := records["answer"].get("batches")) is None:
+        arrays = records["batches"]
+        if not isinstance(arrays, ArrayRecord) or len(arrays) > MAX_BATCHES:
+            raise ValueError("no batches, or too many")
+        return tuple(_bytes_of(arrays[name]) for name in sorted(arrays))
+    if not isinstance(small, list) or len(small) > MAX_BATCHES or "batches" in records:
+        raise ValueError("no batches, too many, or two places with batches")
+    if not all(isinstance(batch, bytes) and len(batch) <= MAX_BATCH_BYTES for batch in small):
+        raise ValueError("not bytes, or longer than a batch")
+    return tuple(small)
 
 
 def _bytes_of(array: Array) -> bytes:

@@ -53,6 +53,8 @@ MOST_CONNECTIONS: Final = 400
 """The most connections of sites, which have one or two each, unless there are more sites. As many more get a refusal, within the
 usual 1,024 open files."""
 GRACE_S: Final = 5
+KEPT_S: Final = 15
+"""How long a site's connection may be unused: longer than a site waits between two heartbeats."""
 LOOK_S: Final = 1.0
 """How often the SuperLink checks whether covey.toml has changed."""
 
@@ -115,7 +117,12 @@ def serve_superlink(directory: Path, listening: Listening, names: list[str]) -> 
         pushes = Pushes()
         inner = _server(SeesPushes(app, pushes), lifespan="on")
         sites = Connections(max(MOST_CONNECTIONS, 2 * len(nodes)))
-        outer = _server(FleetOnly(HeldPulls(app, pushes)), lifespan="off", http=protocol_of(sites, context))
+        outer = _server(
+            FleetOnly(HeldPulls(app, pushes)),
+            lifespan="off",
+            http=protocol_of(sites, context),
+            timeout_keep_alive=KEPT_S,
+        )
         with _private_socket(short / SOCKET) as inside:
             admission = NodeAdmission(directory, folder, nodes)
             state = SuperLinkState(directory, admission)
@@ -129,8 +136,12 @@ def serve_superlink(directory: Path, listening: Listening, names: list[str]) -> 
                     *(certificate.what, f"{certificate.until:%Y-%m-%d}", folder / SOCKET),
                 )
 
-            with monitored(listening.monitor, Role.SUPERLINK, directory, state):
-                asyncio.run(_serve((inner, inside), (outer, outside), ready, admission.take_up_edit, pushes.close))
+            loop = inner.config.get_loop_factory()
+            with (
+                monitored(listening.monitor, Role.SUPERLINK, directory, state),
+                asyncio.Runner(loop_factory=loop) as runner,
+            ):
+                runner.run(_serve((inner, inside), (outer, outside), ready, admission.take_up_edit, pushes.close))
 
 
 def _certificate(tls: Tls, host: str, names: list[str]) -> Certificate:

@@ -32,6 +32,8 @@ from deployment.coordinator.sites import (
     ask_sites,
     plan_message,
 )
+from edge_client.plan_messages import SMALL_BYTES, PlanAnswer
+from federation.batch.encoding import MAX_BATCH_BYTES
 from federation.draft import draft_of
 from federation.plan import Plan
 from tests.aggregator.recorded import Recorded
@@ -115,6 +117,10 @@ def answers(site: str, *batches: bytes, code: str = "OK") -> Behaviour:
     return says({"answer": ConfigRecord({"code": code, "site": site}), "batches": ArrayRecord(arrays)})
 
 
+def answers_briefly(site: str, *batches: bytes) -> Behaviour:
+    return says(dict(PlanAnswer("OK", site, None, batches).to_records().items()))
+
+
 def dead(message: Message) -> Message:
     """An unavailable node as Flower reports it: an error from the SuperLink's own id."""
     reply = Message(Error(code=3, reason="Node Unavailable"), reply_to=message)
@@ -148,11 +154,18 @@ def numpy_header(text: str) -> bytes:
 
 
 OK = ConfigRecord({"code": "OK", "site": "b"})
+SMALL = ConfigRecord({"code": "OK", "site": "b", "batches": [b"x"]})
 NONE = ArrayRecord()
 ABSURD: dict[str, Behaviour] = {
     "empty": says({}),
     "no batches": says({"answer": OK}),
     "no answer": says({"batches": NONE}),
+    "batches in two places": says({"answer": SMALL, "batches": NONE}),
+    "a text as batch": says({"answer": ConfigRecord({"code": "OK", "site": "b", "batches": ["x"]})}),
+    "bytes as batches": says({"answer": ConfigRecord({"code": "OK", "site": "b", "batches": b"x"})}),
+    "a small batch that is too large": says(
+        {"answer": ConfigRecord({"code": "OK", "site": "b", "batches": [bytes(MAX_BATCH_BYTES + 1)]})}
+    ),
     "no code": says({"answer": ConfigRecord({"site": "b"}), "batches": NONE}),
     "no site": says({"answer": ConfigRecord({"code": "OK"}), "batches": NONE}),
     "records of other kinds": says({"answer": NONE, "batches": OK}),
@@ -222,6 +235,19 @@ def test_a_site_that_answers_nonsense_costs_nothing_but_its_own_reports(fleet: F
     assert codes(collected)["a"] == "OK"
     assert other == NONSENSE
     assert all(name.isprintable() and len(name) <= 64 for name in codes(collected))
+
+
+def test_small_batches_in_the_record_of_the_code_are_carried_like_arrays(fleet: Fleet) -> None:
+    batches = fleet.batches(fleet.good)
+    assert list(PlanAnswer("OK", "a", None, batches).to_records()) == ["answer"]
+    collected = fleet.run(FakeGrid({3: (0, 0, answers_briefly("a", *batches))}))
+    require_exact(fleet.plan, collected.opened, fleet.good.sums)
+    assert (codes(collected), collected.sites["a"].batches) == ({"a": "OK"}, 2)
+
+
+def test_batches_that_are_large_together_are_arrays_which_flower_sends_in_pieces() -> None:
+    large = PlanAnswer("OK", "a", None, (bytes(SMALL_BYTES), b"x")).to_records()
+    assert [len(large["batches"]), "batches" in large["answer"]] == [2, False]
 
 
 def test_a_huge_number_of_arrays_is_nonsense(fleet: Fleet) -> None:

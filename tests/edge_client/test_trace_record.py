@@ -18,7 +18,7 @@ PARENT = TraceParent("0123456789abcdef" * 2, "fedcba9876543210")
 
 def test_without_traces_messages_are_as_before() -> None:
     assert list(with_context(RecordDict({"plan": ConfigRecord({"signed": b""})}))) == ["plan"]
-    assert list(PlanAnswer("OK", "a").to_records()) == ["answer", "batches"]
+    assert list(PlanAnswer("OK", "a").to_records()) == ["answer"]
 
 
 def test_a_message_carries_the_running_span_and_an_answer_the_sites(tmp_path: Any) -> None:
