@@ -230,6 +230,14 @@ SITES: Final = Metric(
     "covey_sites", Kind.GAUGE, "Sites of the plan under way: on the roster, answered, and missing.",
     (Role.COORDINATOR,), (Label("state", Choice(("expected", "answered", "missing"))),),
 )  # fmt: skip
+NEXT_COLLECTION: Final = Metric(
+    "covey_next_collection_timestamp_seconds", Kind.GAUGE,
+    "When the coordinator that stays plans next, seconds since the epoch.", (Role.COORDINATOR,),
+)  # fmt: skip
+LAST_OPENED: Final = Metric(
+    "covey_last_opened_timestamp_seconds", Kind.GAUGE,
+    "When the coordinator that stays last opened a pane, seconds since the epoch.", (Role.COORDINATOR,),
+)  # fmt: skip
 CLOCK_OFFSET: Final = Metric(
     "covey_clock_offset_seconds", Kind.GAUGE, "How far an aggregator's clock is ahead of the coordinator's.",
     (Role.COORDINATOR,), (Label("peer", Choice(("leader", "helper"))),),
@@ -272,7 +280,7 @@ RELEASE_SITES: Final = Metric(
 METRICS: Final = (
     BUILD, STARTED, MEMORY, READY, DISK_FREE, DISK_SIZE, CERTIFICATE,
     REPORTS, BATCHES, REFUSALS, JOBS_PENDING, PLANS, COLLECTIONS, STEP, CALL, CALL_SECONDS, PEER_UP, LEDGER_ENTRIES, BUDGET_LEFT,
-    PANES, SITES, CLOCK_OFFSET, NODES, ANSWERS, ANSWER_SECONDS,
+    PANES, SITES, NEXT_COLLECTION, LAST_OPENED, CLOCK_OFFSET, NODES, ANSWERS, ANSWER_SECONDS,
     REQUESTS, REQUEST_SECONDS, ROWS, EPOCH, VIEW_AGE, RELEASE_SITES,
 )  # fmt: skip
 """All metrics."""

@@ -70,7 +70,7 @@ def require_no_plan(directory: Path) -> None:
     """Return if no plan of a coordinator is unfinished. Raises UsageError, with both mends, if one is."""
     if (folder := plan_folder(directory)).exists():
         raise UsageError(
-            f"an unfinished plan is in {folder}, of `covey start coordinator`; resume it, or give it up: its panes are then due "
+            f"an unfinished plan is in {folder}, of a coordinator; resume it, or give it up: its panes are then due "
             "again",
             settings=("resume", "give_up"),
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,6 +29,13 @@ from .term_options import (
     ReportPerOption,
     ValidityOption,
 )
+
+if TYPE_CHECKING:
+    from deployment.coordinator.planning import Addresses
+    from deployment.monitor.coordinator import CoordinatorState
+    from deployment.scheduler.session_collector import CollectionTerms
+
+log = logging.getLogger(__name__)
 
 
 def collect(
@@ -118,34 +126,36 @@ def collect(
 
 
 def _stay(
-    project: Path, addresses: Any, terms: Any, names: tuple[str, ...], state: Any, monitor: str | None, *, as_json: bool
+    project: Path,
+    addresses: Addresses,
+    terms: CollectionTerms,
+    names: tuple[str, ...],
+    state: CoordinatorState,
+    monitor: str | None,
+    *,
+    as_json: bool,
 ) -> int:
     """Collect until an interrupt. An interrupt between two plans ends the command as done."""
     import time
 
     from base.errors import DONE
     from base.metrics import Role
-    from base.times import wall_clock
+    from base.times import utc_text, wall_clock
     from deployment.collecting import plan_folder
     from deployment.monitor.monitor import monitored
-    from deployment.printing.console import talk_console
-    from deployment.printing.steps import StepTalk
+    from deployment.printing.steps import NewSteps, step_lines, step_to_json
     from deployment.scheduler.coordinator import Surroundings, coordinating
     from deployment.scheduler.steps import Step
 
-    talk = talk_console()
-
-    def write(line: Any, is_trouble: bool) -> None:
-        if as_json:
-            typer.echo(json.dumps(line))
-        else:
-            talk.print(line, style="yellow" if is_trouble else None, soft_wrap=True)
-
-    shown = StepTalk(write, as_json=as_json)
+    news = NewSteps()
 
     def report(step: Step) -> None:
-        state.follow(step)
-        shown.show(step, wall_clock())
+        state.follow(step, wall_clock())
+        if news.is_new(step):
+            for line, is_trouble in step_lines(step, wall_clock()):
+                log.log(logging.WARNING if is_trouble else logging.INFO, "%s", line)
+            if as_json:
+                typer.echo(json.dumps({"at": utc_text(wall_clock()), **step_to_json(step)}))
 
     progress = state.watching(lambda *_: None)
     try:
@@ -157,7 +167,7 @@ def _stay(
     except KeyboardInterrupt:
         if plan_folder(project).exists():
             raise
-        talk.print("stopped; panes that close from now on are caught up at the next start", soft_wrap=True)
+        log.info("stopped; the next start catches up on the panes that close meanwhile")
     return DONE
 
 

@@ -44,24 +44,28 @@ def up(
     time_column: TimeColumnOption = None,
     views: Annotated[
         Path | None,
-        typer.Option(metavar="VIEWS.py", help="The feature views to collect. Default: the project's views.py."),
+        typer.Option(metavar="VIEWS.py", help="The feature views of the backfill. Default: the project's views.py."),
     ] = None,
     collect: Annotated[
+        bool,
+        typer.Option("--collect/--no-collect", help="Whether a coordinator collects each pane when it closes."),
+    ] = True,
+    backfill: Annotated[
         bool | None,
         typer.Option(
-            "--collect/--no-collect",
-            help="Whether to collect once when all roles are ready. Default: yes with --events or --from, otherwise no.",
+            "--backfill/--no-backfill",
+            help="Whether to collect earlier days first, once. Default: yes with --events or --from, otherwise no.",
             show_default=False,
         ),
     ] = None,
     start: Annotated[
         datetime | None,
         typer.Option(
-            "--from", formats=DATES, help="The start of the first pane, UTC. Default: all ended days with events here."
+            "--from", formats=DATES, help="The start of the backfill, UTC. Default: all ended days with events here."
         ),
     ] = None,
     end: Annotated[
-        datetime | None, typer.Option("--to", formats=DATES, help="The end of the last pane, UTC; goes with --from.")
+        datetime | None, typer.Option("--to", formats=DATES, help="The end of the backfill, UTC; goes with --from.")
     ] = None,
     noise: NoiseOption = NoiseSwitch.ON,
     participation: ParticipationOption = None,
@@ -80,15 +84,16 @@ def up(
 ) -> int:
     """Start a whole deployment on this machine, and supervise it: a role that dies is started again.
 
-    It starts the SuperLink, the leader, the helper, the sites whose events are here, and the feature server. If there are events,
-    it collects them once. The command ends when all roles are ready and the collection is over; the roles go on.
+    It starts the SuperLink, the leader, the helper, the sites whose events are here, the feature server and a coordinator that
+    collects each pane when it closes. If there are events, it first collects them once. The command ends when all roles are ready
+    and this backfill is over; the roles go on.
     `covey status` shows them, `covey logs` prints their logs, and `covey down` stops them.
     """
     from base.errors import DONE
     from base.times import wall_clock
     from deployment.local.supervision.control import prepared, start_detached, wait_until_up
     from deployment.local.supervision.preparation import CollectionChoice, configure_sites, deployment_of
-    from deployment.local.supervision.roles import COORDINATOR
+    from deployment.local.supervision.roles import BACKFILL
     from deployment.local.supervision.supervise import supervise
     from deployment.printing.console import talk_console
     from deployment.printing.supervision import RoleTalk, print_up, up_to_json
@@ -102,10 +107,10 @@ def up(
     if events:
         columns = both_columns(client_column, time_column)
         configure_sites(project, events, *columns, allow_noise_off=noise is NoiseSwitch.OFF)
-    choice = None
-    if collect if collect is not None else bool(events) or between is not None:
-        choice = CollectionChoice(views or project / "views.py", between, terms, clock.value, seconds)
-    deployment = deployment_of(project, terms, choice, wall_clock())
+    first = backfill if backfill is not None else bool(events) or between is not None
+    views_file = views or project / "views.py"
+    choice = CollectionChoice(views_file, first, between, collect, terms, clock.value, seconds)
+    deployment = deployment_of(project, choice, wall_clock())
     with prepared(deployment) as ready:
         if ready.leftovers:
             talk.print(f"ended {ready.leftovers} process(es) of an earlier deployment whose supervisor was killed")
@@ -118,8 +123,8 @@ def up(
         typer.echo(json.dumps(up_to_json(state)))
     else:
         print_up(state, project)
-    collection = state.role(COORDINATOR)
-    return DONE if collection is None or collection.code is None else collection.code
+    first_collection = state.role(BACKFILL)
+    return DONE if first_collection is None or first_collection.code is None else first_collection.code
 
 
 def down(

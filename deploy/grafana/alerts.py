@@ -110,7 +110,13 @@ ALERTS: Final = (
         "CoveyPanesDue", AlertSeverity.TICKET, f'{m.PANES.name}{{state="due"}} > 0', "1d",
         "{{ $value }} panes of view {{ $labels.view }} are due",
         "Panes that have ended were not opened for a day: no coordinator runs, or too few sites answer.",
-        "`covey status` names the panes; `covey start coordinator` collects them.",
+        "`covey status` names the panes; `covey collect` collects them.",
+    ),
+    Alert(
+        "CoveyCollectionLate", AlertSeverity.TICKET, f"time() - {m.NEXT_COLLECTION.name} > 900", "5m",
+        "the coordinator {{ $labels.instance }} is late by {{ $value | humanizeDuration }}",
+        "A pane has closed, or is to be tried again, and the coordinator has not planned it: it fails, or waits for sites.",
+        "`covey logs coordinator` and its /readyz say why.",
     ),
     Alert(
         "CoveyPanesExhausted", AlertSeverity.TICKET, f'{m.PANES.name}{{state="exhausted"}} > 0', "5m",

@@ -79,6 +79,13 @@ COLLECTIONS: Final = Dashboard(
                     "Outcomes of panes in a day", "short",
                     ((f"sum by (view, outcome) (increase({m.COLLECTIONS.name}[1d]))", "{{view}}: {{outcome}}"),),
                 ),
+                Panel(
+                    "Since a pane was opened, until the next plan", "s",
+                    (
+                        (f"time() - {m.LAST_OPENED.name}", "since opened"),
+                        (f"{m.NEXT_COLLECTION.name} - time()", "until the next"),
+                    ),
+                ),
                 Panel("Sites of the plan under way", "short", ((m.SITES.name, "{{state}}"), (m.NODES.name, "admitted"))),
                 Panel("Budget that is left", "percentunit", ((m.BUDGET_LEFT.name, "{{view}} at {{instance}}"),)),
                 Panel("Entries of ledgers", "short", ((m.LEDGER_ENTRIES.name, "{{instance}}"),)),

@@ -1,14 +1,25 @@
-"""The state of a coordinator while it runs one collection, as its monitor shows it."""
+"""The state of a coordinator, as its monitor shows it: of one that collects once, and of the one that stays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
-from base.metrics import SITES, Meters, Sample, gauges
+from base.logs import shown
+from base.metrics import LAST_OPENED, NEXT_COLLECTION, SITES, Meters, Sample, gauges
 from deployment.in_process.progress import Progress
-from deployment.scheduler.steps import Step
+from deployment.scheduler.steps import (
+    Begins,
+    Busy,
+    ClockWentBack,
+    Ended,
+    Failed,
+    Idle,
+    NothingRegistered,
+    Step,
+    WaitsForTurn,
+)
 
 from .panes import PaneSamples
 
@@ -26,7 +37,9 @@ class CoordinatorState:
         self.meters = Meters()
         self._panes = PaneSamples(directory)
         self._answered, self._expected = 0, 0
-        self._step: Step | None = None
+        self._trouble: str | None = None
+        self._next_us: int | None = None
+        self._opened_us: int | None = None
 
     def watching(self, progress: Progress) -> Progress:
         """The same progress, which this state follows."""
@@ -39,17 +52,39 @@ class CoordinatorState:
         return follow
 
     def waits_for(self) -> str | None:
-        """The sites of the plan under way."""
+        """The mend of a failure, a turn, or the sites of the plan under way."""
+        if self._trouble is not None:
+            return self._trouble
         missing = self._expected - self._answered
         return f"the answers of {missing} of {self._expected} sites" if missing > 0 else None
 
-    def follow(self, step: Step) -> None:
+    def follow(self, step: Step, now_us: int) -> None:
         """Follow a step of the coordinator that stays."""
-        self._step = step
+        match step:
+            case Idle(next_us, views):
+                if views or next_us is None:  # else it pauses after a failure
+                    self._trouble, self._next_us = None, next_us
+            case Ended(result):
+                self._trouble, self._answered, self._expected = None, 0, 0
+                if any(view["opened"] for view in result["views"].values()):
+                    self._opened_us = now_us
+            case Failed(error):
+                self._trouble, self._answered, self._expected = str(shown(error)), 0, 0
+            case WaitsForTurn():
+                self._trouble = "the end of another coordinator of this project"
+            case NothingRegistered():
+                self._trouble = "a registered view"
+            case Begins() | Busy() | ClockWentBack():
+                pass
+            case other:
+                assert_never(other)
 
     def samples(self) -> Iterator[Sample]:
         """The counters, the sites of the plan under way, and the panes."""
         yield from self.meters.samples()
         counts = {"expected": self._expected, "answered": self._answered, "missing": self._expected - self._answered}
         yield from gauges(SITES, counts.items())
+        for metric, moment in ((NEXT_COLLECTION, self._next_us), (LAST_OPENED, self._opened_us)):
+            if moment is not None:
+                yield Sample(metric, (), moment / 1e6)
         yield from self._panes.read()

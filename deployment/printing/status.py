@@ -43,7 +43,7 @@ def print_status(status: ProjectStatus, directory: Path, out: Output) -> None:
 
 def next_steps(status: ProjectStatus, directory: Path) -> Iterator[str]:
     """What to do next, each with its command."""
-    command = f"covey start coordinator --project {directory}"
+    command = f"covey collect --project {directory}"
     if status.unfinished_until is not None:
         yield (
             f"next: a plan is unfinished (its deadline is {moment_of(status.unfinished_until)}): `{command} --resume`, or "
@@ -54,6 +54,6 @@ def next_steps(status: ProjectStatus, directory: Path) -> Iterator[str]:
         if len(one.exhausted):
             yield f"next: {name}: attempted too often: {pane_ranges(one.exhausted.tolist())}: `covey release void {name} PANE`"
         if len(open_due := [pane for pane in one.due.tolist() if pane not in set(one.exhausted.tolist())]):
-            yield f"next: {name}: due: {pane_ranges(open_due)}: collect these days with `covey start coordinator VIEWS.py`"
+            yield f"next: {name}: due: {pane_ranges(open_due)}: `{command} --once` collects what is due"
     if not status.views:
-        yield "next: nothing was collected yet: `covey start coordinator VIEWS.py --from DAY --to DAY`"
+        yield f"next: nothing is registered yet: `covey apply VIEWS.py --project {directory}`, then `{command}`"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, assert_never
 
+from base.disk import reason_of
 from base.errors import CoveyError
 from base.times import SECOND_US, utc_text
 from deployment.scheduler.steps import (
@@ -24,27 +25,27 @@ from .collection import site_lines
 from .console import pane_ranges
 
 
-class StepTalk:
-    """Prints the steps: what happens, and what comes next and when. A step that repeats the last one is left out.
+class NewSteps:
+    """Leaves out the steps that say nothing new: a coordinator looks around each second."""
 
-    Args:
-        write: prints one line; the second argument is whether it reports trouble.
-    """
-
-    def __init__(self, write: Any, *, as_json: bool) -> None:
-        self._write, self._as_json = write, as_json
+    def __init__(self) -> None:
         self._last: Step | None = None
 
-    def show(self, step: Step, now_us: int) -> None:
-        """Print a step."""
-        if _is_news(step, self._last):
-            if self._as_json:
-                self._write({"at": utc_text(now_us // SECOND_US * SECOND_US), **step_to_json(step)}, False)
-            else:
-                for line, is_trouble in step_lines(step, now_us):
-                    self._write(line, is_trouble)
-        if not isinstance(step, Busy) and not (isinstance(step, Idle) and not step.views):
-            self._last = step
+    def is_new(self, step: Step) -> bool:
+        """Whether a step says something that the last one did not say."""
+        match step:
+            case Idle(next_us, views) if (
+                next_us is not None and not views
+            ):  # the pause after a failure, which has said so
+                return False
+            case Busy():
+                is_new = not isinstance(self._last, Busy)
+            case Idle() | NothingRegistered():
+                is_new = step != self._last
+            case _:
+                is_new = True
+        self._last = step
+        return is_new
 
 
 def step_lines(step: Step, now_us: int) -> Iterator[tuple[str, bool]]:
@@ -72,7 +73,8 @@ def step_lines(step: Step, now_us: int) -> Iterator[tuple[str, bool]]:
             yield from _ended(result, given_up)
         case Failed(error, retry_us, is_kept):
             kept = "the plan is kept, and continues" if is_kept else "tries again"
-            yield f"{error}; {kept} {_when(retry_us, now_us)}", True
+            text = error.logged if isinstance(error, CoveyError) else reason_of(error)
+            yield f"{text}; {kept} {_when(retry_us, now_us)}", True
         case Busy():
             yield "another command collects into this store now; waits for its end", False
         case Idle(next_us, views):
@@ -106,16 +108,6 @@ def step_to_json(step: Step) -> dict[str, Any]:
             return {"step": "idle", "next_at": None if next_us is None else utc_text(next_us), "views": list(views)}
         case other:
             assert_never(other)
-
-
-def _is_news(step: Step, last: Step | None) -> bool:
-    match step:
-        case Idle(_, views):
-            return (bool(views) and step != last) or (not views and step.next_us is None and step != last)
-        case NothingRegistered() | Busy():
-            return step != last and not (isinstance(step, Busy) and isinstance(last, Busy))
-        case _:
-            return True
 
 
 def _ended(result: Mapping[str, Any], given_up: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, bool]]:

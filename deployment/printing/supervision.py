@@ -14,7 +14,7 @@ from base.times import utc_text
 from base.tls.hosts import is_loopback, split_address
 from deployment.inspect.deployment_status import roles_to_json
 from deployment.local.supervision.control import Stopped
-from deployment.local.supervision.roles import COORDINATOR, SERVER
+from deployment.local.supervision.roles import BACKFILL, SERVER
 from deployment.local.supervision.state_file import DeploymentState, RoleCondition, RoleStatus
 
 from .console import talk_console
@@ -69,20 +69,20 @@ def print_up(state: DeploymentState, directory: Path) -> None:
     """Print the roles on stdout, and the next commands on stderr."""
     Output().table(role_table(state))
     talk = talk_console()
-    collects = state.role(COORDINATOR)
+    collects = state.role(BACKFILL)
     if collects is not None and collects.code != DONE:
-        talk.print(f"the collection ended with status {collects.code}: {collects.why}", style="yellow", soft_wrap=True)
-        talk.print(f"`covey logs {COORDINATOR} --project {directory}` says more", soft_wrap=True)
+        talk.print(f"the backfill ended with status {collects.code}: {collects.why}", style="yellow", soft_wrap=True)
+        talk.print(f"`covey logs {BACKFILL} --project {directory}` says more", soft_wrap=True)
     for step in _next_steps(state, directory):
         talk.print(step, soft_wrap=True)
 
 
 def up_to_json(state: DeploymentState) -> dict[str, Any]:
     """The result of `covey up` as JSON."""
-    collects, server = state.role(COORDINATOR), state.role(SERVER)
+    collects, server = state.role(BACKFILL), state.role(SERVER)
     return {
         **roles_to_json(state),
-        "collection": None if collects is None else {"code": collects.code, "said": collects.why},
+        "backfill": None if collects is None else {"code": collects.code, "said": collects.why},
         "served_at": None if server is None or server.state is not RoleCondition.READY else url_of(server),
     }
 

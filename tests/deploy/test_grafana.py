@@ -190,6 +190,10 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {f'covey_panes{{view="v",state="due",{_AT}}}': "3x1500"},
         {f'covey_panes{{view="v",state="due",{_AT}}}': "3x1000 0x500"},
     ),
+    "CoveyCollectionLate": (
+        {f"covey_next_collection_timestamp_seconds{{{_AT}}}": "600x60"},  # promtool's time begins at 0
+        {f"covey_next_collection_timestamp_seconds{{{_AT}}}": "600+60x60"},
+    ),
     "CoveyPanesExhausted": (
         {f'covey_panes{{view="v",state="exhausted",{_AT}}}': "1x60"},
         {f'covey_panes{{view="v",state="opened",{_AT}}}': "1x60"},

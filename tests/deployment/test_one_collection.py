@@ -96,7 +96,7 @@ def test_while_a_collection_waits_to_be_continued_no_other_kind_publishes_its_pa
     spent = spent_of(operator_state(flights / LEDGERS))
     folder = {"plan": plan_folder, "run": run_folder}[left](flights)
     folder.mkdir(parents=True)
-    says = {"plan": "of `covey start coordinator`; resume it", "run": "unfinished `covey run`"}[left]
+    says = {"plan": "of a coordinator; resume it", "run": "unfinished `covey run`"}[left]
     for kind in kinds:
         code, _, err = covey(*others(flights)[kind])
         assert (kind, code, says in err, "resume it, or give it up" in err) == (kind, 2, True, True), err

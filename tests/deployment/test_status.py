@@ -30,7 +30,7 @@ def test_a_new_project_has_everything_before_it(covey: Covey, project: Path) -> 
     covey("init", project, "--sites", 3)
     code, out, err = covey("status", "--project", project)
     assert (code, "3 site(s) on the roster; a collection needs answers of 3" in err) == (0, True)
-    assert "nothing was collected yet" in err
+    assert "nothing is registered yet: `covey apply VIEWS.py" in err
     assert json.loads(covey("status", "--project", project, "--json")[1])["views"] == {}
     assert out
 
@@ -61,7 +61,11 @@ def test_opened_void_due_and_exhausted_panes_and_an_unfinished_plan_are_told_wit
         "exhausted": ["2020-05-03T00:00:00Z"],
     }
     assert shown["unfinished_until"] == "1970-01-11T00:00:00Z"
-    for text in ("--resume`, or", "covey release void visits PANE", "due: 2020-05-05 … 2020-05-06: collect these days"):
+    for text in (
+        "--resume`, or",
+        "covey release void visits PANE",
+        "due: 2020-05-05 … 2020-05-06: `covey collect --project",
+    ):
         assert text in err, err
 
 

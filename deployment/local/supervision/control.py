@@ -23,7 +23,7 @@ from deployment.local.processes import Processes
 from .addresses import require_free
 from .deployment import Deployment, log_folder
 from .identity import ProcessIdentity
-from .roles import COORDINATOR, SERVER
+from .roles import BACKFILL, COORDINATOR, SERVER
 from .state_file import DeploymentState, RoleCondition, RoleStatus, read_state
 from .supervise import SUPERVISOR, end_leftovers, only_supervisor
 
@@ -108,7 +108,7 @@ def start_detached(prepared: Prepared, form: LogFormat) -> ProcessIdentity:
 def wait_until_up(
     project: Path, supervisor: ProcessIdentity, watch: Callable[[DeploymentState], None]
 ) -> DeploymentState:
-    """Wait until each role works and the collection, if there is one, has ended; returns the state.
+    """Wait until each role works and the backfill, if there is one, has ended; returns the state.
 
     Args:
         supervisor: of the deployment that is waited for.
@@ -123,7 +123,7 @@ def wait_until_up(
         if state is None or state.supervisor != supervisor:
             raise ProcessFailed(f"the supervisor has ended (log: {log_folder(project) / SUPERVISOR}.log)")
         watch(state)
-        collects = state.role(COORDINATOR)
+        collects = state.role(BACKFILL)
         for one in state.roles:
             if one.is_failing and one is not collects:
                 take_down(project)
@@ -184,6 +184,8 @@ def _ends(state: DeploymentState, seconds: float) -> bool:
 
 
 def _is_settled(one: RoleStatus, collects: RoleStatus | None) -> bool:
-    """Whether a role works. Without a collection, the server may wait for the first release."""
+    """Whether a role works. Without a backfill, the server may wait for the first release, and a coordinator for its sites."""
     over = collects is None or collects.state is RoleCondition.ENDED
+    if one.name == COORDINATOR:
+        return one.state in (RoleCondition.RUNNING, RoleCondition.READY)
     return one.state is RoleCondition.READY or (one.name == SERVER and one.state is RoleCondition.WAITING and over)

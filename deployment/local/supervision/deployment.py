@@ -34,12 +34,14 @@ class Deployment:
         project: the project's directory, absolute.
         addresses: `host:port` of each service that runs here, by its role.
         sites: the ids of the sites that run here.
-        collection: the arguments of the coordinator; None: nothing is collected, but an unfinished plan is continued.
+        backfill: the arguments of `covey start coordinator`, which collects once; None: no backfill.
+        collection: the arguments of `covey collect`, which stays; None: an unfinished plan is continued, no more.
     """
 
     project: Path
     addresses: Mapping[str, str]
     sites: tuple[str, ...]
+    backfill: tuple[str, ...] | None
     collection: tuple[str, ...] | None
 
     def save(self) -> None:
@@ -49,6 +51,7 @@ class Deployment:
                 "project": str(self.project),
                 "addresses": dict(self.addresses),
                 "sites": list(self.sites),
+                "backfill": None if self.backfill is None else list(self.backfill),
                 "collection": None if self.collection is None else list(self.collection),
             }
         )
@@ -60,12 +63,9 @@ class Deployment:
         path = up_folder(project) / _REQUEST
         try:
             read = json.loads(path.read_text(encoding="utf-8"))
-            collection = read["collection"]
-            return cls(
-                Path(read["project"]),
-                dict(read["addresses"]),
-                tuple(read["sites"]),
-                None if collection is None else tuple(collection),
+            backfill, collection = (
+                None if read[one] is None else tuple(read[one]) for one in ("backfill", "collection")
             )
+            return cls(Path(read["project"]), dict(read["addresses"]), tuple(read["sites"]), backfill, collection)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DeploymentStateBroken(str(path), str(error)) from None

@@ -1,4 +1,4 @@
-"""What a `covey up` runs: the project's services, the sites whose events are here, and the panes to collect."""
+"""What a `covey up` runs: the project's services, the sites whose events are here, and what is collected."""
 
 from __future__ import annotations
 
@@ -36,37 +36,45 @@ _OPTIONAL: Final = ("keyholder", "provider")
 
 @dataclass(frozen=True)
 class CollectionChoice:
-    """What the coordinator of a starting deployment collects.
+    """What a starting deployment collects.
 
     Attributes:
-        between: None: the ended days that hold an event of a site here.
+        backfill: whether it first collects once.
+        between: of the backfill; None: the ended days that hold an event of a site here.
+        stays: whether a coordinator collects each pane when it closes.
+        clock: of the backfill.
         seconds: the time that the sites have to answer.
     """
 
     views: Path
+    backfill: bool
     between: Between | None
+    stays: bool
     terms: RequestedTerms
     clock: Clock
     seconds: float
 
-    def arguments(self, between: Between) -> tuple[str, ...]:
+    def backfill_words(self, between: Between) -> tuple[str, ...]:
         """The arguments of `covey start coordinator`."""
         start, end = (f"{datetime.fromtimestamp(moment / 1e6, UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in between)
+        return (
+            str(self.views.absolute()), f"--from={start}", f"--to={end}", f"--clock={self.clock}", *self.terms_words()
+        )  # fmt: skip
+
+    def terms_words(self) -> tuple[str, ...]:
+        """The terms, as arguments of `covey start coordinator` and `covey collect`."""
         terms = self.terms
         words = {
-            "from": start,
-            "to": end,
             "noise": "on" if terms.noise is Noise.FULL else "off",
             "protection": terms.protection.value,
             "validity": terms.validity.value,
             "finish": terms.finish.value,
             "report-per": terms.report_per.value,
-            "clock": self.clock,
             "seconds": str(self.seconds),
         }
         if terms.participation is not None:
             words["participation"] = terms.participation.value
-        return (str(self.views.absolute()), *(f"--{name}={word}" for name, word in words.items()))
+        return tuple(f"--{name}={word}" for name, word in words.items())
 
 
 def configure_sites(
@@ -84,12 +92,10 @@ def configure_sites(
         configure_site(directory, site, path, client_column, time_column, allow_noise_off=allow_noise_off)
 
 
-def deployment_of(directory: Path, terms: RequestedTerms, choice: CollectionChoice | None, now_us: int) -> Deployment:
+def deployment_of(directory: Path, choice: CollectionChoice, now_us: int) -> Deployment:
     """The deployment of a project: its services, every site that has a configuration here, and what is collected.
 
-    Args:
-        terms: they decide which services run.
-        choice: None: nothing new is collected.
+    The terms decide which services run.
 
     Raises:
         UsageError: nothing can be collected: no site has its events here, or none of their days has ended. EventsError.
@@ -104,13 +110,14 @@ def deployment_of(directory: Path, terms: RequestedTerms, choice: CollectionChoi
     named = [
         name for name in _OPTIONAL if project.network.optional(name, None) is not None
     ]  # the leader waits for these
-    names = dict.fromkeys((*_ALWAYS, *named, *_services(terms), *_unfinished_services(directory)))
-    collection = None
-    if choice is not None:
+    names = dict.fromkeys((*_ALWAYS, *named, *_services(choice.terms), *_unfinished_services(directory)))
+    backfill = None
+    if choice.backfill:
         between = choice.between or _days_of_events(directory, project, sites, choice.views, now_us)
-        collection = choice.arguments(between)
+        backfill = choice.backfill_words(between)
+    collection = choice.terms_words() if choice.stays else None
     addresses = {name: project.network.address(name) for name in names}
-    return Deployment(directory.resolve(), addresses, tuple(sites), collection)
+    return Deployment(directory.resolve(), addresses, tuple(sites), backfill, collection)
 
 
 def _events_by_site(project: Project, sources: Sequence[str]) -> Mapping[str, Path]:
@@ -155,9 +162,9 @@ def _days_of_events(directory: Path, project: Project, sites: Sequence[str], vie
     days = np.unique(np.concatenate([_days(directory, site, declared) for site in sites]))
     if not len(over := days[days < now_us // DAY_US]):
         raise UsageError(
-            f"none of the {len(days):,} day(s) with events has ended, so nothing can be collected yet. Start without collecting, "
-            "or wait until a UTC day is over",
-            settings=("collect",),
+            f"none of the {len(days):,} day(s) with events has ended, so there is nothing to backfill yet. Start without it: "
+            "the coordinator collects each pane when it closes",
+            settings=("backfill",),
         )
     return int(over[0]) * DAY_US, (int(over[-1]) + 1) * DAY_US
 

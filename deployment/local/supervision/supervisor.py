@@ -82,6 +82,8 @@ class Supervisor:
         for name in role.needs:
             if not self.lives[name].is_ready:
                 return name
+        if role.after is not None and not isinstance(self.lives[role.after].state, Ended):
+            return f"the end of the {role.after}"
         return None if role.needs_file is None or role.needs_file.exists() else "the first release"
 
     def _report(self, name: str, before: State, life: Life) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from deployment.errors import CollectionUnderWay, CoordinatorReplaced, UsageError
-from deployment.printing.steps import StepTalk
+from deployment.printing.steps import NewSteps, step_lines, step_to_json
 from deployment.scheduler.collected_views import CollectedView
 from deployment.scheduler.lease import lease, only_planner
 from deployment.scheduler.loop import collect_for_ever
@@ -301,17 +302,17 @@ def test_the_loop_sleeps_until_the_next_pane_closes_and_looks_around_each_second
     assert world.published("quick") == [MIDNIGHT - MINUTE_US, MIDNIGHT]
 
 
-def test_the_talk_says_what_comes_next_and_when_once(make: Callable[..., World]) -> None:
+def test_the_log_says_once_what_comes_next_and_when(make: Callable[..., World]) -> None:
     world, lines = make(HOURLY), list[str]()
-    talk = StepTalk(lambda line, _: lines.append(str(line)), as_json=False)
+    news = NewSteps()
+
+    def report(step: Step) -> None:
+        if news.is_new(step):
+            lines.extend(line for line, _ in step_lines(step, world.now))
+            assert json.loads(json.dumps(step_to_json(step)))["step"]
+
     world.federation.fates["hourly"] = Fate.AGGREGATOR_AWAY
-    scheduler = Scheduler(
-        world.schedule,
-        world.federation,
-        lambda: world.views,
-        lambda: world.now,
-        lambda step: talk.show(step, world.now),
-    )
+    scheduler = Scheduler(world.schedule, world.federation, lambda: world.views, lambda: world.now, report)
     for _ in range(40):
         scheduler.step()
         world.now += 10**6

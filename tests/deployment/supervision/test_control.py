@@ -34,7 +34,7 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
     """A deployment of a folder that is no project: its SuperLink dies at each start."""
     addresses = {role: f"127.0.0.1:{free_port()}" for role in ("superlink", "server")}
     with ended(tmp_path):
-        yield Deployment(tmp_path.resolve(), addresses, (), None)
+        yield Deployment(tmp_path.resolve(), addresses, (), None, None)
 
 
 def start(deployment: Deployment) -> ProcessIdentity:
