@@ -53,7 +53,7 @@ def choose(ready: Sequence[ReadyView]) -> Chosen:
 
 
 def _oldest(views: Sequence[ReadyView], most: int) -> Chosen:
-    """The panes that ended first, up to the bounds of a plan; one pane at least."""
+    """The panes that ended first, up to the bounds of a plan; one pane at least. A plan has one collection of a name."""
     chosen: dict[CollectedView, list[int]] = {}
     panes, slots = 0, 0
     streams = (
@@ -61,6 +61,8 @@ def _oldest(views: Sequence[ReadyView], most: int) -> Chosen:
     )
     for _, index, pane in heapq.merge(*streams):
         view = views[index].collected
+        if any(one.view.name == view.view.name and one != view for one in chosen):
+            continue  # on a day that two versions share, each has plans of its own
         panes, slots = panes + 1, slots + layout_of(view.view).length
         if panes > 1 and (panes > most or slots > MOST_SLOTS):
             break
