@@ -38,15 +38,10 @@ class Copying:
     def file(self, path: str) -> None:
         """Copy a file, or link the earlier copy of the same content. Raises FileNotFoundError: it is gone."""
         source, target = self.source / path, self._place(path)
-        size, digest = measured(source)
-        if not self._link(path, size, digest):
-            with source.open("rb") as original, target.open("wb") as copy:
-                target.chmod(FILE)
-                shutil.copyfileobj(original, copy)
-                copy.flush()
-                os.fsync(copy.fileno())
-            size, digest = measured(target)  # the original may have grown meanwhile
-        self.files[path] = CopiedFile(size, digest, permissions(source))
+        mode = permissions(source)
+        if not (self._previous is not None and self._link(path, *measured(source))):
+            _copy(source, target)
+        self._count(path, mode)
 
     def database(self, path: str, change: Callable[[sqlite3.Connection], None] | None = None) -> None:
         """Copy an SQLite database as it is after a transaction, while others write to it.
@@ -67,21 +62,19 @@ class Copying:
             target.with_name(target.name + rest).unlink(missing_ok=True)
         with target.open("rb") as written:
             os.fsync(written.fileno())
-        size, digest = measured(target)
-        self._link(path, size, digest)
-        self.files[path] = CopiedFile(size, digest, permissions(source))
+        self._link(path, *measured(target))
+        self._count(path, permissions(source))
 
     def text(self, path: str, content: bytes) -> None:
-        """Write a file whose content was read before."""
+        """Write a private file whose content was read before."""
         target = self._place(path)
         with target.open("wb") as copy:
             target.chmod(FILE)
             copy.write(content)
             copy.flush()
             os.fsync(copy.fileno())
-        size, digest = measured(target)
-        self._link(path, size, digest)
-        self.files[path] = CopiedFile(size, digest, permissions(self.source / path))
+        self._link(path, *measured(target))
+        self._count(path, FILE)
 
     def drop(self, path: str) -> None:
         """Take a copied file out again."""
@@ -92,6 +85,10 @@ class Copying:
         """Make the names of all files durable."""
         for folder in ("", *self.folders):
             sync_folder(self.target / folder)
+
+    def _count(self, path: str, mode: int) -> None:
+        """Add a file to the manifest as it is in the backup: the original may have changed since it was copied."""
+        self.files[path] = CopiedFile(*measured(self.target / path), mode)
 
     def _place(self, path: str) -> Path:
         for folder in reversed(Path(path).parents[:-1]):
@@ -121,6 +118,14 @@ class Copying:
             self.linked += 1
             return True
         return False
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as original, target.open("wb") as copy:
+        target.chmod(FILE)
+        shutil.copyfileobj(original, copy)
+        copy.flush()
+        os.fsync(copy.fileno())
 
 
 def _copy_database(source: Path, target: Path, change: Callable[[sqlite3.Connection], None] | None) -> None:
