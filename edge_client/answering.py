@@ -27,7 +27,7 @@ def answer_plan(
 
     def load(views: Sequence[FeatureView]) -> Events:
         columns = config.client_column, config.time_column
-        table = read_events(config.events, views, *columns, None, strict=False)
+        table = read_events(config.events, views, *columns, None, strict=False, cache=config.cache)
         return make_events(table, *columns, strict_times=False)
 
     answer = respond(signed_plan, config.settings, load, wall_clock, os.urandom, protect, encryption_keys)

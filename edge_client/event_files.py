@@ -7,7 +7,7 @@ names that begin with `.` or `_`, and names of unfinished files, are skipped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,6 +19,7 @@ from featurestore.define.definitions import FeatureView
 
 from .csv_file import csv_schema, read_csv, require_columns
 from .errors import EventsError
+from .event_cache import EventCache
 from .events import column_types, plain_type, plain_values
 
 MAX_FILES: Final = 10_000
@@ -44,6 +45,7 @@ def read_events(
     site_column: str | None,
     *,
     strict: bool = True,
+    cache: EventCache | None = None,
 ) -> pa.Table:
     """Read the columns that the views need.
 
@@ -52,6 +54,7 @@ def read_events(
         strict: no event at all raises an error, and so does a CSV column of a file without a readable value. False on a site,
             whose answer must not reveal what its events hold. In both cases an odd value of a CSV file is missing, and an
             odd row is an event without a client: see `csv_file`.
+        cache: has the files that were read before.
 
     Raises:
         EventsError: as `event_files`; a file is unreadable, lacks a needed column, or has another type for it than the files
@@ -62,20 +65,22 @@ def read_events(
     def read(file: Path) -> pa.Table:
         return read_csv(file, needed, strict=strict) if _is_csv(file) else _read_parquet(file, list(needed))
 
-    table = _one_table(event_files(path), read)
+    table = _one_table(event_files(path), _through(cache, ("rows", strict, *needed.items()), read))
     if table.num_rows == 0 and strict:
         raise EventsError(f"{path} holds no events")
     return table
 
 
-def read_schema(path: Path, views: Iterable[FeatureView], client_column: str, time_column: str) -> pa.Table:
+def read_schema(
+    path: Path, views: Iterable[FeatureView], client_column: str, time_column: str, *, cache: EventCache | None = None
+) -> pa.Table:
     """The columns that the views need, without a row. No value is read. Raises EventsError as `read_events`."""
     needed = _needed(views, client_column, time_column, None)
 
     def read(file: Path) -> pa.Table:
         return csv_schema(file, needed) if _is_csv(file) else _parquet_schema(file, list(needed))
 
-    return _one_table(event_files(path), read)
+    return _one_table(event_files(path), _through(cache, ("schema", *needed.items()), read))
 
 
 def event_files(path: Path) -> list[Path]:
@@ -176,6 +181,12 @@ def _is_pattern(part: str) -> bool:
 
 def _is_csv(path: Path) -> bool:
     return path.suffix.lower() == ".csv"
+
+
+def _through(
+    cache: EventCache | None, columns: Hashable, read: Callable[[Path], pa.Table]
+) -> Callable[[Path], pa.Table]:
+    return read if cache is None else lambda file: cache.read(file, columns, read)
 
 
 def _one_table(files: list[Path], read: Callable[[Path], pa.Table]) -> pa.Table:

@@ -46,7 +46,9 @@ def check_draft(signed_draft: bytes, config: SiteConfig, clock: Callable[[], int
     try:
         views = [planned.view for planned in draft.views]
         columns = config.client_column, config.time_column
-        events = make_events(read_schema(config.events, views, *columns), *columns, strict_times=False)
+        events = make_events(
+            read_schema(config.events, views, *columns, cache=config.cache), *columns, strict_times=False
+        )
         for view in views:
             check_schema(view, events)
     except (EdgeError, FeatureStoreError) as error:

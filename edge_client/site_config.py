@@ -28,6 +28,7 @@ from federation.keys import load_keys, site_role
 from federation.node_keys import NodeKey
 
 from .errors import SiteFileMissing
+from .event_cache import EventCache
 from .policy import Policy
 from .policy_file import load_policy
 from .site import SiteSettings
@@ -52,6 +53,7 @@ class SiteConfig:
 
     Attributes:
         node: the key with which the site connects to a SuperLink, by the time at which it was loaded. **Secret.**
+        cache: the files of events that a running site has read before. None: each plan reads all of them.
     """
 
     settings: SiteSettings
@@ -59,6 +61,7 @@ class SiteConfig:
     client_column: str
     time_column: str
     node: NodeKey = field(repr=False)
+    cache: EventCache | None = field(default=None, repr=False, compare=False)
 
 
 def site_files(folder: Path) -> list[Path]:

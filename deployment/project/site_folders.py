@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 from flwr.app import RecordDict
@@ -24,6 +24,7 @@ from base.tls.trust import TrustFile
 from deployment.errors import UsageError
 from deployment.monitor.monitor import monitored
 from deployment.monitor.site import SiteState
+from edge_client.event_cache import EventCache
 from edge_client.event_files import read_schema
 from edge_client.fleet_client import FleetClient, SuperLink
 from edge_client.plan_messages import PlanAnswer, answer_message
@@ -116,11 +117,11 @@ def serve_site(project: Path, site: str, given: str | None, *, insecure: bool, m
     address = (Network() if parties is None else parties.network).address("superlink", given)
     superlink = _superlink(project / KEYS, address, insecure=insecure)
 
-    meters = Meters()
+    meters, cache = Meters(), EventCache(time.time_ns)
 
     def answer(content: RecordDict | None) -> PlanAnswer:
         with meters.timed(ANSWER_SECONDS):
-            found = answer_message(content, partial(load_config, path), name=site)
+            found = answer_message(content, lambda: replace(load_config(path), cache=cache), name=site)
         meters.add(ANSWERS, found.code)
         return found
 
