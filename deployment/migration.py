@@ -48,14 +48,17 @@ class FoundFile:
     need: int
 
 
-def found_files(directory: Path) -> list[FoundFile]:
+def found_files(directory: Path, ledgers: Path | None = None) -> list[FoundFile]:
     """The databases of a project or store, and their versions.
+
+    Args:
+        ledgers: the folder of the ledgers, if the roles keep them elsewhere than in the directory.
 
     Raises:
         StoreNotFound: there is none. OfNewerVersion: a later version wrote one of them; nothing of it can be migrated here.
     """
     found = []
-    for path, form, _ in _databases(directory):
+    for path, form, _ in _databases(directory, ledgers):
         with closing(connect(path, private=False, read_only=True)) as database:
             match form.identify(database):
                 case Identity.NEWER:
@@ -63,20 +66,23 @@ def found_files(directory: Path) -> list[FoundFile]:
                 case Identity.EMPTY | Identity.FOREIGN | Identity.TOO_OLD:
                     continue  # its reader names it
                 case Identity.OURS | Identity.OLDER:
-                    found.append(FoundFile(str(path.relative_to(directory)), version_of(database), form.version))
+                    found.append(FoundFile(_name(path, directory), version_of(database), form.version))
     if not found and not (store_path(directory) / "registry.db").is_file():
         raise StoreNotFound(str(directory))
     return found
 
 
-def migrate(directory: Path) -> list[FoundFile]:
+def migrate(directory: Path, ledgers: Path | None = None) -> list[FoundFile]:
     """Migrate the databases of earlier versions, and make the newest rows again; returns those that were migrated.
+
+    Args:
+        ledgers: see `found_files`.
 
     Raises:
         UsageError, CollectionUnderWay, StoreInUse, FileInUse: a process of this project, or a server of its store, runs.
         NotWritten: for example, the disk is full. OfNewerVersion, StoreNotFound.
     """
-    older = [one for one in found_files(directory) if one.have < one.need]
+    older = [one for one in found_files(directory, ledgers) if one.have < one.need]
     if not older:
         return []
     with ExitStack() as held:
@@ -86,23 +92,23 @@ def migrate(directory: Path) -> list[FoundFile]:
         if schedule_path(directory).is_file():
             held.enter_context(only_planner(directory))
         if not store_path(directory).is_dir():
-            migrate_files(directory)
+            migrate_files(directory, ledgers)
             return older
         held.enter_context(collecting(directory))
         with lock_store(store_path(directory)):
-            migrate_files(directory)
+            migrate_files(directory, ledgers)
         rebuild_online(directory)
     return older
 
 
-def migrate_files(directory: Path) -> list[str]:
+def migrate_files(directory: Path, ledgers: Path | None = None) -> list[str]:
     """Migrate the databases of a directory that nothing else uses; returns the paths of those of an earlier version.
 
     Raises:
         FileInUse. NotWritten: the file keeps its version.
     """
     migrated = []
-    for path, form, private in _databases(directory):
+    for path, form, private in _databases(directory, ledgers):
         with closing(connect(path, private=False, read_only=True)) as database:
             older = form.identify(database) is Identity.OLDER
         if older:
@@ -110,15 +116,19 @@ def migrate_files(directory: Path) -> list[str]:
                 form.migrate(path, private=private)
             except sqlite3.OperationalError as error:
                 raise NotWritten(str(path), reason_of(error)) from error
-            migrated.append(str(path.relative_to(directory)))
+            migrated.append(_name(path, directory))
     return migrated
 
 
-def _databases(directory: Path) -> Iterator[tuple[Path, Format, bool]]:
+def _name(path: Path, directory: Path) -> str:
+    return str(path.relative_to(directory) if path.is_relative_to(directory) else path)
+
+
+def _databases(directory: Path, ledgers: Path | None) -> Iterator[tuple[Path, Format, bool]]:
     """The databases: where each is, its format, and whether only its owner may read it."""
     if (registry := store_path(directory) / "registry.db").is_file():
         yield registry, REGISTRY, False
-    for ledger in sorted((directory / LEDGERS).glob("*.db")):
+    for ledger in sorted((ledgers or directory / LEDGERS).glob("*.db")):
         yield ledger, LEDGER, True
     for role in _ROLES:
         if (state := directory / "roles" / role / "state.db").is_file():

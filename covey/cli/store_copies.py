@@ -11,11 +11,20 @@ import typer
 
 from .store_option import StoreOption
 
+_Ledgers = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledgers",
+        metavar="DIR",
+        help="The folder of the ledgers, as the roles have it. Default: the project's ledgers/.",
+    ),
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def migrate(
     store: StoreOption = Path(),
+    ledgers: _Ledgers = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files and their versions.")] = False,
     as_json: _Json = False,
 ) -> None:
@@ -28,10 +37,10 @@ def migrate(
     from deployment.migration import migrate as migrate_now
     from deployment.printing.console import data_console
 
-    found = found_files(store)
+    found = found_files(store, ledgers)
     older = [one for one in found if one.have < one.need]
     if not dry_run:
-        older = migrate_now(store)
+        older = migrate_now(store, ledgers)
     if as_json:
         typer.echo(
             json.dumps({"migrated": not dry_run, "files": [asdict(one) for one in (found if dry_run else older)]})
@@ -54,6 +63,7 @@ def backup(
         Path | None,
         typer.Option(metavar="DIR", help="An earlier backup: files of the same content are linked, not copied."),
     ] = None,
+    ledgers: _Ledgers = None,
     as_json: _Json = False,
 ) -> None:
     """Copy a project or store while everything runs: store, ledgers, plans, settings; never live secrets or events.
@@ -71,6 +81,7 @@ def backup(
             wall_clock,
             with_keys=with_keys,
             previous=previous,
+            ledgers=ledgers,
             progress=lambda done, total: bars("store", "copy", done, total),
         )
     files = len(manifest.files)

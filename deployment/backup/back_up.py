@@ -62,6 +62,7 @@ def back_up(
     *,
     with_keys: bool = False,
     previous: Path | None = None,
+    ledgers: Path | None = None,
     progress: Progress = lambda *_: None,
 ) -> tuple[Manifest, int]:
     """Copy a project or store into a new folder; returns what was copied, and how many files were linked to `previous`.
@@ -70,6 +71,7 @@ def back_up(
         clock: wall clock, µs since the epoch.
         with_keys: also copy the secret keys of the roles.
         previous: an earlier backup on the same file system: a file of the same content is stored once.
+        ledgers: the folder of the ledgers, if the roles keep them elsewhere than in the directory.
 
     Raises:
         StoreNotFound: the directory is no project and has no store. FolderNotEmpty. NotWritten: for example, the disk is
@@ -81,7 +83,7 @@ def back_up(
     earlier = None if previous is None else (previous, Manifest.load(previous))
     made_at = utc_text(clock())
     with copying_into(target) as fresh:
-        copying = Copying(directory, fresh, earlier)
+        copying = Copying(directory, fresh, ledgers or directory / LEDGERS, earlier)
         if (directory / _REGISTRY).is_file():
             _copy_store(copying, progress)
         _copy_roles(copying)
@@ -141,7 +143,7 @@ def _copy_roles(copying: Copying) -> None:
 
 
 def _copy_ledgers(copying: Copying) -> None:
-    for source in sorted((copying.source / LEDGERS).glob("*.db")):
+    for source in sorted(copying.ledgers.glob("*.db")):
         path, owner = f"{LEDGERS}/{source.name}", source.stem
         if (head := head_path(source)).is_file():  # before the ledger, which may be ahead of its head
             copying.text(f"{LEDGERS}/{head.name}", head.read_bytes())

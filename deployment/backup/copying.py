@@ -14,6 +14,7 @@ from base.disk import sync_folder
 from base.private_files import FILE, FOLDER, private_folder
 from base.sqlite import connect
 from deployment.errors import OriginalDamaged
+from federation.ledger.operator import LEDGERS
 
 from .manifest import CopiedFile, Manifest, measured, permissions
 
@@ -26,18 +27,19 @@ class Copying:
 
     Args:
         source: the project or store that is copied. target: the folder of the new backup.
+        ledgers: the folder of its ledgers, wherever that is.
         previous: the folder of an earlier backup, and its manifest; its files are linked where their content is the same.
     """
 
-    def __init__(self, source: Path, target: Path, previous: tuple[Path, Manifest] | None) -> None:
-        self.source, self.target, self._previous = source, target, previous
+    def __init__(self, source: Path, target: Path, ledgers: Path, previous: tuple[Path, Manifest] | None) -> None:
+        self.source, self.target, self.ledgers, self._previous = source, target, ledgers, previous
         self.files: dict[str, CopiedFile] = {}
         self.folders: dict[str, int] = {}
         self.linked = 0
 
     def file(self, path: str) -> None:
         """Copy a file, or link the earlier copy of the same content. Raises FileNotFoundError: it is gone."""
-        source, target = self.source / path, self._place(path)
+        source, target = self._origin(path), self._place(path)
         mode = permissions(source)
         if not (self._previous is not None and self._link(path, *measured(source))):
             _copy(source, target)
@@ -49,7 +51,7 @@ class Copying:
         Args:
             change: is applied to the copy before it counts.
         """
-        source, target = self.source / path, self._place(path)
+        source, target = self._origin(path), self._place(path)
         target.unlink(missing_ok=True)
         target.touch(FILE)
         try:
@@ -90,13 +92,16 @@ class Copying:
         """Add a file to the manifest as it is in the backup: the original may have changed since it was copied."""
         self.files[path] = CopiedFile(*measured(self.target / path), mode)
 
+    def _origin(self, path: str) -> Path:
+        first, _, rest = path.partition("/")
+        return self.ledgers / rest if first == LEDGERS else self.source / path
+
     def _place(self, path: str) -> Path:
         for folder in reversed(Path(path).parents[:-1]):
             if folder.as_posix() not in self.folders:
                 private_folder(self.target / folder)
-                self.folders[folder.as_posix()] = (
-                    permissions(self.source / folder) if (self.source / folder).is_dir() else FOLDER
-                )
+                origin = self._origin(folder.as_posix())
+                self.folders[folder.as_posix()] = permissions(origin) if origin.is_dir() else FOLDER
         return self.target / path
 
     def _link(self, path: str, size: int, digest: str) -> bool:

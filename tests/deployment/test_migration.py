@@ -113,6 +113,13 @@ def test_every_database_of_a_project_is_migrated_and_each_is_refused_by_its_name
     storage.close()
 
 
+def test_ledgers_that_the_roles_keep_elsewhere_are_migrated_too(older: Path, tmp_path: Path) -> None:
+    (older / "ledgers").rename(tmp_path / "elsewhere")
+    done = {Path(one.path).name for one in migrate(older, tmp_path / "elsewhere")}
+    assert {"operator.db", "site-1.db", "site-2.db"} <= done
+    assert "noted" in tables(tmp_path / "elsewhere" / "operator.db")
+
+
 def read_heads(project: Path) -> dict[str, Any]:
     heads = {}
     for path in sorted((project / "ledgers").glob("*.db")):

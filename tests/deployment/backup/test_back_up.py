@@ -196,6 +196,14 @@ def test_files_of_the_same_content_are_linked_to_the_previous_backup(project: Pa
     assert read_project(tmp_path / "restored") == read_project(project)
 
 
+def test_ledgers_that_the_roles_keep_elsewhere_are_in_the_backup(project: Path, tmp_path: Path) -> None:
+    before = read_project(project)
+    (project / "ledgers").rename(tmp_path / "elsewhere")
+    make(project, tmp_path / "backup", ledgers=tmp_path / "elsewhere")
+    restore(tmp_path / "backup", tmp_path / "restored")
+    assert read_project(tmp_path / "restored") == before
+
+
 def test_a_damaged_database_is_named_and_no_backup_is_made_of_it(project: Path, tmp_path: Path) -> None:
     registry = project / "store" / "registry.db"
     data = bytearray(registry.read_bytes())
