@@ -112,7 +112,7 @@ def write_cells(db: sqlite3.Connection, plan: bytes, cells: Iterable[DayCells]) 
     db.execute("DELETE FROM cells WHERE plan = ?", (plan,))
     db.executemany(
         "INSERT INTO cells VALUES (?, ?, ?, ?, ?)",
-        ((plan, one.collection, one.day, _blob(one.names), one.cells.astype("<i8").tobytes()) for one in cells),
+        ((plan, one.collection, one.day, names_blob(one.names), one.cells.astype("<i8").tobytes()) for one in cells),
     )
 
 
@@ -125,7 +125,7 @@ def read_cells(db: sqlite3.Connection, plan: bytes) -> list[DayCells]:
     rows = db.execute(
         "SELECT collection, day, names, cells FROM cells WHERE plan = ? ORDER BY collection, day", (plan,)
     )
-    return [DayCells(one, day, _from_blob(names), np.frombuffer(of, "<i8")) for one, day, names, of in rows]
+    return [cells_of_blobs(*row) for row in rows]
 
 
 def cells_digest(about: bytes, cells: Sequence[DayCells]) -> bytes:
@@ -137,11 +137,17 @@ def cells_digest(about: bytes, cells: Sequence[DayCells]) -> bytes:
     parts = hashlib.sha256(b"covey-1 site answer" + about)
     for one in sorted(cells, key=lambda one: (one.collection, one.day)):
         parts.update(one.collection + one.day.to_bytes(8, "big", signed=True) + len(one.names).to_bytes(8, "big"))
-        parts.update(_blob(one.names) + one.cells.astype("<i8").tobytes())
+        parts.update(names_blob(one.names) + one.cells.astype("<i8").tobytes())
     return parts.digest()
 
 
-def _blob(names: pa.FixedSizeBinaryArray) -> bytes:
+def cells_of_blobs(collection: bytes, day: int, names: bytes, cells: bytes) -> DayCells:
+    """The cells of a stored row. Raises ODD_ROW."""
+    return DayCells(collection, day, _from_blob(names), np.frombuffer(cells, "<i8"))
+
+
+def names_blob(names: pa.FixedSizeBinaryArray) -> bytes:
+    """Names one after the other."""
     return b"".join(names.to_pylist())
 
 

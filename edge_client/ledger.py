@@ -34,7 +34,7 @@ from federation.ledger.snapshot import read_copy
 from federation.ledger.state import Budget, LedgerState
 from federation.plan import AGGREGATORS, Plan
 
-from . import late_events
+from . import day_totals, late_events
 from .compute import UsedCells
 from .day_cells import (
     CELLS_TABLE,
@@ -49,6 +49,7 @@ from .day_cells import (
     used_cells,
     write_cells,
 )
+from .day_totals import DayAnswers
 from .events import Events
 from .late_events import LateEvents
 from .policy import Refuse
@@ -60,7 +61,9 @@ _SCHEMA: Final = (
     CELLS_TABLE,
     """CREATE TABLE IF NOT EXISTS heads (key BLOB, plan BLOB, seq INTEGER NOT NULL, head BLOB NOT NULL,
         PRIMARY KEY (key, plan)) WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS heads_by_length ON heads (key, seq)",
     *late_events.SCHEMA,
+    *day_totals.SCHEMA,
 )
 
 
@@ -90,10 +93,14 @@ class ReportIds:
 
 @dataclass(frozen=True)
 class Basis:
-    """The basis of an answer: the recorded answers that share client-days with it, and whether it repeats one of them."""
+    """The basis of an answer: the recorded answers that share client-days with it, by day, and whether it repeats one of them."""
 
-    others: frozenset[bytes]
+    days: tuple[DayAnswers, ...]
     repeated: bool
+
+    def on(self, collection: bytes, day: int) -> DayAnswers:
+        """The answers of a view and day."""
+        return next(one for one in self.days if (one.collection, one.day) == (collection, day))
 
 
 class SiteLedger:
@@ -118,6 +125,17 @@ class SiteLedger:
     def state(self) -> LedgerState:
         """The state that the ledger's rules are applied to."""
         return self._ledger.state
+
+    def close(self) -> None:
+        """Close the file."""
+        self._ledger.close()
+
+    def look(self) -> None:
+        """Read the entries that other processes have appended. Raises LedgerBroken."""
+        try:
+            self._ledger.look()
+        except sqlite3.DatabaseError as error:
+            raise LedgerBroken(str(self._ledger.path), f"it cannot be read ({error})") from None
 
     def intend(self, plan: Plan, budget: Budget) -> None:
         """Charge a plan, reserve its panes and store the heads that it names, before anything is computed; see `Ledger.intend`.
@@ -164,9 +182,12 @@ class SiteLedger:
         planned = plan.views[view]
         days = days_in_part(planned)
         with self._ledger.transaction() as db:
-            answers = [plan.hash] if basis.repeated else sorted(basis.others)
-            held = [of_day for answer in answers for of_day in self._held_cells(db, answer)]
-            cells = used_cells(clients, collection_hash(planned.view), days, held)
+            collection = collection_hash(planned.view)
+            if basis.repeated:
+                held = self._held_cells(db, plan.hash)
+            else:
+                held = [self._total(db, basis.on(collection, day)) for day in days]
+            cells = used_cells(clients, collection, days, held)
         return as_used(days, planned.view.bounds.max_cells - cells if basis.repeated else cells)
 
     def recorded(self, plan: Plan) -> tuple[ReportIds, ...]:
@@ -201,7 +222,9 @@ class SiteLedger:
 
     def _checked_reports(self, db: sqlite3.Connection, plan_hash: bytes) -> tuple[ReportIds, ...]:
         reports = self._reports(db, plan_hash)
-        if cells_digest(_digest_of_reports(reports), self._cells(db, plan_hash)) != self.state.completed[plan_hash]:
+        if self._digest(db, plan_hash, _digest_of_reports(reports), self._cells(db, plan_hash)) != self._done(
+            plan_hash
+        ):
             raise self._edited(plan_hash)
         return reports
 
@@ -232,7 +255,10 @@ class SiteLedger:
             )
             write_cells(db, plan.hash, cells)
             late_events.note_seen(db, plan, seen)
-            self._ledger.complete_within(plan.hash, cells_digest(digest, cells))
+            for of_day in basis.days:
+                total = day_totals.total_of([self._total(db, of_day), *cells], of_day.collection, of_day.day)
+                day_totals.write_total(db, plan.hash, total, of_day.retaken)
+            self._ledger.complete_within(plan.hash, self._digest(db, plan.hash, digest, cells))
         return True
 
     def note_late(self, plan: Plan, events: Events) -> list[LateEvents]:
@@ -263,13 +289,27 @@ class SiteLedger:
 
     def _basis(self, plan: Plan) -> Basis:
         state = self.state
-        sharing = {
-            other
-            for planned in plan.views
-            for day in days_in_part(planned)
-            for other in state.plans_of_day(collection_hash(planned.view), day)
-        }
-        return Basis(frozenset(sharing & state.completed.keys() - {plan.hash}), plan.hash in state.completed)
+        views = [(collection_hash(planned.view), days_in_part(planned)) for planned in plan.views]
+        days = tuple(
+            DayAnswers(collection, day, *state.ended_on(collection, day), state.retaken_on(collection, day))
+            for collection, of_view in views
+            for day in of_view
+        )
+        return Basis(days, plan.hash in state.completed)
+
+    def _total(self, db: sqlite3.Connection, of_day: DayAnswers) -> DayCells:
+        """The cells that the answers of a view and day used together."""
+        if of_day.answers:
+            try:
+                total = day_totals.read_total(db, of_day)
+            except ODD_ROW:
+                raise self._edited(of_day.last) from None
+            if total is not None:
+                self._cells(db, of_day.last)  # its entry in the chain covers the total
+                return total
+        answers = self.state.plans_of_day(of_day.collection, of_day.day) if of_day.answers else ()
+        held = [one for plan in answers if plan in self.state.completed for one in self._held_cells(db, plan)]
+        return day_totals.total_of(held, of_day.collection, of_day.day)
 
     def _reports(self, db: sqlite3.Connection, plan_hash: bytes) -> tuple[ReportIds, ...]:
         rows = db.execute(
@@ -294,7 +334,7 @@ class SiteLedger:
         known = db.execute("SELECT reports_digest FROM answers WHERE plan = ?", (plan_hash,)).fetchone()
         try:
             cells = read_cells(db, plan_hash)
-            if cells_digest(known[0], cells) == self.state.completed[plan_hash]:
+            if self._digest(db, plan_hash, known[0], cells) == self._done(plan_hash):
                 return cells
         except ODD_ROW:
             pass  # raised below
@@ -320,6 +360,12 @@ class SiteLedger:
                 names = names_array([one.names[at] for at in who.tolist()])
                 found.append(DayCells(collection, day, names, cells[who]))
         return found
+
+    def _digest(self, db: sqlite3.Connection, plan_hash: bytes, reports: bytes, cells: Sequence[DayCells]) -> bytes:
+        return day_totals.totals_digest(db, plan_hash, cells_digest(reports, cells))
+
+    def _done(self, plan_hash: bytes) -> bytes:
+        return self.state.completed[plan_hash]
 
     def _edited(self, plan_hash: bytes) -> LedgerBroken:
         what = f"the report ids or used cells of plan {plan_hash.hex()[:16]}…"

@@ -33,6 +33,7 @@ from federation.signed_bytes import signed_bytes
 from federation.signed_plan import DOMAIN as PLAN_DOMAIN
 
 from .answering import answer_plan
+from .open_ledgers import EACH_TIME, Ledgers
 from .policy import Refuse
 from .preflight import check_draft
 from .site_config import SiteConfig
@@ -87,6 +88,7 @@ def answer_message(
     configuration: Callable[[], SiteConfig],
     protecting: Protecting = honestly,
     name: str = "",
+    ledgers: Ledgers = EACH_TIME,
 ) -> PlanAnswer:
     """Answer the content of a message. Never raises.
 
@@ -94,16 +96,21 @@ def answer_message(
         content: the records of the message; None if it could not be read.
         configuration: reads the site's files; called for each message, so edits are taken up without a restart.
         name: the site's id, where it is known before its files are read.
+        ledgers: how the site's ledger is opened.
     """
     sender = None if content is None else sender_in(content)
     with span("answer", Fields(site=name or None), sender=sender) as answered:
-        answer = _answer(content, configuration, protecting, name)
+        answer = _answer(content, configuration, protecting, name, ledgers)
         answered.code(answer.code)
         return replace(answer, sender=answered.here)
 
 
 def _answer(
-    content: RecordDict | None, configuration: Callable[[], SiteConfig], protecting: Protecting, name: str
+    content: RecordDict | None,
+    configuration: Callable[[], SiteConfig],
+    protecting: Protecting,
+    name: str,
+    ledgers: Ledgers,
 ) -> PlanAnswer:
     site = name
     try:
@@ -114,12 +121,12 @@ def _answer(
             return PlanAnswer(RefusalCode.SITE_FAILED, site)
         site = config.settings.site
         if content is not None and (draft := _draft_in(content)) is not None:
-            refused = check_draft(draft, config, wall_clock)
+            refused = check_draft(draft, config, wall_clock, ledgers)
             return PlanAnswer(OK if refused is None else refused.code, site, of_draft=True)
         plan = None if content is None else _plan_in(content)
         if plan is None:
             return PlanAnswer(RefusalCode.NOT_A_PLAN, site)
-        result = answer_plan(*plan, config, protecting(site))
+        result = answer_plan(*plan, config, protecting(site), ledgers)
         plan_hash = _hash_of(plan[0], config.settings.policy.coordinator_keys)
         if isinstance(result, Refuse):
             return PlanAnswer(result.code, site, plan_hash)

@@ -12,24 +12,26 @@ from collections.abc import Callable
 from crypto.errors import CryptoError
 from featurestore.errors import FeatureStoreError
 from federation.errors import FederationError, LedgerBroken
-from federation.keys import site_role
-from federation.ledger.snapshot import read_ledger
 from federation.refusal_codes import RefusalCode
 
 from .errors import EdgeError
 from .event_files import read_schema
 from .events import check_schema, make_events
+from .open_ledgers import EACH_TIME, Ledgers
 from .policy import Refuse, decide
 from .site_config import SiteConfig
 
 _log = logging.getLogger(__name__)
 
 
-def check_draft(signed_draft: bytes, config: SiteConfig, clock: Callable[[], int]) -> Refuse | None:
+def check_draft(
+    signed_draft: bytes, config: SiteConfig, clock: Callable[[], int], ledgers: Ledgers = EACH_TIME
+) -> Refuse | None:
     """The refusal with which this site would answer the plan of a signed draft; None: it would take part.
 
     Args:
         clock: wall clock, µs since the epoch.
+        ledgers: how the site's ledger is opened.
     """
     settings = config.settings
     try:
@@ -37,7 +39,7 @@ def check_draft(signed_draft: bytes, config: SiteConfig, clock: Callable[[], int
     except (FederationError, CryptoError):
         return Refuse(RefusalCode.PLAN_UNSIGNED)
     try:
-        state = read_ledger(settings.ledger, site_role(settings.site)).state
+        state = ledgers.reading(settings.ledger, settings.site)
     except LedgerBroken:
         return Refuse(RefusalCode.LEDGER_BROKEN)
     decision = decide(draft, settings.policy, state, clock(), clients=settings.clients)

@@ -53,6 +53,7 @@ from .errors import EdgeError
 from .events import Events, check_schema
 from .late_events import events_of_panes
 from .ledger import ReportIds, SiteLedger
+from .open_ledgers import EACH_TIME, Ledgers
 from .participation import PaneReports, Seats, of_active_clients, of_every_client, of_sites, seats_for, seats_of
 from .policy import Policy, Refuse, decide, refusal_of
 
@@ -91,6 +92,7 @@ def respond(
     randomness: Randomness,
     protect: Protect = protect,
     encryption_keys: bytes = b"",
+    ledgers: Ledgers = EACH_TIME,
 ) -> Iterator[SealedBatch] | Refuse:
     """Answer any bytes that claim to be a plan: with batches or with a refusal.
 
@@ -99,9 +101,10 @@ def respond(
         load: reads the site's events for these views; raises EdgeError or FeatureStoreError if they do not fit.
         clock: wall clock, µs since the epoch.
         protect: makes shares of the reports before they are sealed.
+        ledgers: how the site's ledger is opened.
     """
     try:
-        with SiteLedger(settings.ledger, settings.site, clock) as ledger:
+        with ledgers.writing(settings.ledger, settings.site, clock) as ledger:
             with span("policy"):
                 decision = decide(signed_plan, settings.policy, ledger.state, clock(), clients=settings.clients)
             if isinstance(decision, Refuse):

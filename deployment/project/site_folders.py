@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from deployment.monitor.site import SiteState
 from edge_client.event_cache import EventCache
 from edge_client.event_files import read_schema
 from edge_client.fleet_client import FleetClient, SuperLink
+from edge_client.open_ledgers import KeptOpen
 from edge_client.plan_messages import PlanAnswer, answer_message
 from edge_client.policy import Policy
 from edge_client.policy_file import policy_to_toml
@@ -117,15 +118,15 @@ def serve_site(project: Path, site: str, given: str | None, *, insecure: bool, m
     address = (Network() if parties is None else parties.network).address("superlink", given)
     superlink = _superlink(project / KEYS, address, insecure=insecure)
 
-    meters, cache = Meters(), EventCache(time.time_ns)
+    meters, cache, ledgers = Meters(), EventCache(time.time_ns), KeptOpen()
 
     def answer(content: RecordDict | None) -> PlanAnswer:
         with meters.timed(ANSWER_SECONDS):
-            found = answer_message(content, lambda: replace(load_config(path), cache=cache), name=site)
+            found = answer_message(content, lambda: replace(load_config(path), cache=cache), name=site, ledgers=ledgers)
         meters.add(ANSWERS, found.code)
         return found
 
-    with about(Fields(site=config.settings.site)), FleetClient(superlink, node) as client:
+    with about(Fields(site=config.settings.site)), FleetClient(superlink, node) as client, closing(ledgers):
         service = SiteService(client, answer, time.sleep, time.monotonic)
         with monitored(monitor, Role.SITE, project, SiteState(service, address, meters)), suppress(KeyboardInterrupt):
             service.run()

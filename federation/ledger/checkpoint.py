@@ -123,6 +123,8 @@ def _rest(state: LedgerState) -> Json:
         "collections of days": [[*of_day, [one.hex() for one in found]] for of_day, found in state.collections.items()],
         "by_view": [[view, day, price_to_json(price)] for (view, day), price in state.by_view.items()],
         "again": [[one.hex(), day, times] for (one, day), times in state.again.items()],
+        "retaken": [[one.hex(), day, times] for (one, day), times in state.retaken.items()],
+        "ends": [[role, one.hex(), day, times, of.hex()] for (role, one, day), (times, of) in state.ends.items()],
         "again_of": [[plan.hex(), one.hex(), day, times] for (plan, one, day), times in state.again_of.items()],
         "retried": [[plan.hex(), [one.hex() for one in later]] for plan, later in state.retried.items()],
         "retries": [[plan.hex(), [[one.plan.hex(), one.carried] for one in of]] for plan, of in state.retries.items()],
@@ -148,6 +150,8 @@ def _read_rest(state: LedgerState, said: Json) -> None:
     }
     state.by_view = {(view, day): price_from_json(price) for view, day, price in said["by_view"]}
     state.again = {(unhex(one), day): times for one, day, times in said["again"]}
+    state.retaken = {(unhex(one), day): times for one, day, times in said["retaken"]}
+    state.ends = {(role, unhex(one), day): (times, unhex(of)) for role, one, day, times, of in said["ends"]}
     state.again_of = {(unhex(plan), unhex(one), day): times for plan, one, day, times in said["again_of"]}
     state.retried = {unhex(plan): dict.fromkeys(map(unhex, later)) for plan, later in said["retried"]}
     state.retries = {

@@ -15,8 +15,9 @@ from .checkpoint import FORM, Checkpoint, state_of
 from .entries import CheckpointEntry, Head, entry_from_line
 from .state import LedgerState
 
-EVERY: Final = 2_048
-"""How many entries apart checkpoints are. So many entries are read in about 0.1 s when a ledger is opened."""
+EVERY: Final = 512
+"""How many entries apart checkpoints are. So many entries are read in about 30 ms when a ledger is opened; to make the bytes of
+a checkpoint takes 8 ms after 43,200 plans."""
 TABLES: Final = (
     "CREATE TABLE checkpoint (seq INTEGER PRIMARY KEY, manifest BLOB NOT NULL)",
     "CREATE TABLE pieces (digest BLOB PRIMARY KEY, bytes BLOB NOT NULL) WITHOUT ROWID",

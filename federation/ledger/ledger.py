@@ -9,7 +9,7 @@ Charge and intent of a plan are committed before anything of it is computed or o
 An edited entry breaks the chain; a cut tail or an older copy is behind the second file. If someone changes both files, the
 other aggregator detects it: it remembers this ledger's head from every opening (`see_peer`, `require_known`).
 
-The state is stored every 2,048 entries (checkpoint_table.py), and its hash is an entry of the chain. So a ledger opens as fast
+The state is stored every 512 entries (checkpoint_table.py), and its hash is an entry of the chain. So a ledger opens as fast
 after years as on its first day: it reads the entries since the last checkpoint. `whole` reads and checks all of them (ADR 0053).
 """
 

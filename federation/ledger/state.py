@@ -131,6 +131,8 @@ class LedgerState:
         self.again: dict[tuple[bytes, int], int] = {}
         self.again_of: dict[tuple[bytes, bytes, int], int] = {}
         self.retries: dict[bytes, tuple[Retry, ...]] = {}
+        self.ends: dict[tuple[str, bytes, int], tuple[int, bytes]] = {}
+        self.retaken: dict[tuple[bytes, int], int] = {}
 
     # plans
 
@@ -186,6 +188,10 @@ class LedgerState:
                 part = self.plans.part(entry.role)
                 part.state.values[row], part.done_seq.values[row] = ENDED, self.last
                 part.digest.values[row] = np.frombuffer(entry.digest, np.uint8)
+                for take in self.plans.takes(row):
+                    for day in take.days:
+                        times, _ = self.ends.get(of := (entry.role, take.kind.collection, day), (0, b""))
+                        self.ends[of] = times + 1, entry.plan
             case FreedEntry():
                 row = self.plans.row(entry.plan)
                 part = self.plans.part(entry.role)
@@ -224,10 +230,12 @@ class LedgerState:
     def _apply_retries(self, entry: IntentEntry) -> None:
         for retry in entry.retries:
             self.retried.setdefault(retry.plan, {})[entry.plan] = None
-            if not retry.carried:
-                for view in entry.views:
-                    for day in self._days_of(self._held_among(view.collection, view.panes, retry.plan)):
-                        self.again[view.collection, day] = self.again.get((view.collection, day), 0) + 1
+            for view in entry.views:
+                for day in self._days_of(self._held_among(view.collection, view.panes, retry.plan)):
+                    of_day = view.collection, day
+                    self.retaken[of_day] = self.retaken.get(of_day, 0) + 1
+                    if not retry.carried:
+                        self.again[of_day] = self.again.get(of_day, 0) + 1
 
     def _apply_view(self, plan: bytes, row: int, view: ViewIntent, *, in_process: bool, counts: bool) -> None:
         days = self._days_of(view.panes)
@@ -437,6 +445,14 @@ class LedgerState:
         """The plans that hold panes of a UTC day, in the order of their charges. Panes taken again are of the later plan."""
         taken = self.taken.get(collection)
         return () if taken is None else tuple(map(self.plans.hashes.at, taken.on_day(day).tolist()))
+
+    def ended_on(self, collection: bytes, day: int) -> tuple[int, bytes]:
+        """How many plans with panes of a UTC day this role has completed, and the last of them (empty: none)."""
+        return self.ends.get((self.role, collection, day), (0, b""))
+
+    def retaken_on(self, collection: bytes, day: int) -> int:
+        """How often a later plan took panes of a UTC day again."""
+        return self.retaken.get((collection, day), 0)
 
     def held_panes(self, plan: bytes) -> list[tuple[bytes, Ints, Ints]]:
         """For each view of a charged plan: its collection, all its panes, and those that no later plan took again."""

@@ -6,6 +6,7 @@ pytest tests/audit --full --log-cli-level=INFO      by hand: minutes, with the f
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from edge_client.ledger import Basis, SiteLedger
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from federation.accountant import cost_of_day, ledger_claim
+from federation.plan import Plan
 from federation.price import NO_PRICE, Price
 from simulations.attacks.statistics.bounds import Scores, lower_bounds
 from tests.machine.faults import charge_nothing_again, erase_nothing, free_after_opening
@@ -117,7 +119,12 @@ def test_the_canary_is_the_worst_case_in_what_is_opened(tmp_path: Path) -> None:
 def look_at_no_other_answer(patch: pytest.MonkeyPatch) -> None:
     """A site returns the cells of an attempt while it is under way."""
     basis = SiteLedger._basis
-    patch.setattr(SiteLedger, "_basis", lambda self, plan: Basis(frozenset(), basis(self, plan).repeated))
+
+    def none(self: SiteLedger, plan: Plan) -> Basis:
+        found = basis(self, plan)
+        return replace(found, days=tuple(replace(of_day, answers=0) for of_day in found.days))
+
+    patch.setattr(SiteLedger, "_basis", none)
 
 
 @pytest.mark.parametrize(

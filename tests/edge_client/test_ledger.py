@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from edge_client.events import Events, make_events
-from edge_client.ledger import Basis, SiteLedger
+from edge_client.ledger import SiteLedger
 from edge_client.policy import Refuse
 from edge_client.site import SiteSettings, respond
 from featurestore.define.entities import Entity
@@ -288,10 +288,10 @@ def test_record_is_refused_on_another_basis(settings: SiteSettings) -> None:
         for plan in (one, two):
             ledger.intend(plan, settings.policy.budget)
         stale = ledger.basis(two)
-        assert stale == Basis(frozenset(), repeated=False)
+        assert [of_day.answers for of_day in stale.days] == [0]
         assert ledger.record(one, ledger.basis(one), [], [], [])
         assert not ledger.record(two, stale, [], [], [])
-        assert ledger.basis(two) == Basis(frozenset([one.hash]), repeated=False)
+        assert [(of_day.answers, of_day.last) for of_day in ledger.basis(two).days] == [(1, one.hash)]
         assert ledger.record(two, ledger.basis(two), [], [], [])
         assert not ledger.record(two, stale, [], [], [])
         assert ledger.basis(two).repeated
