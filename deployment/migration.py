@@ -28,7 +28,7 @@ from featurestore.errors import StoreNotFound
 from featurestore.online.settings import store_path
 from featurestore.publish.rebuild import rebuild_online
 from featurestore.publish.writer_lock import lock_store
-from featurestore.registry.registry import FORMAT as REGISTRY
+from featurestore.registry.tables import FORMAT as REGISTRY
 from federation.ledger.ledger import FORMAT as LEDGER
 from federation.ledger.operator import LEDGERS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from base.disk import mend_of
@@ -153,15 +154,90 @@ class StoreOfAnotherVersion(StoreCorrupt):
 
 
 class ViewChanged(FeatureStoreError):
-    """The store already has a view of this name with another definition."""
+    """The store already has a view of this name with another definition.
+
+    Attributes:
+        changes: each changed field, with its old and its new value.
+    """
 
     exit_code = REFUSED
+
+    def __init__(self, view: str, changes: Sequence[str]) -> None:
+        self.view, self.changes = view, tuple(changes)
+        super().__init__(
+            f"view {view!r} has another definition in this store: {'; '.join(self.changes)}. `covey diff` says what the change "
+            "would do, and `covey apply` makes the next version of the view"
+        )
+
+
+class UnknownVersion(NotFoundError):
+    """The store has the view, but not this version of it."""
+
+    def __init__(self, view: str, version: int, known: Sequence[int]) -> None:
+        self.view, self.version, self.known = view, version, tuple(known)
+        versions = ", ".join(f"{view}@v{one}" for one in known)
+        super().__init__(f"no version {version} of view {view!r} in this store; it has: {versions}")
+
+
+class ViewGivenTwice(FeatureStoreError):
+    """Two definitions of one name are applied together."""
+
+    exit_code = USAGE
 
     def __init__(self, view: str) -> None:
         self.view = view
         super().__init__(
-            f"view {view!r} has another definition in this store; a view that has published panes is immutable: {DIFFERENCING}. "
-            "Give the changed view a new name; it then has its own charges"
+            f"two views are called {view!r}; a name has one definition at a time. Rename or remove one of them"
+        )
+
+
+class HandOverRefused(FeatureStoreError):
+    """A new collection cannot begin at this time.
+
+    Attributes:
+        start: the wanted beginning, µs; earliest: the first possible one, or None if only the time of day is wrong.
+    """
+
+    exit_code = REFUSED
+
+    def __init__(self, view: str, start: int, earliest: int | None) -> None:
+        self.view, self.start, self.earliest = view, start, earliest
+        why = "a collection begins at a UTC midnight"
+        if earliest is not None:
+            why = f"days before {utc_text(earliest)} are opened already, and {DIFFERENCING}"
+        mend = (
+            "leave the time out to begin at the next one"
+            if earliest is None
+            else f"begin at {utc_text(earliest)} or later"
+        )
+        super().__init__(f"view {view!r}: a new collection cannot begin at {utc_text(start)}: {why}; {mend}")
+
+
+class VersionInUse(FeatureStoreError):
+    """A version that cannot be deprecated."""
+
+    exit_code = REFUSED
+
+    def __init__(self, view: str, version: int, why: str) -> None:
+        self.view, self.version, self.why = view, version, why
+        super().__init__(f"version {version} of view {view!r} cannot be deprecated: {why}; apply another version first")
+
+
+class FeatureInService(FeatureStoreError):
+    """A change of a view removes a feature that a feature service names.
+
+    Attributes:
+        service: its name; ref: the reference that would have no feature.
+    """
+
+    exit_code = REFUSED
+
+    def __init__(self, service: str, ref: str) -> None:
+        self.service, self.ref = service, ref
+        view, _, feature = ref.partition(":")
+        super().__init__(
+            f"feature service {service!r} names {ref}, which the changed view no longer has; change the service first, or pin it "
+            f"to an older version, as {view}@v1:{feature}"
         )
 
 

@@ -19,6 +19,7 @@ from featurestore.define.on_demand import OnDemandView, on_demand_by_name
 from featurestore.define.references import Reference
 from featurestore.define.release import Clock, Release, Void
 from featurestore.define.services import FeatureService, refs_of
+from featurestore.define.wire import definition_hash
 from featurestore.join.labels import LabelSource, open_labels
 from featurestore.join.on_demand import find_join_columns
 from featurestore.join.plan import RowSource, ViewToJoin, joined, joined_schema
@@ -136,6 +137,10 @@ class Store:
         """The registered views, by name."""
         return [registered.view for registered in self._registry.views()]
 
+    def definitions(self) -> dict[str, str]:
+        """The version (`view@v<n>`) that has or had each definition, by the hash (hex) of the definition."""
+        return {definition_hash(view).hex(): name for view, name in self._registry.definitions()}
+
     def key_types(self, refs: Sequence[str] | FeatureService) -> dict[str, ColumnType]:
         """The join keys and inputs that these references need, with their types. Constant entities need no keys."""
         snapshot = self._newest()
@@ -224,7 +229,7 @@ class Store:
         """
         low = None if start is None else to_us(start)
         high = None if end is None else to_us(end)
-        return self._history.table(self._registry.view(view), low, high, intervals=intervals)
+        return self._history.table(self._registry.named(view), low, high, intervals=intervals)
 
     def join(
         self,
@@ -280,8 +285,8 @@ class Store:
         columns = find_join_columns(
             refs_of(features), self.on_demand, cache(self._registry.view), full_names=True, intervals=False
         )
-        views = {one.registered.view.name: one.registered.view_id for one in columns.stored}
-        return {name: self._registry.clocks(view_id) for name, view_id in views.items()}
+        views = {one.registered.view.name: one.registered for one in columns.stored}
+        return {name: self._registry.clocks(registered) for name, registered in views.items()}
 
     def release(self, release_id: bytes) -> Release | Void:
         """The release of a pane with its slots, or its void, as it was signed; also after a retraction.
@@ -309,11 +314,11 @@ class Store:
         Raises:
             UnknownEvidence. StoreCorrupt: the bytes were changed.
         """
-        return self._registry.evidence(digest)
+        return self._registry.publications.evidence(digest)
 
     def all_evidence(self) -> Iterator[bytes]:
         """Every blob of evidence, for a search by content."""
-        return self._registry.all_evidence()
+        return self._registry.publications.all_evidence()
 
     def registry_problems(self) -> list[str]:
         """The problems of the registry's file, one a line: damage, and deleted rows."""
@@ -322,13 +327,17 @@ class Store:
     def releases(self, view: str) -> pa.Table:
         """Every published pane of a view, by pane: state, times, and the terms of its opening.
 
+        `view` has the panes of all collections of the name, `view@v<n>` those of which the version has rows.
         `state` is opened, void or retracted. `reason` comes from the void or the tombstone, `retracted_at` from the tombstone.
 
         Raises:
-            UnknownView.
+            UnknownView, UnknownVersion.
         """
-        registered = self._registry.view(view)
-        return releases_table(registered.view, self._registry.panes(registered.view_id))
+        registered = self._registry.named(view)
+        if "@" in view:
+            return releases_table(registered.view, self._registry.panes(registered))
+        own = [releases_table(of.view, panes) for of, panes in self._registry.all_panes(view)]
+        return pa.concat_tables(own).sort_by("pane_start")
 
     def published(self, view: str, after: int) -> list[Published]:
         """The panes of a view that were published after a publication (0: all), in the order of publication.
@@ -336,7 +345,7 @@ class Store:
         Raises:
             UnknownView.
         """
-        return self._registry.published_since(self._registry.view(view), after)
+        return self._registry.published_since(self._registry.named(view), after)
 
     def watch(
         self, view: str, after: int | None = None, *, wait: Callable[[], bool] = lambda: wait_for(POLL_S)
@@ -350,10 +359,10 @@ class Store:
         Raises:
             UnknownView.
         """
-        registered = self._registry.view(view)
+        self._registry.named(view)
         return watch(
-            lambda: self._registry.last_seq(registered.view_id),
-            lambda seq: self._registry.published_since(registered, seq),
+            lambda: self._registry.last_seq(self._registry.named(view)),
+            lambda seq: self._registry.published_since(self._registry.named(view), seq),
             after,
             wait,
         )
@@ -370,10 +379,10 @@ class Store:
     def _views_to_join(self, references: Sequence[Reference], clock: Clock | None) -> list[ViewToJoin]:
         """The views that the references name, each with its references."""
         views = []
-        for name in dict.fromkeys(reference.registered.view.name for reference in references):
-            of_view = tuple(reference for reference in references if reference.registered.view.name == name)
+        for view_id in dict.fromkeys(reference.registered.view_id for reference in references):
+            of_view = tuple(reference for reference in references if reference.registered.view_id == view_id)
             registered = of_view[0].registered
-            rows = sum(file.rows for file in self._registry.files(registered.view_id))
+            rows = sum(file.rows for file in self._registry.publications.files(registered.view_id))
             spent = SpentPanes.read(self._registry, registered, clock)
             views.append(ViewToJoin(of_view, rows, spent, self._reads(of_view, clock)))
         return views

@@ -36,7 +36,7 @@ def manifest_of(
     noisers = NOISERS if noisy else 0
     return Manifest(
         view=planned.view.name,
-        view_version=1,
+        view_version=1,  # a plan does not know it; the collector puts in that of its store
         definition_hash=definition_hash(planned.view).hex(),
         plan_hash=plan.hash.hex(),
         protection=plan.terms.protection.value,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TypeVar
 
-from featurestore.define.release import CountedSites, Release, Void
+from featurestore.define.release import CountedSites, Manifest, Release, Void
 from federation.aggregation import OpenedView
 from federation.commitment import Outcome
 from federation.dating import Dating
 from federation.manifest import manifest_of
 from federation.plan import Plan, PlannedView
+
+Item = TypeVar("Item", bound=Release | Void)
 
 
 def releases_of(
@@ -64,3 +68,12 @@ def voids_of(
     released = dating.released_at(planned, now)
     for pane_start, released_at in zip(planned.pane_starts.tolist(), released.tolist(), strict=True):
         yield Void(manifest, pane_start, pane_start + view.pane_us, released_at, now, dating.clock, reason)
+
+
+def in_version(items: Iterable[Item], version: int) -> Iterator[Item]:
+    """The items of one planned view, under the number that its definition has in the store that takes them."""
+    manifest: Manifest | None = None
+    for item in items:
+        if manifest is None:
+            manifest = replace(item.manifest, view_version=version)
+        yield replace(item, manifest=manifest)

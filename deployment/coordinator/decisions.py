@@ -26,7 +26,7 @@ from federation.release_signing import sign_release
 from federation.signed_plan import sign_refused_plan
 from federation.terms import RequestedTerms
 
-from .collector import voids_of
+from .collector import in_version, voids_of
 from .publication import NOISE_SOURCE
 
 MAX_REASON: Final = 300
@@ -83,12 +83,21 @@ def publish_voids(
     )
     trust = trust_of(plan, planned)
 
-    def make(moment: int) -> Iterator[Void]:
-        voids = voids_of(plan, planned, reason, now=moment, dating=Dating.LIVE, noise_source=NOISE_SOURCE, trust=trust)
-        return (sign_release(void, collector.at(now).sign) for void in voids)
-
     with Publisher(directory, clock) as publisher:
-        publisher.register(view)
+        version = publisher.recognise(view).version
+
+        def make(moment: int) -> Iterator[Void]:
+            voids = voids_of(
+                plan,
+                planned,
+                reason,
+                now=moment,
+                dating=Dating.LIVE,
+                noise_source=NOISE_SOURCE,
+                trust=trust,
+            )
+            return (sign_release(void, collector.at(now).sign) for void in in_version(voids, version))
+
         return publish_live(publisher, make, [sign_refused_plan(plan, coordinator.at(now).sign)], clock)
 
 

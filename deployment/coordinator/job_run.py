@@ -30,7 +30,7 @@ from .announcement import Announcement, announce
 from .attempts import Attempts
 from .batches import CollectionOutcome, Conditions, collect, free_what_can_be
 from .job import Job
-from .publication import evidence_of, items_of, summary_of, without_budget
+from .publication import evidence_of, items_of, summary_of
 from .site_results import SiteResults
 from .sites import SiteAnswer
 
@@ -111,14 +111,19 @@ def _publish(
     job: Job, announced: Announcement, collected: CollectionOutcome, collector: RoleKeys, clock: Callable[[], int]
 ) -> None:
     keeps_due, evidence = job.keeps_due, evidence_of(announced, collected)
-
-    def make(now: int) -> Iterator[Release | Void]:
-        return items_of(announced, collected, collector.sign, now=now, dating=Dating.of(job.clock), keeps_due=keeps_due)
-
     with Publisher(job.store, clock) as publisher:
-        planned = [one.planned for one in collected.opened]
-        for one in (*planned, *(left.planned for left in without_budget(collected))):
-            publisher.register(one.view)
+
+        def make(now: int) -> Iterator[Release | Void]:
+            return items_of(
+                announced,
+                collected,
+                collector.sign,
+                now=now,
+                dating=Dating.of(job.clock),
+                keeps_due=keeps_due,
+                version_of=lambda view: publisher.recognise(view).version,
+            )
+
         match job.clock:
             case "live":
                 items = publish_live(publisher, make, evidence, clock)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from aggregator.errors import PlanUnknown
 from crypto.noise import SecretNoise
 from crypto.signing import SigningKey
+from featurestore.define.definitions import FeatureView
 from featurestore.define.release import BUDGET_SPENT, Release, Void
 from federation.commitment import Outcome
 from federation.counted_sites import coverage_of
@@ -20,7 +21,7 @@ from federation.statement import verify_statement
 
 from .announcement import Announcement, LeftOut, Reason
 from .batches import CollectionOutcome
-from .collector import releases_of, voids_of
+from .collector import in_version, releases_of, voids_of
 
 NOISE_SOURCE: Final = f"{SecretNoise.name}, {SecretNoise.name}"
 
@@ -33,26 +34,40 @@ def items_of(
     now: int,
     dating: Dating,
     keeps_due: bool,
+    version_of: Callable[[FeatureView], int] = lambda _: 1,
 ) -> Iterator[Release | Void]:
     """One signed item for each pane that this collection decides: opened, or void because the budget of its day is spent.
 
     Args:
         now, dating: see `collector.releases_of`.
         keeps_due: whether a pane that was not opened stays due. Otherwise it is void.
+        version_of: the version of a planned definition, in the store that takes the items.
     """
     if announced.plan is not None:
-        items = _opened_items(announced.plan, collected, collector, now, dating)
+        items = _opened_items(announced.plan, collected, collector, now, dating, version_of)
         yield from (item for item in items if isinstance(item, Release) or not keeps_due)
     for left in without_budget(collected):
         trust = trust_of(left.full_plan, left.planned)
         voids = voids_of(
-            left.full_plan, left.planned, BUDGET_SPENT, now=now, dating=dating, noise_source=NOISE_SOURCE, trust=trust
+            left.full_plan,
+            left.planned,
+            BUDGET_SPENT,
+            now=now,
+            dating=dating,
+            noise_source=NOISE_SOURCE,
+            trust=trust,
         )
-        yield from (sign_release(void, collector) for void in voids)
+        numbered = in_version(voids, version_of(left.planned.view))
+        yield from (sign_release(void, collector) for void in numbered)
 
 
 def _opened_items(
-    plan: Plan, collected: CollectionOutcome, collector: SigningKey, now: int, dating: Dating
+    plan: Plan,
+    collected: CollectionOutcome,
+    collector: SigningKey,
+    now: int,
+    dating: Dating,
+    version_of: Callable[[FeatureView], int],
 ) -> Iterator[Release | Void]:
     for opened, statements, values in zip(collected.opened, collected.statements, collected.values, strict=True):
         leader, helper = (hashlib.sha256(statement).hexdigest() for statement in statements)
@@ -67,7 +82,8 @@ def _opened_items(
             values=tuple(hashlib.sha256(one).hexdigest() for one in values),
             sites=coverage_of(plan.roster, _counted(plan, statements)),
         )
-        yield from (sign_release(item, collector) for item in items)
+        numbered = in_version(items, version_of(opened.planned.view))
+        yield from (sign_release(item, collector) for item in numbered)
 
 
 def too_few_sites(plan: Plan, collected: CollectionOutcome) -> dict[str, str]:

@@ -22,7 +22,7 @@ from base.times import DAY_US, wall_clock
 from crypto.bfv import message_elements
 from crypto.noise import NOISE_KEY_BYTES, NoiseSource, SecretNoise
 from deployment.collecting import collecting, require_nothing_unfinished
-from deployment.coordinator.collector import releases_of
+from deployment.coordinator.collector import in_version, releases_of
 from deployment.errors import RunRefused
 from deployment.panes import PaneChoice, choose_panes, opened_panes
 from deployment.project.known_releases import of_runs, require_known_releases
@@ -291,7 +291,7 @@ class _Run:
                 )
             )
             self.ledger.record(plan, cells_of(plan.views[0], contributions, lambda: self.clients))
-            self.publisher.publish(items)
+            self.publisher.publish(in_version(items, self.publisher.recognise(view).version))
             self.ledger.published(plan)
             opened += len(result.sums)
             rejected += result.rejected

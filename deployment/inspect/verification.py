@@ -12,7 +12,6 @@ from deployment.errors import VerificationUnsuccessful
 from deployment.project.known_releases import IN_PROCESS
 from deployment.project.project import Project
 from featurestore.define.release import Manifest, Release, Void, is_unattempted
-from featurestore.define.wire import definition_hash
 from featurestore.errors import StoreCorrupt, UnknownEvidence
 from featurestore.store import Store
 from federation.errors import VerificationFailed
@@ -104,7 +103,7 @@ class Verifier:
         self._store, self._pinned = store, pinned
         self._plans: dict[str, bytes | None] = {}
         self._evidence: list[bytes] | None = None
-        self._definitions = {view.name: definition_hash(view).hex() for view in store.views()}
+        self._definitions = store.definitions()
 
     def verify(self, view: str, release_id: bytes) -> VerificationResult:
         """Check a release or void, and its tombstone if there is one.
@@ -116,9 +115,12 @@ class Verifier:
             item, tombstone = self._store.release(release_id), self._store.tombstone(release_id)
         except StoreCorrupt as error:
             return VerificationResult(release_id, view, "content", str(error))
-        if item.manifest.definition_hash != self._definitions[view]:
+        if self._definitions.get(item.manifest.definition_hash) != f"{view}@v{item.manifest.view_version}":
             return VerificationResult(
-                release_id, view, "content", "its definition is not the one of the store's view, which decodes it"
+                release_id,
+                view,
+                "content",
+                "its definition is not one of the store's versions of the view, which decode it",
             )
         if item.release_id != release_id:
             return VerificationResult(
@@ -141,7 +143,8 @@ class Verifier:
 
     def absent(self, view: str | None) -> Iterator[VerificationResult]:
         """The panes of stored plans that have neither a release nor a void; of one view, or of all."""
-        known = {one for view in self._definitions for one in self._store.releases(view)["release_id"].to_pylist()}
+        views = {one.name for one in self._store.views()}
+        known = {one for name in views for one in self._store.releases(name)["release_id"].to_pylist()}
         try:
             for pane in planned_panes(self._store.all_evidence(), self._pinned.coordinator):
                 if pane.release_id.hex() not in known and view in (None, pane.view):

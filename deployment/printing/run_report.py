@@ -27,7 +27,7 @@ def published_voids(report: RunReport) -> dict[str, int]:
         registry = Registry(store_path(report.store) / "registry.db", read_only=True)
         for view in skipped:
             starts = set(view.already_open)
-            panes = registry.panes(registry.view(view.view).view_id, min(starts), max(starts) + 1)
+            panes = registry.panes(registry.view(view.view), min(starts), max(starts) + 1)
             voids[view.view] = sum(not pane.opened and pane.pane_start in starts for pane in panes)
         registry.close()
     return voids

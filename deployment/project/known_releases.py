@@ -51,14 +51,14 @@ def lost_plans(directory: Path, state: Callable[[], LedgerState], mine: Mine) ->
     with registry_of(directory) as registry:
         if registry is None:
             return 0
-        manifests, known = registry.manifests(), state()
+        manifests, known = registry.publications.manifests(), state()
         return len({one.plan_hash for one, last in manifests if not _covers(known, one, last) and mine(registry, one)})
 
 
 def last_pane(directory: Path) -> int:
     """The start (µs) of the last pane that the store of a directory has; 0: it has none."""
     with registry_of(directory) as registry:
-        return 0 if registry is None else max((last for _, last in registry.manifests()), default=0)
+        return 0 if registry is None else max((last for _, last in registry.publications.manifests()), default=0)
 
 
 def signed_by(role: Aggregator, keys: PinnedKey) -> Mine:
@@ -69,7 +69,7 @@ def signed_by(role: Aggregator, keys: PinnedKey) -> Mine:
         try:
             if not statement:
                 return False
-            signed = registry.evidence(bytes.fromhex(statement))
+            signed = registry.publications.evidence(bytes.fromhex(statement))
             return bool(keys.signed(lambda key: verify_statement(signed, key)))
         except (SignatureInvalid, StatementMalformed, UnknownEvidence):
             return False

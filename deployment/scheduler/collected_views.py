@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deployment.project.known_releases import registry_of
 from featurestore.define.definitions import FeatureView
+from featurestore.define.records import FIRST_MOMENT
 from featurestore.define.wire import collection_hash
 
 
@@ -65,8 +66,11 @@ class CollectedView:
 
 
 def collected_views(directory: Path) -> tuple[CollectedView, ...]:
-    """The views that are registered in the store of a project. Raises StoreCorrupt, StoreOfAnotherVersion."""
+    """The collections that the store of a project schedules. Raises StoreCorrupt, StoreOfAnotherVersion."""
     with registry_of(directory) as registry:
         if registry is None:
             return ()
-        return tuple(CollectedView(one.view, one.version) for one in registry.views())
+        return tuple(
+            CollectedView(one.view, one.version, None if one.from_us == FIRST_MOMENT else one.from_us, one.until_us)
+            for one in registry.to_collect()
+        )

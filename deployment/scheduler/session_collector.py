@@ -18,7 +18,6 @@ from deployment.project.known_releases import registry_of
 from deployment.project.project import Project
 from featurestore.define.definitions import FeatureView
 from featurestore.define.release import GIVEN_UP, Clock
-from featurestore.errors import UnknownView
 from federation.terms import RequestedTerms
 
 from .scheduler import PlanEnd
@@ -80,14 +79,7 @@ class SessionCollector:
         if not panes:
             return set()
         with registry_of(self._directory) as registry:
-            try:
-                found = (
-                    ()
-                    if registry is None
-                    else registry.pane_starts(registry.view(view.name).view_id, min(panes), max(panes) + 1)
-                )
-            except UnknownView:
-                return set()
+            found = () if registry is None else registry.collected_panes(view, min(panes), max(panes) + 1)
         return set(panes).intersection(map(int, found))
 
     def exhausted(self, view: FeatureView, panes: Sequence[int]) -> set[int]:

@@ -1,21 +1,96 @@
-"""The records of a store: a registered view, a published pane, a file of Parquet rows. The registry keeps them."""
+"""The records of a store: a version of a view, a published pane, a file of Parquet rows. The registry keeps them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from .definitions import FeatureView
 from .panes import NEVER
 from .release import BUDGET_SPENT, Clock, Manifest
 
+FIRST_MOMENT: Final = -62_135_596_800_000_000
+"""The year 1, µs since the epoch: the UTC midnight from which the first version of a view is collected."""
+
 
 @dataclass(frozen=True)
 class RegisteredView:
-    """A registered view; `view_id` is its number in RocksDB."""
+    """One version of a view.
+
+    Attributes:
+        view_id: the version's number in the registry and in RocksDB.
+        version: its number among the versions of its name.
+        view: its newest definition.
+        collection_id: the number of its collection, which other versions may share.
+    """
 
     view_id: int
     version: int
     view: FeatureView
+    collection_id: int
+
+    @property
+    def name(self) -> str:
+        """`view@v<n>`."""
+        return f"{self.view.name}@v{self.version}"
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """One entry of the schedule of a name: from when to when the collection of a version is collected.
+
+    Attributes:
+        place: the number of the entry; a later one takes the place of the earlier ones.
+        from_us, until_us: UTC midnights, µs since the epoch; `until_us` is None while no other entry follows.
+        served_since: when the name moved to the version, µs; None while its collection has no release yet.
+    """
+
+    place: int
+    from_us: int
+    until_us: int | None
+    served_since: int | None
+
+    @property
+    def until(self) -> int:
+        """`until_us`, or the end of time."""
+        return NEVER if self.until_us is None else self.until_us
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a view, with what the registry knows of it.
+
+    Attributes:
+        collection: the hash of its collection.
+        definitions: the hash of each definition that it ever had, the newest last; they differ in annotations only.
+        applied_at: µs since the epoch; 0 for a version from before the registry recorded this.
+        schedule: its entries, by place.
+        deprecated_at: µs since the epoch, or None.
+        last_seq: the last publication that brought it rows, if it is deprecated.
+    """
+
+    registered: RegisteredView
+    collection: bytes
+    definitions: tuple[bytes, ...]
+    applied_at: int
+    schedule: tuple[Scheduled, ...]
+    deprecated_at: int | None = None
+    last_seq: int | None = None
+
+
+@dataclass(frozen=True)
+class ToCollect:
+    """A collection and when it is collected: the panes that start in [from_us, until_us).
+
+    Attributes:
+        view: the newest definition of the collection, for plans; version: of that definition.
+        until_us: None while no other collection follows.
+    """
+
+    view: FeatureView
+    version: int
+    from_us: int
+    until_us: int | None
 
 
 @dataclass(frozen=True)

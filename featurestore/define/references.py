@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from featurestore.errors import BadReference, UnknownFeature, UnknownView
+from featurestore.errors import BadReference, UnknownFeature
 
 from .interval import Interval
 from .records import RegisteredView
@@ -38,18 +38,18 @@ class Reference:
 
 
 def resolve(
-    refs: Sequence[str], find: Callable[[str], RegisteredView], *, full_names: bool, intervals: bool
+    refs: Sequence[str], find: Callable[[str, int | None], RegisteredView], *, full_names: bool, intervals: bool
 ) -> list[Reference]:
     """Resolve references to features, in their order.
 
     Args:
-        find: returns a registered view by name, or raises UnknownView.
+        find: returns a version of a view by name and number (None: the served one), or raises UnknownView or UnknownVersion.
         full_names: columns are `view__feature` instead of `feature`, and `view@v1__feature` for `view@v1:feature`.
         intervals: whether the answer has `__lo` and `__hi`.
 
     Raises:
         BadReference: a text is not a reference, or two references give the same column.
-        UnknownView, UnknownFeature: the store does not have it.
+        UnknownView, UnknownVersion, UnknownFeature: the store does not have it.
     """
     if isinstance(refs, str):
         raise BadReference(f"references are a list; write [{refs!r}]")
@@ -61,9 +61,7 @@ def resolve(
         if match is None:
             raise BadReference(f"{ref!r} is not a feature reference; write view:feature, such as dest_delay:late_7d")
         name, version, feature = match.groups()
-        registered = find(name)
-        if version is not None and int(version) != registered.version:
-            raise UnknownView(f"{name}@v{version}", [f"{name}@v{registered.version}"])
+        registered = find(name, None if version is None else int(version))
         served = {one.name: one for one in served_features(registered.view)}
         if feature not in served:
             raise UnknownFeature(name, feature, list(served))

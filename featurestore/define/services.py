@@ -52,7 +52,9 @@ def refs_of(refs: Sequence[str] | FeatureService) -> Sequence[str]:
     return refs.refs if isinstance(refs, FeatureService) else refs
 
 
-def require_service(service: FeatureService, find: Callable[[str], RegisteredView], on_demand: OnDemand) -> None:
+def require_service(
+    service: FeatureService, find: Callable[[str, int | None], RegisteredView], on_demand: OnDemand
+) -> None:
     """Raise ServiceInvalid unless each reference names a registered feature, or an output of an on-demand view of such."""
     for ref in service.refs:
         view, _, name = ref.partition(":")

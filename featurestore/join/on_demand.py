@@ -107,7 +107,7 @@ class JoinColumns:
 def find_join_columns(
     refs: Sequence[str],
     on_demand: OnDemand,
-    find: Callable[[str], RegisteredView],
+    find: Callable[[str, int | None], RegisteredView],
     *,
     full_names: bool,
     intervals: bool,

@@ -51,7 +51,7 @@ class History:
         view, schema = registered.view, offline_schema(registered.view)
         first, last = None if start is None else day_of(start), None if end is None else day_of(end)
         columns = [name for name in schema.names if name != "slots"]
-        spent, newest = SpentPanes.read(self._registry, registered), self._registry.last_row(registered.view_id)
+        spent, newest = SpentPanes.read(self._registry, registered), self._registry.last_row(registered)
         rows = self.read(registered, first, last, lambda files: self.offline.read(files, schema, columns))
         rows = rows.take(pa.array(last_issue_of_each_pane(rows, layout_of(view).keys)))
         if newest is not None and spent.is_stale(newest + view.pane_us):
@@ -82,7 +82,7 @@ class History:
             StoreCorrupt: a listed file stays missing.
         """
         for _ in range(_RETRIES):
-            files = self._registry.files(registered.view_id, first, last)
+            files = self._registry.publications.files(registered.view_id, first, last)
             try:
                 return read(files)
             except FileNotFoundError as error:

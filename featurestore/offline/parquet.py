@@ -24,10 +24,9 @@ from base.times import day_of
 from featurestore.define.keys import domain_columns
 from featurestore.define.panes import Panes
 from featurestore.define.records import FileRecord, RegisteredView
-from featurestore.define.release import Clock, release_id
+from featurestore.define.release import Clock
 from featurestore.define.schema import TIMESTAMP, feature_arrays, offline_schema
 from featurestore.define.values import served_features
-from featurestore.define.wire import definition_hash
 from featurestore.errors import StoreCorrupt
 from featurestore.store_files import writing
 
@@ -38,10 +37,20 @@ _EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True, eq=False)
 class Stamps:
-    """The times and clocks of published panes, as arrays over the panes, and the publication's number."""
+    """What rows have from their panes, as arrays over the panes, and from their publication.
+
+    Attributes:
+        published_at: int64[P], µs.
+        clock: int8[P], index into CLOCKS.
+        release_id: hex, one a pane.
+        own: bool[P], the panes of the version's own collection; only these bring their sums.
+        seq: the publication's number.
+    """
 
     published_at: npt.NDArray[np.int64]
-    clock: npt.NDArray[np.int8]  # index into CLOCKS
+    clock: npt.NDArray[np.int8]
+    release_id: Sequence[str]
+    own: npt.NDArray[np.bool_]
     seq: int
 
 
@@ -63,8 +72,8 @@ def issue_table(registered: RegisteredView, panes: Panes, issues: Issues, stamps
         columns += feature_arrays(served, decoded)
     columns += [pa.array(values) for values in issues.coverage.values()]
     slots = np.ascontiguousarray(panes.slots[issues.pane]).reshape(-1)
-    void = ~panes.opened[pane]
-    ids = _release_ids(registered, panes.start)
+    without_sums = ~(panes.opened & stamps.own)[pane]
+    ids = pa.array(stamps.release_id, pa.string())
     columns += [
         _times(issues.released_at.repeat(keys)),
         _times(stamps.published_at[pane]),
@@ -72,18 +81,13 @@ def issue_table(registered: RegisteredView, panes: Panes, issues: Issues, stamps
         pa.array(np.full(len(pane), registered.version, dtype=np.int32)),
         ids.take(pa.array(pane)),
         pa.array(np.full(len(pane), stamps.seq, dtype=np.int64)),
-        pa.FixedSizeListArray.from_arrays(pa.array(slots), panes.slots.shape[2], mask=pa.array(void)),
+        pa.FixedSizeListArray.from_arrays(pa.array(slots), panes.slots.shape[2], mask=pa.array(without_sums)),
     ]
     return pa.table(columns, schema=offline_schema(view))
 
 
 def _times(us: npt.NDArray[np.int64]) -> pa.Array:
     return pa.array(us).cast(TIMESTAMP)
-
-
-def _release_ids(registered: RegisteredView, starts: npt.NDArray[np.int64]) -> pa.Array:
-    digest = definition_hash(registered.view)
-    return pa.array([release_id(digest, start).hex() for start in starts.tolist()], pa.string())
 
 
 class Offline:

@@ -20,7 +20,7 @@ from base.disk import sync_folder
 from featurestore.define.definitions import FeatureView
 from featurestore.define.keys import arrow_type, domain_columns
 from featurestore.define.records import RegisteredView
-from featurestore.define.release import CountedSites, release_id
+from featurestore.define.release import CountedSites
 from featurestore.define.wire import definition_hash
 from featurestore.errors import StoreCorrupt, StoreWriteFailed
 from featurestore.store_files import writing
@@ -37,21 +37,24 @@ class CurrentRows:
 
     Attributes:
         sites: the sites that are counted in their pane; None if no aggregator counted sites.
+        release_id: of their pane; None while there are none.
     """
 
     registered: RegisteredView
     rows: Packed | None = None
     marker: OnlineMarker | None = None
     sites: CountedSites | None = None
+    release_id: bytes | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class StagedBlocks:
-    """The next CURRENT.json: its content, the files that it lists, and the feature services."""
+    """The next CURRENT.json: its content, the files that it lists, the feature services, and the version that each name serves."""
 
     current: Replacement
     entries: dict[tuple[str, int], BlockEntry]
     services: dict[str, tuple[str, ...]]
+    served: dict[str, int]
 
 
 class BlockWriter:
@@ -74,7 +77,7 @@ class BlockWriter:
         current = Current()
         with contextlib.suppress(FileNotFoundError, StoreCorrupt):  # every block counts as missing
             current = Current.parse((folder / CURRENT).read_bytes())
-        self._epoch, self._services = current.epoch, dict(current.services)
+        self._epoch, self._services, self._served = current.epoch, dict(current.services), dict(current.served)
         self._entries = {(entry.view, entry.version): entry for entry in current.entries}
 
     def seq(self, registered: RegisteredView) -> int | None:
@@ -101,17 +104,20 @@ class BlockWriter:
         entry = self._entries.get((registered.view.name, registered.version))
         return 0 if entry is None else entry.seq
 
-    def stage(self, latest: Sequence[CurrentRows], services: Mapping[str, Sequence[str]]) -> StagedBlocks | None:
+    def stage(
+        self, latest: Sequence[CurrentRows], services: Mapping[str, Sequence[str]], served: Mapping[str, int]
+    ) -> StagedBlocks | None:
         """Write the blocks of some views, and the next CURRENT.json beside the current one; None if nothing changes.
 
         Args:
             services: the references of every feature service, by name.
+            served: the version that each name serves.
 
         Raises:
             StoreWriteFailed: the files written so far are removed.
         """
         named = {name: tuple(refs) for name, refs in services.items()}
-        if not latest and named == self._services and self._epoch:
+        if not latest and (named, served) == (self._services, self._served) and self._epoch:
             return None
         entries = dict(self._entries)
         try:
@@ -120,6 +126,7 @@ class BlockWriter:
             current = {
                 "format": FORMAT,
                 "epoch": self._epoch + 1,
+                "served": dict(served),
                 "views": [asdict(entries[name]) for name in sorted(entries)],
                 "services": named,
             }
@@ -129,7 +136,7 @@ class BlockWriter:
             for name in {entry.file for entry in entries.values()} - {entry.file for entry in self._entries.values()}:
                 (self._folder / name).unlink(missing_ok=True)
             raise
-        return StagedBlocks(staged, entries, named)
+        return StagedBlocks(staged, entries, named, dict(served))
 
     def forget(self) -> None:
         """Forget all blocks: the next CURRENT.json lists only what is staged from now on."""
@@ -141,7 +148,8 @@ class BlockWriter:
         with writing(self._folder / CURRENT):
             staged.current.put()
             sync_folder(self._folder)
-        self._epoch, self._entries, self._services = self._epoch + 1, staged.entries, staged.services
+        self._epoch, self._entries = self._epoch + 1, staged.entries
+        self._services, self._served = staged.services, staged.served
         keep = {CURRENT, *before, *(entry.file for entry in staged.entries.values())}
         for path in self._folder.iterdir():
             if path.name not in keep:
@@ -156,16 +164,14 @@ class BlockWriter:
         name = f"{view.name}-v{version}-{header.seq:08d}.arrow"
         with writing(self._folder / name), replaced_file(self._folder / name, private=False) as file:
             file.write(data)
-        return entry_of(view, header, name, data.size, hashlib.sha256(data).hexdigest())
+        return entry_of(latest, header, name, data.size, hashlib.sha256(data).hexdigest())
 
 
-def entry_of(view: FeatureView, header: ViewHeader, file: str, size: int, digest: str) -> BlockEntry:
+def entry_of(latest: CurrentRows, header: ViewHeader, file: str, size: int, digest: str) -> BlockEntry:
     """The entry of a block in CURRENT.json: its name, its publication, its size and SHA-256."""
-    ident = None
-    if header.pane_end is not None:
-        ident = release_id(bytes.fromhex(header.definition_hash), header.pane_end - view.pane_us).hex()
+    ident = None if latest.release_id is None else latest.release_id.hex()
     times = (header.pane_end, header.released_at)
-    return BlockEntry(view.name, header.version, file, header.seq, ident, *times, size, digest)
+    return BlockEntry(header.view, header.version, file, header.seq, ident, *times, size, digest)
 
 
 def block_rows(latest: CurrentRows, header: ViewHeader) -> tuple[Floats, Bytes]:

@@ -107,11 +107,13 @@ class Current:
 
     Attributes:
         services: by name the references of each feature service.
+        served: the version that each name serves.
     """
 
     epoch: int = 0
     entries: tuple[BlockEntry, ...] = ()
     services: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    served: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, raw: bytes) -> Current:
@@ -126,7 +128,10 @@ class Current:
                 if {*map(type, texts)} != {str} or {*map(type, numbers)} != {int}:
                     raise ValueError("a field of another type")
             services = {str(name): tuple(map(str, refs)) for name, refs in data["services"].items()}
-            return cls(int(data["epoch"]), entries, MappingProxyType(services))
+            served = dict(data["served"])
+            if {*map(type, served.values())} - {int}:
+                raise ValueError("a field of another type")
+            return cls(int(data["epoch"]), entries, MappingProxyType(services), MappingProxyType(served))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreCorrupt(f"{CURRENT} cannot be read ({_first_line(error)})") from None
 
@@ -136,7 +141,7 @@ class Snapshot:
     """The newest rows of all views in one epoch. It is immutable, so an answer from one snapshot is of one epoch.
 
     Attributes:
-        views: by `view@v<n>`; and by `view`, the newest version that has a release.
+        views: by `view@v<n>`; and by `view`, the version that the name serves.
         services: by name the references of each feature service.
     """
 
@@ -244,7 +249,7 @@ class Blocks:
         loaded: dict[BlockEntry, Block] = {}
         views: dict[str, ViewRows] = {}
         online: OnlineEpoch | None = None
-        for entry in sorted(current.entries, key=lambda entry: entry.version):
+        for entry in current.entries:
             name = f"{entry.view}@v{entry.version}"
             block = self._loaded.get(entry) or self._verified(entry, self._snapshot.views.get(name))
             loaded[entry] = block
@@ -252,7 +257,7 @@ class Blocks:
             if block.header.stored and block.header.has_rows:
                 online = online or self._open_online()
                 views[name] = _stored(block, online)
-            if entry.seq or entry.view not in views:
+            if current.served.get(entry.view) == entry.version:
                 views[entry.view] = views[name]
         self._loaded = loaded
         return Snapshot(current.epoch, MappingProxyType(views), current.services)

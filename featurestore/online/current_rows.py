@@ -31,10 +31,10 @@ def current_rows(registry: Registry, offline: Offline, registered: RegisteredVie
     """
     if not seq:
         return CurrentRows(registered)
-    view, last = registered.view, registry.last_row(registered.view_id)
+    view, last = registered.view, registry.last_row(registered)
     if last is None:  # there are only voids that make no row
         return CurrentRows(registered, None, OnlineMarker(seq, None))
-    files = registry.files(registered.view_id, day_of(last), day_of(last))
+    files = registry.publications.files(registered.view_id, day_of(last), day_of(last))
     schema = offline_schema(view)
     rows = offline.read(files, schema, schema.names)
     rows = rows.filter(pa.compute.equal(rows.column("pane_start").cast(pa.int64()), last)).combine_chunks()
@@ -44,5 +44,5 @@ def current_rows(registry: Registry, offline: Offline, registered: RegisteredVie
     times = RowTimes(last + view.pane_us, int(as_us(rows.column("released_at"))[0]))
     packed = pack(view, rows)
     packed["status"] = SpentPanes.read(registry, registered).newest_status(packed["status"], times.pane_end)
-    (pane,) = registry.panes(registered.view_id, last, last + 1)
-    return CurrentRows(registered, packed, OnlineMarker(seq, times), pane.manifest.sites)
+    (pane,) = registry.panes(registered, last, last + 1)
+    return CurrentRows(registered, packed, OnlineMarker(seq, times), pane.manifest.sites, pane.release_id)

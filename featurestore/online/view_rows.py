@@ -37,7 +37,7 @@ Bytes = npt.NDArray[np.uint8]
 KeyColumns: TypeAlias = Sequence[Sequence[Any]]
 """A list of values for each join key of a view, in its order, all of one length."""
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 _PYTHON_TYPES: Final = {
     "string": frozenset((str, NoneType)),
     "int64": frozenset((int, NoneType)),

@@ -14,7 +14,6 @@ from featurestore.define.layout import layout_of
 from featurestore.define.mechanism import NOISERS
 from featurestore.define.records import PaneRecord, RegisteredView
 from featurestore.define.release import Release, Void, is_retraction
-from featurestore.define.wire import definition_hash
 from featurestore.errors import PaneNotOpen, PaneRetracted, ReleaseRefused
 from featurestore.offline.parquet import CLOCKS
 
@@ -24,9 +23,10 @@ _DATES: Final = (-62_135_596_800_000_000, 253_402_300_800_000_000)
 
 @dataclass(frozen=True, eq=False)
 class Admission:
-    """One view's part of a publication, checked, without the items that are published already.
+    """One collection's part of a publication, checked, without the items that are published already.
 
     Attributes:
+        registered: the version that stores the sums of the collection.
         fresh: panes that are not published yet, by start.
         tombstones: retractions, by pane start.
         repeated: how many items are published already.
@@ -44,7 +44,7 @@ class Admission:
 
 
 def admit(registered: RegisteredView, items: Sequence[Release | Void], known: Sequence[PaneRecord]) -> Admission:
-    """Check the items of one view against its published panes (`known`).
+    """Check the items of one collection against its published panes (`known`).
 
     Raises:
         ReleaseRefused: one does not fit the view, or is published already with other content. PaneNotOpen, PaneRetracted:
@@ -114,11 +114,9 @@ def _is_same(tombstone: Void, known: PaneRecord) -> bool:
 
 
 def _require_fit(view: FeatureView, item: Release | Void) -> None:
-    layout, digest = layout_of(view), definition_hash(view).hex()
+    layout = layout_of(view)
     where = f"view {view.name!r}, pane {utc_text(item.pane_start)}"
     manifest = item.manifest
-    if manifest.definition_hash != digest or manifest.view_version != 1:
-        raise ReleaseRefused(f"{where}: the release has another definition or version than the registered view")
     if manifest.noisers != (NOISERS if manifest.noisy else 0):
         raise ReleaseRefused(f"{where}: noise {manifest.noise!r} and {manifest.noisers} noisers do not fit together")
     if manifest.noise_split != view.privacy.chosen_noisers:

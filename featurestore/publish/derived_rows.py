@@ -1,4 +1,4 @@
-"""Checks that the decoded rows of a view in Parquet follow from the released sums beside them.
+"""Checks that the decoded rows of a version in Parquet follow from the released sums beside them.
 
 Every row of a day is computed again from the sums of its window, as the publisher computes it. Keys, times, values, errors,
 statuses and coverage are compared. Floats may differ in their last digits, because machines differ there.
@@ -6,43 +6,38 @@ statuses and coverage are compared. Floats may differ in their last digits, beca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from base.times import DAY_US, day_of
-from featurestore.define.decoded import Ints
+from base.times import DAY_US
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
-from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
+from featurestore.define.records import RegisteredView
 from featurestore.define.schema import offline_schema
 from featurestore.offline.last_issues import latest_issues
-from featurestore.offline.parquet import CLOCKS, Offline, Stamps, issue_table
+from featurestore.offline.parquet import Offline, issue_table
 from featurestore.offline.window_rows import issue_times, make_issues, reach_us
-from featurestore.registry.known_panes import known_panes
+from featurestore.registry.registry import Registry
+
+from .sums import Sums, row_inputs
 
 _OF_A_PUBLICATION: Final = ("published_at", "seq")
 """Columns that name the publication of a row; they do not follow from sums."""
 _CLOSE: Final = 1e-9
 _EARLIEST: Final = -(2**62)
-_DAYS_KEPT: Final = 64
 
 
 class RowsCheck:
-    """Checks the days of one view, one after another."""
+    """Checks the days of one version, one after another."""
 
-    def __init__(
-        self, offline: Offline, registered: RegisteredView, files: Sequence[FileRecord], panes: Sequence[PaneRecord]
-    ) -> None:
-        self._offline, self._registered = offline, registered
-        self._files = files
-        self._panes = [pane for pane in panes if pane.makes_row]
-        self._starts = np.array([pane.pane_start for pane in self._panes], dtype=np.int64)
-        self._slots_of = lru_cache(maxsize=_DAYS_KEPT)(self._read_slots)
+    def __init__(self, registry: Registry, offline: Offline, registered: RegisteredView) -> None:
+        self._offline, self._registered, self._publications = offline, registered, registry.publications
+        self._selection = registry.selection(registered)
+        self._files = registry.publications.files(registered.view_id)
+        self._sums = Sums.of(registry.publications, offline, registry.lineage(registered.view.name))
 
     def problem(self, day: int) -> str | None:
         """The problem of the rows of a day; None: there is none. Raises StoreCorrupt."""
@@ -67,24 +62,15 @@ class RowsCheck:
     def _expected(self, view: FeatureView, day: int) -> pa.Table:
         """The rows of a day, computed from the sums of all panes whose windows reach into it."""
         first, end = day * DAY_US, (day + 1) * DAY_US
-        low = int(np.searchsorted(self._starts, max(first - reach_us(view), _EARLIEST)))
-        here, high = (int(np.searchsorted(self._starts, moment)) for moment in (first, end))
-        records = self._panes[low:high]
-        slots: dict[int, Ints] = {}
-        for each in dict.fromkeys(day_of(self._starts[low:high]).tolist()):
-            slots |= self._slots_of(each)
-        panes = known_panes(view, records, slots)
-        ends = np.arange(here - low, high - low)
-        stamps = Stamps(panes.released_at, np.array([CLOCKS.index(one.clock) for one in records], dtype=np.int8), 0)
+        between = max(first - reach_us(view), _EARLIEST), end
+        inputs = row_inputs(self._registered, self._selection, self._publications, self._sums, between)
+        panes = inputs.panes
+        ends = np.flatnonzero(panes.start >= first)
         if not len(ends):
             return offline_schema(view).empty_table()
         pane, released_at = issue_times(view, panes, ends, np.full(len(ends), _EARLIEST))
+        stamps = inputs.stamps(panes.released_at, 0)
         return issue_table(self._registered, panes, make_issues(view, panes, pane, released_at), stamps)
-
-    def _read_slots(self, day: int) -> dict[int, Ints]:
-        view = self._registered.view
-        files = [file for file in self._files if file.day == day]
-        return self._offline.slots(files, offline_schema(view), layout_of(view).keys)
 
 
 def _differ(stored: pa.ChunkedArray, expected: pa.ChunkedArray) -> npt.NDArray[np.bool_]:

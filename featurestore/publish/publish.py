@@ -18,33 +18,34 @@ with the reason RETRACTED (and why) for a pane with a release. The pane stays pu
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from base.times import DAY_US, day_of
+from base.times import utc_text
 from base.traces import here
 from featurestore.define.definitions import FeatureView
 from featurestore.define.keys import encode_key
 from featurestore.define.layout import layout_of
 from featurestore.define.on_demand import OnDemandView, on_demand_by_name
-from featurestore.define.panes import Panes
-from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
+from featurestore.define.records import RegisteredView
 from featurestore.define.release import Release, Void
-from featurestore.define.schema import offline_schema
 from featurestore.define.services import FeatureService, require_service
-from featurestore.errors import OnlineUnavailable, PublicationLate, StoreWriteFailed
-from featurestore.offline.last_issues import latest_issues
-from featurestore.offline.parquet import CLOCKS, Offline, Stamps, as_us, issue_table
-from featurestore.offline.window_rows import issue_times, make_issues, reach_us
+from featurestore.errors import (
+    OnlineUnavailable,
+    PublicationLate,
+    ReleaseRefused,
+    StoreWriteFailed,
+    VersionInUse,
+    ViewGivenTwice,
+)
+from featurestore.offline.parquet import Offline
 from featurestore.online.backends import open_online
 from featurestore.online.block_writer import BlockWriter, CurrentRows
 from featurestore.online.current_rows import current_rows
@@ -52,16 +53,14 @@ from featurestore.online.interface import OnlineStore
 from featurestore.online.release_traces import keep_publication
 from featurestore.online.settings import OnlineSettings, store_path
 from featurestore.online.settings_file import load_settings
-from featurestore.registry.known_panes import known_panes
 from featurestore.registry.models import RegisteredModel, require_model, write_model
-from featurestore.registry.registry import Registry
+from featurestore.registry.registry import Applied, Registry
 from featurestore.store_files import writing
 
-from .admission import Admission, admit, as_record
+from .admission import Admission, admit
+from .rows import Prepared, prepare
+from .versions import Changes, Progress
 from .writer_lock import lock_store
-
-MAX_FILES: Final = 16
-"""How many files of one view and day are merged before the day is complete: a day of 1-minute panes would be 1,440 files."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +69,6 @@ class PublishReport:
 
     published: int
     repeated: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Prepared:
-    """One view's part of a publication, written to Parquet but not yet registered."""
-
-    registered: RegisteredView
-    panes: list[PaneRecord]
-    files: list[FileRecord]
-    replaced: list[str]
 
 
 class Publisher:
@@ -133,10 +122,74 @@ class Publisher:
         self._lock.release()
 
     def register(self, view: FeatureView) -> RegisteredView:
-        """Register a view. A view that has published nothing takes another definition. Raises ViewChanged: it has published."""
+        """Register the first version of a view, or find the version that is collected with this definition.
+
+        A view that has published nothing takes another definition.
+
+        Raises:
+            ViewChanged: the store has another definition of this name; see `apply`.
+        """
         layout_of(self.in_force(view))
         with self._healed():
-            return self._with_block(self._registry.register(view))
+            return self._with_block(self._registry.register(view, self._clock()))
+
+    def recognise(self, view: FeatureView) -> RegisteredView:
+        """The version that has or had this definition; an unknown name gets its first version. Raises ViewChanged."""
+        return self._registry.defined_by(view) or self.register(view)
+
+    def apply(
+        self,
+        views: Iterable[FeatureView],
+        *,
+        overlap_days: int = 0,
+        start: int | None = None,
+        progress: Progress = lambda *_: None,
+    ) -> tuple[Applied, ...]:
+        """Make these definitions those of their views, all or none: register, annotate, or make the next version.
+
+        The rows of a new version are computed from the panes that it takes over, and written in the same transaction. A view that
+        has published nothing takes another definition.
+
+        Args:
+            overlap_days: for how many days a collection that is replaced goes on beside the new one.
+            start: the UTC midnight (µs) at which new collections begin; default: the next one.
+            progress: is called with (`view@v<n>`, days written, all days).
+
+        Raises:
+            ViewGivenTwice. HandOverRefused: a new collection would open a day that another one has opened. FeatureInService: a
+                service names a feature that a view loses.
+        """
+        wanted = list(views)
+        for i, view in enumerate(wanted):
+            layout_of(view)
+            if any(view.name == other.name for other in wanted[:i]):
+                raise ViewGivenTwice(view.name)
+        with self._healed():
+            changes = Changes(self._registry, self._offline, self._clock(), progress)
+            try:
+                with self._registry.transaction():
+                    applied = tuple(changes.apply(view, start, overlap_days) for view in wanted)
+                    changes.record()
+            except BaseException:
+                self._offline.remove(changes.written)
+                raise
+            self._offline.remove(changes.replaced)
+            self._put_outdated()
+        return applied
+
+    def deprecate(self, name: str, version: int) -> None:
+        """Mark a version as deprecated: it keeps its rows, and gets no new ones.
+
+        Raises:
+            UnknownView, UnknownVersion. VersionInUse: its name serves it, or it is the one that was applied last.
+        """
+        lineage, registered = self._registry.lineage(name), self._registry.view(name, version)
+        if registered == lineage.served.registered:
+            raise VersionInUse(name, version, "the name serves it")
+        if registered == lineage.newest.registered:
+            raise VersionInUse(name, version, "it was applied last, and the name moves to it with its first release")
+        with self._healed(), self._registry.transaction():
+            self._registry.deprecate(registered, self._clock())
 
     def in_force(self, view: FeatureView) -> FeatureView:
         """The form in which a view is collected; see `Registry.in_force`."""
@@ -191,13 +244,18 @@ class Publisher:
         return RegisteredModel.of(self._root, name, version, hashes, lineage, at)
 
     def opened(self, view: FeatureView) -> npt.NDArray[np.int64]:
-        """int64[P]: the starts of a view's published panes (opened, void or retracted), increasing."""
-        return self._registry.pane_starts(self._registry.view(view.name).view_id)
+        """int64[P]: the starts of the published panes (opened, void or retracted) of a view's collection, increasing.
+
+        Raises:
+            UnknownView: the store has no view of its name.
+        """
+        self._registry.lineage(view.name)
+        return self._registry.collected_panes(view)
 
     def publish(
         self, items: Iterable[Release | Void], evidence: Iterable[bytes] = (), *, before: int | None = None
     ) -> PublishReport:
-        """Publish panes and tombstones of any views, all at once.
+        """Publish panes and tombstones of any views, all at once. Every version that uses a pane gets its rows.
 
         Args:
             evidence: bytes to keep under their SHA-256, such as signed plans and the aggregators' statements.
@@ -213,96 +271,74 @@ class Publisher:
         for item in items:
             by_view.setdefault(item.manifest.view, []).append(item)
         with self._healed():
-            seq, now = self._registry.next_seq(), self._clock()
-            admitted = [self._admit(name, of_view) for name, of_view in by_view.items()]
-            prepared = [self._prepare(one, seq, now) for one in admitted if one.fresh or one.tombstones]
+            seq, now = self._registry.publications.next_seq(), self._clock()
+            admitted = [one for name, of_view in by_view.items() for one in self._admit(name, of_view)]
+            prepared = [
+                part
+                for name in by_view
+                for part in prepare(
+                    self._registry,
+                    self._offline,
+                    [one for one in admitted if one.registered.view.name == name],
+                    seq,
+                    now,
+                )
+            ]
             try:
-                self._commit(seq, now, prepared, list(evidence), before)
+                self._commit(seq, now, admitted, prepared, list(evidence), before)
             except PublicationLate:
                 self._offline.remove([file.path for part in prepared for file in part.files])
                 raise
             self._offline.remove([path for part in prepared for path in part.replaced])
             self._put_latest([self._newest(part.registered, seq) for part in prepared])
-        return PublishReport(sum(len(part.panes) for part in prepared), sum(one.repeated for one in admitted))
+        return PublishReport(sum(len(one.records) for one in admitted), sum(one.repeated for one in admitted))
 
-    def _admit(self, view: str, items: list[Release | Void]) -> Admission:
-        registered = self._registry.view(view)
-        starts = [item.pane_start for item in items]
-        return admit(registered, items, self._registry.panes(registered.view_id, min(starts), max(starts) + 1))
+    def _admit(self, view: str, items: list[Release | Void]) -> list[Admission]:
+        """The items of a name, by collection. Raises ReleaseRefused: no version of the view has or had an item's definition."""
+        lineage = self._registry.lineage(view)
+        definitions = {digest.hex(): version for version in lineage.versions for digest in version.definitions}
+        by_collection: dict[int, list[Release | Void]] = {}
+        for item in items:
+            version = definitions.get(item.manifest.definition_hash)
+            if version is None or version.registered.version != item.manifest.view_version:
+                raise ReleaseRefused(
+                    f"view {view!r}, pane {utc_text(item.pane_start)}: the release has another definition or version than those of "
+                    "the registered view"
+                )
+            by_collection.setdefault(version.registered.collection_id, []).append(item)
+        admitted = []
+        for collection_id, of_collection in by_collection.items():
+            keeper = lineage.keeper(collection_id).registered
+            starts = [item.pane_start for item in of_collection]
+            known = self._registry.publications.panes(self._registry.own(keeper), min(starts), max(starts) + 1)
+            admitted.append(admit(keeper, of_collection, [record for _, record in known]))
+        return admitted
 
     def _commit(
-        self, seq: int, now: int, prepared: Sequence[_Prepared], evidence: Sequence[bytes], before: int | None
+        self,
+        seq: int,
+        now: int,
+        admitted: Sequence[Admission],
+        prepared: Sequence[Prepared],
+        evidence: Sequence[bytes],
+        before: int | None,
     ) -> None:
         with self._registry.transaction():
-            self._registry.keep_evidence(evidence)
-            if prepared:
-                self._registry.record(
+            self._registry.publications.keep_evidence(evidence)
+            panes = [(one.registered.collection_id, pane) for one in admitted for pane in one.records]
+            if panes:
+                self._registry.publications.record(
                     seq,
                     now,
-                    [(part.registered.view_id, pane) for part in prepared for pane in part.panes],
+                    panes,
                     [(part.registered.view_id, file) for part in prepared for file in part.files],
                     [path for part in prepared for path in part.replaced],
                 )
+                for one in admitted:
+                    opened = [item.pane_start for item in one.fresh if isinstance(item, Release)]
+                    self._registry.serve(one.registered, opened, now)
                 if before is not None and (late_us := self._clock() - before) > 0:
                     raise PublicationLate(late_us)
-
-    def _prepare(self, admitted: Admission, seq: int, now: int) -> _Prepared:
-        """Compute the rows of new and retracted panes, and of the later panes whose windows they change; write them."""
-        registered, view = admitted.registered, admitted.registered.view
-        moments = _moments(admitted)
-        if not moments:  # voids without a row of their own
-            return _Prepared(registered, admitted.records, [], [])
-        reach = reach_us(view)
-        first, last = min(moments), max(moments)
-        neighbours = self._registry.panes(registered.view_id, first - reach, last + reach + 1)
-        # a reissued row sums its whole window, which begins up to `reach` before the first pane
-        earlier_files = self._registry.files(registered.view_id, day_of(first - reach), day_of(last + reach))
-        panes, clock = self._panes(admitted, neighbours, earlier_files)
-        changed, since = _changed(view, panes, moments)
-        pane, released_at = issue_times(view, panes, changed, since)
-        stamps = Stamps(_published_at(panes, admitted.fresh, now), clock, seq)
-        table = issue_table(registered, panes, make_issues(view, panes, pane, released_at), stamps)
-        merged, replaced = self._merge(registered, table, {item.pane_start for item in admitted.fresh})
-        files = self._offline.write_days(registered, merged, seq)
-        return _Prepared(registered, admitted.records, files, replaced)
-
-    def _panes(
-        self, admitted: Admission, neighbours: list[PaneRecord], files: list[FileRecord]
-    ) -> tuple[Panes, npt.NDArray[np.int8]]:
-        """The new panes and their published neighbours, in order, with their clocks."""
-        view = admitted.registered.view
-        layout = layout_of(view)
-        known = {r.pane_start: r for r in (*neighbours, *map(as_record, admitted.fresh)) if r.makes_row}
-        for tombstone in admitted.tombstones:
-            start = tombstone.pane_start
-            known[start] = replace(known[start], tombstone=as_record(tombstone))
-        both = [known[start] for start in sorted(known)]
-        stored = self._offline.slots(files, offline_schema(view), layout.keys) if neighbours else {}
-        stored |= {item.pane_start: item.slots for item in admitted.fresh if isinstance(item, Release)}
-        panes = known_panes(view, both, stored)
-        return panes, np.array([CLOCKS.index(r.clock) for r in both], dtype=np.int8)
-
-    def _merge(self, registered: RegisteredView, table: pa.Table, new_panes: set[int]) -> tuple[pa.Table, list[str]]:
-        """Add the stored rows of each touched day that is complete or has many files, so that the day becomes one file."""
-        view = registered.view
-        touched = np.unique(day_of(as_us(table.column("pane_start")))).tolist()
-        stored = [f for f in self._registry.files(registered.view_id, touched[0], touched[-1]) if f.day in set(touched)]
-        if not stored:
-            return table, []
-        known = self._registry.pane_starts(registered.view_id, touched[0] * DAY_US, (touched[-1] + 1) * DAY_US)
-        every = np.union1d(known, np.fromiter(new_panes, dtype=np.int64))
-        days, counts = np.unique(day_of(every), return_counts=True)
-        due = set(days[counts == view.panes_per_day].tolist())
-        due |= {day for day, files in Counter(file.day for file in stored).items() if files >= MAX_FILES}
-        old = [file for file in stored if file.day in due]
-        if not old:
-            return table, []
-        schema = offline_schema(view)
-        together = pa.concat_tables(
-            [self._offline.read(old, schema, schema.names), table.cast(schema)]
-        ).combine_chunks()
-        keep = latest_issues(together, layout_of(view).keys)
-        return together.take(pa.array(keep)), [file.path for file in old]
 
     def _newest(self, registered: RegisteredView, seq: int) -> CurrentRows:
         return current_rows(self._registry, self._offline, registered, seq)
@@ -310,7 +346,7 @@ class Publisher:
     def _put_latest(self, latest: Sequence[CurrentRows]) -> None:
         """Write the online rows and blocks of some views for a publication, and switch readers to its epoch."""
         before = {one.registered.view_id: self._blocks.named(one.registered) for one in latest}
-        staged = self._blocks.stage(latest, self._registry.services())
+        staged = self._blocks.stage(latest, self._registry.services(), self._registry.served())
         for one in latest:
             put_online(self._online, one)
         if (tracing := here()) is not None:
@@ -325,10 +361,14 @@ class Publisher:
 
     def _heal(self) -> None:
         """Remove the strays of a crash, and update the online rows from the registry."""
-        self._offline.remove(list(self._offline.strays(self._registry.all_paths())))
+        self._offline.remove(list(self._offline.strays(self._registry.publications.all_paths())))
+        self._put_outdated()
+
+    def _put_outdated(self) -> None:
+        """Update the online rows and blocks that differ from the registry."""
         latest: list[CurrentRows] = []
-        for registered in self._registry.views():
-            seq = self._registry.last_seq(registered.view_id)
+        for registered in self._registry.every_version():
+            seq = self._registry.last_seq(registered)
             marker = self._online.marker(registered.view_id)
             if (seq and (marker is None or marker.seq != seq)) or self._blocks.seq(registered) != seq:
                 latest.append(self._newest(registered, seq))
@@ -347,7 +387,9 @@ class Publisher:
             yield
         except (StoreWriteFailed, OnlineUnavailable):
             self._unfinished = True
-            self._offline.remove(list(self._offline.strays(self._registry.all_paths())))  # strays may fill the disk
+            self._offline.remove(
+                list(self._offline.strays(self._registry.publications.all_paths()))
+            )  # strays may fill the disk
             raise
 
 
@@ -357,34 +399,3 @@ def put_online(online: OnlineStore, latest: CurrentRows) -> None:
     if marker is not None:
         keys = [] if latest.rows is None else [encode_key(key) for key in registered.view.entity.domain]
         online.put(registered.view_id, keys, latest.rows, marker)
-
-
-def _moments(admitted: Admission) -> dict[int, int]:
-    """The time (µs) from which each pane changes rows: the release of a new pane, the tombstone of a retracted one."""
-    moments = {item.pane_start: item.released_at for item in admitted.tombstones}
-    return moments | {item.pane_start: item.released_at for item in admitted.fresh if as_record(item).makes_row}
-
-
-def _changed(
-    view: FeatureView, panes: Panes, moments: Mapping[int, int]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Indices of the panes whose rows change, and the time from which their issues change.
-
-    A row changes at the moment when the first pane of its window changes. A new pane is in its own window and has no
-    issue before its release, so all of its issues are new.
-    """
-    starts = np.array(sorted(moments), dtype=np.int64)
-    when = np.array([moments[start] for start in starts.tolist()], dtype=np.int64)
-    first = np.searchsorted(starts, panes.start - reach_us(view))
-    last = np.searchsorted(starts, panes.start, side="right")
-    touched = np.flatnonzero(first < last)
-    lowest = np.minimum.accumulate(when)  # a window that reaches to the first pane, as those of every Filtered do
-    earliest = [when[first[i] : last[i]].min() if first[i] else lowest[last[i] - 1] for i in touched.tolist()]
-    since = np.array(earliest, dtype=np.int64)
-    return touched, since
-
-
-def _published_at(panes: Panes, fresh: Iterable[Release | Void], now: int) -> npt.NDArray[np.int64]:
-    """The publication time of each row: a new pane's own stamp; now for reissued rows."""
-    own = {item.pane_start: item.published_at for item in fresh}
-    return np.array([own.get(start, now) for start in panes.start.tolist()], dtype=np.int64)

@@ -30,7 +30,7 @@ def rebuild_online(directory: Path, progress: Callable[[int, int], None] = lambd
     """Delete the online rows and the blocks of a store and write them again; returns the names of its views.
 
     Args:
-        progress: is called with (views done, all views).
+        progress: is called with (versions done, all versions).
 
     Raises:
         StoreNotFound, StoreInUse, SettingsInvalid. StoreCorrupt: the registry or a Parquet file is damaged; StoreWriteFailed;
@@ -46,23 +46,23 @@ def rebuild_online(directory: Path, progress: Callable[[int, int], None] = lambd
             latest = _latest(registry, Offline(root / "offline"), progress)
             blocks = BlockWriter(root / "blocks", settings.max_block_bytes)
             blocks.forget()
-            staged = blocks.stage(latest, registry.services())
+            staged = blocks.stage(latest, registry.services(), registry.served())
             _put(root, settings, latest)
             if staged is not None:
                 blocks.switch(staged)
         finally:
             registry.close()
-    return [one.registered.view.name for one in latest]
+    return list(dict.fromkeys(one.registered.view.name for one in latest))
 
 
 def _latest(registry: Registry, offline: Offline, progress: Callable[[int, int], None]) -> list[CurrentRows]:
-    views, latest = registry.views(), []
-    for done, registered in enumerate(views, 1):
+    versions, latest = registry.every_version(), []
+    for done, registered in enumerate(versions, 1):
         try:
-            latest.append(current_rows(registry, offline, registered, registry.last_seq(registered.view_id)))
+            latest.append(current_rows(registry, offline, registered, registry.last_seq(registered)))
         except FileNotFoundError as error:
             raise StoreCorrupt(f"a file that the registry lists is missing: {error.filename}") from None
-        progress(done, len(views))
+        progress(done, len(versions))
     return latest
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import groupby
 from pathlib import Path
@@ -26,7 +26,6 @@ from featurestore.define.keys import encode_key
 from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
 from featurestore.define.release import release_id
 from featurestore.define.schema import offline_schema
-from featurestore.define.wire import definition_hash
 from featurestore.errors import OnlineUnavailable, StoreCorrupt, StoreNotFound
 from featurestore.offline.parquet import Offline, as_us
 from featurestore.online.backends import online_opener
@@ -125,7 +124,7 @@ class _Check:
     def __init__(self, root: Path, registry: Registry, settings: OnlineSettings, progress: Progress) -> None:
         self._root, self._registry, self._settings, self._progress = root, registry, settings, progress
         self._offline = Offline(root / "offline")
-        self._views = registry.views()
+        self._views = registry.every_version()
 
     def all(self) -> list[Damage]:
         """The problems of all files but the registry's."""
@@ -139,11 +138,11 @@ class _Check:
         return [*found, *self._online(latest), *self._blocks(latest)]
 
     def _latest(self, registered: RegisteredView) -> CurrentRows:
-        return current_rows(self._registry, self._offline, registered, self._registry.last_seq(registered.view_id))
+        return current_rows(self._registry, self._offline, registered, self._registry.last_seq(registered))
 
     def _offline_files(self, registered: RegisteredView) -> Iterator[Damage]:
-        name, files = registered.view.name, self._registry.files(registered.view_id)
-        panes = self._registry.panes(registered.view_id)
+        name, files = registered.name, self._registry.publications.files(registered.view_id)
+        panes = self._own_panes(registered)
         by_day = {day: list(of_day) for day, of_day in groupby(panes, lambda pane: day_of(pane.pane_start))}
         done, as_released = 0, dict[int, bool]()
         for day, of_day in groupby(files, lambda file: file.day):
@@ -160,7 +159,7 @@ class _Check:
                 damaged = list(self._contents(registered, these, panes_of_day))
                 as_released[day] = not damaged
                 yield from damaged
-        yield from self._rows(registered, files, panes, as_released)
+        yield from self._rows(registered, files, as_released)
         for left in by_day.values():
             yield from self._contents(registered, [], left)
 
@@ -189,13 +188,14 @@ class _Check:
         self, registered: RegisteredView, files: Sequence[FileRecord], panes: Sequence[PaneRecord]
     ) -> Iterator[Damage]:
         """Check that a day's panes have their ids, and that the day's files hold their published sums."""
-        view, digest = registered.view, definition_hash(registered.view)
+        view, definitions = registered.view, self._definitions(registered)
         schema = offline_schema(view)
         slots = self._offline.slots(files, schema, len(view.entity.domain)) if files else {}
         where = f"offline/{files[-1].path}" if files else "registry.db"
         for pane in panes:
             about = f"view {view.name!r}, pane of {utc_text(pane.pane_start)}"
-            if pane.release_id != release_id(digest, pane.pane_start) or pane.manifest.definition_hash != digest.hex():
+            digest = pane.manifest.definition_hash
+            if digest not in definitions or pane.release_id != release_id(bytes.fromhex(digest), pane.pane_start):
                 yield Damage("registry.db", f"{about}: its id belongs to another pane", Mend.BACKUP)
             elif pane.opened and pane.pane_start not in slots:
                 yield Damage(where, f"{about}: its sums are missing", Mend.BACKUP)
@@ -205,28 +205,38 @@ class _Check:
                 except StoreCorrupt as error:
                     yield Damage(where if pane.opened else "registry.db", str(error), Mend.BACKUP)
 
+    def _own_panes(self, registered: RegisteredView) -> list[PaneRecord]:
+        """The panes of a version's own collection, whose sums it stores."""
+        own = replace(self._registry.selection(registered), segments=())
+        return [pane for _, pane in self._registry.publications.panes(own)]
+
+    def _definitions(self, registered: RegisteredView) -> set[str]:
+        """The hashes (hex) of all definitions of a version's collection."""
+        of_name = self._registry.versions(registered.view.name)
+        mine = [one for one in of_name if one.registered.collection_id == registered.collection_id]
+        return {digest.hex() for one in mine for digest in one.definitions}
+
     def _rows(
         self,
         registered: RegisteredView,
         files: Sequence[FileRecord],
-        panes: Sequence[PaneRecord],
         as_released: Mapping[int, bool],
     ) -> Iterator[Damage]:
         """Check that decoded rows follow from the sums. Skipped if any sum of the view differs from the released one."""
         if not all(as_released.get(file.day, False) for file in files):
             return
-        check, last = RowsCheck(self._offline, registered, files, panes), {file.day: file.path for file in files}
+        check, last = RowsCheck(self._registry, self._offline, registered), {file.day: file.path for file in files}
         for done, day in enumerate(last, 1):
             try:
                 what = check.problem(day)
             except StoreCorrupt as error:
                 what = str(error)
-            self._progress(f"{registered.view.name} rows", done, len(last))
+            self._progress(f"{registered.name} rows", done, len(last))
             if what is not None:
                 yield Damage(f"offline/{last[day]}", what, Mend.BACKUP)
 
     def _offline_strays(self) -> Iterator[Damage]:
-        for path in self._offline.strays(self._registry.all_paths()):
+        for path in self._offline.strays(self._registry.publications.all_paths()):
             yield Damage(f"offline/{path}", "the registry does not list it", Mend.STRAY)
 
     def _online(self, latest: Sequence[CurrentRows]) -> Iterator[Damage]:
@@ -263,12 +273,14 @@ class _Check:
             return
         if dict(current.services) != self._registry.services():
             yield Damage(f"blocks/{CURRENT}", "its feature services differ from those of the registry", Mend.REBUILD)
+        if dict(current.served) != self._registry.served():
+            yield Damage(f"blocks/{CURRENT}", "the served versions differ from those of the registry", Mend.REBUILD)
         entries = {(entry.view, entry.version): entry for entry in current.entries}
         for registered in self._views:
             name = registered.view.name
             entry = entries.pop((name, registered.version), None)
             if entry is None:
-                yield Damage(f"blocks/{CURRENT}", f"it lists no block of view {name!r}", Mend.REBUILD)
+                yield Damage(f"blocks/{CURRENT}", f"it lists no block of {registered.name}", Mend.REBUILD)
                 continue
             expected = next((one for one in latest if one.registered == registered), None)
             what = _block(folder, entry, expected)
@@ -334,7 +346,7 @@ def _block(folder: Path, entry: BlockEntry, latest: CurrentRows | None) -> str |
     if latest is None:
         return None
     header = ViewHeader.of(latest.registered, latest.marker, latest.sites, stored=block.header.stored)
-    if block.header != header or entry != entry_of(latest.registered.view, header, entry.file, len(data), entry.sha256):
+    if block.header != header or entry != entry_of(latest, header, entry.file, len(data), entry.sha256):
         return f"the block or its entry in {CURRENT} does not belong to the registry's last publication, {header.seq}"
     numbers, status = block_rows(latest, header)
     keys = [] if header.stored or latest.rows is None else list(latest.registered.view.entity.domain)

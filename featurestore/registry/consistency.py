@@ -12,10 +12,10 @@ from typing import Final
 
 from base.sqlite import connect
 from featurestore.define.release import Manifest
-from featurestore.define.wire import definition_hash, view_from_bytes
+from featurestore.define.wire import collection_hash, definition_hash, view_from_bytes
 from featurestore.errors import FeatureStoreError
 
-from .registry import missing
+from .tables import missing
 
 
 def registry_problems(path: Path) -> list[str]:
@@ -49,14 +49,40 @@ def _references(database: sqlite3.Connection) -> Iterator[str]:
 
 
 def _definitions(database: sqlite3.Connection) -> Iterator[str]:
-    for name, data, digest in database.execute("SELECT name, definition, definition_hash FROM views"):
+    rows = database.execute(
+        "SELECT versions.name, version, data, definitions.hash, collections.hash FROM versions LEFT JOIN definitions ON "
+        "view_id = versions.id LEFT JOIN collections ON collections.id = collection_id AND collections.name = versions.name"
+    )
+    for name, version, data, digest, collection in rows:
+        if data is None:
+            yield f"version {version} of view {name!r} has no definition"
+            continue
         try:
             view = view_from_bytes(data)
         except FeatureStoreError as error:
-            yield f"the definition of view {name!r} cannot be read: {error}"
+            yield f"a definition of view {name!r} cannot be read: {error}"
             continue
         if view.name != name or definition_hash(view) != digest:
-            yield f"the definition of view {name!r} does not have its hash"
+            yield f"a definition of view {name!r} does not have its hash"
+        elif collection_hash(view) != collection:
+            yield f"version {version} of view {name!r} does not have the hash of its collection"
+
+
+def _schedule(database: sqlite3.Connection) -> Iterator[str]:
+    for name, version in database.execute(
+        "SELECT name, version FROM versions WHERE definition_hash IS NOT "
+        "(SELECT hash FROM definitions WHERE view_id = versions.id ORDER BY place DESC LIMIT 1)"
+    ):
+        yield f"version {version} of view {name!r} does not name its newest definition"
+    for (name,) in database.execute(
+        "SELECT DISTINCT name FROM versions WHERE name NOT IN (SELECT name FROM schedule WHERE served_since IS NOT NULL)"
+    ):
+        yield f"view {name!r} serves no version: rows of its schedule were deleted"
+    for name, version in database.execute(
+        "SELECT name, version FROM versions WHERE NOT EXISTS "
+        "(SELECT 1 FROM schedule WHERE view_id = versions.id AND schedule.name = versions.name)"
+    ):
+        yield f"version {version} of view {name!r} is not in the schedule: its rows there were deleted"
 
 
 def _publications(database: sqlite3.Connection) -> Iterator[str]:
@@ -66,7 +92,8 @@ def _publications(database: sqlite3.Connection) -> Iterator[str]:
     if absent:
         yield f"publication {absent[0]} is missing, but later ones exist"
     for (seq,) in database.execute(
-        "SELECT seq FROM publications WHERE seq NOT IN (SELECT seq FROM panes) ORDER BY seq"
+        "SELECT seq FROM publications WHERE seq NOT IN (SELECT seq FROM panes) AND seq NOT IN (SELECT seq FROM renewals) "
+        "ORDER BY seq"
     ):
         yield f"publication {seq} has no panes: their rows were deleted"
     for (number,) in database.execute("SELECT id FROM manifests WHERE id NOT IN (SELECT manifest_id FROM panes)"):
@@ -111,4 +138,4 @@ def _models(database: sqlite3.Connection) -> Iterator[str]:
             yield f"model {name!r} v{version} cannot be read"
 
 
-_CHECKS: Final = (_references, _publications, _definitions, _manifests, _evidence, _services, _models)
+_CHECKS: Final = (_references, _publications, _definitions, _schedule, _manifests, _evidence, _services, _models)

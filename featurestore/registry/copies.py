@@ -13,7 +13,7 @@ from base.sqlite import Identity, version_of
 from featurestore.errors import StoreCorrupt
 
 from .models import FOLDER
-from .registry import FORMAT
+from .tables import FORMAT
 
 
 @dataclass(frozen=True)

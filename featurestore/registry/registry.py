@@ -1,109 +1,86 @@
-"""The registry: views, services, models, publications, panes, manifests, evidence, the list of Parquet files; one SQLite file.
+"""The registry: the versions of views, services, models, publications and the list of Parquet files; one SQLite file.
 
-A publication counts once it is committed here. Readers take the list of files from here and never search folders.
-A pane has one release or void; a retracted release also has a tombstone (`tombstone` = 1).
+A publication counts once it is committed here. Readers take the list of files from here and never search folders. All SQL of
+the store is in this folder.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from base.sqlite import Format, Identity, connect, prepare, reporting_damage, transaction, version_of
-from base.times import utc_text
+from base.sqlite import Identity, connect, prepare, reporting_damage, transaction, version_of
+from featurestore.define.changes import Unchanged, ViewChange, compare
 from featurestore.define.definitions import FeatureView
 from featurestore.define.earlier import other_forms
-from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
-from featurestore.define.release import BUDGET_SPENT, Clock, Manifest, is_retraction
-from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
+from featurestore.define.panes import NEVER
+from featurestore.define.records import FIRST_MOMENT, PaneRecord, RegisteredView, ToCollect, Version
+from featurestore.define.release import Clock
+from featurestore.define.wire import definition_hash
 from featurestore.errors import (
     RepriceRefused,
     StoreCorrupt,
     StoreNotFound,
     StoreOfAnotherVersion,
-    UnknownEvidence,
     UnknownRelease,
+    UnknownVersion,
     UnknownView,
     ViewChanged,
 )
 from featurestore.store_files import writing
 
+from .hand_over import HandOver, Timing, hand_over
+from .lineage import Lineage
+from .publications import Publications, Selection
+from .tables import FORMAT, SCHEMA_VERSION, missing
+from .versions import Versions
 from .watch import Published
 
-SCHEMA_VERSION: Final = 5
-_PANE_TYPES: Final = tuple(
-    (int, bytes, int, reason, bytes, int, int, str, bytes, int, int) for reason in (str, type(None))
-)
-FORMAT: Final = Format(
-    application_id=0x434F5659,  # "COVY"
-    version=SCHEMA_VERSION,
-    schema="""
-CREATE TABLE views (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
-    definition BLOB NOT NULL, definition_hash BLOB NOT NULL);
-CREATE TABLE services (name TEXT PRIMARY KEY, refs TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE models (
-    name TEXT NOT NULL, version INTEGER NOT NULL, files TEXT NOT NULL, lineage TEXT NOT NULL, registered_at INTEGER NOT NULL,
-    PRIMARY KEY (name, version));
-CREATE TABLE publications (seq INTEGER PRIMARY KEY, published_at INTEGER NOT NULL);
-CREATE TABLE manifests (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, json TEXT NOT NULL);
-CREATE TABLE panes (
-    view_id INTEGER NOT NULL REFERENCES views, pane_start INTEGER NOT NULL, tombstone INTEGER NOT NULL,
-    release_id BLOB NOT NULL, opened INTEGER NOT NULL, reason TEXT, content BLOB NOT NULL, released_at INTEGER NOT NULL,
-    published_at INTEGER NOT NULL, clock TEXT NOT NULL, signature BLOB NOT NULL, seq INTEGER NOT NULL REFERENCES publications,
-    manifest_id INTEGER NOT NULL REFERENCES manifests,
-    PRIMARY KEY (view_id, pane_start, tombstone), UNIQUE (release_id, tombstone)) WITHOUT ROWID;
-CREATE TABLE files (
-    path TEXT PRIMARY KEY, view_id INTEGER NOT NULL REFERENCES views, day INTEGER NOT NULL,
-    rows INTEGER NOT NULL, bytes INTEGER NOT NULL, seq INTEGER NOT NULL REFERENCES publications);
-CREATE INDEX files_by_day ON files (view_id, day);
-CREATE TABLE evidence (hash BLOB PRIMARY KEY, data BLOB NOT NULL);
-""",
-)
 _BUSY_S: Final = 10.0
+_NAMED: Final = re.compile(r"([a-z][a-z0-9_]*)@v([0-9]{1,9})")
 
 
-_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
-    "views": ("id", "name", "version", "definition", "definition_hash"),
-    "services": ("name", "refs"),
-    "models": ("name", "version", "files", "lineage", "registered_at"),
-    "publications": ("seq", "published_at"),
-    "manifests": ("id", "hash", "json"),
-    "panes": ("view_id", "pane_start", "tombstone", "release_id", "opened", "reason", "content", "released_at",
-              "published_at", "clock", "signature", "seq", "manifest_id"),
-    "files": ("path", "view_id", "day", "rows", "bytes", "seq"),
-    "evidence": ("hash", "data"),
-}  # fmt: skip
+@dataclass(frozen=True)
+class Applied:
+    """What applying a definition did.
 
+    Attributes:
+        registered: the version that has the definition now.
+        change: from the version that was applied last; None: it is the first version of its name.
+        from_us: from when its collection is collected, µs; None: that did not change.
+        is_back: whether an older version was applied again.
+    """
 
-def missing(database: sqlite3.Connection) -> Iterator[str]:
-    """The missing tables and columns of a registry, one a line."""
-    for table, columns in _TABLES.items():
-        found = [row[0] for row in database.execute("SELECT name FROM pragma_table_info(?)", (table,))]
-        if not found:
-            yield f"the table {table!r} is missing"
-        elif tuple(found) != columns:
-            yield f"the table {table!r} has the columns {', '.join(found)[:120]}, not {', '.join(columns)}"
+    registered: RegisteredView
+    change: ViewChange | None
+    from_us: int | None = None
+    is_back: bool = False
 
 
 class Registry:
-    """Reads and writes the registry file. A reader opens it read-only and sees whole publications."""
+    """Reads and writes the registry file. A reader opens it read-only and sees whole publications.
+
+    Attributes:
+        publications: panes, evidence and files, by the number of their collection or version.
+    """
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
         self.path = path
+        self._lineages: tuple[tuple[int, int], dict[str, Lineage]] = (-1, -1), {}
         damaged = reporting_damage(lambda error: StoreCorrupt(f"{path} is damaged ({error})"))
         try:
             # SQLite itself serialises calls from several threads; a server reads from more than one.
             self._db = connect(path, private=False, read_only=read_only, busy_s=_BUSY_S, factory=damaged)
+            self.publications, self._versions = Publications(self._db, path), Versions(self._db)
             try:
                 self._open(read_only=read_only)
             except BaseException:
@@ -142,38 +119,175 @@ class Registry:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit all of the statements inside, or none. Raises StoreWriteFailed, for example on a full disk."""
-        with writing(self.path), transaction(self._db):
-            yield
+        try:
+            with writing(self.path), transaction(self._db):
+                yield
+        except BaseException:
+            self._lineages = (-1, -1), {}  # they may be of statements that were rolled back
+            raise
 
-    def register(self, view: FeatureView) -> RegisteredView:
-        """Register a view, or find it. A view without a published pane, which no service names, takes another definition.
+    def lineages(self) -> list[Lineage]:
+        """The versions of every name, by name."""
+        return self._versions.lineages()
 
-        A view that is registered in another form of the same definition keeps that form; see `reprice`.
+    def lineage(self, name: str) -> Lineage:
+        """The versions of a name. Raises UnknownView, which lists all views."""
+        stamp = int(self._db.execute("PRAGMA data_version").fetchone()[0]), self._db.total_changes
+        if self._lineages[0] != stamp:
+            self._lineages = stamp, {}
+        known = self._lineages[1]
+        if name not in known:
+            found = self._versions.lineages(name)
+            if not found:
+                raise UnknownView(name, [one.view.name for one in self.views()], named=self._is_named(name))
+            known[name] = found[0]
+        return known[name]
+
+    def view(self, name: str, version: int | None = None) -> RegisteredView:
+        """A version of a view; None: the one that its name serves.
+
+        Raises:
+            UnknownView, which lists all views. UnknownVersion, which lists all versions.
+        """
+        lineage = self.lineage(name)
+        if version is None:
+            return lineage.served.registered
+        found = lineage.number(version)
+        if found is None:
+            raise UnknownVersion(name, version, [one.registered.version for one in lineage.versions])
+        return found.registered
+
+    def named(self, name: str) -> RegisteredView:
+        """The version of `view` or `view@v<n>`. Raises UnknownView, UnknownVersion."""
+        pinned = _NAMED.fullmatch(name)
+        return self.view(name) if pinned is None else self.view(pinned[1], int(pinned[2]))
+
+    def views(self) -> list[RegisteredView]:
+        """The served version of each name, by name."""
+        return [lineage.served.registered for lineage in self.lineages()]
+
+    def every_version(self) -> list[RegisteredView]:
+        """All versions of all names, by name and version."""
+        return [version.registered for lineage in self.lineages() for version in lineage.versions]
+
+    def served(self) -> dict[str, int]:
+        """The version that each name serves."""
+        return {one.view.name: one.version for one in self.views()}
+
+    def versions(self, name: str) -> list[Version]:
+        """The versions of a view, by number. Raises UnknownView."""
+        return list(self.lineage(name).versions)
+
+    def to_collect(self) -> list[ToCollect]:
+        """The collections of all names, each with the time in which its panes start. One that has ended may have late panes."""
+        return [one for lineage in self.lineages() for one in lineage.to_collect()]
+
+    def definitions(self) -> list[tuple[FeatureView, str]]:
+        """Every definition that a version has or had, with `view@v<n>`."""
+        versions = [version for lineage in self.lineages() for version in lineage.versions]
+        return [
+            (self._versions.definition(digest), one.registered.name) for one in versions for digest in one.definitions
+        ]
+
+    def defined_by(self, view: FeatureView) -> RegisteredView | None:
+        """The version that has or had this definition, with this definition; None: there is none."""
+        found = [one.defined_by(definition_hash(view)) for one in self._versions.lineages(view.name)]
+        if not found or found[0] is None:
+            return None
+        one = found[0].registered
+        return RegisteredView(one.view_id, one.version, view, one.collection_id)
+
+    def register(self, view: FeatureView, now: int) -> RegisteredView:
+        """Register the first version of a view, or find the version that is collected with this definition.
+
+        A view without a published pane, which no service names, takes another definition. A view that is registered in another
+        form of the same definition keeps that form; see `reprice`.
 
         Raises:
             ViewChanged: a view of its name has another definition.
         """
         view = self.in_force(view)
-        row = self._db.execute("SELECT definition_hash, id FROM views WHERE name = ?", (view.name,)).fetchone()
-        if row is None:
+        found = self._versions.lineages(view.name)
+        if not found:
             with self.transaction():
-                self._db.execute(
-                    "INSERT INTO views (name, version, definition, definition_hash) VALUES (?, 1, ?, ?)",
-                    (view.name, view_to_bytes(view), definition_hash(view)),
-                )
-        elif row[0] != definition_hash(view):
-            if self.last_seq(row[1]) or self._is_named(view.name):
-                raise ViewChanged(view.name)
+                self._add_first(view, now)
+            return self.view(view.name)
+        collected = [one for one in found[0].to_collect() if one.view == view]
+        if not collected:
+            if not self._is_replaceable(found[0]) or self._is_named(view.name):
+                raise _changed(found[0].newest, view)
             with self.transaction():
-                self._replace(row[1], view)
-        return self.view(view.name)
+                self._versions.replace(found[0].newest.registered.view_id, view)
+            return self.view(view.name)
+        return self.view(view.name, collected[-1].version)
+
+    def _add_first(self, view: FeatureView, now: int) -> None:
+        view_id = self._versions.add(view, now)
+        self._versions.schedule(view.name, view_id, FIRST_MOMENT, None, now)
+
+    def _is_replaceable(self, lineage: Lineage) -> bool:
+        """Whether nothing was published under a name, so that its only version takes another definition."""
+        return len(lineage.versions) == 1 and not self.publications.has_panes(lineage.name)
+
+    def plan(self, view: FeatureView, timing: Timing) -> HandOver | None:
+        """What `apply` would do; None: it would register the first version. Raises HandOverRefused."""
+        view = self.in_force(view)
+        found = self._versions.lineages(view.name)
+        if not found:
+            return None
+        lineage = found[0]
+        if self._is_replaceable(lineage):
+            change = compare(lineage.newest.registered.view, view)
+            return HandOver(change, lineage.newest, change != Unchanged(), None)
+        return hand_over(lineage, view, timing, self.publications.last_opened(view.name))
+
+    def apply(self, view: FeatureView, timing: Timing) -> Applied:
+        """Apply a definition, inside a transaction. The rows of new versions are the publisher's work. Raises HandOverRefused."""
+        view, due = self.in_force(view), self.plan(view, timing)
+        if due is None:
+            self._add_first(view, timing.now)
+            return Applied(self.view(view.name), None, FIRST_MOMENT)
+        if due.annotates and due.version is not None:
+            write = self._versions.annotate
+            if self._is_replaceable(self.lineage(view.name)):
+                write = self._versions.replace
+            write(due.version.registered.view_id, view)
+        view_id = self._versions.add(view, timing.now) if due.version is None else due.version.registered.view_id
+        if due.place is not None:
+            for place, until_us in due.place.ends.items():
+                self._versions.end(place, until_us)
+            since = timing.now if due.place.is_served else None
+            self._versions.schedule(view.name, view_id, due.place.from_us, due.place.until_us, since)
+            if due.version is not None:
+                self._versions.deprecate(view_id, None, None)
+        registered = next(
+            one.registered for one in self.lineage(view.name).versions if one.registered.view_id == view_id
+        )
+        is_back = due.place is not None and due.version is not None
+        return Applied(registered, due.change, None if due.place is None else due.place.from_us, is_back)
+
+    def deprecate(self, registered: RegisteredView, now: int) -> None:
+        """Mark a version as deprecated, inside a transaction."""
+        self._versions.deprecate(registered.view_id, now, self.last_seq(registered))
+
+    def serve(self, registered: RegisteredView, opened: Sequence[int], now: int) -> None:
+        """Move a name to the versions whose collection got its first release, inside a transaction.
+
+        Args:
+            registered: a version of the collection; opened: the released panes, µs.
+        """
+        for entry, version in self.lineage(registered.view.name).entries:
+            mine = version.registered.collection_id == registered.collection_id
+            if mine and entry.served_since is None and any(entry.from_us <= start < entry.until for start in opened):
+                self._versions.serve(entry.place, now)
 
     def in_force(self, view: FeatureView) -> FeatureView:
         """The form in which a view is collected: another form of the same definition if that is registered, else the view."""
-        row = self._db.execute("SELECT definition_hash FROM views WHERE name = ?", (view.name,)).fetchone()
-        if row is None or row[0] == definition_hash(view):
+        found = self._versions.lineages(view.name)
+        if not found or found[0].defined_by(definition_hash(view)) is not None:
             return view
-        return next((form for form in other_forms(view) if definition_hash(form) == row[0]), view)
+        known = {digest for version in found[0].versions for digest in version.definitions}
+        return next((form for form in other_forms(view) if definition_hash(form) in known), view)
 
     def reprice(self, view: FeatureView) -> RegisteredView:
         """Give a view that is registered in another form its own. It may not have published a pane.
@@ -181,38 +295,25 @@ class Registry:
         Raises:
             UnknownView. ViewChanged: another definition is registered. RepriceRefused: it has published panes.
         """
-        registered, digest = self.view(view.name), definition_hash(view)
+        lineage = self.lineage(view.name)
+        registered, digest = lineage.newest.registered, definition_hash(view)
         if definition_hash(registered.view) == digest:
             return registered
         if registered.view not in other_forms(view):
-            raise ViewChanged(view.name)
-        if self.last_seq(registered.view_id):
+            raise _changed(lineage.newest, view)
+        if not self._is_replaceable(lineage):
             raise RepriceRefused(view.name)
         with self.transaction():
-            self._replace(registered.view_id, view)
+            self._versions.replace(registered.view_id, view)
         return self.view(view.name)
-
-    def _replace(self, view_id: int, view: FeatureView) -> None:
-        self._db.execute(
-            "UPDATE views SET definition = ?, definition_hash = ? WHERE id = ?",
-            (view_to_bytes(view), definition_hash(view), view_id),
-        )
-
-    def view(self, name: str) -> RegisteredView:
-        """A registered view. Raises UnknownView, which lists all views."""
-        row = self._db.execute("SELECT id, version, definition FROM views WHERE name = ?", (name,)).fetchone()
-        if row is None:
-            raise UnknownView(name, [known.view.name for known in self.views()], named=self._is_named(name))
-        return RegisteredView(row[0], row[1], view_from_bytes(row[2]))
 
     def _is_named(self, view: str) -> bool:
         """Whether a feature service names a view."""
         return any(ref.startswith(f"{view}:") for refs in self.services().values() for ref in refs)
 
-    def views(self) -> list[RegisteredView]:
-        """All views, by name."""
-        rows = self._db.execute("SELECT id, version, definition FROM views ORDER BY name").fetchall()
-        return [RegisteredView(view_id, version, view_from_bytes(data)) for view_id, version, data in rows]
+    def has_published(self, view: str) -> bool:
+        """Whether a view of this name has a pane here."""
+        return self.publications.has_panes(view)
 
     def put_service(self, name: str, refs: Sequence[str]) -> None:
         """Store a feature service; a service of this name is replaced."""
@@ -237,213 +338,104 @@ class Registry:
             (name, version, json.loads(files), lineage, at) for name, version, files, lineage, at in rows.fetchall()
         ]
 
-    def next_seq(self) -> int:
-        """The number that the next publication gets."""
-        (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM publications").fetchone()
-        return int(last) + 1
+    def selection(self, registered: RegisteredView) -> Selection:
+        """The panes that the rows of a version use."""
+        lineage = self.lineage(registered.view.name)
+        version = lineage.number(registered.version)
+        if version is None:
+            raise UnknownVersion(lineage.name, registered.version, [one.registered.version for one in lineage.versions])
+        last = lineage.last_seq(version)
+        segments = tuple(lineage.segments(version))
+        return Selection(registered.view_id, registered.collection_id, segments, NEVER if last is None else last)
 
-    def last_seq(self, view_id: int) -> int:
-        """The last publication with a pane of a view; 0: there is none."""
-        (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM panes WHERE view_id = ?", (view_id,)).fetchone()
-        return int(last)
+    def own(self, registered: RegisteredView) -> Selection:
+        """The panes of a version's own collection."""
+        return Selection(registered.view_id, registered.collection_id)
+
+    def last_seq(self, registered: RegisteredView) -> int:
+        """The last publication that changed the rows of a version; 0: there is none."""
+        return self.publications.last_seq(self.selection(registered))
 
     def published_since(self, registered: RegisteredView, seq: int) -> list[Published]:
-        """The panes and tombstones of a view that later publications brought, in the order of publication."""
-        rows = self._db.execute(
-            "SELECT seq, release_id, pane_start, opened, tombstone, reason, released_at, published_at FROM panes "
-            "WHERE view_id = ? AND seq > ? ORDER BY seq, pane_start, tombstone",
-            (registered.view_id, seq),
-        )
+        """The panes and tombstones of a version that later publications brought, in the order of publication."""
         view = registered.view
         return [
             Published(
                 view.name,
                 registered.version,
-                number,
-                release_id,
-                start,
-                start + view.pane_us,
-                released_at,
-                published_at,
-                "retracted" if tombstone else "opened" if opened else "void",
-                reason,
+                one.seq,
+                one.release_id,
+                one.pane_start,
+                one.pane_start + view.pane_us,
+                one.released_at,
+                one.published_at,
+                "retracted" if one.tombstone else "opened" if one.opened else "void",
+                one.reason,
             )
-            for number, release_id, start, opened, tombstone, reason, released_at, published_at in rows
+            for one in self.publications.since(self.selection(registered), seq)
         ]
 
-    def has_published(self, view: str) -> bool:
-        """Whether a view of this name has a pane here."""
-        row = self._db.execute("SELECT id FROM views WHERE name = ?", (view,)).fetchone()
-        return row is not None and self.last_seq(row[0]) > 0
+    def pane_starts(
+        self, registered: RegisteredView, start: int | None = None, end: int | None = None
+    ) -> npt.NDArray[np.int64]:
+        """int64[P], the published panes of a version with start ≤ pane_start < end, increasing."""
+        return self.publications.pane_starts(self.selection(registered), start, end)
 
-    def pane_starts(self, view_id: int, start: int | None = None, end: int | None = None) -> npt.NDArray[np.int64]:
-        """int64[P], the published panes of a view with start ≤ pane_start < end, increasing."""
-        rows = self._db.execute(
-            "SELECT pane_start FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ? AND NOT tombstone "
-            "ORDER BY pane_start",
-            (view_id, *_bounds(start, end)),
-        )
-        return np.fromiter((row[0] for row in rows), dtype=np.int64)
+    def collected_panes(
+        self, view: FeatureView, start: int | None = None, end: int | None = None
+    ) -> npt.NDArray[np.int64]:
+        """int64[P], the published panes of the collection of a definition, increasing; empty if the definition is unknown."""
+        registered = self.defined_by(view)
+        if registered is None:
+            return np.empty(0, np.int64)
+        return self.publications.pane_starts(self.own(registered), start, end)
 
-    def last_row(self, view_id: int) -> int | None:
-        """The newest pane of a view that makes rows; None: there is none."""
-        (last,) = self._db.execute(
-            "SELECT max(pane_start) FROM panes WHERE view_id = ? AND reason IS NOT ?", (view_id, BUDGET_SPENT)
-        ).fetchone()
-        return None if last is None else int(last)
+    def last_row(self, registered: RegisteredView) -> int | None:
+        """The newest pane of a version that makes rows; None: there is none."""
+        return self.publications.last_row(self.selection(registered))
 
-    def clocks(self, view_id: int) -> dict[Clock, int]:
-        """How many panes that make rows a view has of each clock."""
-        counts: dict[Clock, int] = {"live": 0, "replay": 0}
-        return counts | dict(
-            self._db.execute(
-                "SELECT clock, count(*) FROM panes WHERE view_id = ? AND reason IS NOT ? AND NOT tombstone GROUP BY clock",
-                (view_id, BUDGET_SPENT),
-            )
-        )
+    def clocks(self, registered: RegisteredView) -> dict[Clock, int]:
+        """How many panes that make rows a version has of each clock."""
+        return self.publications.clocks(self.selection(registered))
 
     def spent_panes(
-        self, view_id: int, clock: Clock | None = None
+        self, registered: RegisteredView, clock: Clock | None = None
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """(pane_start, released_at) of a view's BUDGET_SPENT voids, of one clock or both: int64[V] each, µs."""
-        found = self._db.execute(
-            "SELECT pane_start, released_at FROM panes WHERE view_id = ? AND reason = ? AND clock = ifnull(?, clock)",
-            (view_id, BUDGET_SPENT, clock),
-        ).fetchall()
-        both = np.array(found, dtype=np.int64).reshape(-1, 2)
-        return both[:, 0], both[:, 1]
+        """(pane_start, released_at) of a version's BUDGET_SPENT voids, of one clock or both: int64[V] each, µs."""
+        return self.publications.spent_panes(self.selection(registered), clock)
 
-    def panes(self, view_id: int, start: int | None = None, end: int | None = None) -> list[PaneRecord]:
-        """The published panes of a view with start ≤ pane_start < end, in order."""
-        chosen = (view_id, *_bounds(start, end))
-        manifests: dict[int, Manifest] = {
-            number: Manifest.from_json(text)
-            for number, text in self._db.execute(
-                "SELECT id, json FROM manifests WHERE id IN "
-                "(SELECT manifest_id FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ?)",
-                chosen,
-            )
-        }
-        rows = self._db.execute(
-            "SELECT pane_start, release_id, opened, reason, content, released_at, published_at, clock, signature, manifest_id, "
-            "tombstone FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ? ORDER BY pane_start, tombstone",
-            chosen,
-        )
-        found: dict[int, PaneRecord] = {}
-        for row in rows:
-            start, ident, opened, reason, content, released_at, published_at, clock, signature, manifest, tombstone = (
-                row
-            )
-            times = (released_at, published_at)
-            if tuple(map(type, row)) not in _PANE_TYPES or opened not in (0, 1) or manifest not in manifests:
-                raise StoreCorrupt(
-                    f"{self.path}: the row of pane {start!r} is not in the form that a publication writes; restore it from a backup"
-                )
-            one = PaneRecord(start, ident, bool(opened), reason, content, *times, clock, signature, manifests[manifest])
-            before = found.get(one.pane_start)
-            if bool(tombstone) != (before is not None) or bool(tombstone) != is_retraction(reason):
-                raise StoreCorrupt(
-                    f"{self.path}: the pane {utc_text(start)} has a tombstone without a release, or with the reason "
-                    f"{reason!r}; restore it from a backup"
-                )
-            found[one.pane_start] = one if before is None else replace(before, tombstone=one)
-        return list(found.values())
+    def panes(self, registered: RegisteredView, start: int | None = None, end: int | None = None) -> list[PaneRecord]:
+        """The published panes of a version with start ≤ pane_start < end, in order."""
+        return [pane for _, pane in self.publications.panes(self.selection(registered), start, end)]
 
-    def manifests(self) -> list[tuple[Manifest, int]]:
-        """Every manifest of the published panes, with the start (µs) of its last pane."""
-        rows = self._db.execute(
-            "SELECT json, last FROM manifests JOIN (SELECT manifest_id, max(pane_start) AS last FROM panes GROUP BY manifest_id) "
-            "ON manifests.id = manifest_id ORDER BY manifests.id"
-        )
-        return [(Manifest.from_json(text), int(last)) for text, last in rows.fetchall()]
+    def all_panes(self, name: str) -> list[tuple[RegisteredView, list[PaneRecord]]]:
+        """The published panes of each collection of a name, with the version that stores their sums."""
+        lineage = self.lineage(name)
+        numbers = dict.fromkeys(version.registered.collection_id for version in lineage.versions)
+        keepers = [lineage.keeper(number).registered for number in numbers]
+        return [(one, [pane for _, pane in self.publications.panes(self.own(one))]) for one in keepers]
 
-    def contents(self, view_id: int) -> bytes:
-        """SHA-256 over the contents of a view's published panes and tombstones."""
-        rows = self._db.execute(
-            "SELECT content FROM panes WHERE view_id = ? ORDER BY pane_start, tombstone", (view_id,)
-        )
-        return hashlib.sha256(b"".join(content for (content,) in rows)).digest()
+    def contents(self, registered: RegisteredView) -> bytes:
+        """SHA-256 over the contents of a version's published panes and tombstones."""
+        return self.publications.contents(self.selection(registered))
 
     def find(self, release_id: bytes) -> tuple[RegisteredView, PaneRecord]:
-        """The view and the published pane of a release id. Raises UnknownRelease."""
-        row = self._db.execute(
-            "SELECT name, pane_start FROM panes JOIN views ON views.id = view_id WHERE release_id = ?", (release_id,)
-        ).fetchone()
-        if row is None:
+        """The published pane of a release id, and the version that stores its sums. Raises UnknownRelease."""
+        place = self.publications.place_of(release_id)
+        if place is None:
             raise UnknownRelease(release_id)
-        registered = self.view(row[0])
-        (record,) = self.panes(registered.view_id, row[1], row[1] + 1)
-        return registered, record
+        collection_id, start = place
+        keeper = self.keeper(collection_id)
+        ((_, record),) = self.publications.panes(self.own(keeper), start, start + 1)
+        return keeper, record
 
-    def evidence(self, digest: bytes) -> bytes:
-        """The bytes with this SHA-256. Raises UnknownEvidence. StoreCorrupt: the stored bytes have another hash."""
-        row = self._db.execute("SELECT data FROM evidence WHERE hash = ?", (digest,)).fetchone()
-        if row is None:
-            raise UnknownEvidence(digest)
-        data = bytes(row[0])
-        if hashlib.sha256(data).digest() != digest:
-            raise StoreCorrupt(f"{self.path}: the evidence {digest.hex()} was changed")
-        return data
-
-    def all_evidence(self) -> Iterator[bytes]:
-        """Every blob, in no order."""
-        for (data,) in self._db.execute("SELECT data FROM evidence"):
-            yield bytes(data)
-
-    def keep_evidence(self, evidence: Iterable[bytes]) -> None:
-        """Store blobs under their SHA-256, inside a transaction; a blob that is stored already stays."""
-        self._db.executemany(
-            "INSERT OR IGNORE INTO evidence (hash, data) VALUES (?, ?)",
-            ((hashlib.sha256(data).digest(), data) for data in evidence),
-        )
-
-    def files(self, view_id: int, first_day: int | None = None, last_day: int | None = None) -> list[FileRecord]:
-        """The Parquet files of a view for the days first_day … last_day, by day, then publication."""
-        rows = self._db.execute(
-            "SELECT path, day, rows, bytes FROM files WHERE view_id = ? AND day >= ? AND day <= ? ORDER BY day, seq",
-            (view_id, -(2**63) if first_day is None else first_day, 2**63 - 1 if last_day is None else last_day),
-        )
-        return [FileRecord(*row) for row in rows]
-
-    def all_paths(self) -> set[str]:
-        """The paths of all listed files."""
-        return {path for (path,) in self._db.execute("SELECT path FROM files")}
-
-    def record(
-        self,
-        seq: int,
-        published_at: int,
-        panes: Sequence[tuple[int, PaneRecord]],
-        files: Sequence[tuple[int, FileRecord]],
-        replaced: Sequence[str],
-    ) -> None:
-        """Write one publication: its panes and files (each with its view's id), and remove the files that it replaces."""
-        self._db.execute("INSERT INTO publications (seq, published_at) VALUES (?, ?)", (seq, published_at))
-        ids: dict[int, int] = {}
-        for _, pane in panes:
-            if id(pane.manifest) not in ids:
-                ids[id(pane.manifest)] = self._manifest_id(pane.manifest)
-        self._db.executemany(
-            "INSERT INTO panes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                (view_id, p.pane_start, is_retraction(p.reason), p.release_id, p.opened, p.reason, p.content,
-                 p.released_at, p.published_at, p.clock, p.signature, seq, ids[id(p.manifest)])
-                for view_id, p in panes
-            ),
-        )  # fmt: skip
-        self._db.executemany("DELETE FROM files WHERE path = ?", ((path,) for path in replaced))
-        self._db.executemany(
-            "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)",
-            ((f.path, view_id, f.day, f.rows, f.bytes, seq) for view_id, f in files),
-        )
-
-    def _manifest_id(self, manifest: Manifest) -> int:
-        text = manifest.to_json()
-        digest = hashlib.sha256(text.encode()).digest()
-        self._db.execute("INSERT OR IGNORE INTO manifests (hash, json) VALUES (?, ?)", (digest, text))
-        row: tuple[Any, ...] = self._db.execute("SELECT id FROM manifests WHERE hash = ?", (digest,)).fetchone()
-        return int(row[0])
+    def keeper(self, collection_id: int) -> RegisteredView:
+        """The version that stores the sums of a collection."""
+        for lineage in self.lineages():
+            if any(one.registered.collection_id == collection_id for one in lineage.versions):
+                return lineage.keeper(collection_id).registered
+        raise StoreCorrupt(f"{self.path}: collection {collection_id} belongs to no version; restore it from a backup")
 
 
-def _bounds(start: int | None, end: int | None) -> tuple[int, int]:
-    return -(2**63) if start is None else start, 2**63 - 1 if end is None else end
+def _changed(known: Version, view: FeatureView) -> ViewChanged:
+    return ViewChanged(view.name, [str(one) for one in compare(known.registered.view, view).changes])

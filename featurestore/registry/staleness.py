@@ -42,7 +42,7 @@ class SpentPanes:
     @classmethod
     def read(cls, registry: Registry, registered: RegisteredView, clock: Clock | None = None) -> Self:
         """Read the voids of a registered view; those of one clock only, if it is given."""
-        return cls.of(registered.view, *registry.spent_panes(registered.view_id, clock))
+        return cls.of(registered.view, *registry.spent_panes(registered, clock))
 
     def stale_at(self, times: Ints, pane_end: Ints) -> npt.NDArray[np.bool_]:
         """bool[N]: whether the row of this pane end (µs) is stale at this time (µs)."""

@@ -18,11 +18,11 @@ EDITS = {
         "contains the pane of 1970-01-01T00:00:00Z, for which the store has nothing",
     ),
     "all rows of a view": (
-        "DELETE FROM panes WHERE view_id = (SELECT id FROM views WHERE name = 'v0')",
+        "DELETE FROM panes WHERE collection_id = (SELECT id FROM collections WHERE name = 'v0')",
         "manifest 3 belongs to no pane: the rows of its panes were deleted",
     ),
     "all rows of a view, and their manifest": (
-        "DELETE FROM panes WHERE view_id = (SELECT id FROM views WHERE name = 'v0');"
+        "DELETE FROM panes WHERE collection_id = (SELECT id FROM collections WHERE name = 'v0');"
         "DELETE FROM manifests WHERE id NOT IN (SELECT manifest_id FROM panes)",
         "contains the pane of 1970-01-01T00:00:00Z, for which the store has nothing",
     ),
@@ -48,7 +48,20 @@ EDITS = {
     "a tombstone without its release": ("DELETE FROM panes WHERE opened", "has a tombstone without a release"),
     **{
         f"the table {table}": (f"DROP TABLE {table}", f"the table '{table}' is missing")
-        for table in ("views", "services", "models", "publications", "manifests", "panes", "files", "evidence")
+        for table in (
+            "collections",
+            "versions",
+            "definitions",
+            "schedule",
+            "renewals",
+            "services",
+            "models",
+            "publications",
+            "manifests",
+            "panes",
+            "files",
+            "evidence",
+        )
     },
     "a column": ("ALTER TABLE panes DROP COLUMN reason", "the table 'panes' has the columns"),
 }

@@ -20,6 +20,8 @@ ROOMS = (
 )  # fmt: skip
 CODES = """
 COVEY_ERROR base.CoveyError 1
+FEATURE_IN_SERVICE featurestore.FeatureInService 4
+HAND_OVER_REFUSED featurestore.HandOverRefused 4
 LOCK_HELD base.LockHeld 1
 FILE_IN_USE base.FileInUse 4
 OF_OLDER_VERSION base.OfOlderVersion 1
@@ -49,8 +51,11 @@ PEER_FLOODS base.PeerFloods 1
 PEER_SPEAKS_ANOTHER_PROTOCOL base.PeerSpeaksAnotherProtocol 1
 CRYPTO_ERROR crypto.CryptoError 1
 FIELD_ELEMENT_OUT_OF_RANGE crypto.FieldElementOutOfRange 1
+UNKNOWN_VERSION featurestore.UnknownVersion 5
 VALUE_OUT_OF_RANGE crypto.ValueOutOfRange 1
 INDEX_OUT_OF_RANGE crypto.IndexOutOfRange 1
+VERSION_IN_USE featurestore.VersionInUse 4
+VIEW_GIVEN_TWICE featurestore.ViewGivenTwice 2
 WRONG_LENGTH crypto.WrongLength 1
 PARAMETER_OUT_OF_RANGE crypto.ParameterOutOfRange 1
 TOO_FEW_PROOFS crypto.TooFewProofs 1

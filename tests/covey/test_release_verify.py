@@ -154,7 +154,10 @@ def test_a_view_that_was_changed_in_the_store_is_found(covey: Covey, store: Path
         release_delay="9m",
     )
     with sqlite3.connect(store / "store" / "registry.db") as db:
-        db.execute("UPDATE views SET definition = ? WHERE name = 'v1'", (view_to_bytes(other),))
+        db.execute(
+            "UPDATE definitions SET data = ? WHERE view_id = (SELECT id FROM versions WHERE name = 'v1')",
+            (view_to_bytes(other),),
+        )
     db.close()
     states = found(covey, store)
     assert {states[item.release_id.hex()] for item in (OPENED, SMALL, SPENT)} == {("failed", "content")}

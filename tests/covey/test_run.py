@@ -163,7 +163,7 @@ class TestRun:
         code, _, err = covey(*run_arguments)
         assert code == 4
         assert "'visits' has another definition" in err
-        assert "the difference of two sums that share it reveals it" in err
+        assert "bounds.max_cells: 2 → 3" in err
 
     def test_a_run_over_its_budget_is_refused_with_the_mend_and_leaves_the_names_free(
         self, covey: Covey, run_arguments: list[str], project: Path

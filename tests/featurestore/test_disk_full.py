@@ -215,7 +215,7 @@ def test_wherever_there_is_no_room_publishing_again_ends_as_if_there_had_been(
             assert left.equals(before[0]) or (
                 what == "fsync" and left.equals(want[0])
             )  # after the last rename the publication is complete
-            assert list(publisher._offline.strays(publisher._registry.all_paths())) == []
+            assert list(publisher._offline.strays(publisher._registry.publications.all_paths())) == []
             if what == "sqlite":
                 assert history(directory).equals(before[1])
             publisher._registry._db.execute("PRAGMA max_page_count = 1000000")

@@ -97,8 +97,8 @@ def stored_panes(directory: Path) -> tuple[Panes, Offline, Registry, int]:
     registry = Registry(directory / "store" / "registry.db", read_only=True)
     offline = Offline(directory / "store" / "offline")
     registered = registry.view("delays")
-    slots = offline.slots(registry.files(registered.view_id), offline_schema(VIEW), 2)
-    records = [record for record in registry.panes(registered.view_id) if record.makes_row]
+    slots = offline.slots(registry.publications.files(registered.view_id), offline_schema(VIEW), 2)
+    records = [record for record in registry.panes(registered) if record.makes_row]
     zero = np.zeros((2, layout_of(VIEW).slots_per_key), dtype=np.int64)
     panes = Panes(
         np.array([record.pane_start for record in records]),
@@ -124,7 +124,7 @@ def assert_recomputed(directory: Path) -> None:
     for served_, decoded in zip(served_features(VIEW), issues.features, strict=True):
         again |= dict(zip((served_.name, f"{served_.name}__se"), feature_arrays(served_, decoded)[:2], strict=False))
     schema = offline_schema(VIEW)
-    stored = offline.read(registry.files(view_id), schema, schema.names)
+    stored = offline.read(registry.publications.files(view_id), schema, schema.names)
     registry.close()
     # of issues with equal (pane, release time), the last published counts
     place = {

@@ -289,7 +289,7 @@ def test_labels_and_history_larger_than_the_limit_are_joined_within_it(tmp_path:
     labels = pa.table({"row": np.arange(LABELS), "k": keys, "t": pa.array(times, pa.timestamp("us", "UTC"))})
     pq.write_table(labels, tmp_path / "labels.parquet")
 
-    references = resolve(["v:x_hist"], lambda _: RegisteredView(1, 1, view), full_names=False, intervals=False)
+    references = resolve(["v:x_hist"], lambda *_: RegisteredView(1, 1, view, 1), full_names=False, intervals=False)
     assert KEYS * PANES * record_dtype(references).itemsize > 200 * 2**20
     words = [
         "join",

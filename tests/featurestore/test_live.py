@@ -24,10 +24,9 @@ class SlowStore(Publisher):
 
     seconds: list[float]
 
-    def _prepare(self, *given: object) -> object:  # type: ignore[override]
-        prepared = super()._prepare(*given)  # type: ignore[arg-type]
+    def _commit(self, *given: object) -> None:  # type: ignore[override]
         Clock.now += int(self.seconds.pop(0) * SECOND)
-        return prepared
+        super()._commit(*given)  # type: ignore[arg-type]
 
 
 class Clock:

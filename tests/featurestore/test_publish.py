@@ -12,7 +12,8 @@ import pytest
 from featurestore.define.definitions import FeatureView
 from featurestore.errors import ReleaseRefused, StoreCorrupt, StoreInUse, UnknownView
 from featurestore.online.settings import OnlineSettings
-from featurestore.publish.publish import MAX_FILES, Publisher
+from featurestore.publish.publish import Publisher
+from featurestore.publish.rows import MAX_FILES
 from featurestore.store import Store
 
 from .making import DAY, HOUR, a_release, a_view, a_void, fill

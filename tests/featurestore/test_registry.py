@@ -37,7 +37,7 @@ def test_a_changed_view_is_served_after_a_crash_before_its_block_is_written(tmp_
     changed = a_view(entity=Entity("dest", domain=["BOS"]))
     with Publisher(tmp_path, lambda: 0) as publisher:
         publisher.register(a_view())
-        publisher._registry.register(changed)  # and a crash
+        publisher._registry.register(changed, 0)  # and a crash
     Publisher(tmp_path, lambda: 0).close()
     with Store.open(tmp_path) as store:
         assert store.get(["delays:flights"], {"dest": ["BOS"]})["flights__status"].to_pylist() == ["NOT_FOUND"]

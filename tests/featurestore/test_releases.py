@@ -131,7 +131,7 @@ class TestEvidence:
             def fails(*_: Any) -> None:
                 raise Fails
 
-            publisher._registry.record = fails  # type: ignore[method-assign]
+            publisher._registry.publications.record = fails  # type: ignore[method-assign]
             with pytest.raises(Fails):
                 publisher.publish([a_release(view, 0)], [self.PLAN])
         with Store.open(tmp_path) as store, pytest.raises(UnknownEvidence):

@@ -87,7 +87,7 @@ def _state_of(store: AnyStore, name: str, view: FeatureView) -> ViewState:
         digest.update(repr((one.published_at, one.reason)).encode())
     if isinstance(store, Store):
         registry = store._registry  # a server has no registry
-        digest.update(registry.contents(registry.view(view.name).view_id))
+        digest.update(registry.contents(registry.view(view.name)))
     released = [one.released_at for one in published if one.state != "retracted" and one.reason != BUDGET_SPENT]
     return ViewState(name, view, digest.hexdigest(), min(released, default=None), max(released, default=None))
 
