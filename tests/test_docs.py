@@ -53,7 +53,7 @@ def flights() -> pa.Table:
 
 
 def test_the_readme_opens_with_two_commands_that_the_makefile_has() -> None:
-    (block,) = re.findall(r"```sh\n(.*?)```", README, flags=re.S)
+    block = re.findall(r"```sh\n(.*?)```", README, flags=re.S)[0]
     assert re.findall(r"^make (\w+)", block, flags=re.M) == ["demo", "test"]
     makefile = (ROOT / "Makefile").read_text()
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"):

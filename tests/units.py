@@ -28,6 +28,7 @@ _TOGETHER: Final = {
         "attacks/test_rolled_back_together.py",
         "attacks/test_sites_run_no_foreign_code.py",
         "attacks/test_superlink_doors.py",
+        "deployment/test_collect.py",
         "deployment/test_days.py",
         "deployment/test_deployment.py",
         "deployment/test_monitors.py",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,16 +16,19 @@ if TYPE_CHECKING:
 
 
 def watch(
-    view: Annotated[str, typer.Argument(metavar="VIEW", help="The view's name.")],
+    view: Annotated[
+        str | None, typer.Argument(metavar="[VIEW]", help="The view's name. Default: all views of a directory.")
+    ] = None,
     store: Annotated[
         str,
         typer.Option(
             "--store",
+            "--project",
             metavar="DIR|URL",
             callback=store_directory,
-            help="The store's directory, or the URL of its server: http://…, grpc://….",
+            help="The store's or project's directory, or the URL of its server: http://…, grpc://…. Default: here.",
         ),
-    ],
+    ] = ".",
     after: Annotated[
         int | None,
         typer.Option(min=0, metavar="SEQ", help="Begin after this publication; 0: print all. Default: from now on."),
@@ -33,13 +38,21 @@ def watch(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """Print each pane of a view when it is published, one line a pane, until Ctrl-C."""
+    """Print each pane when it is published, one line a pane, until Ctrl-C: its times, and how long after its end it came."""
     from itertools import islice
 
+    from deployment.errors import UsageError
+    from deployment.inspect.arrivals import arrivals, newest_publication
     from featurestore.store import Store
 
     with Store.open(store) as opened:
-        for one in islice(opened.watch(view, after), count):
+        if view is None and not isinstance(opened, Store):
+            raise UsageError("a store behind a server is watched view by view: name a VIEW")
+        if view is not None or not isinstance(opened, Store):
+            panes = opened.watch(view or "", after)
+        else:
+            panes = arrivals(opened, newest_publication(Path(store)) if after is None else after)
+        for one in islice(panes, count):
             typer.echo(json.dumps(_as_dict(one)) if as_json else _line(one))
 
 
@@ -48,7 +61,9 @@ def _line(one: Published) -> str:
 
     pane = f"pane {utc_text(one.pane_start)} to {utc_text(one.pane_end)}"
     why = "" if one.reason is None else f" ({one.reason})"
-    return f"{one.seq:>6}  {one.view}@v{one.version}  {pane}  {one.state}{why}, released {utc_text(one.released_at)}"
+    late = timedelta(seconds=round((one.published_at - one.pane_end) / 1e6))
+    times = f"released {utc_text(one.released_at)}, published {late} after its end"
+    return f"{one.seq:>6}  {one.view}@v{one.version}  {pane}  {one.state}{why}, {times}"
 
 
 def _as_dict(one: Published) -> dict[str, Any]:
@@ -63,6 +78,7 @@ def _as_dict(one: Published) -> dict[str, Any]:
         "pane_end": utc_text(one.pane_end),
         "released_at": utc_text(one.released_at),
         "published_at": utc_text(one.published_at),
+        "late_s": (one.published_at - one.pane_end) / 1e6,
         "state": one.state,
         "reason": one.reason,
     }
