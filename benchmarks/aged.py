@@ -21,6 +21,9 @@ from typing import Final
 
 import numpy as np
 
+from aggregator.collect.aggregate_share import SealedShare
+from aggregator.storage.retention import forget
+from aggregator.storage.role_storage import Storage
 from base.times import DAY_US, SECOND_US
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
@@ -99,6 +102,47 @@ def intend_s(path: Path, owner: str, view: FeatureView, first: int, role: str = 
         return _median(once, SAMPLES)
 
 
+def aged_storage(path: Path, plans: int, deadline_us: int) -> None:
+    """Write an aggregator's storage of so many collected plans."""
+    signed, share = bytes(2_000), SealedShare(bytes(500), bytes(200))
+    storage = Storage(path, "leader")
+    with storage.transaction():
+        for number in range(plans):
+            ids = hashlib.sha256(number.to_bytes(8, "big")).digest(), number.to_bytes(16, "big")
+            storage.add_plan(*ids, signed, deadline_us)
+            storage.run("INSERT INTO noised VALUES (?, 0, ?, ?, X'')", number + 1, share.sealed, share.statement)
+            storage.set_prepared(ids[1], bytes(32), bytes(400), deadline_us)
+        storage.run("UPDATE plans SET state = 'witnessed', own = zeroblob(100), over = 1")
+    storage.close()
+
+
+def storage_plan_s(path: Path, deadline_us: int) -> float:
+    """Seconds of what an aggregator's storage does for a plan: prepare, open, noise and forget; the median of several."""
+    storage = Storage(path, "leader")
+    numbers = iter(range(10**6, 10**6 + SAMPLES))
+
+    def once() -> None:
+        number = next(numbers)
+        ids = hashlib.sha256(number.to_bytes(8, "big")).digest(), number.to_bytes(16, "big")
+        with storage.transaction():
+            storage.set_prepared(ids[1], bytes(32), bytes(400), deadline_us)
+        storage.plans_of_id(ids[1])
+        storage.add_plan(*ids, bytes(2_000), deadline_us)
+        forget(storage, deadline_us - 1, 0)
+        storage.unopened_plans()
+        stored = storage.plan(ids[0])
+        if stored is not None:
+            with storage.transaction():
+                storage.add_noised(stored.number, [SealedShare(bytes(500), bytes(200))])
+            storage.set_witnessed(stored.number)
+        forget(storage, deadline_us - 1, 0)
+
+    try:
+        return _median(once, SAMPLES)
+    finally:
+        storage.close()
+
+
 def _median(run: Callable[[], object], times: int) -> float:
     taken = []
     for _ in range(times):
@@ -123,6 +167,14 @@ def ledger_costs(folder: Path, panes: int) -> Iterator[tuple[str, float]]:
         yield f"ledger_plan_s_{name}", intend_s(path, "operator", view, at, "leader")
 
 
+def storage_costs(folder: Path, panes: int) -> Iterator[tuple[str, float]]:
+    """The costs of an aggregator's storage, by name."""
+    for name, plans in (("first", 1), ("last", panes)):
+        path = folder / f"storage-{name}.db"
+        aged_storage(path, plans, START_US)
+        yield f"storage_plan_s_{name}", storage_plan_s(path, START_US)
+
+
 @contextmanager
 def _folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="covey-aged-") as folder:
@@ -136,7 +188,7 @@ def main() -> None:
     panes = parser.parse_args().panes
     found: dict[str, float] = {"panes": panes}
     with _folder() as folder:
-        for name, cost in ledger_costs(folder, panes):
+        for name, cost in (*ledger_costs(folder, panes), *storage_costs(folder, panes)):
             found[name] = round(cost, 6)
             print(f"{name:28} {cost:14.6f}", flush=True)
     print(json.dumps(found))

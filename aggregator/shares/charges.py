@@ -53,11 +53,11 @@ class Charges:
 
     def require_complete(self) -> None:
         """Check that the ledger has a charge for every plan that was closed here. Raises LedgerBehind: entries were lost."""
-        state = self._ledger.state
-        lacking = [one for one in self._storage.plans() if one.own is not None and one.hash not in state.charged_by]
+        state, closed = self._ledger.state, self._storage.closed_plans()
+        lacking = [closed[plan] for plan in closed.keys() - state.charged_plans()]
         if state.rebuilt is not None:
-            since = [(one, self._identity.plan(one.signed)) for one in lacking]
-            lacking = [one for one, plan in since if not state.precedes_rebuild(plan)]
+            plans = {number: self._identity.plan(self._storage.numbered(number).signed) for number in lacking}
+            lacking = [number for number, plan in plans.items() if not state.precedes_rebuild(plan)]
         if lacking:
             raise LedgerBehind(str(self._ledger.path), f"it lacks {len(lacking)} plan(s) that were closed here")
 

@@ -7,7 +7,9 @@ the number of clients from the reports that it accepted itself.
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol, assert_never
 
 import numpy as np
@@ -45,6 +47,8 @@ from federation.terms import Noise, Validity
 
 MAX_WIRE_COLLECTIONS: Final = 2**17
 """Most collections of one plan on the wire: a commitment to this number has 5 MiB."""
+PARSED_PLANS: Final = 64
+"""How many parsed plans are kept in memory. A plan in use that is not among them is parsed again."""
 
 
 class Opening(Protocol):
@@ -88,7 +92,7 @@ class PlanBook:
         self.secrets = LiveSecrets(identity, files, self.stopped)
         self.edits = SettingsEdits(identity, files, clock, self._require_terms_under, self.opened)
         self._clock = clock
-        self._parsed: dict[bytes, Plan] = {}
+        self._parsed: OrderedDict[bytes, Plan] = OrderedDict()
         self.retention.forget()
 
     # before a plan is announced
@@ -154,7 +158,7 @@ class PlanBook:
                 kept = self.opening_of(plan).accepted_keys(plan, encryption_keys)
                 storage.add_plan(plan.hash, plan.plan_id, signed, deadline_us, kept)
             self.retention.forget()
-        self._parsed[plan.hash] = plan
+        self._keep(plan)
         return plan.hash
 
     def require_terms(self, plan: Plan) -> None:
@@ -190,8 +194,15 @@ class PlanBook:
         if stored is None:
             raise PlanUnknown(plan_hash)
         if (plan := self._parsed.get(plan_hash)) is None:
-            plan = self._parsed[plan_hash] = self.identity.plan(stored.signed)
+            self._keep(plan := self.identity.plan(stored.signed))
         return stored, plan
+
+    def _keep(self, plan: Plan) -> None:
+        """Keep a parsed plan among the last ones."""
+        self._parsed[plan.hash] = plan
+        while len(self._parsed) > PARSED_PLANS:
+            with suppress(KeyError):  # another thread was faster
+                self._parsed.popitem(last=False)
 
     def require_open(self, plan_hash: bytes, grace_us: int = 0) -> StoredPlan:
         """The plan, if it still accepts reports. Raises AlreadyCollected and AfterDeadline."""

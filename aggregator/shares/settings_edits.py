@@ -62,8 +62,8 @@ class SettingsEdits:
 
     def _running(self) -> Iterator[Plan]:
         """The plans before their deadline that are not noised."""
-        for stored in self._files.storage.plans():
-            if stored.unopened and self._clock() < stored.deadline_us:
+        for stored in self._files.storage.unopened_plans():
+            if self._clock() < stored.deadline_us:
                 yield self._opened(stored.hash)[1]
 
     def _require_kept(self, plan: Plan, old: Settings, new: Settings) -> None:

@@ -5,6 +5,9 @@
     report ids        when the deadline of a noised plan has passed: no report can arrive any more. The numbers of rejected
                       reports stay, because they are reported as long as the plan can be collected again. The counted sites
                       stay in the commitments
+    finished plans    31 days after their deadline, if the other aggregator knows of their opening: their noised shares can be
+                      collected no longer. The ledger keeps the charge and the opening. Freed plans stay: "never opened" may be
+                      asked for at any time
     sums              when their noised share is stored (role_storage.py)
     finished sums     leader: when the key holder has opened them (role_storage.py), or no longer holds the plan's keys
     noised shares     when leader and helper have both stored the values that they opened from them
@@ -33,19 +36,30 @@ from federation.live_keys import MOST_AFTER_DEADLINE_US
 LATEST_CHARGE_US: Final = 31 * 86_400 * 10**6
 """How long after its deadline a plan may still be charged. Without this limit, a clock that runs years ahead for a moment would
 write that time into the ledger, and the ledger would refuse the right clock afterwards."""
+LATEST_COLLECT_US: Final = LATEST_CHARGE_US
+"""How long after its deadline an opened plan can be collected again."""
 UNANNOUNCED_US: Final = 86_400 * 10**6
 """How long a verification key is kept without its plan. The plan normally follows within seconds."""
 
 _KEYS: Final = """
-(kept_us < ? OR id IN (SELECT id FROM plans)) AND id NOT IN (
-    SELECT id FROM plans WHERE state = 'open' AND (deadline_us >= ? OR plan IN (SELECT plan FROM pending))
+(kept_us < ? OR EXISTS (SELECT 1 FROM plans WHERE plans.id = keys.id)) AND NOT EXISTS (
+    SELECT 1 FROM plans INDEXED BY plans_by_id WHERE plans.id = keys.id AND state = 'open'
+    AND (deadline_us >= ? OR EXISTS (SELECT 1 FROM pending WHERE pending.plan = plans.plan))
 )
 """
-_OVER: Final = "SELECT plan FROM plans WHERE state IN ('noised', 'witnessed') AND deadline_us < ?"
-_COUNTS: Final = f"""
-INSERT INTO rejections
-SELECT plan, collection, count(*) FROM rejected WHERE plan IN ({_OVER}) GROUP BY plan, collection
+_WITH_IDS: Final = """
+SELECT plan FROM plans INDEXED BY plans_with_ids
+WHERE over = 0 AND state IN ('noised', 'witnessed') AND deadline_us < ?
 """
+_DONE: Final = "SELECT plan FROM plans INDEXED BY plans_to_delete WHERE state = 'witnessed' AND deadline_us < ?"
+_COUNTS: Final = """
+INSERT INTO rejections SELECT plan, collection, count(*) FROM rejected WHERE plan = ? GROUP BY plan, collection
+"""
+_OF_PLANS: Final = (
+    *("noised", "held", "drawn", "swaps", "jobs", "rejections", "rejected", "reports", "sites", "counted", "pending"),
+    *("sums", "ciphertexts", "finished"),
+)
+"""The tables whose rows belong to a plan."""
 
 
 _NOISED: Final = (PlanState.NOISED, PlanState.WITNESSED)
@@ -61,13 +75,19 @@ def forget(storage: Storage, now_us: int, grace_us: int) -> None:
     """
     with storage.transaction():
         storage.erase("keys", _KEYS, now_us - UNANNOUNCED_US, now_us - grace_us)
-        storage.run(_COUNTS, now_us)
-        for table in ("rejected", "reports", "sites", "counted"):
-            storage.erase(table, f"plan IN ({_OVER})", now_us)
+        for (plan,) in storage.rows(_WITH_IDS, now_us):
+            storage.run(_COUNTS, plan)
+            for table in ("rejected", "reports", "sites", "counted"):
+                storage.erase(table, "plan = ?", plan)
+            storage.run("UPDATE plans SET over = 1 WHERE plan = ?", plan)
         storage.erase("secret_keys", "until_us < ?", now_us)
         storage.run("DELETE FROM prepared WHERE not_after_us < ?", now_us - LATEST_SECRET_US)
-        past = "plan IN (SELECT plan FROM plans WHERE deadline_us < ?)"
+        past = "EXISTS (SELECT 1 FROM plans WHERE plans.plan = finished.plan AND deadline_us < ?)"
         storage.run(f"DELETE FROM finished WHERE {past}", now_us - LATEST_CHARGE_US)
+        for (plan,) in storage.rows(_DONE, now_us - LATEST_COLLECT_US):
+            for table in _OF_PLANS:
+                storage.run(f"DELETE FROM {table} WHERE plan = ?", plan)
+            storage.run("DELETE FROM plans WHERE plan = ?", plan)
     storage.empty_log()
 
 

@@ -18,7 +18,7 @@ from aggregator.collect.aggregate_share import HeldShare, SealedShare
 from aggregator.storage.records import MessageTable, Pending, PlanState, SecretKeys, StoredPlan
 from aggregator.storage.report_tables import ReportTables
 from aggregator.storage.role_file import RoleFile, StoringRole
-from aggregator.storage.schema import SCHEMA, VERSION
+from aggregator.storage.schema import MIGRATIONS, SCHEMA, VERSION
 from federation.circuit.validity import VerificationKey
 
 
@@ -31,6 +31,7 @@ class Storage(RoleFile):
 
     schema = SCHEMA
     version = VERSION
+    migrations = MIGRATIONS
 
     def __init__(self, path: Path, role: StoringRole) -> None:
         super().__init__(path, role)
@@ -65,6 +66,24 @@ class Storage(RoleFile):
     def plans(self) -> list[StoredPlan]:
         """All plans, in order of their opening."""
         return [_plan_of(found) for found in self.rows(f"SELECT {_PLAN} FROM plans ORDER BY plan")]
+
+    def closed_plans(self) -> dict[bytes, int]:
+        """The hashes and numbers of all plans that were closed here."""
+        return dict(self.rows("SELECT hash, plan FROM plans WHERE own IS NOT NULL"))
+
+    def numbered(self, plan: int) -> StoredPlan:
+        """The plan with this number."""
+        ((*found,),) = self.rows(f"SELECT {_PLAN} FROM plans WHERE plan = ?", plan)
+        return _plan_of(tuple(found))
+
+    def unopened_plans(self) -> list[StoredPlan]:
+        """The plans for which no noise was drawn yet, in order of their opening."""
+        select = f"SELECT {_PLAN} FROM plans WHERE state IN ('open', 'closed') ORDER BY plan"
+        return [_plan_of(found) for found in self.rows(select)]
+
+    def states(self) -> dict[str, int]:
+        """The number of plans in each `PlanState` that has some."""
+        return dict(self.rows("SELECT state, count(*) FROM plans GROUP BY state"))
 
     def close_plan(self, plan: int, own: bytes, other: bytes | None) -> None:
         """Close a plan, and store the commitments."""

@@ -1,6 +1,6 @@
 """The tables of a role's file.
 
-plans       opened plans, their state, and both aggregators' commitments once a plan is closed
+plans       opened plans, their state, and both aggregators' commitments once a plan is closed; `over`: its ids are erased
 pending     leader only: batches that the helper has not answered; their reports are in `reports` and `sites` already
 jobs        job id → digest of its bytes → the recorded answer
 keys        plan id → the verification key of the plan. Secret
@@ -23,16 +23,24 @@ secret_keys key holder only: plan id → the secret keys of the plan's views. Se
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Mapping
 from typing import Final
 
-VERSION: Final = 11
+from base.sqlite import Migration
+
+VERSION: Final = 12
 SCHEMA: Final = """
 CREATE TABLE role (name TEXT NOT NULL);
 CREATE TABLE plans (
     plan INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, id BLOB NOT NULL, deadline_us INTEGER NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'noised', 'witnessed', 'freed', 'disowned', 'burnt')),
-    signed BLOB NOT NULL, own BLOB, other BLOB, encryption_keys BLOB NOT NULL
+    signed BLOB NOT NULL, own BLOB, other BLOB, encryption_keys BLOB NOT NULL, over INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX plans_by_id ON plans (id);
+CREATE INDEX plans_with_ids ON plans (deadline_us) WHERE over = 0 AND state IN ('noised', 'witnessed');
+CREATE INDEX plans_to_delete ON plans (deadline_us) WHERE state = 'witnessed';
+CREATE INDEX plans_by_state ON plans (state);
 CREATE TABLE pending (
     place INTEGER PRIMARY KEY AUTOINCREMENT, plan INTEGER NOT NULL REFERENCES plans, job BLOB NOT NULL,
     digest BLOB NOT NULL, site_key BLOB NOT NULL, verdicts BLOB NOT NULL, batch BLOB NOT NULL, UNIQUE (plan, job)
@@ -88,7 +96,19 @@ CREATE TABLE finished (
 CREATE TABLE prepared (
     id BLOB NOT NULL PRIMARY KEY, draft BLOB NOT NULL, live_keys BLOB NOT NULL, not_after_us INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX prepared_by_end ON prepared (not_after_us);
 CREATE TABLE secret_keys (
     id BLOB NOT NULL PRIMARY KEY, draft BLOB NOT NULL, public BLOB NOT NULL, secret BLOB NOT NULL, until_us INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+
+
+def _index_plans(database: sqlite3.Connection) -> None:
+    """From version 11 to 12: indexes, so that no statement reads all plans, and a mark of plans whose ids are erased."""
+    database.execute("ALTER TABLE plans ADD COLUMN over INTEGER NOT NULL DEFAULT 0")
+    for statement in SCHEMA.split(";"):
+        if statement.strip().startswith("CREATE INDEX"):
+            database.execute(statement)
+
+
+MIGRATIONS: Final[Mapping[int, Migration]] = {11: _index_plans}

@@ -84,7 +84,7 @@ def _closed_elsewhere(directory: Path, state: LedgerState) -> bool:
         if (file := directory / "roles" / role / "state.db").is_file():
             storage = Storage(file, role)
             try:
-                if any(one.own is not None and one.hash not in state.charged_by for one in storage.plans()):
+                if storage.closed_plans().keys() - state.charged_plans():
                     return True
             finally:
                 storage.close()

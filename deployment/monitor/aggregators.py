@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from aggregator.he.key_holder import KeyHolder
@@ -46,8 +45,8 @@ class AggregatorState:
         if self._party.plans.stopped.is_set():  # its files are closed soon
             return
         storage, ledger = self._party.files.storage, self._party.files.ledger
-        states = Counter(plan.state.value for plan in storage.plans())
-        yield from gauges(PLANS, ((state, states[state]) for state in PLAN_STATES))
+        states = storage.states()
+        yield from gauges(PLANS, ((state, states.get(state, 0)) for state in PLAN_STATES))
         if isinstance(self._party, Leader):
             yield Sample(JOBS_PENDING, (), len(storage.pending_jobs()))
         yield from gauges(PEER_UP, ((peer.role, float(peer.problem() is None)) for peer in self._peers))

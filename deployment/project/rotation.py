@@ -131,7 +131,7 @@ def _last_deadline(directory: Path, role: str) -> int:
         if (path := directory / "roles" / store / "state.db").is_file():
             storage = Storage(path, store)
             try:
-                deadlines += [one.deadline_us for one in storage.plans() if one.unopened]
+                deadlines += [one.deadline_us for one in storage.unopened_plans()]
             finally:
                 storage.close()
     unfinished = Unfinished(directory)

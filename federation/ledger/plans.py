@@ -152,6 +152,12 @@ class Plans:
         }
         return found or None
 
+    def charged(self) -> set[bytes]:
+        """The plans that any role has charged."""
+        states = [np.pad(one.state.values, (0, len(self.hashes) - len(one.state))) for one in self.parts.values()]
+        rows = np.flatnonzero(np.any(states, axis=0)) if states else np.empty(0, np.int64)
+        return {row.tobytes() for row in self.hashes.column.values[rows]}
+
     # what a plan takes
 
     def is_charged(self, row: int) -> bool:

@@ -167,6 +167,10 @@ class LedgerState:
         """For each plan, the roles that have charged it, and whether each has recorded its result."""
         return self._by_plan(self.plans.hashes, self.plans.status)
 
+    def charged_plans(self) -> set[bytes]:
+        """The hashes in `charged_by`, all at once."""
+        return self.plans.charged()
+
     @property
     def _part(self) -> Part:
         return self.plans.parts.get(self.role) or Part()

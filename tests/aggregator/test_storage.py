@@ -10,7 +10,7 @@ import pytest
 from aggregator.collect.aggregate_share import SealedShare
 from aggregator.errors import StorageUnusable
 from aggregator.storage.records import Pending
-from aggregator.storage.retention import forget
+from aggregator.storage.retention import LATEST_COLLECT_US, forget
 from aggregator.storage.role_storage import Storage
 from base.errors import OfNewerVersion
 from crypto.errors import FieldElementOutOfRange
@@ -139,6 +139,51 @@ def test_ids_are_kept_until_the_deadline_of_a_plan_with_noise(storage: Storage) 
     assert not storage.reports.known(1, ids(1)).any()
     assert storage.reports.known(2, ids(1)).all()  # not noised yet
     assert storage.reports.site_counts(2, "a", u32(0, 2), 3).tolist() == [1, 0, 0]
+
+
+def test_a_collected_plan_is_deleted_31_days_after_its_deadline(storage: Storage) -> None:
+    for number in (2, 3, 4):
+        storage.add_plan(bytes([number]) * 32, bytes([number]) * 16, b"signed", 7)
+    for plan in (1, 2):
+        storage.add_noised(plan, [SealedShare(b"sealed", b"statement")], [b"held"])
+        storage.record(plan, b"job", b"digest", b"answer")
+        storage.set_swap_digest(plan, bytes(32))
+    storage.set_witnessed(1)
+    storage.free(3, bytes([3]) * 16)
+    forget(storage, 7 + LATEST_COLLECT_US, 0)
+    assert [plan.state for plan in storage.plans()] == ["witnessed", "noised", "freed", "open"]
+    forget(storage, 8 + LATEST_COLLECT_US, 0)
+    assert [plan.state for plan in storage.plans()] == ["noised", "freed", "open"]  # the others may be asked for
+    assert storage.noised(2) == [SealedShare(b"sealed", b"statement")]
+    for table in ("noised", "held", "jobs", "swaps"):
+        assert storage.rows(f"SELECT DISTINCT plan FROM {table}") == [(2,)], table
+
+
+def test_no_statement_for_one_plan_reads_all_plans(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """43,200 plans are a month of minutes."""
+    said: list[tuple[str, str]] = []
+    execute = storage._connection.execute
+
+    class Explained:
+        in_transaction = False
+
+        def execute(self, sql: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
+            if sql.split()[0] in ("SELECT", "DELETE", "UPDATE", "INSERT"):
+                said.extend((sql, row[3]) for row in execute(f"EXPLAIN QUERY PLAN {sql}", values))
+            return execute(sql, values)
+
+    monkeypatch.setattr(storage, "_connection", Explained())
+    storage.add_plan(bytes([2]) * 32, bytes([2]) * 16, b"signed", 7)
+    storage.plan(bytes([2]) * 32)
+    storage.plans_of_id(bytes([2]) * 16)
+    storage.unopened_plans()
+    forget(storage, 8, 0)
+    storage.free(2, bytes([2]) * 16)
+    of_all = ("SCAN plans", "SEARCH plans USING INDEX plans_by_state (state=?)")
+    scans = [(sql, plan) for sql, plan in said if plan in of_all and "'open', 'closed'" not in sql]
+    monkeypatch.undo()
+    assert len(said) > 20
+    assert not scans
 
 
 def test_a_file_of_another_role_program_or_version_is_refused(storage: Storage, tmp_path: Path) -> None:
