@@ -13,7 +13,7 @@ from featurestore.store import Store
 def newest_publication(directory: Path) -> int:
     """The number of the last publication into the store of a directory; 0: there is none."""
     with registry_of(directory) as registry:
-        return 0 if registry is None else registry.next_seq() - 1
+        return 0 if registry is None else registry.publications.next_seq() - 1
 
 
 def arrivals(store: Store, after: int, *, wait: Callable[[], bool] = lambda: wait_for(POLL_S)) -> Iterator[Published]:
