@@ -83,7 +83,7 @@ def publish_voids(
     )
     trust = trust_of(plan, planned)
 
-    with Publisher(directory, clock) as publisher:
+    with Publisher(directory, clock, wait=True) as publisher:
         version = publisher.recognise(view).version
 
         def make(moment: int) -> Iterator[Void]:

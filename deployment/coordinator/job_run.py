@@ -111,7 +111,7 @@ def _publish(
     job: Job, announced: Announcement, collected: CollectionOutcome, collector: RoleKeys, clock: Callable[[], int]
 ) -> None:
     keeps_due, evidence = job.keeps_due, evidence_of(announced, collected)
-    with Publisher(job.store, clock) as publisher:
+    with Publisher(job.store, clock, wait=True) as publisher:
 
         def make(now: int) -> Iterator[Release | Void]:
             return items_of(

@@ -14,13 +14,12 @@ from base.times import DAY_US, utc_text
 from deployment.errors import UsageError
 from deployment.panes import Between, closed_panes
 from deployment.project.folders import KEYS
+from deployment.project.known_releases import registry_of
 from deployment.project.network import Network
 from deployment.project.project import Project
 from deployment.project.view_forms import views_in_force
 from featurestore.define.definitions import FeatureView
 from featurestore.define.release import Clock
-from featurestore.errors import NotFoundError
-from featurestore.store import Store
 from federation.draft import sign_draft
 from federation.keys import load_keys
 from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, new_plan
@@ -151,9 +150,5 @@ def _due(
 
 
 def _published(directory: Path, view: FeatureView) -> npt.NDArray[np.int64]:
-    try:
-        with Store.open(directory) as store:
-            starts = store.releases(view.name)["pane_start"].cast("int64").to_numpy()
-    except NotFoundError:  # the store does not exist yet, or has no view of this name
-        return np.empty(0, np.int64)
-    return np.asarray(starts, dtype=np.int64)
+    with registry_of(directory) as registry:
+        return np.empty(0, np.int64) if registry is None else registry.taken_panes(view)

@@ -125,7 +125,7 @@ class Session:
                 enough = replace(request, views=[view for view in request.views if view.name not in wanting])
                 plan = make_plan(directory, enough, clock) or plan
                 job = replace(job, plan=plan_to_bytes(plan), min_sites=_sites_needed(plan))
-            with Publisher(directory, clock) as publisher:
+            with Publisher(directory, clock, wait=True) as publisher:
                 for view in request.views:
                     publisher.register(view)
             with self._proven.trying(subject) as tried:

@@ -78,19 +78,27 @@ class Publisher:
         directory: the project's (or store's) directory; made if it does not exist.
         clock: wall clock, µs since the epoch.
         settings: the settings of the online store; default: those of the directory's covey.toml.
+        wait: wait for another writer to end, instead of raising StoreInUse.
 
     Raises:
         StoreInUse: there is another writer. StoreCorrupt: not a store of this version. SettingsInvalid. StoreWriteFailed,
             OnlineUnavailable: every method that writes raises them, too.
     """
 
-    def __init__(self, directory: Path, clock: Callable[[], int], settings: OnlineSettings | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        clock: Callable[[], int],
+        settings: OnlineSettings | None = None,
+        *,
+        wait: bool = False,
+    ) -> None:
         root = store_path(directory)
         settings = settings or load_settings(directory)
         with writing(root):
             root.mkdir(parents=True, exist_ok=True)
         self._root, self._clock, self._settings = root, clock, settings
-        self._lock = lock_store(root)
+        self._lock = lock_store(root, wait=wait)
         try:
             self._registry = Registry(root / "registry.db", read_only=False)
             self._offline = Offline(root / "offline")
@@ -244,13 +252,13 @@ class Publisher:
         return RegisteredModel.of(self._root, name, version, hashes, lineage, at)
 
     def opened(self, view: FeatureView) -> npt.NDArray[np.int64]:
-        """int64[P]: the starts of the published panes (opened, void or retracted) of a view's collection, increasing.
+        """int64[P]: the starts of the published panes (opened, void or retracted) of a view, increasing; see `taken_panes`.
 
         Raises:
             UnknownView: the store has no view of its name.
         """
         self._registry.lineage(view.name)
-        return self._registry.collected_panes(view)
+        return self._registry.taken_panes(view)
 
     def publish(
         self, items: Iterable[Release | Void], evidence: Iterable[bytes] = (), *, before: int | None = None

@@ -28,6 +28,7 @@ from featurestore.registry.publications import Publications, Selection
 from featurestore.registry.registry import Registry
 
 from .admission import Admission, as_record
+from .history_rows import write_history
 from .sums import Sums, row_inputs
 
 MAX_FILES: Final = 16
@@ -46,7 +47,11 @@ class Prepared:
 def prepare(
     registry: Registry, offline: Offline, admitted: Sequence[Admission], seq: int, now: int
 ) -> Iterator[Prepared]:
-    """Write the rows of a publication of one name, for every version that its items concern."""
+    """Write the rows of a publication of one name, for every version that its items concern.
+
+    If a version gets a pane of its own where it used one of another collection, all of its rows are written again: issues that
+    held the other pane's values would otherwise remain.
+    """
     fresh = [one for one in admitted if one.fresh or one.tombstones]
     if not fresh:
         return
@@ -55,7 +60,11 @@ def prepare(
     for version in lineage.getting_rows():
         selection = registry.selection(version.registered)
         mine = [part for one in fresh if (part := _used(one, selection, registry.publications)) is not None]
-        if mine:
+        if mine and _takes_over(mine, selection, registry.publications):
+            old = [file.path for file in registry.publications.files(version.registered.view_id)]
+            written = write_history(registry.publications, offline, version.registered, selection, sums, seq, mine)
+            yield Prepared(version.registered, [file for file, _, _ in written], old)
+        elif mine:
             yield _Writer(registry.publications, offline, version.registered, selection, sums, seq).write(mine, now)
 
 
@@ -74,6 +83,16 @@ def _used(admitted: Admission, selection: Selection, publications: Publications)
 
     fresh, tombstones = tuple(filter(is_used, admitted.fresh)), tuple(filter(is_used, admitted.tombstones))
     return replace(admitted, fresh=fresh, tombstones=tombstones) if fresh or tombstones else None
+
+
+def _takes_over(admitted: Iterable[Admission], selection: Selection, publications: Publications) -> bool:
+    """Whether a new pane of the version's own takes the place of one of another collection."""
+    own = [one for one in admitted if one.registered.collection_id == selection.collection_id]
+    starts = {item.pane_start for one in own for item in one.fresh}
+    if not selection.segments or not starts:
+        return False
+    used = publications.pane_starts(selection, min(starts), max(starts) + 1)
+    return not starts.isdisjoint(used.tolist())
 
 
 class _Writer:

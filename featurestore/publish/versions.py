@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-import numpy as np
-
-from base.times import DAY_US, day_of
 from featurestore.define.definitions import FeatureView
 from featurestore.define.records import FileRecord, RegisteredView
 from featurestore.define.references import REFERENCE
 from featurestore.define.values import served_features
 from featurestore.errors import FeatureInService, UnknownView
-from featurestore.offline.parquet import Offline, issue_table
-from featurestore.offline.window_rows import issue_times, make_issues, reach_us
+from featurestore.offline.parquet import Offline
 from featurestore.registry.hand_over import Timing
 from featurestore.registry.publications import Selection
 from featurestore.registry.registry import Applied, Registry
 
-from .sums import Sums, row_inputs
+from .history_rows import write_history
+from .sums import Sums
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Is called with (`view@v<n>`, days written, all days)."""
-
-_EARLIEST: Final = -(2**62)
 
 
 class Changes:
@@ -89,25 +84,9 @@ class Changes:
                     raise FeatureInService(service, ref)
 
     def _write(self, registered: RegisteredView, selection: Selection, sums: Sums) -> None:
-        """Write all rows of a version, in parts of whole days that are about as long as its longest window."""
-        publications, view = self._registry.publications, registered.view
+        """Write all rows of a version."""
+        publications = self._registry.publications
         self.replaced += [file.path for file in publications.files(registered.view_id)]
-        starts = publications.pane_starts(selection)
-        days = np.unique(day_of(starts)).tolist()
-        reach = reach_us(view)
-        at_once = max(1, reach // DAY_US)
-        done = 0
-        while done < len(days):
-            part = [day for day in days[done:] if day < days[done] + at_once]
-            first, end = part[0] * DAY_US, (part[-1] + 1) * DAY_US
-            inputs = row_inputs(registered, selection, publications, sums, (max(first - reach, -(2**62)), end))
-            ends = np.flatnonzero(inputs.panes.start >= first)
-            if len(ends):
-                pane, released_at = issue_times(view, inputs.panes, ends, np.full(len(ends), _EARLIEST))
-                published_at = np.array([one.published_at for one in inputs.records], dtype=np.int64)
-                issues = make_issues(view, inputs.panes, pane, released_at)
-                table = issue_table(registered, inputs.panes, issues, inputs.stamps(published_at, self._seq))
-                files = self._offline.write_days(registered, table, self._seq)
-                self._files += [(registered.view_id, file) for file in files]
-            done += len(part)
-            self._progress(registered.name, done, len(days))
+        for file, done, total in write_history(publications, self._offline, registered, selection, sums, self._seq):
+            self._files.append((registered.view_id, file))
+            self._progress(registered.name, done, total)

@@ -15,11 +15,11 @@ from featurestore.store_files import writing
 _NAME: Final = "writer.lock"
 
 
-def lock_store(root: Path) -> FileLock:
-    """Take the writer's lock of a store. Raises StoreInUse."""
+def lock_store(root: Path, *, wait: bool = False) -> FileLock:
+    """Take the writer's lock of a store; wait for its holder, or raise StoreInUse."""
     try:
         with writing(root / _NAME):
-            return lock_file(root / _NAME, private=False, wait=False)
+            return lock_file(root / _NAME, private=False, wait=wait)
     except LockHeld:
         raise StoreInUse(str(root.parent)) from None
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from base.sqlite import Identity, connect, prepare, reporting_damage, transaction, version_of
+from base.times import DAY_US
 from featurestore.define.changes import Unchanged, ViewChange, compare
 from featurestore.define.definitions import FeatureView
 from featurestore.define.earlier import other_forms
@@ -389,6 +390,26 @@ class Registry:
         if registered is None:
             return np.empty(0, np.int64)
         return self.publications.pane_starts(self.own(registered), start, end)
+
+    def taken_panes(self, view: FeatureView) -> npt.NDArray[np.int64]:
+        """int64[P], the panes that no plan of a definition may ask for, increasing.
+
+        They are the published panes of its collection, and all panes of the days of which another collection of the name has
+        published a pane, unless the collection is scheduled for that day, too.
+        """
+        registered = self.defined_by(view)
+        if registered is None:
+            return np.empty(0, np.int64)
+        lineage = self.lineage(view.name)
+        taken = [self.publications.pane_starts(self.own(registered))]
+        for other in {version.registered.collection_id for version in lineage.versions} - {registered.collection_id}:
+            starts = self.publications.pane_starts(self.own(lineage.keeper(other).registered))
+            scheduled = np.zeros(len(starts), dtype=bool)
+            for first, end in lineage.spans(registered.collection_id):
+                scheduled |= (starts >= first) & (starts < end)
+            days = np.unique(starts[~scheduled] // DAY_US)
+            taken.append((days[:, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us).ravel())
+        return np.unique(np.concatenate(taken))
 
     def last_row(self, registered: RegisteredView) -> int | None:
         """The newest pane of a version that makes rows; None: there is none."""

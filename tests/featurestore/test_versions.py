@@ -249,6 +249,27 @@ def test_a_view_without_published_panes_takes_another_definition_under_its_numbe
     require_whole(tmp_path)
 
 
+def test_a_pane_of_its_own_takes_the_place_of_one_that_a_version_used_before(tmp_path: Path) -> None:
+    with_panes(tmp_path)
+    with publisher_of(tmp_path) as publisher:
+        publisher.apply([PRICED])
+        publisher.publish([opened(PRICED, 2, 9 * DAY + 22 * HOUR, 1000, released_at=NOW + DAY)])
+    with Store.open(tmp_path, clock=lambda: NOW) as store:
+        assert flights(store, "delays@v2:flights_3h") == 46 + 1000 + 48
+        assert flights(store, "delays@v1:flights_3h") == 46 + 47 + 48
+    require_whole(tmp_path)
+
+
+def test_a_plan_never_asks_for_a_day_that_another_collection_opened_unless_both_are_scheduled(tmp_path: Path) -> None:
+    with_panes(tmp_path)
+    with publisher_of(tmp_path) as publisher:
+        publisher.apply([PRICED], overlap_days=1)
+        publisher.publish([opened(V1, 1, 10 * DAY, 1), opened(V1, 1, MIDNIGHT, 1)])
+        of_both, day = publisher.opened(V1), [10 * DAY + i * HOUR for i in range(24)]
+        assert publisher.opened(PRICED).tolist()[-24:] == day
+        assert of_both.tolist()[-2:] == [10 * DAY, MIDNIGHT]
+
+
 def test_a_deprecated_version_keeps_its_rows_and_gets_no_new_ones(tmp_path: Path) -> None:
     with_panes(tmp_path)
     with publisher_of(tmp_path) as publisher:

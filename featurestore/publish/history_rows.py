@@ -1,0 +1,57 @@
+"""All rows of a version, computed from the sums of all panes that it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from base.times import DAY_US, day_of
+from featurestore.define.records import FileRecord, RegisteredView
+from featurestore.offline.parquet import Offline, issue_table
+from featurestore.offline.window_rows import issue_times, make_issues, reach_us
+from featurestore.registry.publications import Publications, Selection
+
+from .admission import Admission
+from .sums import Sums, row_inputs
+
+_EARLIEST: Final = -(2**62)
+
+
+def write_history(
+    publications: Publications,
+    offline: Offline,
+    registered: RegisteredView,
+    selection: Selection,
+    sums: Sums,
+    seq: int,
+    admitted: Sequence[Admission] = (),
+) -> Iterator[tuple[FileRecord, int, int]]:
+    """Write all rows of a version, in parts of whole days that are about as long as its longest window.
+
+    Args:
+        admitted: items that are about to be published, which the rows use.
+
+    Yields:
+        Each file, with the number of days that are done, and of all days.
+    """
+    view, reach = registered.view, reach_us(registered.view)
+    starts = [publications.pane_starts(selection)]
+    starts += [np.array([item.pane_start for item in one.fresh], dtype=np.int64) for one in admitted]
+    days = np.unique(day_of(np.concatenate(starts))).tolist()
+    at_once = len(days) if admitted else max(1, reach // DAY_US)
+    done = 0
+    while done < len(days):
+        part = days[done : done + at_once]
+        first, end = part[0] * DAY_US, (part[-1] + 1) * DAY_US
+        inputs = row_inputs(registered, selection, publications, sums, (max(first - reach, _EARLIEST), end), admitted)
+        ends = np.flatnonzero((inputs.panes.start >= first) & (inputs.panes.start < end))
+        done += len(part)
+        if len(ends):
+            pane, released_at = issue_times(view, inputs.panes, ends, np.full(len(ends), _EARLIEST))
+            published_at = np.array([one.published_at for one in inputs.records], dtype=np.int64)
+            issues = make_issues(view, inputs.panes, pane, released_at)
+            table = issue_table(registered, inputs.panes, issues, inputs.stamps(published_at, seq))
+            for file in offline.write_days(registered, table, seq):
+                yield file, done, len(days)
