@@ -111,7 +111,7 @@ def views_page() -> str:
     return _page(
         "Views",
         "Every parameter of a feature view. [quickstart.md](quickstart.md) shows a whole view, [features.md](features.md) says"
-        " what the features mean.",
+        " what the features mean, [changing-views.md](changing-views.md) what a change does.",
         *(part for kind in (FeatureView, Entity, Bounds, Privacy) for part in _parameters("##", kind)),
         "## Kinds of features",
         *(part for kind in kinds_of_features() for part in _parameters("###", kind)),

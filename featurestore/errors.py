@@ -241,19 +241,6 @@ class FeatureInService(FeatureStoreError):
         )
 
 
-class RepriceRefused(FeatureStoreError):
-    """A view that has published panes keeps its price."""
-
-    exit_code = REFUSED
-
-    def __init__(self, view: str) -> None:
-        self.view = view
-        super().__init__(
-            f"view {view!r} has published panes, so it keeps its price: {DIFFERENCING}. Give the view a new name; it then has the "
-            "new price, and its own charges"
-        )
-
-
 class ReleaseRefused(FeatureStoreError):
     """A release does not fit its view, or its pane is published already with other content."""
 

@@ -16,9 +16,11 @@ from base.start_up import GC_THRESHOLD, hide_pandas, only_tls_1_3
 from covey import __version__
 
 from . import (
+    apply,
     collect,
     consumers,
     demo,
+    diff,
     doctor,
     explain,
     get,
@@ -33,7 +35,6 @@ from . import (
     policy,
     predict,
     release,
-    reprice,
     run,
     serve,
     start,
@@ -86,7 +87,8 @@ app.command("doctor")(doctor.doctor)
 app.command("logs")(logs.logs)
 app.command("down")(up.down)
 app.command("explain")(explain.explain)
-app.command("reprice")(reprice.reprice)
+app.command("diff")(diff.diff)
+app.command("apply")(apply.apply)
 app.command("get")(get.get)
 app.command("history")(history.history)
 app.command("join")(join.join)

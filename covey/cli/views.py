@@ -8,12 +8,15 @@ from typing import Annotated
 
 import typer
 
+from .evolution_options import FromOption, OverlapOption, YesOption, timing_of
 from .store_option import StoreOption
 from .table_options import CsvOption, PlainOption, output_of
 
 
 def views(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this view.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Only this view, with all of its versions.")
+    ] = None,
     store: StoreOption = Path(),
     feast: Annotated[
         Path | None,
@@ -22,15 +25,32 @@ def views(
             help="Write a Feast repository to this directory; its server and SDK read this store (docs/feast.md).",
         ),
     ] = None,
+    deprecate: Annotated[
+        str | None,
+        typer.Option(metavar="vN", help="This version of the view keeps its rows, and gets no new ones."),
+    ] = None,
+    roll_back: Annotated[
+        str | None,
+        typer.Option("--roll-back", metavar="vN", help="Apply the definition of this version of the view again."),
+    ] = None,
+    overlap: OverlapOption = 0,
+    start: FromOption = None,
+    yes: YesOption = False,
     plain: PlainOption = False,
     csv: CsvOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List a store's feature services and views, with join keys, pane, windows, features, and the age of their rows."""
+    """List a store's feature services and views. With NAME: the view's versions, lineage, budget and freshness."""
+    import time
+
+    from base.times import wall_clock
     from covey.feast_repo import write_repo
     from deployment.errors import UsageError
+    from deployment.inspect.view_versions import definition_of, read_versions
     from deployment.printing.console import talk_console
+    from deployment.printing.view_versions import print_versions, versions_to_json
     from deployment.printing.views import print_views, view_to_json
+    from deployment.project.applying import deprecate_version
     from featurestore.online.blocks import open_blocks
     from featurestore.store import Store
 
@@ -46,19 +66,52 @@ def views(
                 f"written: {', '.join(map(str, written))}; next: feast -c {feast} apply", soft_wrap=True
             )
         return
+    if deprecate is not None or roll_back is not None:
+        if name is None or (deprecate is not None and roll_back is not None):
+            raise UsageError(
+                "--deprecate and --roll-back change one version of one view: covey views NAME --deprecate vN"
+            )
+        if deprecate is not None:
+            number = _number(deprecate)
+            deprecate_version(store, name, number, wall_clock, time.sleep)
+            talk_console().print(
+                f"deprecated: {name}@v{number}; it keeps its rows, and gets no new ones", soft_wrap=True
+            )
+        elif roll_back is not None:
+            from .apply import carry_out
+
+            again = [definition_of(store, name, _number(roll_back))]
+            carry_out(store, again, timing_of(start, overlap), yes=yes, as_json=as_json)
+        return
     snapshot = open_blocks(store).snapshot
     with Store.open(store) as opened:
         headers = [(view, snapshot.find(view.name).header) for view in opened.views()]
         services = opened.services()
+    versions = None
     if name is not None:
-        snapshot.find(name)
+        versions = read_versions(store, name)
         headers = [(view, header) for view, header in headers if view.name == name]
         services = []
+    now = wall_clock()
     if as_json:
+        more = {} if versions is None else versions_to_json(versions, now)
         listed = {
-            "views": [view_to_json(*one) for one in headers],
+            "views": [view_to_json(*one) | more for one in headers],
             "services": {one.name: one.refs for one in services},
         }
         typer.echo(json.dumps(listed))
-    else:
+        return
+    if versions is None:
         print_views(headers, services, out)
+    else:
+        print_versions(versions, now, out)
+
+
+def _number(text: str) -> int:
+    """The number of a version, `v2` or `2`."""
+    from deployment.errors import UsageError
+
+    digits = text.removeprefix("v")
+    if not (digits.isascii() and digits.isdigit()):
+        raise UsageError(f"{text!r} is no version; write it as v2")
+    return int(digits)

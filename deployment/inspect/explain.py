@@ -155,14 +155,12 @@ class PresentPrice:
 
     Attributes:
         max_cells: the cells of a client-day that it would count.
-        is_open: whether `covey reprice` can still give it: the view has published nothing.
     """
 
     micro_rho: int
     max_cells: int
     epsilon: tuple[EpsilonClaim, ...]
     groups: tuple[GroupExplanation, ...]
-    is_open: bool
 
 
 @dataclass(frozen=True)
@@ -251,7 +249,7 @@ def label_of(views: Sequence[FeatureView], site_clients: int = 0, store: Path | 
         store: the directory of a store, or of none yet. A view that an earlier version registered there keeps its price.
     """
     if store is None:
-        forms: tuple[ViewForms, ...] = tuple(ViewForms(view, view, has_published=False) for view in views)
+        forms: tuple[ViewForms, ...] = tuple(ViewForms(view, view) for view in views)
     else:
         forms = forms_of(store, views)
     total = _cost(
@@ -262,7 +260,7 @@ def label_of(views: Sequence[FeatureView], site_clients: int = 0, store: Path | 
 
 def explain(view: FeatureView, site_clients: int = 0) -> ViewExplanation:
     """The slots, bytes, sensitivities, scales, cost and expected errors of a view."""
-    return _explain(ViewForms(view, view, has_published=False), site_clients)
+    return _explain(ViewForms(view, view), site_clients)
 
 
 def _explain(forms: ViewForms, site_clients: int) -> ViewExplanation:
@@ -316,7 +314,6 @@ def _present(forms: ViewForms) -> PresentPrice | None:
         forms.defined.bounds.max_cells,
         cost_of_day([layout]).claims(privacy.delta),
         tuple(_group(layout, group) for group in layout.groups),
-        is_open=not forms.has_published,
     )
 
 

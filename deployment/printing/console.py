@@ -32,6 +32,7 @@ _VERBS = {
     "rebuild": "rebuilt",
     "copy": "copied",
     "restore": "restored",
+    "recompute": "days computed from panes",
     "shards": "blocks of sites collected",
     "runs": "runs finished",
 }

@@ -164,10 +164,9 @@ def _print_present(view: ViewExplanation, present: PresentPrice, out: Output) ->
         f"would be {after.scale / before.scale:.2f} times as large (se of an opened {before.feature} sum {after.opened_se:.4g} "
         f"instead of {before.opened_se:.4g})"
     )
-    if present.is_open:
-        out.print(f"`covey reprice VIEWS.py {view.view}` gives the view that price, before its first pane is published")
-    else:
-        out.print("The view has published panes and keeps its price; under a new name it gets that one")
+    out.print(
+        "`covey apply VIEWS.py --reprice` takes that price; if panes are published, as the next version of the view"
+    )
     out.print()
 
 

@@ -17,20 +17,18 @@ class ViewForms:
 
     Attributes:
         in_force: the form in which it is collected; equal to `defined`, unless an earlier version registered it.
-        has_published: whether the store has panes of it, so that its price is fixed.
     """
 
     defined: FeatureView
     in_force: FeatureView
-    has_published: bool
 
 
 def forms_of(directory: Path, views: Iterable[FeatureView]) -> tuple[ViewForms, ...]:
     """The views, and their forms in the store of a directory, if there is one."""
     with registry_of(directory) as registry:
         if registry is None:
-            return tuple(ViewForms(view, view, has_published=False) for view in views)
-        return tuple(ViewForms(view, registry.in_force(view), registry.has_published(view.name)) for view in views)
+            return tuple(ViewForms(view, view) for view in views)
+        return tuple(ViewForms(view, registry.in_force(view)) for view in views)
 
 
 def views_in_force(directory: Path, views: Iterable[FeatureView]) -> tuple[FeatureView, ...]:

@@ -2,7 +2,7 @@
 
 Versions before the exact accountant resolved `epsilon` by zCDP alone, and counted `max_cells` cells of a client-day also where a
 day has fewer. A view that names no `noisers` may be registered with those of another default. A view keeps the form that is
-registered until its owner reprices it.
+registered until its owner applies the definition in its present form.
 """
 
 from __future__ import annotations

@@ -151,6 +151,7 @@ class Publisher:
         *,
         overlap_days: int = 0,
         start: int | None = None,
+        as_defined: bool = False,
         progress: Progress = lambda *_: None,
     ) -> tuple[Applied, ...]:
         """Make these definitions those of their views, all or none: register, annotate, or make the next version.
@@ -161,6 +162,7 @@ class Publisher:
         Args:
             overlap_days: for how many days a collection that is replaced goes on beside the new one.
             start: the UTC midnight (µs) at which new collections begin; default: the next one.
+            as_defined: take each definition in its own form, also if another form of it is in force; see `in_force`.
             progress: is called with (`view@v<n>`, days written, all days).
 
         Raises:
@@ -169,14 +171,14 @@ class Publisher:
         """
         wanted = list(views)
         for i, view in enumerate(wanted):
-            layout_of(view)
+            layout_of(view if as_defined else self.in_force(view))
             if any(view.name == other.name for other in wanted[:i]):
                 raise ViewGivenTwice(view.name)
         with self._healed():
             changes = Changes(self._registry, self._offline, self._clock(), progress)
             try:
                 with self._registry.transaction():
-                    applied = tuple(changes.apply(view, start, overlap_days) for view in wanted)
+                    applied = tuple(changes.apply(view, start, overlap_days, as_defined=as_defined) for view in wanted)
                     changes.record()
             except BaseException:
                 self._offline.remove(changes.written)
@@ -202,12 +204,6 @@ class Publisher:
     def in_force(self, view: FeatureView) -> FeatureView:
         """The form in which a view is collected; see `Registry.in_force`."""
         return self._registry.in_force(view)
-
-    def reprice(self, view: FeatureView) -> RegisteredView:
-        """Give a registered view that has published nothing its present price. Raises what `Registry.reprice` raises."""
-        layout_of(view)
-        with self._healed():
-            return self._with_block(self._registry.reprice(view))
 
     def _with_block(self, registered: RegisteredView) -> RegisteredView:
         if self._blocks.seq(registered) is None:

@@ -41,10 +41,10 @@ class Changes:
         """The paths of the files that were written."""
         return [file.path for _, file in self._files]
 
-    def apply(self, view: FeatureView, start: int | None, overlap_days: int) -> Applied:
+    def apply(self, view: FeatureView, start: int | None, overlap_days: int, *, as_defined: bool) -> Applied:
         """Apply one definition, and write the rows of the versions whose panes change."""
         sums, before = self._before(view.name)
-        applied = self._registry.apply(view, Timing(self._now, start, overlap_days))
+        applied = self._registry.apply(view, Timing(self._now, start, overlap_days), as_defined=as_defined)
         self._require_services(applied.registered)
         for version in self._registry.versions(view.name):
             registered = version.registered

@@ -28,7 +28,6 @@ from featurestore.define.records import FIRST_MOMENT, PaneRecord, RegisteredView
 from featurestore.define.release import Clock
 from featurestore.define.wire import definition_hash
 from featurestore.errors import (
-    RepriceRefused,
     StoreCorrupt,
     StoreNotFound,
     StoreOfAnotherVersion,
@@ -202,7 +201,7 @@ class Registry:
         """Register the first version of a view, or find the version that is collected with this definition.
 
         A view without a published pane, which no service names, takes another definition. A view that is registered in another
-        form of the same definition keeps that form; see `reprice`.
+        form of the same definition keeps that form; `apply` can give it its own.
 
         Raises:
             ViewChanged: a view of its name has another definition.
@@ -230,9 +229,13 @@ class Registry:
         """Whether nothing was published under a name, so that its only version takes another definition."""
         return len(lineage.versions) == 1 and not self.publications.has_panes(lineage.name)
 
-    def plan(self, view: FeatureView, timing: Timing) -> HandOver | None:
-        """What `apply` would do; None: it would register the first version. Raises HandOverRefused."""
-        view = self.in_force(view)
+    def plan(self, view: FeatureView, timing: Timing, *, as_defined: bool = False) -> HandOver | None:
+        """What `apply` would do; None: it would register the first version. Raises HandOverRefused.
+
+        Args:
+            as_defined: take the definition in its own form, also if another form of it is registered, and in force.
+        """
+        view = view if as_defined else self.in_force(view)
         found = self._versions.lineages(view.name)
         if not found:
             return None
@@ -242,9 +245,10 @@ class Registry:
             return HandOver(change, lineage.newest, change != Unchanged(), None)
         return hand_over(lineage, view, timing, self.publications.last_opened(view.name))
 
-    def apply(self, view: FeatureView, timing: Timing) -> Applied:
-        """Apply a definition, inside a transaction. The rows of new versions are the publisher's work. Raises HandOverRefused."""
-        view, due = self.in_force(view), self.plan(view, timing)
+    def apply(self, view: FeatureView, timing: Timing, *, as_defined: bool = False) -> Applied:
+        """Apply a definition, inside a transaction; see `plan`. The rows of new versions are the publisher's work."""
+        view = view if as_defined else self.in_force(view)
+        due = self.plan(view, timing, as_defined=True)
         if due is None:
             self._add_first(view, timing.now)
             return Applied(self.view(view.name), None, FIRST_MOMENT)
@@ -290,31 +294,9 @@ class Registry:
         known = {digest for version in found[0].versions for digest in version.definitions}
         return next((form for form in other_forms(view) if definition_hash(form) in known), view)
 
-    def reprice(self, view: FeatureView) -> RegisteredView:
-        """Give a view that is registered in another form its own. It may not have published a pane.
-
-        Raises:
-            UnknownView. ViewChanged: another definition is registered. RepriceRefused: it has published panes.
-        """
-        lineage = self.lineage(view.name)
-        registered, digest = lineage.newest.registered, definition_hash(view)
-        if definition_hash(registered.view) == digest:
-            return registered
-        if registered.view not in other_forms(view):
-            raise _changed(lineage.newest, view)
-        if not self._is_replaceable(lineage):
-            raise RepriceRefused(view.name)
-        with self.transaction():
-            self._versions.replace(registered.view_id, view)
-        return self.view(view.name)
-
     def _is_named(self, view: str) -> bool:
         """Whether a feature service names a view."""
         return any(ref.startswith(f"{view}:") for refs in self.services().values() for ref in refs)
-
-    def has_published(self, view: str) -> bool:
-        """Whether a view of this name has a pane here."""
-        return self.publications.has_panes(view)
 
     def put_service(self, name: str, refs: Sequence[str]) -> None:
         """Store a feature service; a service of this name is replaced."""

@@ -97,7 +97,6 @@ STORE_WRITE_FAILED featurestore.StoreWriteFailed 1
 STORE_CORRUPT featurestore.StoreCorrupt 1
 STORE_OF_ANOTHER_VERSION featurestore.StoreOfAnotherVersion 1
 VIEW_CHANGED featurestore.ViewChanged 4
-REPRICE_REFUSED featurestore.RepriceRefused 4
 RELEASE_REFUSED featurestore.ReleaseRefused 4
 PANE_NOT_OPEN featurestore.PaneNotOpen 4
 PANE_RETRACTED featurestore.PaneRetracted 4

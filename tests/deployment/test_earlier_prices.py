@@ -13,11 +13,9 @@ import pytest
 
 from base.times import DAY_US
 from deployment.coordinator.planning import PlanRequest, make_plan
-from deployment.errors import RunRefused
 from deployment.in_process import run as in_process
 from deployment.local.processes_run import run_over_wire
 from deployment.project.fleet import EventColumns
-from deployment.project.reprice import reprice
 from deployment.request import CollectionRequest
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
@@ -130,61 +128,54 @@ def test_explain_shows_both_prices_and_the_command_that_takes_the_present_one(
     assert (label["cost"]["micro_rho"], label["max_cells"], label["asked_epsilon"]) == (RHO_BY_ZCDP, 3, 1.0)
     present = label["present"]
     assert (present["micro_rho"], present["max_cells"]) == (layout_of(views[0]).micro_rho, 1)
-    assert present["is_open"]
     assert label["cost"]["epsilon"][0]["aggregator"] < 0.94 < present["epsilon"][0]["aggregator"] <= 1
     text = covey(*explain)[1]
-    assert "covey reprice VIEWS.py daily" in text
+    assert "covey apply VIEWS.py --reprice" in text
     assert "would be 0.54 times as large" in text
 
-    code, out, _ = covey("reprice", tmp_path / "views.py", "daily", "--store", tmp_path, "--json")
-    assert (code, json.loads(out)) == (
-        0,
-        {
-            "view": "daily",
-            "before": {"micro_rho": RHO_BY_ZCDP, "max_cells": 3},
-            "after": {"micro_rho": present["micro_rho"], "max_cells": 1},
-        },
-    )
+    apply = ("apply", tmp_path / "views.py", "--store", tmp_path)
+    code, out, _ = covey(*apply, "--json")
+    assert (code, json.loads(out)["views"][0]["change"]) == (0, "nothing")
+    code, out, _ = covey(*apply, "--reprice", "--json")
+    (found,) = json.loads(out)["views"]
+    assert (code, found["change"], found["version"], found["from"]) == (0, "new collection", 1, None)
+    assert [one["field"] for one in found["changes"]] == ["bounds.max_cells", "privacy.rho"]
+    assert found["micro_rho"] == present["micro_rho"]
     (label,) = json.loads(covey(*explain, "--json")[1])["views"]
     assert "present" not in label
     assert label["cost"]["micro_rho"] == present["micro_rho"]
-    code, _, err = covey("reprice", tmp_path / "views.py", "daily", "--store", tmp_path)
-    assert (code, "it has its present price already" in err) == (0, True)
 
 
 def test_a_directory_that_is_not_there_is_named_and_not_made(
     covey: Covey, views: tuple[FeatureView, ...], tmp_path: Path
 ) -> None:
     nowhere = tmp_path / "nowhere"
-    for exits, *command in (
-        (2, "explain", tmp_path / "views.py"),
-        (5, "reprice", tmp_path / "views.py", views[0].name),
-    ):
-        code, _, err = covey(*command, "--store", nowhere)
-        assert (code, str(nowhere) in err, nowhere.exists()) == (exits, True, False), err
+    code, _, err = covey("explain", tmp_path / "views.py", "--store", nowhere)
+    assert (code, str(nowhere) in err, nowhere.exists()) == (2, True, False), err
 
 
-def test_a_view_with_panes_is_not_repriced(
+def test_a_view_with_panes_gets_its_present_price_as_its_next_version(
     covey: Covey, views: tuple[FeatureView, ...], old: FeatureView, tmp_path: Path
 ) -> None:
     run(views, tmp_path, noise_seed=1)
-    assert "under a new name it gets that one" in covey("explain", tmp_path / "views.py", "--store", tmp_path)[1]
-    code, _, err = covey("reprice", tmp_path / "views.py", "daily", "--store", tmp_path)
-    assert (code, "keeps its price" in err) == (4, True)
-    code, _, err = covey("reprice", tmp_path / "views.py", "weekly", "--store", tmp_path)
-    assert (code, "has no view 'weekly'; its views: daily" in err) == (5, True)
+    code, out, _ = covey("apply", tmp_path / "views.py", "--store", tmp_path, "--reprice", "--json")
+    (found,) = json.loads(out)["views"]
+    assert (code, found["change"], found["before"], found["version"]) == (0, "new collection", 1, 2)
+    assert found["from"] is not None
+    assert {name: one["keeps_history"] for name, one in found["features"].items()} == {"n": True}
+    run(views, tmp_path, noise_seed=1)  # the days of the first version are open
 
 
 def test_a_view_of_an_interrupted_run_is_not_repriced(
-    views: tuple[FeatureView, ...], old: FeatureView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    covey: Covey, views: tuple[FeatureView, ...], old: FeatureView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its panes are charged at the old price, and opened at that or never."""
     monkeypatch.setattr(in_process, "releases_of", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         run(views, tmp_path, noise_seed=1)
     monkeypatch.undo()
-    with pytest.raises(RunRefused, match="Repeat that run first"):
-        reprice(tmp_path, views[0], lambda: LATER)
+    code, _, err = covey("apply", tmp_path / "views.py", "--store", tmp_path, "--reprice")
+    assert (code, "Repeat that run first" in err) == (2, True), err
     run(views, tmp_path, noise_seed=1)
     assert {one["micro_rho"] for one in manifests(tmp_path)} == {RHO_BY_ZCDP}
 
@@ -196,7 +187,7 @@ def test_a_day_that_was_charged_at_the_old_price_is_paid_again_at_the_new_one_if
     morning, later = (np.array([day * DAY_US]) for day in (MAY, MAY + 1))
     with open_operator_ledger(tmp_path / LEDGERS, "leader", lambda: LATER) as ledger:
         ledger.intend(plan_in_words(bytes(16), (PlannedView(old, morning, 2),), "full"), Budget(10**6))
-        new = reprice(tmp_path, views[0], lambda: LATER).after
+        new = views[0]
         plan = plan_in_words(b"1" * 16, (PlannedView(new, morning, 2),), "full")
         both = RHO_BY_ZCDP + (present := layout_of(new).micro_rho)
         with pytest.raises(ViewOverlap):

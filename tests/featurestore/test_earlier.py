@@ -17,11 +17,11 @@ from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.services import FeatureService
 from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
-from featurestore.errors import DefinitionError, RepriceRefused, UnknownView, ViewChanged
+from featurestore.errors import DefinitionError, ViewChanged
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 
-from .making import a_release
+from .making import DAY, a_release
 
 RHO_BY_ZCDP = 24_355
 """Micro-ρ whose ε by zCDP at δ = 10⁻⁶ is 1, as every earlier version found it."""
@@ -122,8 +122,8 @@ class TestRegistered:
             )
             publisher.publish([a_release(each, 0)])
             assert publisher.in_force(shared) == each
-            with pytest.raises(RepriceRefused):
-                publisher.reprice(shared)
+            (applied,) = publisher.apply([shared])
+            assert applied.registered.version == 1
             with pytest.raises(ViewChanged):  # it names its noisers: another definition
                 publisher.register(daily(privacy=Privacy(rho=0.05, min_clients=2, noisers="shared"), bounds=Bounds(1)))
 
@@ -137,25 +137,25 @@ class TestRegistered:
             assert publisher.register(new).view == old
 
     def test_an_owner_reprices_a_view_before_its_first_pane(self, tmp_path: Path) -> None:
-        new = daily()
+        new, old = daily(), as_registered(daily())
         with Publisher(tmp_path, lambda: 0) as publisher:
-            with pytest.raises(UnknownView):
-                publisher.reprice(new)
-            publisher.register(as_registered(new))
+            publisher.register(old)
             publisher.register_services([FeatureService("shops", ["daily:n"])])
-            with pytest.raises(ViewChanged):
-                publisher.reprice(daily(privacy=Privacy(epsilon=1.1, min_clients=2)))
-            assert publisher.reprice(new).view == publisher.reprice(new).view == new
+            for as_defined, in_force in ((False, old), (True, new), (True, new), (False, new)):
+                (applied,) = publisher.apply([new], as_defined=as_defined)
+                assert (applied.registered.view, applied.registered.version) == (in_force, 1)
             publisher.publish([a_release(new, 0)])
-            assert publisher.register(new).view == publisher.reprice(new).view == new
+            assert publisher.register(new).view == publisher.apply([new])[0].registered.view == new
         with Store.open(tmp_path) as store:
             assert store.get(["daily:n"], {"shop": ["all"]})["n"].to_pylist() == [10]
 
-    def test_a_view_with_panes_keeps_its_price(self, tmp_path: Path) -> None:
+    def test_a_view_with_panes_gets_its_present_price_as_the_next_version(self, tmp_path: Path) -> None:
         old = as_registered(daily())
         with Publisher(tmp_path, lambda: 0) as publisher:
             publisher.register(old)
             publisher.publish([a_release(old, 0)])
-            with pytest.raises(RepriceRefused, match="'daily' has published panes, so it keeps its price"):
-                publisher.reprice(daily())
             assert publisher.register(daily()).view == old
+            (kept,), (applied,) = publisher.apply([daily()]), publisher.apply([daily()], as_defined=True)
+            assert (kept.registered.version, kept.registered.view) == (1, old)
+            assert (applied.registered.version, applied.registered.view, applied.from_us) == (2, daily(), DAY)
+            assert publisher.register(daily()).view == daily()
