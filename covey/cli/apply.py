@@ -68,7 +68,6 @@ def carry_out(
 ) -> None:
     """Show what would happen to these views, ask where something is newly collected, and do it."""
     import sys
-    import time
 
     from base.times import wall_clock
     from deployment.printing.changes import evolution_to_json, outcome_to_json, print_evolution, print_outcome
@@ -90,7 +89,7 @@ def carry_out(
         talk.print("nothing was applied")
         return
     with progress_bars(talk) as progress:
-        done = apply_views(store, found, timing, wall_clock, time.sleep, progress, services, on_demand)
+        done = apply_views(store, found, timing, wall_clock, progress, services, on_demand)
     if as_json:
         typer.echo(json.dumps(evolution_to_json(found) | outcome_to_json(done)))
     else:

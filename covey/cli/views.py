@@ -41,8 +41,6 @@ def views(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List a store's feature services and views. With NAME: the view's versions, lineage, budget and freshness."""
-    import time
-
     from base.times import wall_clock
     from covey.feast_repo import write_repo
     from deployment.errors import UsageError
@@ -73,7 +71,7 @@ def views(
             )
         if deprecate is not None:
             number = _number(deprecate)
-            deprecate_version(store, name, number, wall_clock, time.sleep)
+            deprecate_version(store, name, number, wall_clock)
             talk_console().print(
                 f"deprecated: {name}@v{number}; it keeps its rows, and gets no new ones", soft_wrap=True
             )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from deployment.collecting import collecting, require_nothing_unfinished
 from deployment.errors import RunRefused
@@ -16,7 +15,7 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.on_demand import OnDemandView, on_demand_by_name
 from featurestore.define.records import RegisteredView
 from featurestore.define.services import FeatureService, require_service
-from featurestore.errors import ServiceInvalid, StoreInUse, UnknownView
+from featurestore.errors import ServiceInvalid, UnknownView
 from featurestore.publish.publish import Publisher
 from featurestore.registry.hand_over import Timing
 from featurestore.registry.registry import Applied
@@ -25,10 +24,6 @@ from federation.ledger.operator import LEDGERS, operator_path
 from .evolution import Evolution
 from .known_releases import registry_of
 from .project import DEFAULT_BUDGET
-
-PATIENCE: Final = 120
-"""How often a store that another writer holds is tried again, once every half second: a publication takes less than a minute."""
-PAUSE_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -48,23 +43,21 @@ def apply_views(
     evolution: Evolution,
     timing: Timing,
     clock: Callable[[], int],
-    wait: Callable[[float], None],
     progress: Progress,
     services: tuple[FeatureService, ...] = (),
     on_demand: tuple[OnDemandView, ...] = (),
 ) -> Outcome:
-    """Do what an evolution says, all of it or nothing, and register the feature services of the file.
+    """Do what an evolution says, all of it or nothing, and register the feature services of the file. It waits for a publication.
 
     A service that the present views have all features of is registered before, so that a file may take a feature from a view and
     from the service that names it.
 
     Args:
         timing: as the evolution was made with. The time of the change is that of the clock.
-        wait: called with seconds, while a publication has the store.
         progress: called while history is computed again.
 
     Raises:
-        HandOverRefused, FeatureInService, ViewGivenTwice. StoreInUse: another writer has the store for a minute.
+        HandOverRefused, FeatureInService, ViewGivenTwice.
         ServiceInvalid: a service names a feature that neither the store nor the file has; nothing is applied.
         CollectionUnderWay, UsageError, RunRefused: a view that has published nothing takes another definition, but a collection
             runs, or is unfinished.
@@ -76,7 +69,7 @@ def apply_views(
         if replaced:
             held.enter_context(collecting(directory))
             _require_nothing_charged(directory, replaced, clock)
-        with _publisher(directory, clock, wait) as publisher:
+        with Publisher(directory, clock, wait=True) as publisher:
             before = _registered(publisher, services, on_demand)
             _require_features(directory, evolution, [one for one in services if one not in before], on_demand)
             applied = publisher.apply(
@@ -122,27 +115,10 @@ def _require_features(
             require_service(service, find, transformations)
 
 
-def deprecate_version(
-    directory: Path, name: str, version: int, clock: Callable[[], int], wait: Callable[[float], None]
-) -> None:
-    """Mark a version as deprecated. Raises UnknownView, UnknownVersion, VersionInUse, StoreInUse."""
-    with _publisher(directory, clock, wait) as publisher:
+def deprecate_version(directory: Path, name: str, version: int, clock: Callable[[], int]) -> None:
+    """Mark a version as deprecated. Raises UnknownView, UnknownVersion, VersionInUse."""
+    with Publisher(directory, clock, wait=True) as publisher:
         publisher.deprecate(name, version)
-
-
-@contextmanager
-def _publisher(directory: Path, clock: Callable[[], int], wait: Callable[[float], None]) -> Iterator[Publisher]:
-    """The writer of a store, once a publication that has it is over."""
-    for left in range(PATIENCE, -1, -1):
-        try:
-            publisher = Publisher(directory, clock)
-            break
-        except StoreInUse:
-            if not left:
-                raise
-            wait(PAUSE_SECONDS)
-    with publisher:
-        yield publisher
 
 
 def _require_nothing_charged(directory: Path, views: list[FeatureView], clock: Callable[[], int]) -> None:

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,10 @@ import pytest
 from base.times import DAY_US, to_us
 from covey.cli import evolution_options
 from deployment.collecting import collecting, plan_folder
-from deployment.project.applying import apply_views, deprecate_version
+from deployment.project.applying import apply_views
 from deployment.project.evolution import evolution_of
 from deployment.project.project import as_collected_in
 from featurestore.define.views_file import load_views
-from featurestore.errors import StoreInUse
 from featurestore.publish.publish import Publisher
 from featurestore.registry.hand_over import Timing
 from featurestore.store import Store
@@ -363,22 +363,22 @@ def test_a_view_without_a_release_takes_another_definition_in_its_place(
     assert diff(name="calls")["change"] == "nothing"
 
 
-def test_applying_waits_for_a_publication(covey: Covey, shop: Path) -> None:
-    """The publication ends when the change has waited once; one that never ends is an error after a minute."""
+def test_applying_waits_for_a_publication(shop: Path) -> None:
     edit(shop, WINDOW)
     now = to_us(datetime.fromisoformat(NOON))
-    views = as_collected_in(shop, load_views(shop / "views.py"))
-    found = evolution_of(shop, views, Timing(now))
-    waits: list[float] = []
+    found = evolution_of(shop, as_collected_in(shop, load_views(shop / "views.py")), Timing(now))
+    with ThreadPoolExecutor(1) as threads:
+        with Publisher(shop, lambda: now) as publisher:
+            waits = threads.submit(apply_views, shop, found, Timing(now), lambda: now, lambda *_: None)
+            publisher.publish([])
+            assert not waits.done()
+        assert [one.registered.name for one in waits.result().applied] == ["visits@v2", "everywhere@v1"]
 
-    def wait(seconds: float) -> None:
-        waits.append(seconds)
-        if len(waits) == 1 and publishing:
-            publishing.pop().close()
 
-    publishing = [Publisher(shop, lambda: now)]
-    done = apply_views(shop, found, Timing(now), lambda: now, wait, lambda *_: None)
-    assert ([one.registered.name for one in done.applied], len(waits)) == (["visits@v2", "everywhere@v1"], 1)
-    with Publisher(shop, lambda: now), pytest.raises(StoreInUse):
-        deprecate_version(shop, "visits", 1, lambda: now, waits.append)
-    assert sum(waits) == pytest.approx(60.5)
+def test_a_run_opens_no_day_again_that_an_older_version_has_opened(covey: Covey, apply: Any, shop: Path) -> None:
+    edit(shop, ('"c,d=e"', '"c,d=e", "z"'))
+    apply()
+    ledger = covey("ledger", "show", "--project", shop, "--json")[1]
+    code, _, err = covey(*RUN(shop.parent))
+    assert (code, "visits: already published: 3 opened" in err) == (0, True), err
+    assert covey("ledger", "show", "--project", shop, "--json")[1] == ledger
