@@ -12,6 +12,7 @@ import pytest
 from edge_client.policy import Refuse
 from edge_client.site import SiteSettings
 from featurestore.define.entities import Entity
+from featurestore.define.privacy import Bounds
 from federation.batch import sealing as batches_module
 from federation.batch.batch import SealedBatch
 from federation.batch.reports import LeaderHalf
@@ -178,6 +179,24 @@ def test_the_ledger_s_rules_are_codes(settings: SiteSettings) -> None:
             assert found.code == code
     answered(plan_with(), own, settings)
     answered(make_plan(w, noise="full", number=4), own, settings)
+
+
+def test_a_site_that_allows_overlaps_answers_two_collections_of_a_day_in_full_and_pays_for_both(
+    settings: SiteSettings,
+) -> None:
+    """The cells that the first answer used bound its own collection only: the price of each is that of a whole client-day."""
+    own = events(("p", 0, "x"), ("p", 0, "y"), ("q", 0, "x"))
+    changed = replace(VIEW, bounds=Bounds(2, 2))
+    plan = make_plan(changed, noise="full", number=2)
+    settings = replace(settings, policy=replace(settings.policy, overlap=True))
+    first = ids_of(answered(plan_with(), own, settings))
+    for _ in range(2):
+        assert len(ids_of(answered(plan, own, settings))) == len(first) == 2
+    assert spent_of(read_ledger(settings.ledger, "site-a").state) == {0: 1_000_000, 1: 1_000_000}
+    third = make_plan(replace(VIEW, bounds=Bounds(1, 2)), noise="full", number=3)
+    refused = ask(third, own, settings)
+    assert isinstance(refused, Refuse)
+    assert refused.code == RefusalCode.DAY_BUDGET_SPENT
 
 
 @pytest.mark.parametrize("how", ["edited", "rolled back", "another site's", "its tables dropped"])
