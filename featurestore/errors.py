@@ -85,6 +85,17 @@ class UnknownRelease(NotFoundError):
         super().__init__(f"no release {release_id.hex()} in this store; `Store.releases(view)` lists those of a view")
 
 
+class ReleaseExpired(NotFoundError):
+    """A release whose sums have left the store by its view's `retention`. It stays published, with its hash and signature."""
+
+    def __init__(self, view: str, pane_start: int) -> None:
+        self.view, self.pane_start = view, pane_start
+        super().__init__(
+            f"view {view!r}, pane {utc_text(pane_start)}: its sums have left the store, because it is older than the view's "
+            "`retention`; a backup of that time has them"
+        )
+
+
 class UnknownEvidence(NotFoundError):
     """The store keeps no bytes of this SHA-256."""
 

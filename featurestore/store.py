@@ -37,7 +37,7 @@ from featurestore.registry.releases import published_release, published_void, re
 from featurestore.registry.staleness import SpentPanes
 from featurestore.registry.watch import POLL_S, Published, wait_for, watch
 
-from .errors import BadReference, StoreCorrupt, StoreNotFound, UnknownFeatureService
+from .errors import BadReference, ReleaseExpired, StoreCorrupt, StoreNotFound, UnknownFeatureService
 
 if TYPE_CHECKING:
     from featurestore.read.vectors import Reader
@@ -292,11 +292,13 @@ class Store:
         """The release of a pane with its slots, or its void, as it was signed; also after a retraction.
 
         Raises:
-            UnknownRelease. StoreCorrupt: the stored slots differ from the published ones.
+            UnknownRelease. ReleaseExpired. StoreCorrupt: the stored slots differ from the published ones.
         """
         registered, pane = self._registry.find(release_id)
         if not pane.opened:
             return published_void(registered.view, pane)
+        if pane.pane_start < self._registry.upkeep.rows_from(registered.view.name):
+            raise ReleaseExpired(registered.view.name, pane.pane_start)
         return published_release(registered.view, pane, self._history.slots(registered, pane.pane_start))
 
     def tombstone(self, release_id: bytes) -> Void | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from featurestore.publish.verify import Mend
 
 app = typer.Typer(
-    help="The files of a store or project: verify, back up, restore and migrate them, and rebuild online rows.",
+    help="The files of a store or project: verify, back up, restore, migrate and compact them, and rebuild online rows.",
     no_args_is_help=True,
 )
 app.command("backup")(store_copies.backup)
@@ -47,6 +47,27 @@ def verify(store: StoreOption = Path(), as_json: _Json = False) -> int:
             out.print(f"{one.path}: {one.what}; {_mend(one.mend)}", style="red", soft_wrap=True)
         out.print(f"{checked.files:,} files checked, {len(checked.damaged) or 'nothing'} damaged")
     return FAILURE if checked.damaged else DONE
+
+
+@app.command()
+def compact(store: StoreOption = Path(), as_json: _Json = False) -> None:
+    """Merge the files of each day into one, let rows leave that are older than `retention`, and free unused space.
+
+    Readers go on, and no value changes. The newest day is left as it is. The command is refused during a publication.
+    """
+    from deployment.printing.console import data_console, progress_bars, talk_console
+    from featurestore.publish.compact import compact as compact_store
+
+    with progress_bars(talk_console()) as bars:
+        done = compact_store(store, lambda what, days, total: bars(what, "compact", days, total))
+    if as_json:
+        typer.echo(json.dumps(asdict(done)))
+        return
+    data_console().print(
+        f"{done.before_bytes:,} bytes before, {done.after_bytes:,} after: {done.merged:,} files merged by day, {done.expired:,} "
+        "files left by retention",
+        soft_wrap=True,
+    )
 
 
 @app.command("rebuild-online")

@@ -12,7 +12,7 @@ from deployment.errors import VerificationUnsuccessful
 from deployment.project.known_releases import IN_PROCESS
 from deployment.project.project import Project
 from featurestore.define.release import Manifest, Release, Void, is_unattempted
-from featurestore.errors import StoreCorrupt, UnknownEvidence
+from featurestore.errors import ReleaseExpired, StoreCorrupt, UnknownEvidence
 from featurestore.store import Store
 from federation.errors import VerificationFailed
 from federation.former_keys import PinnedKey
@@ -83,6 +83,7 @@ class VerificationResult:
     Attributes:
         failed: the check that failed; None if all passed. `why`: the reason.
         unsigned: a release of a run in one process, whose stored sums are the only thing to check.
+        expired: its sums have left by the view's `retention`, so there is nothing to check.
         key: the id of the collector's key that signed the release, if all checks passed.
         roster: the ids of the sites on the plan's roster, if all checks passed.
     """
@@ -92,6 +93,7 @@ class VerificationResult:
     failed: str | None = None
     why: str = ""
     unsigned: bool = False
+    expired: bool = False
     key: bytes | None = None
     roster: tuple[str, ...] = ()
 
@@ -113,6 +115,8 @@ class Verifier:
         """
         try:
             item, tombstone = self._store.release(release_id), self._store.tombstone(release_id)
+        except ReleaseExpired:
+            return VerificationResult(release_id, view, expired=True)
         except StoreCorrupt as error:
             return VerificationResult(release_id, view, "content", str(error))
         if self._definitions.get(item.manifest.definition_hash) != f"{view}@v{item.manifest.view_version}":

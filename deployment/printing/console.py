@@ -31,6 +31,7 @@ _VERBS = {
     "check": "checked",
     "rebuild": "rebuilt",
     "copy": "copied",
+    "compact": "compacted",
     "restore": "restored",
     "recompute": "days computed from panes",
     "shards": "blocks of sites collected",

@@ -15,12 +15,13 @@ from .console import to_second_or_minute
 from .output import Output
 from .tables import Cell, Table
 
+_EXPIRED: Final = "the sums have left the store by the view's `retention`, so they cannot be verified here"
 _MOMENT: Final = "%Y-%m-%dT%H:%MZ"
 
 
 def verified_to_json(one: VerificationResult) -> dict[str, Any]:
     """The verification result of one release as JSON."""
-    state = "unsigned" if one.unsigned else "failed" if one.failed else "verified"
+    state = "unsigned" if one.unsigned else "failed" if one.failed else "expired" if one.expired else "verified"
     return {
         "release_id": one.release_id.hex(), "view": one.view, "state": state, "check": one.failed, "why": one.why or None,
     }  # fmt: skip
@@ -33,16 +34,21 @@ def print_verified(found: Sequence[VerificationResult], keys: str, out: Output, 
         out.print(f"release {one.release_id.hex()} of {one.view}", style="bold")
         if one.unsigned:
             out.print(UNSIGNED, style="yellow")
+        elif one.expired:
+            out.print(_EXPIRED, style="yellow")
         else:
             _print_checks(one, out)
     else:
         failed, unsigned = sum(one.failed is not None for one in found), sum(one.unsigned for one in found)
-        out.print(f"{len(found) - failed - unsigned:,} verified, {failed:,} failed, {unsigned:,} unsigned")
+        expired = sum(one.expired for one in found)
+        left = f", {expired:,} expired: {_EXPIRED}" if expired else ""
+        verified = len(found) - failed - unsigned - expired
+        out.print(f"{verified:,} verified, {failed:,} failed, {unsigned:,} unsigned{left}")
         for one in (one for one in found if one.failed):
             out.print(f"{one.release_id.hex()}  {one.view}  {one.failed}: {one.why}", style="red")
         if unsigned:
             out.print(UNSIGNED, style="yellow")
-    if not all(one.unsigned for one in found):
+    if not all(one.unsigned or one.expired for one in found):
         out.print(f"keys: {keys}")
 
 

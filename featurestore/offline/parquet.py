@@ -96,8 +96,11 @@ class Offline:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def write_days(self, registered: RegisteredView, table: pa.Table, seq: int) -> list[FileRecord]:
+    def write_days(self, registered: RegisteredView, table: pa.Table, seq: int, ending: str = "") -> list[FileRecord]:
         """Write one file for each UTC day of a table that is sorted by pane. The files count once they are registered.
+
+        Args:
+            ending: of the names, where the publication has files of these days already.
 
         Raises:
             StoreWriteFailed: for example, the disk is full; some of the files may exist then.
@@ -114,7 +117,7 @@ class Offline:
 
         def write(first: int, last: int) -> FileRecord:
             day = int(days[first])
-            name = f"{(_EPOCH + timedelta(days=day)).isoformat()}-{seq:08d}.parquet"
+            name = f"{(_EPOCH + timedelta(days=day)).isoformat()}-{seq:08d}{ending}.parquet"
             size = _write_synced(table.slice(first, last - first), folder / name)
             return FileRecord(str((folder / name).relative_to(self.root)), day, last - first, size)
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from base.times import DAY_US
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
-from featurestore.define.records import RegisteredView
+from featurestore.define.records import FIRST_MOMENT, RegisteredView
 from featurestore.define.schema import offline_schema
 from featurestore.offline.last_issues import latest_issues
 from featurestore.offline.parquet import Offline, issue_table
@@ -42,6 +42,8 @@ class RowsCheck:
     def problem(self, day: int) -> str | None:
         """The problem of the rows of a day; None: there is none. Raises StoreCorrupt."""
         view, keys = self._registered.view, layout_of(self._registered.view).keys
+        if self._selection.rows_from > FIRST_MOMENT and day * DAY_US < self._selection.rows_from + reach_us(view):
+            return None  # its windows reach to panes whose sums have left
         files = [file for file in self._files if file.day == day]
         schema = offline_schema(view)
         rows = self._offline.read(files, schema, schema.names).combine_chunks()

@@ -37,7 +37,7 @@ def write_history(
         Each file, with the number of days that are done, and of all days.
     """
     view, reach = registered.view, reach_us(registered.view)
-    starts = [publications.pane_starts(selection)]
+    starts = [publications.pane_starts(selection, selection.rows_from)]
     starts += [np.array([item.pane_start for item in one.fresh], dtype=np.int64) for one in admitted]
     days = np.unique(day_of(np.concatenate(starts))).tolist()
     at_once = len(days) if admitted else max(1, reach // DAY_US)

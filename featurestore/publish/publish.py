@@ -58,6 +58,7 @@ from featurestore.registry.registry import Applied, Registry
 from featurestore.store_files import writing
 
 from .admission import Admission, admit
+from .retention import expire
 from .rows import Prepared, prepare
 from .versions import Changes, Progress
 from .writer_lock import lock_store
@@ -289,11 +290,11 @@ class Publisher:
                 )
             ]
             try:
-                self._commit(seq, now, admitted, prepared, list(evidence), before)
+                expired = self._commit(seq, now, admitted, prepared, list(evidence), before)
             except PublicationLate:
                 self._offline.remove([file.path for part in prepared for file in part.files])
                 raise
-            self._offline.remove([path for part in prepared for path in part.replaced])
+            self._offline.remove([*(path for part in prepared for path in part.replaced), *expired])
             self._put_latest([self._newest(part.registered, seq) for part in prepared])
         return PublishReport(sum(len(one.records) for one in admitted), sum(one.repeated for one in admitted))
 
@@ -326,7 +327,9 @@ class Publisher:
         prepared: Sequence[Prepared],
         evidence: Sequence[bytes],
         before: int | None,
-    ) -> None:
+    ) -> list[str]:
+        """Register a publication; returns the files whose rows leave with it."""
+        expired: list[str] = []
         with self._registry.transaction():
             self._registry.publications.keep_evidence(evidence)
             panes = [(one.registered.collection_id, pane) for one in admitted for pane in one.records]
@@ -341,8 +344,11 @@ class Publisher:
                 for one in admitted:
                     opened = [item.pane_start for item in one.fresh if isinstance(item, Release)]
                     self._registry.serve(one.registered, opened, now)
+                    ends = [item.pane_end for item in one.fresh]
+                    expired += expire(self._registry, one.registered.view.name, max(ends)) if ends else []
                 if before is not None and (late_us := self._clock() - before) > 0:
                     raise PublicationLate(late_us)
+        return expired
 
     def _newest(self, registered: RegisteredView, seq: int) -> CurrentRows:
         return current_rows(self._registry, self._offline, registered, seq)

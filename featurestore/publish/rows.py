@@ -60,12 +60,22 @@ def prepare(
     for version in lineage.getting_rows():
         selection = registry.selection(version.registered)
         mine = [part for one in fresh if (part := _used(one, selection, registry.publications)) is not None]
-        if mine and _takes_over(mine, selection, registry.publications):
+        if not mine:
+            continue
+        kept = [_since(one, selection.rows_from) for one in mine]
+        if _takes_over(mine, selection, registry.publications):
             old = [file.path for file in registry.publications.files(version.registered.view_id)]
-            written = write_history(registry.publications, offline, version.registered, selection, sums, seq, mine)
+            written = write_history(registry.publications, offline, version.registered, selection, sums, seq, kept)
             yield Prepared(version.registered, [file for file, _, _ in written], old)
-        elif mine:
-            yield _Writer(registry.publications, offline, version.registered, selection, sums, seq).write(mine, now)
+        else:
+            yield _Writer(registry.publications, offline, version.registered, selection, sums, seq).write(kept, now)
+
+
+def _since(admitted: Admission, rows_from: int) -> Admission:
+    """An admission without the items that are too old for rows."""
+    fresh = tuple(item for item in admitted.fresh if item.pane_start >= rows_from)
+    tombstones = tuple(item for item in admitted.tombstones if item.pane_start >= rows_from)
+    return replace(admitted, fresh=fresh, tombstones=tombstones)
 
 
 def _used(admitted: Admission, selection: Selection, publications: Publications) -> Admission | None:

@@ -96,6 +96,8 @@ def row_inputs(
 ) -> RowInputs:
     """The panes of a version that make rows, with start ≤ pane_start < end, and those that are about to be published.
 
+    Panes whose rows have left are none of them.
+
     Args:
         admitted: of this version's own collection, or of others that its rows use.
 
@@ -110,7 +112,8 @@ def row_inputs(
         for tombstone in one.tombstones:
             of, record = known[tombstone.pane_start]
             known[tombstone.pane_start] = of, replace(record, tombstone=as_record(tombstone))
-    ordered = [known[start] for start in sorted(known) if known[start][1].makes_row]
+    kept = (start for start in sorted(known) if start >= selection.rows_from)
+    ordered = [known[start] for start in kept if known[start][1].makes_row]
     stored: dict[int, Ints] = dict(fresh)
     for of in {of for of, _ in ordered}:
         stored |= sums.read(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from base.times import utc_text
 from featurestore.define.panes import NEVER
-from featurestore.define.records import FileRecord, PaneRecord
+from featurestore.define.records import FIRST_MOMENT, FileRecord, PaneRecord
 from featurestore.define.release import BUDGET_SPENT, Clock, Manifest, is_retraction
 from featurestore.errors import StoreCorrupt, UnknownEvidence
 
@@ -49,12 +49,14 @@ class Selection:
     Attributes:
         view_id: the version.
         last_seq: the last publication that counts.
+        rows_from: before this time (µs) neither rows nor sums are stored any more; the panes are known.
     """
 
     view_id: int
     collection_id: int
     segments: tuple[Segment, ...] = ()
     last_seq: int = NEVER
+    rows_from: int = FIRST_MOMENT
 
     @property
     def query(self) -> tuple[str, tuple[int, ...]]:

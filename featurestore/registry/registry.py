@@ -42,6 +42,7 @@ from .hand_over import HandOver, Timing, hand_over
 from .lineage import Lineage
 from .publications import Publications, Selection
 from .tables import FORMAT, SCHEMA_VERSION, missing
+from .upkeep import Upkeep
 from .versions import Versions
 from .watch import Published
 
@@ -71,6 +72,7 @@ class Registry:
 
     Attributes:
         publications: panes, evidence and files, by the number of their collection or version.
+        upkeep: rows that leave, files that are merged.
     """
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
@@ -81,6 +83,7 @@ class Registry:
             # SQLite itself serialises calls from several threads; a server reads from more than one.
             self._db = connect(path, private=False, read_only=read_only, busy_s=_BUSY_S, factory=damaged)
             self.publications, self._versions = Publications(self._db, path), Versions(self._db)
+            self.upkeep = Upkeep(self._db)
             try:
                 self._open(read_only=read_only)
             except BaseException:
@@ -329,7 +332,8 @@ class Registry:
             raise UnknownVersion(lineage.name, registered.version, [one.registered.version for one in lineage.versions])
         last = lineage.last_seq(version)
         segments = tuple(lineage.segments(version))
-        return Selection(registered.view_id, registered.collection_id, segments, NEVER if last is None else last)
+        last_seq, rows_from = NEVER if last is None else last, self.upkeep.rows_from(lineage.name)
+        return Selection(registered.view_id, registered.collection_id, segments, last_seq, rows_from)
 
     def own(self, registered: RegisteredView) -> Selection:
         """The panes of a version's own collection."""

@@ -5,6 +5,7 @@ versions      the numbered versions of a name; files and online rows belong to a
 definitions   every definition that a version ever had, under its hash
 schedule      from when to when each version's collection is collected, and since when the name is served by the version
 renewals      the versions whose rows a publication wrote anew without a pane, because their definition or schedule changed
+expiries      the UTC midnight before which the rows of a name have left, because they were older than its `retention`
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ CREATE TABLE schedule (
 CREATE TABLE renewals (
     seq INTEGER NOT NULL REFERENCES publications, view_id INTEGER NOT NULL REFERENCES versions,
     PRIMARY KEY (view_id, seq)) WITHOUT ROWID;
+CREATE TABLE expiries (name TEXT PRIMARY KEY, before_us INTEGER NOT NULL) WITHOUT ROWID;
 """
 _PANES: Final = """
 CREATE TABLE panes (
@@ -118,6 +120,7 @@ _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "definitions": ("place", "hash", "view_id", "data"),
     "schedule": ("place", "name", "view_id", "from_us", "until_us", "served_since"),
     "renewals": ("seq", "view_id"),
+    "expiries": ("name", "before_us"),
     "services": ("name", "refs"),
     "models": ("name", "version", "files", "lineage", "registered_at"),
     "publications": ("seq", "published_at"),

@@ -88,6 +88,7 @@ UNKNOWN_VIEW featurestore.UnknownView 5
 UNKNOWN_FEATURE featurestore.UnknownFeature 5
 STORE_NOT_FOUND featurestore.StoreNotFound 5
 UNKNOWN_RELEASE featurestore.UnknownRelease 5
+RELEASE_EXPIRED featurestore.ReleaseExpired 5
 UNKNOWN_EVIDENCE featurestore.UnknownEvidence 5
 BAD_REFERENCE featurestore.BadReference 2
 STORE_IN_USE featurestore.StoreInUse 1

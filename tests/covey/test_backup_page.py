@@ -16,7 +16,9 @@ from base.errors import DONE, REFUSED
 Covey = Callable[..., tuple[int, str, str]]
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "backup.md").read_text(encoding="utf-8")
-BACKUP, NEXT, RESTORE, ONLINE, REBUILD, MIGRATE, MOVE, RETRACT = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.S)
+BACKUP, NEXT, RESTORE, ONLINE, REBUILD, MIGRATE, COMPACT, MOVE, RETRACT = re.findall(
+    r"```sh\n(.*?)```", PAGE, flags=re.S
+)
 FIRST, ALL = ["--from", "2020-05-01", "--to", "2020-05-02"], ["--from", "2020-05-01", "--to", "2020-05-04"]
 
 
@@ -93,6 +95,14 @@ def test_the_next_backup_stores_what_did_not_change_once(covey: Covey, place: Pa
 
 def test_a_project_of_this_version_has_nothing_to_migrate(covey: Covey, place: Path) -> None:
     assert all("every file has the formats of this version" in printed for printed in typed(covey, MIGRATE))
+
+
+def test_a_compacted_store_reads_as_before(covey: Covey, place: Path) -> None:
+    assert collect(covey, "flights", ALL)[0] == DONE
+    before = covey("history", "dest_delay", "--project", "flights", "--csv")
+    assert "bytes before" in typed(covey, COMPACT)[0]
+    assert covey("history", "dest_delay", "--project", "flights", "--csv") == before
+    assert covey("store", "verify", "--project", "flights")[0] == DONE
 
 
 def test_after_an_older_copy_and_a_rebuilt_ledger_no_day_is_opened_twice(covey: Covey, place: Path) -> None:

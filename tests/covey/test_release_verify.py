@@ -22,6 +22,7 @@ from featurestore.define.wire import view_to_bytes
 from featurestore.publish.publish import Publisher
 from federation.manifest import manifest_of
 from federation.parties import Roster, RosterEntry
+from tests.featurestore.making import HOUR, a_release, a_view
 from tests.federation.test_release_check import NOTHING, NOW, PLAN, SIGNED, STATEMENTS, VALUES, release, void
 from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER, SITE
 
@@ -234,3 +235,20 @@ def test_what_does_not_fit_is_one_line(covey: Covey, store: Path, words: list[st
 def test_an_empty_store_has_nothing_to_fail(covey: Covey, tmp_path: Path) -> None:
     publish(tmp_path, evidence=())
     assert "0 verified" in covey("release", "verify", "--all", "--store", tmp_path)[1]
+
+
+def test_a_release_whose_sums_have_left_is_expired_and_no_failure(covey: Covey, tmp_path: Path) -> None:
+    view = a_view(retention="1d")
+    with Publisher(tmp_path, lambda: NOW) as publisher:
+        publisher.register(view)
+        publisher.publish([a_release(view, hour * HOUR, 1) for hour in range(96)])
+    code, out, err = covey("release", "verify", "--all", "--store", tmp_path, "--allow-unsigned")
+    assert code == 0, err
+    assert "0 verified, 0 failed, 48 unsigned, 48 expired: the sums have left the store" in out
+    states = found(covey, tmp_path, "--all", "--allow-unsigned").values()
+    assert list(states).count(("expired", None)) == 48
+    first = next(iter(found(covey, tmp_path, "--all", "--allow-unsigned")))
+    code, out, _ = covey("release", "verify", first[:8], "--store", tmp_path, "--allow-unsigned")
+    assert (code, "by the view's `retention`" in out) == (0, True)
+    code, _, err = covey("release", "show", first[:8], "--store", tmp_path)
+    assert (code, "older than the view's `retention`" in err) == (5, True)

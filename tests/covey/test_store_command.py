@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> Path:
 def test_verify_says_that_nothing_is_damaged(covey: Covey, store: Path) -> None:
     code, out, err = covey("store", "verify", "--store", store)
     assert (code, out.split()[1:]) == (0, ["files", "checked,", "nothing", "damaged"])
-    assert "delays: checked" in err
+    assert "delays@v1: checked" in err
     assert "online rows: checked" in err
     code, out, _ = covey("store", "verify", "--project", store, "--json")
     assert (code, json.loads(out)["damaged"]) == (0, [])
@@ -55,6 +55,16 @@ def test_rebuild_online_says_that_a_store_without_views_has_no_rows(covey: Covey
     Publisher(tmp_path, wall_clock).close()
     code, out, _ = covey("store", "rebuild-online", "--store", tmp_path)
     assert (code, out) == (0, "no view is registered, so there are no online rows to rebuild\n")
+
+
+def test_compact_says_how_large_the_store_was_and_is(covey: Covey, store: Path) -> None:
+    code, out, err = covey("store", "compact", "--store", store)
+    assert code == 0, err
+    assert " bytes before, " in out
+    assert covey("store", "verify", "--store", store)[0] == 0
+    code, out, _ = covey("store", "compact", "--store", store, "--json")
+    again = json.loads(out)
+    assert (code, again["merged"], again["expired"]) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("command", [["store", "verify"], ["store", "rebuild-online"], ["views"]])

@@ -1,0 +1,124 @@
+"""Rows that are older than a view's `retention` leave; their panes stay published, and everything else stays as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from featurestore.define.definitions import FeatureView
+from featurestore.errors import ReleaseExpired, ReleaseRefused
+from featurestore.publish.compact import compact
+from featurestore.publish.publish import Publisher
+from featurestore.publish.verify import check_store
+from featurestore.store import Store
+from tests.featurestore.making import DAY, HOUR, a_release, a_view, a_void
+
+KEYS = {"dest": ["ATL", "LAX"]}
+REFS = ["delays:flights", "delays:flights_3h", "delays:late_1d"]
+
+
+def view(retention: str | None = "3d") -> FeatureView:
+    """Hourly panes; the longest window is a day."""
+    return a_view(windows=["3h", "1d"], retention=retention)
+
+
+def publish(directory: Path, of: FeatureView, hours: range) -> None:
+    with Publisher(directory, lambda: 100 * DAY) as publisher:
+        publisher.register(of)
+        for first in range(hours.start, hours.stop, 100):
+            last = min(first + 100, hours.stop)
+            publisher.publish([a_release(of, hour * HOUR, hour % 50 + 1) for hour in range(first, last)])
+
+
+def days_of_files(directory: Path) -> list[str]:
+    return sorted(path.name[:10] for path in (directory / "store" / "offline").rglob("*.parquet"))
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    """Ten days of panes, of which three are kept."""
+    publish(tmp_path / "short", view(), range(240))
+    return tmp_path / "short"
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """The same panes of a view that keeps all of them."""
+    publish(tmp_path / "whole", view(None), range(240))
+    return tmp_path / "whole"
+
+
+def test_files_leave_that_no_row_within_the_retention_needs(short: Path) -> None:
+    # the newest pane ends with day 10; three days are kept, and the day before, which their windows reach
+    assert days_of_files(short) == [f"1970-01-{day:02}" for day in (7, 8, 9, 10)]
+    assert not check_store(short).damaged
+
+
+def test_what_is_kept_is_read_as_if_nothing_had_left(short: Path, whole: Path) -> None:
+    with Store.open(short, clock=lambda: 10 * DAY) as one, Store.open(whole, clock=lambda: 10 * DAY) as other:
+        assert one.get(REFS, KEYS).equals(other.get(REFS, KEYS))
+        kept, every = one.history("delays"), other.history("delays")
+        for name in ("pane_start", "flights", "flights_3h", "late_1d", "coverage_1d", "late_1d__status"):
+            assert kept[name].to_pylist() == every[name].to_pylist()[-kept.num_rows :]
+
+
+def test_a_pane_that_has_left_stays_published_and_says_so(short: Path) -> None:
+    with Store.open(short) as store:
+        releases = store.releases("delays")
+        assert releases.num_rows == 240
+        first, last = (bytes.fromhex(releases["release_id"][at].as_py()) for at in (0, -1))
+        with pytest.raises(ReleaseExpired, match="older than the view's `retention`"):
+            store.release(first)
+        assert store.release(last).pane_start == 239 * HOUR
+    with Publisher(short, lambda: 100 * DAY) as publisher:
+        assert len(publisher.opened(view())) == 240
+        assert publisher.publish([a_release(view(), 0, 1)]).repeated == 1
+        with pytest.raises(ReleaseRefused):
+            publisher.publish([a_release(view(), 0, 2)])
+
+
+def test_an_old_pane_that_comes_late_is_published_without_rows(short: Path) -> None:
+    with Publisher(short, lambda: 100 * DAY) as publisher:
+        publisher.register(view())
+        publisher.publish([a_void(view(), 240 * HOUR)])
+        before = days_of_files(short)
+        publisher.publish([a_release(view(), -5 * DAY, 7)])
+        assert days_of_files(short) == before
+        assert len(publisher.opened(view())) == 242
+    assert not check_store(short).damaged
+
+
+def test_the_age_counts_from_the_newest_pane_and_not_from_the_clock(tmp_path: Path) -> None:
+    publish(tmp_path, view(), range(48))  # published on day 100
+    assert days_of_files(tmp_path) == ["1970-01-01", "1970-01-02"]
+
+
+def test_a_compaction_lets_rows_leave_where_retention_is_new(whole: Path) -> None:
+    with Publisher(whole, lambda: 100 * DAY) as publisher:
+        publisher.apply([view()])
+    assert len(set(days_of_files(whole))) == 10
+    assert compact(whole).expired >= 6
+    assert sorted(set(days_of_files(whole))) == [f"1970-01-{day:02}" for day in (7, 8, 9, 10)]
+    assert not check_store(whole).damaged
+    publish(whole, view(), range(240, 264))
+    assert sorted(set(days_of_files(whole))) == [f"1970-01-{day:02}" for day in (8, 9, 10, 11)]
+    assert not check_store(whole).damaged
+
+
+def test_a_later_version_has_the_rows_whose_sums_are_there(short: Path) -> None:
+    wider = a_view(windows=["3h", "1d", "2d"], retention="3d")
+    with Publisher(short, lambda: 100 * DAY) as publisher:
+        publisher.apply([wider])
+    with Store.open(short) as store:
+        assert store.history("delays").num_rows == 2 * 96
+        assert store.get(["delays:flights_2d"], KEYS)["flights_2d__status"].to_pylist() == ["OK", "OK"]
+    assert not check_store(short).damaged
+
+
+def test_more_retention_brings_nothing_back(short: Path) -> None:
+    with Publisher(short, lambda: 100 * DAY) as publisher:
+        publisher.apply([view("9d")])
+    publish(short, view("9d"), range(240, 288))
+    assert sorted(set(days_of_files(short)))[0] == "1970-01-07"
+    assert not check_store(short).damaged
