@@ -90,7 +90,7 @@ def _definitions(headers: Sequence[ViewHeader], services: Sequence[FeatureServic
             keys[key] = f"key{i}"
     parts = [_HEAD, "\n".join(_entity(key, variable, keys) for key, variable in keys.items())]
     parts += [_view(header, keys) for header in headers]
-    known = {header.view for header in headers}
+    known = {header.view: header.version for header in headers}
     parts += [_service(service, known) for service in services]
     return "\n".join(part for part in parts if part)
 
@@ -124,18 +124,30 @@ def _type(column: ViewColumn) -> str:
     return "Array(Float64)" if column.is_list else "Float64"
 
 
-def _service(service: FeatureService, known: set[str]) -> str:
-    """A Feast service, which groups features by view. Feast cannot serve on-demand features."""
+def _service(service: FeatureService, known: Mapping[str, int]) -> str:
+    """A Feast service, which groups features by view. Feast can serve neither on-demand features nor another version of a view.
+
+    Args:
+        known: the views, with the versions that their names serve.
+    """
     by_view: dict[str, list[str]] = {}
     left_out: list[str] = []
+    others: list[str] = []
     for ref in service.refs:
         view, _, name = ref.partition(":")
-        view = view.partition("@")[0]
-        if view in known:
-            by_view.setdefault(view, []).append(name)
-        else:
+        view, _, version = view.partition("@v")
+        if view not in known:
             left_out.append(ref)
+        elif version and int(version) != known[view]:
+            others.append(ref)
+        else:
+            by_view.setdefault(view, []).append(name)
     lines = [""]
+    if others:
+        lines.append(
+            f"# {service.name}, without {', '.join(others)}: Feast reads the version that a name serves; read the others "
+            "from `covey serve`"
+        )
     if left_out:
         lines.append(
             f"# {service.name}, without its on-demand features, which a VIEWS.py computes: {', '.join(left_out)}"

@@ -110,10 +110,10 @@ def _stored_views(store: Store | RemoteStore, refs: Sequence[str]) -> list[str]:
     transformations = store.on_demand if isinstance(store, Store) else {}
     names: list[str] = []
     for ref in refs:
-        name = ref.partition(":")[0].partition("@")[0]
+        name = ref.partition(":")[0]
         sources = transformations[name].features.values() if name in transformations else [ref]
-        names += [source.partition(":")[0].partition("@")[0] for source in sources]
-    return [name for name in dict.fromkeys(names) if name in known]
+        names += [source.partition(":")[0] for source in sources]
+    return [name for name in dict.fromkeys(names) if name.partition("@")[0] in known]
 
 
 def _last_publication(store: Store | RemoteStore, view: str) -> int:

@@ -137,6 +137,25 @@ class Store:
         """The registered views, by name."""
         return [registered.view for registered in self._registry.views()]
 
+    def view(self, name: str) -> FeatureView:
+        """The definition of `view`, as its name serves it, or of `view@v<n>`. Raises UnknownView, UnknownVersion."""
+        return self._registry.named(name).view
+
+    def version_names(self, view: str | None = None) -> list[str]:
+        """Every version as `view@v<n>`, by view and number.
+
+        Args:
+            view: only those of this view; only itself if it is a version.
+
+        Raises:
+            UnknownView, UnknownVersion.
+        """
+        if view is None:
+            return [registered.name for registered in self._registry.every_version()]
+        if "@" in view:
+            return [self._registry.named(view).name]
+        return [version.registered.name for version in self._registry.versions(view)]
+
     def definitions(self) -> dict[str, str]:
         """The version (`view@v<n>`) that has or had each definition, by the hash (hex) of the definition."""
         return {definition_hash(view).hex(): name for view, name in self._registry.definitions()}
@@ -279,13 +298,15 @@ class Store:
     def clocks(self, features: Sequence[str] | FeatureService) -> dict[str, dict[Clock, int]]:
         """How many live and replayed panes the history of each view has that a join of these features reads.
 
+        Views are named as the references spell them, with `@v<n>` if they pin a version.
+
         Raises:
             BadReference, UnknownView, UnknownFeature.
         """
         columns = find_join_columns(
             refs_of(features), self.on_demand, cache(self._registry.view), full_names=True, intervals=False
         )
-        views = {one.registered.view.name: one.registered for one in columns.stored}
+        views = {one.view: one.registered for one in columns.stored}
         return {name: self._registry.clocks(registered) for name, registered in views.items()}
 
     def release(self, release_id: bytes) -> Release | Void:

@@ -35,10 +35,20 @@ _LISTED: Final = ("release_id", "view", "pane_start", "pane_end", "state", "reas
 
 
 def listed(store: Store, view: str | None) -> list[dict[str, Any]]:
-    """One row for each published pane, by view and pane; times are UTC datetimes. Raises UnknownView."""
-    names = [one.name for one in store.views()] if view is None else [view]
-    rows = ({"view": name} | row for name in names for row in store.releases(name).to_pylist())
-    return [{name: row[name] for name in _LISTED} for row in rows]
+    """One row for each published pane, by view and pane, of all versions; times are UTC datetimes.
+
+    Args:
+        view: of this view only, or with `@v<n>` the panes that this version uses.
+
+    Raises:
+        UnknownView, UnknownVersion.
+    """
+    rows: dict[str, dict[str, Any]] = {}  # a version also has the panes that it carries from others
+    for version in store.version_names(view):
+        name = version.partition("@")[0]
+        rows |= {row["release_id"]: {"view": name} | row for row in store.releases(version).to_pylist()}
+    ordered = sorted(rows.values(), key=lambda row: (row["view"], row["pane_start"]))
+    return [{name: row[name] for name in _LISTED} for row in ordered]
 
 
 def find_id(store: Store, text: str) -> bytes:
@@ -50,8 +60,8 @@ def find_id(store: Store, text: str) -> bytes:
     prefix = text.lower()
     if not _ID.fullmatch(prefix):
         raise UsageError(f"name a release by {MIN_HEX} to 32 hex digits of its id, got {text[:80]!r}")
-    ids = (one for view in store.views() for one in store.releases(view.name)["release_id"].to_pylist())
-    found = [one for one in ids if one.startswith(prefix)]
+    ids = (one for version in store.version_names() for one in store.releases(version)["release_id"].to_pylist())
+    found = [one for one in dict.fromkeys(ids) if one.startswith(prefix)]
     if not found:
         raise ItemMissing(f"no release {prefix} in this store; `covey release list` shows them")
     if len(found) > 1:

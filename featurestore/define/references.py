@@ -23,10 +23,12 @@ class Reference:
     """A resolved reference: its feature, and its column in an answer.
 
     Attributes:
+        view: the name of its view as the reference spells it, with `@v<n>` if it pins a version.
         interval: the rule for its `__lo` and `__hi`; None: the answer has neither.
     """
 
     registered: RegisteredView
+    view: str
     served: ServedFeature
     column: str
     interval: Interval | None
@@ -65,11 +67,12 @@ def resolve(
         served = {one.name: one for one in served_features(registered.view)}
         if feature not in served:
             raise UnknownFeature(name, feature, list(served))
-        column = f"{ref.partition(':')[0]}__{feature}" if full_names else feature
+        spelled, _, _ = ref.partition(":")
+        column = f"{spelled}__{feature}" if full_names else feature
         if any(other.column == column for other in found):
             raise BadReference(
                 f"{ref!r} and an earlier reference give the same column {column!r}; use full names (view__feature)"
             )
         interval = interval_of(registered.view, served[feature]) if intervals else None
-        found.append(Reference(registered, served[feature], column, interval))
+        found.append(Reference(registered, spelled, served[feature], column, interval))
     return found

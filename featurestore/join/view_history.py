@@ -139,7 +139,8 @@ class StoredRows:
         return _ISSUE_COLUMNS if self.clock is None else (*_ISSUE_COLUMNS, "clock")
 
     def _names(self) -> list[str]:
-        return [field.name for reference in self.references for field in _stored_fields(reference)]
+        # a feature is there twice if one reference pins the version that its name serves
+        return list(dict.fromkeys(field.name for reference in self.references for field in _stored_fields(reference)))
 
     def _fill(self, rows: Rows, batch: pa.RecordBatch) -> None:
         for i, reference in enumerate(self.references):

@@ -34,6 +34,7 @@ from featurestore.errors import (
     StoreCorrupt,
     UnknownFeature,
     UnknownFeatureService,
+    UnknownVersion,
     UnknownView,
 )
 
@@ -150,12 +151,19 @@ class Snapshot:
     services: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def find(self, name: str) -> ViewRows:
-        """The rows of `view` or `view@v<n>`. Raises UnknownView, which lists all views."""
+        """The rows of `view` or `view@v<n>`.
+
+        Raises:
+            UnknownView, which lists all views. UnknownVersion, which lists all versions.
+        """
         rows = self.views.get(name)
         if rows is None:
+            view, _, version = name.partition("@v")
+            if view in self.views and version.isdecimal():
+                known = [one.header.version for one in self.versions() if one.header.view == view]
+                raise UnknownVersion(view, int(version), known)
             named = any(ref.startswith(f"{name}:") for refs in self.services.values() for ref in refs)
-            known = sorted(known for known in self.views if ("@" in known) == ("@" in name))
-            raise UnknownView(name[:80], known, named=named)
+            raise UnknownView(name[:80], sorted(known for known in self.views if "@" not in known), named=named)
         return rows
 
     def column(self, ref: str) -> tuple[ViewRows, ViewColumn]:

@@ -81,7 +81,17 @@ class RemoteStore:
 
     def views(self) -> list[FeatureView]:
         """See `Store.views`."""
-        definitions = self._table("views", {}).column("definition").to_pylist()
+        return self._views("views", {})
+
+    def view(self, name: str) -> FeatureView:
+        """See `Store.view`."""
+        found = self._views("view", {"view": name})
+        if len(found) != 1:
+            raise RemoteFailed(f"the server sent {len(found)} definitions of view {name[:80]!r}")
+        return found[0]
+
+    def _views(self, name: str, arguments: Mapping[str, Any]) -> list[FeatureView]:
+        definitions = self._table(name, arguments).column("definition").to_pylist()
         try:
             return [view_from_bytes(data) for data in definitions]
         except ViewMalformed as error:

@@ -20,6 +20,7 @@ from featurestore.errors import (
     OnlineUnavailable,
     RequestTooLarge,
     UnknownFeatureService,
+    UnknownVersion,
     UnknownView,
 )
 
@@ -32,6 +33,7 @@ DEFECT_TEXT: Final = "the feature server has a defect; its log has the details"
 
 _TO_FEAST: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (UnknownView, NOT_FOUND, "FeatureViewNotFoundException"),
+    (UnknownVersion, NOT_FOUND, "FeatureViewNotFoundException"),
     (UnknownFeatureService, NOT_FOUND, "FeatureServiceNotFoundException"),
     (NotFoundError, NOT_FOUND, "FeastObjectNotFoundException"),
     (NameCollision, UNPROCESSABLE, "FeatureNameCollisionError"),

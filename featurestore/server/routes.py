@@ -25,7 +25,7 @@ from .tables import TAKES_TABLE
 
 HEARTBEAT_S: Final = 15.0
 """How often an idle watch sends a comment, which reveals a disconnected client."""
-Name = Literal["views", "services", "key_types", "get", "history", "releases", "published", "clocks", "join"]
+Name = Literal["views", "view", "services", "key_types", "get", "history", "releases", "published", "clocks", "join"]
 
 
 def add_routes(app: FastAPI, reads: Reads) -> None:

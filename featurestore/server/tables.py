@@ -2,6 +2,7 @@
 
 name      arguments                                  takes     gives
 views     –                                          –         name, definition (featurestore.define.wire)
+view      view                                       –         as views; see `Store.view`
 services  –                                          –         name, refs
 key_types features                                   –         name, type
 get       features, clamp, full_names                keys      see `Store.get`
@@ -17,13 +18,14 @@ join      features, time, full_names, intervals,     labels    see `Store.join`
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any, Final
 
 import pyarrow as pa
 
 from base.plain import is_text
 from base.times import from_us
+from featurestore.define.definitions import FeatureView
 from featurestore.define.release import Clock
 from featurestore.define.wire import view_to_bytes
 from featurestore.errors import BadReference, BadRequest, RequestTooLarge
@@ -32,7 +34,7 @@ from featurestore.read.arrow_stream import ipc_bytes, published_table
 from featurestore.read.frame_check import require_plain
 from featurestore.store import Store
 
-NAMES: Final = ("views", "services", "key_types", "get", "history", "releases", "published", "clocks", "join")
+NAMES: Final = ("views", "view", "services", "key_types", "get", "history", "releases", "published", "clocks", "join")
 TAKES_TABLE: Final = frozenset({"get", "join"})
 """The reads that take an Arrow IPC stream."""
 MAX_ARGUMENTS: Final = 2**20
@@ -136,7 +138,11 @@ def _read(
     match name:
         case "views":
             given.end()
-            return _views(store)
+            return _views(store.views())
+        case "view":
+            view = given.text("view")
+            given.end()
+            return _views([store.view(view)])
         case "services":
             given.end()
             services = store.services()
@@ -182,8 +188,7 @@ def _clocks(counts: dict[str, dict[Clock, int]]) -> pa.Table:
     return pa.table({"view": pa.array(counts, pa.string())} | each)
 
 
-def _views(store: Store) -> pa.Table:
-    views = store.views()
+def _views(views: Sequence[FeatureView]) -> pa.Table:
     return pa.table(
         {
             "name": pa.array([view.name for view in views], pa.string()),

@@ -14,7 +14,7 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import ClientCount, Histogram, Mean
 from featurestore.define.layout import layout_of
 from featurestore.define.release import Release
-from featurestore.errors import BadReference, UnknownView
+from featurestore.errors import BadReference, UnknownVersion, UnknownView
 from featurestore.online.blocks import CURRENT, open_blocks
 from featurestore.online.view_rows import FORMAT, Block, ViewRows
 from featurestore.publish.publish import Publisher
@@ -254,7 +254,7 @@ def test_versions_are_found_by_pin_and_an_unknown_view_names_the_known(tmp_path:
     assert snapshot.versions() == [snapshot.find("delays")]
     with pytest.raises(UnknownView, match=r"'nothing'.*it has: delays$"):
         snapshot.find("nothing")
-    with pytest.raises(UnknownView, match=r"'delays@v2'.*it has: delays@v1$"):
+    with pytest.raises(UnknownVersion, match=r"version 2 of view 'delays'.*it has: delays@v1$"):
         snapshot.find("delays@v2")
 
 

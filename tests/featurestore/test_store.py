@@ -13,7 +13,7 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.release import Release
-from featurestore.errors import BadReference, UnknownFeature, UnknownView
+from featurestore.errors import BadReference, UnknownFeature, UnknownVersion, UnknownView
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 
@@ -91,7 +91,7 @@ def test_clamping_holds_counts_and_cells_at_0_and_rates_in_0_to_1(store_dir: Pat
         ("delays:late", {"dest": ["ATL"]}, BadReference, "list"),
         ([], {"dest": ["ATL"]}, BadReference, "no feature"),
         (["delay:late"], {"dest": ["ATL"]}, UnknownView, "delays"),
-        (["delays@v2:late"], {"dest": ["ATL"]}, UnknownView, "@v1"),
+        (["delays@v2:late"], {"dest": ["ATL"]}, UnknownVersion, "@v1"),
         (["delays:lates"], {"dest": ["ATL"]}, UnknownFeature, "late_3h"),
         (["delays:late", "delays@v1:late"], {"dest": ["ATL"]}, BadReference, "full names"),
         (["delays:late"], {}, BadReference, "'dest' is missing"),

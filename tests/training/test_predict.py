@@ -195,3 +195,18 @@ def test_on_demand_views_are_those_of_the_training(
     assert "is not the file of on-demand views that it was trained with" in err
     with Store.open(project) as store, pytest.raises(ModelOutdated, match="name the file that declares them"):
         ServedModel.open(store, "weighed")
+
+
+def test_a_model_goes_on_with_its_version_of_a_view_and_needs_no_newer_one(covey: Covey, project: Path) -> None:
+    words = ["predict", "late", "dest=ATL,distance=100", "--store", project, "--json"]
+    before = json.loads(covey(*words)[1])
+    newer = traffic(features=[Count("flights"), Rate("late", where="delay >= 15")])
+    with Publisher(project, lambda: (DAYS + 1) * DAY) as publisher:
+        publisher.apply([traffic(description="flights of an airport")])
+    assert json.loads(covey(*words)[1]) == before  # a text is no other version
+    with Publisher(project, lambda: (DAYS + 1) * DAY) as publisher:
+        publisher.apply([newer])
+        publisher.publish([a_release(newer, (DAYS + 2) * DAY, 999, view_version=2)])
+    with Store.open(project) as store:
+        assert store.blocks.snapshot.find("traffic").header.version == 2
+    assert json.loads(covey(*words)[1]) == before

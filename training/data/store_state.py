@@ -17,6 +17,7 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.on_demand import OnDemandView
 from featurestore.define.release import BUDGET_SPENT
 from featurestore.define.wire import definition_hash
+from featurestore.errors import UnknownView
 from featurestore.remote.store import RemoteStore
 from featurestore.store import Store
 
@@ -65,29 +66,29 @@ def store_state_of(store: AnyStore, refs: Sequence[str]) -> StoreState:
     """
     names = list(dict.fromkeys(ref.partition(":")[0] for ref in refs))
     on_demand = store.on_demand if isinstance(store, Store) else {}
-    known = {view.name: view for view in store.views()}
-    needed, computed = list[str](), list[str]()
+    needed, computed = dict[str, FeatureView](), list[str]()
     for name in names:
         if name in on_demand:
-            needed += [ref.partition(":")[0] for ref in on_demand[name].features.values()]
+            sources = dict.fromkeys(ref.partition(":")[0] for ref in on_demand[name].features.values())
+            needed |= {source: store.view(source) for source in sources if source not in needed}
             computed.append(_code_of(on_demand[name]))
-        elif name.partition("@")[0] in known:
-            needed.append(name)
-        else:
+            continue
+        try:
+            needed[name] = store.view(name)
+        except UnknownView:
             computed.append(uuid.uuid4().hex)
-    views = [(name, known.get(name.partition("@")[0])) for name in dict.fromkeys(needed)]
-    return StoreState(tuple(_state_of(store, name, view) for name, view in views if view is not None), tuple(computed))
+    return StoreState(tuple(_state_of(store, name, view) for name, view in needed.items()), tuple(computed))
 
 
 def _state_of(store: AnyStore, name: str, view: FeatureView) -> ViewState:
     digest = hashlib.sha256(definition_hash(view))
-    published = store.published(view.name, 0)
+    published = store.published(name, 0)
     for one in published:
         digest.update(repr((one.seq, one.version, one.release_id, one.state, one.pane_start, one.released_at)).encode())
         digest.update(repr((one.published_at, one.reason)).encode())
     if isinstance(store, Store):
         registry = store._registry  # a server has no registry
-        digest.update(registry.contents(registry.view(view.name)))
+        digest.update(registry.contents(registry.named(name)))
     released = [one.released_at for one in published if one.state != "retracted" and one.reason != BUDGET_SPENT]
     return ViewState(name, view, digest.hexdigest(), min(released, default=None), max(released, default=None))
 

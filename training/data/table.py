@@ -23,11 +23,11 @@ import torch
 from torch import nn
 
 from featurestore.define.decoded import Status
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity, Key
 from featurestore.define.keys import domain_index
-from featurestore.define.references import REFERENCE
 from featurestore.define.services import FeatureService, refs_of
-from featurestore.errors import FeatureStoreError, OnlineUnavailable
+from featurestore.errors import FeatureStoreError, OnlineUnavailable, UnknownView
 from featurestore.read.answer import Keys, key_table
 from featurestore.read.messages import MAX_NUMBERS, MAX_ROWS
 from featurestore.read.vectors import Reader, Vectors
@@ -289,15 +289,17 @@ class _Feed:
 def _entity_of(store: Store | RemoteStore, refs: Sequence[str]) -> tuple[Entity | None, list[Key]]:
     """Return the entity of all features (None if all are constant), and a key of each view that is not constant."""
     store.key_types(refs)  # raises if a reference names nothing
-    views = {view.name: view for view in store.views()}
+    views: dict[str, FeatureView] = {}
     shared: dict[Key, None] = {}
     first: Entity | None = None
     probes: list[Key] = []
     for ref in refs:
-        match = REFERENCE.fullmatch(ref)
-        if match is None or match[1] not in views:
-            raise TableInvalid(f"{ref!r} is computed on demand; a table holds stored features")
-        entity = views[match[1]].entity
+        name = ref.partition(":")[0]
+        try:
+            views[name] = views.get(name) or store.view(name)
+        except UnknownView:
+            raise TableInvalid(f"{ref!r} is computed on demand; a table holds stored features") from None
+        entity = views[name].entity
         if entity.constant:
             continue
         first = first or entity

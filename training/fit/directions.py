@@ -23,7 +23,7 @@ def directions_of(kind: Monotone, names: Sequence[str], views: Iterable[FeatureV
 
     Args:
         names: the columns of x.
-        views: the views of the store.
+        views: the views of the stored features.
 
     Raises:
         TrainingRefused: a stated name is no feature of the model, or no feature has a direction.

@@ -33,7 +33,6 @@ def views_of(
         clock: only releases of this clock count; None: of both.
     """
     snapshot = store.blocks.snapshot
-    definitions = {view.name: definition_hash(view).hex() for view in store.views()}
     views: list[dict[str, Any]] = []
     for name in dict.fromkeys(name_of(ref) for ref in stored_refs(store, refs)):
         joined = _ids_of(store, name, clock)
@@ -45,9 +44,9 @@ def views_of(
         opened = [one.release_id.hex() for one in published if one.state == "opened"]
         views.append(
             {
-                "name": name,
+                "name": name.partition("@")[0],
                 "version": snapshot.find(name).header.version,
-                "definition_hash": definitions[name],
+                "definition_hash": definition_hash(store.view(name)).hex(),
                 "publication": max((one.seq for one in published), default=0),
                 "newest_pane_end": utc_text(max(one.pane_end for one in published)) if published else None,
                 "releases_sha256": hashlib.sha256("".join(sorted(opened)).encode()).hexdigest(),
@@ -75,8 +74,8 @@ def stored_refs(store: Store, refs: Sequence[str]) -> list[str]:
 
 
 def name_of(ref: str) -> str:
-    """Return the view of `view:feature` or `view@v1:feature`."""
-    return ref.partition(":")[0].partition("@")[0]
+    """Return the view of a reference as it is spelled: `view` or `view@v1`."""
+    return ref.partition(":")[0]
 
 
 def pinned(store: Store, refs: Sequence[str]) -> list[str]:
@@ -94,18 +93,28 @@ def pinned(store: Store, refs: Sequence[str]) -> list[str]:
 
 
 def require_same(model: RegisteredModel, store: Store, views_file: Path | None) -> None:
-    """Check that the store's views and the file of on-demand views are those of the lineage. Raises ModelOutdated."""
+    """Check that the store's views and the file of on-demand views are those of the lineage.
+
+    A model reads the versions that it was trained on, so a newer version of a view does not matter. On-demand views read the
+    version that the name serves, which must then be the one of the training.
+
+    Raises:
+        ModelOutdated.
+    """
     lineage: Mapping[str, Any] = model.lineage
-    definitions = {view.name: definition_hash(view).hex() for view in store.views()}
+    served = {view.name: view for view in store.views()}
+    definitions = store.definitions()
+    follows = {name_of(ref) for ref in stored_refs(store, lineage["features"])}
     for view in lineage["views"]:
         name = view["name"]
-        if name not in definitions:
+        if name not in served:
             raise ModelOutdated(str(model), f"the store has no view {name!r} any more")
-        version = store.blocks.snapshot.find(name).header.version
-        if (version, definitions[name]) != (view["version"], view["definition_hash"]):
+        version, current = store.blocks.snapshot.find(name).header.version, definition_hash(served[name]).hex()
+        is_there = definitions.get(view["definition_hash"]) == f"{name}@v{view['version']}"
+        if not is_there or (name in follows and version != view["version"]):
             raise ModelOutdated(
                 str(model),
-                f"view {name!r} is v{version}, {definitions[name][:12]}…; it was trained on v{view['version']}, "
+                f"view {name!r} is v{version}, {current[:12]}…; it was trained on v{view['version']}, "
                 f"{view['definition_hash'][:12]}…",
             )
     wanted = lineage["views_file_sha256"]

@@ -118,7 +118,9 @@ def _directions(learner: Learner, dataset: FeatureDataset, store: Store) -> tupl
         case NeuralNetwork():
             return (0,) * len(dataset.feature_names)
         case Monotone():
-            return directions_of(learner, dataset.feature_names, store.views())
+            named = dict.fromkeys(name.partition(":")[0] for name in dataset.feature_names if ":" in name)
+            views = [store.view(name) for name in named if name not in store.on_demand]
+            return directions_of(learner, dataset.feature_names, views)
         case _:
             assert_never(learner)
 

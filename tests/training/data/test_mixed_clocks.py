@@ -66,7 +66,7 @@ def test_a_training_warns_on_its_console_and_takes_the_clock_of_its_configuratio
     with Publisher(project, lambda: 100 * DAY) as publisher:
         publisher.publish([early])
     code, out, err = covey("train", str(write_config(project)), "--json")
-    assert (code, err.count("warning: the history of traffic mixes")) == (0, 1)
+    assert (code, err.count("warning: the history of traffic@v1 mixes")) == (0, 1)
     assert early.release_id.hex() in releases_of(out)
     one = write_config(project, labels={"clock": "replay"})
     code, out, err = covey("train", str(one), "--json")
