@@ -215,7 +215,10 @@ class Registry:
             with self.transaction():
                 self._add_first(view, now)
             return self.view(view.name)
-        collected = [one for one in found[0].to_collect() if one.view == view]
+        digest = definition_hash(
+            view
+        )  # equal definitions may be spelled in two ways, such as with a default written out
+        collected = [one for one in found[0].to_collect() if definition_hash(one.view) == digest]
         if not collected:
             if not self._is_replaceable(found[0]) or self._is_named(view.name):
                 raise _changed(found[0].newest, view)

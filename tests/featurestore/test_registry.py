@@ -7,6 +7,7 @@ import pytest
 
 from base.errors import OfNewerVersion
 from featurestore.define.entities import Entity
+from featurestore.define.kinds import Mean
 from featurestore.define.services import FeatureService
 from featurestore.define.wire import definition_hash
 from featurestore.errors import StoreCorrupt, StoreNotFound, UnknownView, ViewChanged
@@ -23,6 +24,17 @@ def test_a_view_comes_back_as_it_was_registered(tmp_path: Path) -> None:
         assert publisher.register(view) == publisher.register(view)
     with Store.open(tmp_path) as store:
         assert store.views() == [view]
+
+
+def test_a_published_view_is_found_by_its_definition_however_that_is_spelled(tmp_path: Path) -> None:
+    """The bytes of a Mean have its resolution and a clip of floats; a file may leave out the one and write whole numbers."""
+    spelled = [a_view(features=[Mean("delay", clip=(0, 60), resolution=step)]) for step in (None, 2.0**-5)]
+    with Publisher(tmp_path, lambda: 0) as publisher:
+        first = publisher.register(spelled[0])
+        publisher.publish([a_release(spelled[0], 0)])
+        assert [publisher.register(one).name for one in spelled] == [first.name] * 2
+    with Publisher(tmp_path, lambda: 0) as publisher:
+        assert [publisher.register(one).name for one in spelled] == [first.name] * 2
 
 
 def test_another_definition_under_an_old_name_is_refused(tmp_path: Path) -> None:
