@@ -106,13 +106,14 @@ def _steps(diff: ViewDiff) -> list[str]:
         lines.append(f"{mine} is computed from the panes of {before}; nothing is collected, and nothing is charged")
         when = "at once" if diff.is_served else "with the first release of its collection"
         lines.append(f"{name} moves to {mine} {when}; {before} is served on")
-    elif diff.from_us is None:
-        lines.append(f"{mine} is collected already; {name} moves to it with its first release")
-    else:
+    elif diff.from_us is not None:
         lines.append(f"{mine} is collected from {utc_text(diff.from_us)} on")
         if diff.until_us is not None and diff.until_us > diff.from_us:
             lines.append(f"the collection before ends {utc_text(diff.until_us)}: days of both are charged for both")
-        lines.append(f"{name} moves to {mine} with its first release; {before} is served on")
+        if diff.is_served:
+            lines.append(f"{name} is {mine} already")
+        else:
+            lines.append(f"{name} moves to {mine} with its first release; {before} is served on")
     return lines
 
 

@@ -220,7 +220,7 @@ def _diff(
         version,
         newest.version,
         plan.place is not None and plan.version is not None,
-        lineage.newest is lineage.served if plan.place is None else plan.place.is_served,
+        _is_served(lineage, plan),
         from_us,
         until_us,
         micro_rho,
@@ -229,6 +229,13 @@ def _diff(
         tuple(_histories(newest.view, view, plan.change)),
         tuple(_broken(view, services)),
     )
+
+
+def _is_served(lineage: Lineage, plan: HandOver) -> bool:
+    """Whether the name serves the version of a plan already, or moves to it at once."""
+    if plan.version is not None and plan.version.registered.version == lineage.served.registered.version:
+        return True
+    return plan.place is not None and plan.place.is_served
 
 
 # the budget
