@@ -20,11 +20,14 @@ import numpy.typing as npt
 from base.atomic_files import replace_file
 from base.private_files import private_folder
 from deployment.errors import JobMalformed
+from featurestore.define.definitions import FeatureView
+from featurestore.define.wire import collection_hash
 from federation.attempt import MAX_ATTEMPTS, Attempt
 from federation.plan import Plan, PlannedView
 
 _SUFFIX: Final = ".json"
 Ints = npt.NDArray[np.int64]
+_NONE: Final = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +38,19 @@ class EndedAttempt:
         due: int64[P], the unopened panes (µs) of each view, by name.
         statements: what leader and helper signed; incomplete if one of them cannot say that it never opened the plan.
         reported: whether a site has reported. If none has, the attempt depends on no event, and is not counted.
+        collections: the hash of each view's collection, by name; a record of an earlier version has none.
     """
 
     plan_hash: bytes
     due: Mapping[str, Ints]
     statements: tuple[bytes, ...] = field(default=(), repr=False)
     reported: bool = True
+    collections: Mapping[str, bytes] = field(default_factory=dict)
+
+    def due_of(self, view: FeatureView) -> Ints:
+        """int64[P], the unopened panes (µs) of a view's collection."""
+        same = self.collections.get(view.name) in (None, collection_hash(view))
+        return self.due.get(view.name, _NONE) if same else _NONE
 
 
 class Attempts:
@@ -54,6 +64,7 @@ class Attempts:
         data = {
             "due": {view: panes.tolist() for view, panes in due.items()},
             "reported": reported,
+            "collections": {one.view.name: collection_hash(one.view).hex() for one in plan.views},
             "statements": [base64.b64encode(one).decode("ascii") for one in statements],
         }
         replace_file(private_folder(self._folder) / f"{plan.hash.hex()}{_SUFFIX}", json.dumps(data), private=True)
@@ -63,19 +74,18 @@ class Attempts:
         found = [
             one
             for one in self._all()
-            if any(np.isin(view.pane_starts, one.due.get(view.view.name, ())).any() for view in planned)
+            if any(np.isin(view.pane_starts, one.due_of(view.view)).any() for view in planned)
         ]
         return tuple(Attempt(one.plan_hash, one.statements) for one in sorted(found, key=lambda one: one.plan_hash))
 
-    def due(self, view: str) -> Ints:
+    def due(self, view: FeatureView) -> Ints:
         """int64[P], the panes of a view that an attempt left due, increasing. Some may be published by now."""
-        panes = [one.due[view] for one in self._all() if view in one.due]
-        return np.unique(np.concatenate([np.empty(0, np.int64), *panes]))
+        return np.unique(np.concatenate([_NONE, *(one.due_of(view) for one in self._all())]))
 
-    def exhausted(self, view: str) -> Ints:
+    def exhausted(self, view: FeatureView) -> Ints:
         """int64[P], the panes of a view that were attempted as often as is allowed, increasing."""
-        panes = [one.due[view] for one in self._all() if one.reported and view in one.due]
-        found, tries = np.unique(np.concatenate([np.empty(0, np.int64), *panes]), return_counts=True)
+        panes = [one.due_of(view) for one in self._all() if one.reported]
+        found, tries = np.unique(np.concatenate([_NONE, *panes]), return_counts=True)
         return np.asarray(found[tries >= MAX_ATTEMPTS], np.int64)
 
     def _all(self) -> list[EndedAttempt]:
@@ -90,6 +100,7 @@ def _read(path: Path) -> EndedAttempt:
         due = {str(view): np.array(panes, np.int64) for view, panes in data["due"].items()}
         statements = tuple(base64.b64decode(one, validate=True) for one in data["statements"])
         plan_hash = bytes.fromhex(path.name.removesuffix(_SUFFIX))
-        return EndedAttempt(plan_hash, due, statements, bool(data["reported"]))
+        collections = {str(view): bytes.fromhex(digest) for view, digest in data.get("collections", {}).items()}
+        return EndedAttempt(plan_hash, due, statements, bool(data["reported"]), collections)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise JobMalformed(f"{path} is not the record of an attempt: {error!r}") from None

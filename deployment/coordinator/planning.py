@@ -84,7 +84,7 @@ def make_plan(directory: Path, request: PlanRequest, clock: Callable[[], int]) -
     project, attempts = Project.load(directory), Attempts(directory)
     now = clock()
     due = _due(directory, views_in_force(directory, request.views), request.between, now)
-    panes = {view: np.setdiff1d(starts, attempts.exhausted(view.name)) for view, starts in due.items()}
+    panes = {view: np.setdiff1d(starts, attempts.exhausted(view)) for view, starts in due.items()}
     if request.only is not None:
         panes = {view: np.intersect1d(starts, request.only[view.name]) for view, starts in panes.items()}
     planned = [
@@ -146,9 +146,7 @@ def _due(
 ) -> dict[FeatureView, npt.NDArray[np.int64]]:
     """int64[C], the closed panes (µs) of each view in a time range that are not published yet. See `closed_in`."""
     closed = closed_in(views, between, now)
-    return {view: np.setdiff1d(panes, _published(directory, view)) for view, panes in closed.items()}
-
-
-def _published(directory: Path, view: FeatureView) -> npt.NDArray[np.int64]:
     with registry_of(directory) as registry:
-        return np.empty(0, np.int64) if registry is None else registry.taken_panes(view)
+        if registry is None:
+            return closed
+        return {view: np.setdiff1d(panes, registry.taken_panes(view, between)) for view, panes in closed.items()}

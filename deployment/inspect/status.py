@@ -108,11 +108,11 @@ def view_statuses(directory: Path) -> tuple[ViewStatus, ...]:
                 panes = store.releases(view.name).select(["pane_start", "state"])
                 starts = panes["pane_start"].cast("int64").to_numpy()
                 opened = sum(state == "opened" for state in panes["state"].to_pylist())
-                known = np.concatenate([starts, attempts.due(view.name)])
+                known = np.concatenate([starts, attempts.due(view)])
                 due = np.empty(0, np.int64)
                 if len(known):
                     due = np.setdiff1d(np.arange(known.min(), known.max() + 1, view.pane_us), starts)
-                exhausted = np.intersect1d(attempts.exhausted(view.name), due)
+                exhausted = np.intersect1d(attempts.exhausted(view), due)
                 found.append(ViewStatus(view, opened, len(starts) - opened, due, exhausted))
     except NotFoundError:  # there is no store yet
         pass

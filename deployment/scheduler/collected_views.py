@@ -1,4 +1,4 @@
-"""Which views a coordinator collects, and which panes of them have closed: pure, except for the look into the registry."""
+"""Which collections a coordinator collects, and which panes of them have closed: pure, except for the look into the registry."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from pathlib import Path
 
 from deployment.project.known_releases import registry_of
 from featurestore.define.definitions import FeatureView
+from featurestore.define.panes import NEVER
 from featurestore.define.records import FIRST_MOMENT
 from featurestore.define.wire import collection_hash
 
 
 @dataclass(frozen=True)
 class CollectedView:
-    """A view whose panes are collected.
+    """A collection, and a time in which its panes are collected. A collection that is rolled back to has another such time.
 
     Attributes:
+        view: its newest definition; version: of that definition.
         from_us, until_us: the panes that begin in [from, until) belong to it; None: without an end on that side.
     """
 
@@ -34,10 +36,19 @@ class CollectedView:
         """When a pane can be collected: it has ended, and the view's release delay is over."""
         return pane_start + self.view.pane_us + self.view.release_delay_us
 
+    @property
+    def begins_us(self) -> int:
+        """`from_us`, or the beginning of time."""
+        return FIRST_MOMENT if self.from_us is None else self.from_us
+
+    @property
+    def ends_us(self) -> int:
+        """`until_us`, or the end of time."""
+        return NEVER if self.until_us is None else self.until_us
+
     def takes(self, pane_start: int) -> bool:
-        """Whether a pane is this version's."""
-        begins = self.from_us is None or pane_start >= self.from_us
-        return begins and (self.until_us is None or pane_start < self.until_us)
+        """Whether a pane begins in this time."""
+        return self.begins_us <= pane_start < self.ends_us
 
     def first_pane(self, now_us: int) -> int:
         """The pane with which a coordinator begins that has never collected the view.
@@ -66,11 +77,10 @@ class CollectedView:
 
 
 def collected_views(directory: Path) -> tuple[CollectedView, ...]:
-    """The collections that the store of a project schedules. Raises StoreCorrupt, StoreOfAnotherVersion."""
+    """The collections of the store of a project, each with its time. Raises StoreCorrupt, OfOlderVersion, OfNewerVersion."""
     with registry_of(directory) as registry:
-        if registry is None:
-            return ()
-        return tuple(
-            CollectedView(one.view, one.version, None if one.from_us == FIRST_MOMENT else one.from_us, one.until_us)
-            for one in registry.to_collect()
-        )
+        found = () if registry is None else registry.to_collect()
+    return tuple(
+        CollectedView(one.view, one.version, None if one.from_us == FIRST_MOMENT else one.from_us, one.until_us)
+        for one in found
+    )

@@ -35,6 +35,11 @@ class ViewOutlook:
     exhausted: tuple[int, ...]
     next_us: int | None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its time has ended, and each of its panes is settled."""
+        return self.next_us is None and not (self.ready or self.pausing or self.exhausted)
+
 
 @dataclass(frozen=True)
 class Outlook:
@@ -59,12 +64,14 @@ def look_ahead(directory: Path, names: Sequence[str], now_us: int) -> Outlook:
     if not schedule_path(directory).exists():
         return Outlook(tuple(_of(one, None, now_us) for one in views), until)
     with Schedule(directory, read_only=True) as schedule:
-        return Outlook(tuple(_of(one, schedule, now_us) for one in views), until)
+        found = [_of(one, schedule, now_us) for one in views]
+    return Outlook(tuple(one for one in found if not one.is_over), until)
 
 
 def _of(one: CollectedView, schedule: Schedule | None, now_us: int) -> ViewOutlook:
-    states = {} if schedule is None else schedule.states(one.collection)
-    reached = None if schedule is None else schedule.frontier(one.collection)
+    found = {} if schedule is None else schedule.states(one.collection)
+    states = {pane: state for pane, state in found.items() if one.takes(pane)}
+    reached = None if schedule is None else schedule.frontier(one)
     begin = one.first_pane(now_us) if reached is None else reached
     end = max(begin, one.last_pane_end(now_us))
     closed = range(begin, min(end, begin + MOST_SHOWN * one.view.pane_us), one.view.pane_us)

@@ -41,7 +41,8 @@ Chosen = Mapping[CollectedView, tuple[int, ...]]
 def choose(ready: Sequence[ReadyView]) -> Chosen:
     """The panes of the next plan; empty if none is ready.
 
-    A view whose last plan failed is planned by itself. So a view that no site answers does not keep the others back.
+    A view whose last plan failed is planned by itself. So a view that no site answers does not keep the others back. Two
+    versions of a view, which overlap, have a plan each: a plan has each name once.
     """
     waiting = [one for one in ready if one.panes]
     if not waiting:
@@ -49,7 +50,8 @@ def choose(ready: Sequence[ReadyView]) -> Chosen:
     first = min(waiting, key=lambda one: next(iter(one.panes)) + one.collected.view.pane_us)
     if first.has_failed:
         return _oldest([first], MOST_RETRIES)
-    return _oldest([one for one in waiting if not one.has_failed], MOST_PANES)
+    others = {one.collected.view.name: one for one in reversed(waiting) if not one.has_failed}
+    return _oldest(list({**others, first.collected.view.name: first}.values()), MOST_PANES)
 
 
 def _oldest(views: Sequence[ReadyView], most: int) -> Chosen:

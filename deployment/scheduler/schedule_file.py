@@ -22,13 +22,16 @@ from base.sqlite import Format, Identity, connect, prepare, transaction
 from base.times import DAY_US
 from deployment.errors import ScheduleBroken, ScheduleWriteFailed
 
+from .collected_views import CollectedView
 from .pane_states import Collecting, Due, Exhausted, PaneState, Planned
 
 FORMAT: Final = Format(
     application_id=0x434F5653,  # "COVS"
     version=1,
     schema="""
-CREATE TABLE frontiers (collection BLOB PRIMARY KEY, view TEXT NOT NULL, reached INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE frontiers (
+    collection BLOB NOT NULL, begins INTEGER NOT NULL, view TEXT NOT NULL, reached INTEGER NOT NULL,
+    PRIMARY KEY (collection, begins)) WITHOUT ROWID;
 CREATE TABLE panes (
     collection BLOB NOT NULL, pane INTEGER NOT NULL, state TEXT NOT NULL, since INTEGER NOT NULL, next_try INTEGER NOT NULL,
     tries INTEGER NOT NULL, asked INTEGER, planned INTEGER,
@@ -111,16 +114,18 @@ class Schedule:
 
     # transitions
 
-    def begin(self, collection: bytes, view: str, reached: int) -> None:
-        """Begin a view: its panes before `reached` are not this schedule's."""
+    def begin(self, one: CollectedView, reached: int) -> None:
+        """Begin a collection: its panes before `reached` are not this schedule's."""
         with self._transition() as db:
-            db.execute("INSERT OR IGNORE INTO frontiers VALUES (?, ?, ?)", (collection, view, reached))
+            row = (one.collection, one.begins_us, one.view.name, reached)
+            db.execute("INSERT OR IGNORE INTO frontiers VALUES (?, ?, ?, ?)", row)
 
-    def close_panes(self, collection: bytes, panes: Iterable[int], reached: int, now_us: int) -> None:
+    def close_panes(self, one: CollectedView, panes: Iterable[int], reached: int, now_us: int) -> None:
         """Panes have closed: they are due, and the frontier moves up to `reached`."""
         with self._transition(now_us) as db:
-            self._add(collection, panes, now_us)
-            db.execute("UPDATE frontiers SET reached = ? WHERE collection = ?", (reached, collection))
+            self._add(one.collection, panes, now_us)
+            key = (one.collection, one.begins_us)
+            db.execute("UPDATE frontiers SET reached = ? WHERE collection = ? AND begins = ?", (reached, *key))
 
     def add_panes(self, collection: bytes, panes: Iterable[int], now_us: int) -> None:
         """Panes of a backfill are due, unless they are known."""
@@ -156,21 +161,25 @@ class Schedule:
 
     # reads
 
-    def frontier(self, collection: bytes) -> int | None:
-        """The frontier of a view; None: it was never collected."""
-        row = self._one("SELECT reached FROM frontiers WHERE collection = ?", collection)
+    def frontier(self, one: CollectedView) -> int | None:
+        """The frontier of a collection; None: a coordinator has never seen it."""
+        row = self._one(
+            "SELECT reached FROM frontiers WHERE collection = ? AND begins = ?", one.collection, one.begins_us
+        )
         return None if row is None else int(row[0])
 
     def count(self, collection: bytes) -> int:
         """The number of a view's panes that wait to be planned."""
         return int(self._all("SELECT count(*) FROM panes WHERE state = 'due' AND collection = ?", collection)[0][0])
 
-    def ready(self, collection: bytes, now_us: int, most: int) -> dict[int, Due]:
-        """The oldest panes of a view that can be planned now; see `Due.is_ready`."""
+    def ready(self, one: CollectedView, now_us: int, most: int) -> dict[int, Due]:
+        """The oldest panes of a collection that can be planned now; see `Due.is_ready`."""
         rows = self._all(
             f"SELECT pane, {_COLUMNS} FROM panes INDEXED BY panes_by_state WHERE collection = ? AND state = 'due' "
-            "AND (next_try <= ? OR next_try > ?) ORDER BY pane LIMIT ?",
-            collection,
+            "AND pane >= ? AND pane < ? AND (next_try <= ? OR next_try > ?) ORDER BY pane LIMIT ?",
+            one.collection,
+            one.begins_us,
+            one.ends_us,
             now_us,
             now_us + DAY_US,
             most,

@@ -213,19 +213,19 @@ class Scheduler:
 
     def _close_panes(self, one: CollectedView, now: int) -> None:
         """Panes that have closed since the last step become due."""
-        reached = self._schedule.frontier(one.collection)
+        reached = self._schedule.frontier(one)
         if reached is None:
             reached = one.first_pane(now)
-            self._schedule.begin(one.collection, one.view.name, reached)
+            self._schedule.begin(one, reached)
         end = one.last_pane_end(now)
         if end <= reached or (room := MOST_DUE - self._schedule.count(one.collection)) <= 0:
             return
         end = min(end, reached + room * one.view.pane_us)
-        self._schedule.close_panes(one.collection, range(reached, end, one.view.pane_us), end, now)
+        self._schedule.close_panes(one, range(reached, end, one.view.pane_us), end, now)
 
     def _ready(self, one: CollectedView, now: int) -> ReadyView:
         """The panes of a view that can be planned now. Those that somebody else has published are settled."""
-        found = self._schedule.ready(one.collection, now, MOST_PANES)
+        found = self._schedule.ready(one, now, MOST_PANES)
         found = {
             pane: due for pane, due in found.items() if one.closes_at(pane) <= now
         }  # the clock may have been set back
@@ -353,7 +353,7 @@ class Scheduler:
 
     def _moments(self, one: CollectedView) -> list[int]:
         """When something of a view can be planned: its next pane closes, or a pane is tried again."""
-        reached, again = self._schedule.frontier(one.collection), self._schedule.next_try(one.collection)
+        reached, again = self._schedule.frontier(one), self._schedule.next_try(one.collection)
         closing = None if reached is None else one.next_closing(reached)
         return [moment for moment in (closing, again) if moment is not None]
 

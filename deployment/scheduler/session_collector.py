@@ -75,16 +75,16 @@ class SessionCollector:
             publish_voids(self._directory, view, panes, GIVEN_UP, self._clock)
 
     def published(self, view: FeatureView, panes: Sequence[int]) -> set[int]:
-        """Those of these panes that have a release or a void."""
+        """Those of these panes that have a release or a void, or whose day another collection of the view has opened."""
         if not panes:
             return set()
         with registry_of(self._directory) as registry:
-            found = () if registry is None else registry.collected_panes(view, min(panes), max(panes) + 1)
+            found = () if registry is None else registry.taken_panes(view, (min(panes), max(panes) + 1))
         return set(panes).intersection(map(int, found))
 
     def exhausted(self, view: FeatureView, panes: Sequence[int]) -> set[int]:
         """Those of these panes that were attempted as often as is allowed."""
-        return set(panes).intersection(Attempts(self._directory).exhausted(view.name).tolist())
+        return set(panes).intersection(Attempts(self._directory).exhausted(view).tolist())
 
 
 def _end(result: dict[str, Any]) -> PlanEnd:

@@ -380,22 +380,28 @@ class Registry:
             return np.empty(0, np.int64)
         return self.publications.pane_starts(self.own(registered), start, end)
 
-    def taken_panes(self, view: FeatureView) -> npt.NDArray[np.int64]:
+    def taken_panes(self, view: FeatureView, between: tuple[int, int] | None = None) -> npt.NDArray[np.int64]:
         """int64[P], the panes that no plan of a definition may ask for, increasing.
 
         They are the published panes of its collection, and all panes of the days of which another collection of the name has
         published a pane, unless the collection is scheduled for that day, too.
+
+        Args:
+            between: [from, to), µs: only the panes of its days are looked up; None: all.
         """
         registered = self.defined_by(view)
         if registered is None:
             return np.empty(0, np.int64)
         lineage = self.lineage(view.name)
-        taken = [self.publications.pane_starts(self.own(registered))]
+        start, end = (
+            (None, None) if between is None else (between[0] // DAY_US * DAY_US, -(-between[1] // DAY_US) * DAY_US)
+        )
+        taken = [self.publications.pane_starts(self.own(registered), start, end)]
         for other in {version.registered.collection_id for version in lineage.versions} - {registered.collection_id}:
-            starts = self.publications.pane_starts(self.own(lineage.keeper(other).registered))
+            starts = self.publications.pane_starts(self.own(lineage.keeper(other).registered), start, end)
             scheduled = np.zeros(len(starts), dtype=bool)
-            for first, end in lineage.spans(registered.collection_id):
-                scheduled |= (starts >= first) & (starts < end)
+            for first, last in lineage.spans(registered.collection_id):
+                scheduled |= (starts >= first) & (starts < last)
             days = np.unique(starts[~scheduled] // DAY_US)
             taken.append((days[:, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us).ravel())
         return np.unique(np.concatenate(taken))

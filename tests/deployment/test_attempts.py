@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from covey import Bounds
 from deployment.coordinator.attempts import Attempts
 from deployment.coordinator.site_results import SiteOutcome, SiteResult, SiteResults
 from deployment.coordinator.sites import SiteAnswer
@@ -37,9 +39,19 @@ def test_only_attempts_at_which_a_site_reported_are_counted(tmp_path: Path) -> N
     for number in range(MAX_ATTEMPTS):
         attempts.record(plan(number), {"v0": panes(0, 1)}, [], reported=True)
         attempts.record(plan(10 + number), {"v0": panes(1, 2)}, [], reported=False)
-        assert attempts.exhausted("v0").tolist() == ([0, DAY] if number == MAX_ATTEMPTS - 1 else [])
+        assert attempts.exhausted(view("v0", 2)).tolist() == ([0, DAY] if number == MAX_ATTEMPTS - 1 else [])
     attempts.record(plan(0), {"v0": panes(0, 1)}, [], reported=True)  # a repeat
-    assert attempts.exhausted("v1").tolist() == []
+    assert attempts.exhausted(view("v1", 3)).tolist() == []
+
+
+def test_the_attempts_of_another_version_do_not_count(tmp_path: Path) -> None:
+    """Two versions that overlap have the same panes."""
+    attempts, changed = Attempts(tmp_path), replace(view("v0", 2), bounds=Bounds(max_cells=3))
+    for number in range(MAX_ATTEMPTS):
+        attempts.record(plan(number), {"v0": panes(0)}, [], reported=True)
+    assert attempts.exhausted(view("v0", 2)).tolist() == [0]
+    assert (attempts.exhausted(changed).tolist(), attempts.due(changed).tolist()) == ([], [])
+    assert attempts.earlier([PlannedView(changed, panes(0), 2)]) == ()
 
 
 @pytest.mark.parametrize(
@@ -51,7 +63,7 @@ def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
     (file,) = (tmp_path / "roles" / "coordinator" / "attempts").iterdir()
     file.write_text(text)
     with pytest.raises(JobMalformed, match="is not the record of an attempt"):
-        attempts.exhausted("v0")
+        attempts.exhausted(view("v0", 2))
 
 
 def test_a_site_s_state_follows_from_its_answer(tmp_path: Path) -> None:

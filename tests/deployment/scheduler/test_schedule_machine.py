@@ -78,7 +78,7 @@ class Machine(RuleBasedStateMachine):
         except Crash:
             self.the_process_is_killed()
         for one in VIEWS:
-            if one.view.name not in self.since and self.schedule.frontier(one.collection) is not None:
+            if one.view.name not in self.since and self.schedule.frontier(one) is not None:
                 self.since[one.view.name] = one.first_pane(self.now)
         return step
 
@@ -145,7 +145,7 @@ class Machine(RuleBasedStateMachine):
         published = self.federation.published_panes
         for one in VIEWS:
             due = self.schedule.states(one.collection)
-            reached = self.schedule.frontier(one.collection)
+            reached = self.schedule.frontier(one)
             assert reached is not None
             assert reached >= min(self.now - 3 * DAY_US, one.until_us or self.now)
             assert due == {}, (one.view.name, due)

@@ -13,7 +13,8 @@ from deployment.printing.steps import NewSteps, step_lines, step_to_json
 from deployment.scheduler.collected_views import CollectedView
 from deployment.scheduler.lease import lease, only_planner
 from deployment.scheduler.loop import collect_for_ever
-from deployment.scheduler.plan_choice import MOST_PANES
+from deployment.scheduler.pane_states import Due
+from deployment.scheduler.plan_choice import MOST_PANES, ReadyView, choose
 from deployment.scheduler.schedule_file import Schedule
 from deployment.scheduler.scheduler import MOST_DUE, Scheduler
 from deployment.scheduler.steps import (
@@ -99,6 +100,28 @@ def test_a_version_that_takes_over_begins_and_ends_at_its_midnights(make: Callab
     assert world.published("v2") == list(range(MIDNIGHT + DAY_US, MIDNIGHT + 2 * DAY_US, HOUR_US))
 
 
+def test_a_collection_that_is_rolled_back_to_goes_on_at_its_midnight_and_leaves_out_the_time_between(
+    make: Callable[..., World],
+) -> None:
+    again = CollectedView(HOURLY.view, 1, from_us=MIDNIGHT + 2 * DAY_US)
+    world = make(CollectedView(HOURLY.view, 1, until_us=MIDNIGHT + DAY_US), again)
+    assert again.collection == world.views[0].collection
+    world.run()
+    world.now += 3 * DAY_US
+    assert world.run() == Idle(MIDNIGHT + 3 * DAY_US + HOUR_US + 5 * MINUTE_US, ("hourly",))
+    before = range(MIDNIGHT - HOUR_US, MIDNIGHT + DAY_US, HOUR_US)
+    after = range(MIDNIGHT + 2 * DAY_US, MIDNIGHT + 3 * DAY_US, HOUR_US)
+    assert world.published("hourly") == [*before, *after]
+
+
+def test_two_versions_of_a_view_that_overlap_have_a_plan_each() -> None:
+    versions = [CollectedView(view("v", "1h", clip=clip), clip) for clip in (1, 2)]
+    due = {pane: Due.first(MIDNIGHT) for pane in (MIDNIGHT - 2 * HOUR_US, MIDNIGHT - HOUR_US)}
+    ready = [ReadyView(one, due, has_failed=False) for one in (*versions, DAILY)]
+    assert choose(ready) == {versions[0]: tuple(due), DAILY: tuple(due)}
+    assert choose(ready[1:]) == {versions[1]: tuple(due), DAILY: tuple(due)}
+
+
 def test_what_was_missed_for_weeks_is_caught_up_oldest_first_in_plans_of_bounded_size(
     make: Callable[..., World],
 ) -> None:
@@ -115,6 +138,22 @@ def test_what_was_missed_for_weeks_is_caught_up_oldest_first_in_plans_of_bounded
     assert len(world.published("minutely")) == 14 * 1_440 + 1
     assert max(map(len, begun)) == MOST_PANES
     assert world.schedule.states(minutely.collection) == {}
+
+
+def test_a_step_reads_rows_by_an_index_whatever_a_year_of_panes_has_left(make: Callable[..., World]) -> None:
+    world, statements = make(HOURLY), list[str]()
+    world.federation.give_up_after_us = DAY_US
+    world.schedule._db.set_trace_callback(statements.append)
+    world.run()
+    world.schedule._db.set_trace_callback(None)
+    asked = [one for one in statements if one.startswith(("SELECT", "UPDATE", "DELETE"))]
+    assert len(asked) > 10
+    for statement in asked:
+        plans = [row[3] for row in world.schedule._db.execute(f"EXPLAIN QUERY PLAN {statement}")]
+        tables = [plan for plan in plans if not plan.startswith("USE TEMP B-TREE")]
+        assert all(plan.startswith("SEARCH") or plan in ("SCAN clock", "SCAN coordinator") for plan in tables), (
+            statement
+        )
 
 
 def test_a_view_that_fails_is_planned_by_itself_and_keeps_no_other_one_back(make: Callable[..., World]) -> None:
