@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from base.times import DAY_US
 from crypto.errors import SignatureInvalid
 from featurestore.define.release import Manifest
-from featurestore.errors import UnknownEvidence
+from featurestore.errors import StoreNotFound, UnknownEvidence
 from featurestore.online.settings import store_path
 from featurestore.registry.registry import Registry
 from federation.errors import LedgerBehind, StatementMalformed
@@ -107,7 +107,11 @@ def registry_of(directory: Path) -> Iterator[Registry | None]:
     if not path.is_file():
         yield None
         return
-    registry = Registry(path, read_only=True)
+    try:
+        registry = Registry(path, read_only=True)
+    except StoreNotFound:  # its first writer has made the file, and no table in it yet
+        yield None
+        return
     try:
         yield registry
     finally:
