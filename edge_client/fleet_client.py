@@ -203,7 +203,7 @@ class FleetClient:
         return Received(message, found.message_object_trees[0])
 
     def content(self, received: Received) -> RecordDict:
-        """Pull each object of a message once and read its records. The SuperLink may delete the message afterwards.
+        """Pull each object of a message once and read its records.
 
         Raises:
             MessageRefused: too many objects or bytes, an object with another hash, or no records. RunOver. SuperLinkAway.
@@ -215,10 +215,6 @@ class FleetClient:
         for name in ids:
             left = MAX_MESSAGE_BYTES - sum(map(len, contents.values()))
             contents[name] = self._object(received, name, left)
-        confirmation = message_pb2.ConfirmMessageReceivedRequest(
-            node=self._node, run_id=received.run, message_object_id=received.tree.object_id
-        )
-        self._call("confirm-message-received", confirmation, message_pb2.ConfirmMessageReceivedResponse)
         try:
             message = inflate_object_from_contents(received.tree.object_id, contents)
             content = message.content if isinstance(message, Message) else None
@@ -227,6 +223,13 @@ class FleetClient:
         if not isinstance(content, RecordDict):
             raise MessageRefused("it is not a message with records")
         return content
+
+    def confirm(self, received: Received) -> None:
+        """Say that a message is here: the SuperLink may delete it. Raises RunOver, SuperLinkAway."""
+        confirmation = message_pb2.ConfirmMessageReceivedRequest(
+            node=self._node, run_id=received.run, message_object_id=received.tree.object_id
+        )
+        self._call("confirm-message-received", confirmation, message_pb2.ConfirmMessageReceivedResponse)
 
     def reply(self, received: Received, content: RecordDict, seconds: float) -> None:
         """Push the answer to a message.

@@ -1,7 +1,7 @@
 """A site in service: it joins, answers one message after another in its own process, and joins again after an error.
 
-    join ──► pull ──► read ──► answer ──► push ──┐      a heartbeat goes on beside it
-              ▲──────── no message: wait ◄───────┘
+    join ──► pull ──► read ──► answer ──► push ──► confirm ──┐      a heartbeat goes on beside it
+              ▲────────────── no message: wait ◄─────────────┘
 
 A pull waits at the project's SuperLink for its message, so a plan arrives at once. Flower's own SuperLink answers each pull
 immediately, and is asked twice a second.
@@ -121,6 +121,7 @@ class SiteService:
             content, why = self._content(received)
             answer = self._answer(content)
             self._client.reply(received, answer.to_records(), self._clock() - begin)
+            self._client.confirm(received)  # last: the coordinator waits for the reply
         except (RunOver, MessageRefused) as error:
             _log.warning("run %d: %s", received.run, error)
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +27,10 @@ from deployment.in_process.progress import Progress
 from deployment.local.superlink import superlink_folder
 from deployment.local.unfinished_collection import Unfinished
 from deployment.project.folders import KEYS
+from deployment.project.known_releases import registry_of
 from deployment.project.project import Project
 from deployment.project.view_forms import views_in_force
+from featurestore.define.definitions import FeatureView
 from featurestore.publish.publish import Publisher
 from federation.draft import sign_draft
 from federation.key_rotation import erase_ended
@@ -125,9 +127,7 @@ class Session:
                 enough = replace(request, views=[view for view in request.views if view.name not in wanting])
                 plan = make_plan(directory, enough, clock) or plan
                 job = replace(job, plan=plan_to_bytes(plan), min_sites=_sites_needed(plan))
-            with Publisher(directory, clock, wait=True) as publisher:
-                for view in request.views:
-                    publisher.register(view)
+            self._register(request.views)
             with self._proven.trying(subject) as tried:
                 result = self._carry_out(unfinished.begin(job))
                 tried.ended(result)
@@ -179,6 +179,19 @@ class Session:
                 raise CollectionFailed(f"{error}; the plan is kept, so resume it", settings=("resume",)) from error
             self._unfinished.finish()
             return result
+
+    def _register(self, views: Sequence[FeatureView]) -> None:
+        """Register the views that are not collected yet. Raises ViewChanged: another definition has the name of one.
+
+        To open a store for writing takes tens of milliseconds, so a plan of known views only reads the registry.
+        """
+        with registry_of(self._directory) as registry:
+            collected = [] if registry is None else [one.view for one in registry.to_collect()]
+            new = [view for view in views if registry is None or registry.in_force(view) not in collected]
+        if new:
+            with Publisher(self._directory, self._clock, wait=True) as publisher:
+                for view in new:
+                    publisher.register(view)
 
     def _at_addresses(self, job: Job) -> Job:
         """The job with this session's addresses, where they are given."""

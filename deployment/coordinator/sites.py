@@ -24,7 +24,7 @@ from federation.batch.encoding import MAX_BATCH_BYTES
 from federation.parties import require_site_id
 
 POLL_SECONDS: Final = (0.02, 0.25)
-"""The pauses between two looks for answers: the first one after an answer, and the longest one. Each is a quarter longer than the
+"""The pauses between two looks for answers: the first one after an answer, and the longest one. Each is a tenth longer than the
 one before."""
 MAX_BATCHES: Final = 100_000
 MAX_CODE: Final = 40
@@ -110,7 +110,7 @@ def ask_sites(
             pause = POLL_SECONDS[0]
         else:
             sleep(pause)
-            pause = min(longest, pause * 1.25)
+            pause = min(longest, pause * 1.1)
     for node in waiting.values():
         yield SiteAnswer(node, "", NO_ANSWER, ())
 

@@ -23,7 +23,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 MOST_WAIT_S: Final = 20.0
 """The longest wait of a pull. Flower accepts the signed time of a request for five minutes."""
-QUIET_S: Final = 0.02
+QUIET_S: Final = 0.01
 """How long nothing more has been pushed before the sites are served: the coordinator pushes a plan in several calls."""
 _MOST_BODY: Final = 4_096
 _PULL: Final = "/v1/fleet/pull-messages"

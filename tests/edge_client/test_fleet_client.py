@@ -135,6 +135,8 @@ def test_what_a_message_holds_arrives_and_is_confirmed(odd: OddSuperLink, client
     received = client.pull()
     assert received is not None
     assert client.content(received)["plan"]["signed"] == b"a plan"
+    assert "confirm-message-received" not in odd.calls
+    client.confirm(received)
     assert odd.calls[-1] == "confirm-message-received"
     assert client.pull() is None
 
@@ -347,6 +349,7 @@ def test_every_message_is_answered_and_an_answer_that_nobody_wants_is_told(
         assert work.service.answer_next()
         assert why in work.said[0]
         assert odd.pushed.messages_list[0].metadata.reply_to_message_id == message.object_id
+        assert odd.calls[-1] == "confirm-message-received"  # after the answer, for which the coordinator waits
     for told, why in (
         (b"", "the run has ended"),
         (403, "the run has ended"),
