@@ -28,6 +28,6 @@ def due_before(lineage: Lineage, newest_end: int) -> int | None:
 def expire(registry: Registry, name: str, newest_end: int) -> list[str]:
     """Let the rows of a name leave that are too old, inside a transaction; returns the files to delete after it."""
     due = due_before(registry.lineage(name), newest_end)
-    if due is None or due <= registry.upkeep.rows_from(name):
+    if due is None or due <= registry.upkeep.expired_before(name):
         return []
     return registry.upkeep.expire(name, due)

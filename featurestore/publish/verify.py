@@ -197,7 +197,7 @@ class _Check:
             digest = pane.manifest.definition_hash
             if digest not in definitions or pane.release_id != release_id(bytes.fromhex(digest), pane.pane_start):
                 yield Damage("registry.db", f"{about}: its id belongs to another pane", Mend.BACKUP)
-            elif pane.pane_start < self._registry.upkeep.rows_from(view.name):
+            elif pane.pane_start < self._registry.upkeep.rows_from(view.name, registered.view_id):
                 continue  # its sums have left
             elif pane.opened and pane.pane_start not in slots:
                 yield Damage(where, f"{about}: its sums are missing", Mend.BACKUP)

@@ -335,7 +335,7 @@ class Registry:
             raise UnknownVersion(lineage.name, registered.version, [one.registered.version for one in lineage.versions])
         last = lineage.last_seq(version)
         segments = tuple(lineage.segments(version))
-        last_seq, rows_from = NEVER if last is None else last, self.upkeep.rows_from(lineage.name)
+        last_seq, rows_from = NEVER if last is None else last, self.upkeep.rows_from(lineage.name, registered.view_id)
         return Selection(registered.view_id, registered.collection_id, segments, last_seq, rows_from)
 
     def own(self, registered: RegisteredView) -> Selection:

@@ -15,14 +15,31 @@ class Upkeep:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._db = database
 
-    def rows_from(self, name: str) -> int:
-        """The UTC midnight (µs) before which the rows and the sums of all versions of a name have left; FIRST_MOMENT: none."""
+    def expired_before(self, name: str) -> int:
+        """The UTC midnight (µs) before which the rows of a name have left; FIRST_MOMENT: none have."""
         row = self._db.execute("SELECT before_us FROM expiries WHERE name = ?", (name,)).fetchone()
         return FIRST_MOMENT if row is None else int(row[0])
 
+    def rows_from(self, name: str, view_id: int) -> int:
+        """The UTC midnight (µs) before which a version has neither rows nor sums; FIRST_MOMENT: it has all.
+
+        The day of its newest row stays, because readers of a version that has ended get that row.
+        """
+        before = self.expired_before(name)
+        if before == FIRST_MOMENT:
+            return before
+        (last,) = self._db.execute("SELECT max(day) FROM files WHERE view_id = ?", (view_id,)).fetchone()
+        return before if last is None else min(before, int(last) * DAY_US)
+
     def expire(self, name: str, before_us: int) -> list[str]:
-        """Let the rows of all versions of a name leave that are older than a UTC midnight (µs); returns the files to delete."""
-        old = "SELECT path FROM files JOIN versions ON versions.id = view_id WHERE name = ? AND day < ?"
+        """Let the rows of all versions of a name leave that are older than a UTC midnight (µs); returns the files to delete.
+
+        The files of the last day of each version stay.
+        """
+        old = (
+            "SELECT path FROM files JOIN versions ON versions.id = view_id WHERE name = ? AND day < ? "
+            "AND day < (SELECT max(day) FROM files AS every WHERE every.view_id = files.view_id)"
+        )
         paths = [path for (path,) in self._db.execute(old, (name, before_us // DAY_US)).fetchall()]
         self._db.executemany("DELETE FROM files WHERE path = ?", ((path,) for path in paths))
         self._db.execute("INSERT OR REPLACE INTO expiries (name, before_us) VALUES (?, ?)", (name, before_us))

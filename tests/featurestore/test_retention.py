@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 
 from featurestore.define.definitions import FeatureView
+from featurestore.define.filtered import Filtered
+from featurestore.define.kinds import Rate
+from featurestore.define.privacy import Privacy
+from featurestore.define.release import RETRACTED, Void
 from featurestore.errors import ReleaseExpired, ReleaseRefused
 from featurestore.publish.compact import compact
 from featurestore.publish.publish import Publisher
+from featurestore.publish.rebuild import rebuild_online
 from featurestore.publish.verify import check_store
 from featurestore.store import Store
 from tests.featurestore.making import DAY, HOUR, a_release, a_view, a_void
@@ -122,3 +127,48 @@ def test_more_retention_brings_nothing_back(short: Path) -> None:
     publish(short, view("9d"), range(240, 288))
     assert sorted(set(days_of_files(short)))[0] == "1970-01-07"
     assert not check_store(short).damaged
+
+
+def test_rows_of_every_version_leave_and_what_is_left_verifies(short: Path) -> None:
+    """The next version is a new collection, which uses the panes of the first one before its own."""
+    first, following = view(), a_view(windows=["3h", "1d"], retention="3d", privacy=Privacy(rho=0.4, min_clients=2))
+    with Publisher(short, lambda: 10 * DAY) as publisher:
+        publisher.apply([following], start=11 * DAY)
+        registered = publisher.register(following)
+        assert registered.version == 2
+        publisher.publish([a_release(first, hour * HOUR, 3) for hour in range(240, 264)])
+        for day in (11, 12, 13, 14):
+            panes = [a_release(following, (day * 24 + hour) * HOUR, 4, view_version=2) for hour in range(24)]
+            publisher.publish(panes)
+    left = {path.parent.name: set[str]() for path in (short / "store" / "offline").rglob("*.parquet")}
+    for path in (short / "store" / "offline").rglob("*.parquet"):
+        left[path.parent.name].add(path.name[:10])
+    assert min(left["v2"]) == "1970-01-12"
+    assert left["v1"] == {"1970-01-11"}  # its last row is still read
+    assert not check_store(short).damaged
+    rebuild_online(short)
+    with Store.open(short, clock=lambda: 15 * DAY) as store:
+        assert store.get(["delays@v1:flights", "delays:flights_1d"], KEYS)["flights"].to_pylist() == [3, 3]
+    with Publisher(short, lambda: 16 * DAY) as publisher:
+        gone = a_release(first, 263 * HOUR, 3)
+        void = Void(
+            gone.manifest, gone.pane_start, gone.pane_end, 16 * DAY, 16 * DAY, "live", f"{RETRACTED}: wrong", b""
+        )
+        publisher.publish([void])
+    assert not check_store(short).damaged
+    with Store.open(short, clock=lambda: 15 * DAY) as store:
+        assert store.get(["delays@v1:flights"], KEYS)["flights__status"].to_pylist() == ["VOID", "VOID"]
+
+
+def test_nothing_leaves_while_a_version_has_a_filtered(tmp_path: Path) -> None:
+    features = [Rate("late", where="delay >= 15"), Filtered("late", "6h", sd=0.1)]
+    with Publisher(tmp_path, lambda: 100 * DAY) as publisher:
+        publisher.apply([a_view(features=features)])
+        publisher.publish([a_release(a_view(features=features), hour * HOUR, 9) for hour in range(24)])
+        publisher.apply([a_view(features=features[:1], retention="1d")])
+    with Publisher(tmp_path, lambda: 100 * DAY) as publisher:
+        kept = a_view(features=features[:1], retention="1d")
+        publisher.publish([a_release(kept, hour * HOUR, 9, view_version=2) for hour in range(24, 24 * 9)])
+    assert compact(tmp_path).expired == 0
+    assert min(days_of_files(tmp_path)) == "1970-01-01"
+    assert not check_store(tmp_path).damaged
