@@ -17,7 +17,7 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import ColumnType
 from featurestore.define.on_demand import OnDemandView, on_demand_by_name
 from featurestore.define.references import Reference
-from featurestore.define.release import Clock, Release, Void
+from featurestore.define.release import Clock, Release, Void, release_id
 from featurestore.define.services import FeatureService, refs_of
 from featurestore.define.wire import definition_hash
 from featurestore.join.labels import LabelSource, open_labels
@@ -159,6 +159,18 @@ class Store:
     def definitions(self) -> dict[str, str]:
         """The version (`view@v<n>`) that has or had each definition, by the hash (hex) of the definition."""
         return {definition_hash(view).hex(): name for view, name in self._registry.definitions()}
+
+    def pane_ids(self) -> set[str]:
+        """The release id (hex) of every published pane under every definition of its collection.
+
+        A plan may have been made with an earlier definition than the one under which its pane was published at last.
+        """
+        return {
+            release_id(digest, start).hex()
+            for digests, starts in self._registry.published_panes()
+            for digest in digests
+            for start in starts
+        }
 
     def key_types(self, refs: Sequence[str] | FeatureService) -> dict[str, ColumnType]:
         """The join keys and inputs that these references need, with their types. Constant entities need no keys."""

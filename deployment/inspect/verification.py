@@ -147,8 +147,7 @@ class Verifier:
 
     def absent(self, view: str | None) -> Iterator[VerificationResult]:
         """The panes of stored plans that have neither a release nor a void; of one view, or of all."""
-        versions = self._store.version_names()
-        known = {one for name in versions for one in self._store.releases(name)["release_id"].to_pylist()}
+        known = self._store.pane_ids()
         try:
             for pane in planned_panes(self._store.all_evidence(), self._pinned.coordinator):
                 if pane.release_id.hex() not in known and view in (None, pane.view):

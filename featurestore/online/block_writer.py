@@ -162,6 +162,8 @@ class BlockWriter:
             header = replace(header, stored=True)
         data = _block_bytes(latest, header)
         name = f"{view.name}-v{version}-{header.seq:08d}.arrow"
+        if not header.seq:  # before the first publication another definition may follow, in a file of its own
+            name = f"{view.name}-v{version}-{header.seq:08d}-{header.definition_hash[:8]}.arrow"
         with writing(self._folder / name), replaced_file(self._folder / name, private=False) as file:
             file.write(data)
         return entry_of(latest, header, name, data.size, hashlib.sha256(data).hexdigest())

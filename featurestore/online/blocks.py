@@ -4,6 +4,7 @@
         key      struct of the join keys (null in the last row)
         numbers  FixedSizeList<f64>, see `featurestore.online.view_rows`
         status   FixedSizeList<u8>
+    blocks/<view>-v<n>-00000000-<start of the definition's hash>.arrow   before the first publication
     blocks/CURRENT.json              the current files, by view version; `epoch` grows with every change
 
 A missing key has index −1, which *is* the last row: NaN and NOT_FOUND. If a view is too large for a block, its block has

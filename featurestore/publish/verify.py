@@ -360,5 +360,5 @@ def _block(folder: Path, entry: BlockEntry, latest: CurrentRows | None) -> str |
 
 def _is_or_was(name: str, entry: BlockEntry) -> bool:
     """Whether a file is a view's block or an earlier one, which stays for one publication because readers may map it."""
-    before = re.fullmatch(rf"{re.escape(entry.view)}-v{entry.version}-(\d{{8,}})\.arrow", name)
-    return name == entry.file or (before is not None and int(before[1]) < entry.seq)
+    before = re.fullmatch(rf"{re.escape(entry.view)}-v{entry.version}-(\d{{8,}})(-[0-9a-f]{{8}})?\.arrow", name)
+    return name == entry.file or (before is not None and int(before[1]) <= entry.seq)

@@ -63,7 +63,7 @@ class Changes:
         if self._renewed:
             self._registry.publications.record(self._seq, self._now, [], self._files, self.replaced, self._renewed)
 
-    def _before(self, name: str) -> tuple[Sums | None, dict[int, tuple[FeatureView, list[tuple[int, int]]]]]:
+    def _before(self, name: str) -> tuple[Sums | None, dict[int, tuple[FeatureView, list[tuple[int, int, int]]]]]:
         """The sums of a name's collections, and the definition and the panes of each version."""
         try:
             lineage = self._registry.lineage(name)

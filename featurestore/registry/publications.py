@@ -125,11 +125,11 @@ class Publications:
         )
         return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
-    def places(self, of: Selection) -> list[tuple[int, int]]:
-        """(pane_start, collection_id) of each pane, by start."""
+    def places(self, of: Selection) -> list[tuple[int, int, int]]:
+        """(pane_start, collection_id, whether it is a tombstone) of each pane and tombstone, by start."""
         query, given = of.query
         return self._db.execute(
-            f"{query} SELECT pane_start, collection_id FROM chosen WHERE NOT tombstone ORDER BY pane_start", given
+            f"{query} SELECT pane_start, collection_id, tombstone FROM chosen ORDER BY pane_start, tombstone", given
         ).fetchall()
 
     def last_opened(self, name: str) -> dict[int, int]:

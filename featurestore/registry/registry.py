@@ -424,6 +424,14 @@ class Registry:
         """The published panes of a version with start ≤ pane_start < end, in order."""
         return [pane for _, pane in self.publications.panes(self.selection(registered), start, end)]
 
+    def published_panes(self) -> Iterator[tuple[list[bytes], list[int]]]:
+        """The definitions of each collection, by hash, and its published panes (µs)."""
+        for lineage in self.lineages():
+            for number in {version.registered.collection_id for version in lineage.versions}:
+                mine = [version for version in lineage.versions if version.registered.collection_id == number]
+                digests = [digest for version in mine for digest in version.definitions]
+                yield digests, self.publications.pane_starts(self.own(mine[0].registered)).tolist()
+
     def all_panes(self, name: str) -> list[tuple[RegisteredView, list[PaneRecord]]]:
         """The published panes of each collection of a name, with the version that stores their sums."""
         lineage = self.lineage(name)

@@ -14,6 +14,7 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import ClientCount, Histogram, Mean
 from featurestore.define.layout import layout_of
 from featurestore.define.release import Release
+from featurestore.define.wire import definition_hash
 from featurestore.errors import BadReference, UnknownVersion, UnknownView
 from featurestore.online.blocks import CURRENT, open_blocks
 from featurestore.online.view_rows import FORMAT, Block, ViewRows
@@ -202,9 +203,10 @@ def test_a_file_is_removed_one_publication_after_it_was_replaced(tmp_path: Path)
     for pane in (1, 2):
         publish(tmp_path, a_release(VIEW, pane * HOUR))
         seen.append(files(tmp_path))
+    empty = f"delays-v1-00000000-{definition_hash(VIEW).hex()[:8]}.arrow"
     first, second, third = (f"delays-v1-{seq:08d}.arrow" for seq in (1, 2, 3))
     assert seen == [
-        [CURRENT, "delays-v1-00000000.arrow", first],
+        [CURRENT, empty, first],
         [CURRENT, first, second],
         [CURRENT, second, third],
     ]
