@@ -187,7 +187,7 @@ class UnknownVersion(NotFoundError):
     def __init__(self, view: str, version: int, known: Sequence[int]) -> None:
         self.view, self.version, self.known = view, version, tuple(known)
         versions = ", ".join(f"{view}@v{one}" for one in known)
-        super().__init__(f"no version {version} of view {view!r} in this store; it has: {versions}")
+        super().__init__(f"no view {view}@v{version} in this store; it has: {versions}")
 
 
 class ViewGivenTwice(FeatureStoreError):

@@ -44,11 +44,8 @@ def views(
     from base.times import wall_clock
     from covey.feast_repo import write_repo
     from deployment.errors import UsageError
-    from deployment.inspect.view_versions import definition_of, read_versions
     from deployment.printing.console import talk_console
-    from deployment.printing.view_versions import print_versions, versions_to_json
     from deployment.printing.views import print_views, view_to_json
-    from deployment.project.applying import deprecate_version
     from featurestore.online.blocks import open_blocks
     from featurestore.store import Store
 
@@ -70,12 +67,16 @@ def views(
                 "--deprecate and --roll-back change one version of one view: covey views NAME --deprecate vN"
             )
         if deprecate is not None:
+            from deployment.project.applying import deprecate_version
+
             number = _number(deprecate)
             deprecate_version(store, name, number, wall_clock)
             talk_console().print(
                 f"deprecated: {name}@v{number}; it keeps its rows, and gets no new ones", soft_wrap=True
             )
         elif roll_back is not None:
+            from deployment.inspect.view_versions import definition_of
+
             from .apply import carry_out
 
             again = [definition_of(store, name, _number(roll_back))]
@@ -85,24 +86,24 @@ def views(
     with Store.open(store) as opened:
         headers = [(view, snapshot.find(view.name).header) for view in opened.views()]
         services = opened.services()
-    versions = None
     if name is not None:
-        versions = read_versions(store, name)
-        headers = [(view, header) for view, header in headers if view.name == name]
-        services = []
-    now = wall_clock()
-    if as_json:
-        more = {} if versions is None else versions_to_json(versions, now)
+        from deployment.inspect.view_versions import read_versions
+        from deployment.printing.view_versions import print_versions, versions_to_json
+
+        versions, now = read_versions(store, name), wall_clock()
+        if as_json:
+            shown = [view_to_json(*one) | versions_to_json(versions, now) for one in headers if one[0].name == name]
+            typer.echo(json.dumps({"views": shown, "services": {}}))
+        else:
+            print_versions(versions, now, out)
+    elif as_json:
         listed = {
-            "views": [view_to_json(*one) | more for one in headers],
+            "views": [view_to_json(*one) for one in headers],
             "services": {one.name: one.refs for one in services},
         }
         typer.echo(json.dumps(listed))
-        return
-    if versions is None:
-        print_views(headers, services, out)
     else:
-        print_versions(versions, now, out)
+        print_views(headers, services, out)
 
 
 def _number(text: str) -> int:

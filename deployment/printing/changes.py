@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from rich.console import Console
 
 from base.times import utc_text
-from deployment.project.applying import Outcome
 from deployment.project.evolution import DayBudget, Evolution, FeatureHistory, FirstVersion, ViewDiff
 from featurestore.define.changes import Annotated, NewCollection, Recomputed, Unchanged
 from featurestore.define.epsilon import rounded_up
 from federation.rho import rho_text
 
 from .output import Output
+
+if TYPE_CHECKING:
+    from deployment.project.applying import Outcome
 
 
 def kind_of(diff: ViewDiff) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from deployment.collecting import collecting, require_nothing_unfinished
 from deployment.errors import RunRefused
-from deployment.in_process.ledger import RunLedger
 from deployment.in_process.progress import Progress
 from featurestore.define.definitions import FeatureView
 from featurestore.define.on_demand import OnDemandView, on_demand_by_name
@@ -123,6 +122,8 @@ def deprecate_version(directory: Path, name: str, version: int, clock: Callable[
 
 def _require_nothing_charged(directory: Path, views: list[FeatureView], clock: Callable[[], int]) -> None:
     """Return if no collection of these views waits to be continued: its panes are of the definition that they lose."""
+    from deployment.in_process.ledger import RunLedger  # its libraries of a run take longer than most changes
+
     require_nothing_unfinished(directory)
     if not operator_path(directory / LEDGERS).is_file():
         return

@@ -246,7 +246,7 @@ class TestCommand:
             ({"labels": {"rename": {"dest": "to"}}}, 2, "the labels need one column 'to'"),
             ({"features": {"refs": ["nothing:flights"]}}, 5, "no view 'nothing'"),
             ({"features": {"refs": ["traffic:nothing"]}}, 5, "no feature 'nothing'"),
-            ({"features": {"refs": ["traffic@v3:flights"]}}, 5, "no version 3 of view 'traffic'"),
+            ({"features": {"refs": ["traffic@v3:flights"]}}, 5, "no view traffic@v3"),
             ({"features": {"refs": None, "service": "nothing"}}, 5, "no feature service 'nothing'"),
             ({"split": {"test_from": "2020-01-01"}}, 2, "no label has a time from"),
             ({"labels": {"target": "distance"}, "model": {"task": "binary"}}, 2, "not only 0 and 1"),
