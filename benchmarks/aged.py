@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -28,8 +29,11 @@ from base.times import DAY_US, SECOND_US
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count
+from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds, Privacy
+from featurestore.define.release import Release
 from featurestore.define.wire import collection_hash, definition_hash
+from featurestore.publish.publish import Publisher
 from federation.accountant import charge_of
 from federation.ledger.entries import CompletionEntry, IntentEntry, ViewIntent
 from federation.ledger.ledger import Ledger
@@ -37,6 +41,7 @@ from federation.ledger.snapshot import read_ledger
 from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
 from federation.terms import Noise, Shares
+from tests.featurestore.making import manifest_of
 
 MONTH_OF_MINUTES: Final = 43_200
 START_US: Final = 20_000 * DAY_US
@@ -175,6 +180,42 @@ def storage_costs(folder: Path, panes: int) -> Iterator[tuple[str, float]]:
         yield f"storage_plan_s_{name}", storage_plan_s(path, START_US)
 
 
+def releases(view: FeatureView, first: int, count: int) -> list[Release]:
+    """Releases of so many panes from this one on."""
+    layout, start = layout_of(view), START_US + first * view.pane_us
+    random = np.random.default_rng(first)
+    sums = random.integers(0, 1_000, (count, layout.keys, layout.slots_per_key))
+    starts = range(start, start + count * view.pane_us, view.pane_us)
+    one = manifest_of(view)
+    return [
+        Release(one, at, at + view.pane_us, at + view.pane_us + SECOND_US, at + view.pane_us, "live", slots)
+        for at, slots in zip(starts, sums, strict=True)
+    ]
+
+
+def publish_s(folder: Path, view: FeatureView, first: int) -> float:
+    """Seconds to open a store and publish one pane, the median of several from this pane on."""
+    waiting = iter(releases(view, first, SAMPLES))
+
+    def once() -> None:
+        with Publisher(folder, lambda: START_US) as publisher:
+            publisher.publish([next(waiting)])
+
+    return _median(once, SAMPLES)
+
+
+def publication_costs(folder: Path, panes: int) -> Iterator[tuple[str, float]]:
+    """The costs of publication, by name."""
+    view = minute_view()
+    for name, count in (("first", 1), ("last", panes)):
+        began = time.perf_counter()
+        with Publisher(folder / name, lambda: START_US) as publisher:
+            publisher.register(view)
+            publisher.publish(releases(view, 0, count))
+        yield f"publish_all_s_{name}", time.perf_counter() - began
+        yield f"publish_s_{name}", publish_s(folder / name, view, count)
+
+
 @contextmanager
 def _folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="covey-aged-") as folder:
@@ -188,7 +229,9 @@ def main() -> None:
     panes = parser.parse_args().panes
     found: dict[str, float] = {"panes": panes}
     with _folder() as folder:
-        for name, cost in (*ledger_costs(folder, panes), *storage_costs(folder, panes)):
+        for name, cost in chain(
+            ledger_costs(folder, panes), storage_costs(folder, panes), publication_costs(folder, panes)
+        ):
             found[name] = round(cost, 6)
             print(f"{name:28} {cost:14.6f}", flush=True)
     print(json.dumps(found))

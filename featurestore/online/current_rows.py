@@ -36,7 +36,10 @@ def current_rows(registry: Registry, offline: Offline, registered: RegisteredVie
         return CurrentRows(registered, None, OnlineMarker(seq, None))
     files = registry.publications.files(registered.view_id, day_of(last), day_of(last))
     schema = offline_schema(view)
-    rows = offline.read(files, schema, schema.names)
+    with_pane = [
+        file for file in files if (as_us(offline.read([file], schema, ["pane_start"])["pane_start"]) == last).any()
+    ]
+    rows = offline.read(with_pane, schema, schema.names)
     rows = rows.filter(pa.compute.equal(rows.column("pane_start").cast(pa.int64()), last)).combine_chunks()
     if not rows.num_rows:
         raise StoreCorrupt(f"view {view.name!r}: the rows of its newest pane, of {utc_text(last)}, are missing")

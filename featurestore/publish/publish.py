@@ -341,6 +341,9 @@ class Publisher:
                     [(part.registered.view_id, file) for part in prepared for file in part.files],
                     [path for part in prepared for path in part.replaced],
                 )
+                self._registry.publications.keep_running(
+                    seq, ((part.registered.view_id, part.running) for part in prepared)
+                )
                 for one in admitted:
                     opened = [item.pane_start for item in one.fresh if isinstance(item, Release)]
                     self._registry.serve(one.registered, opened, now)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,25 +23,32 @@ from featurestore.define.release import Release, Void
 from featurestore.define.schema import offline_schema
 from featurestore.offline.last_issues import latest_issues
 from featurestore.offline.parquet import Offline, as_us, issue_table
-from featurestore.offline.window_rows import issue_times, make_issues, reach_us
+from featurestore.offline.window_rows import Issues, issue_times, make_issues, reach_us
 from featurestore.registry.publications import Publications, Selection
 from featurestore.registry.registry import Registry
 
 from .admission import Admission, as_record
 from .history_rows import write_history
-from .sums import Sums, row_inputs
+from .running import Running
+from .sums import RowInputs, Sums, row_inputs
 
-MAX_FILES: Final = 16
-"""How many files of one version and day are merged before the day is complete: a day of 1-minute panes would be 1,440 files."""
+FILES_OF_A_SIZE: Final = 8
+"""How many files of about one size are merged, before their day is complete. A day of panes of 5 s, which would be 17,280 files,
+has at most 35, and each row is written at most five times until its day is complete."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """One version's part of a publication, written to Parquet but not yet registered."""
+    """One version's part of a publication, written to Parquet but not yet registered.
+
+    Attributes:
+        running: the sums of its windows after this publication (`Running.to_bytes`), for the next one.
+    """
 
     registered: RegisteredView
     files: list[FileRecord]
     replaced: list[str]
+    running: bytes | None = None
 
 
 def prepare(
@@ -105,6 +112,10 @@ def _takes_over(admitted: Iterable[Admission], selection: Selection, publication
     return not starts.isdisjoint(used.tolist())
 
 
+_Rows: TypeAlias = tuple[RowInputs, Issues, Running | None]
+"""The panes of some rows, the rows, and the sums for the next pane."""
+
+
 class _Writer:
     """Writes the rows of one version for one publication."""
 
@@ -125,32 +136,62 @@ class _Writer:
         moments = _moments(admitted)
         if not moments:  # voids without a row of their own
             return Prepared(self._registered, [], [])
+        fresh = [item for one in admitted for item in one.fresh]
+        inputs, issues, running = self._next(admitted, moments) or self._every(admitted, moments)
+        stamps = inputs.stamps(_published_at(inputs.panes, fresh, now), self._seq)
+        table = issue_table(self._registered, inputs.panes, issues, stamps)
+        merged, replaced = self._merge(table, {item.pane_start for item in fresh})
+        files = self._offline.write_days(self._registered, merged, self._seq)
+        return Prepared(self._registered, files, replaced, None if running is None else running.to_bytes())
+
+    def _every(self, admitted: Sequence[Admission], moments: Mapping[int, int]) -> _Rows:
+        """The rows that change, from every pane of their windows."""
         view, reach = self._registered.view, reach_us(self._registered.view)
         # a reissued row sums its whole window, which begins up to `reach` before the first pane
-        between = max(min(moments) - reach, FIRST_MOMENT), max(moments) + reach + 1
-        inputs = row_inputs(self._registered, self._selection, self._publications, self._sums, between, admitted)
+        inputs = self._inputs(max(min(moments) - reach, FIRST_MOMENT), max(moments) + reach + 1, admitted)
         changed, since = _changed(view, inputs.panes, moments)
         pane, released_at = issue_times(view, inputs.panes, changed, since)
-        fresh = [item for one in admitted for item in one.fresh]
-        stamps = inputs.stamps(_published_at(inputs.panes, fresh, now), self._seq)
-        table = issue_table(self._registered, inputs.panes, make_issues(view, inputs.panes, pane, released_at), stamps)
-        merged, replaced = self._merge(table, {item.pane_start for item in fresh})
-        return Prepared(self._registered, self._offline.write_days(self._registered, merged, self._seq), replaced)
+        last = int(inputs.panes.start[-1])
+        is_newest = not len(self._publications.pane_starts(self._selection, last + 1))
+        running = Running.of(view, inputs.panes) if is_newest else None
+        return inputs, make_issues(view, inputs.panes, pane, released_at), running
+
+    def _next(self, admitted: Sequence[Admission], moments: Mapping[int, int]) -> _Rows | None:
+        """The rows of one new pane after all others, from the stored sums of its windows; None: they do not serve for it."""
+        stored = self._publications.running(self._selection)
+        if stored is None or len(moments) != 1 or any(one.tombstones for one in admitted):
+            return None
+        view, (start,), running = self._registered.view, moments, Running.from_bytes(stored)
+        if running is None or start <= running.last:
+            return None
+        own = self._inputs(start, start + 1, admitted)
+        left = [self._inputs(*between).panes for between in running.leaving(view, start)]
+        if (found := running.next(view, left, own.panes)) is None:
+            return None
+        segments, after = found
+        pane = np.array([len(segments.start) - 1])
+        issues = make_issues(view, segments, pane, own.panes.released_at)
+        return own, replace(issues, pane=np.zeros(1, np.int64)), after
+
+    def _inputs(self, first: int, end: int, admitted: Sequence[Admission] = ()) -> RowInputs:
+        between = first, end
+        return row_inputs(self._registered, self._selection, self._publications, self._sums, between, admitted)
 
     def _merge(self, table: pa.Table, new_panes: set[int]) -> tuple[pa.Table, list[str]]:
-        """Add the stored rows of each touched day that is complete or has many files, so that the day becomes one file."""
+        """Add the stored rows of each touched day that is complete or has several files of its size."""
         view = self._registered.view
         touched = np.unique(day_of(as_us(table.column("pane_start")))).tolist()
         listed = self._publications.files(self._registered.view_id, touched[0], touched[-1])
         stored = [file for file in listed if file.day in set(touched)]
         if not stored:
             return table, []
-        known = self._publications.pane_starts(self._selection, touched[0] * DAY_US, (touched[-1] + 1) * DAY_US)
-        every = np.union1d(known, np.fromiter(new_panes, dtype=np.int64))
-        days, counts = np.unique(day_of(every), return_counts=True)
-        due = set(days[counts == view.panes_per_day].tolist())
-        due |= {day for day, files in Counter(file.day for file in stored).items() if files >= MAX_FILES}
-        old = [file for file in stored if file.day in due]
+        rows = Counter(day_of(as_us(table.column("pane_start"))).tolist())
+        of_day = {day: [file for file in stored if file.day == day] for day in touched}
+        old = [
+            file
+            for day, files in of_day.items()
+            for file in (files if self._is_complete(day, new_panes) else of_one_size(files, rows[day]))
+        ]
         if not old:
             return table, []
         schema = offline_schema(view)
@@ -159,6 +200,31 @@ class _Writer:
         ).combine_chunks()
         keep = latest_issues(together, layout_of(view).keys)
         return together.take(pa.array(keep)), [file.path for file in old]
+
+    def _is_complete(self, day: int, new_panes: set[int]) -> bool:
+        """Whether every pane of a day is published, with these new ones."""
+        first, end = day * DAY_US, (day + 1) * DAY_US
+        new = [start for start in new_panes if first <= start < end]
+        if self._publications.count(self._selection, first, end) + len(new) < self._registered.view.panes_per_day:
+            return False
+        known = self._publications.pane_starts(self._selection, first, end)
+        return len(np.union1d(known, np.array(new, dtype=np.int64))) == self._registered.view.panes_per_day
+
+
+def of_one_size(files: Sequence[FileRecord], rows: int) -> list[FileRecord]:
+    """The newest files of a day that a new file of so many rows is merged with: those of its size, then of the sum's, and so on.
+
+    Args:
+        files: in the order of publication.
+    """
+    merged: list[FileRecord] = []
+    while True:
+        older = files[: len(files) - len(merged)]
+        alike = next((at for at, file in enumerate(reversed(older)) if file.rows >= FILES_OF_A_SIZE * rows), len(older))
+        if alike < FILES_OF_A_SIZE - 1:
+            return merged
+        merged = [*older[len(older) - alike :], *merged]
+        rows += sum(file.rows for file in older[len(older) - alike :])
 
 
 def _moments(admitted: Iterable[Admission]) -> dict[int, int]:

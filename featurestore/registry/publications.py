@@ -61,10 +61,20 @@ class Selection:
     @property
     def query(self) -> tuple[str, tuple[int, ...]]:
         """SQL that names these panes `chosen`, and its parameters. A pane of another collection gives way to an own one."""
-        parts, given = ["SELECT * FROM panes WHERE collection_id = ? AND seq <= ?"], [self.collection_id, self.last_seq]
+        return self._query("", "")
+
+    @property
+    def spent_query(self) -> tuple[str, tuple[int, ...]]:
+        """As `query`, the BUDGET_SPENT voids only, by their index: there are few of them among many panes."""
+        return self._query("INDEXED BY panes_without_budget", f"reason = '{BUDGET_SPENT}' AND")
+
+    def _query(self, index: str, only: str) -> tuple[str, tuple[int, ...]]:
+        parts = [f"SELECT * FROM panes {index} WHERE {only} collection_id = ? AND seq <= ?"]
+        given = [self.collection_id, self.last_seq]
         for one in self.segments:
             parts.append(
-                "SELECT * FROM panes AS other WHERE collection_id = ? AND pane_start >= ? AND pane_start < ? AND seq <= ? AND NOT "
+                f"SELECT * FROM panes AS other {index} WHERE {only} collection_id = ? AND pane_start >= ? AND pane_start < ? "
+                "AND seq <= ? AND NOT "
                 "EXISTS (SELECT 1 FROM panes AS own WHERE own.collection_id = ? AND own.pane_start = other.pane_start)"
             )
             given += (one.keeper.collection_id, one.start, one.end, self.last_seq, self.collection_id)
@@ -145,10 +155,11 @@ class Publications:
     def last_row(self, of: Selection) -> int | None:
         """The newest pane that makes rows; None: there is none."""
         query, given = of.query
-        (last,) = self._db.execute(
-            f"{query} SELECT max(pane_start) FROM chosen WHERE reason IS NOT ?", (*given, BUDGET_SPENT)
+        last = self._db.execute(  # not max(), which reads all panes
+            f"{query} SELECT pane_start FROM chosen WHERE reason IS NOT ? ORDER BY pane_start DESC LIMIT 1",
+            (*given, BUDGET_SPENT),
         ).fetchone()
-        return None if last is None else int(last)
+        return None if last is None else int(last[0])
 
     def clocks(self, of: Selection) -> dict[Clock, int]:
         """How many panes that make rows there are of each clock."""
@@ -165,10 +176,10 @@ class Publications:
         self, of: Selection, clock: Clock | None = None
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """(pane_start, released_at) of the BUDGET_SPENT voids, of one clock or both: int64[V] each, µs."""
-        query, given = of.query
+        query, given = of.spent_query
         found = self._db.execute(
-            f"{query} SELECT pane_start, released_at FROM chosen WHERE reason = ? AND clock = ifnull(?, clock)",
-            (*given, BUDGET_SPENT, clock),
+            f"{query} SELECT pane_start, released_at FROM chosen WHERE clock = ifnull(?, clock)",
+            (*given, clock),
         ).fetchall()
         both = np.array(found, dtype=np.int64).reshape(-1, 2)
         return both[:, 0], both[:, 1]
@@ -304,6 +315,27 @@ class Publications:
             ((f.path, view_id, f.day, f.rows, f.bytes, seq) for view_id, f in files),
         )
         self._db.executemany("INSERT INTO renewals (seq, view_id) VALUES (?, ?)", ((seq, one) for one in renewed))
+
+    def running(self, of: Selection) -> bytes | None:
+        """The stored sums of a version's windows, if they hold after its last publication."""
+        row = self._db.execute("SELECT seq, sums FROM running WHERE view_id = ?", (of.view_id,)).fetchone()
+        return bytes(row[1]) if row is not None and row[0] == self.last_seq(of) else None
+
+    def keep_running(self, seq: int, sums: Iterable[tuple[int, bytes | None]]) -> None:
+        """Replace the stored sums of these versions, or delete them, inside the transaction of a publication."""
+        for view_id, data in sums:
+            self._db.execute("DELETE FROM running WHERE view_id = ?", (view_id,))
+            if data is not None:
+                self._db.execute("INSERT INTO running VALUES (?, ?, ?)", (view_id, seq, data))
+
+    def count(self, of: Selection, start: int, end: int) -> int:
+        """The number of published panes with start ≤ pane_start < end."""
+        query, given = of.query
+        (found,) = self._db.execute(
+            f"{query} SELECT count(*) FROM chosen WHERE pane_start >= ? AND pane_start < ? AND NOT tombstone",
+            (*given, start, end),
+        ).fetchone()
+        return int(found)
 
     def _manifest_id(self, manifest: Manifest) -> int:
         text = manifest.to_json()

@@ -5,6 +5,7 @@ versions      the numbered versions of a name; files and online rows belong to a
 definitions   every definition that a version ever had, under its hash
 schedule      from when to when each version's collection is collected, and since when the name is served by the version
 renewals      the versions whose rows a publication wrote anew without a pane, because their definition or schedule changed
+running       the sums of a version's windows after its newest pane, and the publication after which they hold (publish/running.py)
 expiries      the UTC midnight before which the rows of a name have left, because they were older than its `retention`
 """
 
@@ -16,6 +17,7 @@ from typing import Final
 
 from base.sqlite import Format
 from featurestore.define.records import FIRST_MOMENT
+from featurestore.define.release import BUDGET_SPENT
 from featurestore.define.wire import collection_hash, view_from_bytes
 
 SCHEMA_VERSION: Final = 6
@@ -35,8 +37,9 @@ CREATE TABLE renewals (
     seq INTEGER NOT NULL REFERENCES publications, view_id INTEGER NOT NULL REFERENCES versions,
     PRIMARY KEY (view_id, seq)) WITHOUT ROWID;
 CREATE TABLE expiries (name TEXT PRIMARY KEY, before_us INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE running (view_id INTEGER PRIMARY KEY REFERENCES versions, seq INTEGER NOT NULL, sums BLOB NOT NULL);
 """
-_PANES: Final = """
+_PANES: Final = f"""
 CREATE TABLE panes (
     collection_id INTEGER NOT NULL REFERENCES collections, pane_start INTEGER NOT NULL, tombstone INTEGER NOT NULL,
     release_id BLOB NOT NULL, opened INTEGER NOT NULL, reason TEXT, content BLOB NOT NULL, released_at INTEGER NOT NULL,
@@ -44,6 +47,7 @@ CREATE TABLE panes (
     manifest_id INTEGER NOT NULL REFERENCES manifests,
     PRIMARY KEY (collection_id, pane_start, tombstone), UNIQUE (release_id, tombstone)) WITHOUT ROWID;
 CREATE INDEX panes_by_publication ON panes (collection_id, seq);
+CREATE INDEX panes_without_budget ON panes (collection_id, pane_start) WHERE reason = '{BUDGET_SPENT}';
 CREATE TABLE files (
     path TEXT PRIMARY KEY, view_id INTEGER NOT NULL REFERENCES versions, day INTEGER NOT NULL,
     rows INTEGER NOT NULL, bytes INTEGER NOT NULL, seq INTEGER NOT NULL REFERENCES publications);
@@ -121,6 +125,7 @@ _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "schedule": ("place", "name", "view_id", "from_us", "until_us", "served_since"),
     "renewals": ("seq", "view_id"),
     "expiries": ("name", "before_us"),
+    "running": ("view_id", "seq", "sums"),
     "services": ("name", "refs"),
     "models": ("name", "version", "files", "lineage", "registered_at"),
     "publications": ("seq", "published_at"),

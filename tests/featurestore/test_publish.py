@@ -13,7 +13,7 @@ from featurestore.define.definitions import FeatureView
 from featurestore.errors import ReleaseRefused, StoreCorrupt, StoreInUse, UnknownView
 from featurestore.online.settings import OnlineSettings
 from featurestore.publish.publish import Publisher
-from featurestore.publish.rows import MAX_FILES
+from featurestore.publish.rows import FILES_OF_A_SIZE
 from featurestore.store import Store
 
 from .making import DAY, HOUR, a_release, a_view, a_void, fill
@@ -192,7 +192,7 @@ def test_a_day_becomes_one_file_when_it_is_complete_and_lies_in_few_until_then(t
             publisher.publish([a_release(VIEW, i * HOUR, i)])
             most = max(most, len(files(tmp_path)))
     assert len(files(tmp_path)) == 1
-    assert most <= MAX_FILES
+    assert most < 2 * FILES_OF_A_SIZE  # of two sizes
     with Store.open(tmp_path) as store:
         table = store.history("delays")
     assert table.column("flights").to_pylist() == [i for i in range(24) for _ in range(2)]
