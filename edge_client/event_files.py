@@ -23,7 +23,7 @@ from .event_cache import EventCache
 from .events import column_types, plain_type, plain_values
 
 MAX_FILES: Final = 10_000
-"""Most files of one source: 400 days of hourly files. Each plan reads all of them."""
+"""Most files of one source: 400 days of hourly files. Each plan looks at all of them."""
 _UNFINISHED: Final = ("~", ".tmp", ".temp", ".part", ".partial", ".crdownload")
 """Ends of the names of files that other programs are writing."""
 _MAGIC: Final = frozenset("*?[")

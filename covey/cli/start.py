@@ -184,8 +184,8 @@ def site(
         Path | None,
         typer.Option(
             metavar="PATH",
-            help=f"This site's events: {EVENT_FILES}. Each plan reads them again. The path is written to the site's configuration, "
-            "with the two columns.",
+            help=f"This site's events: {EVENT_FILES}. Each plan takes up new and changed files. The path is written to the site's "
+            "configuration, with the two columns.",
         ),
     ] = None,
     client_column: ClientColumnOption = None,
