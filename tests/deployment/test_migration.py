@@ -25,19 +25,10 @@ from featurestore.publish.writer_lock import lock_store
 from featurestore.registry.registry import FORMAT, SCHEMA_VERSION, Registry
 from federation.ledger import ledger as ledgers
 from federation.ledger.ledger import Ledger
-from tests.fixtures.kept import VERSIONS, unpacked
+from tests.fixtures.kept import VERSIONS, same, unpacked
 from tests.fixtures.reads import read_project, read_store
 
 FIRST = VERSIONS[0]
-
-
-def same(expected: Any, found: Any) -> None:
-    """Everything that the earlier version read is read as it was; this version may read more."""
-    if isinstance(expected, dict):
-        for name, value in expected.items():
-            same(value, found[name])
-    else:
-        assert found == expected
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -75,8 +66,7 @@ def older(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose ledgers and storages are one version behind: the next version of each is made here."""
     unpacked(VERSIONS[-1], "project", tmp_path / "project")
     migrate(tmp_path / "project")
-    with closing(sqlite3.connect(schedule_path(tmp_path / "project"))) as database:
-        migration.SCHEDULE.create(database.execute)
+    assert schedule_path(tmp_path / "project").is_file()
     plan = migration.SCHEDULE
     monkeypatch.setattr(migration, "SCHEDULE", replace(plan, version=plan.version + 1, migrations={plan.version: note}))
     form = ledgers.FORMAT

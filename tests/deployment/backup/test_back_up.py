@@ -23,7 +23,6 @@ from deployment.backup.manifest import FILE as MANIFEST
 from deployment.backup.manifest import Manifest
 from deployment.backup.restore import restore
 from deployment.errors import BackupDamaged, BackupIncomplete, FolderNotEmpty, NotWritten, OriginalDamaged
-from deployment.scheduler.schedule_file import FORMAT as SCHEDULE
 from deployment.scheduler.schedule_file import schedule_path
 from featurestore.errors import StoreNotFound
 from featurestore.offline.parquet import Offline
@@ -52,8 +51,7 @@ def project(tmp_path: Path) -> Path:
     for role in ("leader", "helper"):
         (tmp_path / "project" / "roles" / role / "live").mkdir(exist_ok=True)
         (tmp_path / "project" / "roles" / role / "live" / ("0" * 32)).write_text("a live secret")
-    with closing(sqlite3.connect(schedule_path(tmp_path / "project"))) as database:
-        SCHEDULE.create(database.execute)
+    assert schedule_path(tmp_path / "project").is_file()
     (tmp_path / "project" / "roles" / "coordinator" / "lease.lock").touch()
     (tmp_path / "project" / "events-1.parquet").write_text("events of people")
     return tmp_path / "project"
