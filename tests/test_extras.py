@@ -169,6 +169,7 @@ NEEDS = {
     "start provider": "aggregator",
     "start superlink": "coordinator",
     "start coordinator": "coordinator",
+    "collect --once": "coordinator",
     "start server": "server",
     "serve --store .": "server",
     "explain views.py": "coordinator",

@@ -99,7 +99,8 @@ def next_steps(made: NewProject) -> Iterator[str]:
     if own and not alone:
         yield f"covey doctor {at}"
     if coordinates:
-        yield f"covey start coordinator {folder / VIEWS} {at} --from DAY --to DAY"
+        yield f"covey apply {folder / VIEWS} {at}"
+        yield f"covey collect {at}   (each pane when it closes; earlier days: --from DAY --to DAY)"
         yield f"covey status {at}"
     elif {"leader", "helper"} & set(own) or sites:
         yield f"covey ledger show {at}"

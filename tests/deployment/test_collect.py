@@ -22,6 +22,7 @@ from featurestore.store import Store
 from tests.deployment.deployed import words
 from tests.deployment.moved_clock import MovedClock
 from tests.deployment.test_up import ended, logs, take_free_ports, until
+from tests.deployment.two_sites import change
 
 pytest.importorskip("flwr")
 
@@ -59,7 +60,7 @@ def test_the_commands_of_the_readme_collect_every_day_by_themselves(
     today = datetime.now(UTC).replace(
         hour=0, minute=10, second=0, microsecond=0
     )  # certificates know the real time only
-    days = [(today + timedelta(days)).date() for days in (-2, -1, 0, 1)]
+    days = [(today + timedelta(days)).date() for days in (-2, -1, 0, 1, 2)]
     clock.move(today)
     (tmp_path / "visits").mkdir()
     for day in days[:2]:
@@ -76,19 +77,30 @@ def test_the_commands_of_the_readme_collect_every_day_by_themselves(
                 write_day(tmp_path / "visits", day)
                 clock.move(today + timedelta(number))
                 until(lambda day=day: str(day) in published(shop))  # type: ignore[misc]
+                if number == 1:  # while roles, coordinator and watch go on; from the next midnight on
+                    change(shop / "views.py", "clip=(0, 200)", "clip=(0, 100)")
+                    assert covey("apply", "shop/views.py", "--project", "shop", "--yes")[0] == DONE
             assert watching.stdout is not None
             lines = [watching.stdout.readline() for _ in days]
             watching.terminate()
-        pane = f"pane {days[3]}T00:00:00Z to {days[3] + timedelta(1)}T00:00:00Z  opened, "
-        assert re.search(rf"{pane}.*published 0:1\d:\d\d after its end", lines[3]), lines
+        for day, version, line in zip(days[3:], (1, 2), lines[3:], strict=True):
+            pane = f"shop_visits@v{version}  pane {day}T00:00:00Z to {day + timedelta(1)}T00:00:00Z  opened, "
+            assert re.search(rf"{pane}.*published 0:1\d:\d\d after its end", line), lines
         assert published(shop) == dict.fromkeys(map(str, days), "opened"), logs(shop)
         code, out, _ = covey("collect", "--dry-run", "--project", "shop", "--json")
-        assert (code, json.loads(out)["views"]["shop_visits@v1"]) == (
+        assert (code, json.loads(out)["views"]) == (
             DONE,
-            {"due": [], "later": [], "exhausted": [], "next_at": f"{days[3] + timedelta(2)}T00:05:00Z"},
+            {
+                "shop_visits@v2": {
+                    "due": [],
+                    "later": [],
+                    "exhausted": [],
+                    "next_at": f"{days[-1] + timedelta(2)}T00:05:00Z",
+                }
+            },
         )
         said = (shop / "roles" / "up" / "logs" / "coordinator.log").read_text()
-        assert f"coordinator: next: shop_visits at {days[3] + timedelta(2)}T00:05:00Z, in 23:5" in said
+        assert f"coordinator: next: shop_visits at {days[-1] + timedelta(2)}T00:05:00Z, in 23:5" in said
         assert covey("down", "--project", "shop")[0] == DONE
     code, out, _ = covey("ledger", "show", "--project", "shop", "--json")
     for ledger in json.loads(out)["ledgers"]:

@@ -52,7 +52,8 @@ def test_it_makes_a_whole_project_and_says_what_to_do_next(covey: Covey, tmp_pat
         "covey start helper",
         "covey start leader",
         *(f"covey start site {site}" for site in (1, 2, 3)),
-        "covey start coordinator",
+        "covey apply",
+        "covey collect",
         "covey status",
     ):
         assert command in err
@@ -203,7 +204,7 @@ class TestOperatorsOfTheirOwn:
         [
             (
                 ("coordinator", "collector"),
-                ("covey start superlink", "--host 0.0.0.0", "covey start coordinator", "covey status"),
+                ("covey start superlink", "--host 0.0.0.0", "covey collect", "covey status"),
                 ("start leader", "start helper", "start site", "allow_activity_visible"),
             ),
             (
