@@ -47,21 +47,21 @@ def releases_table(view: FeatureView, panes: Sequence[PaneRecord]) -> pa.Table:
     terms = ("plan_hash", "protection", "validity", "participation", "noise", "noise_source")
     return pa.table(
         {
-            "release_id": [pane.release_id.hex() for pane in panes],
+            "release_id": _texts([pane.release_id.hex() for pane in panes]),
             "pane_start": _times([pane.pane_start for pane in panes]),
             "pane_end": _times([pane.pane_start + view.pane_us for pane in panes]),
-            "state": [_state(pane) for pane in panes],
-            "reason": pa.array([(pane.tombstone or pane).reason for pane in panes], pa.string()),
+            "state": _texts([_state(pane) for pane in panes]),
+            "reason": _texts([(pane.tombstone or pane).reason for pane in panes]),
             "released_at": _times([pane.released_at for pane in panes]),
             "retracted_at": _times([pane.tombstone.released_at if pane.tombstone else None for pane in panes]),
             "published_at": _times([pane.published_at for pane in panes]),
-            "clock": [pane.clock for pane in panes],
-            **{term: [getattr(pane.manifest, term) for pane in panes] for term in terms},
-            "min_clients": [pane.manifest.min_clients for pane in panes],
-            "micro_rho": [pane.manifest.micro_rho for pane in panes],
-            "trust": [pane.manifest.trust for pane in panes],
-            "signature": [pane.signature.hex() for pane in panes],
-            "manifest": [pane.manifest.to_json() for pane in panes],
+            "clock": _texts([pane.clock for pane in panes]),
+            **{term: _texts([getattr(pane.manifest, term) for pane in panes]) for term in terms},
+            "min_clients": pa.array([pane.manifest.min_clients for pane in panes], pa.int64()),
+            "micro_rho": pa.array([pane.manifest.micro_rho for pane in panes], pa.int64()),
+            "trust": _texts([pane.manifest.trust for pane in panes]),
+            "signature": _texts([pane.signature.hex() for pane in panes]),
+            "manifest": _texts([pane.manifest.to_json() for pane in panes]),
         }
     )
 
@@ -70,6 +70,10 @@ def _state(pane: PaneRecord) -> str:
     if pane.tombstone is not None:
         return "retracted"
     return "opened" if pane.opened else "void"
+
+
+def _texts(values: Sequence[str | None]) -> pa.Array:
+    return pa.array(values, pa.string())  # a version without panes has the same types
 
 
 def _times(values: Sequence[int | None]) -> pa.Array:
