@@ -1,6 +1,6 @@
 """A coordinator's attempts that opened fewer panes than planned: which panes are due again, and what the aggregators signed.
 
-    roles/coordinator/attempts/<plan hash>.json
+    roles/coordinator/attempts/<plan hash>.json     until all of its panes are published
 
 A plan that takes such a pane again names the earlier plan and these statements, so sites and aggregators let it (ADR 0029).
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -87,6 +87,19 @@ class Attempts:
         panes = [one.due_of(view) for one in self._all() if one.reported]
         found, tries = np.unique(np.concatenate([_NONE, *panes]), return_counts=True)
         return np.asarray(found[tries >= MAX_ATTEMPTS], np.int64)
+
+    def forget(self, views: Sequence[FeatureView], published: Callable[[FeatureView], Ints]) -> None:
+        """Delete the records of these views whose panes are all published by now: no plan takes them again.
+
+        Args:
+            published: int64[P], the published panes (µs) of a view's collection. Not called if there are no records.
+        """
+        ended = [one for one in self._all() if one.due.keys() <= one.collections.keys()]
+        panes = {collection_hash(view): published(view) for view in views} if ended else {}
+        for one in ended:
+            left = (np.setdiff1d(due, panes.get(one.collections[name], _NONE)) for name, due in one.due.items())
+            if not any(map(len, left)):
+                (self._folder / f"{one.plan_hash.hex()}{_SUFFIX}").unlink(missing_ok=True)
 
     def _all(self) -> list[EndedAttempt]:
         if not self._folder.is_dir():

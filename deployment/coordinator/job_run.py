@@ -131,4 +131,6 @@ def _publish(
                 items = list(make(clock()))
                 if items:
                     publisher.publish(items, evidence)
+        if keeps_due and announced.plan is not None:
+            Attempts(job.store).forget([planned.view for planned in announced.plan.views], publisher.opened)
     job.finish(summary_of(announced, collected, items, keeps_due=keeps_due))

@@ -95,6 +95,16 @@ def test_rows_from_stored_sums_are_those_from_all_panes(groups: list[list[Item]]
         shutil.rmtree(folder)
 
 
+def test_a_pane_that_is_released_before_an_earlier_one_takes_the_way_through_all_panes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = {3: 6}
+    groups: list[list[Item]] = [[item_of(pane, "open", None, late.get(pane, 0), "full")] for pane in range(12)]
+    fast = published(tmp_path / "fast", groups)
+    monkeypatch.setattr(_Writer, "_next", lambda *_: None)
+    assert fast.equals(published(tmp_path / "slow", groups))
+
+
 def in_order(count: int) -> list[list[Item]]:
     return [[item_of(pane, "open", None, 0, "full")] for pane in range(count)]
 
