@@ -181,17 +181,22 @@ def main() -> None:
     parser.add_argument("--aged", type=int, default=43_200, help="panes of the old deployment; 0: leave it out")
     given = parser.parse_args()
     figures: dict[str, object] = {"panes": given.panes, "sites": given.sites, "pane_s": PANE_S, "grace_s": GRACE_S}
-    figures |= simulated(given.sites, given.panes)
-    figures |= real(3, PLANS)
-    if given.aged:
-        figures |= aged(given.aged, PLANS)
+    console = Console()
+    for part in (
+        lambda: simulated(given.sites, given.panes),
+        lambda: real(3, PLANS),
+        lambda: aged(given.aged, PLANS) if given.aged else {},
+    ):
+        found = part()
+        console.print(found)
+        figures |= found
     figures["load"] = round(os.getloadavg()[1], 1)
     shown = Table(
         "figure", "value", title=f"panes of {PANE_S} s; every time from a pane's end contains {GRACE_S} s grace"
     )
     for name, value in figures.items():
         shown.add_row(name, str(value))
-    Console().print(shown)
+    console.print(shown)
     print_figures(figures)
 
 
