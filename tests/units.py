@@ -31,6 +31,7 @@ _TOGETHER: Final = {
         "deployment/test_collect.py",
         "deployment/test_days.py",
         "deployment/test_deployment.py",
+        "deployment/test_evolving_views.py",
         "deployment/test_monitors.py",
         "deployment/test_released_times.py",
         "deployment/test_up.py",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from featurestore.define.changes import Annotated, NewCollection, Recomputed, Unchanged
@@ -157,6 +158,16 @@ def test_a_new_collection_begins_at_the_next_midnight_and_is_served_with_its_fir
         assert history["delay_mean"].null_count == 2 * 3 * 24
         assert set(history["view_version"].to_pylist()) == {2}
     require_whole(tmp_path)
+
+
+def test_a_join_reads_a_feature_with_and_without_the_number_of_its_version(tmp_path: Path) -> None:
+    with_panes(tmp_path)
+    labels = pa.table({"dest": ["ATL"], "at": [at(NOW)]})
+    refs = ["delays:flights", "delays@v1:flights"]
+    names = ["delays__flights", "delays@v1__flights"]
+    with Store.open(tmp_path) as store:
+        joined = store.join(labels, refs, "at", full_names=True).read_all()
+        assert joined.select(names).to_pylist() == [dict.fromkeys(names, 48)]
 
 
 def test_with_an_overlap_each_version_uses_its_own_panes_of_the_days_of_both(tmp_path: Path) -> None:
