@@ -14,7 +14,6 @@ import numpy as np
 
 from .decoded import Floats, Ints
 from .definitions import FeatureView
-from .feature import PaneFeature
 from .layout import layout_of
 from .wire import encoding_to_bytes
 
@@ -89,21 +88,15 @@ def _have_the_same_cells(old: FeatureView, new: FeatureView) -> bool:
 def _pairs(old: FeatureView, new: FeatureView) -> dict[str, str]:
     """The carried features of the new definition by name, each with the old one's name.
 
-    Several features may collect the same, for example two Counts. Then one of the same name goes first, and an old feature is
-    carried once.
+    Several features may collect the same, for example two Counts. They are paired in their order, whatever their names: versions
+    that share a collection may name its sums differently, and the rows of a third one must not depend on which of them is asked.
     """
     left = {feature.name: encoding_to_bytes(feature) for feature in old.collected}
     pairs: dict[str, str] = {}
-    for feature in sorted(new.collected, key=lambda one: one.name not in left):
-        found = _first(left, feature)
+    for feature in new.collected:
+        collected = encoding_to_bytes(feature)
+        found = next((name for name, other in left.items() if other == collected), None)
         if found is not None:
             pairs[feature.name] = found
             del left[found]
     return pairs
-
-
-def _first(left: dict[str, bytes], feature: PaneFeature) -> str | None:
-    collected = encoding_to_bytes(feature)
-    if left.get(feature.name) == collected:
-        return feature.name
-    return next((name for name, other in left.items() if other == collected), None)
