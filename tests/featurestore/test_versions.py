@@ -41,7 +41,8 @@ V1 = a_view()
 WIDER = a_view(windows=["3h", "6h"])
 """Recomputed from V1."""
 PRICED = a_view(privacy=Privacy(rho=0.7, min_clients=2))
-"""A new collection that carries all of V1's features."""
+DEARER = a_view(privacy=Privacy(rho=0.9, min_clients=2))
+"""New collections that carry all of V1's features."""
 WITH_MEAN = a_view(features=[Count("flights"), Rate("late", where="delay >= 15"), Mean("delay", clip=(0, 60))])
 """A new collection with a feature that V1's panes do not have."""
 
@@ -104,6 +105,8 @@ def test_an_annotation_keeps_the_number_and_both_definitions_and_is_served_at_on
     with publisher_of(tmp_path) as publisher:
         (applied,) = publisher.apply([texted])
         assert isinstance(applied.change, Annotated)
+        with Store.open(tmp_path, clock=lambda: NOW) as store:
+            assert store.blocks.snapshot.find("delays").header.ttl_us == 2 * HOUR
         publisher.publish([opened(V1, 1, 10 * DAY, 7)])  # of a plan that was made before
         publisher.publish([opened(texted, 1, 10 * DAY + HOUR, 8)])
     registry = registry_of(tmp_path)
@@ -265,6 +268,7 @@ def test_a_pane_of_its_own_takes_the_place_of_one_that_a_version_used_before(tmp
     with publisher_of(tmp_path) as publisher:
         publisher.apply([PRICED])
         publisher.publish([opened(PRICED, 2, 9 * DAY + 22 * HOUR, 1000, released_at=NOW + DAY)])
+        assert registry_of(tmp_path).view("delays").version == 1  # its own days have not begun
     with Store.open(tmp_path, clock=lambda: NOW) as store:
         assert flights(store, "delays@v2:flights_3h") == 46 + 1000 + 48
         assert flights(store, "delays@v1:flights_3h") == 46 + 47 + 48
@@ -292,6 +296,60 @@ def test_a_deprecated_version_keeps_its_rows_and_gets_no_new_ones(tmp_path: Path
     with Store.open(tmp_path, clock=lambda: NOW) as store:
         assert flights(store, "delays@v1:flights") == 48
         assert flights(store, "delays:flights") == 100
+    require_whole(tmp_path)
+
+
+def test_of_two_collections_of_a_day_a_later_version_uses_the_one_that_was_scheduled_last(tmp_path: Path) -> None:
+    with_panes(tmp_path)
+    with publisher_of(tmp_path) as publisher:
+        publisher.apply([PRICED], overlap_days=1)
+        publisher.publish([opened(PRICED, 2, MIDNIGHT, 2), opened(V1, 1, MIDNIGHT, 1)])
+    with publisher_of(tmp_path, NOW + 2 * DAY) as publisher:
+        publisher.apply([DEARER])
+    with Store.open(tmp_path, clock=lambda: NOW) as store:
+        assert flights(store, "delays@v3:flights") == 2
+    require_whole(tmp_path)
+
+
+def test_a_change_before_the_hand_over_takes_the_place_of_the_change_before_it(tmp_path: Path) -> None:
+    with_panes(tmp_path)
+    with publisher_of(tmp_path) as publisher:
+        publisher.apply([PRICED])
+        publisher.apply([DEARER], overlap_days=1)
+    assert [(one.version, one.from_us, one.until_us) for one in registry_of(tmp_path).to_collect()] == [
+        (1, FIRST_MOMENT, MIDNIGHT + DAY),
+        (3, MIDNIGHT, None),
+    ]
+
+
+def test_a_retraction_while_a_version_was_deprecated_counts_when_it_comes_back(tmp_path: Path) -> None:
+    with_panes(tmp_path)
+    moment = NOW + HOUR
+    with publisher_of(tmp_path) as publisher:
+        publisher.apply([WIDER])
+        publisher.deprecate("delays", 1)
+    with publisher_of(tmp_path, moment) as publisher:
+        last = opened(V1, 1, 9 * DAY + 23 * HOUR)
+        publisher.publish([Void(last.manifest, last.pane_start, last.pane_end, moment, moment, "live", "RETRACTED")])
+        with Store.open(tmp_path, clock=lambda: NOW) as store:
+            assert flights(store, "delays@v1:flights") == 48
+        publisher.apply([V1])
+    with Store.open(tmp_path, clock=lambda: NOW) as store:
+        assert flights(store, "delays:flights") is None
+    require_whole(tmp_path)
+
+
+def test_a_deprecated_version_still_stores_the_late_sums_that_others_carry(tmp_path: Path) -> None:
+    with_panes(tmp_path)
+    late = opened(V1, 1, 10 * DAY + 23 * HOUR, 9, released_at=MIDNIGHT + 2 * HOUR)
+    with publisher_of(tmp_path) as publisher:
+        publisher.apply([WITH_MEAN])
+        publisher.publish([opened(WITH_MEAN, 2, MIDNIGHT, 50)])
+        publisher.deprecate("delays", 1)
+        publisher.publish([late])
+    with Store.open(tmp_path, clock=lambda: NOW) as store:
+        assert store.release(late.release_id).slots[0, 0] == 9
+        assert store.history("delays", at(MIDNIGHT - HOUR), at(MIDNIGHT))["flights"].to_pylist() == [9, 9]
     require_whole(tmp_path)
 
 
