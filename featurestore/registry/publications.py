@@ -63,6 +63,12 @@ class Selection:
         """SQL that names these panes `chosen`, and its parameters. A pane of another collection gives way to an own one."""
         return self._query("", "")
 
+    def within(self, start: int | None, end: int | None) -> Selection:
+        """The same panes of a time range; SQLite then reads no others of another collection."""
+        low, high = _bounds(start, end)
+        cut = (replace(one, start=max(one.start, low), end=min(one.end, high)) for one in self.segments)
+        return replace(self, segments=tuple(one for one in cut if one.start < one.end))
+
     @property
     def spent_query(self) -> tuple[str, tuple[int, ...]]:
         """As `query`, the BUDGET_SPENT voids only, by their index: there are few of them among many panes."""
@@ -99,11 +105,12 @@ class Publications:
     def last_seq(self, of: Selection) -> int:
         """The last publication with a pane of the selection, or that renewed the version; 0: there is none."""
         query, given = of.query
-        (pane,) = self._db.execute(f"{query} SELECT coalesce(max(seq), 0) FROM chosen", given).fetchone()
+        # not max(), which reads all panes of several collections
+        pane = self._db.execute(f"{query} SELECT seq FROM chosen ORDER BY seq DESC LIMIT 1", given).fetchone()
         (renewal,) = self._db.execute(
             "SELECT coalesce(max(seq), 0) FROM renewals WHERE view_id = ?", (of.view_id,)
         ).fetchone()
-        return max(int(pane), int(renewal))
+        return max(0 if pane is None else int(pane[0]), int(renewal))
 
     def has_panes(self, name: str) -> bool:
         """Whether a collection of this name has a published pane."""
@@ -128,7 +135,7 @@ class Publications:
 
     def pane_starts(self, of: Selection, start: int | None = None, end: int | None = None) -> npt.NDArray[np.int64]:
         """int64[P], the published panes with start ≤ pane_start < end, increasing."""
-        query, given = of.query
+        query, given = of.within(start, end).query
         rows = self._db.execute(
             f"{query} SELECT pane_start FROM chosen WHERE pane_start >= ? AND pane_start < ? AND NOT tombstone ORDER BY pane_start",
             (*given, *_bounds(start, end)),
@@ -186,7 +193,7 @@ class Publications:
 
     def panes(self, of: Selection, start: int | None = None, end: int | None = None) -> list[tuple[int, PaneRecord]]:
         """(collection_id, pane) of the published panes with start ≤ pane_start < end, in order."""
-        query, given = of.query
+        query, given = of.within(start, end).query
         chosen = (*given, *_bounds(start, end))
         manifests: dict[int, Manifest] = {
             number: Manifest.from_json(text)
@@ -330,7 +337,7 @@ class Publications:
 
     def count(self, of: Selection, start: int, end: int) -> int:
         """The number of published panes with start ≤ pane_start < end."""
-        query, given = of.query
+        query, given = of.within(start, end).query
         (found,) = self._db.execute(
             f"{query} SELECT count(*) FROM chosen WHERE pane_start >= ? AND pane_start < ? AND NOT tombstone",
             (*given, start, end),
