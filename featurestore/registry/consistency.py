@@ -23,6 +23,7 @@ def registry_problems(path: Path) -> list[str]:
     found: list[str] = []
     try:
         with closing(connect(path, private=False, read_only=True)) as database:
+            found += _size(database, path)
             found += _pages(database)
             found += () if found else missing(database)
             for check in () if found else _CHECKS:
@@ -35,6 +36,13 @@ def registry_problems(path: Path) -> list[str]:
     ) as error:  # the last two: a value has another type
         found.append(f"it cannot be read: {error}")
     return found
+
+
+def _size(database: sqlite3.Connection, path: Path) -> Iterator[str]:
+    """SQLite reads a file that is cut off inside its last page as if zeros followed."""
+    (page,) = database.execute("PRAGMA page_size").fetchone()
+    if path.stat().st_size % page:
+        yield f"it is cut off: it has {path.stat().st_size:,} bytes, and its pages have {page:,}"
 
 
 def _pages(database: sqlite3.Connection) -> Iterator[str]:
