@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -347,3 +348,19 @@ def check_ledgers(evolution: Evolution, views: Mapping[int, FeatureView]) -> Non
     assert said("store", "verify")["damaged"] == []
     assert {one["state"] for one in said("release", "verify", "--all")["releases"]} == {"verified"}
     assert len(said("release", "list")) == 14
+
+
+def test_an_answer_of_two_versions_or_days_and_a_reader_that_goes_back_are_noticed(tmp_path: Path) -> None:
+    (tmp_path / "views.py").write_text(VIEWS)
+    views, first = definitions(tmp_path / "views.py"), date(2020, 5, 1)
+    versions = {number: Rows(views[number], known) for number, known in known_days().items()}
+    expected = Expected(versions, STATES, RELEASED, make_events(first), (first - date(1970, 1, 1)).days)
+    for kind in ("http", "trainer"):
+        seen = [expected.answer(kind, *state) for state in STATES]
+        expected.require_whole(kind, seen)
+        for before, after in pairwise(dict.fromkeys(seen)):
+            with pytest.raises(AssertionError):
+                expected.require_whole(kind, [after, before])
+            for place in (place for place, old in enumerate(before) if old != after[place]):
+                with pytest.raises(AssertionError):
+                    expected.require_whole(kind, [(*before[:place], after[place], *before[place + 1 :])])
