@@ -139,7 +139,8 @@ class Plans:
 
     def part(self, role: str) -> Part:
         """The part of a role, with a row for every plan."""
-        part = self.parts.setdefault(role, Part())
+        if (part := self.parts.get(role)) is None:
+            part = self.parts[role] = Part()
         part.grow_to(len(self.hashes))
         return part
 

@@ -253,7 +253,9 @@ class LedgerState:
             self.by_view[view.view, day] = self.by_view.get((view.view, day), NO_PRICE) + view.price
         for day in days:
             self.collections.setdefault((view.view, day), {})[view.collection] = None
-        self.taken.setdefault(view.collection, TakenPanes()).take(view.panes, row, counts=counts)
+        if (taken := self.taken.get(view.collection)) is None:
+            taken = self.taken[view.collection] = TakenPanes()
+        taken.take(view.panes, row, counts=counts)
 
     def _charge(self, view: str, collection: bytes, scales: str, day: int, *, in_process: bool) -> Charge:
         return Charge(view, collection, scales, day, in_process, self.again.get((collection, day), 0))
