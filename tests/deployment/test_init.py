@@ -82,7 +82,7 @@ def test_its_views_and_policy_are_accepted_and_fit_its_budget(covey: Covey, tmp_
     assert covey("explain", tmp_path / "p" / "views.py")[0] == 0
     (view,) = load_views(tmp_path / "p" / "views.py")
     policy, project = load_policy(tmp_path / "p" / "policy.toml"), Project.load(tmp_path / "p")
-    assert project.budget == policy.budget == Budget(1_000)
+    assert (project.budget.micro_rho, policy.budget.micro_rho) == (1_000, 1_000)
     assert 0 < layout_of(view).micro_rho <= 500
     assert view.privacy.min_clients >= policy.min_k
     assert (policy.coordinator, policy.leader, policy.helper) == (project.coordinator, project.leader, project.helper)

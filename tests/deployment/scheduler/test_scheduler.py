@@ -192,6 +192,21 @@ def test_a_pane_that_was_attempted_too_often_waits_for_a_decision_or_is_given_up
     assert world.federation.published_panes["daily", pane] == "GIVEN_UP"
 
 
+def test_a_pane_that_an_operator_has_voided_is_not_given_up_again(make: Callable[..., World]) -> None:
+    world = make(DAILY)
+    world.federation.fates["daily"] = Fate.TOO_FEW_CLIENTS
+    for _ in range(5):
+        world.run()
+        world.now += DAY_US // 4
+    pane = MIDNIGHT - DAY_US
+    world.federation.publish("daily", pane, "DECIDED")
+    world.federation.give_up_after_us = DAY_US
+    world.now += DAY_US
+    world.run()
+    assert world.federation.published_panes["daily", pane] == "DECIDED"
+    assert pane not in world.schedule.states(DAILY.collection)
+
+
 @pytest.mark.parametrize("jump_days", [40, 400])
 def test_a_clock_that_jumps_ahead_voids_no_pane_before_its_sites_were_asked(
     make: Callable[..., World], jump_days: int
