@@ -14,13 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
-from typing import Final, NamedTuple
+from typing import Final
 
 from .definitions import FeatureView
 from .entities import Entity
 from .feature import PaneFeature, ViewFeature
-from .filtered import Filtered
-from .kinds import Mean
+from .kinds.mean import Clip
 
 
 class Effect(IntEnum):
@@ -49,13 +48,6 @@ class FieldChange:
         if not self.old or not self.new:
             return f"{self.field}: {f'added {self.new}' if self.new else f'removed {self.old}'}"
         return f"{self.field}: {self.old} → {self.new}"
-
-
-class Clip(NamedTuple):
-    """The `clip` of a Mean."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -248,21 +240,10 @@ def _feature(old: ViewFeature, new: ViewFeature, *, same_share: bool) -> Iterato
     if type(old) is not type(new):
         yield FieldChange(path, old.kind, new.kind, effect)
         return
-    before, after = settings_of(old), settings_of(new)
+    before, after = old.spelled_settings(), new.spelled_settings()
     for name in after:
         yield from _change(f"{path}.{name}", before[name], after[name], effect)
     yield from _change(f"{path}.weight", _weight(old), _weight(new), Effect.RECOMPUTED if same_share else effect)
-
-
-def settings_of(feature: ViewFeature) -> Mapping[str, object]:
-    """The settings of a feature as VIEWS.py spells them, with their defaults."""
-    match feature:
-        case Mean():
-            return {"column": feature.column, "clip": Clip(*feature.bounds), "resolution": feature.step}
-        case Filtered():
-            return {**feature.settings(), "season": feature.season}
-        case _:
-            return feature.settings()
 
 
 def _effect(feature: ViewFeature) -> Effect:

@@ -53,6 +53,10 @@ class ViewFeature(ABC):
     def settings(self) -> Mapping[str, Setting]:
         """The values of its definition by name, except name, weight and description. Call it only if `problem` is None."""
 
+    def spelled_settings(self) -> Mapping[str, object]:
+        """The settings as VIEWS.py spells them, with their defaults."""
+        return self.settings()
+
     @classmethod
     @abstractmethod
     def of(cls, settings: Mapping[str, Any], **common: Any) -> Self:

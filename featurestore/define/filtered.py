@@ -137,6 +137,10 @@ class Filtered(ViewFeature):
             "baseline_variance": self.baseline_variance,
         }
 
+    def spelled_settings(self) -> Mapping[str, object]:
+        """See `ViewFeature`."""
+        return {**self.settings(), "season": self.season}
+
     @classmethod
     def of(cls, settings: Mapping[str, Any], **common: Any) -> Self:
         """See `ViewFeature`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, NamedTuple, Self
 
 import numpy as np
 
@@ -19,6 +19,13 @@ MAX_Q: Final = 2**24
 """The largest encoded value. With it the sum of 2**30 clients is still far below half the field."""
 MIN_CLIP_WIDTH: Final = 1e-300
 """The smallest width of a clip. A thousandth of it is still a normal float64."""
+
+
+class Clip(NamedTuple):
+    """The `clip` of a Mean."""
+
+    low: float
+    high: float
 
 
 @register
@@ -133,6 +140,10 @@ class Mean(PaneFeature):
         """See `ViewFeature`."""
         low, high = self.bounds
         return {"column": self.column, "low": low, "high": high, "resolution": self.step}
+
+    def spelled_settings(self) -> Mapping[str, object]:
+        """See `ViewFeature`."""
+        return {"column": self.column, "clip": Clip(*self.bounds), "resolution": self.step}
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], **common: Any) -> Self:
