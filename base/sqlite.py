@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
@@ -173,6 +173,27 @@ def transaction(database: sqlite3.Connection, run: Callable[[str], object] | Non
         if database.in_transaction:  # on a full disk SQLite may have rolled back by itself
             database.rollback()
         raise
+
+
+@contextmanager
+def snapshot(database: sqlite3.Connection, lock: AbstractContextManager[object]) -> Iterator[None]:
+    """Let all of the statements inside read one state of the file, also while another process writes.
+
+    Inside a transaction they read that of the transaction.
+
+    Args:
+        lock: reentrant; threads that share the connection take turns by it. A transaction of theirs must hold it, too.
+    """
+    with lock:
+        if database.in_transaction:
+            yield
+            return
+        database.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if database.in_transaction:  # COMMIT, because a rollback would end what other threads still read
+                database.execute("COMMIT")
 
 
 def reporting_damage(error_of: Callable[[sqlite3.DatabaseError], Exception]) -> type[sqlite3.Connection]:

@@ -192,7 +192,6 @@ def _window_sums(
     enough = has_some & (shares / (MILLION * width) >= view.min_coverage)
     status = np.where(enough, np.uint8(Status.OK), np.uint8(Status.LOW_COVERAGE))
     coverage = shares[:, :, columns.windowed].max(axis=-1) / (MILLION * width)
-    units = window.total(unit_of_pane)
     units = np.moveaxis(window.total(unit_of_pane), -1, 0)
     rows = _Sums(slots.reshape(-1, slots.shape[-1]), _of_keys(units, keys), _of_keys(np.moveaxis(status, -1, 0), keys))
     return rows, _of_keys(coverage, keys)

@@ -27,7 +27,6 @@ from .sums import Sums, row_inputs
 _OF_A_PUBLICATION: Final = ("published_at", "seq")
 """Columns that name the publication of a row; they do not follow from sums."""
 _CLOSE: Final = 1e-9
-_EARLIEST: Final = -(2**62)
 
 
 class RowsCheck:
@@ -64,13 +63,13 @@ class RowsCheck:
     def _expected(self, view: FeatureView, day: int) -> pa.Table:
         """The rows of a day, computed from the sums of all panes whose windows reach into it."""
         first, end = day * DAY_US, (day + 1) * DAY_US
-        between = max(first - reach_us(view), _EARLIEST), end
+        between = max(first - reach_us(view), FIRST_MOMENT), end
         inputs = row_inputs(self._registered, self._selection, self._publications, self._sums, between)
         panes = inputs.panes
         ends = np.flatnonzero(panes.start >= first)
         if not len(ends):
             return offline_schema(view).empty_table()
-        pane, released_at = issue_times(view, panes, ends, np.full(len(ends), _EARLIEST))
+        pane, released_at = issue_times(view, panes, ends, np.full(len(ends), FIRST_MOMENT))
         stamps = inputs.stamps(panes.released_at, 0)
         return issue_table(self._registered, panes, make_issues(view, panes, pane, released_at), stamps)
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 import numpy as np
 
 from base.times import DAY_US, day_of
-from featurestore.define.records import FileRecord, RegisteredView
+from featurestore.define.records import FIRST_MOMENT, FileRecord, RegisteredView
 from featurestore.offline.parquet import Offline, issue_table
 from featurestore.offline.window_rows import issue_times, make_issues, reach_us
 from featurestore.registry.publications import Publications, Selection
 
 from .admission import Admission
 from .sums import Sums, row_inputs
-
-_EARLIEST: Final = -(2**62)
 
 
 def write_history(
@@ -45,11 +42,13 @@ def write_history(
     while done < len(days):
         part = days[done : done + at_once]
         first, end = part[0] * DAY_US, (part[-1] + 1) * DAY_US
-        inputs = row_inputs(registered, selection, publications, sums, (max(first - reach, _EARLIEST), end), admitted)
+        inputs = row_inputs(
+            registered, selection, publications, sums, (max(first - reach, FIRST_MOMENT), end), admitted
+        )
         ends = np.flatnonzero((inputs.panes.start >= first) & (inputs.panes.start < end))
         done += len(part)
         if len(ends):
-            pane, released_at = issue_times(view, inputs.panes, ends, np.full(len(ends), _EARLIEST))
+            pane, released_at = issue_times(view, inputs.panes, ends, np.full(len(ends), FIRST_MOMENT))
             published_at = np.array([one.published_at for one in inputs.records], dtype=np.int64)
             issues = make_issues(view, inputs.panes, pane, released_at)
             table = issue_table(registered, inputs.panes, issues, inputs.stamps(published_at, seq))

@@ -181,8 +181,9 @@ class Publisher:
                 with self._registry.transaction():
                     applied = tuple(changes.apply(view, start, overlap_days, as_defined=as_defined) for view in wanted)
                     changes.record()
-            except BaseException:
-                self._offline.remove(changes.written)
+            except BaseException:  # also KeyboardInterrupt, which may come right after the commit
+                listed = self._registry.publications.all_paths()
+                self._offline.remove([path for path in changes.written if path not in listed])
                 raise
             self._offline.remove(changes.replaced)
             self._put_outdated()

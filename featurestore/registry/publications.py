@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from base.sqlite import snapshot
 from base.times import utc_text
 from featurestore.define.panes import NEVER
 from featurestore.define.records import FIRST_MOMENT, FileRecord, PaneRecord
@@ -92,10 +94,11 @@ class Publications:
 
     Args:
         path: of the database, for errors.
+        lock: of the connection; see `base.sqlite.snapshot`.
     """
 
-    def __init__(self, database: sqlite3.Connection, path: Path) -> None:
-        self._db, self._path = database, path
+    def __init__(self, database: sqlite3.Connection, path: Path, lock: AbstractContextManager[object]) -> None:
+        self._db, self._path, self._lock = database, path, lock
 
     def next_seq(self) -> int:
         """The number that the next publication gets."""
@@ -193,6 +196,10 @@ class Publications:
 
     def panes(self, of: Selection, start: int | None = None, end: int | None = None) -> list[tuple[int, PaneRecord]]:
         """(collection_id, pane) of the published panes with start ≤ pane_start < end, in order."""
+        with snapshot(self._db, self._lock):
+            return self._panes(of, start, end)
+
+    def _panes(self, of: Selection, start: int | None, end: int | None) -> list[tuple[int, PaneRecord]]:
         query, given = of.within(start, end).query
         chosen = (*given, *_bounds(start, end))
         manifests: dict[int, Manifest] = {

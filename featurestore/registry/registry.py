@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from base.sqlite import Identity, connect, prepare, reporting_damage, transaction, version_of
+from base.sqlite import Identity, connect, prepare, reporting_damage, snapshot, transaction, version_of
 from base.times import DAY_US
 from featurestore.define.changes import Unchanged, ViewChange, compare
 from featurestore.define.definitions import FeatureView
@@ -77,12 +78,14 @@ class Registry:
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
         self.path = path
+        self._lock = threading.RLock()
         self._lineages: tuple[tuple[int, int], dict[str, Lineage]] = (-1, -1), {}
         damaged = reporting_damage(lambda error: StoreCorrupt(f"{path} is damaged ({error})"))
         try:
             # SQLite itself serialises calls from several threads; a server reads from more than one.
             self._db = connect(path, private=False, read_only=read_only, busy_s=_BUSY_S, factory=damaged)
-            self.publications, self._versions = Publications(self._db, path), Versions(self._db)
+            self.publications = Publications(self._db, path, self._lock)
+            self._versions = Versions(self._db, self._lock)
             self.upkeep = Upkeep(self._db)
             try:
                 self._open(read_only=read_only)
@@ -123,7 +126,7 @@ class Registry:
     def transaction(self) -> Iterator[None]:
         """Commit all of the statements inside, or none. Raises StoreWriteFailed, for example on a full disk."""
         try:
-            with writing(self.path), transaction(self._db):
+            with self._lock, writing(self.path), transaction(self._db):
                 yield
         except BaseException:
             self._lineages = (-1, -1), {}  # they may be of statements that were rolled back
@@ -187,10 +190,13 @@ class Registry:
 
     def definitions(self) -> list[tuple[FeatureView, str]]:
         """Every definition that a version has or had, with `view@v<n>`."""
-        versions = [version for lineage in self.lineages() for version in lineage.versions]
-        return [
-            (self._versions.definition(digest), one.registered.name) for one in versions for digest in one.definitions
-        ]
+        with snapshot(self._db, self._lock):
+            versions = [version for lineage in self.lineages() for version in lineage.versions]
+            return [
+                (self._versions.definition(digest), one.registered.name)
+                for one in versions
+                for digest in one.definitions
+            ]
 
     def defined_by(self, view: FeatureView) -> RegisteredView | None:
         """The version that has or had this definition, with this definition; None: there is none."""
@@ -217,7 +223,7 @@ class Registry:
             return self.view(view.name)
         digest = definition_hash(
             view
-        )  # equal definitions may be spelled in two ways, such as with a default written out
+        )  # two spellings of one definition, such as with a default written out, have one hash
         collected = [one for one in found[0].to_collect() if definition_hash(one.view) == digest]
         if not collected:
             if not self._is_replaceable(found[0]) or self._is_named(view.name):
@@ -370,15 +376,6 @@ class Registry:
     ) -> npt.NDArray[np.int64]:
         """int64[P], the published panes of a version with start ≤ pane_start < end, increasing."""
         return self.publications.pane_starts(self.selection(registered), start, end)
-
-    def collected_panes(
-        self, view: FeatureView, start: int | None = None, end: int | None = None
-    ) -> npt.NDArray[np.int64]:
-        """int64[P], the published panes of the collection of a definition, increasing; empty if the definition is unknown."""
-        registered = self.defined_by(view)
-        if registered is None:
-            return np.empty(0, np.int64)
-        return self.publications.pane_starts(self.own(registered), start, end)
 
     def taken_panes(self, view: FeatureView, between: tuple[int, int] | None = None) -> npt.NDArray[np.int64]:
         """int64[P], the panes that no plan of a definition may ask for, increasing.

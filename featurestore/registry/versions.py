@@ -6,8 +6,10 @@ Every method that writes is called inside a transaction.
 from __future__ import annotations
 
 import sqlite3
+from contextlib import AbstractContextManager
 from itertools import groupby
 
+from base.sqlite import snapshot
 from featurestore.define.definitions import FeatureView
 from featurestore.define.records import RegisteredView, Scheduled, Version
 from featurestore.define.wire import collection_hash, definition_hash, view_from_bytes, view_to_bytes
@@ -16,15 +18,23 @@ from .lineage import Lineage
 
 
 class Versions:
-    """Reads and writes the tables of names."""
+    """Reads and writes the tables of names.
 
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._db = database
+    Args:
+        lock: of the connection; see `base.sqlite.snapshot`.
+    """
+
+    def __init__(self, database: sqlite3.Connection, lock: AbstractContextManager[object]) -> None:
+        self._db, self._lock = database, lock
         self._views: dict[bytes, FeatureView] = {}
         """By hash, the definitions that were read: a large domain takes long to parse."""
 
     def lineages(self, name: str | None = None) -> list[Lineage]:
         """The versions of every name, or of one; none if it is unknown."""
+        with snapshot(self._db, self._lock):
+            return self._lineages(name)
+
+    def _lineages(self, name: str | None) -> list[Lineage]:
         schedule: dict[int, list[Scheduled]] = {}
         for view_id, *entry in self._db.execute(
             "SELECT view_id, place, from_us, until_us, served_since FROM schedule WHERE name = ifnull(?, name) ORDER BY place",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from base.errors import FileInUse, NotPrivate, OfNewerVersion, OfOlderVersion
-from base.sqlite import Format, Identity, connect, prepare, reporting_damage, transaction, version_of
+from base.sqlite import Format, Identity, connect, prepare, reporting_damage, snapshot, transaction, version_of
 
 FORMAT = Format(0x54455354, 3, "CREATE TABLE t (x INTEGER NOT NULL);\nCREATE TABLE u (y TEXT);\n")
 
@@ -144,6 +145,23 @@ def test_whoever_runs_the_statements_runs_begin_and_commit_too(database: sqlite3
     with transaction(database, run):
         run("INSERT INTO t VALUES (1)")
     assert said == ["BEGIN IMMEDIATE", "INSERT INTO t VALUES (1)", "COMMIT"]
+
+
+def test_a_snapshot_reads_one_state_also_inside_another_one_and_inside_a_transaction(
+    database: sqlite3.Connection, tmp_path: Path
+) -> None:
+    lock, count = threading.RLock(), "SELECT count(*) FROM t"
+    with closing(connect(tmp_path / "d.db", private=False)) as other:
+        with snapshot(database, lock), snapshot(database, lock):
+            assert database.execute(count).fetchone() == (0,)
+            other.execute("INSERT INTO t VALUES (1)")
+            assert database.execute(count).fetchone() == (0,)
+        assert not database.in_transaction
+        with transaction(database):
+            with snapshot(database, lock):
+                database.execute("INSERT INTO t VALUES (2)")
+            assert database.in_transaction
+        assert other.execute(count).fetchone() == (2,)
 
 
 def test_a_reader_neither_makes_nor_changes_a_file(database: sqlite3.Connection, tmp_path: Path) -> None:

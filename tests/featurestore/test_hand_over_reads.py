@@ -5,13 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
 from featurestore.define.kinds import Count, Rate
 from featurestore.publish.publish import Publisher
+from featurestore.publish.verify import check_store
 from featurestore.registry.registry import Registry
 from featurestore.store import Store
 
@@ -105,3 +108,83 @@ def test_two_processes_that_apply_the_same_file_make_one_version(tmp_path: Path)
     registry = Registry(tmp_path / "store" / "registry.db", read_only=True)
     assert [one.registered.version for one in registry.versions("delays")] == [1, 2]
     registry.close()
+
+
+@pytest.mark.parametrize(
+    ("between", "published"),
+    [("SELECT versions.name, versions.id", True), ("SELECT data FROM definitions", False)],
+    ids=["the next version", "another definition of a version without panes"],
+)
+def test_repro_a_change_between_two_statements_of_a_reader_is_read_whole_or_not_at_all(
+    tmp_path: Path, between: str, *, published: bool
+) -> None:
+    with Publisher(tmp_path, lambda: NOW) as publisher:
+        publisher.register(V1)
+        if published:
+            publisher.publish([a_release(V1, 9 * DAY, 1)])
+        registry = Registry(tmp_path / "store" / "registry.db", read_only=True)
+        with before_a_statement(registry, between, lambda: publisher.apply([V2])) as changed:
+            assert [one.view for one in registry.views()] == [V1]
+        assert changed
+        assert [one.view for one in registry.views()] == [V2]
+        registry.close()
+
+
+def test_repro_a_publication_between_two_statements_of_a_reader_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
+    def publish(pane: int) -> None:
+        publisher.publish([a_release(V1, 9 * DAY + pane * HOUR, pane, plan_hash=f"{pane:02x}" * 32)])
+
+    with Publisher(tmp_path, lambda: NOW) as publisher:
+        publisher.register(V1)
+        publish(1)
+        registry = Registry(tmp_path / "store" / "registry.db", read_only=True)
+        view = registry.view("delays")
+        with before_a_statement(
+            registry, "SELECT collection_id, pane_start, release_id", lambda: publish(2)
+        ) as changed:
+            assert len(registry.panes(view)) == 1
+        assert changed
+        assert len(registry.panes(view)) == 2
+        registry.close()
+
+
+def test_repro_an_interrupt_right_after_the_commit_of_a_change_deletes_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Publisher(tmp_path, lambda: NOW) as publisher:
+        publisher.register(V1)
+        publisher.publish([a_release(V1, 9 * DAY + i * HOUR, i) for i in range(24)])
+        transaction = Registry.transaction
+
+        @contextmanager
+        def interrupted(self: Registry) -> Iterator[None]:
+            with transaction(self):
+                yield
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Registry, "transaction", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            publisher.apply([V2])
+        monkeypatch.undo()
+    with Publisher(tmp_path, lambda: NOW) as publisher:
+        assert publisher.apply([V2])[0].registered.version == 2
+    assert check_store(tmp_path).damaged == ()
+    with Store.open(tmp_path, clock=lambda: NOW) as store:
+        assert store.history("delays@v2").num_rows == 48
+
+
+@contextmanager
+def before_a_statement(registry: Registry, begins: str, change: Callable[[], object]) -> Iterator[list[str]]:
+    """Make a change right before a reader's statement; gives the statement once it has run."""
+    seen: list[str] = []
+
+    def look(statement: str) -> None:
+        if begins in statement and not seen:
+            seen.append(statement)
+            change()
+
+    registry._db.set_trace_callback(look)
+    try:
+        yield seen
+    finally:
+        registry._db.set_trace_callback(None)
