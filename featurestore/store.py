@@ -330,7 +330,7 @@ class Store:
         registered, pane = self._registry.find(release_id)
         if not pane.opened:
             return published_void(registered.view, pane)
-        if pane.pane_start < self._registry.upkeep.rows_from(registered.view.name, registered.view_id):
+        if pane.pane_start < self._registry.selection(registered).rows_from:
             raise ReleaseExpired(registered.view.name, pane.pane_start)
         return published_release(registered.view, pane, self._history.slots(registered, pane.pane_start))
 

@@ -192,12 +192,13 @@ class _Check:
         schema = offline_schema(view)
         slots = self._offline.slots(files, schema, len(view.entity.domain)) if files else {}
         where = f"offline/{files[-1].path}" if files else "registry.db"
+        rows_from = self._registry.selection(registered).rows_from
         for pane in panes:
             about = f"view {view.name!r}, pane of {utc_text(pane.pane_start)}"
             digest = pane.manifest.definition_hash
             if digest not in definitions or pane.release_id != release_id(bytes.fromhex(digest), pane.pane_start):
                 yield Damage("registry.db", f"{about}: its id belongs to another pane", Mend.BACKUP)
-            elif pane.pane_start < self._registry.upkeep.rows_from(view.name, registered.view_id):
+            elif pane.pane_start < rows_from:
                 continue  # its sums have left
             elif pane.opened and pane.pane_start not in slots:
                 yield Damage(where, f"{about}: its sums are missing", Mend.BACKUP)

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from base.sqlite import Identity, connect, prepare, reporting_damage, snapshot, transaction, version_of
-from base.times import DAY_US
+from base.times import DAY_US, day_of
 from featurestore.define.changes import Unchanged, ViewChange, compare
 from featurestore.define.definitions import FeatureView
 from featurestore.define.earlier import other_forms
@@ -341,8 +341,21 @@ class Registry:
             raise UnknownVersion(lineage.name, registered.version, [one.registered.version for one in lineage.versions])
         last = lineage.last_seq(version)
         segments = tuple(lineage.segments(version))
-        last_seq, rows_from = NEVER if last is None else last, self.upkeep.rows_from(lineage.name, registered.view_id)
-        return Selection(registered.view_id, registered.collection_id, segments, last_seq, rows_from)
+        last_seq = NEVER if last is None else last
+        panes = Selection(registered.view_id, registered.collection_id, segments, last_seq)
+        before = self.upkeep.expired_before(lineage.name)
+        return panes if before == FIRST_MOMENT else replace(panes, rows_from=self._rows_from(panes, before))
+
+    def _rows_from(self, panes: Selection, before: int) -> int:
+        """From when on a version has rows and sums, if those before a UTC midnight (µs) have left.
+
+        The day of its newest row stays, because readers of a version that has ended get that row. It leaves if the version takes
+        over newer panes.
+        """
+        day, last = self.upkeep.last_day(panes.view_id), self.publications.last_row(panes)
+        if day is None or last is None or day_of(last) != day:
+            return before
+        return min(before, day * DAY_US)
 
     def own(self, registered: RegisteredView) -> Selection:
         """The panes of a version's own collection."""

@@ -20,16 +20,10 @@ class Upkeep:
         row = self._db.execute("SELECT before_us FROM expiries WHERE name = ?", (name,)).fetchone()
         return FIRST_MOMENT if row is None else int(row[0])
 
-    def rows_from(self, name: str, view_id: int) -> int:
-        """The UTC midnight (µs) before which a version has neither rows nor sums; FIRST_MOMENT: it has all.
-
-        The day of its newest row stays, because readers of a version that has ended get that row.
-        """
-        before = self.expired_before(name)
-        if before == FIRST_MOMENT:
-            return before
+    def last_day(self, view_id: int) -> int | None:
+        """The newest day (since the epoch) of which a version has a file; None: it has none."""
         (last,) = self._db.execute("SELECT max(day) FROM files WHERE view_id = ?", (view_id,)).fetchone()
-        return before if last is None else min(before, int(last) * DAY_US)
+        return None if last is None else int(last)
 
     def expire(self, name: str, before_us: int) -> list[str]:
         """Let the rows of all versions of a name leave that are older than a UTC midnight (µs); returns the files to delete.

@@ -160,6 +160,27 @@ def test_rows_of_every_version_leave_and_what_is_left_verifies(short: Path) -> N
         assert store.get(["delays@v1:flights"], KEYS)["flights__status"].to_pylist() == ["VOID", "VOID"]
 
 
+def test_repro_a_version_that_comes_back_takes_over_the_panes_whose_sums_are_there(short: Path) -> None:
+    """The first version ended with day 10, and its last day stays. The sums of the second version's first days have left."""
+    second = a_view(windows=["3h", "1d"], retention="3d", privacy=Privacy(rho=0.4, min_clients=2))
+    with Publisher(short, lambda: 10 * DAY) as publisher:
+        publisher.apply([second], start=10 * DAY)
+        for day in range(10, 20):
+            hours = range(24 * day, 24 * day + 24)
+            publisher.publish([a_release(second, hour * HOUR, 4, view_version=2) for hour in hours])
+        publisher.apply([view()], start=20 * DAY)
+    assert not check_store(short).damaged
+    with Store.open(short, clock=lambda: 20 * DAY) as store:
+        pane_starts = store.history("delays@v1")["pane_start"].to_pylist()
+        assert pane_starts == store.history("delays@v2")["pane_start"].to_pylist()
+        assert len(pane_starts) == 2 * 96
+    with Publisher(short, lambda: 21 * DAY) as publisher:
+        publisher.publish([a_release(view(), (480 + hour) * HOUR, 5) for hour in range(24)])
+    assert not check_store(short).damaged
+    with Store.open(short, clock=lambda: 21 * DAY) as store:
+        assert store.get(["delays:flights", "delays:flights_1d"], KEYS)["flights_1d"].to_pylist() == [120, 120]
+
+
 def test_nothing_leaves_while_a_version_has_a_filtered(tmp_path: Path) -> None:
     features = [Rate("late", where="delay >= 15"), Filtered("late", "6h", sd=0.1)]
     with Publisher(tmp_path, lambda: 100 * DAY) as publisher:
