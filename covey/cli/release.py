@@ -166,7 +166,9 @@ def retract(
 
 @app.command()
 def void(
-    view: Annotated[str, typer.Argument(help="The name of the view.")],
+    view: Annotated[
+        str, typer.Argument(help="The name of the view; or `view@v1`, if two versions are collected at that time.")
+    ],
     pane: Annotated[
         list[datetime], typer.Argument(metavar="PANE…", help="The start of a pane that is due, in UTC.", formats=DATES)
     ],

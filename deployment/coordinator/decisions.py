@@ -10,14 +10,19 @@ from typing import Final
 import numpy as np
 
 from deployment.collecting import collecting, require_no_plan
-from deployment.errors import ItemMissing, UsageError
+from deployment.errors import UsageError
 from deployment.project.folders import KEYS
+from deployment.project.known_releases import registry_of
 from deployment.project.project import Project
 from featurestore.define.definitions import FeatureView
+from featurestore.define.panes import NEVER
+from featurestore.define.records import ToCollect
 from featurestore.define.release import DECIDED, Void
+from featurestore.define.wire import collection_hash
+from featurestore.errors import StoreNotFound
 from featurestore.publish.live import publish_live
 from featurestore.publish.publish import Publisher
-from featurestore.store import Store
+from featurestore.registry.registry import Registry
 from federation.dating import Dating
 from federation.keys import load_keys
 from federation.manifest import trust_of
@@ -33,27 +38,33 @@ MAX_REASON: Final = 300
 
 
 def decide_void(directory: Path, view: str, panes: Sequence[int], why: str, clock: Callable[[], int]) -> list[Void]:
-    """Publish panes of a registered view as void, by an operator's decision.
+    """Publish panes of a view as void, by an operator's decision. Each belongs to the collection that is scheduled for it.
 
     Args:
+        view: a name; or `view@v<n>`, which names one of two collections that overlap.
         panes: pane starts, µs since the epoch.
         why: published with the voids.
 
     Raises:
         CollectionUnderWay: a collection runs. UsageError: a plan is unfinished; no reason; a pane is published already, is not
-            one of the view, or has not ended. ItemMissing: no such view.
+            one of the view, has not ended, or is due in two collections. StoreNotFound, UnknownView, UnknownVersion.
         KeyFileMissing: the coordinator's or the collector's key.
     """
     reason = published_reason(why)
-    with Store.open(directory) as store, collecting(directory):
-        found = next((one for one in store.views() if one.name == view), None)
-        if found is None:
-            raise ItemMissing(f"no view {view!r} in this store")
-        require_no_plan(directory)  # the plan would publish other content of the same panes
-        published = set(store.releases(view)["pane_start"].cast("int64").to_pylist())
-        for pane in panes:
-            _require_due(found, pane, published, clock())
-        return publish_voids(directory, found, panes, f"{DECIDED}: {reason}", clock)
+    with registry_of(directory) as registry:
+        if registry is None:
+            raise StoreNotFound(str(directory))
+        registry.named(view)
+        with collecting(directory):
+            require_no_plan(directory)  # the plan would publish other content of the same panes
+            chosen: dict[FeatureView, list[int]] = {}
+            for pane in panes:
+                chosen.setdefault(_scheduled(registry, view, pane, clock()), []).append(pane)
+            return [
+                void
+                for of, starts in chosen.items()
+                for void in publish_voids(directory, of, starts, f"{DECIDED}: {reason}", clock)
+            ]
 
 
 def published_reason(why: str) -> str:
@@ -101,11 +112,27 @@ def publish_voids(
         return publish_live(publisher, make, [sign_refused_plan(plan, coordinator.at(now).sign)], clock)
 
 
-def _require_due(view: FeatureView, pane: int, published: set[int], now: int) -> None:
+def _scheduled(registry: Registry, name: str, pane: int, now: int) -> FeatureView:
+    """The newest definition of the collection in which a pane is due. Raises UsageError."""
+    named = registry.named(name)
+    collected = [one for one in registry.lineage(named.view.name).to_collect() if _takes(one, pane)]
+    if "@" in name:
+        mine = [collection_hash(named.view) == collection_hash(one.view) for one in collected]
+        collected = [one for one, is_mine in zip(collected, mine, strict=True) if is_mine]
     when = np.datetime64(pane, "us")
-    if pane % view.pane_us:
-        raise UsageError(f"view {view.name!r}: no pane of {view.pane} begins at {when}")
-    if pane in published:
-        raise UsageError(f"view {view.name!r}: the pane of {when} is published already")
-    if pane + view.pane_us > now:
-        raise UsageError(f"view {view.name!r}: the pane of {when} has not ended")
+    if not collected:
+        raise UsageError(f"view {name!r}: the pane of {when} is not collected; `covey views {named.view.name}` says when it is")
+    if not (whole := [one for one in collected if pane % one.view.pane_us == 0]):
+        raise UsageError(f"view {name!r}: no pane of {collected[-1].view.pane} begins at {when}")
+    if not (due := [one for one in whole if pane not in registry.taken_panes(one.view, (pane, pane + 1))]):
+        raise UsageError(f"view {name!r}: the pane of {when} is published already")
+    if not (ended := [one for one in due if pane + one.view.pane_us <= now]):
+        raise UsageError(f"view {name!r}: the pane of {when} has not ended")
+    if len(ended) > 1:
+        names = " or ".join(f"{one.view.name}@v{one.version}" for one in ended)
+        raise UsageError(f"view {name!r}: the pane of {when} is due in two collections that overlap; name one of them: {names}")
+    return ended[0].view
+
+
+def _takes(one: ToCollect, pane: int) -> bool:
+    return one.from_us <= pane < (NEVER if one.until_us is None else one.until_us)
