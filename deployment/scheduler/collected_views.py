@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from deployment.project.known_releases import registry_of
 from featurestore.define.definitions import FeatureView
 from featurestore.define.panes import NEVER
-from featurestore.define.records import FIRST_MOMENT
+from featurestore.define.records import FIRST_MOMENT, ToCollect
 from featurestore.define.wire import collection_hash
 
 
@@ -79,8 +80,21 @@ class CollectedView:
 def collected_views(directory: Path) -> tuple[CollectedView, ...]:
     """The collections of the store of a project, each with its time. Raises StoreCorrupt, OfOlderVersion, OfNewerVersion."""
     with registry_of(directory) as registry:
-        found = () if registry is None else registry.to_collect()
+        return () if registry is None else collected_of(registry.to_collect())
+
+
+def collected_of(found: Iterable[ToCollect]) -> tuple[CollectedView, ...]:
+    """The collections that a registry names."""
     return tuple(
         CollectedView(one.view, one.version, None if one.from_us == FIRST_MOMENT else one.from_us, one.until_us)
         for one in found
     )
+
+
+def published_of(directory: Path, view: FeatureView, panes: Sequence[int]) -> set[int]:
+    """Those of these panes that have a release or a void, or whose day another collection of the view has opened."""
+    if not panes:
+        return set()
+    with registry_of(directory) as registry:
+        found = () if registry is None else registry.taken_panes(view, (min(panes), max(panes) + 1))
+    return set(panes).intersection(map(int, found))

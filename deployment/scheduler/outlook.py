@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from deployment.local.unfinished_collection import Unfinished
 from deployment.project.project import Project
 from federation.plan import plan_from_bytes
 
-from .collected_views import CollectedView
+from .collected_views import CollectedView, published_of
 from .coordinator import require_registered
-from .pane_states import Due, Exhausted
+from .pane_states import Due, Exhausted, PaneState
 from .schedule_file import Schedule, schedule_path
 
 MOST_SHOWN = 10_000
@@ -62,21 +62,25 @@ def look_ahead(directory: Path, names: Sequence[str], now_us: int) -> Outlook:
         wire = plan_from_bytes(unfinished.load().plan).wire
         until = 0 if wire is None else wire.deadline_us
     if not schedule_path(directory).exists():
-        return Outlook(tuple(_of(one, None, now_us) for one in views), until)
+        return Outlook(tuple(_of(one, {}, None, now_us) for one in views), until)
     with Schedule(directory, read_only=True) as schedule:
-        found = [_of(one, schedule, now_us) for one in views]
+        found = [_of(one, _unsettled(directory, one, schedule), schedule.frontier(one), now_us) for one in views]
     return Outlook(tuple(one for one in found if not one.is_over), until)
 
 
-def _of(one: CollectedView, schedule: Schedule | None, now_us: int) -> ViewOutlook:
-    found = {} if schedule is None else schedule.states(one.collection)
-    states = {pane: state for pane, state in found.items() if one.takes(pane)}
-    reached = None if schedule is None else schedule.frontier(one)
+def _unsettled(directory: Path, one: CollectedView, schedule: Schedule) -> dict[int, PaneState]:
+    """The panes of a collection in a schedule, without those that somebody has published since."""
+    states = {pane: state for pane, state in schedule.states(one.collection).items() if one.takes(pane)}
+    published = published_of(directory, one.view, list(states))
+    return {pane: state for pane, state in states.items() if pane not in published}
+
+
+def _of(one: CollectedView, states: Mapping[int, PaneState], reached: int | None, now_us: int) -> ViewOutlook:
     begin = one.first_pane(now_us) if reached is None else reached
     end = max(begin, one.last_pane_end(now_us))
     closed = range(begin, min(end, begin + MOST_SHOWN * one.view.pane_us), one.view.pane_us)
     due = {pane: state for pane, state in states.items() if isinstance(state, Due)}
     ready = [pane for pane, state in due.items() if state.is_ready(now_us) and one.closes_at(pane) <= now_us]
-    pausing = [pane for pane in due if pane not in set(ready)]
+    pausing = sorted(due.keys() - set(ready))
     exhausted = [pane for pane, state in states.items() if isinstance(state, Exhausted)]
     return ViewOutlook(one, (*ready, *closed), tuple(pausing), tuple(exhausted), one.next_closing(end))

@@ -45,6 +45,8 @@ CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), seen INTEGER NOT NU
 )
 _BUSY_S: Final = 10.0
 _COLUMNS: Final = "state, since, next_try, tries, asked, planned"
+_OF: Final = "collection = ? AND pane >= ? AND pane < ?"
+"""The panes of `_of`. Others of the collection stay in the file, for a roll-back: its time may have been cut before they opened."""
 
 
 @dataclass(frozen=True)
@@ -168,34 +170,39 @@ class Schedule:
         )
         return None if row is None else int(row[0])
 
-    def count(self, collection: bytes) -> int:
-        """The number of a view's panes that wait to be planned."""
-        return int(self._all("SELECT count(*) FROM panes WHERE state = 'due' AND collection = ?", collection)[0][0])
+    def count(self, one: CollectedView) -> int:
+        """The number of a collection's panes that wait to be planned."""
+        return int(self._one(f"SELECT count(*) FROM panes WHERE state = 'due' AND {_OF}", *_of(one))[0])
+
+    def unsettled(self, one: CollectedView) -> tuple[int, ...]:
+        """The first and the last pane of a collection that are not settled, if there are any."""
+        row = self._one(f"SELECT min(pane), max(pane) FROM panes WHERE {_OF}", *_of(one))
+        return () if row[0] is None else (row[0], row[1])
 
     def ready(self, one: CollectedView, now_us: int, most: int) -> dict[int, Due]:
         """The oldest panes of a collection that can be planned now; see `Due.is_ready`."""
         rows = self._all(
-            f"SELECT pane, {_COLUMNS} FROM panes INDEXED BY panes_by_state WHERE collection = ? AND state = 'due' "
-            "AND pane >= ? AND pane < ? AND (next_try <= ? OR next_try > ?) ORDER BY pane LIMIT ?",
-            one.collection,
-            one.begins_us,
-            one.ends_us,
+            f"SELECT pane, {_COLUMNS} FROM panes INDEXED BY panes_by_state WHERE {_OF} AND state = 'due' "
+            "AND (next_try <= ? OR next_try > ?) ORDER BY pane LIMIT ?",
+            *_of(one),
             now_us,
             now_us + DAY_US,
             most,
         )
         return {row[0]: state for row in rows if isinstance(state := _state_of(row[1:]), Due)}
 
-    def next_try(self, collection: bytes) -> int | None:
-        """When the next due pane of a view can be planned; None: none is due."""
-        row = self._one("SELECT min(next_try) FROM panes WHERE state = 'due' AND collection = ?", collection)
+    def next_try(self, one: CollectedView) -> int | None:
+        """When the next due pane of a collection can be planned; None: none is due."""
+        row = self._one(
+            f"SELECT min(max(next_try, pane + ?)) FROM panes WHERE state = 'due' AND {_OF}",
+            one.closes_at(0),
+            *_of(one),
+        )
         return None if row[0] is None else int(row[0])
 
-    def has_failed(self, collection: bytes) -> bool:
-        """Whether a due pane of a view was tried before."""
-        return bool(
-            self._all("SELECT 1 FROM panes WHERE state = 'due' AND collection = ? AND tries > 0 LIMIT 1", collection)
-        )
+    def has_failed(self, one: CollectedView) -> bool:
+        """Whether a due pane of a collection was tried before."""
+        return bool(self._all(f"SELECT 1 FROM panes WHERE state = 'due' AND {_OF} AND tries > 0 LIMIT 1", *_of(one)))
 
     def states(self, collection: bytes) -> dict[int, PaneState]:
         """All panes of a view that are not settled."""
@@ -207,12 +214,12 @@ class Schedule:
         rows = self._all(f"SELECT collection, pane, {_COLUMNS} FROM panes WHERE state IN ('planned', 'collecting')")
         return {(row[0], row[1]): state for row in rows if isinstance(state := _state_of(row[2:]), Planned)}
 
-    def exhausted(self, collection: bytes, before_us: int, most: int) -> list[int]:
-        """Panes of a view that are attempted too often, and were due before a moment."""
+    def exhausted(self, one: CollectedView, before_us: int, most: int) -> list[int]:
+        """Panes of a collection that are attempted too often, and were due before a moment."""
         rows = self._all(
-            "SELECT pane FROM panes INDEXED BY panes_by_try WHERE state = 'exhausted' AND collection = ? AND next_try <= ? "
+            f"SELECT pane FROM panes INDEXED BY panes_by_try WHERE state = 'exhausted' AND {_OF} AND next_try <= ? "
             "ORDER BY next_try LIMIT ?",
-            collection,
+            *_of(one),
             before_us,
             most,
         )
@@ -272,6 +279,10 @@ class Schedule:
             raise ScheduleWriteFailed(str(self.path), reason_of(error)) from error
         except sqlite3.DatabaseError as error:
             raise ScheduleBroken(str(self.path), str(error)) from None
+
+
+def _of(one: CollectedView) -> tuple[object, ...]:
+    return one.collection, one.begins_us, one.ends_us
 
 
 def _row_of(state: PaneState) -> tuple[object, ...]:

@@ -196,7 +196,7 @@ class Scheduler:
         self._settle(views, lambda planned, _: planned.lost(), now)
         for one in views:
             self._close_panes(one, now)
-            self._give_up_exhausted(one, now)
+            self._settle_exhausted(one, now)
         found = [self._ready(one, now) for one in views]
         if not (chosen := choose(found)):
             return self._idle(views) if views else NothingRegistered()
@@ -218,7 +218,7 @@ class Scheduler:
             reached = one.first_pane(now)
             self._schedule.begin(one, reached)
         end = one.last_pane_end(now)
-        if end <= reached or (room := MOST_DUE - self._schedule.count(one.collection)) <= 0:
+        if end <= reached or (room := MOST_DUE - self._schedule.count(one)) <= 0:
             return
         end = min(end, reached + room * one.view.pane_us)
         self._schedule.close_panes(one, range(reached, end, one.view.pane_us), end, now)
@@ -233,7 +233,7 @@ class Scheduler:
         if published:
             self._schedule.put({}, [(one.collection, pane) for pane in published], now)
         left = {pane: due for pane, due in found.items() if pane not in published}
-        return ReadyView(one, left, self._schedule.has_failed(one.collection))
+        return ReadyView(one, left, self._schedule.has_failed(one))
 
     def _collect(self, chosen: Chosen, planned: Mapping[Key, Due], views: Iterable[CollectedView]) -> Ended | Failed:
         now = self._clock()
@@ -321,11 +321,15 @@ class Scheduler:
             self._void(collection, known[collection], panes, now)
         return {known[collection].name: tuple(panes) for collection, panes in overdue.items()}
 
-    def _give_up_exhausted(self, one: CollectedView, now: int) -> None:
-        if (after := self._collector.give_up_after_us) is None:
+    def _settle_exhausted(self, one: CollectedView, now: int) -> None:
+        """Forget those that an operator has voided, and give those up for which the project has waited long enough."""
+        if not (panes := self._schedule.exhausted(one, now, MOST_PANES)):
             return
-        if panes := self._schedule.exhausted(one.collection, now - after, MOST_PANES):
-            self._void(one.collection, one.view, panes, now)
+        if published := self._collector.published(one.view, panes):
+            self._schedule.put({}, [(one.collection, pane) for pane in published], now)
+        after = self._collector.give_up_after_us
+        if after is not None and (overdue := self._schedule.exhausted(one, now - after, MOST_PANES)):
+            self._void(one.collection, one.view, overdue, now)
 
     def _void(self, collection: bytes, view: FeatureView, panes: Sequence[int], now: int) -> None:
         published = self._collector.published(view, panes)
@@ -353,7 +357,7 @@ class Scheduler:
 
     def _moments(self, one: CollectedView) -> list[int]:
         """When something of a view can be planned: its next pane closes, or a pane is tried again."""
-        reached, again = self._schedule.frontier(one), self._schedule.next_try(one.collection)
+        reached, again = self._schedule.frontier(one), self._schedule.next_try(one)
         closing = None if reached is None else one.next_closing(reached)
         return [moment for moment in (closing, again) if moment is not None]
 

@@ -14,12 +14,12 @@ from deployment.coordinator.attempts import Attempts
 from deployment.coordinator.decisions import publish_voids
 from deployment.coordinator.planning import PlanRequest
 from deployment.coordinator.session import Session
-from deployment.project.known_releases import registry_of
 from deployment.project.project import Project
 from featurestore.define.definitions import FeatureView
 from featurestore.define.release import GIVEN_UP, Clock
 from federation.terms import RequestedTerms
 
+from .collected_views import published_of
 from .scheduler import PlanEnd
 
 
@@ -76,11 +76,7 @@ class SessionCollector:
 
     def published(self, view: FeatureView, panes: Sequence[int]) -> set[int]:
         """Those of these panes that have a release or a void, or whose day another collection of the view has opened."""
-        if not panes:
-            return set()
-        with registry_of(self._directory) as registry:
-            found = () if registry is None else registry.taken_panes(view, (min(panes), max(panes) + 1))
-        return set(panes).intersection(map(int, found))
+        return published_of(self._directory, view, panes)
 
     def exhausted(self, view: FeatureView, panes: Sequence[int]) -> set[int]:
         """Those of these panes that were attempted as often as is allowed."""

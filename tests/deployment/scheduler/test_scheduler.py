@@ -13,7 +13,7 @@ from deployment.printing.steps import NewSteps, step_lines, step_to_json
 from deployment.scheduler.collected_views import CollectedView
 from deployment.scheduler.lease import lease, only_planner
 from deployment.scheduler.loop import collect_for_ever
-from deployment.scheduler.pane_states import Due
+from deployment.scheduler.pane_states import Due, Exhausted
 from deployment.scheduler.plan_choice import MOST_PANES, ReadyView, choose
 from deployment.scheduler.schedule_file import Schedule
 from deployment.scheduler.scheduler import MOST_DUE, Scheduler
@@ -205,6 +205,61 @@ def test_a_pane_that_an_operator_has_voided_is_not_given_up_again(make: Callable
     world.run()
     assert world.federation.published_panes["daily", pane] == "DECIDED"
     assert pane not in world.schedule.states(DAILY.collection)
+
+
+def test_a_pane_that_an_operator_has_voided_is_forgotten_though_the_project_waits_for_ever(
+    make: Callable[..., World],
+) -> None:
+    world = make(DAILY)
+    world.federation.fates["daily"] = Fate.TOO_FEW_CLIENTS
+    for _ in range(5):
+        world.run()
+        world.now += DAY_US // 4
+    pane = MIDNIGHT - DAY_US
+    assert isinstance(world.schedule.states(DAILY.collection)[pane], Exhausted)
+    world.federation.publish("daily", pane, "DECIDED")
+    world.run()
+    assert pane not in world.schedule.states(DAILY.collection)
+
+
+def test_due_panes_that_another_version_takes_over_keep_nobody_awake_and_nothing_back(
+    make: Callable[..., World],
+) -> None:
+    minutely = CollectedView(view("v", "1m"), 1)
+    world = make(minutely)
+    world.federation.fates["v"] = Fate.AGGREGATOR_AWAY
+    world.scheduler.step()
+    world.now += 14 * DAY_US
+    world.scheduler.step()
+    assert world.schedule.count(minutely) == MOST_DUE
+    # the next version begins with the day that nobody has opened; the one after it is the first one again
+    begin, back = MIDNIGHT, MIDNIGHT + 20 * DAY_US
+    first, second = CollectedView(view("v", "1m"), 1, until_us=begin), CollectedView(view("w", "1h"), 2, begin, back)
+    world.views, world.federation.fates = (first, second, CollectedView(view("v", "1m"), 1, from_us=back)), {}
+    idle = world.run()
+    assert isinstance(idle, Idle)
+    assert idle.views == ("w",)
+    assert idle.next_us is not None
+    assert idle.next_us > world.now
+    assert world.published("v") == []
+    world.now = back + HOUR_US
+    world.run()
+    assert world.published("v") == list(range(back, back + 55 * MINUTE_US, MINUTE_US))
+
+
+def test_a_due_pane_waits_for_a_release_delay_that_has_grown(make: Callable[..., World]) -> None:
+    world = make(HOURLY)
+    world.federation.fates["hourly"] = Fate.TOO_FEW_SITES
+    world.scheduler.step()
+    world.federation.fates.clear()
+    later = CollectedView(view("hourly", "1h", "2h"), 1)
+    assert later.collection == HOURLY.collection
+    world.views = (later,)
+    world.now += MINUTE_US
+    assert world.scheduler.step() == Idle(MIDNIGHT + 2 * HOUR_US, ("hourly",))
+    world.now = MIDNIGHT + 2 * HOUR_US
+    world.run()
+    assert world.published("hourly") == [MIDNIGHT - HOUR_US]
 
 
 @pytest.mark.parametrize("jump_days", [40, 400])
