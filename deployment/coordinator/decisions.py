@@ -121,7 +121,9 @@ def _scheduled(registry: Registry, name: str, pane: int, now: int) -> FeatureVie
         collected = [one for one, is_mine in zip(collected, mine, strict=True) if is_mine]
     when = np.datetime64(pane, "us")
     if not collected:
-        raise UsageError(f"view {name!r}: the pane of {when} is not collected; `covey views {named.view.name}` says when it is")
+        raise UsageError(
+            f"view {name!r}: the pane of {when} is not collected; `covey views {named.view.name}` says when it is"
+        )
     if not (whole := [one for one in collected if pane % one.view.pane_us == 0]):
         raise UsageError(f"view {name!r}: no pane of {collected[-1].view.pane} begins at {when}")
     if not (due := [one for one in whole if pane not in registry.taken_panes(one.view, (pane, pane + 1))]):
@@ -130,7 +132,9 @@ def _scheduled(registry: Registry, name: str, pane: int, now: int) -> FeatureVie
         raise UsageError(f"view {name!r}: the pane of {when} has not ended")
     if len(ended) > 1:
         names = " or ".join(f"{one.view.name}@v{one.version}" for one in ended)
-        raise UsageError(f"view {name!r}: the pane of {when} is due in two collections that overlap; name one of them: {names}")
+        raise UsageError(
+            f"view {name!r}: the pane of {when} is due in two collections that overlap; name one of them: {names}"
+        )
     return ended[0].view
 
 

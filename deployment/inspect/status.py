@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deployment.coordinator.attempts import Attempts
 from deployment.errors import ItemMissing
 from deployment.local.supervision.state_file import DeploymentState, read_state
 from deployment.local.unfinished_collection import Unfinished
 from deployment.project.budgets import budgets_of
+from deployment.project.known_releases import registry_of
 from deployment.project.project import Project
 from edge_client.ledger import read_late_events
 from featurestore.define.definitions import FeatureView
-from featurestore.errors import NotFoundError
-from featurestore.store import Store
 from federation.errors import LedgerBroken
 from federation.keys import SITE_PREFIX
 from federation.ledger.operator import LEDGERS
@@ -28,16 +26,19 @@ from federation.plan import plan_from_bytes
 
 from .deployment_status import roles_to_json
 from .ledger_view import LedgerView, moment_of, owners_in, read_ledgers
+from .pane_counts import PaneCounts, SpanPanes
 
 Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class ViewStatus:
-    """The panes of one registered view, between its first and its last known pane.
+    """The panes of one registered view, in all of its collections.
 
     Attributes:
-        due: int64, pane starts (µs) that have neither a release nor a void.
+        view: the served version.
+        due: int64, pane starts (µs) that have neither a release nor a void, between the first and the last known pane of a
+            collection.
         exhausted: int64, the due panes that were attempted as often as is allowed.
     """
 
@@ -100,23 +101,24 @@ def read_status(directory: Path) -> ProjectStatus:
 
 
 def view_statuses(directory: Path) -> tuple[ViewStatus, ...]:
-    """The panes of each registered view; nothing if there is no store yet. Raises StoreCorrupt."""
-    attempts, found = Attempts(directory), []
-    try:
-        with Store.open(directory) as store:
-            for view in store.views():
-                panes = store.releases(view.name).select(["pane_start", "state"])
-                starts = panes["pane_start"].cast("int64").to_numpy()
-                opened = sum(state == "opened" for state in panes["state"].to_pylist())
-                known = np.concatenate([starts, attempts.due(view)])
-                due = np.empty(0, np.int64)
-                if len(known):
-                    due = np.setdiff1d(np.arange(known.min(), known.max() + 1, view.pane_us), starts)
-                exhausted = np.intersect1d(attempts.exhausted(view), due)
-                found.append(ViewStatus(view, opened, len(starts) - opened, due, exhausted))
-    except NotFoundError:  # there is no store yet
-        pass
+    """The panes of each registered view; nothing if there is no store yet. Raises StoreCorrupt, ScheduleBroken."""
+    found = []
+    for one in PaneCounts(directory).read():
+        due = np.unique(
+            np.concatenate([np.empty(0, np.int64), *(_due(directory, span) for span in one.spans if span.due)])
+        )
+        found.append(ViewStatus(one.view, one.opened, one.void, due, one.exhausted))
     return tuple(found)
+
+
+def _due(directory: Path, span: SpanPanes) -> Ints:
+    """int64, the panes (µs) between the first and the last known one that are not published."""
+    view = span.collected.view
+    with registry_of(directory) as registry:
+        if registry is None:
+            return np.empty(0, np.int64)
+        known = registry.collected_panes(view, span.first, span.last + 1)
+    return np.setdiff1d(np.arange(span.first, span.last + 1, view.pane_us), known)
 
 
 def _budgets(directory: Path) -> dict[str, int | None]:

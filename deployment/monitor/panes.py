@@ -10,7 +10,7 @@ from typing import Final
 
 from base.errors import CoveyError
 from base.metrics import PANES, Sample
-from deployment.inspect.status import view_statuses
+from deployment.inspect.pane_counts import PaneCounts
 
 FRESH_S: Final = 10.0
 """How long a result is used, because each reading opens the store."""
@@ -22,7 +22,7 @@ class PaneSamples:
     """The panes of a project by state. Threads may share it."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory, self._lock = directory, Lock()
+        self._counts, self._lock = PaneCounts(directory), Lock()
         self._read_at, self._samples = float("-inf"), list[Sample]()
 
     def read(self) -> list[Sample]:
@@ -30,7 +30,7 @@ class PaneSamples:
         with self._lock:
             if time.monotonic() - self._read_at > FRESH_S:
                 try:
-                    self._samples = _samples(self._directory)
+                    self._samples = _samples(self._counts)
                 except (CoveyError, OSError) as error:
                     log.warning("the panes cannot be read: %s", error)
                     self._samples = []
@@ -38,9 +38,9 @@ class PaneSamples:
             return self._samples
 
 
-def _samples(directory: Path) -> list[Sample]:
+def _samples(panes: PaneCounts) -> list[Sample]:
     found = []
-    for one in view_statuses(directory):
-        counts = {"opened": one.opened, "void": one.void, "due": len(one.due), "exhausted": len(one.exhausted)}
+    for one in panes.read():
+        counts = {"opened": one.opened, "void": one.void, "due": one.due, "exhausted": len(one.exhausted)}
         found += [Sample(PANES, (one.view.name, state), count) for state, count in counts.items()]
     return found

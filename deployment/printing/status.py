@@ -53,7 +53,7 @@ def next_steps(status: ProjectStatus, directory: Path) -> Iterator[str]:
         name = one.view.name
         if len(one.exhausted):
             yield f"next: {name}: attempted too often: {pane_ranges(one.exhausted.tolist())}: `covey release void {name} PANE`"
-        if len(open_due := [pane for pane in one.due.tolist() if pane not in set(one.exhausted.tolist())]):
+        if open_due := sorted(set(one.due.tolist()) - set(one.exhausted.tolist())):
             yield f"next: {name}: due: {pane_ranges(open_due)}: `{command} --once` collects what is due"
     if not status.views:
         yield f"next: nothing is registered yet: `covey apply VIEWS.py --project {directory}`, then `{command}`"

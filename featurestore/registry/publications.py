@@ -24,6 +24,7 @@ from featurestore.define.release import BUDGET_SPENT, Clock, Manifest, is_retrac
 from featurestore.errors import StoreCorrupt, UnknownEvidence
 
 from .lineage import Segment
+from .tally import Tally
 
 _PANE_TYPES: Final = tuple(
     (int, bytes, int, reason, bytes, int, int, str, bytes, int, int) for reason in (str, type(None))
@@ -350,6 +351,20 @@ class Publications:
             (*given, start, end),
         ).fetchone()
         return int(found)
+
+    def tally(self, collection_id: int, start: int, end: int, after: int, last: int) -> Tally:
+        """The panes of a collection with start ≤ pane_start < end, of the publications after … last. A retracted pane is void.
+
+        Few publications are read by their index; all of them by the panes themselves, which takes a third of the time.
+        """
+        index = "INDEXED BY panes_by_publication" if after else ""
+        panes, opened, retracted, *ends = self._db.execute(
+            "SELECT count(*) FILTER (WHERE NOT tombstone), count(*) FILTER (WHERE opened), count(*) FILTER (WHERE tombstone), "
+            f"min(pane_start), max(pane_start) FROM panes {index} "
+            "WHERE collection_id = ? AND seq > ? AND seq <= ? AND pane_start >= ? AND pane_start < ?",
+            (collection_id, after, last, start, end),
+        ).fetchone()
+        return Tally(opened - retracted, panes - opened + retracted, *ends)
 
     def _manifest_id(self, manifest: Manifest) -> int:
         text = manifest.to_json()

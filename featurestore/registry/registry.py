@@ -390,6 +390,15 @@ class Registry:
         """int64[P], the published panes of a version with start ≤ pane_start < end, increasing."""
         return self.publications.pane_starts(self.selection(registered), start, end)
 
+    def collected_panes(
+        self, view: FeatureView, start: int | None = None, end: int | None = None
+    ) -> npt.NDArray[np.int64]:
+        """int64[P], the published panes of the collection of a definition, increasing; empty if the definition is unknown."""
+        registered = self.defined_by(view)
+        if registered is None:
+            return np.empty(0, np.int64)
+        return self.publications.pane_starts(self.own(registered), start, end)
+
     def taken_panes(self, view: FeatureView, between: tuple[int, int] | None = None) -> npt.NDArray[np.int64]:
         """int64[P], the panes that no plan of a definition may ask for, increasing.
 

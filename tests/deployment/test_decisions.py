@@ -59,7 +59,9 @@ def test_a_void_is_one_of_the_collection_that_is_scheduled_and_not_of_the_served
 
 def test_a_pane_of_two_collections_needs_a_version_until_one_of_them_has_it(covey: Covey, project: Path) -> None:
     evolved(covey, project, overlap_days=1)
-    with pytest.raises(UsageError, match=r"due in two collections that overlap; name one of them: visits@v1 or visits@v2"):
+    with pytest.raises(
+        UsageError, match=r"due in two collections that overlap; name one of them: visits@v1 or visits@v2"
+    ):
         void(project, "visits", MAY + 2 * DAY)
     assert published(project) == {1: [MAY], 2: []}
     assert void(project, "visits@v1", MAY + 2 * DAY) == [(MAY + 2 * DAY, 1)]
