@@ -102,6 +102,21 @@ def test_a_second_reading_looks_at_new_publications_and_counts_the_same(tmp_path
         assert "USING INDEX panes_by_publication (collection_id=? AND seq>? AND seq<?)" in row[3]
 
 
+def test_a_time_that_changes_is_counted_anew_and_no_pane_is_due_outside_of_it(tmp_path: Path) -> None:
+    kept = PaneCounts(tmp_path)
+    evolved(tmp_path)
+    assert kept.read()[0].due == 1
+    with Publisher(tmp_path, lambda: 5 * DAY + HOUR) as publisher:
+        publisher.publish([a_release(HOURLY, 4 * DAY + hour * HOUR, view_version=2) for hour in (0, 2)])
+        assert kept.read()[0].due == 2
+        publisher.apply([DAILY])  # a roll-back
+        publisher.publish([a_release(DAILY, day * DAY) for day in (6, 8)])
+    (again,), (fresh,) = kept.read(), PaneCounts(tmp_path).read()
+    assert (again.opened, again.void, again.spans) == (fresh.opened, fresh.void, fresh.spans)
+    assert (again.opened, again.void, again.due) == (6, 1, 1 + 1 + 1)
+    assert view_statuses(tmp_path)[0].due.tolist() == [2 * DAY, 4 * DAY + HOUR, 7 * DAY]
+
+
 def test_a_store_that_was_restored_is_counted_again(tmp_path: Path) -> None:
     evolved(tmp_path)
     (registry,) = (tmp_path / "store").glob("registry.db")
