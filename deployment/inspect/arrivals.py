@@ -24,9 +24,15 @@ def arrivals(store: Store, after: int, *, wait: Callable[[], bool] = lambda: wai
         wait: waits before the next look; False ends the watch.
     """
     while True:
-        found = [one for view in store.views() for one in store.published(view.name, after)]
-        for one in sorted(found, key=lambda one: (one.seq, one.view, one.pane_start)):
-            yield one
-            after = one.seq
+        if found := _published(store, after):
+            # a publication may have come between two views, so those up to a known one are read again
+            newest = max(one.seq for one in found)
+            found = [one for one in _published(store, after) if one.seq <= newest]
+            yield from sorted(found, key=lambda one: (one.seq, one.view, one.pane_start))
+            after = newest
         if not wait():
             return
+
+
+def _published(store: Store, after: int) -> list[Published]:
+    return [one for view in store.views() for one in store.published(view.name, after)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from deployment.panes import Between
 from deployment.project.project import Project
 from deployment.project.view_forms import views_in_force
 from featurestore.define.definitions import FeatureView
+from featurestore.define.wire import collection_hash
 from featurestore.errors import UnknownView
 
 from .collected_views import CollectedView, collected_views
@@ -78,10 +79,17 @@ class Coordinator:
         """Collect the panes of a time range that are not published yet. Raises the errors of `Scheduler.collect_panes`.
 
         Raises:
-            UsageError: the range ends after today, or no pane in it has ended.
+            UsageError: the range ends after today; no pane in it has ended, or all of them are of another version of a view.
         """
         closed = closed_in([one.view for one in views], between, self._around.clock())
         wanted = {one: [pane for pane in closed[one.view].tolist() if one.takes(pane)] for one in views}
+        for name in {one.view.name for one in views if len(closed[one.view])}:
+            if not any(panes for one, panes in wanted.items() if one.view.name == name):
+                raise UsageError(
+                    f"view {name!r}: in this range another version is collected, not the one of this definition. `covey views "
+                    f"{name}` says when each one is; change the range or the definition",
+                    settings=("start", "end"),
+                )
         return merged(self._scheduler.collect_panes(wanted))
 
     def resume(self) -> dict[str, Any]:
@@ -133,5 +141,12 @@ def require_registered(directory: Path, names: Sequence[str] = ()) -> tuple[Coll
 
 
 def declared(directory: Path, views: Sequence[FeatureView]) -> tuple[CollectedView, ...]:
-    """The views of a file, in the form in which they are collected. They need not be registered yet."""
-    return tuple(CollectedView(view, 1) for view in views_in_force(directory, views))
+    """The views of a file, in the form and the times in which they are collected. They need not be registered yet."""
+    known: dict[tuple[str, bytes], list[CollectedView]] = {}
+    for one in collected_views(directory):
+        known.setdefault((one.view.name, one.collection), []).append(one)
+    return tuple(
+        replace(one, view=view)
+        for view in views_in_force(directory, views)
+        for one in known.get((view.name, collection_hash(view)), [CollectedView(view, 1)])
+    )
