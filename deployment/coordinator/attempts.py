@@ -88,14 +88,17 @@ class Attempts:
         found, tries = np.unique(np.concatenate([_NONE, *panes]), return_counts=True)
         return np.asarray(found[tries >= MAX_ATTEMPTS], np.int64)
 
-    def forget(self, views: Sequence[FeatureView], published: Callable[[FeatureView], Ints]) -> None:
+    def forget(self, views: Sequence[FeatureView], published: Callable[[FeatureView, tuple[int, int]], Ints]) -> None:
         """Delete the records of these views whose panes are all published by now: no plan takes them again.
 
         Args:
-            published: int64[P], the published panes (µs) of a view's collection. Not called if there are no records.
+            published: int64[P], the published panes (µs) of a view's collection in a time range, which is that of the records.
         """
         ended = [one for one in self._all() if one.due.keys() <= one.collections.keys()]
-        panes = {collection_hash(view): published(view) for view in views} if ended else {}
+        panes = {}
+        for view in views:
+            if len(due := np.concatenate([_NONE, *(one.due_of(view) for one in ended)])):
+                panes[collection_hash(view)] = published(view, (int(due.min()), int(due.max()) + 1))
         for one in ended:
             left = (np.setdiff1d(due, panes.get(one.collections[name], _NONE)) for name, due in one.due.items())
             if not any(map(len, left)):

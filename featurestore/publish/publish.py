@@ -249,14 +249,17 @@ class Publisher:
                 self._registry.put_model(name, version, hashes, lineage, at := self._clock())
         return RegisteredModel.of(self._root, name, version, hashes, lineage, at)
 
-    def opened(self, view: FeatureView) -> npt.NDArray[np.int64]:
+    def opened(self, view: FeatureView, between: tuple[int, int] | None = None) -> npt.NDArray[np.int64]:
         """int64[P]: the starts of the published panes (opened, void or retracted) of a view, increasing; see `taken_panes`.
+
+        Args:
+            between: [from, to), µs: only the panes of its days; None: all.
 
         Raises:
             UnknownView: the store has no view of its name.
         """
         self._registry.lineage(view.name)
-        return self._registry.taken_panes(view)
+        return self._registry.taken_panes(view, between)
 
     def publish(
         self, items: Iterable[Release | Void], evidence: Iterable[bytes] = (), *, before: int | None = None

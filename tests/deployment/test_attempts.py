@@ -46,15 +46,17 @@ def test_only_attempts_at_which_a_site_reported_are_counted(tmp_path: Path) -> N
 
 def test_an_attempt_is_forgotten_when_all_of_its_panes_are_published(tmp_path: Path) -> None:
     attempts, views = Attempts(tmp_path), [view("v0", 2), view("v1", 3)]
-    attempts.forget(views, lambda _: pytest.fail("there are no attempts"))
+    attempts.forget(views, lambda *_: pytest.fail("there are no attempts"))
     attempts.record(plan(0), {"v0": panes(0, 1)}, [], reported=True)
     attempts.record(plan(1), {"v0": panes(1), "v1": panes(4)}, [], reported=True)
-    attempts.forget(views, lambda of: panes(1))
+    asked: list[tuple[str, tuple[int, int]]] = []
+    attempts.forget(views, lambda of, between: asked.append((of.name, between)) or panes(1))
+    assert asked == [("v0", (0, DAY + 1)), ("v1", (4 * DAY, 4 * DAY + 1))]
     assert attempts.due(views[0]).tolist() == [0, DAY]
-    attempts.forget(views, lambda of: panes(0, 1))
+    attempts.forget(views, lambda *_: panes(0, 1))
     assert (attempts.due(views[0]).tolist(), attempts.due(views[1]).tolist()) == ([DAY], [4 * DAY])
-    attempts.forget(views[:1], lambda of: panes(0, 1))  # a plan without the other view
-    attempts.forget(views, lambda of: panes(0, 1, 4))
+    attempts.forget(views[:1], lambda *_: panes(0, 1))  # a plan without the other view
+    attempts.forget(views, lambda *_: panes(0, 1, 4))
     assert not attempts.due(views[0]).size
 
 
