@@ -41,7 +41,7 @@ class RowsCheck:
     def problem(self, day: int) -> str | None:
         """The problem of the rows of a day; None: there is none. Raises StoreCorrupt."""
         view, keys = self._registered.view, layout_of(self._registered.view).keys
-        if self._selection.rows_from > FIRST_MOMENT and day * DAY_US < self._selection.rows_from + reach_us(view):
+        if self._selection.sums_from > FIRST_MOMENT and day * DAY_US < self._selection.sums_from + reach_us(view):
             return None  # its windows reach to panes whose sums have left
         files = [file for file in self._files if file.day == day]
         schema = offline_schema(view)

@@ -164,6 +164,8 @@ class _Writer:
         view, (start,), running = self._registered.view, moments, Running.from_bytes(stored)
         if running is None or start <= running.last:
             return None
+        if running.last - reach_us(view) < self._selection.sums_from:  # what leaves the windows may not be there
+            return None
         own = self._inputs(start, start + 1, admitted)
         left = [self._inputs(*between).panes for between in running.leaving(view, start)]
         if (found := running.next(view, left, own.panes)) is None:

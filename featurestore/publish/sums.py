@@ -96,7 +96,8 @@ def row_inputs(
 ) -> RowInputs:
     """The panes of a version that make rows, with start ≤ pane_start < end, and those that are about to be published.
 
-    Panes whose rows have left are none of them.
+    Panes whose rows have left are none of them. A pane whose sums have left, although the version still has its row, counts as not
+    opened.
 
     Args:
         admitted: of this version's own collection, or of others that its rows use.
@@ -119,7 +120,10 @@ def row_inputs(
         stored |= sums.read(
             of, (r.pane_start for c, r in ordered if c == of and r.opened and r.pane_start not in fresh)
         )
-    records = [record for _, record in ordered]
+    records = [
+        replace(one, opened=False) if one.pane_start < selection.sums_from and one.pane_start not in stored else one
+        for _, one in ordered
+    ]
     sources = {record.pane_start: sums.keepers[of].view for of, record in ordered if of != registered.collection_id}
     panes = known_panes(registered.view, records, stored, sources)
     return RowInputs(registered, panes, tuple(records), np.array([of for of, _ in ordered], dtype=np.int64))

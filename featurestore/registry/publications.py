@@ -52,7 +52,9 @@ class Selection:
     Attributes:
         view_id: the version.
         last_seq: the last publication that counts.
-        rows_from: before this time (µs) neither rows nor sums are stored any more; the panes are known.
+        rows_from: before this time (µs) the version has no rows any more; the panes are known.
+        sums_from: before this time (µs) sums may have left. A version that has ended keeps the rows of its last day, which may be
+            older.
     """
 
     view_id: int
@@ -60,6 +62,7 @@ class Selection:
     segments: tuple[Segment, ...] = ()
     last_seq: int = NEVER
     rows_from: int = FIRST_MOMENT
+    sums_from: int = FIRST_MOMENT
 
     @property
     def query(self) -> tuple[str, tuple[int, ...]]:

@@ -344,10 +344,12 @@ class Registry:
         last_seq = NEVER if last is None else last
         panes = Selection(registered.view_id, registered.collection_id, segments, last_seq)
         before = self.upkeep.expired_before(lineage.name)
-        return panes if before == FIRST_MOMENT else replace(panes, rows_from=self._rows_from(panes, before))
+        if before == FIRST_MOMENT:
+            return panes
+        return replace(panes, rows_from=self._rows_from(panes, before), sums_from=before)
 
     def _rows_from(self, panes: Selection, before: int) -> int:
-        """From when on a version has rows and sums, if those before a UTC midnight (µs) have left.
+        """From when on a version has rows, if those before a UTC midnight (µs) have left.
 
         The day of its newest row stays, because readers of a version that has ended get that row. It leaves if the version takes
         over newer panes.

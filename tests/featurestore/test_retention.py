@@ -181,6 +181,47 @@ def test_repro_a_version_that_comes_back_takes_over_the_panes_whose_sums_are_the
         assert store.get(["delays:flights", "delays:flights_1d"], KEYS)["flights_1d"].to_pylist() == [120, 120]
 
 
+def test_repro_a_late_pane_of_a_version_that_has_ended_keeps_no_pane_in_its_windows_too_long(tmp_path: Path) -> None:
+    """The windows of the late pane reach to panes whose sums have left, so they cannot be subtracted from the stored sums."""
+    first = a_view(windows=["3h", "1d"], retention="3d", min_coverage=0.0)
+    second = a_view(windows=["3h", "1d"], retention="3d", privacy=Privacy(rho=0.4, min_clients=2))
+    publish(tmp_path, first, range(94))
+    with Publisher(tmp_path, lambda: 100 * DAY) as publisher:
+        publisher.apply([second], start=4 * DAY)
+        publisher.publish([a_release(first, 94 * HOUR, 5)])
+        for day in range(4, 12):
+            hours = range(24 * day, 24 * day + 24)
+            publisher.publish([a_release(second, hour * HOUR, 4, view_version=2) for hour in hours])
+        publisher.publish([a_release(first, 95 * HOUR, 6)])
+    with Store.open(tmp_path) as store:
+        last = store.history("delays@v1").slice(46).to_pylist()[0]
+    of_day = [hour % 50 + 1 for hour in range(72, 94)] + [5, 6]
+    assert (last["flights_1d"], last["coverage_1d"]) == (sum(of_day), 1.0)
+    assert not check_store(tmp_path).damaged
+
+
+def test_repro_a_retraction_reaches_the_last_row_of_a_version_after_its_sums_have_left(short: Path) -> None:
+    """The second version never opens a pane. Its last day is one of the first version, which goes on for another day."""
+    second, third = (
+        a_view(windows=["3h", "1d"], retention="3d", privacy=Privacy(rho=rho, min_clients=2)) for rho in (0.4, 0.3)
+    )
+    with Publisher(short, lambda: 10 * DAY) as publisher:
+        publisher.apply([second], start=10 * DAY, overlap_days=1)
+        publisher.apply([third], start=10 * DAY, overlap_days=1)
+        publisher.publish([a_release(view(), hour * HOUR, 3) for hour in range(240, 264)])
+        for day in range(10, 18):
+            hours = range(24 * day, 24 * day + 24)
+            publisher.publish([a_release(third, hour * HOUR, 4, view_version=3) for hour in hours])
+        with Store.open(short, clock=lambda: 18 * DAY) as store:
+            assert store.get(["delays@v2:flights"], KEYS)["flights__status"].to_pylist() == ["OK", "OK"]
+        gone = a_release(view(), 239 * HOUR, 40)
+        times = gone.pane_start, gone.pane_end, 18 * DAY, 18 * DAY
+        publisher.publish([Void(gone.manifest, *times, "live", f"{RETRACTED}: wrong", b"")])
+    with Store.open(short, clock=lambda: 18 * DAY) as store:
+        assert store.get(["delays@v2:flights"], KEYS)["flights__status"].to_pylist() == ["VOID", "VOID"]
+    assert not check_store(short).damaged
+
+
 def test_nothing_leaves_while_a_version_has_a_filtered(tmp_path: Path) -> None:
     features = [Rate("late", where="delay >= 15"), Filtered("late", "6h", sd=0.1)]
     with Publisher(tmp_path, lambda: 100 * DAY) as publisher:
