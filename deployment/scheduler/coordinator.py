@@ -79,17 +79,10 @@ class Coordinator:
         """Collect the panes of a time range that are not published yet. Raises the errors of `Scheduler.collect_panes`.
 
         Raises:
-            UsageError: the range ends after today; no pane in it has ended, or all of them are of another version of a view.
+            UsageError: the range ends after today, or no pane in it has ended.
         """
         closed = closed_in([one.view for one in views], between, self._around.clock())
         wanted = {one: [pane for pane in closed[one.view].tolist() if one.takes(pane)] for one in views}
-        for name in {one.view.name for one in views if len(closed[one.view])}:
-            if not any(panes for one, panes in wanted.items() if one.view.name == name):
-                raise UsageError(
-                    f"view {name!r}: in this range another version is collected, not the one of this definition. `covey views "
-                    f"{name}` says when each one is; change the range or the definition",
-                    settings=("start", "end"),
-                )
         return merged(self._scheduler.collect_panes(wanted))
 
     def resume(self) -> dict[str, Any]:
@@ -141,12 +134,19 @@ def require_registered(directory: Path, names: Sequence[str] = ()) -> tuple[Coll
 
 
 def declared(directory: Path, views: Sequence[FeatureView]) -> tuple[CollectedView, ...]:
-    """The views of a file, in the form and the times in which they are collected. They need not be registered yet."""
-    known: dict[tuple[str, bytes], list[CollectedView]] = {}
+    """What is collected of the views of a file. They need not be registered yet.
+
+    A view whose collection is registered stands for all collections of its name: the schedule says which one has a pane. So a
+    backfill opens no day twice, and a file may have the newest definition or an older one.
+    """
+    known: dict[str, list[CollectedView]] = {}
     for one in collected_views(directory):
-        known.setdefault((one.view.name, one.collection), []).append(one)
-    return tuple(
-        replace(one, view=view)
-        for view in views_in_force(directory, views)
-        for one in known.get((view.name, collection_hash(view)), [CollectedView(view, 1)])
-    )
+        known.setdefault(one.view.name, []).append(one)
+    return tuple(one for view in views_in_force(directory, views) for one in _of_name(view, known.get(view.name, ())))
+
+
+def _of_name(view: FeatureView, known: Sequence[CollectedView]) -> list[CollectedView]:
+    mine = collection_hash(view)
+    if all(one.collection != mine for one in known):  # it is registered with its first plan, or refused as changed
+        return [CollectedView(view, 1)]
+    return [replace(one, view=view) if one.collection == mine else one for one in known]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from base.metrics import Meters
-from deployment.coordinator.planning import Addresses
-from deployment.errors import UsageError
-from deployment.scheduler.coordinator import Coordinator, Surroundings, coordinating, declared, registered
-from deployment.scheduler.session_collector import CollectionTerms
+from deployment.scheduler.collected_views import CollectedView
+from deployment.scheduler.coordinator import Coordinator, Surroundings, declared, registered
 from featurestore.define.definitions import FeatureView
 from featurestore.define.views_file import load_views
 from featurestore.publish.publish import Publisher
@@ -35,34 +33,35 @@ def versions(covey: Callable[..., tuple[int, str, str]], project: Path) -> tuple
     return visits, wider
 
 
-@contextmanager
-def coordinator_of(project: Path) -> Iterator[Coordinator]:
-    around = Surroundings(lambda *_: None, Meters(), clock=lambda: MAY + 20 * DAY)
-    with coordinating(project, Addresses(), CollectionTerms(), around) as one:
-        yield one
+class Panes:
+    """Keeps what a scheduler is asked for."""
+
+    def collect_panes(self, wanted: Mapping[CollectedView, Sequence[int]]) -> list[Any]:
+        self.asked = {(one.version, pane) for one, panes in wanted.items() for pane in panes}
+        return []
 
 
-def test_a_file_with_another_versions_definition_collects_no_pane_of_this_time(
-    project: Path, versions: tuple[FeatureView, FeatureView]
+@pytest.mark.parametrize("number", [0, 1])
+def test_each_pane_of_a_range_is_of_the_version_that_is_scheduled_for_it(
+    project: Path, versions: tuple[FeatureView, FeatureView], number: int
 ) -> None:
-    for view, between in zip(versions, ((MAY + 2 * DAY, MAY + 4 * DAY), (MAY, MAY + 2 * DAY)), strict=True):
-        found = declared(project, [view])
-        assert [one.view for one in found] == [view]
-        with (
-            coordinator_of(project) as one,
-            pytest.raises(UsageError, match="in this range another version is collected"),
-        ):
-            one.collect_range(found, between)
+    scheduler: Any = Panes()
+    around = Surroundings(lambda *_: None, Meters(), clock=lambda: MAY + 20 * DAY)
+    unused: Any = None
+    coordinator = Coordinator(unused, scheduler, unused, around)
+    coordinator.collect_range(declared(project, [versions[number]]), (MAY, MAY + 4 * DAY))
+    assert scheduler.asked == {(1, MAY), (1, MAY + DAY), (2, MAY + 2 * DAY), (2, MAY + 3 * DAY)}
 
 
-def test_a_file_has_the_times_of_its_version_and_an_unknown_view_has_all_of_time(
+def test_a_file_stands_for_all_collections_of_its_views_and_an_unknown_view_for_itself(
     project: Path, versions: tuple[FeatureView, FeatureView]
 ) -> None:
     first, second = registered(project)
-    assert declared(project, versions) == (first, second)
     assert (first.until_us, second.from_us) == (MAY + 2 * DAY, MAY + 2 * DAY)
+    for view in versions:
+        assert declared(project, [view]) == (first, second)
     edited = replace(versions[1], description="of one day")  # is refused with its changed fields when it is planned
-    (found,) = declared(project, [edited])
-    assert (found.view, found.from_us) == (edited, second.from_us)
-    other = replace(versions[0], name="others")
-    assert [(one.view, one.from_us, one.until_us) for one in declared(project, [other])] == [(other, None, None)]
+    assert declared(project, [edited]) == (first, replace(second, view=edited))
+    other, changed = replace(versions[0], name="others"), replace(versions[0], pane="1h")
+    for view in (other, changed):
+        assert [(one.view, one.from_us, one.until_us) for one in declared(project, [view])] == [(view, None, None)]
