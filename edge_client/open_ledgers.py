@@ -72,7 +72,11 @@ class KeptOpen(OpenedEachTime):
         """See `Ledgers`."""
         if (ledger := self._kept(path, site)) is None:
             return super().reading(path, site)
-        ledger.look()
+        try:
+            ledger.look()
+        except BaseException:
+            self.close()
+            raise
         return ledger.state
 
     def close(self) -> None:

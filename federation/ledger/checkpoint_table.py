@@ -51,15 +51,15 @@ def load(database: sqlite3.Connection, first: Head, role: str) -> Loaded | None:
     seq, manifest = found
     rows = database.execute("SELECT seq, line, head FROM entries WHERE seq <= ? ORDER BY seq DESC LIMIT 2", (seq,))
     (at, line, digest), *before = rows.fetchall() or [(None, "", b"")]
-    head = (Head(before[0][0], before[0][2]) if before else first).next(line, seq)
     try:
+        head = (Head(before[0][0], before[0][2]) if before else first).next(line, seq)
         entry = entry_from_line(line)
         if (at, digest) != (seq, head.digest) or not isinstance(entry, CheckpointEntry) or entry.form != FORM:
             return None
         if hashlib.sha256(manifest).digest() != entry.digest:
             return None
         state = state_of(manifest, lambda piece: _piece(database, piece), role)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     state.apply(entry)
     return Loaded(state, head)

@@ -121,7 +121,7 @@ class Ledger:
             self._create()
             self._require_own()
             outside = self._outside()  # before the entries: another process writes them first
-            self._read()
+            self._read(outside)
             self._check_outside(outside)
             if tables:
                 with self.transaction() as db:
@@ -327,7 +327,7 @@ class Ledger:
                     if self._head != before and self.state.length >= self._due:
                         self._append_checkpoint()
             except BaseException:
-                self._replay()
+                self._replay(before)
                 raise
             if self._head != before:
                 self._write_outside()
@@ -364,7 +364,7 @@ class Ledger:
         if FORMAT.identify(self._db) is not Identity.OURS:
             raise LedgerBroken(
                 str(self.path),
-                "it is not a ledger of this version; version 3 holds prices against an aggregator and against outsiders",
+                "it is not a ledger, or one of a version that cannot be migrated (before version 3)",
             )
         owners = self._db.execute("SELECT owner FROM ledger").fetchall()
         if owners != [(self.owner,)]:
@@ -373,9 +373,16 @@ class Ledger:
                 f"it is the ledger of {', '.join(repr(owner) for (owner,) in owners) or 'no owner'}, not of {self.owner!r}",
             )
 
-    def _read(self) -> None:
-        """Read the ledger from its last checkpoint on, or all of it."""
+    def _read(self, outside: Head | None) -> None:
+        """Read the ledger from its last checkpoint on, or all of it.
+
+        Args:
+            outside: the head of the second file. A checkpoint after it is not used: whoever can write the database only could
+                have appended it.
+        """
         found = None if self._whole else checkpoint_table.load(self._db, genesis(self.owner), self.role)
+        if found is not None and (outside is None or outside.seq < found.head.seq):
+            found = None
         if found is None:
             self.state, self._head = LedgerState(self.role), genesis(self.owner)
         else:
@@ -385,8 +392,11 @@ class Ledger:
 
     def _refresh(self) -> None:
         """Read and check the new entries on disk."""
-        rows = self._db.execute("SELECT seq, line, head FROM entries WHERE seq > ? ORDER BY seq", (self._head.seq,))
-        for seq, line, digest in rows.fetchall():
+        last = self._head.seq
+        rows = self._db.execute("SELECT seq, line, head FROM entries WHERE seq >= ? ORDER BY seq", (last,)).fetchall()
+        if last and (not rows or (rows[0][0], rows[0][2]) != (last, self._head.digest)):
+            raise LedgerBehind(str(self.path), f"its entry {last}, which was read before, is missing or was edited")
+        for seq, line, digest in rows[1:] if last else rows:
             head = self._head.next(line, seq)
             edited = LedgerBroken(str(self.path), f"entry {seq} was edited, or one before it is missing")
             if digest != head.digest:
@@ -408,10 +418,14 @@ class Ledger:
             raise LedgerBroken(str(self.path), f"the checkpoint of entry {seq} differs from the entries before it")
         self._due = self.state.length + 1 + checkpoint_table.EVERY
 
-    def _replay(self) -> None:
-        """Forget the entries of a failed transaction."""
-        if self._head_at(self._head.seq) != self._head:
-            self._read()
+    def _replay(self, before: Head) -> None:
+        """Forget the entries of a failed transaction.
+
+        Args:
+            before: the head before it. A file without it was rolled back; its state is not taken up.
+        """
+        if self._head_at(self._head.seq) != self._head and self._head_at(before.seq) == before:
+            self._read(self._outside())
 
     def _require_link(self, remembered: Head) -> None:
         """Raise LedgerBehind if the chain does not lead from a stored head to the entries that were checked at opening."""

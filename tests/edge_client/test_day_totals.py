@@ -16,6 +16,7 @@ from edge_client.ledger import SiteLedger
 from edge_client.open_ledgers import EACH_TIME, KeptOpen
 from edge_client.policy import Refuse
 from edge_client.site import SiteSettings, respond
+from federation.errors import LedgerBroken
 from federation.refusal_codes import RefusalCode
 from tests.aggregator.world import NOW
 
@@ -123,6 +124,13 @@ def test_a_kept_ledger_is_opened_once_and_sees_what_others_wrote(
         with EACH_TIME.writing(settings.ledger, settings.site, lambda: NOW) as other:
             other.intend(hours(4, 4), settings.policy.budget)
         assert hours(4, 4).hash in ledgers.reading(settings.ledger, settings.site).intended
+        with sqlite3.connect(settings.ledger) as db:
+            db.execute("DELETE FROM entries WHERE seq = (SELECT max(seq) FROM entries)")
+        db.close()
+        with pytest.raises(LedgerBroken, match="which was read before, is missing"):
+            ledgers.reading(settings.ledger, settings.site)
+        with pytest.raises(LedgerBroken, match="its head file names"):  # it is opened again
+            ledgers.reading(settings.ledger, settings.site)
         settings.ledger.rename(settings.ledger.with_suffix(".moved"))
         refused = ask(hours(5, 5), own, settings)
         assert isinstance(refused, Refuse)

@@ -219,6 +219,29 @@ def test_a_false_checkpoint_is_noticed_when_all_entries_are_read_and_by_whoever_
         follower.look()
 
 
+def test_a_checkpoint_after_the_head_file_is_not_used(opened: Open, tmp_path: Path) -> None:
+    """Whoever can write the database only appends no state: the entries are read, and the false checkpoint is noticed."""
+    filled(opened()).close()
+    head = (tmp_path / "one.db.head").read_bytes()
+    forge(tmp_path / "one.db")
+    opened().check(replace(minute_plan(3), plan_id=bytes([9]) * 16), ONE)  # it needs both files, and is used then
+    (tmp_path / "one.db.head").write_bytes(head)
+    with pytest.raises(LedgerBroken, match="the checkpoint of entry 31 differs from the entries before it"):
+        opened()
+
+
+def test_a_ledger_that_is_rolled_back_while_it_is_open_is_not_used(opened: Open, tmp_path: Path) -> None:
+    ledger = filled(opened())
+    before = checkpoint_of(ledger.state)
+    edit(tmp_path / "one.db", "DELETE FROM entries WHERE seq > 15")
+    for _ in range(2):
+        with pytest.raises(LedgerBehind, match="which was read before, is missing or was edited"):
+            ledger.intend(minute_plan(50), ONE)
+        assert checkpoint_of(ledger.state) == before
+    with pytest.raises(LedgerBehind, match="which was read before"):
+        ledger.look()
+
+
 def test_a_head_that_another_party_remembers_stays_a_link_of_the_chain(opened: Open, tmp_path: Path) -> None:
     ledger = filled(opened())
     remembered, later_one = (_head_at(tmp_path / "one.db", seq) for seq in (5, 8))
