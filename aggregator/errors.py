@@ -24,6 +24,18 @@ class PlanUnknown(AggregatorError):
         super().__init__(f"plan {plan_hash.hex()[:16]}… was not opened here")
 
 
+class PlanDeleted(AggregatorError):
+    """A plan that was opened here, and that is not stored any more."""
+
+    def __init__(self, plan_hash: bytes) -> None:
+        self.plan_hash = plan_hash
+        super().__init__(
+            f"plan {plan_hash.hex()[:16]}… was opened here and then deleted, as 31 days after its deadline every opened plan is: "
+            "nothing of it is sent again. If it was never published, give it up: its panes are due again, and their days are paid "
+            "for again"
+        )
+
+
 class PlanTooLarge(AggregatorError):
     """The plan has more collections than aggregators can compare in one message."""
 

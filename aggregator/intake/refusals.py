@@ -24,6 +24,7 @@ _REFUSALS: Final[tuple[type[CoveyError], ...]] = (
     federation.NoiseRefused,
     federation.KeyNotInForce,
     own.PlanUnknown,
+    own.PlanDeleted,
     own.PlanTooLarge,
     own.ProofsRequired,
     own.SettingsRefused,
@@ -106,8 +107,8 @@ REASONS: Final[dict[type[Exception], str]] = {kind: kind.code for kind in _REFUS
 INTERNAL: Final = "INTERNAL"
 OF_THE_SERVICE: Final = (own.NoSpaceLeft.code, own.Stopping.code)
 """Refusals that do not depend on the request: the same one may be accepted later."""
-LOST: Final = ("SUM_OUT_OF_RANGE", "KEY_BURNT", "LIVE_SECRET_LOST", "PLAN_BEFORE_REBUILD")
-"""Permanent refusals: no pane of the plan is ever opened."""
+LOST: Final = ("SUM_OUT_OF_RANGE", "KEY_BURNT", "LIVE_SECRET_LOST", "PLAN_BEFORE_REBUILD", "PLAN_DELETED")
+"""Permanent refusals: the plan never gives a release any more."""
 
 MAX_TEXT: Final = 2_000
 """The most characters of a refusal's text."""

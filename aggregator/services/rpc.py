@@ -77,6 +77,7 @@ _CODES: Final = {
     "STOPPING": grpc.StatusCode.UNAVAILABLE,
     "NO_SPACE_LEFT": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "PLAN_UNKNOWN": grpc.StatusCode.NOT_FOUND,
+    "PLAN_DELETED": grpc.StatusCode.NOT_FOUND,
     "JOB_CONFLICT": grpc.StatusCode.ALREADY_EXISTS,
     "DRAFT_CONFLICT": grpc.StatusCode.ALREADY_EXISTS,
     "LIVE_SECRET_LOST": grpc.StatusCode.DATA_LOSS,

@@ -19,6 +19,7 @@ from aggregator.errors import (
     AfterDeadline,
     AlreadyCollected,
     PeerUnknown,
+    PlanDeleted,
     PlanTooLarge,
     PlanUnknown,
     ProofsRequired,
@@ -34,7 +35,7 @@ from aggregator.shares.settings_edits import SettingsEdits
 from aggregator.signed_message import Signed, plan_of
 from aggregator.storage.files import Files
 from aggregator.storage.records import PlanStatus, StoredPlan
-from aggregator.storage.retention import Retention
+from aggregator.storage.retention import LATEST_COLLECT_US, Retention
 from base.metrics import Meters
 from base.version import PROTOCOL, VERSION
 from federation.circuit.validity import VerificationKey
@@ -141,13 +142,14 @@ class PlanBook:
             PlanInvalid, ReportTooLong, SignatureInvalid, PlanTooLarge, NoiseRefused, AfterDeadline, StateBehindLedger;
             ProofsRequired: a plan without proofs. PeerUnknown, VerificationKeyMissing: a plan with proofs.
             EncryptionKeysInvalid, EncryptionKeysMissing: a plan with encrypted reports.
-            LiveSecretLost: the live secret of its live keys is not here.
+            LiveSecretLost: the live secret of its live keys is not here. PlanDeleted.
             LedgerRefusal: the charges until now do not allow the plan. It is charged when it is closed.
         """
         plan = self.identity.plan(signed)
         self.require_terms(plan)
         storage = self.files.storage
         if storage.plan(plan.hash) is None:
+            self._require_not_deleted(plan.hash, plan.deadline_us)
             deadline_us = self._open_deadline(plan)
             self.charges.require_never_opened(plan)
             self.charges.require_affordable(plan)
@@ -189,13 +191,25 @@ class PlanBook:
     # plans that were opened here
 
     def opened(self, plan_hash: bytes) -> tuple[StoredPlan, Plan]:
-        """A plan that was opened here, as stored and as parsed. Raises PlanUnknown."""
+        """A plan that was opened here, as stored and as parsed. Raises PlanUnknown, PlanDeleted."""
         stored = self.files.storage.plan(plan_hash)
         if stored is None:
+            self._require_not_deleted(plan_hash, self.files.ledger.state.intended.get(plan_hash))
             raise PlanUnknown(plan_hash)
         if (plan := self._parsed.get(plan_hash)) is None:
             self._keep(plan := self.identity.plan(stored.signed))
         return stored, plan
+
+    def _require_not_deleted(self, plan_hash: bytes, ended_us: int | None) -> None:
+        """Check that a plan that is not stored was not opened and deleted. Raises PlanDeleted.
+
+        Args:
+            ended_us: its deadline; or, if only its hash is known, the time of its charge. Before the end of that time, the
+                storage is an older copy (`Charges.require_never_opened`).
+        """
+        opened = plan_hash in self.files.ledger.state.completed
+        if opened and ended_us is not None and self._clock() > ended_us + LATEST_COLLECT_US:
+            raise PlanDeleted(plan_hash)
 
     def _keep(self, plan: Plan) -> None:
         """Keep a parsed plan among the last ones."""

@@ -6,8 +6,9 @@
                       reports stay, because they are reported as long as the plan can be collected again. The counted sites
                       stay in the commitments
     finished plans    31 days after their deadline, if the other aggregator knows of their opening: their noised shares can be
-                      collected no longer. The ledger keeps the charge and the opening. Freed plans stay: "never opened" may be
-                      asked for at any time
+                      collected no longer (PlanDeleted). The ledger keeps the charge and the opening, and its last charge counts
+                      as the time: a clock that jumps ahead deletes nothing. Freed plans stay: "never opened" may be asked for
+                      at any time
     sums              when their noised share is stored (role_storage.py)
     finished sums     leader: when the key holder has opened them (role_storage.py), or no longer holds the plan's keys
     noised shares     when leader and helper have both stored the values that they opened from them
@@ -68,7 +69,7 @@ LATEST_SECRET_US: Final = LATEST_CHARGE_US - MOST_AFTER_DEADLINE_US
 
 
 def forget(storage: Storage, now_us: int, grace_us: int) -> None:
-    """Erase everything that is due.
+    """Erase everything that is due, but for finished plans.
 
     Args:
         grace_us: how long after a plan's deadline this aggregator still accepts reports.
@@ -84,11 +85,20 @@ def forget(storage: Storage, now_us: int, grace_us: int) -> None:
         storage.run("DELETE FROM prepared WHERE not_after_us < ?", now_us - LATEST_SECRET_US)
         past = "EXISTS (SELECT 1 FROM plans WHERE plans.plan = finished.plan AND deadline_us < ?)"
         storage.run(f"DELETE FROM finished WHERE {past}", now_us - LATEST_CHARGE_US)
-        for (plan,) in storage.rows(_DONE, now_us - LATEST_COLLECT_US):
+    storage.empty_log()
+
+
+def forget_finished(storage: Storage, now_us: int, charged_us: int) -> None:
+    """Delete the finished plans that are due.
+
+    Args:
+        charged_us: the time of the ledger's last charge or opening; 0: there is none.
+    """
+    with storage.transaction():
+        for (plan,) in storage.rows(_DONE, min(now_us, charged_us) - LATEST_COLLECT_US):
             for table in _OF_PLANS:
                 storage.run(f"DELETE FROM {table} WHERE plan = ?", plan)
             storage.run("DELETE FROM plans WHERE plan = ?", plan)
-    storage.empty_log()
 
 
 def forget_live(live: LiveFolder, storage: Storage, ledger: LedgerState, now_us: int) -> None:
@@ -120,5 +130,7 @@ class Retention:
 
     def forget(self) -> None:
         """Erase everything that is no longer needed."""
-        forget(self._files.storage, self._clock(), self.grace_us)
-        forget_live(self._files.live, self._files.storage, self._files.ledger.state, self._clock())
+        storage, state = self._files.storage, self._files.ledger.state
+        forget_finished(storage, self._clock(), max(0, state.last_us))
+        forget(storage, self._clock(), self.grace_us)
+        forget_live(self._files.live, storage, state, self._clock())

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from aggregator.errors import RemoteRefusal
+from aggregator.intake.refusals import LOST
 from aggregator.services.client import Aggregators
 from base.fields import Fields, about
 from base.metrics import STEP, Meters
@@ -94,14 +96,22 @@ def free_job(job: Job, aggregators: Aggregators) -> dict[str, Any]:
 
 @span("announcement")
 def _announce(job: Job, coordinator: RoleKeys, aggregators: Aggregators) -> Announcement:
-    """Open the job's plan, or the plan of an earlier attempt, at both aggregators, and keep it on disk."""
+    """Open the job's plan, or the plan of an earlier attempt, at both aggregators, and keep it on disk.
+
+    A plan of an earlier attempt that gives no release any more is returned as it is: `collect` ends it.
+    """
     earlier = Announcement(plan_from_bytes(job.plan), b"")
     if job.announced.is_file():
         earlier = Announcement.load(job.announced, coordinator.sign.public)
     if earlier.plan is None:
         return earlier
     before = earlier.left_out, earlier.encryption_keys
-    announced = announce(earlier.plan, coordinator.sign, aggregators, os.urandom, *before)
+    try:
+        announced = announce(earlier.plan, coordinator.sign, aggregators, os.urandom, *before)
+    except RemoteRefusal as refused:
+        if job.announced.is_file() and refused.reason in LOST:
+            return earlier
+        raise
     announced.save(job.announced)
     return announced
 

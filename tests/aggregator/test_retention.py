@@ -12,26 +12,31 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aggregator.collect.collection_job import collect_request
+from aggregator.collect.collection_job import collect_request, free_request
 from aggregator.errors import (
     AfterDeadline,
     AlreadyCollected,
+    PlanDeleted,
     RemoteRefusal,
+    StateBehindLedger,
     VerificationKeyConflict,
     VerificationKeyMissing,
 )
 from aggregator.intake.key_agreement import key_offer
+from aggregator.intake.refusals import LOST, refusal_of
 from aggregator.shares.helper import GRACE_US, Helper
 from aggregator.shares.leader import Leader
 from aggregator.storage.records import REPORT_TABLES
-from aggregator.storage.retention import UNANNOUNCED_US, forget
+from aggregator.storage.retention import LATEST_COLLECT_US, UNANNOUNCED_US, forget
 from aggregator.storage.role_storage import Storage
 from federation.circuit.validity import VerificationKey
 from federation.draft import draft_of
+from federation.ledger.state import Budget
 from federation.plan import Plan
 from tests.aggregator.proven_pair import DUPLICATE, REJECTED, TAKEN, LeaderAndHelper
 from tests.aggregator.world import (
     COLLECTOR,
+    COORDINATOR,
     DEADLINE,
     LEADER,
     NOW,
@@ -47,6 +52,7 @@ from tests.aggregator.world import (
 from tests.federation.wire import HELPER_SEAL, live
 
 OPEN_FILES = Path("/proc/self/fd")
+PLENTY = Budget(10_000_000)
 
 
 @pytest.fixture
@@ -428,3 +434,42 @@ def test_threads_that_write_and_read_meanwhile_are_not_disturbed(storage: Storag
     assert storage.one("SELECT count(*) FROM keys") == (0,)
     assert storage.one("SELECT count(*) FROM reports") == (2 * 40 * 20,)
     assert storage.path.with_name("leader.db-wal").stat().st_size == 0
+
+
+# whole plans
+
+
+def test_a_plan_that_is_deleted_31_days_after_its_deadline_is_named_and_gets_no_fresh_noise(
+    two: LeaderAndHelper,
+) -> None:
+    plan = two.plan()
+    batch = Site(plan).batch([0, 0, 1, 1])
+    two.submit(batch)
+    two.collect(plan)
+    request, late = collect_request(plan, COLLECTOR.sign), DEADLINE + LATEST_COLLECT_US + 1
+    sent = two.leader.collect(request), two.helper.collect(request)
+    two.clock.now = late  # a clock that jumps ahead: nothing was charged since
+    announce_another(two.leader, two.helper)
+    assert (two.leader.collect(request), two.helper.collect(request)) == sent
+    for party in (two.leader, two.helper):
+        party.files.ledger.intend(much_later(make_plan(view("w", 1), number=97, first=20)), PLENTY)
+    two.restart()
+    heads = [party.files.ledger.head for party in (two.leader, two.helper)]
+    for party in (two.leader, two.helper):
+        assert party.files.storage.plan(plan.hash) is None
+        for repeat in (
+            lambda party: party.collect(request),
+            lambda party: party.open_plan(signed(plan)),
+            lambda party: party.free(free_request(plan.hash, COORDINATOR.sign)),
+            lambda party: party.status(plan.hash),
+        ):
+            with pytest.raises(PlanDeleted):
+                repeat(party)
+    with pytest.raises(PlanDeleted):
+        two.submit(batch)
+    two.clock.now = NOW  # the clock is right again: the plan is not opened a second time
+    for party in (two.leader, two.helper):
+        with pytest.raises(StateBehindLedger):
+            party.open_plan(signed(plan))
+    assert [party.files.ledger.head for party in (two.leader, two.helper)] == heads
+    assert refusal_of(PlanDeleted(plan.hash)).reason in LOST  # so the coordinator ends it

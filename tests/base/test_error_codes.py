@@ -203,6 +203,7 @@ MESSAGE_REFUSED edge_client.MessageRefused 1
 AGGREGATOR_ERROR aggregator.AggregatorError 1
 MESSAGE_MALFORMED aggregator.MessageMalformed 1
 PLAN_UNKNOWN aggregator.PlanUnknown 1
+PLAN_DELETED aggregator.PlanDeleted 1
 PLAN_TOO_LARGE aggregator.PlanTooLarge 1
 COLLECTED aggregator.AlreadyCollected 1
 AFTER_DEADLINE aggregator.AfterDeadline 1

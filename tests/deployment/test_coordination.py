@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aggregator.errors import RemoteRefusal
 from deployment.collecting import collecting, require_nothing_unfinished
+from deployment.coordinator import job_run
+from deployment.coordinator.announcement import Announcement
 from deployment.coordinator.job import Job
 from deployment.coordinator.session import still_to_do
 from deployment.local.unfinished_collection import Unfinished
@@ -19,7 +22,8 @@ from deployment.project.project import Project
 from featurestore.store import Store
 from federation.draft import verify_draft
 from federation.plan import plan_from_bytes, plan_to_bytes
-from tests.federation.wire import PLAN, live
+from federation.signed_plan import sign_plan
+from tests.federation.wire import COORDINATOR, PLAN, live
 
 assert PLAN.wire is not None
 LATER = live(replace(PLAN, wire=replace(PLAN.wire, deadline_us=2**62)))
@@ -119,6 +123,28 @@ class TestThePlanThatIsKept:
             Unfinished(flights).begin(job(flights)).finish(result)
         code, _, err = covey("start", "coordinator", "--resume", "--project", flights)
         assert (code, "still due: 1970-01-01T00:00Z: 1 site" in err) == (6, True)
+
+
+@pytest.mark.parametrize(
+    ("kept", "reason", "ends"),
+    [(True, "PLAN_DELETED", True), (True, "PLAN_UNKNOWN", False), (False, "PLAN_DELETED", False)],
+)
+def test_a_kept_plan_that_gives_no_release_any_more_is_ended_and_not_announced_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool, reason: str, ends: bool
+) -> None:
+    def refuses(*_: object) -> Announcement:
+        raise RemoteRefusal("leader", reason, "why", {})
+
+    monkeypatch.setattr(job_run, "announce", refuses)
+    one = job(tmp_path, progress=tmp_path / "progress", result=tmp_path / "result.json")
+    announced = Announcement(LATER, sign_plan(LATER, COORDINATOR.sign))
+    if kept:
+        announced.save(one.announced)
+    if ends:
+        assert job_run._announce(one, COORDINATOR, None).signed == announced.signed  # type: ignore[arg-type]
+    else:
+        with pytest.raises(RemoteRefusal, match=reason):
+            job_run._announce(one, COORDINATOR, None)  # type: ignore[arg-type]
 
 
 def test_after_the_deadline_no_site_is_asked_and_the_plan_is_still_collected(tmp_path: Path) -> None:
