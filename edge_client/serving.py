@@ -121,12 +121,13 @@ class SiteService:
             content, why = self._content(received)
             answer = self._answer(content)
             self._client.reply(received, answer.to_records(), self._clock() - begin)
-            self._client.confirm(received)  # last: the coordinator waits for the reply
         except (RunOver, MessageRefused) as error:
             _log.warning("run %d: %s", received.run, error)
         else:
             with about(Fields(plan=answer.plan_hash)):
                 _log.info("run %d: %s (%.1f s)", received.run, _in_words(answer, why), self._clock() - begin)
+            with suppress(RunOver, MessageRefused):  # the answer is there, and a run that ended needs no confirmation
+                self._client.confirm(received)  # last: the coordinator waits for the reply
         return True
 
     def _content(self, received: Received) -> tuple[RecordDict | None, str]:

@@ -350,6 +350,11 @@ def test_every_message_is_answered_and_an_answer_that_nobody_wants_is_told(
         assert why in work.said[0]
         assert odd.pushed.messages_list[0].metadata.reply_to_message_id == message.object_id
         assert odd.calls[-1] == "confirm-message-received"  # after the answer, for which the coordinator waits
+    odd.sends(plan())
+    odd.says["confirm-message-received"] = 403  # the coordinator ended its run with this answer
+    work = Work(client, 1, caplog)
+    assert work.service.answer_next()
+    assert not any("the run has ended" in said for said in work.said)
     for told, why in (
         (b"", "the run has ended"),
         (403, "the run has ended"),
