@@ -33,6 +33,8 @@ SCHEMA: Final = (
 """The tables in a site's ledger file: int64 (LE) events of each pane of an answer's views; late events by pane."""
 
 Ints = npt.NDArray[np.int64]
+PaneCounts = tuple[Ints, Ints]
+"""Panes (their start in µs, increasing), and how many events each has."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,26 @@ def note_seen(db: sqlite3.Connection, plan: Plan, seen: Sequence[Ints]) -> None:
     )
 
 
-def note_late(db: sqlite3.Connection, state: LedgerState, plan: Plan, events: Events) -> list[LateEvents]:
+def note_late(
+    db: sqlite3.Connection, state: LedgerState, plan: Plan, events: Events, counted: dict[bytes, PaneCounts]
+) -> list[LateEvents]:
     """Store the late events of panes that were reported under other plans. Returns what is new, for each view of this plan.
 
-    Only panes that have events now are looked up, so the cost is that of the events at hand, not of all past answers.
+    Only panes whose number of events has changed since the last call are looked up: a site with a month of minute panes would
+    look up 43,200 answers otherwise, which takes seconds.
+
+    Args:
+        counted: what each collection's panes had at the last call that was committed; empty for a ledger that was just opened.
+            It gets the numbers of this call, but for the panes of this plan.
     """
     found = []
     for planned in plan.views:
         collection, view = collection_hash(planned.view), planned.view
-        panes, before = _reported(db, state, plan.hash, collection, np.unique(_starts(view, events)))
+        now = np.unique(_starts(view, events), return_counts=True)
+        changed = _changed(now, counted.get(collection))
+        others = ~np.isin(now[0], planned.pane_starts)  # a repeated answer does not look its own panes up
+        counted[collection] = now[0][others], now[1][others]
+        panes, before = _reported(db, state, plan.hash, collection, changed)
         late = events_of_panes(view, events, panes) - before
         rows = [(collection, int(panes[at]), view.name, int(late[at])) for at in np.flatnonzero(late > 0).tolist()]
         known = _known(db, collection, [row[1] for row in rows])
@@ -96,6 +109,15 @@ def _starts(view: FeatureView, events: Events) -> Ints:
     times = events.times(view)
     us = times.us[times.valid & (events.client >= 0)]
     return us - us % view.pane_us
+
+
+def _changed(now: PaneCounts, before: PaneCounts | None) -> Ints:
+    """The panes that have another number of events than before."""
+    (panes, counts), (old_panes, old_counts) = now, before or (np.empty(0, np.int64), np.empty(0, np.int64))
+    at = np.searchsorted(old_panes, panes)
+    same = at < len(old_panes)
+    same[same] = (old_panes[at[same]] == panes[same]) & (old_counts[at[same]] == counts[same])
+    return panes[~same]
 
 
 def _known(db: sqlite3.Connection, collection: bytes, panes: Sequence[int]) -> dict[int, int]:

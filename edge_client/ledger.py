@@ -51,7 +51,7 @@ from .day_cells import (
 )
 from .day_totals import DayAnswers
 from .events import Events
-from .late_events import LateEvents
+from .late_events import LateEvents, PaneCounts
 from .policy import Refuse
 
 _SCHEMA: Final = (
@@ -112,6 +112,7 @@ class SiteLedger:
 
     def __init__(self, path: Path, site: str, clock: Callable[[], int]) -> None:
         self._ledger = Ledger(path, site_role(site), clock, _SCHEMA)
+        self._counted: dict[bytes, PaneCounts] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -263,8 +264,11 @@ class SiteLedger:
 
     def note_late(self, plan: Plan, events: Events) -> list[LateEvents]:
         """Note the events of panes that were reported before they came. Returns what is new, for each view of a plan."""
+        counted = dict(self._counted)
         with self._ledger.transaction() as db:
-            return late_events.note_late(db, self.state, plan, events)
+            found = late_events.note_late(db, self.state, plan, events, counted)
+        self._counted = counted
+        return found
 
     def late_events(self) -> dict[str, int]:
         """The number of late events of each view."""

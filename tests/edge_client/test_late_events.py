@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from edge_client import late_events
 from edge_client.events import Events
 from edge_client.ledger import read_late_events
-from edge_client.site import SiteSettings
+from edge_client.open_ledgers import KeptOpen
+from edge_client.site import SiteSettings, respond
 from federation.plan import Plan, PlannedView
 from tests.federation.wire import live
 
+from . import making
 from .making import HOUR, HOURLY, answered, events, hours, settings_in
 from .test_retries import freed, naming
 
@@ -25,9 +32,12 @@ LATE = [("q", 1.5 * H, "x"), ("r", 1.1 * H, "y"), ("p", 2.2 * H, "x")]
 VIEW = HOURLY.name
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> SiteSettings:
-    return settings_in(tmp_path)
+@pytest.fixture(params=["opened each time", "kept open"])
+def settings(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SiteSettings]:
+    with closing(KeptOpen()) as kept:
+        if request.param == "kept open":
+            monkeypatch.setattr(making, "respond", partial(respond, ledgers=kept))
+        yield settings_in(tmp_path)
 
 
 def of(*rows: tuple[str, float, str]) -> Events:
@@ -82,7 +92,37 @@ def test_a_repeated_answer_and_a_later_attempt_at_the_same_panes(settings: SiteS
     assert late(settings) == {VIEW: 1}
 
 
-def test_a_ledger_from_before_the_counts_finds_nothing_late(settings: SiteSettings) -> None:
+def test_events_that_came_before_a_repeated_answer_are_found_at_the_next_plan(settings: SiteSettings) -> None:
+    first = hours(0, 1)
+    answered(first, of(*OWN), settings)
+    answered(first, of(*OWN, *LATE), settings)
+    answered(hours(1, 3), of(*OWN, *LATE), settings)
+    assert late(settings) == {VIEW: 2}
+
+
+def test_a_ledger_that_stays_open_looks_up_only_panes_whose_events_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[list[int]] = []
+    reported = late_events._reported
+
+    def noted(db: Any, state: Any, plan: bytes, collection: bytes, among: Any) -> Any:
+        looked_up.append((among // HOUR).tolist())
+        return reported(db, state, plan, collection, among)
+
+    monkeypatch.setattr(late_events, "_reported", noted)
+    with closing(KeptOpen()) as kept:
+        monkeypatch.setattr(making, "respond", partial(respond, ledgers=kept))
+        own = [("p", hour * H, "x") for hour in range(8)]
+        for hour in range(1, 4):
+            answered(hours(hour, hour), of(*own), settings_in(tmp_path))
+        answered(hours(4, 4), of(*own, ("q", 1.5 * H, "y"), ("p", 8 * H, "x")), settings_in(tmp_path))
+    assert looked_up == [list(range(8)), [1], [2], [1, 3, 8]]
+    assert late(settings_in(tmp_path)) == {VIEW: 1}
+
+
+def test_a_ledger_from_before_the_counts_finds_nothing_late(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
     answered(hours(0, 1), of(*OWN), settings)
     with sqlite3.connect(settings.ledger) as db:
         db.execute("DROP TABLE seen_events")
