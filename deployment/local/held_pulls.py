@@ -32,12 +32,16 @@ _HEADER: Final = WAIT_HEADER.encode("ascii")
 
 
 class Pushes:
-    """What the coordinator has pushed. Used in one event loop."""
+    """What the coordinator has pushed. Used in one event loop.
+
+    Attributes:
+        closed: whether no pull shall wait any longer.
+    """
 
     def __init__(self) -> None:
         self._next = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._closed = False
+        self.closed = False
 
     def next(self) -> asyncio.Event:
         """Is set once something has been pushed after this call, or no pull shall wait any longer."""
@@ -51,12 +55,12 @@ class Pushes:
 
     def close(self) -> None:
         """End all waits, now and later: the SuperLink stops."""
-        self._closed = True
+        self.closed = True
         self._next.set()
 
     def _wake(self) -> None:
         woken, self._next = self._next, asyncio.Event()
-        if self._closed:
+        if self.closed:
             self._next.set()
         woken.set()
 
@@ -95,9 +99,9 @@ class HeldPulls:
                 pushed = self._pushes.next()
                 answer = await self._answer(scope, body)
                 left = end - asyncio.get_running_loop().time()
-                if not _is_empty(answer) or left <= 0 or pushed.is_set():
+                if not _is_empty(answer) or left <= 0 or self._pushes.closed:
                     break
-                await _first_of(pushed, gone, left)
+                await _first_of(pushed, gone, left)  # at once, if something was pushed while Flower answered
                 if gone.done():
                     return
                 if not pushed.is_set():

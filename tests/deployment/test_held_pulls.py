@@ -118,6 +118,19 @@ def test_several_pushes_one_after_the_other_wake_once_when_all_are_there() -> No
     assert running(test).asked.count(b"node") == 2
 
 
+def test_a_push_while_flower_answers_is_asked_for_at_once() -> None:
+    async def test(flower: Flower, pushes: Pushes, site: Site) -> None:
+        async def answers_slowly(scope: Any, receive: Any, send: Any) -> None:
+            await flower(scope, receive, send)
+            if flower.asked.count(b"node") == 1:
+                await push(flower, pushes)
+                await asyncio.sleep(2 * QUIET_S)
+
+        assert await Site(answers_slowly, pushes).pull() == b"a message"  # type: ignore[arg-type]
+
+    assert running(test).asked.count(b"node") == 2
+
+
 def test_a_message_for_another_site_lets_the_pull_wait_on() -> None:
     async def test(flower: Flower, pushes: Pushes, site: Site) -> None:
         pull = asyncio.create_task(site.pull())
