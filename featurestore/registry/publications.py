@@ -81,15 +81,18 @@ class Selection:
         return self._query("INDEXED BY panes_without_budget", f"reason = '{BUDGET_SPENT}' AND")
 
     def _query(self, index: str, only: str) -> tuple[str, tuple[int, ...]]:
-        parts = [f"SELECT * FROM panes {index} WHERE {only} collection_id = ? AND seq <= ?"]
-        given = [self.collection_id, self.last_seq]
+        # without a last publication there is no condition on `seq`, for which SQLite would read all panes of a collection by `seq`
+        last = () if self.last_seq == NEVER else (self.last_seq,)
+        until = "AND seq <= ?" if last else ""
+        parts = [f"SELECT * FROM panes {index} WHERE {only} collection_id = ? {until}"]
+        given = [self.collection_id, *last]
         for one in self.segments:
             parts.append(
                 f"SELECT * FROM panes AS other {index} WHERE {only} collection_id = ? AND pane_start >= ? AND pane_start < ? "
-                "AND seq <= ? AND NOT "
+                f"{until} AND NOT "
                 "EXISTS (SELECT 1 FROM panes AS own WHERE own.collection_id = ? AND own.pane_start = other.pane_start)"
             )
-            given += (one.keeper.collection_id, one.start, one.end, self.last_seq, self.collection_id)
+            given += (one.keeper.collection_id, one.start, one.end, *last, self.collection_id)
         return f"WITH chosen AS ({' UNION ALL '.join(parts)})", tuple(given)
 
 

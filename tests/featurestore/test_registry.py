@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,11 @@ from featurestore.define.wire import definition_hash
 from featurestore.errors import StoreCorrupt, StoreNotFound, UnknownView, ViewChanged
 from featurestore.online.blocks import open_blocks
 from featurestore.publish.publish import Publisher
+from featurestore.registry.publications import Publications, Selection
+from featurestore.registry.registry import Registry
 from featurestore.store import Store
 
-from .making import a_release, a_view, fill
+from .making import DAY, a_release, a_view, fill
 
 
 def test_a_view_comes_back_as_it_was_registered(tmp_path: Path) -> None:
@@ -131,3 +135,28 @@ def test_a_reader_that_comes_while_the_store_is_made_finds_none(tmp_path: Path) 
     (tmp_path / "store" / "registry.db").touch()  # SQLite makes the file before its first transaction
     with pytest.raises(StoreNotFound):
         Store.open(tmp_path)
+
+
+def test_what_a_publication_asks_of_the_registry_costs_the_same_after_many_panes(store_dir: Path) -> None:
+    def steps(ask: Callable[[Publications, Selection], object]) -> int:
+        """How many steps of 50 instructions SQLite takes."""
+        counted: list[None] = []
+        registry._db.set_progress_handler(lambda: counted.append(None), 50)
+        ask(registry.publications, panes)
+        registry._db.set_progress_handler(None, 0)
+        return len(counted)
+
+    fill(store_dir, a_view(), 40 * 24)
+    with closing(Registry(store_dir / "store" / "registry.db", read_only=True)) as registry:
+        panes = registry.selection(registry.view("delays"))
+        asked: list[Callable[[Publications, Selection], object]] = [
+            lambda of, panes: of.last_seq(panes),
+            lambda of, panes: of.last_row(panes),
+            lambda of, panes: of.count(panes, 39 * DAY, 40 * DAY),
+            lambda of, panes: of.pane_starts(panes, 39 * DAY, None),
+            lambda of, panes: of.spent_panes(panes),
+            lambda of, panes: of.running(panes),
+            lambda of, panes: of.since(panes, 1),
+        ]
+        found = [steps(one) for one in asked]
+        assert max(found) <= 24, found
