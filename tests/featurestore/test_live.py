@@ -24,9 +24,9 @@ class SlowStore(Publisher):
 
     seconds: list[float]
 
-    def _commit(self, *given: object) -> None:  # type: ignore[override]
+    def _commit(self, *given: object) -> list[str]:  # type: ignore[override]
         Clock.now += int(self.seconds.pop(0) * SECOND)
-        super()._commit(*given)  # type: ignore[arg-type]
+        return super()._commit(*given)  # type: ignore[arg-type]
 
 
 class Clock:
