@@ -7,10 +7,11 @@ Each operator has one for a project, which all of its processes charge (operator
 
 Charge and intent of a plan are committed before anything of it is computed or opened. Its result follows as a second entry.
 An edited entry breaks the chain; a cut tail or an older copy is behind the second file. If someone changes both files, the
-other aggregator detects it: it remembers this ledger's head from every opening (`see_peer`, `require_known`).
+other aggregator detects it: it remembers this ledger's head from every opening (`see_peer`, `require_known`). A false checkpoint
+that is appended is not detected by others, but by `whole` and by every process that has the ledger open (ADR 0053).
 
 The state is stored every 512 entries (checkpoint_table.py), and its hash is an entry of the chain. So a ledger opens as fast
-after years as on its first day: it reads the entries since the last checkpoint. `whole` reads and checks all of them (ADR 0053).
+after years as on its first day: it reads the entries since the last checkpoint. `whole` reads and checks all of them.
 """
 
 from __future__ import annotations
