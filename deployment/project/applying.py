@@ -20,7 +20,7 @@ from featurestore.registry.hand_over import Timing
 from featurestore.registry.registry import Applied
 from federation.ledger.operator import LEDGERS, operator_path
 
-from .evolution import Evolution
+from .evolution import Evolution, ViewDiff
 from .known_releases import registry_of
 from .project import DEFAULT_BUDGET
 
@@ -58,16 +58,15 @@ def apply_views(
     Raises:
         HandOverRefused, FeatureInService, ViewGivenTwice.
         ServiceInvalid: a service names a feature that neither the store nor the file has; nothing is applied.
-        CollectionUnderWay, UsageError, RunRefused: a view that has published nothing takes another definition, but a collection
-            runs, or is unfinished.
+        CollectionUnderWay, UsageError, RunRefused: a collection runs, or is unfinished, and may have panes that the change gives to
+            another definition: of a view that has published nothing, or those that have ended since a new collection's midnight.
     """
-    replaced = [
-        one.view for one in evolution.changed if one.version == one.before and one.from_us is None and one.collects
-    ]
+    now = clock()
+    affected = [one.view for one in evolution.changed if _takes_closed_panes(directory, one, now)]
     with ExitStack() as held:
-        if replaced:
+        if affected:
             held.enter_context(collecting(directory))
-            _require_nothing_charged(directory, replaced, clock)
+            _require_nothing_charged(directory, affected, clock)
         with Publisher(directory, clock, wait=True) as publisher:
             before = _registered(publisher, services, on_demand)
             _require_features(directory, evolution, [one for one in services if one not in before], on_demand)
@@ -80,6 +79,15 @@ def apply_views(
             )
             after = _registered(publisher, services, on_demand)
     return Outcome(applied, tuple(one for one in services if one not in after))
+
+
+def _takes_closed_panes(directory: Path, one: ViewDiff, now: int) -> bool:
+    """Whether all panes of a view, or some that have ended, are of another definition from now on."""
+    if one.from_us is None:
+        return one.collects and one.version == one.before
+    with registry_of(directory) as registry:
+        collected = [] if registry is None else registry.to_collect()
+    return any(one.from_us + of.view.pane_us <= now for of in collected if of.view.name == one.view.name)
 
 
 def _registered(

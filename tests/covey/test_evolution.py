@@ -382,3 +382,23 @@ def test_a_run_opens_no_day_again_that_an_older_version_has_opened(covey: Covey,
     code, _, err = covey(*RUN(shop.parent))
     assert (code, "visits: already published: 3 opened" in err) == (0, True), err
     assert covey("ledger", "show", "--project", shop, "--json")[1] == ledger
+
+
+def test_a_day_that_is_over_is_given_to_another_version_only_while_no_plan_may_have_its_panes(
+    covey: Covey, apply: Any, versions: Any, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(shop, CLIP)
+    plan_folder(shop).mkdir(parents=True)
+    assert apply("--from", "2020-05-04")["applied"]["visits"] == 2  # no plan has a pane of today
+    edit(shop, CLIP[::-1])
+    later = 18_388 * DAY_US
+    monkeypatch.setattr("base.times.wall_clock", lambda: later)
+    since = ("apply", shop / "views.py", "--project", shop, "--yes", "--from", "2020-05-05")
+    code, _, err = covey(*since)
+    assert (code, "unfinished" in err) == (2, True), err
+    plan_folder(shop).rmdir()
+    with collecting(shop):
+        assert covey(*since)[0] != 0
+    assert len(versions()["versions"][0]["collected"]) == 1
+    assert covey(*since)[0] == 0
+    assert len(versions()["versions"][0]["collected"]) == 2
