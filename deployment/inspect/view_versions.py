@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from deployment.project.evolution import budget_of
 from deployment.project.known_releases import registry_of
@@ -120,10 +121,9 @@ def _due_at(view: FeatureView, last: int) -> int:
 
 def _detail(registry: Registry, lineage: Lineage, version: Version) -> VersionDetail:
     registered = version.registered
-    states = {one.pane_start: one for one in registry.published_since(registered, 0)}
-    opened = [start for start, one in states.items() if one.state == "opened"]
-    starts = sorted(states)
-    plan, release = _last(registry, registered, max(opened, default=None))
+    starts = registry.pane_starts(registered)
+    opened, last_opened = registry.publications.opened(registry.selection(registered))
+    plan, release = _last(registry, registered, last_opened)
     return VersionDetail(
         registered.version,
         _state(lineage, version),
@@ -135,11 +135,11 @@ def _detail(registry: Registry, lineage: Lineage, version: Version) -> VersionDe
         tuple(one.hex() for one in version.definitions),
         version.applied_at,
         version.deprecated_at,
-        len(opened),
-        len(starts) - len(opened),
+        opened,
+        len(starts) - opened,
         _missing(starts, registered.view.pane_us),
-        starts[0] if starts else None,
-        starts[-1] if starts else None,
+        int(starts[0]) if len(starts) else None,
+        int(starts[-1]) if len(starts) else None,
         plan,
         release,
     )
@@ -153,9 +153,9 @@ def _state(lineage: Lineage, version: Version) -> str:
     return WAITING if version is lineage.newest else OLDER
 
 
-def _missing(starts: list[int], pane_us: int) -> int:
+def _missing(starts: npt.NDArray[np.int64], pane_us: int) -> int:
     """How many panes between the first and the last are not there. Panes of an older version may be wider."""
-    gaps = np.diff(np.array(starts, dtype=np.int64)) // pane_us
+    gaps = np.diff(starts) // pane_us
     return int(np.maximum(gaps - 1, 0).sum())
 
 

@@ -29,16 +29,11 @@ def print_outlook(outlook: Outlook) -> None:
 
 def outlook_to_json(outlook: Outlook) -> dict[str, Any]:
     """The same for programs."""
-    until = outlook.unfinished_until
-    return {
-        "unfinished_until": None if until is None else utc_text(until),
-        "views": {
-            f"{one.collected.view.name}@v{one.collected.version}": {
-                "due": [utc_text(pane) for pane in one.ready],
-                "later": [utc_text(pane) for pane in one.pausing],
-                "exhausted": [utc_text(pane) for pane in one.exhausted],
-                "next_at": None if one.next_us is None else utc_text(one.next_us),
-            }
-            for one in outlook.views
-        },
-    }
+    until, views = outlook.unfinished_until, dict[str, dict[str, Any]]()
+    for one in outlook.views:  # a version that was rolled back to has two times
+        name = f"{one.collected.view.name}@v{one.collected.version}"
+        shown = views.setdefault(name, {"due": [], "later": [], "exhausted": [], "next_at": None})
+        for key, panes in (("due", one.ready), ("later", one.pausing), ("exhausted", one.exhausted)):
+            shown[key] += map(utc_text, panes)
+        shown["next_at"] = shown["next_at"] or (None if one.next_us is None else utc_text(one.next_us))
+    return {"unfinished_until": None if until is None else utc_text(until), "views": views}

@@ -178,6 +178,19 @@ class Publications:
         ).fetchone()
         return None if last is None else int(last[0])
 
+    def opened(self, of: Selection) -> tuple[int, int | None]:
+        """How many releases there are that were not retracted, and the pane of the last one; None: there is none."""
+        query, given = of.query
+        (count,) = self._db.execute(
+            f"{query} SELECT count(*) FILTER (WHERE opened) - count(*) FILTER (WHERE tombstone) FROM chosen", given
+        ).fetchone()
+        last = self._db.execute(
+            f"{query} SELECT pane_start FROM chosen GROUP BY pane_start HAVING max(opened) AND NOT max(tombstone) "
+            "ORDER BY pane_start DESC LIMIT 1",
+            given,
+        ).fetchone()
+        return int(count), None if last is None else int(last[0])
+
     def clocks(self, of: Selection) -> dict[Clock, int]:
         """How many panes that make rows there are of each clock."""
         query, given = of.query
