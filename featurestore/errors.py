@@ -175,10 +175,7 @@ class ViewChanged(FeatureStoreError):
 
     def __init__(self, view: str, changes: Sequence[str]) -> None:
         self.view, self.changes = view, tuple(changes)
-        super().__init__(
-            f"view {view!r} has another definition in this store: {'; '.join(self.changes)}. `covey diff` says what the change "
-            "would do, and `covey apply` makes the next version of the view"
-        )
+        super().__init__(f"view {view!r} has another definition in this store: {'; '.join(self.changes)}")
 
 
 class UnknownVersion(NotFoundError):

@@ -24,6 +24,9 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
         f"proxy has TLS), `covey consumers add NAME --store {error.directory}` makes a key"
     ),
     "CONSUMER_EXISTS": lambda error: f"`covey consumers remove {error.name}` removes its key",
+    "VIEW_CHANGED": lambda _: (
+        "`covey diff` says what the change would do, and `covey apply` makes the view's next version"
+    ),
     "OF_OLDER_VERSION": lambda error: f"`covey store migrate --project {_project_of(error.path)}` migrates it",
     # keys
     "KEY_FILE_MISSING": lambda _: "`covey keys init ROLE` makes it, `covey init` makes those of a whole project",

@@ -187,8 +187,8 @@ def _window_sums(
     unit_of_pane: Floats = columns.units[:, None, :] * opened
     share_of_pane: Ints = panes.site_share[:, None, None] * (columns.known[:, None, :] & opened)
     shares = window.total(share_of_pane)
-    usable_share = panes.site_share * panes.usable(view.min_site_coverage)  # also of panes that lack features or cells
-    has_some = (shares > 0) | (window.total(usable_share) == 0)[:, None, None]
+    opened_share = window.total(panes.site_share[:, None] * columns.opened)  # also of panes that lack the feature
+    has_some = (shares > 0) | (opened_share == 0)[:, :, None]
     enough = has_some & (shares / (MILLION * width) >= view.min_coverage)
     status = np.where(enough, np.uint8(Status.OK), np.uint8(Status.LOW_COVERAGE))
     coverage = shares[:, :, columns.windowed].max(axis=-1) / (MILLION * width)

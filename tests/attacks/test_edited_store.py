@@ -63,7 +63,7 @@ EDITS = {
             "evidence",
         )
     },
-    "a column": ("ALTER TABLE panes DROP COLUMN reason", "the table 'panes' has the columns"),
+    "a column": ("ALTER TABLE panes DROP COLUMN signature", "the table 'panes' has the columns"),
 }
 
 

@@ -76,7 +76,7 @@ def test_while_one_process_collects_every_other_one_is_refused_and_charges_nothi
             code, _, err = covey(*words)
             assert (kind, code, f"another run or coordinator collects into {flights}" in err) == (kind, 1, True), err
         state = operator_state(flights / LEDGERS)
-        assert (state.charged_by, state.refused, state.rebuilt) == ({}, [], None)
+        assert (state.charged_by, list(state.refused), state.rebuilt) == ({}, [], None)
     spent = spent_of(operator_state(flights / LEDGERS))
     assert set(spent.values()) == {1_000_000}
     code, _, err = covey(*run_words(flights, "--in-process"))

@@ -114,7 +114,7 @@ def naive_row(view: FeatureView, panes: list[Pane], at: int, moment: int, key: i
             inside = [pane for pane in usable if not pane.is_withheld(key) and origin(view, pane, feature) is not None]
             coverage = sum(map(_share, inside)) / (10**6 * window.panes)
             coverages[feature] = coverage
-            lacks = not sum(map(_share, inside)) and sum(map(_share, usable)) > 0
+            lacks = not sum(map(_share, inside)) and any(_share(pane) for pane in usable if not pane.is_withheld(key))
             status = "LOW_COVERAGE" if lacks or coverage < view.min_coverage else "OK"
             if not isinstance(feature, ClientCount):
                 row[f"{feature.name}_{window.name}"] = _value(view, feature, inside, key, status)
