@@ -150,7 +150,7 @@ class Publications:
             f"{query} SELECT pane_start FROM chosen WHERE pane_start >= ? AND pane_start < ? AND NOT tombstone ORDER BY pane_start",
             (*given, *_bounds(start, end)),
         )
-        return np.fromiter((row[0] for row in rows), dtype=np.int64)
+        return np.fromiter((row[0] for row in rows.fetchall()), dtype=np.int64)
 
     def places(self, of: Selection) -> list[tuple[int, int, int]]:
         """(pane_start, collection_id, whether it is a tombstone) of each pane and tombstone, by start."""
