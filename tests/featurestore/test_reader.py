@@ -13,7 +13,7 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.release import Release
-from featurestore.errors import BadReference, NameCollision, UnknownFeature, UnknownView
+from featurestore.errors import BadReference, NameCollision, UnknownFeature, UnknownVersion, UnknownView
 from featurestore.online.blocks import open_blocks
 from featurestore.online.settings import OnlineSettings
 from featurestore.publish.publish import Publisher
@@ -153,7 +153,7 @@ def test_references_that_name_nothing_are_refused_before_a_read(tmp_path: Path) 
     with Store.open(tmp_path) as store:
         for refs, error in (
             (["nothing:flights"], UnknownView),
-            (["delays@v2:flights"], UnknownView),
+            (["delays@v2:flights"], UnknownVersion),
             (["delays:nothing"], UnknownFeature),
             (["delays:late__se"], BadReference),
             (["delays:flights", "delays:flights"], NameCollision),
