@@ -126,8 +126,11 @@ class SiteService:
         else:
             with about(Fields(plan=answer.plan_hash)):
                 _log.info("run %d: %s (%.1f s)", received.run, _in_words(answer, why), self._clock() - begin)
-            with suppress(RunOver, MessageRefused):  # the answer is there, and a run that ended needs no confirmation
-                self._client.confirm(received)  # last: the coordinator waits for the reply
+            if content is not None:  # the sender of a message that was refused unread may still push its objects
+                with suppress(
+                    RunOver, MessageRefused
+                ):  # the answer is there, and a run that ended needs no confirmation
+                    self._client.confirm(received)  # last: the coordinator waits for the reply
         return True
 
     def _content(self, received: Received) -> tuple[RecordDict | None, str]:

@@ -57,7 +57,8 @@ def main(grid, context):
     replies = []
     while len(replies) < len(ids):
         replies += list(grid.pull_messages(ids))
-    told = [[str(r.content["answer"]["code"]), str(r.content["answer"]["site"]), len(r.content["batches"])] for r in replies]
+    answers = [reply.content["answer"] for reply in replies]
+    told = [[str(one["code"]), str(one["site"]), len(one["batches"])] for one in answers]
     result = Path(context.run_config["result"])
     result.with_suffix(".part").write_text(json.dumps({{"answers": told}}))
     result.with_suffix(".part").rename(result)

@@ -94,7 +94,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
 
 def test_nothing_of_an_app_that_an_outsider_sends_runs_on_a_site(attacked: Attacked) -> None:
     assert not (attacked.project / "marker").exists()
-    assert attacked.answers == [{"code": "NOT_A_PLAN", "site": "1"}] * 5
+    assert attacked.answers == [{"code": "NOT_A_PLAN", "site": "1", "batches": "[]"}] * 5
 
 
 def test_the_site_says_in_its_log_what_it_refused(attacked: Attacked) -> None:
