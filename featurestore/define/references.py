@@ -15,7 +15,7 @@ from .records import RegisteredView
 from .schema import feature_fields
 from .values import ServedFeature, interval_of, served_features
 
-REFERENCE = re.compile(r"([a-z][a-z0-9_]*)(?:@v([0-9]{1,9}))?:([a-z][a-z0-9_]*)")
+REFERENCE = re.compile(r"([a-z][a-z0-9_]*)(?:@v([1-9][0-9]{0,8}))?:([a-z][a-z0-9_]*)")
 
 
 @dataclass(frozen=True)

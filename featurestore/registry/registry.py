@@ -48,7 +48,7 @@ from .versions import Versions
 from .watch import Published
 
 _BUSY_S: Final = 10.0
-_NAMED: Final = re.compile(r"([a-z][a-z0-9_]*)@v([0-9]{1,9})")
+_NAMED: Final = re.compile(r"([a-z][a-z0-9_]*)@v([1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,11 @@ def test_a_feature_that_a_version_does_not_have_is_unknown_there_and_so_is_a_ver
                 ask(["delays@v3:flights"])
             with pytest.raises(UnknownView, match=r"no view 'other(@v1)?'"):
                 ask(["other@v1:flights"])
+        for zeros in ("delays@v0", "delays@v01"):
+            with pytest.raises(BadReference, match=f"'{zeros}:flights' is not a feature reference"):
+                store.get([f"{zeros}:flights"], KEYS)
+            with pytest.raises(UnknownView, match=f"no view '{zeros}'"):
+                store.view(zeros)
         for look in (store.history, store.view, store.releases):
             with pytest.raises(UnknownVersion):
                 look("delays@v3")
