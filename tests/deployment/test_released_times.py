@@ -74,7 +74,8 @@ class Recorder:
         began = self._clock.now()
         try:
             with Store.open(self._directory) as store:
-                found = {(view, value) for view in READS for value in self._values(store, view)}
+                planned = {view.name for view in store.views()} & {*READS}  # a view is registered with its first plan
+                found = {(view, value) for view in planned for value in self._values(store, view)}
         except NotFoundError:  # nothing is registered yet
             found = set()
         for value in found:
@@ -166,8 +167,9 @@ def test_no_label_reads_what_could_not_be_read_at_its_time(
                 code, result, err = deployment.collect(since, until=until)
             assert (code, recorder.errors) == (0, []), (result, err)
             with Store.open(project) as store:
+                planned = {view.name for view in store.views()}
                 for view, features in READS.items():
-                    if store.releases(view).num_rows:
+                    if view in planned and store.releases(view).num_rows:
                         rows = store.get([f"{view}:{one}" for one in features], {"shop": ["a", "b"]})
                         newest[view].append((clock.now() + 5_000_000, values_of(rows.select(["shop", *features]))))
     assert len(newest["hourly"]) == len(COLLECTIONS)

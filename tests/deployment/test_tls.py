@@ -29,7 +29,7 @@ from base.tls.hosts import split_address
 from base.tls.links import Tls, links_of
 from base.tls.roles import TlsRole
 from covey.cli import call
-from deployment.coordinator import serving as coordinator
+from deployment.coordinator import job_run
 from deployment.local.processes import Processes
 from tests.base.tls_world import LATER, LONG_AGO, operator
 from tests.covey.conftest import make_events, run_of, write_project
@@ -226,7 +226,7 @@ def test_a_leader_that_does_not_answer_properly_is_named_with_its_mend_and_nothi
     running: Deployment, another: Path, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "CALL_S", 3.0)
-    monkeypatch.setattr(coordinator, "Aggregators", partial(Aggregators, patience_s=0))
+    monkeypatch.setattr(job_run, "Aggregators", partial(Aggregators, patience_s=0))
     behave, says, mend = BAD[case]
     spent = _spent(running)
     with serving(Tls(LEADER, running.project / "keys"), COORDINATOR, behave) as address:

@@ -1,7 +1,7 @@
 """An account kept by hand of what each party opened or reported. It asks no ledger.
 
-No client-day costs more than a party's budget. A pane is opened under two plans only if it was paid for twice, and a plan that
-both aggregators disown is never opened.
+No client-day costs more than a party's budget. A pane of a collection is opened under two plans only if it was paid for twice, each
+collection of a day is paid for, and a plan that both aggregators disown is never opened.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from featurestore.define.wire import definition_hash
+from featurestore.define.wire import collection_hash
 from federation.commitment import Outcome
 from federation.plan import Plan
 from federation.statement import verify_statement
@@ -46,26 +46,33 @@ class Account:
         for index, planned in enumerate(plan.views):
             for at, pane in enumerate(planned.pane_starts.tolist()):
                 if outcomes is None or outcomes[index][at] == Outcome.OPENED:
-                    plans = self.opened.setdefault((role, planned.view.name, pane), [])
+                    every = self.opened.setdefault((role, planned.view.name, pane), [])
+                    plans = [
+                        one
+                        for one in every
+                        if _collection(one, planned.view.name) == _collection(plan, planned.view.name)
+                    ]
                     if all(one.hash != plan.hash for one in plans):
                         named = {attempt.plan_hash for attempt in plan.earlier}
                         assert not plans or plans[-1].hash in named, f"{role}: a pane under two plans"
                         assert outcomes is None or not plans or plans[-1].hash not in self.freed, "freed, opened"
-                        plans.append(plan)
+                        every.append(plan)
         for day, costs in self._paid(role).items():
             assert sum(costs.values()) <= self._budgets[role], (role, day, costs)
-            definitions = {(name, definition) for name, definition, _ in costs}
-            assert len({name for name, _ in definitions}) == len(definitions), f"{role}: two definitions on one day"
+            collections = {(name, collection) for name, collection, _ in costs}
+            if role.startswith("site-"):  # their policies allow no overlap
+                assert len({name for name, _ in collections}) == len(collections), f"{role}: two collections on one day"
 
     def _paid(self, role: str) -> dict[int, dict[tuple[str, bytes, bool], int]]:
-        """What a party has paid for each day, by view, definition and whether the run was in one process."""
+        """What a party has paid for each day, by view, collection and whether the run was in one process."""
         paid: dict[int, dict[tuple[str, bytes, bool], int]] = {}
-        for (who, name, pane), plans in self.opened.items():
-            if who == role:
+        for (who, name, pane), every in self.opened.items():
+            for collection in {_collection(one, name) for one in every} if who == role else ():
+                plans = [one for one in every if _collection(one, name) == collection]
                 times = 1 + sum(not self._carried(one, before, name, pane) for before, one in pairwise(plans))
                 for of_plan in plans:
                     (planned,) = (one for one in of_plan.views if one.view.name == name)
-                    charge = (name, definition_hash(planned.view), of_plan.wire is None)
+                    charge = (name, collection, of_plan.wire is None)
                     of_day = paid.setdefault(pane // DAY, {})
                     of_day[charge] = max(of_day.get(charge, 0), times * planned.layout.micro_rho)
         return paid
@@ -85,3 +92,8 @@ class Account:
                     if found.view == index and found.outcomes[at] != Outcome.OPENED:
                         said.add(role)
         return said == set(KEYS)
+
+
+def _collection(plan: Plan, view: str) -> bytes:
+    (planned,) = (one for one in plan.views if one.view.name == view)
+    return collection_hash(planned.view)

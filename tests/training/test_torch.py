@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, get_worker_info  # noqa: E402
 import training.data.dataset as dataset_module  # noqa: E402
 from covey import FeatureService, Store  # noqa: E402
 from covey.torch import Batch, FeatureDataset, FeatureLoader  # noqa: E402
-from featurestore.errors import UnknownFeature, UnknownFeatureService, UnknownView  # noqa: E402
+from featurestore.errors import UnknownFeature, UnknownFeatureService, UnknownVersion, UnknownView  # noqa: E402
 from featurestore.publish.publish import Publisher  # noqa: E402
 from tests.training.data.training import (  # noqa: E402
     FEATURES,
@@ -312,7 +312,7 @@ class TestSources:
         ("features", "error"),
         [
             (["nothing:late"], UnknownView),
-            (["delays@v7:late"], UnknownView),
+            (["delays@v7:late"], UnknownVersion),
             (["delays:nothing"], UnknownFeature),
             ("nothing", UnknownFeatureService),
         ],
