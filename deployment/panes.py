@@ -109,6 +109,22 @@ def opened_panes(publisher: Publisher, view: FeatureView) -> Ints:
     return opened
 
 
+def require_scheduled(publisher: Publisher, view: FeatureView, panes: Ints) -> None:
+    """Return if all of these panes (µs) are scheduled for a view's collection, so that no other version opens them, too.
+
+    Raises:
+        RunRefused: another version of the name is collected there.
+    """
+    spans = publisher.spans(view)
+    other = panes[~np.any([(panes >= start) & (panes < end) for start, end in spans], axis=0)] if spans else panes[:0]
+    if len(other):
+        raise RunRefused(
+            f"view {view.name!r}: the pane {utc_text(int(other[0]))} is scheduled for another version of it, so this definition "
+            "would open the day a second time. Use the definition of that version there, or another range",
+            settings=("start", "end"),
+        )
+
+
 def _panes_of_days(view: FeatureView, days: Ints) -> Ints:
     return (days[:, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us).ravel()
 

@@ -24,7 +24,7 @@ from crypto.noise import NOISE_KEY_BYTES, NoiseSource, SecretNoise
 from deployment.collecting import collecting, require_nothing_unfinished
 from deployment.coordinator.collector import in_version, releases_of
 from deployment.errors import RunRefused
-from deployment.panes import PaneChoice, choose_panes, opened_panes
+from deployment.panes import PaneChoice, choose_panes, opened_panes, require_scheduled
 from deployment.project.known_releases import of_runs, require_known_releases
 from deployment.project.view_forms import views_in_force
 from deployment.request import CollectionRequest, require_convertible, require_possible
@@ -246,6 +246,7 @@ class _Run:
         """The work that is left for a view."""
         opened = opened_panes(self.publisher, view)
         choice = choose_panes(view, self.events, opened, self.request.between, now)
+        require_scheduled(self.publisher, view, choice.todo)
         resumed, panes = [], choice.todo
         for plan in self.ledger.unfinished(view.name):
             of_plan = plan.views[0].pane_starts

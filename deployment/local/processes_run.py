@@ -36,7 +36,7 @@ from deployment.coordinator.job import Job
 from deployment.errors import CollectionFailed, ProcessFailed, UsageError
 from deployment.in_process.progress import Progress
 from deployment.in_process.run import ViewReport
-from deployment.panes import PaneChoice, choose_days, opened_panes, require_whole_days
+from deployment.panes import PaneChoice, choose_days, opened_panes, require_scheduled, require_whole_days
 from deployment.project.fleet import SITES, CreateKeys, EventColumns, make_project, split_sites
 from deployment.project.known_releases import of_runs, require_known_releases
 from deployment.project.view_forms import views_in_force
@@ -156,6 +156,8 @@ def run_over_wire(
                 view.name: choose_days(view, events, opened_panes(publisher, view), request.between, clock())
                 for view in views
             }
+            for view in views:
+                require_scheduled(publisher, view, choices[view.name].todo)
             planned = [request.planned(view, choices[view.name].todo) for view in views if len(choices[view.name].todo)]
             draft = None
             if planned:

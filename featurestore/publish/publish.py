@@ -53,6 +53,7 @@ from featurestore.online.interface import OnlineStore
 from featurestore.online.release_traces import keep_publication
 from featurestore.online.settings import OnlineSettings, store_path
 from featurestore.online.settings_file import load_settings
+from featurestore.registry.lineage import Span
 from featurestore.registry.models import RegisteredModel, require_model, write_model
 from featurestore.registry.registry import Applied, Registry
 from featurestore.store_files import writing
@@ -260,6 +261,11 @@ class Publisher:
         """
         self._registry.lineage(view.name)
         return self._registry.taken_panes(view, between)
+
+    def spans(self, view: FeatureView) -> list[Span]:
+        """When the collection of a definition is scheduled, [start, end) in µs; empty if it is not registered."""
+        registered = self._registry.defined_by(view)
+        return [] if registered is None else self._registry.lineage(view.name).spans(registered.collection_id)
 
     def publish(
         self, items: Iterable[Release | Void], evidence: Iterable[bytes] = (), *, before: int | None = None

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from deployment.request import CollectionRequest
 from edge_client.errors import EventsError
 from edge_client.events import make_events as make_edge_events
 from featurestore.define.definitions import FeatureView
+from featurestore.define.privacy import Bounds
 from featurestore.define.views_file import load_views
 from featurestore.errors import BadReference
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from federation.ledger.state import Budget
 from federation.terms import RequestedTerms
@@ -241,3 +244,19 @@ def test_ctrl_c_while_noise_is_drawn_does_not_wait_for_the_rest(
     assert calls < 60  # of 162: 2 aggregators × 3 panes × 3 keys × 9 slots
     with Store.open(tmp_path) as store:
         assert store.releases("visits").num_rows == 0
+
+
+def test_a_run_by_an_ended_version_opens_no_day_of_its_successor(views: Sequence[FeatureView], tmp_path: Path) -> None:
+    days = make_events()["at"].cast("int64").to_numpy() // DAY_US
+    first, last = int(days.min()), int(days.max())
+    one = next(view for view in views if view.name == "visits")
+    run([one], tmp_path, between=(first * DAY_US, (first + 1) * DAY_US))
+    successor = replace(one, bounds=Bounds(one.bounds.max_cells, one.bounds.max_events_per_cell + 1))
+    with Publisher(tmp_path, lambda: LATER) as publisher:
+        publisher.apply([successor], start=(first + 1) * DAY_US)
+    with pytest.raises(RunRefused, match="is scheduled for another version of it"):
+        run([one], tmp_path, between=(first * DAY_US, (last + 1) * DAY_US))
+    run([successor], tmp_path, between=((first + 1) * DAY_US, (last + 1) * DAY_US))
+    with Store.open(tmp_path) as store:
+        assert store.releases("visits@v1").num_rows == 1
+        assert store.releases("visits@v2").num_rows == last - first
