@@ -221,6 +221,16 @@ class HandOverRefused(FeatureStoreError):
         super().__init__(f"view {view!r}: a new collection cannot begin at {utc_text(start)}: {why}; {mend}")
 
 
+class OverlapRefused(FeatureStoreError):
+    """Two collections of a view cannot overlap for this number of days."""
+
+    exit_code = USAGE
+
+    def __init__(self, days: int, most: int) -> None:
+        self.days, self.most = days, most
+        super().__init__(f"an overlap has 0 to {most} days, not {days}; each of them is charged for both collections")
+
+
 class VersionInUse(FeatureStoreError):
     """A version that cannot be deprecated."""
 

@@ -168,8 +168,8 @@ class Publisher:
             progress: is called with (`view@v<n>`, days written, all days).
 
         Raises:
-            ViewGivenTwice. HandOverRefused: a new collection would open a day that another one has opened. FeatureInService: a
-                service names a feature that a view loses.
+            ViewGivenTwice. OverlapRefused. FeatureInService: a service names a feature that a view loses. HandOverRefused: a new
+                collection would open a day that another one has opened.
         """
         wanted = list(views)
         for i, view in enumerate(wanted):

@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Final
 
 from base.times import DAY_US
 from featurestore.define.changes import Annotated, NewCollection, Recomputed, Unchanged, ViewChange, compare
 from featurestore.define.definitions import FeatureView
 from featurestore.define.records import Version
 from featurestore.define.wire import collection_hash
-from featurestore.errors import HandOverRefused
+from featurestore.errors import HandOverRefused, OverlapRefused
 
 from .lineage import Lineage
+
+MAX_OVERLAP_DAYS: Final = 366
+"""Every day of an overlap costs twice, so a longer one is a mistake."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,18 @@ class Timing:
         now: µs since the epoch.
         start: the UTC midnight of the hand-over, µs; None: the next one.
         overlap_days: for how many days both collections are collected.
+
+    Raises:
+        OverlapRefused.
     """
 
     now: int
     start: int | None = None
     overlap_days: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.overlap_days <= MAX_OVERLAP_DAYS:
+            raise OverlapRefused(self.overlap_days, MAX_OVERLAP_DAYS)
 
     @property
     def from_us(self) -> int:

@@ -22,6 +22,7 @@ CODES = """
 COVEY_ERROR base.CoveyError 1
 FEATURE_IN_SERVICE featurestore.FeatureInService 4
 HAND_OVER_REFUSED featurestore.HandOverRefused 4
+OVERLAP_REFUSED featurestore.OverlapRefused 2
 LOCK_HELD base.LockHeld 1
 FILE_IN_USE base.FileInUse 4
 OF_OLDER_VERSION base.OfOlderVersion 1

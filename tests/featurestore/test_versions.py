@@ -21,6 +21,7 @@ from featurestore.define.services import FeatureService
 from featurestore.errors import (
     FeatureInService,
     HandOverRefused,
+    OverlapRefused,
     ReleaseRefused,
     UnknownVersion,
     VersionInUse,
@@ -367,6 +368,15 @@ def test_a_change_under_a_registered_name_names_the_changed_fields_and_the_mend(
     with publisher_of(tmp_path) as publisher, pytest.raises(ViewChanged, match="windows") as refused:
         publisher.register(WIDER)
     assert len(refused.value.changes) == 1
+
+
+@pytest.mark.parametrize("days", [-1, 367, 10**9])
+def test_an_impossible_overlap_is_refused_by_name_and_changes_nothing(tmp_path: Path, days: int) -> None:
+    with_panes(tmp_path)
+    with publisher_of(tmp_path) as publisher, pytest.raises(OverlapRefused, match=f"0 to 366 days, not {days};"):
+        publisher.apply([WIDER], overlap_days=days)
+    with Store.open(tmp_path) as store:
+        assert store.version_names("delays") == ["delays@v1"]
 
 
 def test_an_unknown_version_is_answered_with_those_that_there_are(tmp_path: Path) -> None:
