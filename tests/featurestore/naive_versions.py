@@ -114,7 +114,8 @@ def naive_row(view: FeatureView, panes: list[Pane], at: int, moment: int, key: i
             inside = [pane for pane in usable if not pane.is_withheld(key) and origin(view, pane, feature) is not None]
             coverage = sum(map(_share, inside)) / (10**6 * window.panes)
             coverages[feature] = coverage
-            lacks = not sum(map(_share, inside)) and any(_share(pane) for pane in usable if not pane.is_withheld(key))
+            others = [pane for pane in usable if not (pane.is_withheld(key) and _is_read(view, pane))]
+            lacks = not sum(map(_share, inside)) and sum(map(_share, others)) > 0
             status = "LOW_COVERAGE" if lacks or coverage < view.min_coverage else "OK"
             if not isinstance(feature, ClientCount):
                 row[f"{feature.name}_{window.name}"] = _value(view, feature, inside, key, status)
@@ -148,6 +149,11 @@ def cell(pane: Pane, feature: PaneFeature, key: int) -> list[int]:
     assert pane.sums is not None
     slots = [slot for group in layout_of(pane.source).groups_of(feature) for slot in group.slots]
     return [int(pane.sums[key, slot]) for slot in slots]
+
+
+def _is_read(view: FeatureView, pane: Pane) -> bool:
+    """Whether any of the view's features is in the pane; otherwise nothing of it is read, not even which cells are withheld."""
+    return any(origin(view, pane, feature) is not None for feature in view.collected)
 
 
 def _share(pane: Pane) -> int:
