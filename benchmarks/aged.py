@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -74,7 +75,7 @@ def aged_ledger(path: Path, owner: str, view: FeatureView, panes: int, role: str
     price, hashes, scales = charge_of(model, model.views[0]), (collection_hash(view), definition_hash(view)), ""
     with Ledger(path, owner, lambda: START_US, role=role) as ledger:
         ledger.check(model, BUDGET)
-        scales = ledger.state.intent(model, BUDGET, START_US).views[0].scales  # type: ignore[union-attr]
+        scales = ledger.state.intent(model, BUDGET, START_US).views[0].scales  # type: ignore[union-attr]  # a new plan
         with ledger.transaction():
             paid = -1
             for number in range(panes):
@@ -168,7 +169,7 @@ def ledger_costs(folder: Path, panes: int) -> Iterator[tuple[str, float]]:
     yield "ledger_bytes", old.stat().st_size
     for name, path, at in (("first", new, 1), ("last", old, panes)):
         yield f"ledger_open_s_{name}", ledger_open_s(path, "operator", "leader")
-        yield f"ledger_read_s_{name}", _median(lambda path=path: read_ledger(path, "operator", "leader"), 3)  # type: ignore[misc]
+        yield f"ledger_read_s_{name}", _median(partial(read_ledger, path, "operator", "leader"), 3)
         yield f"ledger_plan_s_{name}", intend_s(path, "operator", view, at, "leader")
 
 

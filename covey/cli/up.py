@@ -65,7 +65,7 @@ def up(
         ),
     ] = None,
     end: Annotated[
-        datetime | None, typer.Option("--to", formats=DATES, help="The end of the backfill, UTC; goes with --from.")
+        datetime | None, typer.Option("--to", formats=DATES, help="The end of the backfill, UTC. It needs --from.")
     ] = None,
     noise: NoiseOption = NoiseSwitch.ON,
     participation: ParticipationOption = None,

@@ -41,11 +41,11 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = write_project(tmp_path_factory.mktemp("evolution"))
     assert call(["init", str(home / "shop"), "--budget", "1"]) == 0
     (home / "views.py").rename(home / "shop" / "views.py")
-    assert call(RUN(home)) == 0
+    assert call(run_command(home)) == 0
     return home
 
 
-def RUN(home: Path) -> list[str]:  # noqa: N802
+def run_command(home: Path) -> list[str]:
     return [
         "run", str(home / "shop" / "views.py"), "--events", str(home / "events.parquet"), "--client-column", "who",
         "--time-column", "at", "--site-column", "site", "--store", str(home / "shop"), "--in-process", "--budget", "1",
@@ -84,7 +84,8 @@ def apply(covey: Covey, shop: Path) -> Callable[..., dict[str, Any]]:
     def run(*options: object) -> dict[str, Any]:
         code, out, err = covey("apply", shop / "views.py", "--project", shop, "--yes", "--json", *options)
         assert code == 0, err
-        return json.loads(out)  # type: ignore[no-any-return]
+        found: dict[str, Any] = json.loads(out)
+        return found
 
     return run
 
@@ -94,7 +95,8 @@ def versions(covey: Covey, shop: Path) -> Callable[[], dict[str, Any]]:
     def run() -> dict[str, Any]:
         code, out, err = covey("views", "visits", "--project", shop, "--json")
         assert code == 0, err
-        return json.loads(out)["views"][0]  # type: ignore[no-any-return]
+        found: dict[str, Any] = json.loads(out)["views"][0]
+        return found
 
     return run
 
@@ -379,7 +381,7 @@ def test_a_run_opens_no_day_again_that_an_older_version_has_opened(covey: Covey,
     edit(shop, ('"c,d=e"', '"c,d=e", "z"'))
     apply()
     ledger = covey("ledger", "show", "--project", shop, "--json")[1]
-    code, _, err = covey(*RUN(shop.parent))
+    code, _, err = covey(*run_command(shop.parent))
     assert (code, "visits: already published: 3 opened" in err) == (0, True), err
     assert covey("ledger", "show", "--project", shop, "--json")[1] == ledger
 

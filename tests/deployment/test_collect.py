@@ -76,7 +76,7 @@ def test_the_commands_of_the_readme_collect_every_day_by_themselves(
             for number, day in enumerate(days[2:], 1):
                 write_day(tmp_path / "visits", day)
                 clock.move(today + timedelta(number))
-                until(lambda day=day: str(day) in published(shop))  # type: ignore[misc]
+                until(lambda day=day: str(day) in published(shop))  # type: ignore[misc]  # mypy cannot infer such a lambda
                 if number == 1:  # while roles, coordinator and watch go on; from the next midnight on
                     change(shop / "views.py", "clip=(0, 200)", "clip=(0, 100)")
                     assert covey("apply", "shop/views.py", "--project", "shop", "--yes")[0] == DONE

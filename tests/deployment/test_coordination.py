@@ -141,10 +141,10 @@ def test_a_kept_plan_that_gives_no_release_any_more_is_ended_and_not_announced_f
     if kept:
         announced.save(one.announced)
     if ends:
-        assert job_run._announce(one, COORDINATOR, None).signed == announced.signed  # type: ignore[arg-type]
+        assert job_run._announce(one, COORDINATOR, None).signed == announced.signed  # type: ignore[arg-type]  # it asks no aggregator
     else:
         with pytest.raises(RemoteRefusal, match=reason):
-            job_run._announce(one, COORDINATOR, None)  # type: ignore[arg-type]
+            job_run._announce(one, COORDINATOR, None)  # type: ignore[arg-type]  # it asks no aggregator
 
 
 def test_after_the_deadline_no_site_is_asked_and_the_plan_is_still_collected(tmp_path: Path) -> None:

@@ -315,7 +315,7 @@ def test_a_real_disk_that_is_full_at_any_byte_leaves_nothing_on_it(
                 write()
                 break
             except NotWritten as error:
-                assert error.reason == "disk full"  # noqa: PT017
+                assert error.reason == "disk full"  # noqa: PT017 - it may also succeed
                 failed += 1
             filler.unlink()
             assert not list(small_disk.iterdir())
