@@ -22,6 +22,10 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "ray": ("ray",),
     "trace": ("opentelemetry",),
     "lab": ("hydra", "jinja2", "matplotlib", "scipy", "yaml"),
+    "kafka": ("confluent_kafka",),
+    "mqtt": ("paho",),
+    "sql": ("adbc_driver_manager", "adbc_driver_postgresql", "adbc_driver_sqlite"),
+    "units": ("pint",),
 }
 """The modules that each extra of `pyproject.toml` is for. A module is looked up in the first extra that has it."""
 

@@ -31,7 +31,16 @@ COMES_WITH = {
     "pandas": "the caller's",
     "pydantic_core": "pydantic",
 }
-UNNAMED = {"tzdata": "read by zoneinfo", "torchdata": "imported by the caller: its loader saves our datasets' state"}
+UNNAMED = {
+    "tzdata": "read by zoneinfo",
+    "torchdata": "imported by the caller: its loader saves our datasets' state",
+    "adbc-driver-manager": "of a source that is not written yet",
+    "adbc-driver-postgresql": "of a source that is not written yet",
+    "adbc-driver-sqlite": "of a source that is not written yet",
+    "confluent-kafka": "of a source that is not written yet",
+    "paho-mqtt": "of a source that is not written yet",
+    "pint": "of a source that is not written yet",
+}
 
 
 def _imports(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -60,7 +69,7 @@ def _declares(*extras: str) -> set[str]:
     [
         ("base", ("trace", "proofs")),
         ("federation", ()),
-        ("edge_client", ()),
+        ("edge_client", ("kafka", "mqtt", "sql", "units")),
         ("crypto", ("he",)),
         ("featurestore", ("server", "redis", "coordinator")),
         ("aggregator", ("aggregator",)),
