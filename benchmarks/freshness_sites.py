@@ -16,12 +16,12 @@ from base.tls.roles import TlsRole
 from base.tls.trust import TrustFile
 from deployment.project.fleet import SITES
 from deployment.project.folders import KEYS
-from edge_client.event_cache import EventCache
 from edge_client.fleet_client import FleetClient, SuperLink
 from edge_client.open_ledgers import KeptOpen
 from edge_client.plan_messages import answer_message
 from edge_client.serving import SiteService
 from edge_client.site_config import load_config
+from edge_client.sources.files.cache import EventCache
 
 
 def serve(project: Path, address: str, site: str) -> None:

@@ -81,7 +81,7 @@ def run(
 
     Args:
         events: a `.parquet` or `.csv` file, a folder or a pattern of such files (see
-            `edge_client.event_files.event_files`), or an Arrow table.
+            `edge_client.sources.files.paths.event_files`), or an Arrow table.
         store: the store's directory; made if it does not exist. In a project, views that name no `noisers` have the project's.
         client_column: the client of an event; with `site_column`, the identity is (site, client).
         start, end: the panes inside [start, end), UTC; default: those of the ended days that hold events.
@@ -113,8 +113,8 @@ def run(
     from deployment.project.project import as_collected_in
     from deployment.project.view_forms import views_in_force
     from deployment.request import CollectionRequest
-    from edge_client.event_files import read_events
     from edge_client.events import make_events
+    from edge_client.sources.files.reading import read_events
     from featurestore.online.settings import directory_of
     from federation.errors import DayBudgetSpent
     from federation.terms import Encrypted

@@ -9,12 +9,12 @@ from base.times import wall_clock
 from featurestore.define.definitions import FeatureView
 from federation.sharding import Protect, protect
 
-from .event_files import read_events
 from .events import Events, make_events
 from .open_ledgers import EACH_TIME, Ledgers
 from .policy import Refuse
 from .site import respond
 from .site_config import SiteConfig
+from .sources.files.reading import read_events
 
 
 def answer_plan(

@@ -21,9 +21,9 @@ from featurestore.define.encoding import EachClient, EachEvent, OffsetSum, OneHo
 from featurestore.define.expressions import ColumnType
 from featurestore.define.keys import domain_index
 
-from .csv_file import UNTYPED, truths, whole_numbers
 from .errors import EventColumnError, EventsError
 from .sandbox import locked_duckdb
+from .sources.files.csv_file import UNTYPED, truths, whole_numbers
 
 TIME_FORMATS: Final = ("2013-01-31", "2013-01-31T10:00:00Z", "2013-01-31 10:00:00.5", "2013-01-31T10:00:00+01:00")
 """An example of each way to write a time as text. A time without a zone is UTC, a date is its midnight."""

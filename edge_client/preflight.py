@@ -15,11 +15,11 @@ from federation.errors import FederationError, LedgerBroken
 from federation.refusal_codes import RefusalCode
 
 from .errors import EdgeError
-from .event_files import read_schema
 from .events import check_schema, make_events
 from .open_ledgers import EACH_TIME, Ledgers
 from .policy import Refuse, decide
 from .site_config import SiteConfig
+from .sources.files.reading import read_schema
 
 _log = logging.getLogger(__name__)
 

@@ -28,10 +28,10 @@ from federation.keys import load_keys, site_role
 from federation.node_keys import NodeKey
 
 from .errors import SiteFileMissing
-from .event_cache import EventCache
 from .policy import Policy
 from .policy_file import load_policy
 from .site import SiteSettings
+from .sources.files.cache import EventCache
 
 
 class SiteEntries(ConfigModel):

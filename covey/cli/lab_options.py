@@ -46,7 +46,7 @@ def what_to_collect(
 ) -> tuple[list[FeatureView], Any, dict[str, Any]]:
     """Views, events and their columns: the user's ones, or the example of a week of flights."""
     from deployment.errors import UsageError
-    from edge_client.event_files import read_events
+    from edge_client.sources.files.reading import read_events
     from featurestore.define.views_file import load_views
     from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, a_week_of_flights
 

@@ -11,8 +11,8 @@ from typing import Final
 from base.errors import CoveyError
 from deployment.inspect.ledger_view import owners_in
 from deployment.project.fleet import SITES
-from edge_client.event_files import read_schema
 from edge_client.site_config import event_columns
+from edge_client.sources.files.reading import read_schema
 from featurestore.online.settings import store_path
 from featurestore.registry.consistency import registry_problems
 from federation.ledger.operator import LEDGERS

@@ -24,8 +24,6 @@ from base.tls.trust import TrustFile
 from deployment.errors import UsageError
 from deployment.monitor.monitor import monitored
 from deployment.monitor.site import SiteState
-from edge_client.event_cache import EventCache
-from edge_client.event_files import read_schema
 from edge_client.fleet_client import FleetClient, SuperLink
 from edge_client.open_ledgers import KeptOpen
 from edge_client.plan_messages import PlanAnswer, answer_message
@@ -33,6 +31,8 @@ from edge_client.policy import Policy
 from edge_client.policy_file import policy_to_toml
 from edge_client.serving import SiteService
 from edge_client.site_config import SiteConfig, config_to_toml, load_config
+from edge_client.sources.files.cache import EventCache
+from edge_client.sources.files.reading import read_schema
 from federation.errors import UnknownSite
 from federation.key_rotation import erase_ended
 from federation.keys import roles_in, site_role

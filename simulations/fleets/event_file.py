@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from base.times import DAY_US
 from deployment.errors import TooManyClients
-from edge_client.event_files import read_events
 from edge_client.events import event_times, make_events
+from edge_client.sources.files.reading import read_events
 from featurestore.define.definitions import FeatureView
 from federation.parties import DEFAULT_SITE_CLIENTS
 from federation.plan import FromEvents

@@ -10,8 +10,8 @@ import pytest
 
 from edge_client.compute import UsedCells, compute, days_with_events
 from edge_client.errors import EventsError
-from edge_client.event_files import read_events
 from edge_client.events import make_events
+from edge_client.sources.files.reading import read_events
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.feature import ViewFeature

@@ -11,9 +11,7 @@ import pytest
 
 from base.times import to_us
 from edge_client import events as events_module
-from edge_client.csv_records import MAX_RECORD
 from edge_client.errors import EventColumnError, EventsError
-from edge_client.event_files import read_events
 from edge_client.events import (
     TIME_FORMATS,
     check_schema,
@@ -24,6 +22,8 @@ from edge_client.events import (
     plain_values,
     typed_column,
 )
+from edge_client.sources.files.csv_records import MAX_RECORD
+from edge_client.sources.files.reading import read_events
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.feature import ViewFeature

@@ -19,9 +19,9 @@ from deployment.project.fleet import SITES
 from deployment.project.project import FILE, Project
 from deployment.project.site_folders import configure_site
 from edge_client.compute import days_with_events
-from edge_client.event_files import read_events
 from edge_client.events import make_events
 from edge_client.site_config import load_config, site_files
+from edge_client.sources.files.reading import read_events
 from featurestore.define.definitions import FeatureView
 from featurestore.define.release import Clock
 from featurestore.define.views_file import load_views

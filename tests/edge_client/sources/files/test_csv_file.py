@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edge_client import csv_records
-from edge_client.csv_file import read_csv
-from edge_client.csv_records import MAX_RECORD
+from edge_client.sources.files import csv_records
+from edge_client.sources.files.csv_file import read_csv
+from edge_client.sources.files.csv_records import MAX_RECORD
 
 NEEDED = {"c": pa.string(), "t": pa.string(), "k": pa.int64(), "x": pa.float64(), "y": pa.bool_()}
 HEADER = b"c,t,k,x,y,other\n"

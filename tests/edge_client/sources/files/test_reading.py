@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from edge_client import event_files as module
 from edge_client.errors import EventsError
-from edge_client.event_files import event_files, read_events, read_schema
+from edge_client.sources.files import paths, reading
+from edge_client.sources.files.paths import event_files
+from edge_client.sources.files.reading import read_events, read_schema
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Mean
@@ -176,19 +177,19 @@ def test_a_file_that_vanishes_is_an_error_and_its_events_are_not_left_out(
 ) -> None:
     found = event_files(days)
     found[1].unlink()
-    monkeypatch.setattr(module, "event_files", lambda _: found)
+    monkeypatch.setattr(reading, "event_files", lambda _: found)
     for strict in (True, False):
         with pytest.raises(EventsError, match=r"2013-01-02\.parquet vanished before it was read"):
             clients(days, strict=strict)
     csv = write(days / "gone.csv", "")
     csv.unlink()
-    monkeypatch.setattr(module, "event_files", lambda _: [csv])
+    monkeypatch.setattr(reading, "event_files", lambda _: [csv])
     with pytest.raises(EventsError, match=r"gone\.csv vanished"):
         read_schema(days, [VIEW], "c", "t")
 
 
 def test_too_many_files_are_refused(days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_FILES", 2)
+    monkeypatch.setattr(paths, "MAX_FILES", 2)
     with pytest.raises(EventsError, match="more than 2 files; merge them"):
         event_files(days)
     assert len(event_files(days / "*.parquet")) == 2

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
 
+from ...errors import EventsError
 from .csv_records import MAX_RECORD, Records
-from .errors import EventsError
 
 UNTYPED: Final = {b"covey.untyped": b"csv"}
 """Field metadata of a text column from CSV: its text may be read as whole numbers or booleans for join keys."""

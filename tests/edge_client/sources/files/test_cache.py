@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from edge_client import event_files
 from edge_client.errors import EventsError
-from edge_client.event_cache import SETTLED_NS, EventCache
-from edge_client.event_files import read_events, read_schema
-from tests.edge_client.test_event_files import VIEW, table, write
+from edge_client.sources.files import reading
+from edge_client.sources.files.cache import SETTLED_NS, EventCache
+from edge_client.sources.files.reading import read_events, read_schema
+from tests.edge_client.sources.files.test_reading import VIEW, table, write
 
 S = 10**9
 
@@ -25,7 +25,7 @@ class Files:
         self.folder, self.ahead = folder, 60 * S
         self.was_read: list[str] = []
         for name in ("_read_parquet", "read_csv"):
-            monkeypatch.setattr(event_files, name, self.noting(getattr(event_files, name)))
+            monkeypatch.setattr(reading, name, self.noting(getattr(reading, name)))
 
     def noting(self, read):  # type: ignore[no-untyped-def]
         def noted(path, *given, **named):  # type: ignore[no-untyped-def]

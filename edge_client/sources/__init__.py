@@ -1,0 +1,1 @@
+"""Where a site's events are, and how they are read there."""
