@@ -36,6 +36,21 @@ class EventColumnError(EventsError):
         super().__init__(f"column {column!r}: {message}", quoted)
 
 
+class SourceAway(EdgeError):
+    """A site's source cannot be read now: it is missing, locked, slow or refuses. It may recover, so nothing is lost.
+
+    Attributes:
+        url: the source, as the site's file names it.
+        why: the cause and its mend, in words for the site's operator. It holds no value of an event.
+    """
+
+    exit_code = FAILURE
+
+    def __init__(self, url: str, why: str) -> None:
+        self.url, self.why = url, why
+        super().__init__(f"the source {url} cannot be read now: {why}")
+
+
 class EncryptionFailed(EdgeError):
     """A process that encrypts reports ended early."""
 

@@ -191,6 +191,7 @@ VERIFICATION_FAILED federation.VerificationFailed 1
 EDGE_ERROR edge_client.EdgeError 2
 EVENTS_ERROR edge_client.EventsError 2
 EVENT_COLUMN_ERROR edge_client.EventColumnError 2
+SOURCE_AWAY edge_client.SourceAway 1
 ENCRYPTION_FAILED edge_client.EncryptionFailed 1
 POLICY_MISSING edge_client.PolicyMissing 2
 SITE_FILE_MISSING edge_client.SiteFileMissing 2
