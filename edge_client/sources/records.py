@@ -1,0 +1,196 @@
+"""JSON records, many at a time, as one Arrow table of the columns that the site's file names.
+
+One query of the locked DuckDB reads all of them. Its parser does not recurse, and a broken record spoils nothing but itself. What a
+record may be:
+
+- one JSON object in UTF-8. Anything else is a bad record: an array, a bare number, two objects, a byte order mark, a lone surrogate.
+- Types are strict: `"7"` is no number and `7` no text. Whole numbers may be written `3.0`, as JSON has one kind of number.
+- A value of another type, a number that a float64 cannot hold (NaN, Infinity, 1e999), and a missing name are null. A null client or
+  time makes a bad record later; every other null is a missing value.
+- Of a name that stands twice, the first counts. A comma before `}` is read over. A name that begins with `/` is a JSON pointer
+  (RFC 6901), such as `/sensor/celsius`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from edge_client.event_log.bad_records import BadReason
+
+from .streams.stream import MAX_RECORD
+
+if TYPE_CHECKING:
+    import duckdb
+
+_STATES: Final = (None, BadReason.NOT_JSON, BadReason.NO_OBJECT)
+_NUMBERS: Final = "('UBIGINT', 'BIGINT', 'DOUBLE')"
+_EXACT: Final = 2**53
+"""Up to here float64 holds every whole number."""
+
+
+class JsonKind(StrEnum):
+    """What a value must be in JSON, and its type in the table."""
+
+    TEXT = "text"
+    """A string, read as string."""
+    NUMBER = "number"
+    """A finite number, read as float64."""
+    WHOLE = "whole"
+    """A number without a fraction, read as int64."""
+    BOOLEAN = "boolean"
+    """true or false, read as bool."""
+    EPOCH = "epoch"
+    """A number, read as int64 if all of the table are whole, otherwise as float64: a float64 cannot hold nanoseconds."""
+
+
+@dataclass(frozen=True)
+class JsonColumn:
+    """A value of the records, by its name in the object or its JSON pointer."""
+
+    name: str
+    kind: JsonKind
+
+
+@dataclass(frozen=True)
+class Records:
+    """Records that were read.
+
+    Attributes:
+        table: a row for each record that is an object, a column for each `JsonColumn` by its name.
+        rows: int64[rows of the table], the position of each among the records.
+        bad: the position and the reason of every other record.
+    """
+
+    table: pa.Table
+    rows: pa.Array
+    bad: Sequence[tuple[int, BadReason]]
+
+
+class RecordReader:
+    """Reads records by one query, made once.
+
+    Args:
+        connection: of `locked_duckdb`.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[JsonColumn]) -> None:
+        self._connection = connection
+        self._columns = tuple(columns)
+        self._query = _query(self._columns)
+
+    def read(self, values: Sequence[bytes]) -> Records:
+        """The records of these bytes."""
+        texts, bad = _texts(values)
+        read = self._run(pa.table({"value": texts}))
+        states = read.column("state")
+        for state, reason in enumerate(_STATES):
+            if reason is not None:
+                rows = pc.indices_nonzero(pc.equal(states, state)).to_pylist()
+                bad += [(row, reason) for row in rows]
+        kept = pc.indices_nonzero(pc.fill_null(pc.equal(states, 0), False)).cast(pa.int64())
+        whole = len(kept) == len(values)
+        read = read if whole else read.take(kept)
+        columns = {one.name: _column(read, place, one.kind) for place, one in enumerate(self._columns)}
+        return Records(pa.table(columns), kept, sorted(bad))
+
+    def _run(self, records: pa.Table) -> pa.Table:
+        self._connection.register("records", records)
+        try:
+            return self._connection.sql(self._query).to_arrow_table()
+        finally:
+            self._connection.unregister("records")
+
+
+def _texts(values: Sequence[bytes]) -> tuple[pa.Array, list[tuple[int, BadReason]]]:
+    """The records as strings, null where a record is bad, and these."""
+    array = pa.array(values, pa.binary())
+    lengths = pc.binary_length(array)
+    bad = [(row, BadReason.EMPTY) for row in pc.indices_nonzero(pc.equal(lengths, 0)).to_pylist()]
+    bad += [(row, BadReason.TOO_LARGE) for row in pc.indices_nonzero(pc.greater(lengths, MAX_RECORD)).to_pylist()]
+    if bad:
+        out = {row for row, _ in bad}
+        array = pa.array([None if row in out else value for row, value in enumerate(values)], pa.binary())
+    try:
+        return array.cast(pa.string()), bad
+    except pa.ArrowInvalid:  # a record is not UTF-8; rare, so each of the batch is looked at
+        texts = [None if value is None else _decoded(value) for value in array.to_pylist()]
+    bad += [
+        (row, BadReason.NOT_JSON)
+        for row, (value, text) in enumerate(zip(array.to_pylist(), texts, strict=True))
+        if value is not None and text is None
+    ]
+    return pa.array(texts, pa.string()), bad
+
+
+def _decoded(value: bytes) -> str | None:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _query(columns: Sequence[JsonColumn]) -> str:
+    """`state`: 0 an object, 1 not JSON, 2 something else, null without text; `c0`, `c1`, … the values of the columns."""
+    paths = "[" + ", ".join(_quoted(_pointer(one.name)) for one in columns) + "]"
+    values = [expression for place, one in enumerate(columns) for expression in _expressions(place, one.kind)]
+    return f"""
+        WITH parsed AS (
+            SELECT value, CASE WHEN json_valid(value) THEN CASE json_type(value) WHEN 'OBJECT' THEN 0 ELSE 2 END
+                               WHEN value IS NOT NULL THEN 1 END AS state
+            FROM records
+        ), found AS (
+            SELECT state, CASE WHEN state = 0 THEN json_type(value, {paths}) END AS kinds,
+                   CASE WHEN state = 0 THEN json_extract_string(value, {paths}) END AS texts
+            FROM parsed
+        )
+        SELECT {", ".join(["state", *values])} FROM found
+    """
+
+
+def _expressions(place: int, kind: JsonKind) -> list[str]:
+    found, text = f"kinds[{place + 1}]", f"texts[{place + 1}]"
+    number = (
+        f"CASE WHEN {found} IN {_NUMBERS} AND isfinite(TRY_CAST({text} AS DOUBLE)) THEN TRY_CAST({text} AS DOUBLE) END"
+    )
+    whole = (
+        f"CASE WHEN {found} IN ('UBIGINT', 'BIGINT') THEN TRY_CAST({text} AS BIGINT) "
+        f"WHEN {found} = 'DOUBLE' AND abs(TRY_CAST({text} AS DOUBLE)) <= {_EXACT} "
+        f"AND trunc(TRY_CAST({text} AS DOUBLE)) = TRY_CAST({text} AS DOUBLE) "
+        f"THEN CAST(TRY_CAST({text} AS DOUBLE) AS BIGINT) END"
+    )
+    match kind:
+        case JsonKind.TEXT:
+            return [f"CASE WHEN {found} = 'VARCHAR' THEN {text} END AS c{place}"]
+        case JsonKind.NUMBER:
+            return [f"{number} AS c{place}"]
+        case JsonKind.WHOLE:
+            return [f"{whole} AS c{place}"]
+        case JsonKind.BOOLEAN:
+            return [f"CASE WHEN {found} = 'BOOLEAN' THEN {text} = 'true' END AS c{place}"]
+        case JsonKind.EPOCH:
+            return [f"{number} AS c{place}", f"{whole} AS whole{place}"]
+        case _:
+            assert_never(kind)
+
+
+def _column(read: pa.Table, place: int, kind: JsonKind) -> Any:
+    values = read.column(f"c{place}")
+    if kind is JsonKind.EPOCH:
+        whole = read.column(f"whole{place}")
+        return whole if whole.null_count == values.null_count else values
+    return values
+
+
+def _pointer(name: str) -> str:
+    """The JSON pointer of a column's name."""
+    return name if name.startswith("/") else "/" + name.replace("~", "~0").replace("/", "~1")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
