@@ -85,7 +85,7 @@ def make_project(folder: Path, sites: int) -> tuple[str, ...]:
     for name in names:
         events_folder(folder, name).mkdir(parents=True)
         write_events(folder, name, 0, SECOND_US)  # a site reads its files' columns when it starts
-        configure_site(folder, name, events_folder(folder, name), "who", "at", allow_noise_off=False)
+        configure_site(folder, name, str(events_folder(folder, name)), "who", "at", allow_noise_off=False)
     return names
 
 

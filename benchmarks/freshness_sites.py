@@ -9,7 +9,6 @@ import logging
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from base.tls.roles import TlsRole
@@ -21,19 +20,19 @@ from edge_client.open_ledgers import KeptOpen
 from edge_client.plan_messages import answer_message
 from edge_client.serving import SiteService
 from edge_client.site_config import load_config
-from edge_client.sources.files.cache import EventCache
+from edge_client.sources.open import KeptSource
 
 
 def serve(project: Path, address: str, site: str) -> None:
     """Answer plans as `covey start site` does, until the process ends."""
     path = project / SITES / f"{site}.toml"
-    cache, ledgers = EventCache(time.time_ns), KeptOpen()
+    sources, ledgers = KeptSource(), KeptOpen()
     superlink = SuperLink(address, TrustFile(project / KEYS, TlsRole.SUPERLINK))
     with FleetClient(superlink, load_config(path).node) as client:
         SiteService(
             client,
             lambda content: answer_message(
-                content, lambda: replace(load_config(path), cache=cache), name=site, ledgers=ledgers
+                content, lambda: load_config(path), name=site, ledgers=ledgers, sources=sources
             ),
             time.sleep,
             time.monotonic,

@@ -98,7 +98,7 @@ def compare_sites() -> dict[str, dict[str, float]]:
         events = project / "events.parquet"
         pq.write_table(pa.table({"who": ["a"], "at": pa.array([0], pa.timestamp("us", "UTC"))}), events)
         for name in ("site", "supernode"):
-            configure_site(project, name, events, "who", "at", allow_noise_off=False)
+            configure_site(project, name, str(events), "who", "at", allow_noise_off=False)
         with Processes(project / "logs") as processes:
             return _measure(project, processes)
 

@@ -73,7 +73,17 @@ class SiteFileMissing(EdgeError):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        super().__init__(f"{path}: there is no such file; it names the site's events, keys, ledger and policy")
+        super().__init__(f"{path}: there is no such file; it names the site's source, keys, ledger and policy")
+
+
+class SiteFileOutdated(EdgeError):
+    """An earlier version of Covey wrote the configuration file of a site."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"an earlier version of Covey wrote {path}: its entry `events` is now `url` of a section [source]"
+        )
 
 
 class SuperLinkError(EdgeError):

@@ -37,6 +37,8 @@ from .open_ledgers import EACH_TIME, Ledgers
 from .policy import Refuse
 from .preflight import check_draft
 from .site_config import SiteConfig
+from .sources.open import EACH_TIME as OPENED_EACH_TIME
+from .sources.open import Sources
 from .trace_record import sender_in, with_context
 
 OK: Final = "OK"
@@ -89,6 +91,7 @@ def answer_message(
     protecting: Protecting = honestly,
     name: str = "",
     ledgers: Ledgers = EACH_TIME,
+    sources: Sources = OPENED_EACH_TIME,
 ) -> PlanAnswer:
     """Answer the content of a message. Never raises.
 
@@ -96,11 +99,11 @@ def answer_message(
         content: the records of the message; None if it could not be read.
         configuration: reads the site's files; called for each message, so edits are taken up without a restart.
         name: the site's id, where it is known before its files are read.
-        ledgers: how the site's ledger is opened.
+        ledgers, sources: how the site's ledger and its source are opened.
     """
     sender = None if content is None else sender_in(content)
     with span("answer", Fields(site=name or None), sender=sender) as answered:
-        answer = _answer(content, configuration, protecting, name, ledgers)
+        answer = _answer(content, configuration, protecting, name, ledgers, sources)
         answered.code(answer.code)
         return replace(answer, sender=answered.here)
 
@@ -111,6 +114,7 @@ def _answer(
     protecting: Protecting,
     name: str,
     ledgers: Ledgers,
+    sources: Sources,
 ) -> PlanAnswer:
     site = name
     try:
@@ -121,12 +125,12 @@ def _answer(
             return PlanAnswer(RefusalCode.SITE_FAILED, site)
         site = config.settings.site
         if content is not None and (draft := _draft_in(content)) is not None:
-            refused = check_draft(draft, config, wall_clock, ledgers)
+            refused = check_draft(draft, config, wall_clock, ledgers, sources)
             return PlanAnswer(OK if refused is None else refused.code, site, of_draft=True)
         plan = None if content is None else _plan_in(content)
         if plan is None:
             return PlanAnswer(RefusalCode.NOT_A_PLAN, site)
-        result = answer_plan(*plan, config, protecting(site), ledgers)
+        result = answer_plan(*plan, config, protecting(site), ledgers, sources)
         plan_hash = _hash_of(plan[0], config.settings.policy.coordinator_keys)
         if isinstance(result, Refuse):
             return PlanAnswer(result.code, site, plan_hash)

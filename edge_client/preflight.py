@@ -19,19 +19,24 @@ from .events import check_schema, make_events
 from .open_ledgers import EACH_TIME, Ledgers
 from .policy import Refuse, decide
 from .site_config import SiteConfig
-from .sources.files.reading import read_schema
+from .sources.open import EACH_TIME as OPENED_EACH_TIME
+from .sources.open import Sources
 
 _log = logging.getLogger(__name__)
 
 
 def check_draft(
-    signed_draft: bytes, config: SiteConfig, clock: Callable[[], int], ledgers: Ledgers = EACH_TIME
+    signed_draft: bytes,
+    config: SiteConfig,
+    clock: Callable[[], int],
+    ledgers: Ledgers = EACH_TIME,
+    sources: Sources = OPENED_EACH_TIME,
 ) -> Refuse | None:
     """The refusal with which this site would answer the plan of a signed draft; None: it would take part.
 
     Args:
         clock: wall clock, µs since the epoch.
-        ledgers: how the site's ledger is opened.
+        ledgers, sources: how the site's ledger and its source are opened.
     """
     settings = config.settings
     try:
@@ -47,10 +52,9 @@ def check_draft(
         return decision
     try:
         views = [planned.view for planned in draft.views]
-        columns = config.client_column, config.time_column
-        events = make_events(
-            read_schema(config.events, views, *columns, cache=config.cache), *columns, strict_times=False
-        )
+        with sources.of(config.source, settings.site) as source:
+            rows = source.schema(views)
+        events = make_events(rows, config.source.client, config.source.time, strict_times=False)
         for view in views:
             check_schema(view, events)
     except (EdgeError, FeatureStoreError) as error:

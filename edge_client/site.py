@@ -29,7 +29,6 @@ from base.traces import span
 from crypto.bfv import PublicKey
 from crypto.sharing import SparseRows
 from crypto.signing import SigningKey
-from featurestore.define.definitions import FeatureView
 from featurestore.errors import FeatureStoreError
 from federation.batch.batch import BATCH_ID_BYTES, Heads, SealedBatch
 from federation.batch.empty import seal_empty
@@ -40,7 +39,7 @@ from federation.errors import EncryptionKeysInvalid, LedgerBroken, LedgerRefusal
 from federation.he.keys import verify_keys
 from federation.he.reports import encrypt_reports
 from federation.keys import RoleKeys
-from federation.plan import Plan
+from federation.plan import Plan, PlannedView
 from federation.refusal_codes import RefusalCode
 from federation.sharding import Protect, protect
 from federation.terms import Encrypted, Participation, ReportPer, Shares
@@ -87,7 +86,7 @@ class SiteSettings:
 def respond(
     signed_plan: bytes,
     settings: SiteSettings,
-    load: Callable[[Sequence[FeatureView]], Events],
+    load: Callable[[Sequence[PlannedView]], Events],
     clock: Callable[[], int],
     randomness: Randomness,
     protect: Protect = protect,
@@ -98,7 +97,8 @@ def respond(
 
     Args:
         encryption_keys: under `he`, the key holder's signed public keys, which arrive with the plan.
-        load: reads the site's events for these views; raises EdgeError or FeatureStoreError if they do not fit.
+        load: reads the site's events of the panes of these views, and perhaps others; raises EdgeError or FeatureStoreError
+            if they do not fit.
         clock: wall clock, µs since the epoch.
         protect: makes shares of the reports before they are sealed.
         ledgers: how the site's ledger is opened.
@@ -122,7 +122,7 @@ def respond(
                 return refusal
             try:
                 with span("events", Fields(plan=plan.hash)):
-                    events = load([planned.view for planned in plan.views])
+                    events = load(plan.views)
                     for planned in plan.views:
                         check_schema(planned.view, events)
                 return answer(plan, events, settings, ledger, randomness, protect, keys)

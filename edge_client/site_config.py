@@ -1,13 +1,17 @@
-"""A site's configuration: the paths of its events, keys, ledger and policy. One TOML file per site; it holds no secret.
+"""A site's configuration: its source of events, and the paths of its keys, ledger and policy. It holds no secret.
+
+One TOML file per site:
 
 site = "UA"
 clients = 629                      # number of enrolled clients, as on the aggregators' rosters
-events = "ua.parquet"              # or a folder, or a pattern such as "ua/*.csv"; relative to this file
-client_column = "tailnum"
-time_column = "arrived_at"
 keys = "../keys"                   # the folder with site-UA.key
 ledger = "../ledgers/site-UA.db"
 policy = "../policy.toml"          # pinned keys, views, ρ, k: see `policy_file`
+
+[source]                           # see `sources/entries.py`
+url = "ua.parquet"                 # or a folder, or a pattern such as "ua/*.csv"; relative to this file
+client = "tailnum"
+time = "arrived_at"
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from base.config import ConfigModel, FilePath, Text, Whole, checked
 from base.errors import ConfigInvalid
@@ -27,11 +31,16 @@ from federation.errors import FederationError
 from federation.keys import load_keys, site_role
 from federation.node_keys import NodeKey
 
-from .errors import SiteFileMissing
+from .errors import SiteFileMissing, SiteFileOutdated
 from .policy import Policy
 from .policy_file import load_policy
 from .site import SiteSettings
-from .sources.files.cache import EventCache
+from .sources.entries import SourceEntries
+from .sources.parsing import source_of
+from .sources.source import Source
+
+OUTDATED: Final = frozenset({"events", "client_column", "time_column"})
+"""The entries that stood in the place of `[source]` in files of earlier versions."""
 
 
 class SiteEntries(ConfigModel):
@@ -39,12 +48,10 @@ class SiteEntries(ConfigModel):
 
     site: Text
     clients: Whole
-    events: FilePath
-    client_column: Text
-    time_column: Text
     keys: FilePath
     ledger: FilePath
     policy: FilePath
+    source: SourceEntries
 
 
 @dataclass(frozen=True)
@@ -53,15 +60,11 @@ class SiteConfig:
 
     Attributes:
         node: the key with which the site connects to a SuperLink, by the time at which it was loaded. **Secret.**
-        cache: the files of events that a running site has read before. None: each plan reads all of them.
     """
 
     settings: SiteSettings
-    events: Path
-    client_column: str
-    time_column: str
+    source: Source
     node: NodeKey = field(repr=False)
-    cache: EventCache | None = field(default=None, repr=False, compare=False)
 
 
 def site_files(folder: Path) -> list[Path]:
@@ -101,7 +104,7 @@ def load_config(path: Path) -> SiteConfig:
     settings = SiteSettings(entries.site, keys, entries.clients, _policy(entries), entries.ledger)
     node = keys.at(wall_clock()).node
     assert node is not None  # a site's keys have a node key
-    return SiteConfig(settings, entries.events, entries.client_column, entries.time_column, node)
+    return SiteConfig(settings, source_of(entries.source, path), node)
 
 
 def rules_of(path: Path) -> tuple[Policy, Path]:
@@ -114,25 +117,37 @@ def rules_of(path: Path) -> tuple[Policy, Path]:
     return _policy(entries), entries.ledger
 
 
-def event_columns(path: Path) -> tuple[Path, str, str]:
-    """The events of a site's file, and their columns of clients and times. Reads no key. Raises as `rules_of`."""
-    entries = _entries(path)
-    return entries.events, entries.client_column, entries.time_column
+def source_in(path: Path) -> Source:
+    """The source of a site's file. Reads no key. Raises as `rules_of`."""
+    return source_of(_entries(path).source, path)
 
 
-def config_to_toml(entries: Mapping[str, str | int]) -> str:
-    """The text that `load_config` reads, with a value for each field of `SiteEntries`."""
-    names = SiteEntries.model_fields
-    return "".join(f"{name} = {json.dumps(entries[name], ensure_ascii=False)}\n" for name in names)
+def config_to_toml(entries: Mapping[str, str | int], source: Mapping[str, str]) -> str:
+    """The text that `load_config` reads.
+
+    Args:
+        entries: a value for each field of `SiteEntries`, but for the source. source: the entries of `[source]`.
+    """
+    names = [name for name in SiteEntries.model_fields if name != "source"]
+    return "".join(
+        [*(_line(name, entries[name]) for name in names), "\n[source]\n", *(_line(*entry) for entry in source.items())]
+    )
+
+
+def _line(name: str, value: str | int) -> str:
+    return f"{name} = {json.dumps(value, ensure_ascii=False)}\n"
 
 
 def _entries(path: Path) -> SiteEntries:
     try:
-        return checked(SiteEntries, toml_entries(path), path)
+        entries = toml_entries(path)
     except FileNotFoundError:
         raise SiteFileMissing(str(path)) from None
+    if "source" not in entries and OUTDATED & entries.keys():
+        raise SiteFileOutdated(str(path))
+    return checked(SiteEntries, entries, path)
 
 
 def _policy(entries: SiteEntries) -> Policy:
     policy = load_policy(entries.policy)
-    return replace(policy, time_columns=(*policy.time_columns, entries.time_column))
+    return replace(policy, time_columns=(*policy.time_columns, entries.source.time))

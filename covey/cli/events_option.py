@@ -16,10 +16,10 @@ ClientColumnOption: TypeAlias = Annotated[str | None, typer.Option(help="The col
 TimeColumnOption: TypeAlias = Annotated[str | None, typer.Option(help="The column with the time of an event.")]
 
 
-def both_columns(client_column: str | None, time_column: str | None) -> tuple[str, str]:
+def both_columns(client_column: str | None, time_column: str | None, events: str = "--events") -> tuple[str, str]:
     """The columns of a site's events. Raises UsageError: one is missing."""
     from deployment.errors import UsageError
 
     if client_column is None or time_column is None:
-        raise UsageError("--events needs --client-column and --time-column")
+        raise UsageError(f"{events} needs --client-column and --time-column")
     return client_column, time_column

@@ -71,8 +71,9 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     # configuration
     "POLICY_MISSING": lambda _: "`covey init` and `covey start site` write one",
     "SITE_FILE_MISSING": lambda _: (
-        "`covey start site ID --events FILE --client-column NAME --time-column NAME` writes one"
+        "`covey start site ID --source URL --client-column NAME --time-column NAME` writes one"
     ),
+    "SITE_FILE_OUTDATED": lambda error: f"`covey store migrate --project {Path(error.path).parent.parent}` rewrites it",
     # roles
     "PROOFS_REQUIRED": lambda _: "collect with --validity prio3",
     "UNREACHABLE": lambda error: _start(error.role) if error.why is None else "",

@@ -180,12 +180,13 @@ def site(
             "always has TLS.",
         ),
     ] = False,
-    events: Annotated[
-        Path | None,
+    source: Annotated[
+        str | None,
         typer.Option(
-            metavar="PATH",
-            help=f"This site's events: {EVENT_FILES}. Each plan takes up new and changed files. The path is written to the site's "
-            "configuration, with the two columns.",
+            metavar="URL",
+            help=f"This site's events: {EVENT_FILES}; or duckdb://FILE?table=NAME, sqlite://FILE?table=NAME, "
+            "postgresql://USER@HOST/DB?table=NAME, log://FILE. Each plan takes up new and changed files. The URL is written to the "
+            "site's configuration, with the two columns. A stream needs more entries there: see docs/sources.md.",
         ),
     ] = None,
     client_column: ClientColumnOption = None,
@@ -197,9 +198,9 @@ def site(
     """Run a site: it answers the coordinator's plans over its own events, and never runs code that it receives."""
     from deployment.project.site_folders import configure_site, serve_site
 
-    if events is not None:
-        columns = both_columns(client_column, time_column)
-        configure_site(project, site, events, *columns, allow_noise_off=allow_noise_off)
+    if source is not None:
+        columns = both_columns(client_column, time_column, "--source")
+        configure_site(project, site, source, *columns, allow_noise_off=allow_noise_off)
     serve_site(project, site, superlink, insecure=insecure, monitor=monitor)
 
 

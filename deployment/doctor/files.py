@@ -11,8 +11,8 @@ from typing import Final
 from base.errors import CoveyError
 from deployment.inspect.ledger_view import owners_in
 from deployment.project.fleet import SITES
-from edge_client.site_config import event_columns
-from edge_client.sources.files.reading import read_schema
+from edge_client.site_config import source_in
+from edge_client.sources.open import EACH_TIME
 from featurestore.online.settings import store_path
 from featurestore.registry.consistency import registry_problems
 from federation.ledger.operator import LEDGERS
@@ -90,12 +90,13 @@ def check_events(place: Place) -> Iterator[Finding]:
         yield not_applicable("no site is configured here")
     for file in files:
         try:
-            events, *columns = event_columns(file)
-            read_schema(events, (), *columns)
+            source = source_in(file)
+            with EACH_TIME.of(source, file.stem) as opened:
+                opened.schema(())
         except CoveyError as error:
-            yield problem_of(error, f"edit {file}, or: covey start site {file.stem} --events PATH …")
+            yield problem_of(error, f"edit {file}, or: covey start site {file.stem} --source URL …")
         else:
-            yield ok(f"the events of site {file.stem} can be read: {events}")
+            yield ok(f"the events of site {file.stem} can be read: {source.url}")
 
 
 def _mib(size: int) -> int:

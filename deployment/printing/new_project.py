@@ -93,7 +93,7 @@ def next_steps(made: NewProject) -> Iterator[str]:
             "parties how many clients had events; as it is, the site refuses them"
         )
     for site in sites[:_SITES]:
-        yield f"covey start site {site} {at} --events FILE --client-column NAME --time-column NAME"
+        yield f"covey start site {site} {at} --source FILE --client-column NAME --time-column NAME"
     if len(sites) > _SITES:
         yield f"  and the other {len(sites) - _SITES} sites likewise"
     if own and not alone:

@@ -167,13 +167,11 @@ def _write_sites(project: Path, fleet: Sequence[SiteEvents], columns: EventColum
             {
                 "site": one.site,
                 "clients": one.clients,
-                "events": f"{one.site}.parquet",
-                "client_column": columns.client,
-                "time_column": columns.time,
                 "keys": f"../{KEYS}",
                 "ledger": f"../{LEDGERS}/{site_role(one.site)}.db",
                 "policy": f"../{POLICY}",
-            }
+            },
+            {"url": f"{one.site}.parquet", "client": columns.client, "time": columns.time},
         )
         replace_file(folder / f"{one.site}.toml", text, private=True, durable=False)
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import closing, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from flwr.app import RecordDict
@@ -21,6 +21,7 @@ from base.times import wall_clock
 from base.tls.hosts import is_loopback, split_address
 from base.tls.roles import TlsRole
 from base.tls.trust import TrustFile
+from base.toml import toml_entries
 from deployment.errors import UsageError
 from deployment.monitor.monitor import monitored
 from deployment.monitor.site import SiteState
@@ -31,8 +32,8 @@ from edge_client.policy import Policy
 from edge_client.policy_file import policy_to_toml
 from edge_client.serving import SiteService
 from edge_client.site_config import SiteConfig, config_to_toml, load_config
-from edge_client.sources.files.cache import EventCache
-from edge_client.sources.files.reading import read_schema
+from edge_client.sources.open import EACH_TIME, KeptSource
+from edge_client.sources.parsing import absolute_url
 from federation.errors import UnknownSite
 from federation.key_rotation import erase_ended
 from federation.keys import roles_in, site_role
@@ -48,15 +49,19 @@ _log = logging.getLogger(__name__)
 
 
 def configure_site(
-    project: Path, site: str, events: Path, client_column: str, time_column: str, *, allow_noise_off: bool
+    project: Path, site: str, source: str, client_column: str, time_column: str, *, allow_noise_off: bool
 ) -> Path:
     """Write `sites/<site>.toml`, and `policy.toml` if it does not exist. The policy pins the project's keys from now on.
 
+    A file that names this source already keeps its other entries.
+
     Args:
+        source: a URL, or a path of files; relative to the working directory.
         allow_noise_off: the setting of a new policy; an existing policy is not changed.
 
     Raises:
-        UsageError: the site is not on the project's roster.
+        UsageError: the site is not on the project's roster, or its file has entries of another source. ConfigInvalid: the
+            source needs more entries than these three.
     """
     parties = Project.load(project)
     try:
@@ -77,21 +82,50 @@ def configure_site(
     private_folder(project / LEDGERS)
     folder = private_folder(project / SITES)
     path = folder / f"{site}.toml"
+    try:
+        entries = {"url": absolute_url(source, Path()), "client": client_column, "time": time_column}
+    except ValueError as error:
+        raise UsageError(f"the source {source!r}: {error}", settings=("source",)) from None
+    if _has_more(path, entries, clients):
+        load_config(path)
+        return path
     text = config_to_toml(
         {
             "site": site,
             "clients": clients,
-            "events": str(events.absolute()),
-            "client_column": client_column,
-            "time_column": time_column,
             "keys": f"../{KEYS}",
             "ledger": f"../{LEDGERS}/{site_role(site)}.db",
             "policy": f"../{POLICY}",
-        }
+        },
+        entries,
     )
     replace_file(path, text, private=True)
     load_config(path)
     return path
+
+
+def _has_more(path: Path, entries: Mapping[str, str], clients: int) -> bool:
+    """Whether a site's file has these entries of its source, and others, so that it is not written again.
+
+    Raises:
+        UsageError: it has other entries of another source, or another number of clients.
+    """
+    try:
+        found = toml_entries(path)
+    except FileNotFoundError:
+        return False
+    source = found.get("source")
+    if not isinstance(source, dict) or not source.keys() - entries.keys():
+        return False
+    wrong = [f"{name} = {source.get(name)!r}" for name, value in entries.items() if source.get(name) != value]
+    if found.get("clients") != clients:
+        wrong.append(f"clients = {found.get('clients')}, and the roster has {clients}")
+    if wrong:
+        raise UsageError(
+            f"{path} has entries that this command does not write ({', '.join(sorted(source.keys() - entries.keys()))}), and "
+            f"{wrong[0]}. Edit it, or delete it first"
+        )
+    return True
 
 
 def serve_site(project: Path, site: str, given: str | None, *, insecure: bool, monitor: str | None = None) -> None:
@@ -118,15 +152,20 @@ def serve_site(project: Path, site: str, given: str | None, *, insecure: bool, m
     address = (Network() if parties is None else parties.network).address("superlink", given)
     superlink = _superlink(project / KEYS, address, insecure=insecure)
 
-    meters, cache, ledgers = Meters(), EventCache(time.time_ns), KeptOpen()
+    meters, sources, ledgers = Meters(), KeptSource(), KeptOpen()
 
     def answer(content: RecordDict | None) -> PlanAnswer:
         with meters.timed(ANSWER_SECONDS):
-            found = answer_message(content, lambda: replace(load_config(path), cache=cache), name=site, ledgers=ledgers)
+            found = answer_message(content, lambda: load_config(path), name=site, ledgers=ledgers, sources=sources)
         meters.add(ANSWERS, found.code)
         return found
 
-    with about(Fields(site=config.settings.site)), FleetClient(superlink, node) as client, closing(ledgers):
+    with (
+        about(Fields(site=config.settings.site)),
+        FleetClient(superlink, node) as client,
+        closing(ledgers),
+        closing(sources),
+    ):
         service = SiteService(client, answer, time.sleep, time.monotonic)
         with monitored(monitor, Role.SITE, project, SiteState(service, address, meters)), suppress(KeyboardInterrupt):
             service.run()
@@ -135,7 +174,8 @@ def serve_site(project: Path, site: str, given: str | None, *, insecure: bool, m
 
 def _require_usable(project: Path, config: SiteConfig) -> None:
     """Raise EventsError or UsageError if this site could answer no plan. No value of its events is read."""
-    read_schema(config.events, (), config.client_column, config.time_column)
+    with EACH_TIME.of(config.source, config.settings.site) as source:
+        source.schema(())
     settings, parties = config.settings, Project.find(project)
     entries = [] if parties is None else [one for one in parties.roster.entries if one.site == settings.site]
     for entry in entries:

@@ -84,7 +84,7 @@ class Deployed(NamedTuple):
 def site(project: Path, address: str, *more: str) -> list[str]:
     return [
         sys.executable, "-m", "covey", "start", "site", "1", "--project", str(project), "--superlink", address, *more,
-        "--events", str(project / "events.parquet"), "--client-column", "who", "--time-column", "at",
+        "--source", str(project / "events.parquet"), "--client-column", "who", "--time-column", "at",
     ]  # fmt: skip
 
 

@@ -82,7 +82,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
     assert call(["init", str(project), "--sites", "1"]) == 0
     site = [
         sys.executable, "-m", "covey", "start", "site", "1", "--project", str(project), "--insecure",
-        "--events", str(project / "events.parquet"), "--client-column", "who", "--time-column", "at",
+        "--source", str(project / "events.parquet"), "--client-column", "who", "--time-column", "at",
     ]  # fmt: skip
     with Processes(project / "logs") as processes:
         address = start_superlink(processes, project / "superlink")

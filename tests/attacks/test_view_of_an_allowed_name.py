@@ -82,7 +82,7 @@ def change_policy(project: Path, old: str, new: str) -> None:
 
 def answer_of_site(project: Path, plan: Path) -> str:
     """The answer of a site with this policy over its own events."""
-    config = load_config(configure_site(project, "1", project / "events.csv", "who", "at", allow_noise_off=False))
+    config = load_config(configure_site(project, "1", str(project / "events.csv"), "who", "at", allow_noise_off=False))
     answer = answer_plan(plan.read_bytes(), b"", config)
     return str(answer.code) if isinstance(answer, Refuse) else "OK"
 

@@ -195,6 +195,7 @@ SOURCE_AWAY edge_client.SourceAway 1
 ENCRYPTION_FAILED edge_client.EncryptionFailed 1
 POLICY_MISSING edge_client.PolicyMissing 2
 SITE_FILE_MISSING edge_client.SiteFileMissing 2
+SITE_FILE_OUTDATED edge_client.SiteFileOutdated 2
 SUPER_LINK_ERROR edge_client.SuperLinkError 1
 SUPER_LINK_AWAY edge_client.SuperLinkAway 1
 SUPER_LINK_UNTRUSTED edge_client.SuperLinkUntrusted 1

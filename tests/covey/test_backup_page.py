@@ -130,7 +130,7 @@ def test_a_moved_project_goes_on(covey: Covey, place: Path) -> None:
 def test_no_path_of_a_project_but_those_that_the_page_names_is_absolute(covey: Covey, place: Path) -> None:
     from deployment.project.site_folders import configure_site
 
-    configure_site(place / "flights", "1", place / "events.parquet", "who", "at", allow_noise_off=False)
+    configure_site(place / "flights", "1", str(place / "events.parquet"), "who", "at", allow_noise_off=False)
     files = [path for path in (place / "flights").rglob("*") if path.is_file()]
     naming = {str(path.relative_to(place / "flights")) for path in files if str(place).encode() in path.read_bytes()}
     assert {name for name in naming if not name.startswith("store/online/")} == {"sites/1.toml"}

@@ -223,9 +223,9 @@ def test_what_is_left_follows_each_owners_own_budget(covey: Covey, project: Path
     (project / "sites").mkdir()
     own = policy.read_text().replace("max_rho_per_day = 0.05", "max_rho_per_day = 0.3")
     (project / "sites" / "own-policy.toml").write_text(own)
-    entries = {"site": "1", "clients": 9, "events": "e", "client_column": "c", "time_column": "t", "keys": "../keys",
+    entries = {"site": "1", "clients": 9, "keys": "../keys",
                "ledger": "../ledgers/site-1.db", "policy": "own-policy.toml"}  # fmt: skip
-    (project / "sites" / "1.toml").write_text(config_to_toml(entries))
+    (project / "sites" / "1.toml").write_text(config_to_toml(entries, {"url": "e", "client": "c", "time": "t"}))
     _, out, _ = covey("ledger", "show", "--project", project, "--ledger", "site-1", "--json")
     assert json.loads(out)["ledgers"][0]["days"][0]["left_micro_rho"] == 200_000
     _, out, _ = covey("ledger", "show", "--project", project, "--budget", "0.2", "--json")

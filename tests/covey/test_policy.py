@@ -226,7 +226,7 @@ def test_it_asks_a_site_s_ledger_and_touches_nothing(covey: Covey, tmp_path: Pat
 
 def test_a_site_s_file_names_policy_and_ledger(covey: Covey, tmp_path: Path) -> None:
     assert covey("init", tmp_path / "p", "--sites", "2")[0] == 0
-    config = configure_site(tmp_path / "p", "1", tmp_path / "e.parquet", "who", "at", allow_noise_off=False)
+    config = configure_site(tmp_path / "p", "1", str(tmp_path / "e.parquet"), "who", "at", allow_noise_off=False)
     plan = write(tmp_path, plan_with(deadline_us=FAR))
     code, out, _ = covey("policy", "check", plan, "--site", config)
     assert (code, out.splitlines()[0]) == (4, "PLAN_UNSIGNED")  # a plan of another project
@@ -249,13 +249,13 @@ class TestConfigureSite:
         covey("init", tmp_path / "p", "--site", "UA", "--max-clients", "7")
         policy = tmp_path / "p" / "policy.toml"
         policy.unlink()
-        config = configure_site(tmp_path / "p", "UA", tmp_path / "e.parquet", "who", "at", allow_noise_off=False)
+        config = configure_site(tmp_path / "p", "UA", str(tmp_path / "e.parquet"), "who", "at", allow_noise_off=False)
         written = load_policy(policy)
         assert written == Policy(written.coordinator, written.leader, written.helper)
         mine = replace(written, min_k=3, allow_activity_visible=True)
         policy.write_text(policy_to_toml(mine))
         settings = load_config(
-            configure_site(tmp_path / "p", "UA", tmp_path / "e.parquet", "who", "at", allow_noise_off=True)
+            configure_site(tmp_path / "p", "UA", str(tmp_path / "e.parquet"), "who", "at", allow_noise_off=True)
         ).settings
         assert settings.policy == replace(mine, time_columns=("at",))  # its own column needs no mention
         assert (settings.clients, settings.ledger.resolve()) == (7, (tmp_path / "p/ledgers/site-UA.db").resolve())
@@ -264,4 +264,4 @@ class TestConfigureSite:
     def test_a_site_that_is_not_on_the_roster_is_named(self, covey: Covey, tmp_path: Path) -> None:
         covey("init", tmp_path / "p", "--site", "UA")
         with pytest.raises(UsageError, match="'DL' is not on this aggregator's roster"):
-            configure_site(tmp_path / "p", "DL", tmp_path / "e.parquet", "who", "at", allow_noise_off=False)
+            configure_site(tmp_path / "p", "DL", str(tmp_path / "e.parquet"), "who", "at", allow_noise_off=False)

@@ -66,10 +66,10 @@ def test_no_mishap_loses_a_day(covey: Covey, project: Path) -> None:
         assert (code, states(result)) == (0, dict.fromkeys(SITES, ("answered", "OK")))
 
         config = project / "sites" / "2.toml"
-        change(config, 'time_column = "at"', 'time_column = "aat"')
+        change(config, 'time = "at"', 'time = "aat"')
         code, result, _ = deployment.collect(days[1])
         assert (code, states(result)) == (6, {"1": ("answered", "OK"), "2": ("refused", "SCHEMA")})
-        change(config, 'time_column = "aat"', 'time_column = "at"')
+        change(config, 'time = "aat"', 'time = "at"')
         code, result, _ = deployment.collect(days[1], until=f"{days[1]}T12:00:00")
         assert (code, list(result["views"])) == (0, ["everywhere"])
         code, result, _ = deployment.collect(days[1])

@@ -80,7 +80,7 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(
         link = start_superlink(project, processes)
         for site in ("1", "2"):
             events = [
-                "--events",
+                "--source",
                 str(project / f"events-{site}.parquet"),
                 "--client-column",
                 "who",
@@ -209,7 +209,7 @@ def test_the_pages_of_operators_name_commands_and_options_that_exist(
 def test_without_tls_a_site_goes_to_a_superlink_on_this_machine_only(covey: Covey, project: Path, address: str) -> None:
     covey("init", project)
     (project / "keys" / "trust" / "superlink.crt").unlink()
-    site = "start", "site", "1", "--project", project, "--events", project / "events.parquet"
+    site = "start", "site", "1", "--project", project, "--source", project / "events.parquet"
     columns = "--client-column", "who", "--time-column", "at"
     code, _, err = covey(*site, *columns, "--superlink", address, "--insecure")
     assert (code, "only to a SuperLink on this machine" in err) == (2, True)
@@ -220,7 +220,7 @@ def test_without_tls_a_site_goes_to_a_superlink_on_this_machine_only(covey: Cove
 def test_the_address_of_a_superlink_has_a_port(covey: Covey, project: Path) -> None:
     covey("init", project)
     code, _, err = covey(
-        "start", "site", "1", "--project", project, "--events", project / "events.parquet",
+        "start", "site", "1", "--project", project, "--source", project / "events.parquet",
         "--client-column", "who", "--time-column", "at", "--superlink", "8000",
     )  # fmt: skip
     assert (code, "'8000' is not an address; write HOST:PORT" in err) == (2, True), err

@@ -78,7 +78,7 @@ def _roles(project: Path) -> None:
         files.close()
     from deployment.project.site_folders import configure_site
 
-    configure_site(project, "x", project / "events.parquet", "who", "at", allow_noise_off=False)
+    configure_site(project, "x", str(project / "events.parquet"), "who", "at", allow_noise_off=False)
     wanted = PlanRequest(load_views(project / "views.py"), (18_000 * DAY_US, 18_001 * DAY_US))
     plan = make_plan(project, wanted, wall_clock)
     assert plan is not None

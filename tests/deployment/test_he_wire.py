@@ -142,7 +142,7 @@ def test_a_project_of_operators_collects_encrypted_reports(covey: Covey, project
         for site, name in (("1", "x"), ("2", "y")):
             own = project / f"events-{site}.parquet"
             pq.write_table(table.filter([value == name for value in table["site"].to_pylist()]), own)
-            columns = ["--events", str(own), "--client-column", "who", "--time-column", "at"]
+            columns = ["--source", str(own), "--client-column", "who", "--time-column", "at"]
             processes.start(f"site-{site}", words("start", "site", site, *at, "--superlink", link, *columns))
         code, out, err = covey(
             "start", "coordinator", project / "views.py", *at, "--json", "--protection", "he", "--leader",

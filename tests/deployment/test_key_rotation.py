@@ -70,7 +70,7 @@ def test_every_role_rotates_in_the_middle_of_a_collection_which_ends_exact(covey
         addresses = [word for name in ("leader", "helper") for word in (f"--{name}", f"127.0.0.1:{ports[name]}")]
 
         def start_site(site: str, name: str) -> int:
-            events = ["--events", str(project / f"events-{site}.parquet"), "--client-column", "who"]
+            events = ["--source", str(project / f"events-{site}.parquet"), "--client-column", "who"]
             columns = ["--time-column", "at", "--superlink", link]
             return processes.start(name, words("start", "site", site, *at, *events, *columns))
 

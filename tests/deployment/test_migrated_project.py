@@ -39,7 +39,7 @@ def test_the_next_day_is_collected_with_the_migrated_files(
         for site, name in SITES.items():
             events = tmp_path / f"events-{site}.parquet"
             pq.write_table(table.filter([value == name for value in table["site"].to_pylist()]), events)
-            of_site = ["--events", str(events), "--client-column", "who", "--time-column", "at"]
+            of_site = ["--source", str(events), "--client-column", "who", "--time-column", "at"]
             processes.start(f"site-{site}", words("start", "site", site, *at, "--superlink", link, *of_site))
         collect = (
             "start", "coordinator", project / "views.py", *at, "--json", "--seconds", 120,

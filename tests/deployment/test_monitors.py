@@ -165,7 +165,7 @@ def test_a_real_prometheus_scrapes_every_role_and_stores_what_happened(covey: Co
         pid = processes.start("helper", helper)
         link = start_superlink(project, processes, *monitors.option("superlink"))
         for site in ("1", "2"):
-            events = ["--events", str(project / f"events-{site}.parquet"), "--client-column", "who"]
+            events = ["--source", str(project / f"events-{site}.parquet"), "--client-column", "who"]
             command = words("start", "site", site, *at, "--superlink", link, *events, "--time-column", "at")
             processes.start(f"site-{site}", [*command, *monitors.option(f"site-{site}")])
         for role in ROLES[:-1]:

@@ -52,7 +52,7 @@ def test_a_role_whose_key_is_not_the_projects_is_refused(covey: Covey, flights: 
 def test_a_site_without_its_events_or_columns_does_not_register(
     covey: Covey, flights: Path, events: str, columns: tuple[str, str], says: str
 ) -> None:
-    options = ("--events", flights / events, "--client-column", columns[0], "--time-column", columns[1])
+    options = ("--source", flights / events, "--client-column", columns[0], "--time-column", columns[1])
     got, _, err = covey("start", "site", "1", "--project", flights, *options, "--superlink", "127.0.0.1:9")
     assert (got != 0, says in err) == (True, True), err
     assert "registered" not in err
@@ -61,7 +61,7 @@ def test_a_site_without_its_events_or_columns_does_not_register(
 def test_a_site_whose_key_is_not_on_the_roster_does_not_register(covey: Covey, flights: Path) -> None:
     assert covey("keys", "init", "site-1", "--project", flights / "other")[0] == 0
     (flights / "keys" / "site-1.key").write_bytes((flights / "other" / "keys" / "site-1.key").read_bytes())
-    options = ("--events", flights / "events.parquet", "--client-column", "who", "--time-column", "at")
+    options = ("--source", flights / "events.parquet", "--client-column", "who", "--time-column", "at")
     code, _, err = covey("start", "site", "1", "--project", flights, *options, "--superlink", "127.0.0.1:9")
     assert (code, "names another key for site 1" in err, "site-1.pub" in err) == (2, True, True), err
 

@@ -38,7 +38,7 @@ class Deployment:
         for site in sites:
             self.starts += 1
             name = self.names[site] = f"site-{site}-{self.starts}"
-            options = ["--superlink", self.link, "--events", str(self.project / f"events-{site}.parquet")]
+            options = ["--superlink", self.link, "--source", str(self.project / f"events-{site}.parquet")]
             options += ["--client-column", "who", "--time-column", "at"]
             self.pids[site] = self.processes.start(name, words("start", "site", site, *self.at, *options))
 

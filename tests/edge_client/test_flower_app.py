@@ -42,12 +42,14 @@ class Node:
         self.entries: dict[str, Any] = {
             "site": "a",
             "clients": 100,
-            "events": "events.parquet",
-            "client_column": "who",
-            "time_column": "t",
             "keys": "keys",
             "ledger": "site-a.db",
             "policy": "policy/policy.toml",
+        }
+        self.source: dict[str, Any] = {
+            "url": "events.parquet",
+            "client": "who",
+            "time": "t",
         }
         (path / "policy").mkdir()
         (path / "policy" / "policy.toml").write_text(policy_to_toml(POLICY))
@@ -55,10 +57,12 @@ class Node:
         self.write_events(table(["p", "q", "q"], [0, 0, 1], ["x", "y", "x"]))
         self.write_config()
 
-    def write_config(self, **changes: Any) -> None:
-        entries = self.entries | changes
-        lines = (f"{name} = {json.dumps(value)}\n" for name, value in entries.items() if value is not None)
-        (self.path / "a.toml").write_text("".join(lines))
+    def write_config(self, source: dict[str, Any] | None = None, **changes: Any) -> None:
+        def lines(entries: dict[str, Any]) -> str:
+            return "".join(f"{name} = {json.dumps(value)}\n" for name, value in entries.items() if value is not None)
+
+        of_source = self.source | (source or {})
+        (self.path / "a.toml").write_text(f"{lines(self.entries | changes)}[source]\n{lines(of_source)}")
 
     def write_events(self, rows: pa.Table) -> None:
         pq.write_table(rows, self.path / "events.parquet")
@@ -126,8 +130,8 @@ SITE_FAILED: dict[str, Callable[[Node], Any]] = {
     "not TOML": lambda node: (node.path / "a.toml").write_text("site = "),
     "not text": lambda node: (node.path / "a.toml").write_bytes(b"\xff\xfe"),
     "a folder as configuration": lambda node: ((node.path / "a.toml").unlink(), (node.path / "a.toml").mkdir()),
-    "a missing entry": lambda node: node.write_config(events=None),
-    "a number as entry": lambda node: node.write_config(events=5),
+    "a missing entry": lambda node: node.write_config({"url": None}),
+    "a number as entry": lambda node: node.write_config({"url": 5}),
     "an unknown entry": lambda node: node.write_config(secret="x"),
     "no number of clients": lambda node: node.write_config(clients="many"),
     "no policy": lambda node: (node.path / "policy" / "policy.toml").unlink(),
@@ -145,9 +149,9 @@ LEDGER_BROKEN: dict[str, Callable[[Node], Any]] = {
 SCHEMA: dict[str, Callable[[Node], Any]] = {
     "no event file": lambda node: (node.path / "events.parquet").unlink(),
     "not parquet": lambda node: (node.path / "events.parquet").write_bytes(b"PAR1 no PAR1"),
-    "a file of another kind": lambda node: node.write_config(events="a.toml"),
-    "no client column": lambda node: node.write_config(client_column="whom"),
-    "no time column": lambda node: node.write_config(time_column="when"),
+    "a file of another kind": lambda node: node.write_config({"url": "a.toml"}),
+    "no client column": lambda node: node.write_config({"client": "whom"}),
+    "no time column": lambda node: node.write_config({"time": "when"}),
     "no key column": lambda node: node.write_events(table(["p"], [0], ["x"]).drop_columns(["k"])),
     "a key of another type": lambda node: node.write_events(retyped("k", pa.array([1.5]))),
     "a time of another type": lambda node: node.write_events(retyped("t", pa.array([True]))),
@@ -271,7 +275,7 @@ def test_a_site_with_a_csv_file_does_not_tell_by_its_code_what_a_column_holds(no
     view, good = CODES[use]
     rows = f"who,t,k,code\np,1970-01-01T00:00:01,x,{good}\nq,1970-01-01T00:00:01,x,".encode()
     (node.path / "events.csv").write_bytes(rows + odd + b"\n")
-    node.write_config(events="events.csv")
+    node.write_config({"url": "events.csv"})
     plan = plan_with()
     asked = replace(plan, views=(replace(plan.views[0], view=view),), wire=TERMS)
     assert node.ask(sign(asked))[0] == "OK"

@@ -11,10 +11,11 @@ import pytest
 from flwr.app import ConfigRecord, RecordDict
 
 from base.errors import ConfigInvalid
-from edge_client import answering
 from edge_client.plan_messages import answer_message
 from edge_client.preflight import check_draft
 from edge_client.site_config import SiteConfig
+from edge_client.sources.files import open_files
+from edge_client.sources.source import FilesSource
 from federation.draft import draft_of, sign_draft
 from federation.plan import Plan
 from federation.refusal_codes import RefusalCode
@@ -24,11 +25,15 @@ from tests.federation.wire import COORDINATOR, HELPER, LEADER, SITE
 from .making import POLICY, answered, events, plan_with, settings_in, table
 
 
+def files(path: Path) -> FilesSource:
+    return FilesSource(url=str(path), client="who", time="t", path=path)
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> SiteConfig:
     pq.write_table(table(["p"], [0], ["x"]), tmp_path / "events.parquet")
     assert SITE.node is not None
-    return SiteConfig(settings_in(tmp_path), tmp_path / "events.parquet", "who", "t", SITE.node)
+    return SiteConfig(settings_in(tmp_path), files(tmp_path / "events.parquet"), SITE.node)
 
 
 def code_of(plan: Plan, config: SiteConfig, now: int = NOW, key: object = COORDINATOR) -> RefusalCode | None:
@@ -58,7 +63,7 @@ def test_policy_clock_ledger_and_terms_decide_as_for_a_plan(config: SiteConfig) 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_the_schema_is_read_and_no_value(config: SiteConfig, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"other.{suffix}"
-    other = replace(config, events=path)
+    other = replace(config, source=files(path))
     assert code_of(plan_with(), other) == RefusalCode.SCHEMA  # there is no such file
     if suffix == "csv":
         path.write_bytes(b"who,t,k\n" + b"\xff\x00 no row at all \n" * 3)
@@ -72,7 +77,7 @@ def test_the_schema_is_read_and_no_value(config: SiteConfig, tmp_path: Path, suf
 def test_a_site_reads_its_folder_again_for_each_plan(config: SiteConfig, tmp_path: Path) -> None:
     folder = tmp_path / "days"
     folder.mkdir()
-    other = replace(config, events=folder)
+    other = replace(config, source=files(folder))
     assert code_of(plan_with(), other) == RefusalCode.SCHEMA  # there is no file
     pq.write_table(table(["p"], [0], ["x"]), folder / "1.parquet")
     assert code_of(plan_with(), other) is None
@@ -86,7 +91,7 @@ def test_a_message_with_a_draft_is_answered_by_a_code_alone(
     def read(*_: object, **__: object) -> None:
         raise AssertionError("a value was read")
 
-    monkeypatch.setattr(answering, "read_events", read)
+    monkeypatch.setattr(open_files, "read_events", read)
     signed = sign_draft(draft_of(plan_with()), COORDINATOR.sign)
     answer = answer_message(RecordDict({"draft": ConfigRecord({"signed": signed})}), lambda: config)
     assert (answer.code, answer.site, answer.batches) == (RefusalCode.PLAN_EXPIRED, "a", ())  # by today's clock

@@ -147,7 +147,7 @@ class Operators:
         self.leader.start("leader", "start", "leader", *AGGREGATOR, **options)
 
     def start_site(self, site: str, **options: Any) -> None:
-        events = ("--events", "events.parquet", "--client-column", CLIENT_COLUMN, "--time-column", TIME_COLUMN)
+        events = ("--source", "events.parquet", "--client-column", CLIENT_COLUMN, "--time-column", TIME_COLUMN)
         self.sites[site].start("site", "start", "site", site, "--project", PROJECT, *events, **options)
 
     def wait_until_ready(self) -> None:

@@ -90,7 +90,7 @@ def test_a_site_that_is_not_on_the_roster_is_refused_by_name(stranger: Machine, 
     events.write_bytes((deployed.one.home / "events.parquet").read_bytes())
     stranger.start(
         "site", "start", "site", "X", "--project", PROJECT, "--superlink", deployed.link.at(SUPERLINK),
-        "--events", "events.parquet", "--client-column", "tailnum", "--time-column", "arrived_at",
+        "--source", "events.parquet", "--client-column", "tailnum", "--time-column", "arrived_at",
     )  # fmt: skip
     stranger.wait_until_says("site", "does not accept this site's node key")
     stranger.stop("site")

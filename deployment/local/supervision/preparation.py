@@ -20,8 +20,9 @@ from deployment.project.project import FILE, Project
 from deployment.project.site_folders import configure_site
 from edge_client.compute import days_with_events
 from edge_client.events import make_events
-from edge_client.site_config import load_config, site_files
+from edge_client.site_config import site_files, source_in
 from edge_client.sources.files.reading import read_events
+from edge_client.sources.source import FilesSource
 from featurestore.define.definitions import FeatureView
 from featurestore.define.release import Clock
 from featurestore.define.views_file import load_views
@@ -89,7 +90,7 @@ def configure_sites(
         UsageError: a path without its site, or a site that is given twice or is not on the roster.
     """
     for site, path in _events_by_site(Project.load(directory), sources).items():
-        configure_site(directory, site, path, client_column, time_column, allow_noise_off=allow_noise_off)
+        configure_site(directory, site, str(path), client_column, time_column, allow_noise_off=allow_noise_off)
 
 
 def deployment_of(directory: Path, choice: CollectionChoice, now_us: int) -> Deployment:
@@ -170,7 +171,12 @@ def _days_of_events(directory: Path, project: Project, sites: Sequence[str], vie
 
 
 def _days(directory: Path, site: str, views: Sequence[FeatureView]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    config = load_config(directory / SITES / f"{site}.toml")
-    table = read_events(config.events, views, config.client_column, config.time_column, None)
-    events = make_events(table, config.client_column, config.time_column)
+    source = source_in(directory / SITES / f"{site}.toml")
+    if not isinstance(source, FilesSource):
+        raise UsageError(
+            f"site {site} reads {source.url}, and only files are read for the days that they have. Name the first and the last day",
+            settings=("start", "end"),
+        )
+    table = read_events(source.path, views, source.client, source.time, None)
+    events = make_events(table, source.client, source.time)
     return np.concatenate([days_with_events(view, events) for view in views])

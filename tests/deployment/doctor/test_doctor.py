@@ -380,8 +380,8 @@ def test_a_damaged_registry_is_found(project: Path) -> None:
 def test_events_that_cannot_be_read_are_found(covey: Covey, project: Path) -> None:
     (project / "sites").mkdir()
     entries = (
-        'site = "1"\nclients = 1\nevents = "none.csv"\nclient_column = "who"\ntime_column = "at"\nkeys = "../keys"\n'
-        'ledger = "../ledgers/site-1.db"\npolicy = "../policy.toml"\n'
+        'site = "1"\nclients = 1\nkeys = "../keys"\nledger = "../ledgers/site-1.db"\npolicy = "../policy.toml"\n'
+        '[source]\nurl = "none.csv"\nclient = "who"\ntime = "at"\n'
     )
     (project / "sites" / "1.toml").write_text(entries)
     assert "none.csv" in found(examined(project), "events", Severity.PROBLEM)

@@ -1,0 +1,134 @@
+"""An open source: what a site's process reads its events from, whichever kind it is.
+
+A process that answers one message opens its source for it (`EACH_TIME`). One that stays keeps it open (`KeptSource`), because a
+stream is read all the time, and files that did not change are not read again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol, assert_never
+
+import pyarrow as pa
+
+from base.times import wall_clock
+from featurestore.define.definitions import FeatureView
+from federation.plan import PlannedView
+
+from ..events import Events
+from .source import FilesSource, KafkaSource, LogSource, MqttSource, Source, TableSource
+from .status import SourceStatus
+
+
+class OpenSource(Protocol):
+    """A source for as long as a site's process runs."""
+
+    def schema(self, views: Sequence[FeatureView]) -> pa.Table:
+        """The columns that the views need, after the mapping, without a row. No value leaves the source.
+
+        Raises:
+            EventsError: a column is missing or has two types. SourceAway: the source cannot be read now.
+        """
+        ...
+
+    def read(self, views: Sequence[PlannedView]) -> Events:
+        """The events of the planned panes, and perhaps others.
+
+        Raises:
+            EventsError, SourceAway.
+        """
+        ...
+
+    def ready_for(self, seconds: float) -> None:
+        """Wait until a stream's log has what the broker has now, at most so long. Other sources return at once."""
+        ...
+
+    def status(self) -> SourceStatus | None:
+        """The state of a stream or log; None: files and tables have none."""
+        ...
+
+    def close(self) -> None:
+        """Close files and connections, and stop reading a stream."""
+        ...
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a source needs besides its settings.
+
+    Attributes:
+        site: the site's id.
+        clock: wall clock, µs since the epoch. monotonic: seconds. wait: returns after so many seconds.
+    """
+
+    site: str
+    clock: Callable[[], int] = wall_clock
+    monotonic: Callable[[], float] = time.monotonic
+    wait: Callable[[float], None] = time.sleep
+
+
+def open_source(source: Source, surroundings: Surroundings) -> OpenSource:
+    """Open a source.
+
+    Raises:
+        ExtraMissing: the library of its kind is not installed. SourceAway, LogBroken, LogKeyWrong, LogSettingsDiffer.
+    """
+    match source:
+        case FilesSource():
+            from .files.open_files import OpenFiles
+
+            return OpenFiles(source, surroundings)
+        case TableSource() | LogSource() | KafkaSource() | MqttSource():
+            raise NotImplementedError(type(source).__name__)
+        case _:
+            assert_never(source)
+
+
+class Sources(Protocol):
+    """Opens the source of a site for one message."""
+
+    def of(self, source: Source, site: str) -> AbstractContextManager[OpenSource]:
+        """The open source. Raises as `open_source`."""
+        ...
+
+
+class OpenedEachTime:
+    """Opens the source for each message, and closes it."""
+
+    @contextmanager
+    def of(self, source: Source, site: str) -> Iterator[OpenSource]:
+        """See `Sources`."""
+        opened = open_source(source, Surroundings(site))
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
+EACH_TIME: Final = OpenedEachTime()
+
+
+class KeptSource:
+    """Keeps the source of the last message open, and opens another one when the site's file names another. One thread uses it."""
+
+    def __init__(self, clock: Callable[[], int] = wall_clock) -> None:
+        self._clock = clock
+        self._open: tuple[Source, OpenSource] | None = None
+
+    @contextmanager
+    def of(self, source: Source, site: str) -> Iterator[OpenSource]:
+        """See `Sources`."""
+        if self._open is not None and self._open[0] != source:
+            self.close()
+        if self._open is None:
+            self._open = source, open_source(source, Surroundings(site, self._clock))
+        yield self._open[1]
+
+    def close(self) -> None:
+        """Close the source."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
