@@ -17,7 +17,7 @@ import pyarrow as pa
 from base.times import DAY_US, day_of
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
-from featurestore.define.panes import Panes
+from featurestore.define.panes import NEVER, Panes
 from featurestore.define.records import FIRST_MOMENT, FileRecord, RegisteredView
 from featurestore.define.release import Release, Void
 from featurestore.define.schema import offline_schema
@@ -64,7 +64,7 @@ def prepare(
         return
     lineage = registry.lineage(fresh[0].registered.view.name)
     sums = Sums.of(registry.publications, offline, lineage)
-    for version in lineage.getting_rows():
+    for version in lineage.versions:
         selection = registry.selection(version.registered)
         mine = [part for one in fresh if (part := _used(one, selection, registry.publications)) is not None]
         if not mine:
@@ -88,6 +88,8 @@ def _since(admitted: Admission, rows_from: int) -> Admission:
 def _used(admitted: Admission, selection: Selection, publications: Publications) -> Admission | None:
     """The part of an admission that a version's rows use; None: no item."""
     collection_id = admitted.registered.collection_id
+    if selection.last_seq != NEVER:
+        return _retracted(admitted, selection, publications)
     if collection_id == selection.collection_id:
         return admitted
     spans = [(one.start, one.end) for one in selection.segments if one.keeper.collection_id == collection_id]
@@ -100,6 +102,17 @@ def _used(admitted: Admission, selection: Selection, publications: Publications)
 
     fresh, tombstones = tuple(filter(is_used, admitted.fresh)), tuple(filter(is_used, admitted.tombstones))
     return replace(admitted, fresh=fresh, tombstones=tombstones) if fresh or tombstones else None
+
+
+def _retracted(admitted: Admission, selection: Selection, publications: Publications) -> Admission | None:
+    """The retractions of an admission that change rows of a deprecated version, which gets no new panes; None: there is none."""
+    if not admitted.tombstones:
+        return None
+    starts = [item.pane_start for item in admitted.tombstones]
+    places = publications.places(selection, min(starts), max(starts) + 1)
+    used = {start for start, of, _ in places if of == admitted.registered.collection_id}
+    tombstones = tuple(item for item in admitted.tombstones if item.pane_start in used)
+    return replace(admitted, fresh=(), tombstones=tombstones) if tombstones else None
 
 
 def _takes_over(admitted: Iterable[Admission], selection: Selection, publications: Publications) -> bool:

@@ -78,7 +78,7 @@ class Lineage:
                 yield one
 
     def last_seq(self, version: Version) -> int | None:
-        """The last publication that a deprecated version's rows use; None: they use all."""
+        """The last publication whose panes a deprecated version's rows use; None: they use those of all."""
         return None if version in self.getting_rows() else version.last_seq
 
     def spans(self, collection_id: int) -> list[Span]:

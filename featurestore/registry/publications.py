@@ -30,6 +30,11 @@ _PANE_TYPES: Final = tuple(
     (int, bytes, int, reason, bytes, int, int, str, bytes, int, int) for reason in (str, type(None))
 )
 
+_UNTIL: Final = (  # a pane of these publications, or the later tombstone of one
+    "AND (pane.seq <= ? OR (pane.tombstone AND EXISTS (SELECT 1 FROM panes AS opened WHERE opened.seq <= ? "
+    "AND NOT opened.tombstone AND opened.collection_id = pane.collection_id AND opened.pane_start = pane.pane_start)))"
+)
+
 
 @dataclass(frozen=True)
 class PublishedPane:
@@ -51,7 +56,7 @@ class Selection:
 
     Attributes:
         view_id: the version.
-        last_seq: the last publication that counts.
+        last_seq: the last publication whose panes count. A later retraction of one of them counts, too.
         rows_from: before this time (µs) the version has no rows any more; the panes are known.
         sums_from: before this time (µs) sums may have left. A version that has ended keeps the rows of its last day, which may be
             older.
@@ -83,16 +88,16 @@ class Selection:
     def _query(self, index: str, only: str) -> tuple[str, tuple[int, ...]]:
         # without a last publication there is no condition on `seq`, for which SQLite would read all panes of a collection by `seq`
         last = () if self.last_seq == NEVER else (self.last_seq,)
-        until = "AND seq <= ?" if last else ""
-        parts = [f"SELECT * FROM panes {index} WHERE {only} collection_id = ? {until}"]
-        given = [self.collection_id, *last]
+        until = _UNTIL if last else ""
+        parts = [f"SELECT * FROM panes AS pane {index} WHERE {only} collection_id = ? {until}"]
+        given = [self.collection_id, *last, *last]
         for one in self.segments:
             parts.append(
-                f"SELECT * FROM panes AS other {index} WHERE {only} collection_id = ? AND pane_start >= ? AND pane_start < ? "
-                f"{until} AND NOT "
-                "EXISTS (SELECT 1 FROM panes AS own WHERE own.collection_id = ? AND own.pane_start = other.pane_start)"
+                f"SELECT * FROM panes AS pane {index} WHERE {only} collection_id = ? AND pane_start >= ? AND pane_start < ? "
+                f"{until} AND NOT EXISTS (SELECT 1 FROM panes AS own WHERE own.collection_id = ? AND "
+                f"own.pane_start = pane.pane_start {'AND own.seq <= ?' if last else ''})"
             )
-            given += (one.keeper.collection_id, one.start, one.end, *last, self.collection_id)
+            given += (one.keeper.collection_id, one.start, one.end, *last, *last, self.collection_id, *last)
         return f"WITH chosen AS ({' UNION ALL '.join(parts)})", tuple(given)
 
 
@@ -152,11 +157,13 @@ class Publications:
         )
         return np.fromiter((row[0] for row in rows.fetchall()), dtype=np.int64)
 
-    def places(self, of: Selection) -> list[tuple[int, int, int]]:
-        """(pane_start, collection_id, whether it is a tombstone) of each pane and tombstone, by start."""
-        query, given = of.query
+    def places(self, of: Selection, start: int | None = None, end: int | None = None) -> list[tuple[int, int, int]]:
+        """(pane_start, collection_id, whether it is a tombstone) of each with start ≤ pane_start < end, by start."""
+        query, given = of.within(start, end).query
         return self._db.execute(
-            f"{query} SELECT pane_start, collection_id, tombstone FROM chosen ORDER BY pane_start, tombstone", given
+            f"{query} SELECT pane_start, collection_id, tombstone FROM chosen WHERE pane_start >= ? AND pane_start < ? "
+            "ORDER BY pane_start, tombstone",
+            (*given, *_bounds(start, end)),
         ).fetchall()
 
     def last_opened(self, name: str) -> dict[int, int]:

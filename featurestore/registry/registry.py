@@ -284,7 +284,10 @@ class Registry:
         return Applied(registered, due.change, None if due.place is None else due.place.from_us, is_back)
 
     def deprecate(self, registered: RegisteredView, now: int) -> None:
-        """Mark a version as deprecated, inside a transaction."""
+        """Mark a version as deprecated, inside a transaction. Its panes stay those that it has when it stops getting rows."""
+        lineage = self.lineage(registered.view.name)
+        if any(one.registered == registered and lineage.last_seq(one) is not None for one in lineage.versions):
+            return  # its last publication may be a retraction since then
         self._versions.deprecate(registered.view_id, now, self.last_seq(registered))
 
     def serve(self, registered: RegisteredView, opened: Sequence[int], now: int) -> None:

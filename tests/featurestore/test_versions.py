@@ -44,6 +44,8 @@ WIDER = a_view(windows=["3h", "6h"])
 PRICED = a_view(privacy=Privacy(rho=0.7, min_clients=2))
 DEARER = a_view(privacy=Privacy(rho=0.9, min_clients=2))
 """New collections that carry all of V1's features."""
+PRICED_WIDER = a_view(privacy=Privacy(rho=0.7, min_clients=2), windows=["3h", "6h"])
+"""Recomputed from PRICED."""
 WITH_MEAN = a_view(features=[Count("flights"), Rate("late", where="delay >= 15"), Mean("delay", clip=(0, 60))])
 """A new collection with a feature that V1's panes do not have."""
 
@@ -323,21 +325,73 @@ def test_a_change_before_the_hand_over_takes_the_place_of_the_change_before_it(t
     ]
 
 
-def test_a_retraction_while_a_version_was_deprecated_counts_when_it_comes_back(tmp_path: Path) -> None:
+def test_the_retraction_of_a_pane_reaches_the_deprecated_versions_that_have_it(tmp_path: Path) -> None:
     with_panes(tmp_path)
     moment = NOW + HOUR
     with publisher_of(tmp_path) as publisher:
         publisher.apply([WIDER])
         publisher.deprecate("delays", 1)
+        publisher.publish([opened(WIDER, 2, 10 * DAY, 100), opened(WIDER, 2, 10 * DAY + HOUR, 200)])
     with publisher_of(tmp_path, moment) as publisher:
-        last = opened(V1, 1, 9 * DAY + 23 * HOUR)
-        publisher.publish([Void(last.manifest, last.pane_start, last.pane_end, moment, moment, "live", "RETRACTED")])
+        for pane in (opened(V1, 1, 9 * DAY + 23 * HOUR), opened(WIDER, 2, 10 * DAY)):
+            publisher.publish([retraction_of(pane, moment)])
+        publisher.deprecate("delays", 1)
         with Store.open(tmp_path, clock=lambda: NOW) as store:
-            assert flights(store, "delays@v1:flights") == 48
+            assert flights(store, "delays@v1:flights") is None
+            rows = store.history("delays@v1")
+            assert (
+                rows["pane_start"].cast("int64").to_pylist()[-1] == 9 * DAY + 23 * HOUR
+            )  # none of the second version's
+            assert flights(store, "delays:flights") == 200
         publisher.apply([V1])
     with Store.open(tmp_path, clock=lambda: NOW) as store:
-        assert flights(store, "delays:flights") is None
+        assert flights(store, "delays:flights") == 200
     require_whole(tmp_path)
+
+
+def test_a_retraction_reaches_a_deprecated_version_that_carries_the_pane(tmp_path: Path) -> None:
+    with_panes(tmp_path)
+    with publisher_of(tmp_path) as publisher:
+        publisher.apply([PRICED])
+        publisher.publish([opened(PRICED, 2, MIDNIGHT, 50)])
+    with publisher_of(tmp_path, NOW + DAY) as publisher:
+        publisher.apply([PRICED_WIDER])
+        publisher.deprecate("delays", 2)
+        last = opened(V1, 1, 9 * DAY + 23 * HOUR)
+        publisher.publish([retraction_of(last, NOW + DAY)])
+    with Store.open(tmp_path, clock=lambda: NOW) as store:
+        found = store.history("delays@v2", at(last.pane_start), at(MIDNIGHT))
+        assert found["flights"].to_pylist()[:2] == [None, None]
+    require_whole(tmp_path)
+
+
+def test_a_deprecated_version_keeps_the_panes_of_others_when_its_collection_gets_its_own(tmp_path: Path) -> None:
+    with_panes(tmp_path)
+    late = opened(V1, 1, MIDNIGHT, 7, released_at=MIDNIGHT + 2 * HOUR)
+    with publisher_of(tmp_path) as publisher:
+        publisher.apply([PRICED])
+        publisher.publish([opened(PRICED, 2, MIDNIGHT, 50)])
+    with publisher_of(tmp_path, NOW + DAY) as publisher:
+        publisher.apply([WIDER])
+        publisher.deprecate("delays", 1)
+        publisher.publish([late])
+        require_flights(tmp_path, {"delays@v1": 50, "delays@v3": 7})
+        publisher.publish([retraction_of(late, NOW + DAY)])
+        require_flights(tmp_path, {"delays@v1": 50, "delays@v3": None})
+    require_whole(tmp_path)
+
+
+def require_flights(directory: Path, expected: dict[str, int | None]) -> None:
+    """The value of the pane at MIDNIGHT, by version."""
+    with Store.open(directory, clock=lambda: NOW) as store:
+        for version, value in expected.items():
+            found = store.history(version, at(MIDNIGHT), at(MIDNIGHT + HOUR))
+            assert found["flights"].to_pylist() == [value, value], version
+
+
+def retraction_of(release: Release, moment: int) -> Void:
+    """The tombstone of a release."""
+    return Void(release.manifest, release.pane_start, release.pane_end, moment, moment, "live", "RETRACTED")
 
 
 def test_a_deprecated_version_still_stores_the_late_sums_that_others_carry(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A store through any order of changes, publications, retractions and crashes, against a calculation day by day."""
+"""A store through any order of changes, publications, retractions, compactions and crashes, against a calculation day by day."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -20,10 +20,12 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.kinds import Count, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Privacy
-from featurestore.define.records import RegisteredView
+from featurestore.define.records import Version
 from featurestore.define.release import Release, Void
 from featurestore.define.wire import collection_hash
 from featurestore.errors import HandOverRefused, VersionInUse
+from featurestore.offline.parquet import Offline
+from featurestore.publish.compact import compact
 from featurestore.publish.publish import Publisher
 from featurestore.publish.verify import check_store
 from featurestore.registry.lineage import Lineage
@@ -42,17 +44,25 @@ def a_daily(**given: Any) -> FeatureView:
 DEFINITIONS = {
     "first": a_daily(),
     "text": a_daily(description="of all airlines"),
+    "kept": a_daily(retention="2d"),
+    "kept shorter": a_daily(retention="1d"),
     "window": a_daily(windows=["3d", "2d"]),
     "priced": a_daily(privacy=Privacy(rho=0.7, min_clients=2)),
+    "priced and kept": a_daily(privacy=Privacy(rho=0.7, min_clients=2), retention="2d"),
     "priced window": a_daily(privacy=Privacy(rho=0.7, min_clients=2), windows=["3d", "4d"]),
     "feature": a_daily(features=[FLIGHTS, LATE]),
     "other key": a_daily(entity=a_daily().entity.__class__("dest", domain=["ATL", "BOS"])),
 }
 FIRST_DAY = 100
+COLUMNS = "flights", "flights_3d"
 
 
 class Crash(BaseException):
     """The end of the process."""
+
+
+def end_the_process(*_: object, **__: object) -> NoReturn:
+    raise Crash
 
 
 @dataclass
@@ -64,6 +74,7 @@ class Pane:
     value: int | None
     carried_by: FeatureView
     item: Release | Void
+    seq: int
     retracted: bool = False
 
 
@@ -76,6 +87,8 @@ class StoreOfVersions(RuleBasedStateMachine):
         self.now = FIRST_DAY * DAY + DAY // 2
         self.panes: list[Pane] = []
         self.count = 0
+        self.rows_from = 0
+        """The day before which rows have left."""
         self.open()
         self.publisher.apply([DEFINITIONS["first"]])
 
@@ -155,9 +168,11 @@ class StoreOfVersions(RuleBasedStateMachine):
         times = day * DAY, end, self.now + ahead, self.now
         slots = np.full((layout.keys, layout.slots_per_key), self.count, dtype=np.int64)
         item = Release(manifest, *times, "live", slots) if opened else Void(manifest, *times, "live", "BATCH_TOO_SMALL")
+        seq = self.publisher._registry.publications.next_seq()
         if self.attempt(lambda: self.publisher.publish([item]), crash):
             value = self.count if opened else None
-            self.panes.append(Pane(collection_hash(one.view), day, value, one.view, item))
+            self.panes.append(Pane(collection_hash(one.view), day, value, one.view, item, seq))
+            self.rows_leave(day)
 
     @precondition(lambda self: any(pane.value is not None and not pane.retracted for pane in self.panes))
     @rule(choice=st.integers(0, 99), crash=st.sampled_from([None, None, "registry", "readers"]))
@@ -183,6 +198,28 @@ class StoreOfVersions(RuleBasedStateMachine):
         else:
             assert not refused
 
+    @rule(crash=st.sampled_from([None, None, "write_days", "remove"]))
+    def compact(self, crash: str | None) -> None:
+        self.publisher.close()
+        before = [*self.folder.rglob("*.parquet")]
+        with pytest.MonkeyPatch.context() as patch:
+            if crash is not None:
+                patch.setattr(Offline, crash, end_the_process)
+            with suppress(Crash):
+                compact(self.folder)
+        self.open()
+        days = [max(used) for version in self.lineage.versions if (used := self.used_by(version))]
+        if days:
+            self.rows_leave(max(days))
+        assert len([*self.folder.rglob("*.parquet")]) <= len(before)
+
+    def rows_leave(self, newest: int) -> None:
+        """Rows leave that are older than the retention, counted from the end of a day, and the longest window."""
+        retention = self.lineage.newest.registered.view.retention
+        if retention is not None:
+            longest = max(window.panes for one in self.lineage.versions for window in one.registered.view.trailing)
+            self.rows_from = max(self.rows_from, newest + 1 - int(retention[0]) - (longest - 1))
+
     @rule(days=st.integers(1, 2))
     def time_passes(self, days: int) -> None:
         self.now += days * DAY
@@ -191,41 +228,39 @@ class StoreOfVersions(RuleBasedStateMachine):
     def every_version_has_the_rows_of_the_panes_that_it_uses(self) -> None:
         assert check_store_of(self.publisher, self.folder) == ()
         with Store.open(self.folder, clock=lambda: self.now) as store:
-            frozen = {one.registered.version for one in self.lineage.versions} - {
-                one.registered.version for one in self.lineage.getting_rows()
-            }
             for version in self.lineage.versions:
                 registered = version.registered
-                if registered.version in frozen:
-                    continue
-                used = self.used_by(registered)
+                used = self.used_by(version)
+                # the newest row stays, because it is read
+                kept = [day for day in sorted(used) if day >= self.rows_from] or sorted(used)[-1:]
                 rows = store.history(registered.name).filter(
-                    np.arange(2 * len(used)) % 2 == 0 if used else np.empty(0, bool)
+                    np.arange(2 * len(kept)) % 2 == 0 if kept else np.empty(0, bool)
                 )
-                assert [at // DAY for at in rows["pane_start"].cast("int64").to_pylist()] == sorted(used)
+                assert [at // DAY for at in rows["pane_start"].cast("int64").to_pylist()] == kept
                 values = {day: one.value if not one.retracted else None for day, one in used.items()}
-                assert rows["flights"].to_pylist() == [values[day] for day in sorted(used)]
-                sums = [
-                    [values[at] for at in range(day - 2, day + 1) if values.get(at) is not None] for day in sorted(used)
-                ]
-                assert rows["flights_3d"].to_pylist() == [sum(some) if some else None for some in sums]
-                if used and values[max(used)] is not None:
+                for day, found, of_window in zip(kept, *(rows[name].to_pylist() for name in COLUMNS), strict=True):
+                    assert found == values[day] or (day < self.rows_from and found is None)
+                    sums = [values[at] for at in range(day - 2, day + 1) if values.get(at) is not None]
+                    if day - 2 >= self.rows_from:
+                        assert of_window == (sum(sums) if sums else None)
+                if used and values[max(used)] is not None and max(used) >= self.rows_from:
                     found = store.get([f"{registered.name}:flights"], {"dest": ["ATL"]})["flights"].to_pylist()
                     assert found == [values[max(used)]]
 
-    def used_by(self, registered: RegisteredView) -> dict[int, Pane]:
+    def used_by(self, version: Version) -> dict[int, Pane]:
         """By day, the pane that a version's row uses: the first rule that has one decides."""
-        mine = collection_hash(registered.view)
+        view, last = version.registered.view, self.lineage.last_seq(version)
+        mine, panes = collection_hash(view), [pane for pane in self.panes if last is None or pane.seq <= last]
         entries = [(one, collection_hash(version.registered.view)) for one, version in self.lineage.entries]
         end = max(one.until for one, of in entries if of == mine)
         used: dict[int, Pane] = {}
-        for day in {pane.day for pane in self.panes}:
-            at = {pane.collection: pane for pane in self.panes if pane.day == day}
+        for day in {pane.day for pane in panes}:
+            at = {pane.collection: pane for pane in panes if pane.day == day}
             covering = [of for one, of in entries if one.from_us <= day * DAY < one.until]
             if mine in at:
                 used[day] = at[mine]
             elif mine not in covering and day * DAY < end:
-                carried = [of for of in covering if self.carries(of, registered.view)]
+                carried = [of for of in covering if self.carries(of, view)]
                 if carried and carried[-1] in at:
                     used[day] = at[carried[-1]]
         return used
@@ -256,10 +291,10 @@ def run(examples: int, steps: int) -> None:
     )
 
 
-def test_versions_survive_any_order_of_changes_publications_and_crashes() -> None:
+def test_versions_survive_any_order_of_changes_publications_compactions_and_crashes() -> None:
     run(10, 12)
 
 
 @pytest.mark.long
-def test_versions_survive_many_orders_of_changes_publications_and_crashes() -> None:
+def test_versions_survive_many_orders_of_changes_publications_compactions_and_crashes() -> None:
     run(200, 25)
