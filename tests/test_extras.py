@@ -38,7 +38,6 @@ UNNAMED = {
     "adbc-driver-postgresql": "of a source that is not written yet",
     "adbc-driver-sqlite": "of a source that is not written yet",
     "confluent-kafka": "of a source that is not written yet",
-    "paho-mqtt": "of a source that is not written yet",
     "pint": "of a source that is not written yet",
 }
 

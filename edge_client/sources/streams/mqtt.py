@@ -1,0 +1,431 @@
+"""MQTT: one connection to a broker as a `Stream`, by Eclipse Paho. Nothing else imports Paho.
+
+    connect ──► subscribe ──► poll ──► (the log commits) ──► done: acknowledge ──┐
+                               ▲─────────────────────────────────────────────────┘
+
+The session is persistent: the broker keeps what is published while the site is away, and what the site has not acknowledged.
+A message is acknowledged after the commit, never before. `mqtt_session` recognises what the broker sends again after a crash.
+
+The connection is served by the calls of `poll` alone: there is no thread, so at most one batch is in memory.
+"""
+
+from __future__ import annotations
+
+import select
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edge_client.errors import SourceAway
+
+from .mqtt_session import POSITION, WINDOW, InFlight, message_digest
+from .stream import MAX_BATCH, MAX_RECORD, Mark, Polled, Positions
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client, MQTTMessage
+
+CONNECT_S: Final = 10.0
+"""Longest wait for a connection, and again for the answers to CONNECT and SUBSCRIBE."""
+KEEPALIVE_S: Final = 60
+"""A connection without a sign of life for this long is given up, by both sides."""
+QUIET_S: Final = 0.002
+"""A batch ends when nothing more comes for this long: a broker with a small window waits for its acknowledgements."""
+CAUGHT_UP_S: Final = 0.25
+"""A broker that sends nothing for this long, with nothing unacknowledged, has nothing left for the site."""
+TAKEN_OVER_PAUSE_S: Final = 600.0
+"""How long a site stays away after another client took its session: two that reconnect at once would fight for ever."""
+MAX_PACKET: Final = 4 * MAX_RECORD
+"""Most bytes of a packet that are kept. MQTT 5: the broker discards longer ones. MQTT 3.1.1: the rest is not kept."""
+
+_NEVER: Final = 0xFFFFFFFF
+_TAKEN_OVER: Final = 0x8E
+_WRONG_VERSION: Final = 0x84
+_FAILURE: Final = 0x80
+_NO_RETAINED: Final = 2
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """The files of a connection with TLS.
+
+    Attributes:
+        ca: the authorities that the broker's certificate may come from; None: those of the system.
+        certificate: and its private key, for a broker that asks for one; both or none.
+    """
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    private_key: Path | None = None
+
+
+@dataclass(frozen=True)
+class MqttBroker:
+    """A broker, and what is read of it.
+
+    Attributes:
+        url: as the site's file names it; for errors.
+        topic: a topic filter.
+        client_name: the name of the session at the broker. Two clients with one name take the session from each other.
+        password: **Secret.**
+        tls: None: clear text.
+    """
+
+    url: str
+    host: str
+    port: int
+    topic: str
+    client_name: str
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: TlsFiles | None = None
+
+
+class MqttStreams:
+    """Connects to a broker, again and again: the `StreamFactory` of a site. It remembers what the next connection must know.
+
+    Args:
+        clock: monotonic seconds.
+        now_us: the wall clock, µs: MQTT gives messages no time, so theirs is that of their arrival.
+    """
+
+    def __init__(self, broker: MqttBroker, clock: Callable[[], float], now_us: Callable[[], int]) -> None:
+        self.broker, self.clock, self.now_us = broker, clock, now_us
+        self._is_v5 = True
+        self._taken_over_at: float | None = None
+
+    def __call__(self, positions: Mapping[str, bytes]) -> MqttStream:
+        """Connect and subscribe, with MQTT 5, or 3.1.1 where the broker has no other. Raises SourceAway."""
+        if self._taken_over_at is not None and self.clock() - self._taken_over_at < TAKEN_OVER_PAUSE_S:
+            raise self._taken_over()
+        try:
+            known = InFlight.parse(positions.get(POSITION))
+        except ValueError as error:
+            raise SourceAway(
+                self.broker.url, f"{error}; install the version of Covey that wrote the event log"
+            ) from None
+        try:
+            return MqttStream(self, known, is_v5=self._is_v5)
+        except _VersionRefused:
+            self._is_v5 = False
+            return MqttStream(self, known, is_v5=False)
+
+    def taken_over(self) -> SourceAway:
+        """Another client has just taken this site's session."""
+        self._taken_over_at = self.clock()
+        return self._taken_over()
+
+    def _taken_over(self) -> SourceAway:
+        return SourceAway(
+            self.broker.url,
+            f"another client connected with the name {self.broker.client_name!r} and took the session of this site. Give each site "
+            f"a client_name of its own in [source]. This site tries again after {TAKEN_OVER_PAUSE_S / 60:.0f} minutes, or when it "
+            "is started again",
+        )
+
+
+class _VersionRefused(Exception):  # caught by MqttStreams
+    """The broker does not speak MQTT 5."""
+
+
+class MqttStream:
+    """One connection. A connection that is lost is not made again: its consumer makes another stream.
+
+    Args:
+        known: the messages that the log has and the broker may send again.
+    """
+
+    def __init__(self, streams: MqttStreams, known: InFlight, *, is_v5: bool) -> None:
+        self._streams, self._broker, self._clock = streams, streams.broker, streams.clock
+        self._known = known
+        self._next = known
+        self._forget = False
+        self._batch = _Batch()
+        self._unacknowledged: list[int] = []
+        self._is_uncommitted = False
+        self._is_connected = False
+        self._lost: SourceAway | None = None
+        self._last_arrival = self._last_silence = self._clock()
+        self._matches = lru_cache(4_096)(self._topic_matches)
+        self._client = self._connected(is_v5)
+
+    def poll(self, most: int, seconds: float) -> Polled:
+        """The next messages. Those that the log has already are acknowledged at once."""
+        if self._lost is not None:
+            raise self._lost
+        batch = self._batch
+        most, end = min(most, WINDOW), self._clock() + seconds
+        while len(batch.values) < most and batch.size < MAX_BATCH:
+            limit = end if not batch.values else min(end, self._last_arrival + QUIET_S)
+            now = self._clock()
+            if not self._serve(max(0.0, limit - now)) or now >= limit:
+                break
+        self._batch = _Batch()
+        if batch.packets or self._forget:
+            self._next, self._forget = self._known.after(batch.packets), False
+            polled = batch.polled({POSITION: self._next.packed()})
+        else:
+            polled = batch.polled({})
+        if polled:
+            self._is_uncommitted = True
+            return polled
+        self._last_silence = self._clock()
+        self._acknowledge()
+        if self._lost is not None:
+            raise self._lost
+        return polled
+
+    def done(self, positions: Positions) -> None:
+        """The log has the last batch: acknowledge it."""
+        self._is_uncommitted = False
+        if POSITION in positions:
+            self._known = self._next
+        self._acknowledge()
+        if self._lost is not None:
+            raise self._lost
+
+    def behind(self) -> int | None:
+        """Unknown: MQTT has no number for it."""
+        return None
+
+    def mark(self) -> Mark:
+        """True once the broker has sent nothing for `CAUGHT_UP_S`, and everything that it sent is acknowledged."""
+        begin = self._clock()
+
+        def reached() -> bool:
+            quiet = self._last_silence - max(begin, self._last_arrival)
+            return not self._unacknowledged and quiet >= CAUGHT_UP_S
+
+        return reached
+
+    def close(self) -> None:
+        """End the connection. The session stays at the broker, with everything that is not acknowledged."""
+        self._client.disconnect()
+        if (left := self._client.socket()) is not None:
+            left.close()
+
+    def _serve(self, seconds: float) -> bool:
+        """Read one packet, or wait for one. False: the connection is lost."""
+        from paho.mqtt.client import error_string
+
+        code = 0
+        if self._readable(seconds):
+            code = self._client.loop_read()
+        if not code and self._client.want_write():
+            code = self._client.loop_write()
+        if not code:
+            code = self._client.loop_misc()
+        if code and self._lost is None:
+            tls = "; does it expect TLS (mqtts://)?" if self._broker.tls is None and not self._is_connected else ""
+            self._lost = SourceAway(
+                self._broker.url, f"the connection to the broker was lost: {error_string(code).rstrip('.')}{tls}"
+            )
+        return self._lost is None
+
+    def _readable(self, seconds: float) -> bool:
+        """Wait for something to read."""
+        connection: Any = self._client.socket()
+        if connection is None or (isinstance(connection, ssl.SSLSocket) and connection.pending()):
+            return True
+        waiting = select.poll()
+        waiting.register(connection, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
+        return any(events & ~select.POLLOUT for _, events in waiting.poll(seconds * 1_000))
+
+    def _acknowledge(self) -> None:
+        """Acknowledge in the order of arrival, unless a batch is not committed yet."""
+        if not self._is_uncommitted:
+            waiting, self._unacknowledged = self._unacknowledged, []
+            for packet in waiting:
+                self._client.ack(packet, 1)
+
+    def _topic_matches(self, topic: str) -> bool:
+        from paho.mqtt.client import topic_matches_sub
+
+        return topic_matches_sub(self._broker.topic, topic)
+
+    def _connected(self, is_v5: bool) -> Client:
+        broker, client = self._broker, _client(self._broker, is_v5)
+        client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
+        client.on_message, client.on_disconnect = self._on_message, self._on_disconnect
+        try:
+            if is_v5:
+                client.connect(broker.host, broker.port, KEEPALIVE_S, clean_start=False, properties=_session())
+            else:
+                client.connect(broker.host, broker.port, KEEPALIVE_S)
+        except (OSError, ValueError) as error:
+            raise SourceAway(broker.url, _why(error, broker)) from None
+        self._client = client
+        end = self._clock() + CONNECT_S
+        try:
+            while not self._is_connected:
+                if not self._serve(max(0.0, end - self._clock())):
+                    raise self._lost or SourceAway(broker.url, "the connection was lost")
+                if self._clock() >= end:
+                    raise SourceAway(broker.url, f"the broker does not answer within {CONNECT_S:g} s")
+        except (SourceAway, _VersionRefused):
+            self.close()
+            raise
+        return client
+
+    def _on_connect(self, client: Client, _: object, flags: Any, reason: Any, __: object) -> None:
+        from paho.mqtt.client import MQTTv5
+        from paho.mqtt.subscribeoptions import SubscribeOptions
+
+        if reason.value == _WRONG_VERSION and client.protocol == MQTTv5:
+            raise _VersionRefused
+        if reason.is_failure:
+            self._lost = SourceAway(self._broker.url, f"the broker refuses the connection: {_refusal(str(reason))}")
+            return
+        if not flags.session_present:  # its packet ids are new, so nothing that comes is one of the old messages
+            self._forget = bool(self._known.digests)
+            self._known = InFlight()
+        if client.protocol == MQTTv5:
+            client.subscribe(self._broker.topic, options=SubscribeOptions(qos=1, retainHandling=_NO_RETAINED))
+        else:
+            client.subscribe(self._broker.topic, qos=1)
+        self._is_connected = bool(flags.session_present)  # it is subscribed already, and its messages may come first
+
+    def _on_subscribe(self, _: Client, __: object, ___: int, reasons: list[Any], ____: object) -> None:
+        refused = [reason for reason in reasons if reason.value >= _FAILURE]
+        if refused:
+            topic = self._broker.topic
+            self._lost = SourceAway(
+                self._broker.url,
+                f"the broker refuses the topic filter {topic[:80]!r}: {_refusal(str(refused[0]))}",
+            )
+        self._is_connected = True
+
+    def _on_message(self, _: Client, __: object, message: MQTTMessage) -> None:
+        self._last_arrival = self._clock()
+        if message.qos:
+            self._unacknowledged.append(message.mid)
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = "\ufffd"
+        # A retained message is the last value from before the subscription: read again at each subscription, it would count twice.
+        # Another topic: the session has an older subscription of this site.
+        if message.retain or not self._matches(topic):
+            return
+        value = bytes(message.payload[: MAX_RECORD + 1])
+        if message.qos:
+            digest = message_digest(topic.encode(), value)
+            if message.dup and self._known.has(message.mid, digest):
+                return
+            self._batch.packets.append((message.mid, digest))
+        self._batch.add(topic, value, self._streams.now_us())
+
+    def _on_disconnect(self, _: Client, __: object, flags: Any, reason: Any, ___: object) -> None:
+        if flags.is_disconnect_packet_from_server:
+            if reason.value == _TAKEN_OVER:
+                self._lost = self._streams.taken_over()
+            else:
+                self._lost = SourceAway(self._broker.url, f"the broker ended the connection: {reason}")
+
+
+class _Batch:
+    """What one poll has received, column by column."""
+
+    def __init__(self) -> None:
+        self.values: list[bytes] = []
+        self.topics: list[str] = []
+        self.times_us: list[int | None] = []
+        self.packets: list[tuple[int, bytes]] = []
+        self.size = 0
+
+    def add(self, topic: str, value: bytes, now_us: int) -> None:
+        self.values.append(value)
+        self.topics.append(topic)
+        self.times_us.append(now_us)
+        self.size += len(value) + len(topic)
+
+    def polled(self, positions: Positions) -> Polled:
+        return Polled(self.values, self.topics, self.times_us, places=self.topics.__getitem__, positions=positions)
+
+
+class _NotKept(bytes):
+    """Bytes that were read and are not kept: they have a length, and add nothing to a buffer."""
+
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+
+def _client(broker: MqttBroker, is_v5: bool) -> Client:
+    """A client that is not connected. Raises SourceAway: its files cannot be used."""
+    from paho.mqtt import client as paho
+    from paho.mqtt.enums import CallbackAPIVersion
+
+    class Bounded(paho.Client):
+        """Keeps at most `MAX_PACKET` bytes of a packet: an MQTT 3.1.1 broker may send 256 MB."""
+
+        def _sock_recv(self, bufsize: int) -> bytes:
+            if len(self._in_packet["packet"]) < MAX_PACKET:
+                return super()._sock_recv(min(bufsize, MAX_RECORD))
+            skipped = _NotKept()
+            skipped.length = len(super()._sock_recv(min(bufsize, MAX_RECORD)))
+            return skipped
+
+    client = Bounded(
+        CallbackAPIVersion.VERSION2,
+        client_id=broker.client_name,
+        clean_session=None if is_v5 else False,
+        protocol=paho.MQTTv5 if is_v5 else paho.MQTTv311,
+        reconnect_on_failure=False,
+        manual_ack=True,
+    )
+    client.connect_timeout = CONNECT_S
+    if broker.user is not None:
+        client.username_pw_set(broker.user, broker.password)
+    if broker.tls is not None:
+        try:
+            client.tls_set_context(_context(broker.tls))
+        except (OSError, ValueError) as error:
+            raise SourceAway(broker.url, f"the files of TLS cannot be used: {error}") from None
+    return client
+
+
+def _context(files: TlsFiles) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=files.ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if files.certificate is not None:
+        context.load_cert_chain(files.certificate, files.private_key, password=_no_password)
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the private key is encrypted; a site that starts by itself needs a key without a passphrase")
+
+
+def _session() -> Any:
+    """A session without an end, and a window of `WINDOW` messages."""
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.properties import Properties
+
+    properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = _NEVER
+    properties.ReceiveMaximum = WINDOW
+    properties.MaximumPacketSize = MAX_PACKET
+    return properties
+
+
+def _refusal(reason: str) -> str:
+    """A reason code in words, with its mend."""
+    if "user name" in reason or "uthorized" in reason:
+        return f"{reason}. Check user and password_file in [source], and what the broker allows this user"
+    return reason
+
+
+def _why(error: OSError | ValueError, broker: MqttBroker) -> str:
+    """Why there is no connection, with its mend."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"the broker's certificate is not trusted: {error.verify_message}. Give its authority as `ca` in [source]"
+        case ssl.SSLError():
+            return f"TLS failed: {error.reason or error}. Is port {broker.port} one with TLS?"
+        case TimeoutError():
+            return f"no connection to {broker.host}:{broker.port} within {CONNECT_S:g} s"
+    return f"no connection to {broker.host}:{broker.port}: {error.args[-1] if error.args else error}"
