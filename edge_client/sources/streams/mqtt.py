@@ -14,13 +14,12 @@ from __future__ import annotations
 import select
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from edge_client.errors import SourceAway
-
+from ...errors import SourceAway
+from ..password import read_password
+from ..source import MqttSource, Tls
 from .mqtt_session import POSITION, WINDOW, InFlight, message_digest
 from .stream import MAX_BATCH, MAX_RECORD, Mark, Polled, Positions
 
@@ -47,52 +46,19 @@ _FAILURE: Final = 0x80
 _NO_RETAINED: Final = 2
 
 
-@dataclass(frozen=True)
-class TlsFiles:
-    """The files of a connection with TLS.
-
-    Attributes:
-        ca: the authorities that the broker's certificate may come from; None: those of the system.
-        certificate: and its private key, for a broker that asks for one; both or none.
-    """
-
-    ca: Path | None = None
-    certificate: Path | None = None
-    private_key: Path | None = None
-
-
-@dataclass(frozen=True)
-class MqttBroker:
-    """A broker, and what is read of it.
-
-    Attributes:
-        url: as the site's file names it; for errors.
-        topic: a topic filter.
-        client_name: the name of the session at the broker. Two clients with one name take the session from each other.
-        password: **Secret.**
-        tls: None: clear text.
-    """
-
-    url: str
-    host: str
-    port: int
-    topic: str
-    client_name: str
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    tls: TlsFiles | None = None
-
-
 class MqttStreams:
     """Connects to a broker, again and again: the `StreamFactory` of a site. It remembers what the next connection must know.
 
     Args:
+        site: its id. The broker knows the session by the `client_name` of the source, or else by `covey-SITE`. Two clients with one
+            name take the session from each other.
         clock: monotonic seconds.
         now_us: the wall clock, µs: MQTT gives messages no time, so theirs is that of their arrival.
     """
 
-    def __init__(self, broker: MqttBroker, clock: Callable[[], float], now_us: Callable[[], int]) -> None:
-        self.broker, self.clock, self.now_us = broker, clock, now_us
+    def __init__(self, source: MqttSource, site: str, clock: Callable[[], float], now_us: Callable[[], int]) -> None:
+        self.source, self.clock, self.now_us = source, clock, now_us
+        self.client_name = source.client_name or f"covey-{site}"
         self._is_v5 = True
         self._taken_over_at: float | None = None
 
@@ -104,7 +70,7 @@ class MqttStreams:
             known = InFlight.parse(positions.get(POSITION))
         except ValueError as error:
             raise SourceAway(
-                self.broker.url, f"{error}; install the version of Covey that wrote the event log"
+                self.source.url, f"{error}; install the version of Covey that wrote the event log"
             ) from None
         try:
             return MqttStream(self, known, is_v5=self._is_v5)
@@ -119,8 +85,8 @@ class MqttStreams:
 
     def _taken_over(self) -> SourceAway:
         return SourceAway(
-            self.broker.url,
-            f"another client connected with the name {self.broker.client_name!r} and took the session of this site. Give each site "
+            self.source.url,
+            f"another client connected with the name {self.client_name!r} and took the session of this site. Give each site "
             f"a client_name of its own in [source]. This site tries again after {TAKEN_OVER_PAUSE_S / 60:.0f} minutes, or when it "
             "is started again",
         )
@@ -138,7 +104,7 @@ class MqttStream:
     """
 
     def __init__(self, streams: MqttStreams, known: InFlight, *, is_v5: bool) -> None:
-        self._streams, self._broker, self._clock = streams, streams.broker, streams.clock
+        self._streams, self._source, self._clock = streams, streams.source, streams.clock
         self._known = known
         self._next = known
         self._forget = False
@@ -218,9 +184,9 @@ class MqttStream:
         if not code:
             code = self._client.loop_misc()
         if code and self._lost is None:
-            tls = "; does it expect TLS (mqtts://)?" if self._broker.tls is None and not self._is_connected else ""
+            tls = "; does it expect TLS (mqtts://)?" if self._source.tls is None and not self._is_connected else ""
             self._lost = SourceAway(
-                self._broker.url, f"the connection to the broker was lost: {error_string(code).rstrip('.')}{tls}"
+                self._source.url, f"the connection to the broker was lost: {error_string(code).rstrip('.')}{tls}"
             )
         return self._lost is None
 
@@ -243,27 +209,28 @@ class MqttStream:
     def _topic_matches(self, topic: str) -> bool:
         from paho.mqtt.client import topic_matches_sub
 
-        return topic_matches_sub(self._broker.topic, topic)
+        return topic_matches_sub(self._source.topics, topic)
 
     def _connected(self, is_v5: bool) -> Client:
-        broker, client = self._broker, _client(self._broker, is_v5)
+        source = self._source
+        client = _client(source, self._streams.client_name, is_v5)
         client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
         client.on_message, client.on_disconnect = self._on_message, self._on_disconnect
         try:
             if is_v5:
-                client.connect(broker.host, broker.port, KEEPALIVE_S, clean_start=False, properties=_session())
+                client.connect(source.host, source.port, KEEPALIVE_S, clean_start=False, properties=_session())
             else:
-                client.connect(broker.host, broker.port, KEEPALIVE_S)
+                client.connect(source.host, source.port, KEEPALIVE_S)
         except (OSError, ValueError) as error:
-            raise SourceAway(broker.url, _why(error, broker)) from None
+            raise SourceAway(source.url, _why(error, source)) from None
         self._client = client
         end = self._clock() + CONNECT_S
         try:
             while not self._is_connected:
                 if not self._serve(max(0.0, end - self._clock())):
-                    raise self._lost or SourceAway(broker.url, "the connection was lost")
+                    raise self._lost or SourceAway(source.url, "the connection was lost")
                 if self._clock() >= end:
-                    raise SourceAway(broker.url, f"the broker does not answer within {CONNECT_S:g} s")
+                    raise SourceAway(source.url, f"the broker does not answer within {CONNECT_S:g} s")
         except (SourceAway, _VersionRefused):
             self.close()
             raise
@@ -276,23 +243,23 @@ class MqttStream:
         if reason.value == _WRONG_VERSION and client.protocol == MQTTv5:
             raise _VersionRefused
         if reason.is_failure:
-            self._lost = SourceAway(self._broker.url, f"the broker refuses the connection: {_refusal(str(reason))}")
+            self._lost = SourceAway(self._source.url, f"the broker refuses the connection: {_refusal(str(reason))}")
             return
         if not flags.session_present:  # its packet ids are new, so nothing that comes is one of the old messages
             self._forget = bool(self._known.digests)
             self._known = InFlight()
         if client.protocol == MQTTv5:
-            client.subscribe(self._broker.topic, options=SubscribeOptions(qos=1, retainHandling=_NO_RETAINED))
+            client.subscribe(self._source.topics, options=SubscribeOptions(qos=1, retainHandling=_NO_RETAINED))
         else:
-            client.subscribe(self._broker.topic, qos=1)
+            client.subscribe(self._source.topics, qos=1)
         self._is_connected = bool(flags.session_present)  # it is subscribed already, and its messages may come first
 
     def _on_subscribe(self, _: Client, __: object, ___: int, reasons: list[Any], ____: object) -> None:
         refused = [reason for reason in reasons if reason.value >= _FAILURE]
         if refused:
-            topic = self._broker.topic
+            topic = self._source.topics
             self._lost = SourceAway(
-                self._broker.url,
+                self._source.url,
                 f"the broker refuses the topic filter {topic[:80]!r}: {_refusal(str(refused[0]))}",
             )
         self._is_connected = True
@@ -322,7 +289,7 @@ class MqttStream:
             if reason.value == _TAKEN_OVER:
                 self._lost = self._streams.taken_over()
             else:
-                self._lost = SourceAway(self._broker.url, f"the broker ended the connection: {reason}")
+                self._lost = SourceAway(self._source.url, f"the broker ended the connection: {reason}")
 
 
 class _Batch:
@@ -354,8 +321,8 @@ class _NotKept(bytes):
         return self.length
 
 
-def _client(broker: MqttBroker, is_v5: bool) -> Client:
-    """A client that is not connected. Raises SourceAway: its files cannot be used."""
+def _client(source: MqttSource, name: str, is_v5: bool) -> Client:
+    """A client that is not connected. Raises SourceAway: a file of its password or of TLS cannot be used."""
     from paho.mqtt import client as paho
     from paho.mqtt.enums import CallbackAPIVersion
 
@@ -371,24 +338,25 @@ def _client(broker: MqttBroker, is_v5: bool) -> Client:
 
     client = Bounded(
         CallbackAPIVersion.VERSION2,
-        client_id=broker.client_name,
+        client_id=name,
         clean_session=None if is_v5 else False,
         protocol=paho.MQTTv5 if is_v5 else paho.MQTTv311,
         reconnect_on_failure=False,
         manual_ack=True,
     )
     client.connect_timeout = CONNECT_S
-    if broker.user is not None:
-        client.username_pw_set(broker.user, broker.password)
-    if broker.tls is not None:
+    if (login := source.login) is not None:
+        file = login.password_file
+        client.username_pw_set(login.user, None if file is None else read_password(source.url, file))
+    if source.tls is not None:
         try:
-            client.tls_set_context(_context(broker.tls))
+            client.tls_set_context(_context(source.tls))
         except (OSError, ValueError) as error:
-            raise SourceAway(broker.url, f"the files of TLS cannot be used: {error}") from None
+            raise SourceAway(source.url, f"the files of TLS cannot be used: {error}") from None
     return client
 
 
-def _context(files: TlsFiles) -> ssl.SSLContext:
+def _context(files: Tls) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=files.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if files.certificate is not None:
@@ -419,13 +387,13 @@ def _refusal(reason: str) -> str:
     return reason
 
 
-def _why(error: OSError | ValueError, broker: MqttBroker) -> str:
+def _why(error: OSError | ValueError, source: MqttSource) -> str:
     """Why there is no connection, with its mend."""
     match error:
         case ssl.SSLCertVerificationError():
             return f"the broker's certificate is not trusted: {error.verify_message}. Give its authority as `ca` in [source]"
         case ssl.SSLError():
-            return f"TLS failed: {error.reason or error}. Is port {broker.port} one with TLS?"
+            return f"TLS failed: {error.reason or error}. Is port {source.port} one with TLS?"
         case TimeoutError():
-            return f"no connection to {broker.host}:{broker.port} within {CONNECT_S:g} s"
-    return f"no connection to {broker.host}:{broker.port}: {error.args[-1] if error.args else error}"
+            return f"no connection to {source.host}:{source.port} within {CONNECT_S:g} s"
+    return f"no connection to {source.host}:{source.port}: {error.args[-1] if error.args else error}"

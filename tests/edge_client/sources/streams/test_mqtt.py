@@ -20,8 +20,9 @@ from base.times import wall_clock
 from base.tls.authority import Authority
 from base.tls.roles import TlsRole
 from edge_client.errors import SourceAway
+from edge_client.sources.source import Login, LogSettings, MqttSource, Tls
 from edge_client.sources.streams import mqtt
-from edge_client.sources.streams.mqtt import MqttBroker, MqttStream, MqttStreams, TlsFiles
+from edge_client.sources.streams.mqtt import MqttStream, MqttStreams
 from edge_client.sources.streams.mqtt_session import POSITION, WINDOW, InFlight, message_digest
 from edge_client.sources.streams.stream import MAX_RECORD, Positions
 from tests.mosquitto import Mosquitto, free_port, mosquitto_program, publish, running_mosquitto
@@ -37,13 +38,26 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
         yield running
 
 
-def a_broker(port: int, name: str, topic: str | None = None, host: str = "127.0.0.1") -> MqttBroker:
-    topic = topic or f"{name}/#"
-    return MqttBroker(f"mqtt://{host}:{port}/{topic}", host, port, topic, name)
+def a_source(port: int, name: str, topics: str | None = None, host: str = "127.0.0.1") -> MqttSource:
+    """The topics of a broker, for a site of this name."""
+    topics = topics or f"{name}/#"
+    url, log = f"mqtt://{host}:{port}/{topics}", LogSettings(Path("events.log"))
+    return MqttSource(
+        url=url,
+        client="device",
+        time="at",
+        host=host,
+        port=port,
+        topics=topics,
+        tls=None,
+        login=None,
+        client_name=name,
+        log=log,
+    )
 
 
-def streams(broker: MqttBroker) -> MqttStreams:
-    return MqttStreams(broker, time.monotonic, wall_clock)
+def streams(source: MqttSource) -> MqttStreams:
+    return MqttStreams(source, "UA", time.monotonic, wall_clock)
 
 
 @contextmanager
@@ -94,7 +108,7 @@ def numbered(name: str, count: int) -> list[tuple[str, bytes]]:
 
 
 def test_messages_come_with_topic_and_time_and_in_their_order(broker: Mosquitto) -> None:
-    with opened(streams(a_broker(broker.port, "order"))) as stream:
+    with opened(streams(a_source(broker.port, "order"))) as stream:
         before = wall_clock()
         publish(broker.port, numbered("order", 20))
         polled = stream.poll(5, 10)
@@ -109,7 +123,7 @@ def test_messages_come_with_topic_and_time_and_in_their_order(broker: Mosquitto)
 
 
 def test_what_is_published_while_the_site_is_away_waits_at_the_broker(broker: Mosquitto) -> None:
-    factory = streams(a_broker(broker.port, "away"))
+    factory = streams(a_source(broker.port, "away"))
     with opened(factory):
         pass
     publish(broker.port, numbered("away", 300))
@@ -118,7 +132,7 @@ def test_what_is_published_while_the_site_is_away_waits_at_the_broker(broker: Mo
 
 
 def test_what_was_not_committed_comes_again(broker: Mosquitto) -> None:
-    factory = streams(a_broker(broker.port, "again"))
+    factory = streams(a_source(broker.port, "again"))
     with opened(factory) as stream:
         publish(broker.port, numbered("again", 3))
         assert stream.poll(10, 10)
@@ -127,7 +141,7 @@ def test_what_was_not_committed_comes_again(broker: Mosquitto) -> None:
 
 
 def test_what_was_committed_and_not_acknowledged_is_dropped_when_it_comes_again(broker: Mosquitto) -> None:
-    factory = streams(a_broker(broker.port, "once"))
+    factory = streams(a_source(broker.port, "once"))
     with opened(factory) as stream:
         publish(broker.port, numbered("once", 20))
         committed = stream.poll(8, 10)
@@ -141,13 +155,13 @@ def test_what_was_committed_and_not_acknowledged_is_dropped_when_it_comes_again(
 
 
 def test_equal_messages_are_two_events(broker: Mosquitto) -> None:
-    with opened(streams(a_broker(broker.port, "equal"))) as stream:
+    with opened(streams(a_source(broker.port, "equal"))) as stream:
         publish(broker.port, [("equal/a", b"20")] * 3)
         assert read(stream, 3)[0] == [b"20"] * 3
 
 
 def test_a_new_message_like_an_old_one_with_its_packet_id_is_another_event(broker: Mosquitto) -> None:
-    factory = streams(a_broker(broker.port, "reused"))
+    factory = streams(a_source(broker.port, "reused"))
     with opened(factory):
         pass
     known = InFlight().after([(1, message_digest(b"reused/a", b"20"))])  # Mosquitto counts from 1
@@ -159,7 +173,7 @@ def test_a_new_message_like_an_old_one_with_its_packet_id_is_another_event(broke
 
 
 def test_no_more_messages_are_unacknowledged_than_the_window_has(broker: Mosquitto) -> None:
-    with opened(streams(a_broker(broker.port, "window"))) as stream:
+    with opened(streams(a_source(broker.port, "window"))) as stream:
         publish(broker.port, numbered("window", WINDOW + 50))
         polled = stream.poll(10_000, 10)
         while len(polled.values) < WINDOW:
@@ -171,7 +185,7 @@ def test_no_more_messages_are_unacknowledged_than_the_window_has(broker: Mosquit
 
 
 def test_a_poll_without_messages_acknowledges_nothing_that_is_not_committed(broker: Mosquitto) -> None:
-    factory = streams(a_broker(broker.port, "uncommitted"))
+    factory = streams(a_source(broker.port, "uncommitted"))
     with opened(factory) as stream:
         publish(broker.port, numbered("uncommitted", 2))
         assert len(stream.poll(2, 10).values) == 2
@@ -183,7 +197,7 @@ def test_a_poll_without_messages_acknowledges_nothing_that_is_not_committed(brok
 def test_a_retained_message_is_no_event_and_its_next_value_is(broker: Mosquitto) -> None:
     publish(broker.port, [("retained/a", b"old")], retain=True)
     for is_v5 in (True, False):
-        factory = streams(a_broker(broker.port, f"retained{is_v5}", "retained/#"))
+        factory = streams(a_source(broker.port, f"retained{is_v5}", "retained/#"))
         factory._is_v5 = is_v5
         with opened(factory) as stream:
             assert nothing_more(stream)
@@ -191,10 +205,15 @@ def test_a_retained_message_is_no_event_and_its_next_value_is(broker: Mosquitto)
             assert read(stream, 1)[0] == [b"new"]
 
 
+def test_the_session_of_a_site_is_named_after_it(broker: Mosquitto) -> None:
+    with opened(streams(replace(a_source(broker.port, "named"), client_name=None))):
+        assert " as covey-UA (" in broker.log()
+
+
 def test_events_of_a_topic_that_the_site_no_longer_reads_are_not_read(broker: Mosquitto) -> None:
-    with opened(streams(a_broker(broker.port, "moved", "moved/old/+"))):
+    with opened(streams(a_source(broker.port, "moved", "moved/old/+"))):
         pass
-    with opened(streams(a_broker(broker.port, "moved", "moved/new/+"))) as stream:
+    with opened(streams(a_source(broker.port, "moved", "moved/new/+"))) as stream:
         publish(broker.port, [("moved/old/a", b"1"), ("moved/new/a", b"2")])
         assert read(stream, 1)[0] == [b"2"]
         assert nothing_more(stream)
@@ -203,7 +222,7 @@ def test_events_of_a_topic_that_the_site_no_longer_reads_are_not_read(broker: Mo
 @pytest.mark.parametrize("is_v5", [True, False])
 def test_a_longer_message_than_allowed_is_cut_so_that_it_is_recognised(broker: Mosquitto, is_v5: bool) -> None:
     name = f"long{is_v5}"
-    factory = streams(a_broker(broker.port, name))
+    factory = streams(a_source(broker.port, name))
     factory._is_v5 = is_v5
     with opened(factory) as stream:
         sizes = [MAX_RECORD, MAX_RECORD + 1, 3 * MAX_RECORD]
@@ -213,7 +232,7 @@ def test_a_longer_message_than_allowed_is_cut_so_that_it_is_recognised(broker: M
 
 
 def test_a_packet_beyond_all_bounds_is_read_without_being_kept(broker: Mosquitto) -> None:
-    factory = streams(a_broker(broker.port, "huge"))
+    factory = streams(a_source(broker.port, "huge"))
     factory._is_v5 = False  # a broker of MQTT 5 does not send it
     with opened(factory) as stream:
         publish(broker.port, [("huge/a", bytes(3 * mqtt.MAX_PACKET)), ("huge/a", b"short")])
@@ -223,7 +242,7 @@ def test_a_packet_beyond_all_bounds_is_read_without_being_kept(broker: Mosquitto
 
 def test_a_broker_that_was_restarted_goes_on_where_the_site_was(tmp_path: Path) -> None:
     with running_mosquitto(tmp_path / "broker") as broker:
-        factory = streams(a_broker(broker.port, "restart"))
+        factory = streams(a_source(broker.port, "restart"))
         with opened(factory) as stream:
             publish(broker.port, numbered("restart", 10))
             committed = stream.poll(4, 10)
@@ -237,7 +256,7 @@ def test_a_broker_that_was_restarted_goes_on_where_the_site_was(tmp_path: Path) 
 
 def test_a_broker_that_forgot_the_session_sends_no_known_message(tmp_path: Path) -> None:
     with running_mosquitto(tmp_path / "broker") as broker:
-        factory = streams(a_broker(broker.port, "forgot"))
+        factory = streams(a_source(broker.port, "forgot"))
         with opened(factory) as stream:
             publish(broker.port, numbered("forgot", 3))
             _, positions = read(stream, 3)
@@ -258,12 +277,12 @@ def test_a_broker_that_is_away_is_named(broker: Mosquitto) -> None:
     with pytest.raises(
         SourceAway, match=f"mqtt://127.0.0.1:{port}/away/#.*no connection to 127.0.0.1:{port}: .*refused"
     ):
-        streams(a_broker(port, "away"))({})
+        streams(a_source(port, "away"))({})
 
 
 def test_a_host_that_does_not_exist_is_named() -> None:
     with pytest.raises(SourceAway, match=r"no connection to nowhere\.invalid:1883"):
-        streams(a_broker(1883, "away", host="nowhere.invalid"))({})
+        streams(a_source(1883, "away", host="nowhere.invalid"))({})
 
 
 def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,13 +292,13 @@ def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPat
         socket.create_server(("127.0.0.1", 0)) as server,
         pytest.raises(SourceAway, match=r"does not answer within 0\.2 s"),
     ):
-        streams(a_broker(server.getsockname()[1], "silent"))({})
+        streams(a_source(server.getsockname()[1], "silent"))({})
 
 
 def test_a_server_that_is_no_broker_is_given_up() -> None:
     pytest.importorskip("paho.mqtt")
     with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port, pytest.raises(SourceAway, match="connection"):
-        streams(a_broker(port, "http"))({})
+        streams(a_source(port, "http"))({})
 
 
 def test_a_broker_of_the_version_before_is_spoken_to_in_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +306,7 @@ def test_a_broker_of_the_version_before_is_spoken_to_in_its_version(monkeypatch:
     monkeypatch.setattr(mqtt, "CONNECT_S", 0.2)
     connects: list[bytes] = []
     with answering(b"\x20\x02\x00\x01", connects) as port, pytest.raises(SourceAway):
-        streams(a_broker(port, "old"))({})
+        streams(a_source(port, "old"))({})
     assert [one[8] for one in connects] == [5, 4]  # the version in CONNECT
     assert [bool(one[9] & 2) for one in connects] == [False, False]  # no clean session
 
@@ -316,9 +335,9 @@ def answering(reply: bytes, received: list[bytes] | None = None) -> Iterator[int
 
 def test_another_client_with_the_name_is_reported_and_not_fought(broker: Mosquitto) -> None:
     now = [0.0]
-    first = MqttStreams(a_broker(broker.port, "twins"), lambda: time.monotonic() + now[0], wall_clock)
+    first = MqttStreams(a_source(broker.port, "twins"), "UA", lambda: time.monotonic() + now[0], wall_clock)
     with opened(first) as stream:
-        with opened(streams(a_broker(broker.port, "twins"))) as other:
+        with opened(streams(a_source(broker.port, "twins"))) as other:
             assert "another client connected with the name 'twins' and took the session" in _end_of(stream)
             with pytest.raises(SourceAway, match="Give each site a client_name of its own"):
                 first({})
@@ -336,15 +355,20 @@ def test_a_wrong_password_is_named_and_not_shown(tmp_path: Path) -> None:
     passwords.chmod(0o700)
     lines = ("allow_anonymous false", f"password_file {passwords}")
     with running_mosquitto(tmp_path / "broker", *lines) as broker:
-        right = replace(a_broker(broker.port, "ua"), user="ua", password="right")
+        right = replace(a_source(broker.port, "ua"), login=Login("ua", a_password(tmp_path / "right", "right")))
         with opened(streams(right)) as stream:
             assert not stream.poll(1, 0.05)
         refused = r"refuses the connection: .*\. Check user and password_file"
-        for wrong in (replace(right, password="wrong"), replace(right, user=None, password=None)):
+        for login in (Login("ua", a_password(tmp_path / "other", "wrong one")), Login("ua"), None):
             with pytest.raises(SourceAway, match=refused) as caught:
-                streams(wrong)({})
-            assert "wrong" not in str(caught.value)
-    assert "right" not in repr(right)
+                streams(replace(right, login=login))({})
+            assert "wrong one" not in str(caught.value)
+
+
+def a_password(path: Path, text: str) -> Path:
+    path.touch(0o600)
+    path.write_text(text + "\n")
+    return path
 
 
 def test_a_topic_that_the_broker_does_not_allow_is_named() -> None:
@@ -354,7 +378,7 @@ def test_a_topic_that_the_broker_does_not_allow_is_named() -> None:
         answering(welcome + refusal) as port,
         pytest.raises(SourceAway, match="refuses the topic filter 'denied/#': Not auth"),
     ):
-        streams(a_broker(port, "denied"))({})
+        streams(a_source(port, "denied"))({})
 
 
 @pytest.fixture(scope="module")
@@ -377,17 +401,17 @@ def tls_broker(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_a_connection_with_tls_and_a_certificate_carries_messages(tls_broker: Mosquitto, certificates: Path) -> None:
-    files = TlsFiles(certificates / "ca.crt", certificates / "helper.crt", certificates / "helper.key")
-    factory = streams(replace(a_broker(tls_broker.port, "tls"), tls=files))
-    with opened(factory) as stream, opened(factory_of_publisher(factory.broker)) as publisher:
+    files = Tls(certificates / "ca.crt", certificates / "helper.crt", certificates / "helper.key")
+    factory = streams(replace(a_source(tls_broker.port, "tls"), tls=files))
+    with opened(factory) as stream, opened(factory_of_publisher(factory.source)) as publisher:
         publisher._client.publish("tls/a", b"1" * 100_000, qos=1)
         while publisher._client.want_write():
             publisher._client.loop_write()
         assert read(stream, 1)[0] == [b"1" * 100_000]
 
 
-def factory_of_publisher(broker: MqttBroker) -> MqttStreams:
-    return streams(replace(broker, client_name="publisher", topic="nothing"))
+def factory_of_publisher(source: MqttSource) -> MqttStreams:
+    return streams(replace(source, client_name="publisher", topics="nothing"))
 
 
 @LEFT_TO_THE_COLLECTOR
@@ -412,17 +436,17 @@ def test_a_failure_of_tls_is_named(
         other.symlink_to(made / "tls")
     own = None if certificate is None else certificates / f"{certificate}.crt"
     key = None if certificate is None else certificates / f"{certificate}.key"
-    files = TlsFiles(None if ca is None else certificates / ca, own, key)
+    files = Tls(None if ca is None else certificates / ca, own, key)
     with pytest.raises(SourceAway, match=why):
-        streams(replace(a_broker(tls_broker.port, "refused"), tls=files))({})
+        streams(replace(a_source(tls_broker.port, "refused"), tls=files))({})
 
 
 @LEFT_TO_THE_COLLECTOR
 def test_tls_on_a_port_without_it_is_named(broker: Mosquitto) -> None:
     with pytest.raises(SourceAway, match=r"TLS failed|no connection|lost"):
-        streams(replace(a_broker(broker.port, "clear"), tls=TlsFiles()))({})
+        streams(replace(a_source(broker.port, "clear"), tls=Tls()))({})
 
 
 def test_clear_text_on_a_port_with_tls_is_named(tls_broker: Mosquitto) -> None:
     with pytest.raises(SourceAway, match=r"does it expect TLS \(mqtts://\)"):
-        streams(a_broker(tls_broker.port, "clear"))({})
+        streams(a_source(tls_broker.port, "clear"))({})
