@@ -3,7 +3,7 @@
 One query of the locked DuckDB reads all of them. Its parser does not recurse, and a broken record spoils nothing but itself. What a
 record may be:
 
-- one JSON object in UTF-8. Anything else is a bad record: an array, a bare number, two objects, a byte order mark, a lone surrogate.
+- one JSON object in UTF-8. Anything else is a bad record: an array, a number, two objects, a byte order mark, a lone surrogate.
 - Types are strict: `"7"` is no number and `7` no text. Whole numbers may be written `3.0`, as JSON has one kind of number.
 - A value of another type, a number that a float64 cannot hold (NaN, Infinity, 1e999), and a missing name are null. A null client or
   time makes a bad record later; every other null is a missing value.
