@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from base.errors import FAILURE, USAGE, CoveyError
+from base.disk import mend_of
+from base.errors import FAILURE, NOT_FOUND, USAGE, CoveyError
 
 
 class EdgeError(CoveyError):
@@ -49,6 +50,83 @@ class SourceAway(EdgeError):
     def __init__(self, url: str, why: str) -> None:
         self.url, self.why = url, why
         super().__init__(f"the source {url} cannot be read now: {why}")
+
+
+class LogError(EdgeError):
+    """The root of the errors of event logs. Each names the log's file."""
+
+    exit_code = FAILURE
+
+
+class LogMissing(LogError):
+    """The event log that shall be read does not exist."""
+
+    exit_code = NOT_FOUND
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: there is no such event log; the program or the stream that fills it makes it")
+
+
+class LogFull(LogError):
+    """An event log has no room for a batch. Nothing of the batch was stored.
+
+    Attributes:
+        have: bytes that the log takes now; need: those that it would take; size: those that it may take.
+    """
+
+    def __init__(self, path: str, have: int, need: int, size: int) -> None:
+        self.path, self.have, self.need, self.size = path, have, need, size
+        super().__init__(
+            f"{path} is full: it takes {have / 1e6:,.1f} MB, would take {need / 1e6:,.1f} MB, and `size` is {size / 1e6:,.1f} MB. "
+            "Raise `size`, lower `days`, or let `when_full` be 'drop-oldest'"
+        )
+
+
+class LogWriteFailed(LogError):
+    """An event log could not be opened or written, for example on a full disk. It holds what it held before.
+
+    Attributes:
+        reason: `disk full`, or the operating system's message.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"{path} could not be written ({reason}), and holds what it held before. First {mend_of(reason)}, then repeat"
+        )
+
+
+class LogBroken(LogError):
+    """The file of an event log is damaged, was edited, or is another file."""
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"{path} is not a whole event log: {why}. Move it away; the source can fill a new one")
+
+
+class LogKeyWrong(LogError):
+    """The key of an event log is missing, of another log, or cannot be used. The log was not changed."""
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"{path}: {why}. A lost key cannot be replaced: without it, nobody can read the events")
+
+
+class LogSettingsDiffer(LogError):
+    """A program opens an event log with other settings than those with which it was made.
+
+    Attributes:
+        setting: its name; have: what the log has; given: what the program gave.
+    """
+
+    exit_code = USAGE
+
+    def __init__(self, path: str, setting: str, have: str | None, given: str | None) -> None:
+        self.path, self.setting, self.have, self.given = path, setting, have, given
+        super().__init__(
+            f"{path} was made with {setting} = {have!r}, and is opened with {given!r}. Use the same, or another file"
+        )
 
 
 class EncryptionFailed(EdgeError):

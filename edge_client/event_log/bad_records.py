@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .sealing import Sealing
 
 
 class BadReason(StrEnum):
@@ -34,3 +40,48 @@ class BadRecord:
     reason: BadReason
     raw: bytes
     where: str
+
+
+MOST_ASIDE: Final = 1_000
+"""How many bad records a log keeps aside: the newest."""
+_MOST_RAW: Final = 1_024
+_MOST_PLACE: Final = 256
+_TABLE: Final = b"bad"
+
+
+def put_aside(
+    database: sqlite3.Connection, sealing: Sealing, number: int, at_us: int, records: Sequence[BadRecord]
+) -> None:
+    """Store the newest of these records, and erase the oldest of those that are stored. Inside a transaction.
+
+    Args:
+        number: of the last of them, counted over the log's life. at_us: the log's time.
+    """
+    first = number - len(records) + 1
+    rows = []
+    for at, record in list(enumerate(records, first))[-MOST_ASIDE:]:
+        place = record.where.encode(errors="replace")[:_MOST_PLACE]
+        data = sealing.seal(_TABLE, at, len(place).to_bytes(2, "big") + place + record.raw[:_MOST_RAW])
+        rows.append((at, at_us, record.reason.value, data))
+    database.executemany("INSERT INTO bad VALUES (?, ?, ?, ?)", rows)
+    database.execute("DELETE FROM bad WHERE number <= ?", (number - MOST_ASIDE,))
+
+
+def read_aside(database: sqlite3.Connection, sealing: Sealing, limit: int) -> list[BadRecord]:
+    """The newest of the stored records, newest first. Raises ValueError: one is damaged."""
+    select = "SELECT number, reason, data FROM bad ORDER BY number DESC LIMIT ?"
+    found = []
+    for number, reason, data in database.execute(select, (limit,)).fetchall():
+        content = sealing.open(_TABLE, number, data)
+        end = 2 + int.from_bytes(content[:2], "big")
+        found.append(BadRecord(BadReason(reason), content[end:], content[2:end].decode(errors="replace")))
+    return found
+
+
+def erase_aside(database: sqlite3.Connection, before_us: int) -> bool:
+    """Erase the records that were put aside before this moment of the log's time. Returns whether there were some."""
+    oldest = database.execute("SELECT at_us FROM bad ORDER BY number LIMIT 1").fetchall()
+    if not oldest or oldest[0][0] > before_us:
+        return False
+    database.execute("DELETE FROM bad WHERE at_us <= ?", (before_us,))
+    return True
