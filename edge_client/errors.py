@@ -110,7 +110,7 @@ class LogKeyWrong(LogError):
 
     def __init__(self, path: str, why: str) -> None:
         self.path, self.why = path, why
-        super().__init__(f"{path}: {why}. A lost key cannot be replaced: without it, nobody can read the events")
+        super().__init__(f"{path}: {why}. A lost key cannot be replaced, and without it the events cannot be read")
 
 
 class LogSettingsDiffer(LogError):

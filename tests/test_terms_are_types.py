@@ -28,6 +28,7 @@ EDGES: Final = {
 MOST_PARAMETERS: Final = 9
 WIDE: Final = {
     "deployment/run.py run": "`covey.run`",
+    "edge_client/event_log/log.py __init__": "the constructor of `covey.EventLog`",
     "featurestore/define/definitions.py __init__": "the constructor of a feature view",
     "featurestore/read/gather_numpy.py gather": "the twin of a kernel, with the kernel's arguments",
     "featurestore/read/part_loops_numpy.py fill_scalars": "the twin of a kernel, with the kernel's arguments",

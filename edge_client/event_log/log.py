@@ -147,7 +147,7 @@ class EventLog:
 
     def append(
         self,
-        batch: BatchLike = (),
+        batch: BatchLike | None = None,
         *,
         positions: Mapping[str, bytes | None] | None = None,
         bad: Sequence[BadRecord] = (),
@@ -158,7 +158,8 @@ class EventLog:
         Events whose id the log has are dropped, and those without a client or a time are put aside.
 
         Args:
-            batch: a Table, RecordBatch or DataFrame, or a list of dicts; its columns may differ from those of other batches.
+            batch: a Table, RecordBatch or DataFrame, or a list of dicts; its columns may differ from those of other batches;
+                None: no events.
             positions: how far a stream was read with this batch, by name; None as a value deletes the name.
             bad: records of the stream that could not be understood.
             lost: number of records that the stream had deleted before they were read.
@@ -167,7 +168,7 @@ class EventLog:
             LogFull: there is no room. LogWriteFailed: for example, the disk is full. In both cases nothing was stored.
             EventsError, EventColumnError: the batch has not the columns of events. LogBroken.
         """
-        table = as_table(batch)
+        table = pa.table({}) if batch is None else as_table(batch)
         found = usable(table, self.columns.client, self.columns.time) if table.num_rows else None
         hashes = None if found is None else self._writer.hashes(found.table)
         records = bad if found is None else (*bad, *found.bad)

@@ -192,6 +192,13 @@ EDGE_ERROR edge_client.EdgeError 2
 EVENTS_ERROR edge_client.EventsError 2
 EVENT_COLUMN_ERROR edge_client.EventColumnError 2
 SOURCE_AWAY edge_client.SourceAway 1
+LOG_ERROR edge_client.LogError 1
+LOG_MISSING edge_client.LogMissing 5
+LOG_FULL edge_client.LogFull 1
+LOG_WRITE_FAILED edge_client.LogWriteFailed 1
+LOG_BROKEN edge_client.LogBroken 1
+LOG_KEY_WRONG edge_client.LogKeyWrong 1
+LOG_SETTINGS_DIFFER edge_client.LogSettingsDiffer 2
 ENCRYPTION_FAILED edge_client.EncryptionFailed 1
 POLICY_MISSING edge_client.PolicyMissing 2
 SITE_FILE_MISSING edge_client.SiteFileMissing 2
