@@ -13,7 +13,7 @@ from deployment.errors import UsageError
 from deployment.project.project import Project
 
 from .certificates import check_certificates, check_trust
-from .files import check_disk, check_events, check_ledgers, check_store
+from .files import WHOLE_ENTRIES, check_disk, check_events, check_ledgers, check_store
 from .finding import Check, Finding, Place, Severity, not_applicable, problem
 from .keys import check_keys, check_policy, check_project
 from .machine import check_ports, check_versions
@@ -30,7 +30,7 @@ CHECKS: Final = (
     Check("peers", "Each peer accepts connections, and its TLS handshake proves its role.", check_peers),
     Check("clocks", "The clocks and versions of leader and helper are close to those here.", check_clocks),
     Check("disk", "The folders have space, can be written, and survive a power cut.", check_disk),
-    Check("ledgers", "The chain of each ledger is whole.", check_ledgers),
+    Check("ledgers", f"Each ledger is whole: all entries, of more than {WHOLE_ENTRIES:,} the last.", check_ledgers),
     Check("store", "The registry of the store is consistent.", check_store),
     Check("events", "The events of each site here can be read, with their columns of clients and times.", check_events),
 )  # fmt: skip

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import ssl
 import threading
 import time
@@ -39,8 +40,10 @@ from deployment.doctor.finding import Severity
 from deployment.doctor.machine import VERSIONS
 from deployment.project.project import Project
 from federation.keys import load_keys
+from federation.ledger import checkpoint_table
 from federation.ledger.ledger import Ledger
 from federation.ledger.operator import open_operator_ledger
+from federation.ledger.snapshot import read_ledger
 from tests.base.tls_world import LONG_AGO
 
 ROOT = Path(__file__).parents[3]
@@ -370,6 +373,34 @@ def test_a_ledger_that_was_cut_is_found(project: Path) -> None:
     said = found(examined(project), "ledgers", Severity.PROBLEM)
     assert "operator.db" in said
     assert "covey ledger rebuild operator" in said
+
+
+@pytest.fixture
+def edited_before_a_checkpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A ledger whose first entry was edited. It opens from its checkpoint, which does not show that."""
+    monkeypatch.setattr(checkpoint_table, "EVERY", 4)
+    ledger = open_operator_ledger(project / "ledgers", "leader", now)
+    for number in range(6):
+        ledger.record_refusal(bytes([number]) * 32, "SCHEMA")
+    ledger.close()
+    path = project / "ledgers" / "operator.db"
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE entries SET line = replace(line, 'SCHEMA', 'SCHEMB') WHERE seq = 1")
+    read_ledger(path, "operator")
+    return project
+
+
+def test_an_old_entry_that_was_edited_is_found(edited_before_a_checkpoint: Path) -> None:
+    said = found(examined(edited_before_a_checkpoint), "ledgers", Severity.PROBLEM)
+    assert "entry 1 was edited" in said
+
+
+def test_a_very_long_ledger_is_read_from_its_last_checkpoint_and_the_finding_says_so(
+    edited_before_a_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_checks, "WHOLE_ENTRIES", 6)
+    said = found(examined(edited_before_a_checkpoint), "ledgers", Severity.OK)
+    assert "is whole since its last checkpoint; it has 7 entries, and `covey ledger verify` reads all" in said
 
 
 def test_a_damaged_registry_is_found(project: Path) -> None:
