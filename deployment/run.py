@@ -296,7 +296,7 @@ def _check_types(events: object, store: object, **columns: object) -> None:
     if not isinstance(events, str | Path | pa.Table):
         kind = f"{type(events).__module__}.{type(events).__qualname__}"
         raise UsageError(
-            f"`events` takes a .parquet or .csv file or a pyarrow.Table, got {kind}; convert a "
+            f"`events` takes a .parquet, .csv or .jsonl file or a pyarrow.Table, got {kind}; convert a "
             "pandas frame with pyarrow.Table.from_pandas(frame)"
         )
     if not isinstance(store, str | Path):

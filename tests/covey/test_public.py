@@ -116,7 +116,7 @@ class TestArguments:
 
     @pytest.mark.parametrize("events", [5, None, [], {"who": []}, make_events().to_batches()[0]])
     def test_events_are_a_file_or_a_table(self, run_with: Callable[..., str], events: Any) -> None:
-        assert "`events` takes a .parquet or .csv file or a pyarrow.Table, got" in run_with(events=events)
+        assert "`events` takes a .parquet, .csv or .jsonl file or a pyarrow.Table, got" in run_with(events=events)
 
     def test_days_are_dates(self, run_with: Callable[..., str]) -> None:
         assert "`start` takes a date" in run_with(start="2020-05-01", end=date(2020, 5, 2))

@@ -49,10 +49,10 @@ class TestFiles:
         with pytest.raises(EventsError, match=r"no event file .*none\.parquet"):
             read(tmp_path / "none.parquet")
 
-    @pytest.mark.parametrize("name", ["e.json", "e", "e.parquet.gz"])
+    @pytest.mark.parametrize("name", ["e.txt", "e", "e.parquet.gz"])
     def test_another_format_is_refused(self, tmp_path: Path, name: str) -> None:
         (tmp_path / name).write_text("x")
-        with pytest.raises(EventsError, match=r"parquet or \.csv"):
+        with pytest.raises(EventsError, match=r"events are read from \.parquet, \.csv, \.jsonl, \.ndjson, \.json, not"):
             read(tmp_path / name)
 
     @pytest.mark.parametrize("name", ["e.parquet", "e.csv"])

@@ -6,7 +6,7 @@ nulls, which counts as an event without a client. So one client's bytes change t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -70,12 +70,12 @@ def csv_schema(path: Path, needed: Mapping[str, pa.DataType]) -> pa.Table:
     return pa.schema(_schema(needed)).empty_table()
 
 
-def require_columns(path: Path, needed: list[str], names: list[str]) -> None:
-    """Raise EventsError unless the file has each needed column once."""
+def require_columns(place: Path | str, needed: Sequence[str], names: Sequence[str]) -> None:
+    """Raise EventsError unless the file or table has each needed column once."""
     for column in needed:
         if names.count(column) != 1:
             what = "no column" if column not in names else "several columns named"
-            raise EventsError(f"{path} has {what} {column!r}; it has: {', '.join(names)}")
+            raise EventsError(f"{place} has {what} {column!r}; it has: {', '.join(names)}")
 
 
 def whole_numbers(texts: pa.Array) -> pa.Array:

@@ -6,15 +6,24 @@ unfinished files, are skipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from ...errors import EventsError
 
+FileKind = Literal["Parquet", "CSV", "JSON"]
+
 MAX_FILES: Final = 10_000
 """Most files of one source: 400 days of hourly files. Each plan looks at all of them."""
+_KINDS: Final[Mapping[str, FileKind]] = {
+    ".parquet": "Parquet",
+    ".csv": "CSV",
+    ".jsonl": "JSON",
+    ".ndjson": "JSON",
+    ".json": "JSON",
+}
 _UNFINISHED: Final = ("~", ".tmp", ".temp", ".part", ".partial", ".crdownload")
 """Ends of the names of files that other programs are writing."""
 _MAGIC: Final = frozenset("*?[")
@@ -28,7 +37,8 @@ def event_files(path: Path) -> list[Path]:
             `**` for any folders. A path that exists is not a pattern.
 
     Raises:
-        EventsError: there is no file, there are more than `MAX_FILES`, one is neither .parquet nor .csv, or there are both.
+        EventsError: there is no file, there are more than `MAX_FILES`, the suffix of one names no kind of file, or there are two
+            kinds.
     """
     if path.is_file():
         found = [path]
@@ -41,15 +51,17 @@ def event_files(path: Path) -> list[Path]:
             what = f"the folder {path} has no file of events" if is_folder else f"no file of events matches {path}"
             raise EventsError(f"{what}. Files with hidden or unfinished names are skipped")
     for file in found:
-        if file.suffix.lower() not in (".parquet", ".csv"):
+        if file_kind(file) is None:
             mend = (
                 "" if file == path else f". Move it out of {path}, or name the files by a pattern such as '*.parquet'"
             )
             raise EventsError(
-                f"{file}: events are read from .parquet or .csv, not {file.suffix or 'a file without suffix'!r}{mend}"
+                f"{file}: events are read from {', '.join(_KINDS)}, not {file.suffix or 'a file without suffix'!r}{mend}"
             )
-        if is_csv(file) != is_csv(found[0]):
-            raise EventsError(f"{path} has files of two kinds, {found[0]} and {file}; all must be .parquet or all .csv")
+        if file_kind(file) != file_kind(found[0]):
+            raise EventsError(
+                f"{path} has files of two kinds, {found[0]} and {file}; all must be Parquet, or all CSV, or all JSON"
+            )
     return found
 
 
@@ -116,6 +128,6 @@ def _is_pattern(part: str) -> bool:
     return not _MAGIC.isdisjoint(part)
 
 
-def is_csv(path: Path) -> bool:
-    """Whether a file is CSV, by its name."""
-    return path.suffix.lower() == ".csv"
+def file_kind(path: Path) -> FileKind | None:
+    """The kind of a file, by its suffix."""
+    return _KINDS.get(path.suffix.lower())

@@ -1,34 +1,26 @@
 """Read the files of a site's events as one table.
 
-All files are of one kind, .parquet or .csv, and each needed column has one type in all of them. Files are read in order of their
+All files are of one kind, and each needed column has one type in all of them. Files are read in order of their
 paths, so that events of one time keep one order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
-from typing import Final
 
 import pyarrow as pa
 
 from featurestore.define.definitions import FeatureView
 
 from ...errors import EventsError
-from ...events import column_types, plain_type, plain_values
+from ...events import plain_type, plain_values
+from ..needed import needed_columns
 from .cache import EventCache
-from .csv_file import csv_schema, read_csv, require_columns
-from .paths import event_files, is_csv
-
-_CSV_TYPES: Final = {
-    "number": pa.float64(),
-    "text": pa.string(),
-    "string": pa.string(),
-    "boolean": pa.bool_(),
-    "int64": pa.int64(),
-    "bool": pa.bool_(),
-}
+from .csv_file import csv_schema, read_csv
+from .json_file import json_schema, read_json
+from .parquet_file import parquet_schema, read_parquet
+from .paths import event_files, file_kind
 
 
 def read_events(
@@ -54,10 +46,15 @@ def read_events(
         EventsError: as `paths.event_files`; a file is unreadable, lacks a needed column, or has another type for it than the files
             before; see also `strict`.
     """
-    needed = _needed(views, client_column, time_column, site_column)
+    needed = needed_columns(views, client_column, time_column, site_column)
 
     def read(file: Path) -> pa.Table:
-        return read_csv(file, needed, strict=strict) if is_csv(file) else _read_parquet(file, list(needed))
+        match file_kind(file):
+            case "CSV":
+                return read_csv(file, needed, strict=strict)
+            case "JSON":
+                return read_json(file, needed, strict=strict)
+        return read_parquet(file, list(needed))
 
     table = _one_table(event_files(path), _through(cache, ("rows", strict, *needed.items()), read))
     if table.num_rows == 0 and strict:
@@ -69,10 +66,15 @@ def read_schema(
     path: Path, views: Iterable[FeatureView], client_column: str, time_column: str, *, cache: EventCache | None = None
 ) -> pa.Table:
     """The columns that the views need, without a row. No value is read. Raises EventsError as `read_events`."""
-    needed = _needed(views, client_column, time_column, None)
+    needed = needed_columns(views, client_column, time_column)
 
     def read(file: Path) -> pa.Table:
-        return csv_schema(file, needed) if is_csv(file) else _parquet_schema(file, list(needed))
+        match file_kind(file):
+            case "CSV":
+                return csv_schema(file, needed)
+            case "JSON":
+                return json_schema(needed).empty_table()
+        return parquet_schema(file, list(needed))
 
     return _one_table(event_files(path), _through(cache, ("schema", *needed.items()), read))
 
@@ -113,55 +115,3 @@ def _read(file: Path, read: Callable[[Path], pa.Table]) -> pa.Table:
         raise EventsError(f"{file} vanished before it was read") from None
     except OSError as error:
         raise EventsError(f"{file} cannot be read: {error.strerror or error}") from None
-
-
-def _needed(
-    views: Iterable[FeatureView], client_column: str, time_column: str, site_column: str | None
-) -> dict[str, pa.DataType]:
-    """Every column to read, with its type for the CSV reader: text if its uses demand several types."""
-    uses: dict[str, set[pa.DataType]] = {client_column: {pa.string()}}
-    if site_column is not None:
-        uses.setdefault(site_column, set()).add(pa.string())
-    for view in views:
-        if not view.entity.constant:
-            for column, key_type in zip(view.entity.columns, view.entity.types, strict=True):
-                uses.setdefault(column, set()).add(_CSV_TYPES[key_type])
-        for column, used_as in column_types(view).items():
-            uses.setdefault(column, set()).update([_CSV_TYPES[used_as]] if used_as != "any" else [])
-        uses.setdefault(view.time or time_column, set()).add(pa.string())
-    uses.setdefault(time_column, set()).add(pa.string())
-    return {column: _csv_type(kinds) for column, kinds in uses.items()}
-
-
-def _csv_type(uses: set[pa.DataType]) -> pa.DataType:
-    if uses == {pa.int64(), pa.float64()}:
-        return pa.int64()
-    return next(iter(uses)) if len(uses) == 1 else pa.string()
-
-
-def _read_parquet(path: Path, columns: list[str]) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    with _parquet_errors(path), pq.ParquetFile(path) as file:
-        require_columns(path, columns, file.schema_arrow.names)
-        return file.read(columns=columns)
-
-
-def _parquet_schema(path: Path, columns: list[str]) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    with _parquet_errors(path):
-        schema = pq.read_schema(path)
-    require_columns(path, columns, schema.names)
-    return schema.empty_table().select(columns)
-
-
-@contextmanager
-def _parquet_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        quoted = str(error).splitlines()[0]
-        raise EventsError(f"{path} cannot be read as Parquet: {quoted}", quoted) from None

@@ -24,7 +24,7 @@ class Files:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.ahead = folder, 60 * S
         self.was_read: list[str] = []
-        for name in ("_read_parquet", "read_csv"):
+        for name in ("read_parquet", "read_csv"):
             monkeypatch.setattr(reading, name, self.noting(getattr(reading, name)))
 
     def noting(self, read):  # type: ignore[no-untyped-def]

@@ -1,0 +1,42 @@
+"""Read a Parquet file of events as a table: the columns that the views need, with the types that they have in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+
+from ...errors import EventsError
+from .csv_file import require_columns
+
+
+def read_parquet(path: Path, columns: list[str]) -> pa.Table:
+    """The columns of all rows. Raises EventsError."""
+    import pyarrow.parquet as pq
+
+    with _parquet_errors(path), pq.ParquetFile(path) as file:
+        require_columns(path, columns, file.schema_arrow.names)
+        return file.read(columns=columns)
+
+
+def parquet_schema(path: Path, columns: list[str]) -> pa.Table:
+    """The columns without a row. Raises EventsError."""
+    import pyarrow.parquet as pq
+
+    with _parquet_errors(path):
+        schema = pq.read_schema(path)
+    require_columns(path, columns, schema.names)
+    return schema.empty_table().select(columns)
+
+
+@contextmanager
+def _parquet_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        quoted = str(error).splitlines()[0]
+        raise EventsError(f"{path} cannot be read as Parquet: {quoted}", quoted) from None
