@@ -7,7 +7,9 @@ different clients.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, assert_never
 
 import numpy as np
@@ -30,17 +32,21 @@ TIME_FORMATS: Final = ("2013-01-31", "2013-01-31T10:00:00Z", "2013-01-31 10:00:0
 _YEAR_1, _YEAR_10000 = -62_135_596_800 * 10**6, 253_402_300_800 * 10**6
 """µs since the epoch. A date can name the years 0001 to 9999; other times come from an unset or broken clock."""
 
+PaneCounts = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Panes (their start in µs, increasing), and how many events with a client each has. No pane has 0."""
+
 
 @dataclass(frozen=True, eq=False)
 class Events:
     """The events of one site (or, in one process, of several). Everything in it is privacy-sensitive.
 
     Attributes:
-        table: the event columns.
+        table: the event columns: of all events of the source, or of those in the panes of one plan.
         client: int32[N], dense index of the identity (site, client id); −1 where either is null.
         identities: the distinct identities, by index: client ids, or {site, client} with a site column.
         time_column: the default time column; a view may name another.
         strict_times: see `make_events`.
+        counted: how many events each pane of a view has in the whole source. None: `table` holds all events.
     """
 
     table: pa.Table
@@ -48,6 +54,7 @@ class Events:
     identities: pa.Array
     time_column: str
     strict_times: bool = True
+    counted: Callable[[FeatureView], PaneCounts] | None = None
     _times: dict[str, EventTimes] = field(default_factory=dict, init=False, repr=False)
 
     def times(self, view: FeatureView) -> EventTimes:
@@ -56,6 +63,16 @@ class Events:
         if column not in self._times:
             self._times[column] = event_times(self.table, column, strict=self.strict_times)
         return self._times[column]
+
+    def pane_starts(self, view: FeatureView) -> npt.NDArray[np.int64]:
+        """int64[N], the start of the pane (µs) of each event of `table` with a client and a time. Raises as `event_times`."""
+        return starts_of(self.times(view), self.client >= 0, view.pane_us)
+
+    def pane_counts(self, view: FeatureView) -> PaneCounts:
+        """How many events each pane of a view has, in the whole source. Raises as `event_times`."""
+        if self.counted is not None:
+            return self.counted(view)
+        return np.unique(self.pane_starts(view), return_counts=True)
 
     @property
     def clients(self) -> int:
@@ -71,14 +88,21 @@ class EventTimes:
     """The times of one time column.
 
     Attributes:
+        ticks: int64[N], the times to the source's full precision; 0 where not valid.
         us: int64[N] µs since the epoch, rounded down; 0 where not valid.
         valid: bool[N]; false where null, and outside the years 0001 to 9999.
-        order: int64[N], rank in order of time (to the source's full precision), ties in input order.
     """
 
+    ticks: npt.NDArray[np.int64]
     us: npt.NDArray[np.int64]
     valid: npt.NDArray[np.bool_]
-    order: npt.NDArray[np.int64]
+
+    @cached_property
+    def order(self) -> npt.NDArray[np.int64]:
+        """int64[N], rank in order of time, ties in input order."""
+        order = np.empty(len(self.ticks), dtype=np.int64)
+        order[np.argsort(self.ticks, kind="stable")] = np.arange(len(order))
+        return order
 
 
 def column_types(view: FeatureView) -> dict[str, ColumnType]:
@@ -175,9 +199,13 @@ def event_times(table: pa.Table, column: str, *, strict: bool = True) -> EventTi
     if us is not None:  # 64 bits of nanoseconds end in 2262
         valid = valid & (raw >= _YEAR_1 // us) & (raw < _YEAR_10000 // us)
     raw = np.where(valid, raw, 0)
-    order = np.empty(len(raw), dtype=np.int64)
-    order[np.argsort(raw, kind="stable")] = np.arange(len(raw))
-    return EventTimes(raw // 1_000 if us is None else raw * us, valid, order)
+    return EventTimes(raw, raw // 1_000 if us is None else raw * us, valid)
+
+
+def starts_of(times: EventTimes, has_client: npt.NDArray[np.bool_], pane_us: int) -> npt.NDArray[np.int64]:
+    """int64[M], the start of the pane (µs) of each event with a client and a time."""
+    us = times.us[times.valid & has_client]
+    return us - us % pane_us
 
 
 def require_column(table: pa.Table, column: str) -> None:

@@ -22,7 +22,7 @@ from featurestore.define.wire import collection_hash
 from federation.ledger.state import LedgerState
 from federation.plan import Plan
 
-from .events import Events
+from .events import Events, PaneCounts
 
 SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS seen_events (plan BLOB, view INTEGER, events BLOB NOT NULL,
@@ -33,8 +33,6 @@ SCHEMA: Final = (
 """The tables in a site's ledger file: int64 (LE) events of each pane of an answer's views; late events by pane."""
 
 Ints = npt.NDArray[np.int64]
-PaneCounts = tuple[Ints, Ints]
-"""Panes (their start in µs, increasing), and how many events each has."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +50,11 @@ class LateEvents:
 
 
 def events_of_panes(view: FeatureView, events: Events, panes: Ints) -> Ints:
-    """int64[P], how many events with a client each pane (its start in µs, increasing) has."""
-    start = _starts(view, events)
-    at = np.searchsorted(panes, start)
-    found = at < len(panes)
-    found[found] = panes[at[found]] == start[found]
-    return np.bincount(at[found], minlength=len(panes)).astype(np.int64)
+    """int64[P], how many events with a client each pane (its start in µs, increasing) of a plan has.
+
+    The rows are counted that were read for the plan: an event that arrived after they were read is late, and not counted here.
+    """
+    return _at(np.unique(events.pane_starts(view), return_counts=True), panes)
 
 
 def note_seen(db: sqlite3.Connection, plan: Plan, seen: Sequence[Ints]) -> None:
@@ -83,12 +80,12 @@ def note_late(
     found = []
     for planned in plan.views:
         collection, view = collection_hash(planned.view), planned.view
-        now = np.unique(_starts(view, events), return_counts=True)
+        now = events.pane_counts(view)
         changed = _changed(now, counted.get(collection))
         others = ~np.isin(now[0], planned.pane_starts)  # a repeated answer does not look its own panes up
         counted[collection] = now[0][others], now[1][others]
         panes, before = _reported(db, state, plan.hash, collection, changed)
-        late = events_of_panes(view, events, panes) - before
+        late = _at(now, panes) - before
         rows = [(collection, int(panes[at]), view.name, int(late[at])) for at in np.flatnonzero(late > 0).tolist()]
         known = _known(db, collection, [row[1] for row in rows])
         new = [row for row in rows if row[3] > known.get(row[1], 0)]
@@ -104,11 +101,15 @@ def late_by_view(db: sqlite3.Connection) -> dict[str, int]:
     return dict(db.execute("SELECT view, sum(events) FROM late_events GROUP BY view ORDER BY view").fetchall())
 
 
-def _starts(view: FeatureView, events: Events) -> Ints:
-    """int64[N], the start of the pane of each event with a client and a time."""
-    times = events.times(view)
-    us = times.us[times.valid & (events.client >= 0)]
-    return us - us % view.pane_us
+def _at(counts: PaneCounts, panes: Ints) -> Ints:
+    """int64[P], how many events each of these panes (µs, increasing) has."""
+    having, count = counts
+    found = np.zeros(len(panes), np.int64)
+    at = np.searchsorted(panes, having)
+    mine = at < len(panes)
+    mine[mine] = panes[at[mine]] == having[mine]
+    found[at[mine]] = count[mine]
+    return found
 
 
 def _changed(now: PaneCounts, before: PaneCounts | None) -> Ints:

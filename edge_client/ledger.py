@@ -50,8 +50,8 @@ from .day_cells import (
     write_cells,
 )
 from .day_totals import DayAnswers
-from .events import Events
-from .late_events import LateEvents, PaneCounts
+from .events import Events, PaneCounts
+from .late_events import LateEvents
 from .policy import Refuse
 
 _SCHEMA: Final = (

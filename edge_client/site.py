@@ -97,8 +97,8 @@ def respond(
 
     Args:
         encryption_keys: under `he`, the key holder's signed public keys, which arrive with the plan.
-        load: reads the site's events of the panes of these views, and perhaps others; raises EdgeError or FeatureStoreError
-            if they do not fit.
+        load: reads the site's events in these panes, and may read more; see `Events.counted`. Raises EdgeError or
+            FeatureStoreError if they do not fit.
         clock: wall clock, µs since the epoch.
         protect: makes shares of the reports before they are sealed.
         ledgers: how the site's ledger is opened.
@@ -257,7 +257,7 @@ def _seats(plan: Plan, settings: SiteSettings, clients: Sequence[bytes], before:
     if plan.terms.participation is Participation.ACTIVE and plan.terms.report_per is ReportPer.CLIENT:
         return None
     seats = seats_for(clients, settings.clients) if before is None else seats_of(clients, before.names)
-    if seats.left_out:
+    if seats.left_out and before is None:  # a repeated answer has no seat for a client whose first event came late
         _log.warning(
             "%d client(s) beyond the %d enrolled: their events are not reported. Raise `clients` in the site's file and rosters",
             seats.left_out,

@@ -23,11 +23,11 @@ from edge_client.events import Events, make_events
 from edge_client.policy import Refuse
 from edge_client.policy_file import load_policy
 from edge_client.site import SiteSettings, respond
-from featurestore.define.definitions import FeatureView
 from featurestore.define.views_file import load_views
 from federation.batch.batch import SealedBatch
 from federation.keys import load_keys
 from federation.ledger.operator import LEDGERS, open_operator_ledger
+from federation.plan import PlannedView
 from tests.attacks.test_budget_spent_twice import DAY, VIEW
 from tests.attacks.test_live_secret import Deployment, copy
 
@@ -41,7 +41,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path / "p"
 
 
-def load(_: Sequence[FeatureView]) -> Events:
+def load(_: Sequence[PlannedView]) -> Events:
     """Events of every client on each of three days."""
     who = [f"c{client}" for client in range(CLIENTS)] * 3
     times = pa.array([(DAY + at // CLIENTS) * DAY_US + 1 for at in range(3 * CLIENTS)], pa.timestamp("us"))
