@@ -2,22 +2,22 @@
 
 Each plan reads all of a site's files, of which few are new. A file is known by its identity on disk: device, inode, size, and the
 times of its last write and change. A file that changed within `SETTLED_NS` may change again without showing it, because these times
-have a resolution, so it is read each time. What is kept is as private as the files are, and ends with the process.
+have a resolution, so it is read each time. What is kept is as private as the files: it ends with the process, and with its file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
 MOST_BYTES: Final = 2**28
-MOST_FILES: Final = 20_000
-"""Twice the most files of a source: each is read for a draft, which needs its columns only, and for a plan."""
+MOST_TABLES: Final = 16
+"""Most tables of a file: drafts and plans of several views each read other columns."""
 SETTLED_NS: Final = 2 * 10**9
-_Identity = tuple[str, int, int, int, int, int]
+_Identity = tuple[int, int, int, int, int]
 
 
 class EventCache:
@@ -29,11 +29,16 @@ class EventCache:
 
     def __init__(self, clock: Callable[[], int], most_bytes: int = MOST_BYTES) -> None:
         self._clock, self._most = clock, most_bytes
-        self._kept: dict[tuple[_Identity, Hashable], pa.Table] = {}
+        self._kept: dict[Path, tuple[_Identity, dict[Hashable, pa.Table]]] = {}
         self._bytes = 0
 
     def __repr__(self) -> str:
         return f"EventCache({len(self._kept)} files: redacted)"
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files of which something is kept."""
+        return list(self._kept)
 
     def read(self, file: Path, columns: Hashable, read: Callable[[Path], pa.Table]) -> pa.Table:
         """The table of a file.
@@ -43,18 +48,36 @@ class EventCache:
             read: reads a file. Its errors, such as OSError, are raised.
         """
         before, settled = self._identity(file)
-        kept = self._kept.pop((before, columns), None)
-        if kept is None:
-            kept = read(file)
+        identity, tables = self._drop(file)
+        if identity != before:
+            tables = {}
+        found = tables.get(columns)
+        if found is None:
+            found = read(file)
             if not settled or self._identity(file)[0] != before:
-                return kept
-            self._bytes += kept.nbytes
-        self._kept[before, columns] = kept  # the newest is the last
-        while self._bytes > self._most or len(self._kept) > MOST_FILES:
-            self._bytes -= self._kept.pop(next(iter(self._kept))).nbytes
-        return kept
+                return found
+        others = [(each, table) for each, table in tables.items() if each != columns]
+        self._kept[file] = before, dict([*others, (columns, found)][-MOST_TABLES:])  # the newest is the last
+        self._bytes += _bytes(self._kept[file][1])
+        while self._bytes > self._most:
+            self._drop(next(iter(self._kept)))
+        return found
+
+    def forget_all_but(self, files: Iterable[Path]) -> None:
+        """Drop all other files: one that an operator has deleted leaves the memory, too."""
+        for gone in self._kept.keys() - set(files):
+            self._drop(gone)
+
+    def _drop(self, file: Path) -> tuple[_Identity | None, dict[Hashable, pa.Table]]:
+        identity, tables = self._kept.pop(file, (None, {}))
+        self._bytes -= _bytes(tables)
+        return identity, tables
 
     def _identity(self, file: Path) -> tuple[_Identity, bool]:
         found = file.stat()
-        identity = str(file), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        identity = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
         return identity, max(found.st_mtime_ns, found.st_ctime_ns) + SETTLED_NS < self._clock()
+
+
+def _bytes(tables: Mapping[Hashable, pa.Table]) -> int:
+    return sum(table.nbytes for table in tables.values())

@@ -56,7 +56,7 @@ def read_events(
                 return read_json(file, needed, strict=strict)
         return read_parquet(file, list(needed))
 
-    table = _one_table(event_files(path), _through(cache, ("rows", strict, *needed.items()), read))
+    table = _one_table(_listed(path, cache), _through(cache, ("rows", strict, *needed.items()), read))
     if table.num_rows == 0 and strict:
         raise EventsError(f"{path} holds no events")
     return table
@@ -76,7 +76,17 @@ def read_schema(
                 return json_schema(needed).empty_table()
         return parquet_schema(file, list(needed))
 
-    return _one_table(event_files(path), _through(cache, ("schema", *needed.items()), read))
+    return _one_table(_listed(path, cache), _through(cache, ("schema", *needed.items()), read))
+
+
+def _listed(path: Path, cache: EventCache | None) -> list[Path]:
+    files: list[Path] = []
+    try:
+        files = event_files(path)
+    finally:
+        if cache is not None:
+            cache.forget_all_but(files)
+    return files
 
 
 def _through(

@@ -11,7 +11,7 @@ import pytest
 
 from edge_client.errors import EventsError
 from edge_client.sources.files import reading
-from edge_client.sources.files.cache import SETTLED_NS, EventCache
+from edge_client.sources.files.cache import MOST_TABLES, SETTLED_NS, EventCache
 from edge_client.sources.files.reading import read_events, read_schema
 from tests.edge_client.sources.files.test_reading import VIEW, table, write
 
@@ -105,6 +105,33 @@ def test_it_keeps_what_was_used_last_within_its_bytes(files: Files) -> None:
     write(files.folder / "0.parquet", table("e"))
     files.clients(cache)  # there is no room for all three
     assert files.clients(cache)[1] != []
+
+
+def test_what_a_file_had_leaves_the_memory_with_it(files: Files) -> None:
+    cache, (first, second) = EventCache(files.clock), sorted(files.folder.iterdir())
+    read_schema(files.folder, [VIEW], "c", "t", cache=cache)
+    files.clients(cache)
+    write(first, table("A"))
+    files.ahead = 0  # it changed just now
+    files.clients(cache)
+    assert cache.files == [second]
+    second.unlink()
+    files.clients(cache)
+    assert cache.files == []
+    files.ahead = 60 * S
+    files.clients(cache)
+    assert cache.files == [first]
+    write(files.folder / "notes.txt", "no events")
+    with pytest.raises(EventsError):
+        files.clients(cache)
+    assert cache.files == []
+
+
+def test_it_keeps_a_bounded_number_of_tables_of_a_file(files: Files) -> None:
+    cache, path, were_read = EventCache(files.clock), files.folder / "1.parquet", list[int]()
+    for columns in (*range(MOST_TABLES + 1), 1, 0):
+        cache.read(path, columns, lambda file, columns=columns: were_read.append(columns) or pq.read_table(file))
+    assert were_read == [*range(MOST_TABLES + 1), 0]
 
 
 def test_columns_and_rows_are_kept_apart_and_errors_are_not_kept(files: Files) -> None:
