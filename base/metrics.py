@@ -256,6 +256,29 @@ ANSWER_SECONDS: Final = Metric(
     (Role.SITE,), (), DURATIONS,
 )  # fmt: skip
 
+SOURCE_CONNECTED: Final = Metric(
+    "covey_source_connected", Kind.GAUGE, "1 if the site is connected to the stream of its events.", (Role.SITE,)
+)
+SOURCE_BEHIND: Final = Metric(
+    "covey_source_behind_events", Kind.GAUGE,
+    "Records that the broker has and the site's event log has not; no sample where the broker has no such number.", (Role.SITE,),
+)  # fmt: skip
+SOURCE_EVENTS: Final = Metric(
+    "covey_source_events_total", Kind.COUNTER,
+    "Records of the site's stream or event log by outcome. Exact, without noise. Future ones are kept too.",
+    (Role.SITE,), (Label("outcome", Choice(("kept", "duplicate", "bad", "future", "expired", "lost"))),),
+)  # fmt: skip
+SOURCE_LOG_SIZE: Final = Metric(
+    "covey_source_log_bytes", Kind.GAUGE, "Size of the site's event log on disk, in bytes.", (Role.SITE,)
+)
+SOURCE_LOG_FULL: Final = Metric(
+    "covey_source_log_full", Kind.GAUGE, "1 while the site's event log is full, so that nothing is read.", (Role.SITE,)
+)
+LATE_EVENTS: Final = Metric(
+    "covey_late_events_total", Kind.COUNTER,
+    "Events of a pane that came after the site had reported it, by view. Exact, without noise.", (Role.SITE,), (_VIEW,),
+)  # fmt: skip
+
 # of the feature server
 REQUESTS: Final = Metric(
     "covey_requests_total", Kind.COUNTER, "Requests; status 0: the client went away.",
@@ -281,6 +304,7 @@ METRICS: Final = (
     BUILD, STARTED, MEMORY, READY, DISK_FREE, DISK_SIZE, CERTIFICATE,
     REPORTS, BATCHES, REFUSALS, JOBS_PENDING, PLANS, COLLECTIONS, STEP, CALL, CALL_SECONDS, PEER_UP, LEDGER_ENTRIES, BUDGET_LEFT,
     PANES, SITES, NEXT_COLLECTION, LAST_OPENED, CLOCK_OFFSET, NODES, ANSWERS, ANSWER_SECONDS,
+    SOURCE_CONNECTED, SOURCE_BEHIND, SOURCE_EVENTS, SOURCE_LOG_SIZE, SOURCE_LOG_FULL, LATE_EVENTS,
     REQUESTS, REQUEST_SECONDS, ROWS, EPOCH, VIEW_AGE, RELEASE_SITES,
 )  # fmt: skip
 """All metrics."""

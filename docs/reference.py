@@ -48,7 +48,7 @@ server has the same paths on its own port, where `/metrics` needs an API key if 
 | `/readyz` | 200 if the role is ready; 503 with `{"ready": false, "role": …, "waits_for": "…"}` while it waits for something |
 
 A role waits for a peer that does not answer, for the SuperLink, for the sites of the plan under way, for a ledger that is
-intact, for a certificate that is valid, or for space on its disk.
+intact, for a certificate that is valid, or for space on its disk; a site also for its source, and for room in its event log.
 
 A monitor shows an operator what the operator's role sees anyway: numbers of reports, sites, views and budgets, and no client, key
 or value. Numbers of reports are outside the claim of privacy where only active clients report ([privacy.md](privacy.md)). So a
@@ -66,7 +66,9 @@ tls_config:
   server_name: leader.covey.internal
 ```
 
-A site has no certificate, so its monitor stays on its machine.
+A site has no certificate, so its monitor stays on its machine. It counts the site's events (`covey_source_…`,
+`covey_late_events_total`) exactly: private numbers, without noise, for the site's operator only. Whoever scrapes them every 15 s
+knows when events came, to 15 s. A Prometheus of somebody else must not read them.
 
 A monitor answers GET within bounds: 8 KiB and 5 s for a request, and 20 connections. A request must name the host as localhost or
 by an address, so a web page cannot read the monitor; with TLS it may use any name.

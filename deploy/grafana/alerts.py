@@ -155,6 +155,34 @@ ALERTS: Final = (
         "Set the clocks by NTP on both machines.",
     ),
     Alert(
+        "CoveySourceAway", AlertSeverity.TICKET, f"{m.SOURCE_CONNECTED.name} == 0", "10m",
+        "the site at {{ $labels.instance }} is not connected to its source",
+        "A site does not reach the broker of its events. The broker keeps them only as long as its own limits allow.",
+        "The site's /readyz and its log say why. `covey doctor` checks the broker, its certificate and the topic.",
+    ),
+    Alert(
+        "CoveySourceLogFull", AlertSeverity.PAGE, f"{m.SOURCE_LOG_FULL.name} == 1", "10m",
+        "the event log of {{ $labels.instance }} is full",
+        "A site reads nothing while its event log is full. The broker keeps the events only as long as its own limits allow.",
+        "Raise `size` or lower `days` in [source.log] of the site's file, and start the site again. `covey source show` has the "
+        "numbers.",
+    ),
+    Alert(
+        "CoveySourceBad", AlertSeverity.TICKET,
+        f'sum by (instance) (increase({m.SOURCE_EVENTS.name}{{outcome="bad"}}[1h])) '
+        f'/ sum by (instance) (increase({m.SOURCE_EVENTS.name}{{outcome=~"kept|duplicate|bad"}}[1h])) > 0.01', "5m",
+        "{{ $value | humanizePercentage }} of the records of {{ $labels.instance }} cannot be understood",
+        "More than one record in a hundred is no event: not JSON, without a client or a time, or too large. They are kept aside.",
+        "`covey source bad` shows them with their reasons. Correct the producer, or the columns in the site's file.",
+    ),
+    Alert(
+        "CoveySourceLost", AlertSeverity.TICKET,
+        f'sum by (instance) (increase({m.SOURCE_EVENTS.name}{{outcome="lost"}}[1h])) > 0', "0m",
+        "{{ $value }} records of {{ $labels.instance }} were deleted by the broker before the site read them",
+        "The site was away or slow for longer than the broker keeps records. Their events are missing in its reports.",
+        "Let the broker keep records for longer than the site may be away.",
+    ),
+    Alert(
         "CoveyReadsSlow", AlertSeverity.TICKET,
         "histogram_quantile(0.99, sum by (instance, le) "
         f'(rate({m.REQUEST_SECONDS.name}_bucket{{route="{READ}"}}[5m]))) > 0.1', "10m",

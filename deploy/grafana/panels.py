@@ -101,6 +101,17 @@ COLLECTIONS: Final = Dashboard(
                 Panel("Answers of sites, 99th percentile", "s", ((_quantile(m.ANSWER_SECONDS, "instance"), "{{instance}}"),)),
             ),
         ),
+        (
+            "Source of a site",
+            (
+                Panel("Connected", "bool_yes_no", ((m.SOURCE_CONNECTED.name, "{{instance}}"),)),
+                Panel("Behind its broker", "short", ((m.SOURCE_BEHIND.name, "{{instance}}"),)),
+                Panel("Records a second", "ops", ((_rate(m.SOURCE_EVENTS, "outcome"), "{{outcome}}"),)),
+                Panel("Event log", "bytes", ((m.SOURCE_LOG_SIZE.name, "{{instance}}"),)),
+                Panel("Event log is full", "bool_yes_no", ((m.SOURCE_LOG_FULL.name, "{{instance}}"),)),
+                Panel("Late events in an hour", "short", ((f"sum by (view) (increase({m.LATE_EVENTS.name}[1h]))", "{{view}}"),)),
+            ),
+        ),
     ),
 )  # fmt: skip
 

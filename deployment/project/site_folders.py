@@ -24,15 +24,15 @@ from base.tls.trust import TrustFile
 from base.toml import toml_entries
 from deployment.errors import UsageError
 from deployment.monitor.monitor import monitored
-from deployment.monitor.site import SiteState
+from deployment.monitor.site import LateCounts, SiteState
 from edge_client.fleet_client import FleetClient, SuperLink
 from edge_client.open_ledgers import KeptOpen
-from edge_client.plan_messages import PlanAnswer, answer_message
+from edge_client.plan_messages import OK, PlanAnswer, answer_message
 from edge_client.policy import Policy
 from edge_client.policy_file import policy_to_toml
 from edge_client.serving import SiteService
 from edge_client.site_config import SiteConfig, config_to_toml, load_config
-from edge_client.sources.open import EACH_TIME, KeptSource
+from edge_client.sources.open import KeptSource
 from edge_client.sources.parsing import absolute_url
 from federation.errors import UnknownSite
 from federation.key_rotation import erase_ended
@@ -144,37 +144,36 @@ def serve_site(project: Path, site: str, given: str | None, *, insecure: bool, m
     """
     path = project / SITES / f"{site}.toml"
     config = load_config(path)
-    _require_usable(project, config)
-    if site_role(site) in roles_in(project / KEYS):
-        erase_ended(project / KEYS, site_role(site), wall_clock())
-    node = config.node
-    parties = Project.find(project)
-    address = (Network() if parties is None else parties.network).address("superlink", given)
-    superlink = _superlink(project / KEYS, address, insecure=insecure)
+    with about(Fields(site=site)), closing(KeptSource()) as sources, closing(KeptOpen()) as ledgers:
+        _require_usable(project, config, sources)  # the source stays open: a stream is read from now on
+        if site_role(site) in roles_in(project / KEYS):
+            erase_ended(project / KEYS, site_role(site), wall_clock())
+        parties = Project.find(project)
+        address = (Network() if parties is None else parties.network).address("superlink", given)
+        superlink = _superlink(project / KEYS, address, insecure=insecure)
+        meters, late = Meters(), LateCounts(ledgers, config.settings)
+        if monitor is not None:
+            late.count()
 
-    meters, sources, ledgers = Meters(), KeptSource(), KeptOpen()
+        def answer(content: RecordDict | None) -> PlanAnswer:
+            with meters.timed(ANSWER_SECONDS):
+                found = answer_message(content, lambda: load_config(path), name=site, ledgers=ledgers, sources=sources)
+            meters.add(ANSWERS, found.code)
+            if monitor is not None and found.code == OK:
+                late.count()
+            return found
 
-    def answer(content: RecordDict | None) -> PlanAnswer:
-        with meters.timed(ANSWER_SECONDS):
-            found = answer_message(content, lambda: load_config(path), name=site, ledgers=ledgers, sources=sources)
-        meters.add(ANSWERS, found.code)
-        return found
-
-    with (
-        about(Fields(site=config.settings.site)),
-        FleetClient(superlink, node) as client,
-        closing(ledgers),
-        closing(sources),
-    ):
-        service = SiteService(client, answer, time.sleep, time.monotonic)
-        with monitored(monitor, Role.SITE, project, SiteState(service, address, meters)), suppress(KeyboardInterrupt):
-            service.run()
-        _log.info("stopped")
+        with FleetClient(superlink, config.node) as client:
+            service = SiteService(client, answer, time.sleep, time.monotonic)
+            state = SiteState(service, address, meters, sources.status, late.by_view)
+            with monitored(monitor, Role.SITE, project, state), suppress(KeyboardInterrupt):
+                service.run()
+            _log.info("stopped")
 
 
-def _require_usable(project: Path, config: SiteConfig) -> None:
+def _require_usable(project: Path, config: SiteConfig, sources: KeptSource) -> None:
     """Raise EventsError or UsageError if this site could answer no plan. No value of its events is read."""
-    with EACH_TIME.of(config.source, config.settings.site) as source:
+    with sources.of(config.source, config.settings.site) as source:
         source.schema(())
     settings, parties = config.settings, Project.find(project)
     entries = [] if parties is None else [one for one in parties.roster.entries if one.site == settings.site]

@@ -127,6 +127,11 @@ class KeptSource:
             self._open = source, open_source(source, Surroundings(site, self._clock))
         yield self._open[1]
 
+    def status(self) -> SourceStatus | None:
+        """The state of the open source; None: it has none, or nothing is open. Any thread may ask."""
+        opened = self._open
+        return None if opened is None else opened[1].status()
+
     def close(self) -> None:
         """Close the source."""
         if self._open is not None:

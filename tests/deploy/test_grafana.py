@@ -222,6 +222,29 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {f'covey_clock_offset_seconds{{peer="helper",{_AT}}}': "-3600x60"},
         {f'covey_clock_offset_seconds{{peer="helper",{_AT}}}': "2x60"},
     ),
+    "CoveySourceAway": (
+        {f"covey_source_connected{{{_AT}}}": "0x60"},
+        {f"covey_source_connected{{{_AT}}}": "0x9 1x51"},
+    ),
+    "CoveySourceLogFull": (
+        {f"covey_source_log_full{{{_AT}}}": "1x60"},
+        {f"covey_source_log_full{{{_AT}}}": "1x9 0x51"},
+    ),
+    "CoveySourceBad": (
+        {
+            f'covey_source_events_total{{outcome="bad",{_AT}}}': "0+2x60",
+            f'covey_source_events_total{{outcome="kept",{_AT}}}': "0+98x60",
+        },
+        {
+            f'covey_source_events_total{{outcome="bad",{_AT}}}': "7x60",
+            f'covey_source_events_total{{outcome="future",{_AT}}}': "0+60x60",
+            f'covey_source_events_total{{outcome="kept",{_AT}}}': "0+100x60",
+        },
+    ),
+    "CoveySourceLost": (
+        {f'covey_source_events_total{{outcome="lost",{_AT}}}': "0x40 5x20"},
+        {f'covey_source_events_total{{outcome="expired",{_AT}}}': "0x40 5x20"},
+    ),
     "CoveyReadsSlow": (
         {
             f'covey_request_seconds_bucket{{route="/get-online-features",le="0.1",{_AT}}}': "0x60",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,9 +18,11 @@ from deployment.inspect.status import view_statuses
 from deployment.monitor import panes
 from deployment.monitor.coordinator import CoordinatorState
 from deployment.monitor.panes import PaneSamples
-from deployment.monitor.site import SiteState
+from deployment.monitor.site import LateCounts, SiteState
 from deployment.monitor.superlink import SuperLinkState
+from edge_client.sources.status import SourceStatus
 from featurestore.publish.publish import Publisher
+from federation.errors import LedgerBroken
 from tests.featurestore.making import DAY, a_release, fill
 from tests.featurestore.server.odd_bodies import VIEW
 
@@ -68,12 +72,74 @@ def test_a_site_waits_for_its_superlink(tmp_path: Path) -> None:
         connected = False
 
     service: Any = Service()
-    state = SiteState(service, "127.0.0.1:8000", Meters())
+    state = SiteState(service, "127.0.0.1:8000", Meters(), lambda: None, dict)
     assert state.waits_for() == "the superlink at 127.0.0.1:8000"
     assert values(state.samples()) == {("covey_peer_up", "superlink"): 0}
     service.connected = True
     assert state.waits_for() is None
     assert values(state.samples()) == {("covey_peer_up", "superlink"): 1}
+
+
+def test_a_site_shows_its_source_and_waits_for_it() -> None:
+    class Service:
+        connected = True
+
+    service: Any = Service()
+    status = SourceStatus(
+        connected=True, behind=7, kept=100, duplicates=5, bad=4, future=3, expired=2, lost=1, log_bytes=4_096, full=False,
+        trouble=None,
+    )  # fmt: skip
+    shown = [status]
+    state = SiteState(service, "127.0.0.1:8000", Meters(), lambda: shown[-1], lambda: {"delays": 6})
+    assert state.waits_for() is None
+    assert values(state.samples()) == {
+        ("covey_peer_up", "superlink"): 1,
+        ("covey_late_events_total", "delays"): 6,
+        ("covey_source_connected",): 1,
+        ("covey_source_behind_events",): 7,
+        ("covey_source_events_total", "kept"): 100,
+        ("covey_source_events_total", "duplicate"): 5,
+        ("covey_source_events_total", "bad"): 4,
+        ("covey_source_events_total", "future"): 3,
+        ("covey_source_events_total", "expired"): 2,
+        ("covey_source_events_total", "lost"): 1,
+        ("covey_source_log_bytes",): 4_096,
+        ("covey_source_log_full",): 0,
+    }
+    shown.append(dataclasses.replace(status, connected=False, behind=None, trouble="no connection to kafka:9092"))
+    assert state.waits_for() == "its source: no connection to kafka:9092"
+    assert ("covey_source_behind_events",) not in values(state.samples())
+    assert values(state.samples())["covey_source_connected",] == 0
+    shown.append(dataclasses.replace(status, full=True))
+    assert state.waits_for() == "room in the event log, which has 4,096 bytes"
+    assert values(state.samples())["covey_source_log_full",] == 1
+
+
+def test_late_events_are_those_of_the_ledger_and_a_broken_ledger_changes_nothing(tmp_path: Path) -> None:
+    class Counted:
+        def __init__(self) -> None:
+            self.late = {"delays": 2}
+
+        @contextmanager
+        def writing(self, path: Path, site: str, clock: object) -> Iterator[Any]:
+            if not self.late:
+                raise LedgerBroken(str(path), "edited")
+            yield self
+
+        def late_events(self) -> dict[str, int]:
+            return self.late
+
+    settings: Any = SimpleNamespace(ledger=tmp_path / "site-UA.db", site="UA")
+    ledgers: Any = Counted()
+    late = LateCounts(ledgers, settings)
+    late.count()
+    assert late.by_view() == {}  # no ledger yet, and none is made
+    settings.ledger.touch()
+    late.count()
+    assert late.by_view() == {"delays": 2}
+    ledgers.late = {}
+    late.count()
+    assert late.by_view() == {"delays": 2}
 
 
 def test_the_panes_of_a_store_are_those_of_the_status(
