@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final, assert_never
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +24,8 @@ from featurestore.define.expressions import ColumnType
 from featurestore.define.keys import domain_index
 
 from .errors import EventColumnError, EventsError
-from .sandbox import locked_duckdb
 from .sources.files.csv_file import UNTYPED, truths, whole_numbers
-
-TIME_FORMATS: Final = ("2013-01-31", "2013-01-31T10:00:00Z", "2013-01-31 10:00:00.5", "2013-01-31T10:00:00+01:00")
-"""An example of each way to write a time as text. A time without a zone is UTC, a date is its midnight."""
-_YEAR_1, _YEAR_10000 = -62_135_596_800 * 10**6, 253_402_300_800 * 10**6
-"""µs since the epoch. A date can name the years 0001 to 9999; other times come from an unset or broken clock."""
+from .time_texts import TIME_FORMATS, YEAR_1, YEAR_10000, parse_times
 
 PaneCounts = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """Panes (their start in µs, increasing), and how many events with a client each has. No pane has 0."""
@@ -189,7 +184,7 @@ def event_times(table: pa.Table, column: str, *, strict: bool = True) -> EventTi
     values = plain_values(table.column(column))
     _require_time_type(column, values.type)
     if pa.types.is_large_string(values.type):
-        values = _parse_times(values, column, strict=strict)
+        values = parse_times(values, column, strict=strict)
     kind = values.type
     unit = kind.unit if pa.types.is_timestamp(kind) else "day" if pa.types.is_date32(kind) else "ms"
     ticks = values.cast(pa.int32()).cast(pa.int64()) if unit == "day" else values.cast(pa.int64())
@@ -197,7 +192,7 @@ def event_times(table: pa.Table, column: str, *, strict: bool = True) -> EventTi
     us = {"day": DAY_US, "s": 1_000_000, "ms": 1_000, "us": 1}.get(unit)  # of one tick
     valid = values.is_valid().to_numpy(zero_copy_only=False)
     if us is not None:  # 64 bits of nanoseconds end in 2262
-        valid = valid & (raw >= _YEAR_1 // us) & (raw < _YEAR_10000 // us)
+        valid = valid & (raw >= YEAR_1 // us) & (raw < YEAR_10000 // us)
     raw = np.where(valid, raw, 0)
     return EventTimes(raw, raw // 1_000 if us is None else raw * us, valid)
 
@@ -303,29 +298,3 @@ def _require_time_type(column: str, kind: pa.DataType) -> None:
         raise EventColumnError(
             column, f"times must be timestamps, dates or text such as {' or '.join(TIME_FORMATS)}, not {kind}"
         )
-
-
-def _parse_times(values: pa.Array, column: str, *, strict: bool) -> pa.Array:
-    """ISO 8601 text as UTC timestamps. Text without a zone is UTC. Empty text is null. Infinity becomes a time beyond every
-    year.
-    """
-    with locked_duckdb() as db:
-        db.register("texts", pa.table({"text": values, "row": np.arange(len(values))}))
-        parsed = db.sql("""
-            WITH trimmed AS (SELECT row, nullif(trim(text, E' \\t\\r\\n'), '') AS text FROM texts),
-                 tried AS (SELECT row, text, TRY_CAST(text AS TIMESTAMPTZ) AS time FROM trimmed)
-            SELECT row, text IS NOT NULL AND time IS NULL AS bad, epoch_us(time) AS us
-            FROM tried""").to_arrow_table()
-    row = parsed.column("row").to_numpy()
-    bad = np.sort(row[parsed.column("bad").to_numpy()])
-    if strict and len(bad) and parsed.column("us").null_count == len(row):
-        first = int(bad[0])
-        quoted = repr(values[first].as_py()[:60])
-        raise EventColumnError(
-            column,
-            f"none of {len(bad):,} value(s) is an ISO 8601 time; the first is {quoted} in row {first + 1:,}. "
-            f"Write {' or '.join(TIME_FORMATS)}",
-            quoted,
-        )
-    in_order = parsed.column("us").combine_chunks().take(pa.array(np.argsort(row, kind="stable")))
-    return in_order.cast(pa.timestamp("us", "UTC"))

@@ -133,10 +133,13 @@ def _time(unit: str | None, zone: str | None) -> AsTime:
     if unit is not None and zone is not None:
         raise ValueError("numbers since 1970 count in UTC; remove zone, or unit if the column has times of the zone")
     if zone is not None:
+        from .conversions import require_zone
+
         try:
             ZoneInfo(zone)
         except (KeyError, ValueError, OSError):
             raise ValueError(f"there is no time zone {zone[:80]!r}; write a name such as 'America/New_York'") from None
+        require_zone(zone)
     match unit:
         case None | "s" | "ms" | "us" | "ns":
             return AsTime(zone, unit)

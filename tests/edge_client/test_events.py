@@ -10,10 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from base.times import to_us
-from edge_client import events as events_module
+from edge_client import time_texts
 from edge_client.errors import EventColumnError, EventsError
 from edge_client.events import (
-    TIME_FORMATS,
     check_schema,
     column_types,
     event_times,
@@ -24,6 +23,7 @@ from edge_client.events import (
 )
 from edge_client.sources.files.csv_records import MAX_RECORD
 from edge_client.sources.files.reading import read_events
+from edge_client.time_texts import TIME_FORMATS
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.feature import ViewFeature
@@ -322,8 +322,8 @@ class TestTimes:
     def test_a_time_column_is_read_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         made = make_events(pa.table({"c": ["a"], "t": ["2013-01-01"], "u": ["2014-01-01"]}), "c", "t")
         calls = []
-        real = events_module.locked_duckdb
-        monkeypatch.setattr(events_module, "locked_duckdb", lambda: calls.append(1) or real())
+        real = time_texts.locked_duckdb
+        monkeypatch.setattr(time_texts, "locked_duckdb", lambda: calls.append(1) or real())
         assert made.times(view()) is made.times(view())
         assert made.times(view(time="u")).us[0] > made.times(view()).us[0]
         assert len(calls) == 2
@@ -352,7 +352,7 @@ class TestSchema:
             [check_schema(one, events) for one in views]
 
     def test_what_fits_is_not_looked_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(events_module, "locked_duckdb", lambda: pytest.fail("a query"))
+        monkeypatch.setattr(time_texts, "locked_duckdb", lambda: pytest.fail("a query"))
         events = make_events(pa.table({"c": ["p"], "t": ["soon"], "k": ["a"], "x": [1.0]}), "c", "t")
         check_schema(view(Mean("x", clip=(0, 1))), events)
 

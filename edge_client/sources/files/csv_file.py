@@ -88,6 +88,13 @@ def whole_numbers(texts: pa.Array) -> pa.Array:
     return pc.if_else(fits, numbers, pa.scalar(None, numbers.type)).cast(pa.int64())
 
 
+def numbers(texts: pa.Array) -> pa.Array:
+    """Text as float64; null where the text is not a number."""
+    texts = pc.utf8_trim_whitespace(texts)
+    is_number = pc.match_substring_regex(texts, _NUMBER, ignore_case=True)
+    return pc.if_else(is_number, texts, pa.scalar(None, texts.type)).cast(pa.float64())
+
+
 def truths(texts: pa.Array) -> pa.Array:
     """Text as booleans; null where the text is not a boolean."""
     is_true, is_false = (pc.is_in(texts, pa.array(spelled, texts.type)) for spelled in _TRUTHS)
@@ -189,8 +196,7 @@ def _typed(texts: pa.Array, kind: pa.DataType) -> pa.Array:
         return truths(trimmed)
     if pa.types.is_integer(kind):
         return whole_numbers(trimmed)
-    is_number = pc.match_substring_regex(trimmed, _NUMBER, ignore_case=True)
-    return pc.if_else(is_number, trimmed, pa.scalar(None, pa.string())).cast(pa.float64())
+    return numbers(trimmed)
 
 
 def _schema(needed: Mapping[str, pa.DataType]) -> list[pa.Field]:
