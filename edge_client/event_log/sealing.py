@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import stat
 import struct
 from hashlib import blake2b
 from pathlib import Path
@@ -143,14 +144,15 @@ def read_log_key(path: Path) -> bytes:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise LogKeyWrong(str(path), f"it cannot be opened as a file ({error.strerror})") from None
-    with os.fdopen(number, "rb") as file:
-        mode = os.fstat(number).st_mode & 0o777
-        if mode & 0o077:
+    try:
+        found = os.fstat(number)
+        if not stat.S_ISREG(found.st_mode):
+            raise LogKeyWrong(str(path), "it is not a file, and cannot be the key of an event log")
+        if (mode := stat.S_IMODE(found.st_mode)) & 0o077:
             raise LogKeyWrong(str(path), f"it must be private, and its mode is {mode:03o}: run `chmod 600 {path}`")
-        try:
-            key = file.read(KEY_BYTES + 1)
-        except OSError as error:
-            raise LogKeyWrong(str(path), f"it cannot be read as a file ({error.strerror})") from None
+        key = os.read(number, KEY_BYTES + 1)
+    finally:
+        os.close(number)
     if len(key) != KEY_BYTES:
         raise LogKeyWrong(str(path), f"the key of an event log has {KEY_BYTES} bytes, and this file has not")
     return key
