@@ -1,7 +1,7 @@
 """What a site would answer to a plan, before the plan exists: it charges nothing, reads no value and writes nothing.
 
-The answer follows from the draft, the policy, the ledger, the clock and the names and types of the event columns. It says nothing
-about whether a day has events.
+The answer follows from the draft, the policy, the ledger, the clock, whether the source can be read, and the names and types of the
+event columns. It says nothing about whether a day has events.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from featurestore.errors import FeatureStoreError
 from federation.errors import FederationError, LedgerBroken
 from federation.refusal_codes import RefusalCode
 
-from .errors import EdgeError
+from .errors import EdgeError, LogError, SourceAway
 from .events import check_schema, make_events
 from .open_ledgers import EACH_TIME, Ledgers
 from .policy import Refuse, decide
@@ -57,6 +57,9 @@ def check_draft(
         events = make_events(rows, config.source.client, config.source.time, strict_times=False)
         for view in views:
             check_schema(view, events)
+    except (SourceAway, LogError) as error:
+        _log.warning("%s", error)
+        return Refuse(RefusalCode.SOURCE_AWAY, draft.hash)
     except (EdgeError, FeatureStoreError) as error:
         _log.warning("the events do not fit the plan: %s", error)
         return Refuse(RefusalCode.SCHEMA, draft.hash)

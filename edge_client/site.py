@@ -48,7 +48,7 @@ from .client_names import client_names
 from .compute import UsedCells, compute
 from .day_cells import DayCells, cells_of
 from .encrypting import cores, encrypting
-from .errors import EdgeError
+from .errors import EdgeError, LogError, SourceAway
 from .events import Events, check_schema
 from .late_events import events_of_panes
 from .ledger import ReportIds, SiteLedger
@@ -97,8 +97,8 @@ def respond(
 
     Args:
         encryption_keys: under `he`, the key holder's signed public keys, which arrive with the plan.
-        load: reads the site's events in these panes, and may read more; see `Events.counted`. Raises EdgeError or
-            FeatureStoreError if they do not fit.
+        load: reads the site's events in these panes, and may read more; see `Events.counted`. Raises SourceAway or LogError if
+            they cannot be read now, another EdgeError or FeatureStoreError if they do not fit.
         clock: wall clock, µs since the epoch.
         protect: makes shares of the reports before they are sealed.
         ledgers: how the site's ledger is opened.
@@ -126,6 +126,11 @@ def respond(
                     for planned in plan.views:
                         check_schema(planned.view, events)
                 return answer(plan, events, settings, ledger, randomness, protect, keys)
+            except (SourceAway, LogError) as error:
+                _log.error("%s. The site refuses the plan with SOURCE_AWAY, and charges nothing for it", error)
+                refusal = Refuse(RefusalCode.SOURCE_AWAY, plan.hash)
+                ledger.refuse(refusal)
+                return refusal
             except (EdgeError, FeatureStoreError):
                 _log.exception("the events do not fit the plan; the site refuses it with SCHEMA")
                 refusal = Refuse(RefusalCode.SCHEMA, plan.hash)

@@ -189,6 +189,11 @@ class RefusalCode(StrEnum):
         "The site's events lack a column that a view needs, or have another type in it.",
         "The site's operator reads its log, which names the column, and corrects the events or the columns in sites/ID.toml.",
     )
+    SOURCE_AWAY = (
+        "SOURCE_AWAY",
+        "The site's source of events cannot be read now: it is missing, locked, slow, or refuses the site.",
+        "The site's operator reads its log, which names the cause; the coordinator then collects the panes again.",
+    )
     LEDGER_BROKEN = (
         "LEDGER_BROKEN",
         "The ledger was edited, cut or rolled back; the site answers no plan until it is repaired.",

@@ -42,8 +42,8 @@ class OpenSource(Protocol):
         """
         ...
 
-    def ready_for(self, seconds: float) -> None:
-        """Wait until a stream's log has what the broker has now, at most so long. Other sources return at once."""
+    def ready_for(self, seconds: float) -> bool:
+        """Wait until a stream's log has what the broker has now, at most so long. False: it has not. Other sources are ready."""
         ...
 
     def status(self) -> SourceStatus | None:

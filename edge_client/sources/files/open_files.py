@@ -35,8 +35,9 @@ class OpenFiles:
         table = read_events(source.path, needed, source.client, source.time, None, strict=False, cache=self._cache)
         return make_events(table, source.client, source.time, strict_times=False)
 
-    def ready_for(self, seconds: float) -> None:
+    def ready_for(self, seconds: float) -> bool:
         """See `OpenSource`."""
+        return True
 
     def status(self) -> SourceStatus | None:
         """See `OpenSource`."""
