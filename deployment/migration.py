@@ -1,7 +1,8 @@
 """Brings the files of a project or store that an earlier version wrote to this version.
 
-Each database is migrated in one transaction of its own (`base.sqlite`), so it has the old version or the new one after a crash
-at any point, and the same command goes on. It needs no copy. The newest rows follow from the rest, and are made again.
+Each database is migrated in one transaction of its own (`base.sqlite`), and each file of a site is replaced as a whole. So it has
+the old version or the new one after a crash at any point, and the same command goes on. It needs no copy. The newest rows follow
+from the rest, and are made again.
 A ledger's entries are not touched: their chain and the heads that other parties remember stay the same.
 """
 
@@ -21,9 +22,13 @@ from base.sqlite import Format, Identity, connect, version_of
 from deployment.collecting import collecting
 from deployment.errors import NotWritten
 from deployment.local.role_lock import alone
+from deployment.project.fleet import SITES
 from deployment.scheduler.lease import only_planner
 from deployment.scheduler.schedule_file import FORMAT as SCHEDULE
 from deployment.scheduler.schedule_file import schedule_path
+from edge_client.site_config import site_files
+from edge_client.site_migration import VERSION as SITE_FILE
+from edge_client.site_migration import migrate_site_file, version_of_site_file
 from featurestore.errors import StoreNotFound
 from featurestore.online.settings import store_path
 from featurestore.publish.rebuild import rebuild_online
@@ -37,10 +42,10 @@ _ROLES: Final = ("leader", "helper", "keyholder")
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A database of a project or store.
+    """A database of a project or store, or the configuration file of a site.
 
     Attributes:
-        path: relative to its directory. have: the version of its tables; need: the one of this program.
+        path: relative to its directory. have: the version of its tables or entries; need: the one of this program.
     """
 
     path: str
@@ -49,7 +54,7 @@ class FoundFile:
 
 
 def found_files(directory: Path, ledgers: Path | None = None) -> list[FoundFile]:
-    """The databases of a project or store, and their versions.
+    """The databases of a project or store, the files of its sites, and their versions.
 
     Args:
         ledgers: the folder of the ledgers, if the roles keep them elsewhere than in the directory.
@@ -67,13 +72,14 @@ def found_files(directory: Path, ledgers: Path | None = None) -> list[FoundFile]
                     continue  # its reader names it
                 case Identity.OURS | Identity.OLDER:
                     found.append(FoundFile(_name(path, directory), version_of(database), form.version))
+    found += [FoundFile(_name(path, directory), have, SITE_FILE) for path, have in _site_files(directory)]
     if not found and not (store_path(directory) / "registry.db").is_file():
         raise StoreNotFound(str(directory))
     return found
 
 
 def migrate(directory: Path, ledgers: Path | None = None) -> list[FoundFile]:
-    """Migrate the databases of earlier versions, and make the newest rows again; returns those that were migrated.
+    """Migrate the files of earlier versions, and make the newest rows again; returns those that were migrated.
 
     Args:
         ledgers: see `found_files`.
@@ -102,7 +108,7 @@ def migrate(directory: Path, ledgers: Path | None = None) -> list[FoundFile]:
 
 
 def migrate_files(directory: Path, ledgers: Path | None = None) -> list[str]:
-    """Migrate the databases of a directory that nothing else uses; returns the paths of those of an earlier version.
+    """Migrate the files of a directory that nothing else uses; returns the paths of those of an earlier version.
 
     Raises:
         FileInUse. NotWritten: the file keeps its version.
@@ -117,11 +123,25 @@ def migrate_files(directory: Path, ledgers: Path | None = None) -> list[str]:
             except sqlite3.OperationalError as error:
                 raise NotWritten(str(path), reason_of(error)) from error
             migrated.append(_name(path, directory))
+    for path, have in _site_files(directory):
+        if have < SITE_FILE:
+            try:
+                migrate_site_file(path)
+            except OSError as error:
+                raise NotWritten(str(path), reason_of(error)) from error
+            migrated.append(_name(path, directory))
     return migrated
 
 
 def _name(path: Path, directory: Path) -> str:
     return str(path.relative_to(directory) if path.is_relative_to(directory) else path)
+
+
+def _site_files(directory: Path) -> Iterator[tuple[Path, int]]:
+    """The files of the sites here, and their versions."""
+    for path in site_files(directory / SITES):
+        if (have := version_of_site_file(path)) is not None:
+            yield path, have
 
 
 def _databases(directory: Path, ledgers: Path | None) -> Iterator[tuple[Path, Format, bool]]:

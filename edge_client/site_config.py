@@ -130,11 +130,16 @@ def config_to_toml(entries: Mapping[str, str | int], source: Mapping[str, str]) 
     """
     names = [name for name in SiteEntries.model_fields if name != "source"]
     return "".join(
-        [*(_line(name, entries[name]) for name in names), "\n[source]\n", *(_line(*entry) for entry in source.items())]
+        [
+            *(toml_line(name, entries[name]) for name in names),
+            "\n[source]\n",
+            *(toml_line(*entry) for entry in source.items()),
+        ]
     )
 
 
-def _line(name: str, value: str | int) -> str:
+def toml_line(name: str, value: str | int) -> str:
+    """An entry of a TOML file."""
     return f"{name} = {json.dumps(value, ensure_ascii=False)}\n"
 
 

@@ -7,7 +7,9 @@ from typing import Annotated, Final, TypeAlias
 
 import typer
 
-EVENT_FILES: Final = "a .parquet, .csv or .jsonl file, a folder of such files, or a quoted pattern such as 'days/*.parquet'"
+EVENT_FILES: Final = (
+    "a .parquet, .csv or .jsonl file, a folder of such files, or a quoted pattern such as 'days/*.parquet'"
+)
 
 EventsOption: TypeAlias = Annotated[
     Path | None, typer.Option("--events", metavar="PATH", help=f"The events: {EVENT_FILES}.")

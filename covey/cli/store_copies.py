@@ -28,7 +28,7 @@ def migrate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files and their versions.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Bring the files of an earlier version of Covey to this one: registry, ledgers, and the files of roles.
+    """Bring the files of an earlier version of Covey to this one: registry, ledgers, and the files of roles and sites.
 
     Stop the roles and servers first. Each file has its old version or the new one, whatever happens; a repeat goes on. The
     newest rows are made again.

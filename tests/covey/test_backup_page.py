@@ -135,7 +135,7 @@ def test_no_path_of_a_project_but_those_that_the_page_names_is_absolute(covey: C
     naming = {str(path.relative_to(place / "flights")) for path in files if str(place).encode() in path.read_bytes()}
     assert {name for name in naming if not name.startswith("store/online/")} == {"sites/1.toml"}
     text = (place / "flights" / "sites" / "1.toml").read_text()
-    assert [line.split(" = ")[0] for line in text.splitlines() if str(place) in line] == ["events"]
+    assert [line.split(" = ")[0] for line in text.splitlines() if str(place) in line] == ["url"]
 
 
 def test_a_release_is_retracted_and_a_deleted_store_is_not_collected_again(covey: Covey, place: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -50,6 +51,7 @@ def test_a_project_of_an_earlier_version_reads_as_before_and_its_ledgers_keep_th
     assert not check_store(tmp_path).damaged
     assert {one.path for one in found_files(tmp_path) if one.have == one.need} >= {
         "store/registry.db", "ledgers/operator.db", "ledgers/site-1.db", "roles/leader/state.db", "roles/helper/state.db",
+        "sites/1.toml", "sites/2.toml",
     }  # fmt: skip
 
 
@@ -201,6 +203,45 @@ def test_a_file_of_a_later_version_is_refused_before_anything_is_migrated(older:
     assert "noted" not in tables(older / "ledgers" / "operator.db")
     with pytest.raises(OfNewerVersion):
         Registry(older / "store" / "registry.db", read_only=True)
+
+
+SITE = """\
+site = "1"
+clients = 9
+events = "e.parquet"
+client_column = "who"
+time_column = "at"
+keys = "../keys"
+ledger = "../ledgers/site-1.db"
+policy = "../policy.toml"
+"""
+
+
+def test_the_files_of_sites_are_migrated_too(older: Path) -> None:
+    (older / "sites").mkdir(exist_ok=True)
+    (older / "sites" / "1.toml").write_text(SITE)
+    (older / "sites" / "2.toml").write_text("not of a site")
+    assert [(one.path, one.have, one.need) for one in found_files(older) if "sites" in one.path] == [
+        ("sites/1.toml", 1, 2)
+    ]
+    assert "sites/1.toml" in {one.path for one in migrate(older)}
+    assert [(one.have, one.need) for one in found_files(older) if one.path == "sites/1.toml"] == [(2, 2)]
+    assert migrate(older) == []
+
+
+def test_the_folder_of_a_site_alone_is_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sites").mkdir()
+    (tmp_path / "sites" / "1.toml").write_text(SITE)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(migration, "migrate_site_file", full)
+        with pytest.raises(NotWritten, match="disk full"):
+            migrate(tmp_path)
+    assert (tmp_path / "sites" / "1.toml").read_text() == SITE
+    assert [one.path for one in migrate(tmp_path)] == ["sites/1.toml"]
 
 
 def test_a_folder_without_a_store_is_named(tmp_path: Path) -> None:
