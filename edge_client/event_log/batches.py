@@ -236,6 +236,8 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 def _alike(one: pa.DataType, other: pa.DataType) -> bool:
     """Whether values of one type may be read as the other."""
+    if pa.types.is_string(one) or pa.types.is_large_string(one):
+        return bool(pa.types.is_string(other) or pa.types.is_large_string(other))
     if pa.types.is_integer(one) and pa.types.is_integer(other):
         return bool(pa.types.is_signed_integer(one) == pa.types.is_signed_integer(other))
     return (_is_number(one) and _is_number(other)) or bool(pa.types.is_temporal(one) and pa.types.is_temporal(other))

@@ -81,7 +81,11 @@ def open_source(source: Source, surroundings: Surroundings) -> OpenSource:
             from .files.open_files import OpenFiles
 
             return OpenFiles(source, surroundings)
-        case TableSource() | LogSource() | KafkaSource() | MqttSource():
+        case LogSource():
+            from .open_log import OpenLog
+
+            return OpenLog(source, surroundings)
+        case TableSource() | KafkaSource() | MqttSource():
             raise NotImplementedError(type(source).__name__)
         case _:
             assert_never(source)
