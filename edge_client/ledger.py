@@ -34,7 +34,7 @@ from federation.ledger.snapshot import read_copy
 from federation.ledger.state import Budget, LedgerState
 from federation.plan import AGGREGATORS, Plan
 
-from . import day_totals, late_events
+from . import day_totals, late_events, old_reports
 from .compute import UsedCells
 from .day_cells import (
     CELLS_TABLE,
@@ -64,6 +64,7 @@ _SCHEMA: Final = (
     "CREATE INDEX IF NOT EXISTS heads_by_length ON heads (key, seq)",
     *late_events.SCHEMA,
     *day_totals.SCHEMA,
+    *old_reports.SCHEMA,
 )
 
 
@@ -142,10 +143,12 @@ class SiteLedger:
         """Charge a plan, reserve its panes and store the heads that it names, before anything is computed; see `Ledger.intend`.
 
         Raises:
-            LedgerRefusal: as `Ledger.intend`. AggregatorBehind: a head is older than one that an earlier plan named.
+            LedgerRefusal: as `Ledger.intend`. PaneTaken: the reports of an earlier answer are forgotten, too. AggregatorBehind: a
+                head is older than one that an earlier plan named.
         """
         try:
             with self._ledger.transaction() as db:
+                old_reports.require_remembered(db, self.state, plan)
                 self._note_heads(db, plan)
                 self._ledger.intend_within(plan, budget)
         except LedgerRefusal as refusal:
@@ -260,6 +263,7 @@ class SiteLedger:
                 total = day_totals.total_of([self._total(db, of_day), *cells], of_day.collection, of_day.day)
                 day_totals.write_total(db, plan.hash, total, of_day.retaken)
             self._ledger.complete_within(plan.hash, self._digest(db, plan.hash, digest, cells))
+            old_reports.forget_old(db, self.state)
         return True
 
     def note_late(self, plan: Plan, events: Events) -> list[LateEvents]:

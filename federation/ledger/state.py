@@ -235,7 +235,7 @@ class LedgerState:
         for retry in entry.retries:
             self.retried.setdefault(retry.plan, {})[entry.plan] = None
             for view in entry.views:
-                for day in self._days_of(self._held_among(view.collection, view.panes, retry.plan)):
+                for day in self._days_of(self.held_among(view.collection, view.panes, retry.plan)):
                     of_day = view.collection, day
                     self.retaken[of_day] = self.retaken.get(of_day, 0) + 1
                     if not retry.carried:
@@ -280,7 +280,7 @@ class LedgerState:
         found: list[int] = np.unique(panes // DAY_US).tolist()
         return found
 
-    def _held_among(self, collection: bytes, panes: Ints, plan: bytes) -> Ints:
+    def held_among(self, collection: bytes, panes: Ints, plan: bytes) -> Ints:
         """Those of these panes that a plan has taken, and that no later plan has taken again."""
         taken, row = self.taken.get(collection), self.plans.hashes.find(plan)
         return panes[:0] if taken is None or row is None else panes[taken.holders_of(panes) == row]
@@ -338,7 +338,7 @@ class LedgerState:
             free = unopened(attempt.statements, attempt.plan_hash, self.plans.keys_of(row), views)
             proven = {take.kind.collection: panes for take, panes in zip(before, free, strict=True)}
             collections = [(collection_hash(planned.view), planned.pane_starts) for planned in plan.views]
-            taken = [(one, self._held_among(one, panes, attempt.plan_hash)) for one, panes in collections]
+            taken = [(one, self.held_among(one, panes, attempt.plan_hash)) for one, panes in collections]
             if any(len(panes) for _, panes in taken):
                 carried = all(np.isin(panes, proven.get(collection, panes[:0])).all() for collection, panes in taken)
                 found.append(Retry(attempt.plan_hash, carried))
@@ -405,7 +405,7 @@ class LedgerState:
         days: set[int] = set()
         for retry in retries:
             if not retry.carried:
-                days |= set(self._days_of(self._held_among(collection, panes, retry.plan)))
+                days |= set(self._days_of(self.held_among(collection, panes, retry.plan)))
         return days
 
     def left(self, day: int, budget: Budget) -> int:
@@ -464,7 +464,7 @@ class LedgerState:
         """For each view of a charged plan: its collection, all its panes, and those that no later plan took again."""
         takes = self.plans.takes(self.plans.row_of(plan))
         views = [(take.kind.collection, take.panes) for take in takes]
-        return [(one, panes, self._held_among(one, panes, plan)) for one, panes in views]
+        return [(one, panes, self.held_among(one, panes, plan)) for one, panes in views]
 
     def offset(self, plan: bytes, view: int) -> int:
         """The collection index of the first pane of a view of a charged plan."""
