@@ -29,6 +29,10 @@ class EventsError(EdgeError):
         return self._logged
 
 
+class EventFilesAway(EventsError):
+    """There is no file of events, or one cannot be opened. It may recover."""
+
+
 class EventColumnError(EventsError):
     """A column of the events has a type that its use does not allow, or times that cannot be parsed."""
 

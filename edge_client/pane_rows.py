@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ from featurestore.define.definitions import FeatureView
 from federation.plan import PlannedView
 
 from .events import PaneCounts, event_times, plain_values, require_column, starts_of
+
+_MOST_PARTS: Final = 64
+"""Parts whose counts are kept apart until they are summed."""
 
 Grid = tuple[str, int]
 """A time column and the length of a pane in µs. They decide to which pane an event belongs."""
@@ -58,7 +62,15 @@ class SourceCounts:
     def add(self, counts: Mapping[Grid, PaneCounts]) -> None:
         """Add the counts of one part."""
         for grid, part in counts.items():
-            self._parts.setdefault(grid, []).append(part)
+            parts = self._parts.setdefault(grid, [])
+            parts.append(part)
+            if len(parts) > _MOST_PARTS:  # a source of many parts has the same panes again and again
+                parts[:] = [_sum(parts)]
+
+    @property
+    def by_grid(self) -> Mapping[Grid, PaneCounts]:
+        """The sums, as the counts of one part."""
+        return {grid: _sum(parts) for grid, parts in self._parts.items()}
 
     def of(self, view: FeatureView) -> PaneCounts:
         """The counts of the panes of a view."""

@@ -190,6 +190,7 @@ STATEMENTS_DISAGREE federation.StatementsDisagree 1
 VERIFICATION_FAILED federation.VerificationFailed 1
 EDGE_ERROR edge_client.EdgeError 2
 EVENTS_ERROR edge_client.EventsError 2
+EVENT_FILES_AWAY edge_client.EventFilesAway 2
 EVENT_COLUMN_ERROR edge_client.EventColumnError 2
 SOURCE_AWAY edge_client.SourceAway 1
 LOG_ERROR edge_client.LogError 1

@@ -22,7 +22,8 @@ from edge_client.events import (
     typed_column,
 )
 from edge_client.sources.files.csv_records import MAX_RECORD
-from edge_client.sources.files.reading import read_events
+from edge_client.sources.files.reading import file_batches, read_events
+from edge_client.sources.needed import needed_columns
 from edge_client.time_texts import TIME_FORMATS
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
@@ -42,6 +43,10 @@ def view(*features: ViewFeature, **changes: Any) -> FeatureView:
 
 def read(path: Path, *features: ViewFeature, site: str | None = None) -> pa.Table:
     return read_events(path, [view(*features)], "c", "t", site)
+
+
+def read_at_a_site(path: Path, *features: ViewFeature) -> pa.Table:
+    return pa.concat_tables(file_batches(path, needed_columns([view(*features)], "c", "t")))
 
 
 class TestFiles:
@@ -113,7 +118,7 @@ class TestFiles:
             EventsError, match=r"no events: none of its 2 rows can be read\. As its first line, each row needs 3 field"
         ):
             read(tmp_path / "e.csv")
-        unread = read_events(tmp_path / "e.csv", [view()], "c", "t", None, strict=False)
+        unread = read_at_a_site(tmp_path / "e.csv")
         assert unread.to_pylist() == [{"c": None, "t": None, "k": None}] * 2
 
     def test_a_first_line_that_is_no_record_is_refused(self, tmp_path: Path) -> None:
@@ -130,10 +135,7 @@ class TestFiles:
         (tmp_path / "odd.csv").write_bytes(
             f"c,t,k,x,y\n{rows}a,2013-01-01,b,1,perhaps\na,b\n".encode() + b"\xff,2013-01-01,b,3,0\n"
         )
-        fits, odd = (
-            read_events(tmp_path / name, [view(*features)], "c", "t", None, strict=False)
-            for name in ("fits.csv", "odd.csv")
-        )
+        fits, odd = (read_at_a_site(tmp_path / name, *features) for name in ("fits.csv", "odd.csv"))
         assert odd.schema.equals(fits.schema, check_metadata=True)
         assert str(odd["x"].to_pylist()[:11]) == str(fits["x"].to_pylist())  # NaN
         assert odd["x"].to_pylist()[11:] == [None, None, None, None, 1.0, 3.0, None]

@@ -227,3 +227,12 @@ def test_events_that_come_while_a_plan_is_answered_are_late(tmp_path: Path) -> N
     assert read_late_events(settings.ledger, "a") == {}
     answered(hours(1, 2), replace(make_events(table.slice(0, 0), *COLUMNS), counted=grown.of), settings)
     assert read_late_events(settings.ledger, "a") == {VIEW.name: 2}
+
+
+def test_the_counts_of_many_parts_are_summed_before_they_fill_the_memory() -> None:
+    counts, grid = SourceCounts("t"), ("t", 60_000_000)
+    for part in range(1_000):
+        counts.add({grid: (np.array([0, part]), np.array([1, 2]))} if part else {grid: (np.array([0]), np.array([1]))})
+    panes, events = counts.by_grid[grid]
+    assert (panes.tolist(), events.tolist()) == (list(range(1_000)), [1_000] + [2] * 999)
+    assert sum(len(part[0]) for part in counts._parts[grid]) < 1_200

@@ -91,7 +91,7 @@ def test_a_message_with_a_draft_is_answered_by_a_code_alone(
     def read(*_: object, **__: object) -> None:
         raise AssertionError("a value was read")
 
-    monkeypatch.setattr(open_files, "read_events", read)
+    monkeypatch.setattr(open_files, "file_batches", read)
     signed = sign_draft(draft_of(plan_with()), COORDINATOR.sign)
     answer = answer_message(RecordDict({"draft": ConfigRecord({"signed": signed})}), lambda: config)
     assert (answer.code, answer.site, answer.batches) == (RefusalCode.PLAN_EXPIRED, "a", ())  # by today's clock

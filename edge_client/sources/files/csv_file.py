@@ -6,7 +6,7 @@ nulls, which counts as an event without a client. So one client's bytes change t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -32,14 +32,11 @@ _MISSING: Final = csv.ConvertOptions().null_values
 """Spellings of a missing value: NA, null, NaN and similar ones."""
 
 
-def read_csv(path: Path, needed: Mapping[str, pa.DataType], *, strict: bool) -> pa.Table:
-    """Read the needed columns. Rows that cannot be read become rows of nulls, after all others.
-
-    Args:
-        strict: raise an error if no row of the file, or no value of a column, can be read.
+def read_csv(path: Path, needed: Mapping[str, pa.DataType]) -> pa.Table:
+    """Read the needed columns of a file for a person, who is told if there is nothing to read. See `csv_batches`.
 
     Raises:
-        EventsError: the first record does not name each needed column once; see also `strict`.
+        EventsError: as `csv_batches`; no row of the file, or no value of a column, can be read.
     """
     with path.open("rb") as file:
         records = Records(file)
@@ -50,17 +47,34 @@ def read_csv(path: Path, needed: Mapping[str, pa.DataType], *, strict: bool) -> 
             raw = _fields(chunk, names, list(needed))
             for name, column in columns.items():
                 column.add(raw.column(name))
-    if strict:
-        for column in columns.values():
-            column.require_a_value(path, every_row=not records.left_out)
+    for column in columns.values():
+        column.require_a_value(path, every_row=not records.left_out)
     unreadable = records.left_out
     table = pa.table([column.values(unreadable) for column in columns.values()], pa.schema(_schema(needed)))
-    if strict and 0 < table.num_rows == unreadable:
+    if 0 < table.num_rows == unreadable:
         raise EventsError(
             f"{path} holds no events: none of its {unreadable:,} rows can be read. As its first line, each row needs {len(names)} "
             f"field(s), and every quote must be closed in its line, which has at most {MAX_RECORD:,} bytes"
         )
     return table
+
+
+def csv_batches(path: Path, needed: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+    """The needed columns, many rows at a time; at least one batch. Rows that cannot be read become rows of nulls, after all others.
+
+    Raises:
+        EventsError: the first record does not name each needed column once.
+    """
+    schema = pa.schema(_schema(needed))
+    yield schema.empty_table()
+    with path.open("rb") as file:
+        records = Records(file)
+        names = _names(path, records.first())
+        require_columns(path, list(needed), names)
+        for chunk in records.chunks(len(names)):
+            raw = _fields(chunk, names, list(needed))
+            yield pa.table([_typed(_texts(raw.column(name)), kind) for name, kind in needed.items()], schema)
+    yield pa.table([pa.nulls(records.left_out, kind) for kind in needed.values()], schema)
 
 
 def csv_schema(path: Path, needed: Mapping[str, pa.DataType]) -> pa.Table:

@@ -46,17 +46,14 @@ def json_batches(path: Path, needed: Mapping[str, pa.DataType]) -> Iterator[pa.T
             yield _table(records, reader, numbers, needed)
 
 
-def read_json(path: Path, needed: Mapping[str, pa.DataType], *, strict: bool) -> pa.Table:
-    """All records of a file.
-
-    Args:
-        strict: raise an error if the file has records and no value of them can be read.
+def read_json(path: Path, needed: Mapping[str, pa.DataType]) -> pa.Table:
+    """All records of a file, for a person, who is told if there is nothing to read.
 
     Raises:
-        EventsError.
+        EventsError: as `json_batches`; the file has records, and no value of them can be read.
     """
     table = pa.concat_tables(json_batches(path, needed))
-    if strict and table.num_rows and all(column.null_count == table.num_rows for column in table.columns):
+    if table.num_rows and all(column.null_count == table.num_rows for column in table.columns):
         raise EventsError(
             f"{path} holds no events: none of its {table.num_rows:,} records is a JSON object with a value that can be read as one "
             f"of {', '.join(needed)}"

@@ -1,39 +1,87 @@
-"""The files of a site's events as an open source."""
+"""The files of a site's events as an open source.
+
+A plan needs the rows of its panes, and how many events every pane has. A file is read many rows at a time, and other rows are
+dropped at once, so that memory does not grow with the files. The counts of files that have not changed are kept: a file without an
+event in the panes of a plan is not read again. Files that are new in the folder are read with the next plan.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
 from featurestore.define.definitions import FeatureView
 from federation.plan import PlannedView
 
-from ...events import Events, make_events
+from ...errors import EventFilesAway, SourceAway
+from ...events import Events, PaneCounts, make_events
+from ...pane_rows import Grid, PaneRows, SourceCounts, grids_of, needs, pane_rows
+from ..needed import needed_columns
 from ..open import Surroundings
+from ..selection import Selection
 from ..source import FilesSource
 from ..status import SourceStatus
 from .cache import EventCache
-from .reading import read_events, read_schema
+from .paths import event_files
+from .reading import file_batches, file_schema, one_table, opened, plain_table
+
+WHOLE: Final = 2**25
+"""Bytes of a file that is kept in memory as a table while plans ask for its panes."""
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """The counts of one file by one grid."""
+
+    counts: PaneCounts
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.counts[0].nbytes + self.counts[1].nbytes)
 
 
 class OpenFiles:
-    """Reads the files again for each plan; those that did not change come from its memory. See `OpenSource`."""
+    """See `OpenSource`."""
 
     def __init__(self, source: FilesSource, surroundings: Surroundings) -> None:
         self._source = source
-        self._cache = EventCache(lambda: surroundings.clock() * 1_000)
+
+        def clock() -> int:
+            return surroundings.clock() * 1_000
+
+        self._tables: EventCache[pa.Table] = EventCache(clock)
+        self._counts: EventCache[_Counts] = EventCache(clock)
 
     def schema(self, views: Sequence[FeatureView]) -> pa.Table:
         """See `OpenSource`."""
-        source = self._source
-        return read_schema(source.path, views, source.client, source.time, cache=self._cache)
+        try:
+            selection = self._selection(views)
+            return selection.apply(self._schema(self._files(), selection))
+        except EventFilesAway as error:
+            raise SourceAway(self._source.url, str(error)) from None
 
     def read(self, views: Sequence[PlannedView]) -> Events:
         """See `OpenSource`."""
-        source, needed = self._source, [planned.view for planned in views]
-        table = read_events(source.path, needed, source.client, source.time, None, strict=False, cache=self._cache)
-        return make_events(table, source.client, source.time, strict_times=False)
+        source = self._source
+        try:
+            selection = self._selection([planned.view for planned in views])
+            files = self._files()
+            kept = [selection.apply(self._schema(files, selection))]
+            counts = SourceCounts(source.time)
+            for file in files:
+                part = self._part(file, selection, views)
+                counts.add(part.counts)
+                if part.rows.num_rows:
+                    kept.append(part.rows)
+        except EventFilesAway as error:
+            raise SourceAway(source.url, str(error)) from None
+        rows = pa.concat_tables([plain_table(table) for table in kept], promote_options="default")
+        return replace(make_events(rows, source.client, source.time, strict_times=False), counted=counts.of)
 
     def ready_for(self, seconds: float) -> bool:
         """See `OpenSource`."""
@@ -45,3 +93,69 @@ class OpenFiles:
 
     def close(self) -> None:
         """See `OpenSource`."""
+
+    def _files(self) -> Sequence[Path]:
+        """The files that are there now; of all others nothing is kept."""
+        files: Sequence[Path] = []
+        try:
+            files = event_files(self._source.path)
+        finally:
+            for cache in (self._tables, self._counts):
+                cache.forget_all_but(files)
+        return files
+
+    def _selection(self, views: Sequence[FeatureView]) -> Selection:
+        return Selection.of(needed_columns(views, self._source.client, self._source.time), self._source.columns)
+
+    def _schema(self, files: Sequence[Path], selection: Selection) -> pa.Table:
+        """The columns of the files without a row. Raises EventsError: they differ in the type of one."""
+        what = ("schema", *selection.columns.items())
+        read = partial(self._tables.read, what=what, read=lambda file: file_schema(file, selection.columns))
+        return one_table(files, [opened(file, read) for file in files])
+
+    def _part(self, file: Path, selection: Selection, views: Sequence[PlannedView]) -> PaneRows:
+        """What a plan needs of a file."""
+        grids = grids_of(views, self._source.time)
+        read: list[PaneRows] = []
+
+        def counted(grid: Grid, path: Path) -> _Counts:
+            if not read:
+                read.append(self._read(path, selection, views))
+            return _Counts(read[0].counts[grid])
+
+        known = {
+            grid: opened(file, partial(self._counts.read, what=grid, read=partial(counted, grid))).counts
+            for grid in grids
+        }
+        if read:
+            return read[0]
+        if not needs(views, known, self._source.time):
+            return PaneRows(pa.table({}), known)
+        return opened(file, partial(self._again, selection=selection, views=views))
+
+    def _read(self, file: Path, selection: Selection, views: Sequence[PlannedView]) -> PaneRows:
+        """What a plan needs of a file, by reading all of it. Nothing is kept."""
+        return _of_panes(file_batches(file, selection.columns), selection, views, self._source)
+
+    def _again(self, file: Path, selection: Selection, views: Sequence[PlannedView]) -> PaneRows:
+        """The same for a file whose counts are known. Plans that ask for its panes follow each other, so a small file is kept."""
+        if file.stat().st_size > WHOLE:
+            return self._read(file, selection, views)
+
+        def whole(path: Path) -> pa.Table:
+            return pa.concat_tables(map(plain_table, file_batches(path, selection.columns)), promote_options="default")
+
+        table = self._tables.read(file, ("rows", *selection.columns.items()), whole)
+        return _of_panes([table], selection, views, self._source)
+
+
+def _of_panes(
+    batches: Iterable[pa.Table], selection: Selection, views: Sequence[PlannedView], source: FilesSource
+) -> PaneRows:
+    counts, rows = SourceCounts(source.time), []
+    for batch in batches:
+        part = pane_rows(selection.apply(batch), views, source.client, source.time)
+        counts.add(part.counts)
+        if part.rows.num_rows:
+            rows.append(plain_table(part.rows))
+    return PaneRows(pa.concat_tables(rows or [pa.table({})], promote_options="default"), counts.by_grid)

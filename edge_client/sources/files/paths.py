@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, Literal
 
-from ...errors import EventsError
+from ...errors import EventFilesAway, EventsError
 
 FileKind = Literal["Parquet", "CSV", "JSON"]
 
@@ -37,19 +37,19 @@ def event_files(path: Path) -> list[Path]:
             `**` for any folders. A path that exists is not a pattern.
 
     Raises:
-        EventsError: there is no file, there are more than `MAX_FILES`, the suffix of one names no kind of file, or there are two
-            kinds.
+        EventFilesAway: there is no file, or a folder cannot be read. EventsError: there are more than `MAX_FILES`, the suffix of
+            one names no kind of file, or there are files of two kinds.
     """
     if path.is_file():
         found = [path]
     else:
         is_folder = path.is_dir()
         if not is_folder and not _is_pattern(str(path)):
-            raise EventsError(f"no event file {path}: there is no such file or folder")
+            raise EventFilesAway(f"no event file {path}: there is no such file or folder")
         found = sorted(_bounded(path, _files_below(path) if is_folder else _files_of_pattern(path)))
         if not found:
             what = f"the folder {path} has no file of events" if is_folder else f"no file of events matches {path}"
-            raise EventsError(f"{what}. Files with hidden or unfinished names are skipped")
+            raise EventFilesAway(f"{what}. Files with hidden or unfinished names are skipped")
     for file in found:
         if file_kind(file) is None:
             mend = (
@@ -74,7 +74,7 @@ def _bounded(path: Path, files: Iterator[Path]) -> set[Path]:
             if len(found) > MAX_FILES:
                 raise EventsError(f"{path} has more than {MAX_FILES:,} files; merge them, for example by day")
     except OSError as error:
-        raise EventsError(f"{path}: {error.filename} cannot be read: {error.strerror}") from None
+        raise EventFilesAway(f"{path}: {error.filename} cannot be read: {error.strerror}") from None
     return found
 
 

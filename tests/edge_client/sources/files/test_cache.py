@@ -1,4 +1,4 @@
-"""A running site reads each file of events once, and again when it has changed."""
+"""A running site keeps what it found in a file, until the file changes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from edge_client.errors import EventsError
-from edge_client.sources.files import reading
-from edge_client.sources.files.cache import MOST_TABLES, SETTLED_NS, EventCache
-from edge_client.sources.files.reading import read_events, read_schema
-from tests.edge_client.sources.files.test_reading import VIEW, table, write
+from edge_client.sources.files.cache import MOST_OF_A_FILE, SETTLED_NS, EventCache
+from tests.edge_client.sources.files.test_reading import table, write
 
 S = 10**9
 
@@ -21,34 +19,31 @@ S = 10**9
 class Files:
     """A folder of event files, the files that are read of it, and a clock that is far ahead of their last changes."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder, self.ahead = folder, 60 * S
         self.was_read: list[str] = []
-        for name in ("read_parquet", "read_csv"):
-            monkeypatch.setattr(reading, name, self.noting(getattr(reading, name)))
 
-    def noting(self, read):  # type: ignore[no-untyped-def]
-        def noted(path, *given, **named):  # type: ignore[no-untyped-def]
-            self.was_read.append(path.name)
-            return read(path, *given, **named)
-
-        return noted
+    def read(self, path: Path) -> pa.Table:
+        self.was_read.append(path.name)
+        return pq.read_table(path)
 
     def clock(self) -> int:
         return max(path.stat().st_ctime_ns for path in self.folder.iterdir()) + self.ahead
 
-    def clients(self, cache: EventCache) -> tuple[list[str], list[str]]:
+    def clients(self, cache: EventCache[pa.Table], what: object = "rows") -> tuple[list[str], list[str]]:
         """The clients of all events, and the files that were read for them."""
         self.was_read.clear()
-        found = read_events(self.folder, [VIEW], "c", "t", None, strict=False, cache=cache)["c"].to_pylist()
+        paths = sorted(self.folder.iterdir())
+        cache.forget_all_but(paths)
+        found = [client for path in paths for client in cache.read(path, what, self.read)["c"].to_pylist()]
         return found, list(self.was_read)
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
+def files(tmp_path: Path) -> Files:
     write(tmp_path / "1.parquet", table("a"))
     write(tmp_path / "2.parquet", table("b", "c"))
-    return Files(tmp_path, monkeypatch)
+    return Files(tmp_path)
 
 
 def test_unchanged_files_are_read_once_and_a_new_or_changed_one_again(files: Files) -> None:
@@ -98,7 +93,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept(files: Files) -> None:
 
 
 def test_it_keeps_what_was_used_last_within_its_bytes(files: Files) -> None:
-    size = read_events(files.folder / "1.parquet", [VIEW], "c", "t", None).nbytes
+    size = pq.read_table(files.folder / "1.parquet").nbytes
     cache = EventCache(files.clock, most_bytes=3 * size)
     files.clients(cache)
     assert files.clients(cache)[1] == []
@@ -109,7 +104,6 @@ def test_it_keeps_what_was_used_last_within_its_bytes(files: Files) -> None:
 
 def test_what_a_file_had_leaves_the_memory_with_it(files: Files) -> None:
     cache, (first, second) = EventCache(files.clock), sorted(files.folder.iterdir())
-    read_schema(files.folder, [VIEW], "c", "t", cache=cache)
     files.clients(cache)
     write(first, table("A"))
     files.ahead = 0  # it changed just now
@@ -121,25 +115,25 @@ def test_what_a_file_had_leaves_the_memory_with_it(files: Files) -> None:
     files.ahead = 60 * S
     files.clients(cache)
     assert cache.files == [first]
-    write(files.folder / "notes.txt", "no events")
-    with pytest.raises(EventsError):
-        files.clients(cache)
-    assert cache.files == []
 
 
-def test_it_keeps_a_bounded_number_of_tables_of_a_file(files: Files) -> None:
+def test_it_keeps_a_bounded_number_of_things_of_a_file(files: Files) -> None:
     cache, path, were_read = EventCache(files.clock), files.folder / "1.parquet", list[int]()
-    for columns in (*range(MOST_TABLES + 1), 1, 0):
-        cache.read(path, columns, lambda file, columns=columns: were_read.append(columns) or pq.read_table(file))
-    assert were_read == [*range(MOST_TABLES + 1), 0]
+    for what in (*range(MOST_OF_A_FILE + 1), 1, 0):
+        cache.read(path, what, lambda file, what=what: were_read.append(what) or pq.read_table(file))
+    assert were_read == [*range(MOST_OF_A_FILE + 1), 0]
 
 
-def test_columns_and_rows_are_kept_apart_and_errors_are_not_kept(files: Files) -> None:
-    cache = EventCache(files.clock)
-    assert read_schema(files.folder, [VIEW], "c", "t", cache=cache).num_rows == 0
-    assert files.clients(cache)[0] == ["a", "b", "c"]
-    assert read_schema(files.folder, [VIEW], "c", "t", cache=cache).num_rows == 0
-    write(files.folder / "4.parquet", "nonsense")
+def test_different_things_are_kept_apart_and_errors_are_not_kept(files: Files) -> None:
+    cache, path = EventCache(files.clock), files.folder / "1.parquet"
+    for what in ("columns", "rows"):
+        assert files.clients(cache, what)[1] == ["1.parquet", "2.parquet"]
+    for what in ("columns", "rows"):
+        assert files.clients(cache, what)[1] == []
+
+    def broken(_: Path) -> pa.Table:
+        raise EventsError("broken")
+
     for _ in range(2):
-        with pytest.raises(EventsError, match=r"4\.parquet cannot be read as Parquet"):
-            files.clients(cache)
+        with pytest.raises(EventsError, match="broken"):
+            cache.read(path, "more", broken)

@@ -11,10 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from edge_client.errors import EventsError
-from edge_client.sources.files import paths, reading
+from edge_client.errors import EventsError, SourceAway
+from edge_client.sources.files import open_files, paths, reading
+from edge_client.sources.files.open_files import OpenFiles
 from edge_client.sources.files.paths import event_files
-from edge_client.sources.files.reading import read_events, read_schema
+from edge_client.sources.files.reading import read_events
+from edge_client.sources.open import Surroundings
+from edge_client.sources.source import FilesSource
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Mean
@@ -45,8 +48,18 @@ def write(path: Path, rows: pa.Table | str) -> Path:
     return path
 
 
-def clients(path: Path, *, strict: bool = True) -> list[str]:
-    return list(read_events(path, [VIEW], "c", "t", None, strict=strict)["c"].to_pylist())
+def clients(path: Path) -> list[str]:
+    return list(read_events(path, [VIEW], "c", "t", None)["c"].to_pylist())
+
+
+def opened(path: Path) -> OpenFiles:
+    """The same files as the source of a site."""
+    return OpenFiles(FilesSource(url=str(path), client="c", time="t", path=path), Surroundings("a"))
+
+
+def columns(path: Path) -> pa.Table:
+    """What a site finds without reading a value."""
+    return opened(path).schema([VIEW])
 
 
 @pytest.fixture
@@ -60,7 +73,7 @@ def days(tmp_path: Path) -> Path:
 
 def test_a_folder_stands_for_all_its_files_in_order_of_their_paths(days: Path) -> None:
     assert clients(days) == ["first", "first too", "second", "third"]
-    assert read_schema(days, [VIEW], "c", "t").num_rows == 0
+    assert columns(days).num_rows == 0
 
 
 @pytest.mark.parametrize(
@@ -131,11 +144,9 @@ def test_files_of_two_kinds_or_of_another_kind_are_refused_by_name(days: Path) -
 def test_a_file_with_another_type_for_a_column_is_refused_by_name(days: Path) -> None:
     write(days / "2013-01-03.parquet", table("new", x=pa.int64()))
     why = r"2013-01-03\.parquet, column 'x': its type is int64, but in .*2013-01-01\.parquet it is double"
-    for strict in (True, False):
+    for read in (clients, columns):
         with pytest.raises(EventsError, match=why):
-            clients(days, strict=strict)
-    with pytest.raises(EventsError, match=why):
-        read_schema(days, [VIEW], "c", "t")
+            read(days)
 
 
 def test_a_file_without_a_needed_column_is_refused_by_name(days: Path) -> None:
@@ -177,15 +188,16 @@ def test_a_file_that_vanishes_is_an_error_and_its_events_are_not_left_out(
 ) -> None:
     found = event_files(days)
     found[1].unlink()
-    monkeypatch.setattr(reading, "event_files", lambda _: found)
-    for strict in (True, False):
-        with pytest.raises(EventsError, match=r"2013-01-02\.parquet vanished before it was read"):
-            clients(days, strict=strict)
+    for module in (reading, open_files):
+        monkeypatch.setattr(module, "event_files", lambda _: found)
+    for read, error in ((clients, EventsError), (columns, SourceAway)):
+        with pytest.raises(error, match=r"2013-01-02\.parquet vanished before it was read"):
+            read(days)
     csv = write(days / "gone.csv", "")
     csv.unlink()
-    monkeypatch.setattr(reading, "event_files", lambda _: [csv])
-    with pytest.raises(EventsError, match=r"gone\.csv vanished"):
-        read_schema(days, [VIEW], "c", "t")
+    monkeypatch.setattr(open_files, "event_files", lambda _: [csv])
+    with pytest.raises(SourceAway, match=r"gone\.csv vanished"):
+        columns(days)
 
 
 def test_too_many_files_are_refused(days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
