@@ -20,11 +20,12 @@ from base.times import wall_clock
 from base.tls.authority import Authority
 from base.tls.roles import TlsRole
 from edge_client.errors import SourceAway
-from edge_client.sources.source import Login, LogSettings, MqttSource, Tls
+from edge_client.sources.source import Login, MqttSource, Tls
 from edge_client.sources.streams import mqtt
 from edge_client.sources.streams.mqtt import MqttStream, MqttStreams
 from edge_client.sources.streams.mqtt_session import POSITION, WINDOW, InFlight, message_digest
 from edge_client.sources.streams.stream import MAX_RECORD, Positions
+from tests.edge_client.sources.streams.mqtt_sites import a_source
 from tests.mosquitto import Mosquitto, free_port, mosquitto_program, publish, running_mosquitto
 
 LEFT_TO_THE_COLLECTOR = pytest.mark.filterwarnings(
@@ -36,24 +37,6 @@ LEFT_TO_THE_COLLECTOR = pytest.mark.filterwarnings(
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     with running_mosquitto(tmp_path_factory.mktemp("mosquitto")) as running:
         yield running
-
-
-def a_source(port: int, name: str, topics: str | None = None, host: str = "127.0.0.1") -> MqttSource:
-    """The topics of a broker, for a site of this name."""
-    topics = topics or f"{name}/#"
-    url, log = f"mqtt://{host}:{port}/{topics}", LogSettings(Path("events.log"))
-    return MqttSource(
-        url=url,
-        client="device",
-        time="at",
-        host=host,
-        port=port,
-        topics=topics,
-        tls=None,
-        login=None,
-        client_name=name,
-        log=log,
-    )
 
 
 def streams(source: MqttSource) -> MqttStreams:
