@@ -14,6 +14,7 @@ from __future__ import annotations
 import select
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,22 +44,40 @@ _NEVER: Final = 0xFFFFFFFF
 _TAKEN_OVER: Final = 0x8E
 _WRONG_VERSION: Final = 0x84
 _FAILURE: Final = 0x80
+_ALL_RETAINED: Final = 0
 _NO_RETAINED: Final = 2
+
+
+@dataclass(frozen=True)
+class MqttSession:
+    """What the broker keeps for a client.
+
+    Attributes:
+        name: by which the broker knows it. Two clients with one name take the session from each other.
+        is_kept: whether it survives the connection. One that does not is for looking at a source: it also gets retained messages.
+    """
+
+    name: str
+    is_kept: bool = True
+
+    @classmethod
+    def of_site(cls, source: MqttSource, site: str) -> MqttSession:
+        """The session of a site, named covey-SITE unless its file says otherwise."""
+        return cls(source.client_name or f"covey-{site}")
 
 
 class MqttStreams:
     """Connects to a broker, again and again: the `StreamFactory` of a site. It remembers what the next connection must know.
 
     Args:
-        site: its id. The broker knows the session by the `client_name` of the source, or else by `covey-SITE`. Two clients with one
-            name take the session from each other.
         clock: monotonic seconds.
         now_us: the wall clock, µs: MQTT gives messages no time, so theirs is that of their arrival.
     """
 
-    def __init__(self, source: MqttSource, site: str, clock: Callable[[], float], now_us: Callable[[], int]) -> None:
-        self.source, self.clock, self.now_us = source, clock, now_us
-        self.client_name = source.client_name or f"covey-{site}"
+    def __init__(
+        self, source: MqttSource, session: MqttSession, clock: Callable[[], float], now_us: Callable[[], int]
+    ) -> None:
+        self.source, self.session, self.clock, self.now_us = source, session, clock, now_us
         self._is_v5 = True
         self._taken_over_at: float | None = None
 
@@ -86,7 +105,7 @@ class MqttStreams:
     def _taken_over(self) -> SourceAway:
         return SourceAway(
             self.source.url,
-            f"another client connected with the name {self.client_name!r} and took the session of this site. Give each site "
+            f"another client connected with the name {self.session.name!r} and took the session of this site. Give each site "
             f"a client_name of its own in [source]. This site tries again after {TAKEN_OVER_PAUSE_S / 60:.0f} minutes, or when it "
             "is started again",
         )
@@ -105,6 +124,7 @@ class MqttStream:
 
     def __init__(self, streams: MqttStreams, known: InFlight, *, is_v5: bool) -> None:
         self._streams, self._source, self._clock = streams, streams.source, streams.clock
+        self._session = streams.session
         self._known = known
         self._next = known
         self._forget = False
@@ -213,12 +233,13 @@ class MqttStream:
 
     def _connected(self, is_v5: bool) -> Client:
         source = self._source
-        client = _client(source, self._streams.client_name, is_v5)
+        client = _client(source, self._session, is_v5)
         client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
         client.on_message, client.on_disconnect = self._on_message, self._on_disconnect
         try:
             if is_v5:
-                client.connect(source.host, source.port, KEEPALIVE_S, clean_start=False, properties=_session())
+                clean, properties = not self._session.is_kept, _properties(self._session)
+                client.connect(source.host, source.port, KEEPALIVE_S, clean_start=clean, properties=properties)
             else:
                 client.connect(source.host, source.port, KEEPALIVE_S)
         except (OSError, ValueError) as error:
@@ -249,7 +270,8 @@ class MqttStream:
             self._forget = bool(self._known.digests)
             self._known = InFlight()
         if client.protocol == MQTTv5:
-            client.subscribe(self._source.topics, options=SubscribeOptions(qos=1, retainHandling=_NO_RETAINED))
+            retained = _NO_RETAINED if self._session.is_kept else _ALL_RETAINED
+            client.subscribe(self._source.topics, options=SubscribeOptions(qos=1, retainHandling=retained))
         else:
             client.subscribe(self._source.topics, qos=1)
         self._is_connected = bool(flags.session_present)  # it is subscribed already, and its messages may come first
@@ -274,7 +296,7 @@ class MqttStream:
             topic = "\ufffd"
         # A retained message is the last value from before the subscription: read again at each subscription, it would count twice.
         # Another topic: the session has an older subscription of this site.
-        if message.retain or not self._matches(topic):
+        if (message.retain and self._session.is_kept) or not self._matches(topic):
             return
         value = bytes(message.payload[: MAX_RECORD + 1])
         if message.qos:
@@ -321,7 +343,7 @@ class _NotKept(bytes):
         return self.length
 
 
-def _client(source: MqttSource, name: str, is_v5: bool) -> Client:
+def _client(source: MqttSource, session: MqttSession, is_v5: bool) -> Client:
     """A client that is not connected. Raises SourceAway: a file of its password or of TLS cannot be used."""
     from paho.mqtt import client as paho
     from paho.mqtt.enums import CallbackAPIVersion
@@ -338,8 +360,8 @@ def _client(source: MqttSource, name: str, is_v5: bool) -> Client:
 
     client = Bounded(
         CallbackAPIVersion.VERSION2,
-        client_id=name,
-        clean_session=None if is_v5 else False,
+        client_id=session.name,
+        clean_session=None if is_v5 else not session.is_kept,
         protocol=paho.MQTTv5 if is_v5 else paho.MQTTv311,
         reconnect_on_failure=False,
         manual_ack=True,
@@ -368,13 +390,13 @@ def _no_password() -> str:
     raise ValueError("the private key is encrypted; a site that starts by itself needs a key without a passphrase")
 
 
-def _session() -> Any:
-    """A session without an end, and a window of `WINDOW` messages."""
+def _properties(session: MqttSession) -> Any:
+    """A session without an end, or of this connection only; and a window of `WINDOW` messages."""
     from paho.mqtt.packettypes import PacketTypes
     from paho.mqtt.properties import Properties
 
     properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.SessionExpiryInterval = _NEVER
+    properties.SessionExpiryInterval = _NEVER if session.is_kept else 0
     properties.ReceiveMaximum = WINDOW
     properties.MaximumPacketSize = MAX_PACKET
     return properties

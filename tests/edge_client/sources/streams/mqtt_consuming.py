@@ -18,7 +18,7 @@ from base.times import wall_clock
 from edge_client.errors import SourceAway
 from edge_client.event_log.bad_records import BadReason, BadRecord
 from edge_client.event_log.log import EventLog
-from edge_client.sources.streams.mqtt import MqttStream, MqttStreams
+from edge_client.sources.streams.mqtt import MqttSession, MqttStream, MqttStreams
 from edge_client.sources.streams.stream import Polled
 from tests.edge_client.sources.streams.mqtt_sites import a_source
 
@@ -28,7 +28,7 @@ CUT_SHORT = 3
 def consume(path: Path, port: int, name: str, seed: int) -> None:
     """Read what the broker has into the log. The consumer is as plain as possible: what is tested is the stream and the log."""
     draw = random.Random(seed)
-    connect = MqttStreams(a_source(port, name), "UA", time.monotonic, wall_clock)
+    connect = MqttStreams(a_source(port, name), MqttSession(name), time.monotonic, wall_clock)
     with EventLog(path, client="device", time="at") as log:
         while True:
             try:

@@ -22,7 +22,7 @@ from base.tls.roles import TlsRole
 from edge_client.errors import SourceAway
 from edge_client.sources.source import Login, MqttSource, Tls
 from edge_client.sources.streams import mqtt
-from edge_client.sources.streams.mqtt import MqttStream, MqttStreams
+from edge_client.sources.streams.mqtt import MqttSession, MqttStream, MqttStreams
 from edge_client.sources.streams.mqtt_session import POSITION, WINDOW, InFlight, message_digest
 from edge_client.sources.streams.stream import MAX_RECORD, Positions
 from tests.edge_client.sources.streams.mqtt_sites import a_source
@@ -40,7 +40,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 
 
 def streams(source: MqttSource) -> MqttStreams:
-    return MqttStreams(source, "UA", time.monotonic, wall_clock)
+    return MqttStreams(source, MqttSession.of_site(source, "UA"), time.monotonic, wall_clock)
 
 
 @contextmanager
@@ -193,6 +193,22 @@ def test_the_session_of_a_site_is_named_after_it(broker: Mosquitto) -> None:
         assert " as covey-UA (" in broker.log()
 
 
+def test_looking_at_a_source_leaves_its_session_alone_and_sees_retained_messages(broker: Mosquitto) -> None:
+    publish(broker.port, [("looked/a", b"last")], retain=True)
+    source = a_source(broker.port, "looked")
+    with opened(streams(source)) as stream:
+        for is_v5 in (True, False):
+            looking = MqttStreams(source, MqttSession("looking", is_kept=False), time.monotonic, wall_clock)
+            looking._is_v5 = is_v5
+            with opened(looking) as looked:
+                assert read(looked, 1)[0] == [b"last"]
+            publish(broker.port, [("looked/a", b"new")])
+            assert read(stream, 1)[0] == [b"new"]
+            with opened(looking) as looked:
+                assert read(looked, 1)[0] == [b"last"]
+                assert nothing_more(looked)  # nothing waited for it
+
+
 def test_events_of_a_topic_that_the_site_no_longer_reads_are_not_read(broker: Mosquitto) -> None:
     with opened(streams(a_source(broker.port, "moved", "moved/old/+"))):
         pass
@@ -318,7 +334,9 @@ def answering(reply: bytes, received: list[bytes] | None = None) -> Iterator[int
 
 def test_another_client_with_the_name_is_reported_and_not_fought(broker: Mosquitto) -> None:
     now = [0.0]
-    first = MqttStreams(a_source(broker.port, "twins"), "UA", lambda: time.monotonic() + now[0], wall_clock)
+    first = MqttStreams(
+        a_source(broker.port, "twins"), MqttSession("twins"), lambda: time.monotonic() + now[0], wall_clock
+    )
     with opened(first) as stream:
         with opened(streams(a_source(broker.port, "twins"))) as other:
             assert "another client connected with the name 'twins' and took the session" in _end_of(stream)

@@ -16,7 +16,7 @@ import pytest
 
 from base.times import wall_clock
 from edge_client.event_log.log import EventLog
-from edge_client.sources.streams.mqtt import MqttStreams
+from edge_client.sources.streams.mqtt import MqttSession, MqttStreams
 from tests.edge_client.sources.streams.mqtt_consuming import CUT_SHORT, consume
 from tests.edge_client.sources.streams.mqtt_sites import a_source
 from tests.killing import killed_at, require_strace
@@ -41,7 +41,7 @@ def command(path: Path, port: int, name: str, seed: int, deaths: int) -> list[st
 
 def subscribe(port: int, name: str) -> None:
     """Make the session, so that the broker keeps what is published."""
-    with closing(MqttStreams(a_source(port, name), "UA", time.monotonic, wall_clock)({})):
+    with closing(MqttStreams(a_source(port, name), MqttSession(name), time.monotonic, wall_clock)({})):
         pass
 
 
