@@ -31,6 +31,7 @@ from federation.release_signing import sign_release
 from federation.signed_plan import sign_refused_plan
 from federation.terms import RequestedTerms
 
+from .attempts import Attempts
 from .collector import in_version, voids_of
 from .publication import NOISE_SOURCE
 
@@ -109,7 +110,10 @@ def publish_voids(
             )
             return (sign_release(void, collector.at(now).sign) for void in in_version(voids, version))
 
-        return publish_live(publisher, make, [sign_refused_plan(plan, coordinator.at(now).sign)], clock)
+        made = publish_live(publisher, make, [sign_refused_plan(plan, coordinator.at(now).sign)], clock)
+        # if its collection has ended, no plan forgets its attempts
+        Attempts(directory).forget([view], publisher.opened)
+        return made
 
 
 def _scheduled(registry: Registry, name: str, pane: int, now: int) -> FeatureView:

@@ -15,13 +15,14 @@ from deployment.coordinator.session import Session
 from deployment.errors import UsageError
 from deployment.in_process.progress import Progress
 from deployment.panes import Between
+from deployment.project.known_releases import registry_of
 from deployment.project.project import Project
 from deployment.project.view_forms import views_in_force
 from featurestore.define.definitions import FeatureView
 from featurestore.define.wire import collection_hash
 from featurestore.errors import UnknownView
 
-from .collected_views import CollectedView, collected_views
+from .collected_views import CollectedView, collected_of, collected_views
 from .lease import lease
 from .loop import collect_for_ever
 from .results import merged
@@ -138,15 +139,22 @@ def declared(directory: Path, views: Sequence[FeatureView]) -> tuple[CollectedVi
 
     A view whose collection is registered stands for all collections of its name: the schedule says which one has a pane. So a
     backfill opens no day twice, and a file may have the newest definition or an older one.
+
+    Raises:
+        ViewChanged: a changed definition was not applied.
     """
+    in_force = views_in_force(directory, views)
     known: dict[str, list[CollectedView]] = {}
-    for one in collected_views(directory):
-        known.setdefault(one.view.name, []).append(one)
-    return tuple(one for view in views_in_force(directory, views) for one in _of_name(view, known.get(view.name, ())))
+    with registry_of(directory) as registry:
+        for view in in_force if registry is not None else ():
+            registry.require_registrable(view)
+        for one in () if registry is None else collected_of(registry.to_collect()):
+            known.setdefault(one.view.name, []).append(one)
+    return tuple(one for view in in_force for one in _of_name(view, known.get(view.name, ())))
 
 
 def _of_name(view: FeatureView, known: Sequence[CollectedView]) -> list[CollectedView]:
     mine = collection_hash(view)
-    if all(one.collection != mine for one in known):  # it is registered with its first plan, or refused as changed
+    if all(one.collection != mine for one in known):  # it is registered with its first plan
         return [CollectedView(view, 1)]
     return [replace(one, view=view) if one.collection == mine else one for one in known]

@@ -216,22 +216,24 @@ class Registry:
             ViewChanged: a view of its name has another definition.
         """
         view = self.in_force(view)
+        self.require_registrable(view)
         found = self._versions.lineages(view.name)
         if not found:
             with self.transaction():
                 self._add_first(view, now)
             return self.view(view.name)
-        digest = definition_hash(
-            view
-        )  # two spellings of one definition, such as with a default written out, have one hash
-        collected = [one for one in found[0].to_collect() if definition_hash(one.view) == digest]
-        if not collected:
-            if not self._is_replaceable(found[0]) or self._is_named(view.name):
-                raise _changed(found[0].newest, view)
-            with self.transaction():
-                self._versions.replace(found[0].newest.registered.view_id, view)
-            return self.view(view.name)
-        return self.view(view.name, collected[-1].version)
+        if (collected := _collected(found[0], view)) is not None:
+            return self.view(view.name, collected)
+        with self.transaction():
+            self._versions.replace(found[0].newest.registered.view_id, view)
+        return self.view(view.name)
+
+    def require_registrable(self, view: FeatureView) -> None:
+        """Return if `register` would take this definition in the form in force. Raises ViewChanged."""
+        for lineage in self._versions.lineages(view.name):
+            replaceable = self._is_replaceable(lineage) and not self._is_named(view.name)
+            if _collected(lineage, view) is None and not replaceable:
+                raise _changed(lineage.newest, view)
 
     def _add_first(self, view: FeatureView, now: int) -> None:
         view_id = self._versions.add(view, now)
@@ -483,6 +485,16 @@ class Registry:
             if any(one.registered.collection_id == collection_id for one in lineage.versions):
                 return lineage.keeper(collection_id).registered
         raise StoreCorrupt(f"{self.path}: collection {collection_id} belongs to no version; restore it from a backup")
+
+
+def _collected(lineage: Lineage, view: FeatureView) -> int | None:
+    """The newest version that is collected with a definition; None: there is none.
+
+    Two spellings of one definition, such as with a default written out, have one hash.
+    """
+    digest = definition_hash(view)
+    found = [one.version for one in lineage.to_collect() if definition_hash(one.view) == digest]
+    return found[-1] if found else None
 
 
 def _changed(known: Version, view: FeatureView) -> ViewChanged:

@@ -6,16 +6,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from deployment.coordinator.attempts import Attempts
 from deployment.coordinator.decisions import decide_void
 from deployment.errors import UsageError
 from deployment.project.known_releases import registry_of
+from deployment.scheduler.collected_views import collected_views
 from featurestore.define.views_file import load_views
 from featurestore.define.wire import collection_hash
 from featurestore.errors import StoreNotFound, UnknownVersion, UnknownView
 from featurestore.publish.publish import Publisher
+from federation.plan import PlannedView
 from tests.featurestore.making import DAY, a_release
+from tests.federation.words import plan_in_words
 
 Covey = Callable[..., tuple[int, str, str]]
 MAY = 18_383 * DAY
@@ -66,6 +71,23 @@ def test_a_pane_of_two_collections_needs_a_version_until_one_of_them_has_it(cove
     assert published(project) == {1: [MAY], 2: []}
     assert void(project, "visits@v1", MAY + 2 * DAY) == [(MAY + 2 * DAY, 1)]
     assert void(project, "visits", MAY + 2 * DAY) == [(MAY + 2 * DAY, 2)]
+
+
+def test_the_attempts_at_panes_of_a_collection_that_has_ended_are_forgotten_with_their_voids(
+    covey: Covey, project: Path
+) -> None:
+    evolved(covey, project)
+    first, second = (one.view for one in collected_views(project))
+    attempts, missed = Attempts(project), np.array([MAY + DAY], np.int64)
+    for number, (view, panes) in enumerate([(first, missed), (first, missed), (second, missed + 2 * DAY)]):
+        attempts.record(
+            plan_in_words(bytes([number]) * 16, (PlannedView(view, panes, 5),), "full"),
+            {view.name: panes},
+            [],
+            reported=True,
+        )
+    assert void(project, "visits", MAY + DAY) == [(MAY + DAY, 1)]
+    assert (attempts.due(first).tolist(), attempts.due(second).tolist()) == ([], [MAY + 3 * DAY])
 
 
 def test_a_void_that_cannot_be_is_refused_before_anything_is_published(covey: Covey, project: Path) -> None:

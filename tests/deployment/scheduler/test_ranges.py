@@ -14,6 +14,7 @@ from deployment.scheduler.collected_views import CollectedView
 from deployment.scheduler.coordinator import Coordinator, Surroundings, declared, registered
 from featurestore.define.definitions import FeatureView
 from featurestore.define.views_file import load_views
+from featurestore.errors import ViewChanged
 from featurestore.publish.publish import Publisher
 from tests.featurestore.making import DAY, a_release
 
@@ -60,8 +61,22 @@ def test_a_file_stands_for_all_collections_of_its_views_and_an_unknown_view_for_
     assert (first.until_us, second.from_us) == (MAY + 2 * DAY, MAY + 2 * DAY)
     for view in versions:
         assert declared(project, [view]) == (first, second)
-    edited = replace(versions[1], description="of one day")  # is refused with its changed fields when it is planned
-    assert declared(project, [edited]) == (first, replace(second, view=edited))
-    other, changed = replace(versions[0], name="others"), replace(versions[0], pane="1h")
-    for view in (other, changed):
-        assert [(one.view, one.from_us, one.until_us) for one in declared(project, [view])] == [(view, None, None)]
+    other = replace(versions[0], name="others")
+    assert [(one.view, one.from_us, one.until_us) for one in declared(project, [other])] == [(other, None, None)]
+
+
+def test_a_changed_view_is_refused_before_a_pane_of_it_is_due(
+    project: Path, versions: tuple[FeatureView, FeatureView]
+) -> None:
+    for changed in (replace(versions[1], description="of one day"), replace(versions[0], pane="1h")):
+        with pytest.raises(ViewChanged):
+            declared(project, [versions[1], changed])
+
+
+def test_a_view_that_has_published_nothing_may_be_changed(covey: Callable[..., Any], project: Path) -> None:
+    assert covey("init", project)[0] == 0
+    visits, _ = load_views(project / "views.py")
+    with Publisher(project, lambda: MAY) as publisher:
+        publisher.register(visits)
+    hourly = replace(visits, pane="1h")
+    assert [(one.view, one.version) for one in declared(project, [hourly])] == [(hourly, 1)]
