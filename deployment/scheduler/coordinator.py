@@ -146,10 +146,11 @@ def declared(directory: Path, views: Sequence[FeatureView]) -> tuple[CollectedVi
     in_force = views_in_force(directory, views)
     known: dict[str, list[CollectedView]] = {}
     with registry_of(directory) as registry:
-        for view in in_force if registry is not None else ():
-            registry.require_registrable(view)
-        for one in () if registry is None else collected_of(registry.to_collect()):
-            known.setdefault(one.view.name, []).append(one)
+        if registry is not None:
+            for view in in_force:
+                registry.require_registrable(view)
+            for one in collected_of(registry.to_collect()):
+                known.setdefault(one.view.name, []).append(one)
     return tuple(one for view in in_force for one in _of_name(view, known.get(view.name, ())))
 
 
