@@ -23,7 +23,9 @@ autosave_interval {autosave}
 autosave_on_changes {on_changes}
 max_queued_messages 0
 log_dest file {folder}/mosquitto.log
-log_type all
+log_type notice
+log_type warning
+log_type error
 """
 
 

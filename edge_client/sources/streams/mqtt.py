@@ -346,10 +346,10 @@ class _NotKept(bytes):
 def _client(source: MqttSource, session: MqttSession, is_v5: bool) -> Client:
     """A client that is not connected. Raises SourceAway: a file of its password or of TLS cannot be used."""
     from paho.mqtt import client as paho
-    from paho.mqtt.enums import CallbackAPIVersion
+    from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
     class Bounded(paho.Client):
-        """Keeps at most `MAX_PACKET` bytes of a packet: an MQTT 3.1.1 broker may send 256 MB."""
+        """Keeps at most `MAX_PACKET` bytes of a packet, though MQTT allows 256 MB; refuses QoS 2, which Paho would collect."""
 
         def _sock_recv(self, bufsize: int) -> bytes:
             if len(self._in_packet["packet"]) < MAX_PACKET:
@@ -357,6 +357,9 @@ def _client(source: MqttSource, session: MqttSession, is_v5: bool) -> Client:
             skipped = _NotKept()
             skipped.length = len(super()._sock_recv(min(bufsize, MAX_RECORD)))
             return skipped
+
+        def _send_pubrec(self, mid: int) -> MQTTErrorCode:
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
 
     client = Bounded(
         CallbackAPIVersion.VERSION2,

@@ -310,6 +310,15 @@ def test_a_broker_of_the_version_before_is_spoken_to_in_its_version(monkeypatch:
     assert [bool(one[9] & 2) for one in connects] == [False, False]  # no clean session
 
 
+def test_a_message_of_a_quality_that_was_not_asked_for_ends_the_connection() -> None:
+    pytest.importorskip("paho.mqtt")
+    welcome, subscribed = b"\x20\x03\x00\x00\x00", b"\x90\x04\x00\x01\x00\x01"
+    message = b"\x34\x07\x00\x01a\x00\x07\x00x"  # QoS 2
+    with answering(welcome + subscribed + 3 * message) as port, opened(streams(a_source(port, "two", "#"))) as stream:
+        assert "protocol error" in _end_of(stream)
+        assert len(stream._client._in_messages) <= 1
+
+
 @contextmanager
 def answering(reply: bytes, received: list[bytes] | None = None) -> Iterator[int]:
     """A server that sends the same reply to everybody, and hangs up; its port."""
