@@ -28,7 +28,10 @@ TIME_TYPE: Final = pa.timestamp("us", "UTC")
 MOST_COLUMNS: Final = 1_000
 _SHOWN: Final = 100
 """Rows of one batch without client or time that are kept aside. All of them are counted."""
-_WRITING: Final = pa.ipc.IpcWriteOptions(compression="zstd")
+_COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
+_PLAIN: Final = pa.ipc.IpcWriteOptions(use_threads=False)
+_SMALL: Final = 2**13
+"""Bytes below which a batch is not compressed: that takes longer than all else, and it will be merged with others."""
 
 BatchLike: TypeAlias = "pa.Table | pa.RecordBatch | pd.DataFrame | list[dict[str, Any]]"
 """What a program can append."""
@@ -132,7 +135,7 @@ def pieces(table: pa.Table) -> Iterator[pa.Table]:
 def encoded(table: pa.Table) -> bytes:
     """The stored form of a batch."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=_WRITING) as writer:
+    with pa.ipc.new_stream(sink, table.schema, options=_COMPRESSED if table.nbytes >= _SMALL else _PLAIN) as writer:
         writer.write_table(table.combine_chunks())
     data: bytes = sink.getvalue().to_pybytes()
     return data
@@ -147,11 +150,12 @@ def decoded(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
     Raises:
         pa.ArrowInvalid, OSError: it is damaged.
     """
-    options = None
+    options = pa.ipc.IpcReadOptions(use_threads=False)
     if columns is not None:
         wanted = set(columns)
         names = pa.ipc.open_stream(data).schema.names
-        options = pa.ipc.IpcReadOptions(included_fields=[at for at, name in enumerate(names) if name in wanted])
+        included = [at for at, name in enumerate(names) if name in wanted]
+        options = pa.ipc.IpcReadOptions(included_fields=included, use_threads=False)
     with pa.ipc.open_stream(data, options=options) as reader:
         return reader.read_all()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import astuple, dataclass, fields
-from typing import Self
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Final, Self
 
 from .settings import Bounds, Columns
 
@@ -31,7 +32,16 @@ class Tally:
 
     def plus(self, other: Tally) -> Tally:
         """The sums of both."""
-        return Tally(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return Tally(*(one + another for one, another in zip(_COUNTS(self), _COUNTS(other), strict=True)))
+
+
+_COUNTS: Final = attrgetter(*Tally.__dataclass_fields__)
+_COLUMNS: Final = attrgetter(*Columns.__dataclass_fields__)
+_BOUNDS: Final = attrgetter(*Bounds.__dataclass_fields__)
+
+
+_CHANGING: Final = (*Bounds.__dataclass_fields__, "schema", "form", "time_us", "wall_us", *Tally.__dataclass_fields__)
+_UPDATE: Final = f"UPDATE log SET {', '.join(f'{name} = ?' for name in _CHANGING)}"
 
 
 @dataclass(frozen=True)
@@ -78,23 +88,19 @@ class LogRow:
 
     def update(self, database: sqlite3.Connection) -> None:
         """Store what may change: bounds, schema, time and counts."""
-        names = [one.name for one in fields(Tally)]
-        database.execute(
-            "UPDATE log SET days = ?, size = ?, when_full = ?, schema = ?, form = ?, time_us = ?, wall_us = ?, "
-            + ", ".join(f"{name} = ?" for name in names),
-            (*astuple(self.bounds), self.schema, self.form, self.time_us, self.wall_us, *astuple(self.tally)),
-        )
+        values = *_BOUNDS(self.bounds), self.schema, self.form, self.time_us, self.wall_us, *_COUNTS(self.tally)
+        database.execute(_UPDATE, values)
 
     def _values(self) -> tuple[object, ...]:
         return (
             self.id,
-            *astuple(self.columns),
-            *astuple(self.bounds),
+            *_COLUMNS(self.columns),
+            *_BOUNDS(self.bounds),
             self.key_check,
             self.id_key,
             self.schema,
             self.form,
             self.time_us,
             self.wall_us,
-            *astuple(self.tally),
+            *_COUNTS(self.tally),
         )

@@ -35,7 +35,7 @@ def append(batches: list[Size], rows: int, size: int = 0, hour: int = 0, form: i
 def test_whatever_the_appends_are_few_batches_remain_and_no_event_is_rewritten_often(sizes: list[int]) -> None:
     batches: list[Size] = []
     rewritten = total = 0
-    while total < 300_000:
+    while total < 70_000:
         for rows in sizes:
             rewritten += append(batches, rows)
             total += rows
@@ -48,7 +48,7 @@ def test_random_appends_leave_few_batches() -> None:
     generator = random.Random(7)
     batches: list[Size] = []
     total = sum(
-        rows for _ in range(20_000) if append(batches, rows := int(10 ** generator.uniform(0, 3.2)), rows * 100) >= 0
+        rows for _ in range(5_000) if append(batches, rows := int(10 ** generator.uniform(0, 3.2)), rows * 100) >= 0
     )
     assert sum(one.rows for one in batches) == total
     assert len(batches) <= total / FAN**3 + 60
