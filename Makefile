@@ -67,6 +67,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.guards
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.freshness
+	$(BIN)/python -m benchmarks.sources
 	$(BIN)/python -m benchmarks.aged
 	$(BIN)/python -m benchmarks.trainer
 	$(BIN)/python -m benchmarks.table

@@ -10,6 +10,7 @@ from base.version import VERSION
 if TYPE_CHECKING:
     from base.errors import CoveyError
     from deployment.run import RunReport, run
+    from edge_client.event_log.log import EventLog
     from featurestore.define.definitions import FeatureView
     from featurestore.define.entities import Entity
     from featurestore.define.filtered import Filtered
@@ -27,6 +28,7 @@ __all__ = [
     "Count",
     "CoveyError",
     "Entity",
+    "EventLog",
     "Feature",
     "FeatureService",
     "FeatureView",
@@ -48,6 +50,7 @@ _HOMES = {
     "FeatureView": "featurestore.define.definitions",
     "Privacy": "featurestore.define.privacy",
     "Entity": "featurestore.define.entities",
+    "EventLog": "edge_client.event_log.log",
     "ClientCount": "featurestore.define.kinds",
     "Count": "featurestore.define.kinds",
     "Histogram": "featurestore.define.kinds",
