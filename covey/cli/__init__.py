@@ -37,6 +37,7 @@ from . import (
     release,
     run,
     serve,
+    source,
     start,
     status,
     store,
@@ -103,6 +104,7 @@ app.add_typer(lab.app, name="lab")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(release.app, name="release")
 app.add_typer(policy.app, name="policy")
+app.add_typer(source.app, name="source")
 app.add_typer(start.app, name="start")
 app.add_typer(store.app, name="store")
 

@@ -26,6 +26,11 @@ from .console import data_console
 from .tables import GAP, Table, aligned, beside, column_widths, frame_width, row_by_row, wrapped
 
 
+def printable(text: str) -> str:
+    """Text of somebody else without characters that a terminal obeys."""
+    return "".join(one if one.isprintable() else "�" for one in text)
+
+
 class TableForm(StrEnum):
     """How tables are printed: `drawn` with frames, `plain` in aligned columns of one line a row, or as `csv`."""
 

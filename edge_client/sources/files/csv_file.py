@@ -84,6 +84,12 @@ def csv_schema(path: Path, needed: Mapping[str, pa.DataType]) -> pa.Table:
     return pa.schema(_schema(needed)).empty_table()
 
 
+def csv_names(path: Path) -> list[str]:
+    """The names of the columns, from the first record of the file. Raises EventsError."""
+    with path.open("rb") as file:
+        return _names(path, Records(file).first())
+
+
 def require_columns(place: Path | str, needed: Sequence[str], names: Sequence[str]) -> None:
     """Raise EventsError unless the file or table has each needed column once."""
     for column in needed:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -59,6 +60,13 @@ def read_json(path: Path, needed: Mapping[str, pa.DataType]) -> pa.Table:
             f"of {', '.join(needed)}"
         )
     return table
+
+
+def first_records(path: Path, most: int) -> list[bytes]:
+    """The first records of a file, as bytes. Raises EventsError as `json_batches`."""
+    with path.open("rb") as file:
+        batches = _array(path, file) if _is_array(file) else _lines(file)
+        return list(islice(chain.from_iterable(batches), most))
 
 
 def json_schema(needed: Mapping[str, pa.DataType]) -> pa.Schema:

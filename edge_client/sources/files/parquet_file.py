@@ -46,6 +46,14 @@ def parquet_schema(path: Path, columns: list[str]) -> pa.Table:
     return schema.empty_table().select(columns)
 
 
+def parquet_names(path: Path) -> list[str]:
+    """The names of the columns. Raises EventsError."""
+    import pyarrow.parquet as pq
+
+    with _parquet_errors(path):
+        return list(pq.read_schema(path).names)
+
+
 @contextmanager
 def _parquet_errors(path: Path) -> Iterator[None]:
     try:
