@@ -128,7 +128,7 @@ def _lines(file: BinaryIO) -> Iterator[list[bytes]]:
     while data := file.read(CHUNK):
         *lines, rest = (rest[: MAX_RECORD + 1] + data).split(b"\n")
         yield _not_empty(lines)
-    yield _not_empty([rest])
+    yield _not_empty(rest.split(b"\n"))
 
 
 def _not_empty(lines: Sequence[bytes]) -> list[bytes]:
