@@ -25,6 +25,7 @@ from base.toml import toml_entries
 from deployment.errors import UsageError
 from deployment.monitor.monitor import monitored
 from deployment.monitor.site import LateCounts, SiteState
+from edge_client.errors import SourceAway
 from edge_client.fleet_client import FleetClient, SuperLink
 from edge_client.open_ledgers import KeptOpen
 from edge_client.plan_messages import OK, PlanAnswer, answer_message
@@ -173,8 +174,11 @@ def serve_site(project: Path, site: str, given: str | None, *, insecure: bool, m
 
 def _require_usable(project: Path, config: SiteConfig, sources: KeptSource) -> None:
     """Raise EventsError or UsageError if this site could answer no plan. No value of its events is read."""
-    with sources.of(config.source, config.settings.site) as source:
-        source.schema(())
+    try:
+        with sources.of(config.source, config.settings.site) as source:
+            source.schema(())
+    except SourceAway as error:  # it may come back while the site runs
+        _log.warning("%s. Until it can be read, the site answers every plan with SOURCE_AWAY", error)
     settings, parties = config.settings, Project.find(project)
     entries = [] if parties is None else [one for one in parties.roster.entries if one.site == settings.site]
     for entry in entries:
