@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,9 @@ takes `bytes` in memory, and has a form of the schema (batches.py).
 `id_key` is null where the log has a key file, `key_check` where it has none.
 """
 
+_TRIES: Final = 300
+_BETWEEN_S: Final = 0.02
+"""SQLite does not wait for another process that makes the file, or closes it as the last one, at this moment."""
 _WAL_BYTES: Final = 2**23
 """SQLite cuts its write-ahead log to this size after a large transaction."""
 
@@ -47,13 +51,18 @@ def open_file(path: Path) -> sqlite3.Connection:
 
     Erased content is overwritten by zeros. Temporary tables stay in memory.
     """
-    database = connect(path, private=True)
-    try:
-        prepare(database, "FULL", "secure_delete=ON", "temp_store=MEMORY", f"journal_size_limit={_WAL_BYTES}")
-    except BaseException:
-        database.close()
-        raise
-    return database
+    tries = _TRIES
+    while True:
+        database = connect(path, private=True)
+        try:
+            prepare(database, "FULL", "secure_delete=ON", "temp_store=MEMORY", f"journal_size_limit={_WAL_BYTES}")
+            return database
+        except sqlite3.Error as error:
+            database.close()
+            tries -= 1
+            if not tries or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+        time.sleep(_BETWEEN_S)
 
 
 def is_new(database: sqlite3.Connection, path: Path) -> bool:
