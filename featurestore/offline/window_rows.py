@@ -23,6 +23,7 @@ A void with the reason BUDGET_SPENT is not a known pane here. It makes no row, s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -101,6 +102,20 @@ def make_issues(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) 
         units, status = rows.units[columns.units_of[source.name]], rows.status[columns.known_of[source.name]]
         features.append(decode(layout, served.feature, rows.slots, units, status))
     return Issues(pane, released_at, tuple(features), coverage)
+
+
+def joined(several: Sequence[Issues]) -> Issues:
+    """These issues of one view, one after another."""
+    features = tuple(_joined(parts) for parts in zip(*(one.features for one in several), strict=True))
+    coverage = {name: np.concatenate([one.coverage[name] for one in several]) for name in several[0].coverage}
+    pane, released_at = (np.concatenate([getattr(one, name) for one in several]) for name in ("pane", "released_at"))
+    return Issues(pane, released_at, features, coverage)
+
+
+def _joined(several: Sequence[Decoded]) -> Decoded:
+    n = None if several[0].n is None else np.concatenate([one.n for one in several if one.n is not None])
+    value, se, status = (np.concatenate([getattr(one, name) for one in several]) for name in ("value", "se", "status"))
+    return Decoded(value, se, n, status)
 
 
 @dataclass(frozen=True, eq=False)

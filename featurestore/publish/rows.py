@@ -23,18 +23,20 @@ from featurestore.define.release import Release, Void
 from featurestore.define.schema import offline_schema
 from featurestore.offline.last_issues import latest_issues
 from featurestore.offline.parquet import Offline, as_us, issue_table
-from featurestore.offline.window_rows import Issues, issue_times, make_issues, reach_us
+from featurestore.offline.window_rows import Issues, issue_times, joined, make_issues, reach_us
 from featurestore.registry.publications import Publications, Selection
 from featurestore.registry.registry import Registry
 
 from .admission import Admission, as_record
 from .history_rows import write_history
-from .running import Running
+from .running import Running, part
 from .sums import RowInputs, Sums, row_inputs
 
 FILES_OF_A_SIZE: Final = 8
 """How many files of about one size are merged, before their day is complete. A day of panes of 5 s, which would be 17,280 files,
 has at most 35, and each row is written at most five times until its day is complete."""
+MOST_IN_ORDER: Final = 64
+"""So many new panes are added to the stored sums one by one. More are cheaper from all panes of their windows at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,7 @@ def prepare(
         mine = [part for one in fresh if (part := _used(one, selection, registry.publications)) is not None]
         if not mine:
             continue
-        kept = [_since(one, selection.rows_from) for one in mine]
+        kept = [_within(one, selection.rows_from) for one in mine]  # older ones make no rows
         if _takes_over(mine, selection, registry.publications):
             old = [file.path for file in registry.publications.files(version.registered.view_id)]
             written = write_history(registry.publications, offline, version.registered, selection, sums, seq, kept)
@@ -78,10 +80,10 @@ def prepare(
             yield _Writer(registry.publications, offline, version.registered, selection, sums, seq).write(kept, now)
 
 
-def _since(admitted: Admission, rows_from: int) -> Admission:
-    """An admission without the items that are too old for rows."""
-    fresh = tuple(item for item in admitted.fresh if item.pane_start >= rows_from)
-    tombstones = tuple(item for item in admitted.tombstones if item.pane_start >= rows_from)
+def _within(admitted: Admission, start: int, end: int = NEVER) -> Admission:
+    """The items of an admission with start ≤ pane_start < end."""
+    fresh = tuple(item for item in admitted.fresh if start <= item.pane_start < end)
+    tombstones = tuple(item for item in admitted.tombstones if start <= item.pane_start < end)
     return replace(admitted, fresh=fresh, tombstones=tombstones)
 
 
@@ -170,23 +172,27 @@ class _Writer:
         return inputs, make_issues(view, inputs.panes, pane, released_at), running
 
     def _next(self, admitted: Sequence[Admission], moments: Mapping[int, int]) -> _Rows | None:
-        """The rows of one new pane after all others, from the stored sums of its windows; None: they do not serve for it."""
-        stored = self._publications.running(self._selection)
-        if stored is None or len(moments) != 1 or any(one.tombstones for one in admitted):
+        """The rows of a few new panes after all others, from the stored sums of their windows; None: they do not serve for them."""
+        stored, starts = self._publications.running(self._selection), sorted(moments)
+        if stored is None or len(starts) > MOST_IN_ORDER or any(one.tombstones for one in admitted):
             return None
-        view, (start,), running = self._registered.view, moments, Running.from_bytes(stored)
-        if running is None or start <= running.last:
+        view, running = self._registered.view, Running.from_bytes(stored)
+        if running is None or starts[0] <= running.last:
             return None
         if running.last - reach_us(view) < self._selection.sums_from:  # what leaves the windows may not be there
             return None
-        own = self._inputs(start, start + 1, admitted)
-        left = [self._inputs(*between).panes for between in running.leaving(view, start)]
-        if (found := running.next(view, left, own.panes)) is None:
-            return None
-        segments, after = found
-        pane = np.array([len(segments.start) - 1])
-        issues = make_issues(view, segments, pane, own.panes.released_at)
-        return own, replace(issues, pane=np.zeros(1, np.int64)), after
+        own, made = self._inputs(starts[0], starts[-1] + 1, admitted), list[Issues]()
+        for at, start in enumerate(starts):
+            ranges = running.leaving(view, start)
+            left = [self._inputs(*between, [_within(one, *between) for one in admitted]).panes for between in ranges]
+            if (found := running.next(view, left, part(own.panes, at, at + 1))) is None:
+                return None
+            segments, running = found
+            issues = make_issues(
+                view, segments, np.array([len(segments.start) - 1]), own.panes.released_at[at : at + 1]
+            )
+            made.append(replace(issues, pane=np.array([at])))
+        return own, joined(made), running
 
     def _inputs(self, first: int, end: int, admitted: Sequence[Admission] = ()) -> RowInputs:
         between = first, end

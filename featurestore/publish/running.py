@@ -132,9 +132,9 @@ def widths(view: FeatureView) -> list[int]:
     return sorted(window.panes for window in view.trailing)
 
 
-def part(panes: Panes, first: int) -> Panes:
-    """The panes from this index on."""
-    return Panes(*(getattr(panes, name)[first:] for name in Panes.__dataclass_fields__))
+def part(panes: Panes, first: int, end: int | None = None) -> Panes:
+    """The panes from this index on, or up to another one."""
+    return Panes(*(getattr(panes, name)[first:end] for name in Panes.__dataclass_fields__))
 
 
 def _is_plain(panes: Panes) -> bool:

@@ -21,7 +21,7 @@ from featurestore.define.layout import layout_of
 from featurestore.define.records import FileRecord
 from featurestore.define.release import CountedSites, Release, Void
 from featurestore.publish.publish import Publisher
-from featurestore.publish.rows import FILES_OF_A_SIZE, _Writer, of_one_size
+from featurestore.publish.rows import FILES_OF_A_SIZE, MOST_IN_ORDER, _Writer, of_one_size
 from featurestore.publish.running import Running
 from featurestore.store import Store
 from tests.examples import examples
@@ -56,7 +56,7 @@ def item_of(pane: int, kind: str, sites: CountedSites | None, late: int, noise: 
 
 @st.composite
 def publications(draw: st.DrawFn) -> list[list[Item]]:
-    """Panes mostly in order, one a publication; some gaps, voids, late releases, and at the end a pane out of order."""
+    """Panes mostly in order, a few a publication; some gaps, voids, late releases, and at the end a pane out of order."""
     panes, at = [], 0
     for _ in range(draw(st.integers(4, 14))):
         at += draw(st.sampled_from([1, 1, 1, 1, 2, 7, 30]))
@@ -68,8 +68,8 @@ def publications(draw: st.DrawFn) -> list[list[Item]]:
     noise = draw(st.sampled_from(["none", "full"]))
     late = st.sampled_from([0, 0, 0, 0, 3])
     items = [item_of(pane, draw(kind), draw(st.sampled_from(SITES)), draw(late), noise) for pane in order]
-    size = draw(st.sampled_from([1, 1, 3]))
-    return [items[:size], *([one] for one in items[size:])]
+    size = draw(st.sampled_from([1, 1, 2, 3]))  # as a coordinator that catches up
+    return [items[at : at + size] for at in range(0, len(items), size)]
 
 
 def published(folder: Path, groups: list[list[Item]]) -> pa.Table:
@@ -93,6 +93,21 @@ def test_rows_from_stored_sums_are_those_from_all_panes(groups: list[list[Item]]
             assert fast.equals(published(folder / "slow", groups))
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("size", [3, 7])
+def test_a_few_panes_at_once_have_the_rows_that_follow_from_all_panes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    kinds = {9: "BATCH_TOO_SMALL", 10: "BUDGET_SPENT", 13: "BATCH_TOO_SMALL"}
+    items = [item_of(pane, kinds.get(pane, "open"), SITES[pane % 3], 0, "full") for pane in range(30) if pane % 11]
+    groups = [items[:1], *(items[at : at + size] for at in range(1, len(items), size))]
+    every = _Writer._every
+    with monkeypatch.context() as patch:
+        patch.setattr(_Writer, "_every", lambda *given: every(*given) if len(given[2]) == 1 else pytest.fail("all"))
+        fast = published(tmp_path / "fast", groups)
+    monkeypatch.setattr(_Writer, "_next", lambda *_: None)
+    assert fast.equals(published(tmp_path / "slow", groups))
 
 
 def test_a_pane_that_is_released_before_an_earlier_one_takes_the_way_through_all_panes(
@@ -126,8 +141,12 @@ def test_panes_in_order_are_published_without_reading_their_windows(
         for items in in_order(30)[2:]:
             publisher.publish(items)
     assert {end - first for first, end in read} == {1, HOUR}  # the new pane, and the one that leaves each window
+    monkeypatch.setattr(_Writer, "_inputs", inputs)
+    with Publisher(tmp_path, lambda: 0) as publisher:
+        publisher.publish([one for items in in_order(30 + MOST_IN_ORDER)[30:] for one in items])
+    monkeypatch.setattr(_Writer, "_inputs", watched)
     monkeypatch.setattr(_Writer, "_every", every)
-    late = item_of(40, "open", None, 0, "full"), item_of(35, "open", None, 0, "full")
+    late = item_of(140, "open", None, 0, "full"), item_of(135, "open", None, 0, "full")
     with Publisher(tmp_path, lambda: 0) as publisher:
         for one in late:
             publisher.publish([one])
