@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,15 +15,41 @@ from featurestore.errors import StoreInUse
 from featurestore.store_files import writing
 
 _NAME: Final = "writer.lock"
+SAID_AFTER_S: Final = 2.0
+"""Publications take less. A change of a view that computes years of history again takes minutes."""
+_log = logging.getLogger(__name__)
 
 
 def lock_store(root: Path, *, wait: bool = False) -> FileLock:
-    """Take the writer's lock of a store; wait for its holder, or raise StoreInUse."""
+    """Take the writer's lock of a store; wait for its holder, or raise StoreInUse. A long wait is logged once."""
+    path = root / _NAME
+    with writing(path):
+        try:
+            return lock_file(path, private=False, wait=False)
+        except LockHeld:
+            if not wait:
+                raise StoreInUse(str(root.parent)) from None
+        with _saying_why(root):
+            return lock_file(path, private=False, wait=True)
+
+
+@contextmanager
+def _saying_why(root: Path) -> Iterator[None]:
+    said = threading.Timer(
+        SAID_AFTER_S,
+        _log.warning,
+        (
+            "the store in %s is written by another process, which may compute the history of a changed view; this one waits for "
+            "it. Readers go on",
+            root.parent,
+        ),
+    )
+    said.daemon = True
+    said.start()
     try:
-        with writing(root / _NAME):
-            return lock_file(root / _NAME, private=False, wait=wait)
-    except LockHeld:
-        raise StoreInUse(str(root.parent)) from None
+        yield
+    finally:
+        said.cancel()
 
 
 @contextmanager
