@@ -1,0 +1,204 @@
+"""The consumer of a stream: a thread of a site's process that moves records from a broker into the event log.
+
+    connect at the log's positions ──► poll ──► decode ──► append, with the new positions ──► done ──┐
+          ▲          ▲                  ▲─────────────────────────────────────────────────────────────┤
+          │ pause    └── the broker is away, or the log cannot be written: another stream             │
+          └──────────────────── the log is full: the same batch again, nothing is read meanwhile ◄────┘
+
+Events and positions are one transaction. Whatever ends the process, and between whichever two steps, the next one starts at the
+positions of the log: no record is lost, and none is there twice. One batch is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from base.errors import CoveyError
+from edge_client.errors import LogFull, SourceAway
+from edge_client.event_log.log import EventLog
+
+from ..status import SourceStatus
+from .decoding import Decoded
+from .stream import Mark, Polled, Stream, StreamFactory
+
+MOST: Final = 5_000
+"""Most records of a batch: a transaction of the log for each 5,000 records costs less than their parsing."""
+POLL_S: Final = 0.2
+"""How long a batch waits for more records: a quiet stream is in the log after this time, and a stop takes no longer."""
+FULL_S: Final = 1.0
+"""The pause before a full log is tried again."""
+BACKOFF_S: Final = (0.5, 30.0)
+"""The first and the longest pause before a broker that is away is tried again."""
+_STOP_S: Final = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """Somebody waits until the log has what the broker has now. The mark is made by the consumer's thread."""
+
+    reached: threading.Event
+    mark: Mark | None = None
+
+
+class Consumer:
+    """Moves the records of one stream into one log.
+
+    Args:
+        connect: makes a stream from the positions of the log.
+        decode: reads the records of a batch.
+        log: only this consumer appends to it.
+
+    Attributes:
+        connected: whether the broker is there now.
+    """
+
+    def __init__(self, connect: StreamFactory, decode: Callable[[Polled], Decoded], log: EventLog) -> None:
+        self._connect, self._decode, self._log = connect, decode, log
+        self._stream: Stream | None = None
+        self._held: tuple[Polled, Decoded] | None = None
+        self._failures = 0
+        self._behind: int | None = None
+        self._full = False
+        self._trouble: str | None = None
+        self.connected = False
+        self._lock = threading.Lock()
+        self._waiting: list[_Waiting] = []
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Consume in a thread until `stop`."""
+        self._thread = threading.Thread(target=self.run, name="consumer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the consumer after the batch that it works on."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(_STOP_S)
+
+    def run(self) -> None:
+        """Consume until `stop`. Errors that Covey expects are tried again after a pause."""
+        try:
+            while not self._stopping.is_set():
+                if (pause := self.step()) > 0:
+                    self._stopping.wait(pause)
+        except BaseException:
+            self._trouble = "the consumer of the stream ended by a defect; the site's log has it. Start the site again"
+            raise
+        finally:
+            self._disconnect()
+
+    def step(self) -> float:
+        """Do the next step: connect, or read a batch and store it. Returns the seconds to wait before the next step."""
+        try:
+            stream = self._connected()
+            polled = self._read(stream)
+            if self._held is not None:
+                self._store(*self._held)
+                self._held = None
+                stream.done(polled.positions)
+            self._behind = stream.behind()
+            self._answer_waiting(stream)
+        except LogFull as error:
+            self._full = True
+            return self._failed(error, FULL_S)
+        except CoveyError as error:
+            first, longest = BACKOFF_S
+            pause = min(longest, first * 2**self._failures)
+            self._failures += 1
+            self._disconnect()  # also after an error of the log: its positions say what it has
+            return self._failed(error, pause)
+        self._failures, self._full, self._trouble = 0, False, None
+        return 0.0
+
+    def catch_up(self, seconds: float) -> bool:
+        """Wait until the log has what the broker has now, at most so long. Returns whether it has."""
+        reached = self.asked()
+        try:
+            return reached.wait(seconds)
+        finally:
+            with self._lock:
+                self._waiting = [one for one in self._waiting if one.reached is not reached]
+
+    def asked(self) -> threading.Event:
+        """An event that is set once the log has what the broker has now."""
+        waiting = _Waiting(threading.Event())
+        with self._lock:
+            self._waiting.append(waiting)
+        return waiting.reached
+
+    def status(self) -> SourceStatus:
+        """How far the stream and its log are. Any thread may ask."""
+        counts = self._log.counts()
+        life = counts.life
+        return SourceStatus(
+            connected=self.connected,
+            behind=self._behind,
+            kept=life.kept,
+            duplicates=life.duplicates,
+            bad=life.bad,
+            future=life.future,
+            expired=life.expired,
+            lost=life.lost,
+            log_bytes=counts.bytes,
+            full=self._full,
+            trouble=self._trouble,
+        )
+
+    def _connected(self) -> Stream:
+        if self._stream is None:
+            self._stream = self._connect(self._log.positions())
+            self.connected = True
+            _log.info("reading the stream")
+        return self._stream
+
+    def _read(self, stream: Stream) -> Polled:
+        """The batch to store: the next one, or the one that had no room."""
+        if self._held is not None:
+            return self._held[0]
+        polled = stream.poll(MOST, POLL_S)
+        if polled:
+            self._held = polled, self._decode(polled)
+        return polled
+
+    def _store(self, polled: Polled, decoded: Decoded) -> None:
+        events = decoded.table if decoded.table.num_rows else None
+        self._log.append(events, positions=polled.positions, bad=decoded.bad, lost=polled.lost)
+        if polled.lost:
+            _log.warning("%d record(s) are lost: the broker had deleted them before they were read", polled.lost)
+
+    def _answer_waiting(self, stream: Stream) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        left = []
+        for one in waiting:
+            mark = one.mark or stream.mark()
+            if mark():
+                one.reached.set()
+            else:
+                left.append(_Waiting(one.reached, mark))
+        with self._lock:
+            self._waiting = left + self._waiting
+
+    def _failed(self, error: CoveyError, pause: float) -> float:
+        if self._trouble != (now := str(error)):
+            self._trouble = now
+            _log.warning("%s; trying again", error)
+        return pause
+
+    def _disconnect(self) -> None:
+        """Close the stream. What it had read and the log has not is read again."""
+        stream, self._stream, self.connected, self._held = self._stream, None, False, None
+        with self._lock:
+            self._waiting = [_Waiting(one.reached) for one in self._waiting]
+        if stream is not None:
+            with suppress(SourceAway):
+                stream.close()
