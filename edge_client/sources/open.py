@@ -85,7 +85,11 @@ def open_source(source: Source, surroundings: Surroundings) -> OpenSource:
             from .open_log import OpenLog
 
             return OpenLog(source, surroundings)
-        case TableSource() | KafkaSource() | MqttSource():
+        case TableSource():
+            from .tables.open_table import OpenTable
+
+            return OpenTable(source)
+        case KafkaSource() | MqttSource():
             raise NotImplementedError(type(source).__name__)
         case _:
             assert_never(source)

@@ -49,7 +49,11 @@ def sample_of(source: Source, surroundings: Surroundings, most: int) -> Sample:
             from .log_sample import sample_log
 
             return sample_log(source, surroundings, most)
-        case TableSource() | KafkaSource() | MqttSource():
+        case TableSource():
+            from .tables.table_sample import sample_table
+
+            return sample_table(source, most)
+        case KafkaSource() | MqttSource():
             raise NotImplementedError(type(source).__name__)
         case _:
             assert_never(source)

@@ -1,0 +1,1 @@
+"""Tables and read-only queries of DuckDB, SQLite and PostgreSQL, read as batches of Arrow."""
