@@ -12,12 +12,12 @@ from base.times import utc_text
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from featurestore.define.mechanism import NOISERS
-from featurestore.define.records import PaneRecord, RegisteredView
+from featurestore.define.records import FIRST_MOMENT, PaneRecord, RegisteredView
 from featurestore.define.release import Release, Void, is_retraction
 from featurestore.errors import PaneNotOpen, PaneRetracted, ReleaseRefused
 from featurestore.offline.parquet import CLOCKS
 
-_DATES: Final = (-62_135_596_800_000_000, 253_402_300_800_000_000)
+_DATES: Final = (FIRST_MOMENT, 253_402_300_800_000_000)
 """The years 1 to 9999, the range of a date: µs since the epoch."""
 
 

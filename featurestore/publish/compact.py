@@ -6,7 +6,7 @@ listed the old files read them again from the new list, as during a publication.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -25,12 +25,11 @@ from featurestore.registry.lineage import Lineage
 from featurestore.registry.registry import Registry
 from featurestore.store_files import writing
 
+from .progress import Progress
 from .retention import expire
 from .writer_lock import lock_store
 
 _MERGED: Final = "-merged"
-Progress = Callable[[str, int, int], None]
-"""Is called with (`view@v<n>`, days done, all days)."""
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@ from featurestore.define.layout import layout_of
 from featurestore.define.records import FIRST_MOMENT, RegisteredView
 from featurestore.define.schema import offline_schema
 from featurestore.offline.last_issues import latest_issues
-from featurestore.offline.parquet import Offline, issue_table
-from featurestore.offline.window_rows import issue_times, make_issues, reach_us
+from featurestore.offline.parquet import Offline
+from featurestore.offline.window_rows import reach_us
 from featurestore.registry.registry import Registry
 
+from .history_rows import rows_between
 from .sums import Sums, row_inputs
 
 _OF_A_PUBLICATION: Final = ("published_at", "seq")
@@ -65,13 +66,8 @@ class RowsCheck:
         first, end = day * DAY_US, (day + 1) * DAY_US
         between = max(first - reach_us(view), FIRST_MOMENT), end
         inputs = row_inputs(self._registered, self._selection, self._publications, self._sums, between)
-        panes = inputs.panes
-        ends = np.flatnonzero(panes.start >= first)
-        if not len(ends):
-            return offline_schema(view).empty_table()
-        pane, released_at = issue_times(view, panes, ends, np.full(len(ends), FIRST_MOMENT))
-        stamps = inputs.stamps(panes.released_at, 0)
-        return issue_table(self._registered, panes, make_issues(view, panes, pane, released_at), stamps)
+        expected = rows_between(inputs, first, end, 0)
+        return offline_schema(view).empty_table() if expected is None else expected
 
 
 def _differ(stored: pa.ChunkedArray, expected: pa.ChunkedArray) -> npt.NDArray[np.bool_]:

@@ -59,9 +59,10 @@ from featurestore.registry.registry import Applied, Registry
 from featurestore.store_files import writing
 
 from .admission import Admission, admit
+from .progress import Progress
 from .retention import expire
 from .rows import Prepared, prepare
-from .versions import Changes, Progress
+from .versions import Changes
 from .writer_lock import lock_store
 
 

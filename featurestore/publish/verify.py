@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import groupby
@@ -42,6 +42,7 @@ from featurestore.registry.registry import Registry
 from featurestore.registry.releases import published_release, published_void
 
 from .derived_rows import RowsCheck
+from .progress import Progress
 from .writer_lock import no_writer
 
 
@@ -57,9 +58,6 @@ _ROCKSDB: Final = re.compile(
     r"CURRENT|IDENTITY|LOCK|LOG(\.old\.\d+)?|rocksdict-config\.json|(MANIFEST|OPTIONS)-\d+(\.dbtmp)?|\d+\.(sst|log|dbtmp|blob)"
 )
 _ROWS_AT_ONCE: Final = 10_000
-
-Progress = Callable[[str, int, int], None]
-"""Is called with (name of the step, items done, all items)."""
 
 
 @dataclass(frozen=True)

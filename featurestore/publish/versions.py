@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
-
 from featurestore.define.definitions import FeatureView
 from featurestore.define.records import FileRecord, RegisteredView
 from featurestore.define.references import REFERENCE
@@ -16,10 +13,8 @@ from featurestore.registry.publications import Selection
 from featurestore.registry.registry import Applied, Registry
 
 from .history_rows import write_history
+from .progress import Progress
 from .sums import Sums
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Is called with (`view@v<n>`, days written, all days)."""
 
 
 class Changes:
