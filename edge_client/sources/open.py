@@ -90,7 +90,9 @@ def open_source(source: Source, surroundings: Surroundings) -> OpenSource:
 
             return OpenTable(source)
         case KafkaSource() | MqttSource():
-            raise NotImplementedError(type(source).__name__)
+            from .open_stream import OpenStream
+
+            return OpenStream(source, surroundings)
         case _:
             assert_never(source)
 

@@ -30,6 +30,8 @@ MOST: Final = 5_000
 """Most records of a batch: a transaction of the log for each 5,000 records costs less than their parsing."""
 POLL_S: Final = 0.2
 """How long a batch waits for more records: a quiet stream is in the log after this time, and a stop takes no longer."""
+QUICK_S: Final = 0.02
+"""The same while somebody waits until the log has what the broker has."""
 FULL_S: Final = 1.0
 """The pause before a full log is tried again."""
 BACKOFF_S: Final = (0.5, 30.0)
@@ -78,11 +80,12 @@ class Consumer:
         self._thread = threading.Thread(target=self.run, name="consumer", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """End the consumer after the batch that it works on."""
+    def stop(self) -> bool:
+        """End the consumer after the batch that it works on. False: it still waits for its broker or a disk."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(_STOP_S)
+        return self._thread is None or not self._thread.is_alive()
 
     def run(self) -> None:
         """Consume until `stop`. Errors that Covey expects are tried again after a pause."""
@@ -164,7 +167,7 @@ class Consumer:
         """The batch to store: the next one, or the one that had no room."""
         if self._held is not None:
             return self._held[0]
-        polled = stream.poll(MOST, POLL_S)
+        polled = stream.poll(MOST, QUICK_S if self._waiting else POLL_S)
         if polled:
             self._held = polled, self._decode(polled)
         return polled

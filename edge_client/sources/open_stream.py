@@ -1,0 +1,115 @@
+"""A stream as an open source: its consumer fills the event log in a thread, and plans are answered from the log.
+
+One process at a time consumes a stream into a log, because two would store each record twice. Another one only reads the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import assert_never
+
+import pyarrow as pa
+
+from base.errors import LockHeld
+from base.extras import require_extra
+from base.locks import FileLock, lock_file
+from featurestore.define.definitions import FeatureView
+from federation.plan import PlannedView
+
+from ..errors import LogError, SourceAway
+from ..event_log.log import EventLog
+from ..events import Events
+from .log_reader import LogReader
+from .open import Surroundings
+from .source import KafkaSource, MqttSource, Stream
+from .status import SourceStatus
+from .streams.consumer import Consumer
+from .streams.decoding import decoder
+from .streams.stream import StreamFactory
+
+
+class OpenStream:
+    """Reads a stream from when it is made until it is closed. See `OpenSource`.
+
+    Raises:
+        ExtraMissing: the library of the stream is not installed. LogBroken, LogKeyWrong, LogSettingsDiffer, LogWriteFailed.
+    """
+
+    def __init__(self, source: Stream, surroundings: Surroundings) -> None:
+        self._source, settings = source, source.log
+        connect = _streams(source, surroundings)
+        self._consumer: Consumer | None = None
+        with ExitStack() as opened:
+            log = EventLog(
+                settings.path,
+                client=source.client,
+                time=source.time,
+                event_id=source.event_id,
+                days=settings.days,
+                size=settings.size,
+                when_full=settings.when_full,
+                key=settings.key,
+                clock=surroundings.clock,
+            )
+            opened.enter_context(log)
+            self._reader = LogReader(log, source.url, source.client, source.time, declared=source.columns.schema())
+            if (lock := _only_consumer(settings.path)) is not None:
+                opened.enter_context(lock)
+                self._consumer = Consumer(connect, opened.enter_context(decoder(source)).decode, log)
+                self._consumer.start()
+            self._opened = opened.pop_all()
+
+    def schema(self, views: Sequence[FeatureView]) -> pa.Table:
+        """See `OpenSource`."""
+        return self._reader.schema(views)
+
+    def read(self, views: Sequence[PlannedView]) -> Events:
+        """See `OpenSource`."""
+        return self._reader.read(views)
+
+    def ready_for(self, seconds: float) -> bool:
+        """See `OpenSource`."""
+        return self._consumer is not None and self._consumer.catch_up(seconds)
+
+    def status(self) -> SourceStatus:
+        """See `OpenSource`."""
+        try:
+            if self._consumer is not None:
+                return self._consumer.status()
+            why = "another process of this site reads the stream into the event log; this one only reads the log"
+            return replace(self._reader.status(), connected=False, trouble=why)
+        except LogError as error:
+            raise SourceAway(self._source.url, str(error)) from None
+
+    def close(self) -> None:
+        """See `OpenSource`."""
+        if self._consumer is None or self._consumer.stop():
+            self._opened.close()
+
+
+def _streams(source: Stream, surroundings: Surroundings) -> StreamFactory:
+    match source:
+        case KafkaSource():
+            from .streams.kafka import KafkaStreams
+
+            require_extra("kafka", "a stream of Kafka")
+            return KafkaStreams(source, surroundings.site, surroundings.monotonic)
+        case MqttSource():
+            from .streams.mqtt import MqttSession, MqttStreams
+
+            require_extra("mqtt", "a stream of MQTT")
+            session = MqttSession.of_site(source, surroundings.site)
+            return MqttStreams(source, session, surroundings.monotonic, surroundings.clock)
+        case _:
+            assert_never(source)
+
+
+def _only_consumer(log: Path) -> FileLock | None:
+    """The lock of the process that consumes into a log; None: another process has it."""
+    try:
+        return lock_file(log.with_name(f"{log.name}.lock"), private=True, wait=False)
+    except LockHeld:
+        return None
