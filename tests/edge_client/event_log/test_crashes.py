@@ -80,6 +80,7 @@ def test_a_program_that_is_killed_at_any_write_loses_and_doubles_nothing(
         new_log_key(key)
     counts = count_writes(command(tmp_path / "counted.log", key))
     assert set(counts) >= {"pwrite64", "fdatasync", "ftruncate", "unlink"}
+    assert counts["fdatasync"] >= STEPS, "an append is on disk when it returns"
 
     def kill(place: tuple[str, int]) -> None:
         path = tmp_path / f"{place[0]}-{place[1]}.log"
