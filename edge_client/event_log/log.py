@@ -186,17 +186,22 @@ class EventLog:
         now = row.tally
         return Appended(now.kept - before.kept, now.duplicates - before.duplicates, now.future - before.future, refused)
 
-    def trim(self) -> int:
-        """Erase the events whose time in the log is over, also while nothing is appended. Returns how many. Raises as `append`."""
+    def trim(self, most: int = 1_000_000) -> int:
+        """Erase the events whose time in the log is over, also while nothing is appended. Returns how many. Raises as `append`.
+
+        Args:
+            most: transactions, each of which erases up to 16 batches. So a call may end early, and another one goes on.
+        """
         erased = 0
-        while True:
+        for _ in range(most):
             with self._transaction() as row:
                 before = row.tally.expired
                 row = self._writer.erase_old(row)
                 row.update(self._db)
             if row.tally.expired == before:
-                return erased
+                break
             erased += row.tally.expired - before
+        return erased
 
     # reading
 
