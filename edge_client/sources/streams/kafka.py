@@ -123,7 +123,7 @@ class KafkaStream:
 
     def mark(self) -> Mark:
         """True once `done` was called for the newest records that the partitions have now."""
-        ends = {number: self._connection.watermarks(number)[1] for number in self._places}
+        ends = self._connection.ends(self._places)
 
         def reached() -> bool:
             return all(self._has(number, end) for number, end in ends.items())

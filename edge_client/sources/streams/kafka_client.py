@@ -6,7 +6,7 @@ Memory is bounded: librdkafka fetches at most `_QUEUE_KB` ahead. Its errors beco
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -118,6 +118,28 @@ class Connection:
         except KafkaException as error:
             raise self.away(error.args[0]) from None
         return low, high
+
+    def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """The offsets after the newest records, as the brokers say now.
+
+        It has a connection of its own: on that of the consumer, an answer waits behind the fetches, half a second each.
+        """
+        from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+        from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked_for = [TopicPartition(self.source.topic, number) for number in partitions]
+        asked = self._admin.list_offsets(
+            dict.fromkeys(asked_for, latest),
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=CONNECT_S,
+        )
+        try:
+            return {one.partition: future.result(CONNECT_S + _TRY_S).offset for one, future in asked.items()}
+        except KafkaException as error:
+            raise self.away(error.args[0]) from None
+        except TimeoutError:
+            raise SourceAway(self.source.url, f"no broker answers within {CONNECT_S:g} s") from None
 
     def newest(self, partition: int) -> int | None:
         """The offset after the newest record, as the last fetch of this partition said."""

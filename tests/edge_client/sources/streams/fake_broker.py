@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from edge_client.errors import SourceAway
@@ -81,6 +81,9 @@ class FakeConnection:
         self._answer()
         found = self.topic.partitions[partition]
         return found.low, len(found.records)
+
+    def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        return {number: self.watermarks(number)[1] for number in partitions}
 
     def newest(self, partition: int) -> int | None:
         return len(self.topic.partitions[partition].records)
