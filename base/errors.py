@@ -20,6 +20,8 @@ NOT_FOUND: Final = 5
 """The requested thing does not exist."""
 INCOMPLETE: Final = 6
 """Fewer sites answered than a collection needs. Nothing of it was opened, and its panes stay due."""
+DRIFT: Final = 7
+"""`covey monitor --exit-code` found that a view differs from its past."""
 INTERRUPTED: Final = 130
 """Ctrl-C ended the command."""
 

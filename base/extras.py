@@ -12,7 +12,7 @@ from typing import Final
 from .errors import ExtraMissing
 
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
-    "coordinator": ("dp_accounting", "numba", "uvicorn"),
+    "coordinator": ("dp_accounting", "numba", "scipy", "uvicorn"),
     "aggregator": ("dp_accounting", "numba"),
     "proofs": ("numba",),
     "server": ("fastapi", "httptools", "numba", "orjson", "starlette", "uvicorn", "uvloop"),

@@ -242,6 +242,15 @@ CLOCK_OFFSET: Final = Metric(
     "covey_clock_offset_seconds", Kind.GAUGE, "How far an aggregator's clock is ahead of the coordinator's.",
     (Role.COORDINATOR,), (Label("peer", Choice(("leader", "helper"))),),
 )  # fmt: skip
+DRIFT: Final = Metric(
+    "covey_drift", Kind.GAUGE,
+    "1 if the newest pane of a view differs from its past by more than noise and usual variation (docs/drift.md), else 0.",
+    (Role.COORDINATOR,), (_VIEW,),
+)  # fmt: skip
+DRIFT_SERIES: Final = Metric(
+    "covey_drift_series", Kind.GAUGE, "How many features of keys differ in a view's newest pane.",
+    (Role.COORDINATOR,), (_VIEW,),
+)  # fmt: skip
 NODES: Final = Metric(
     "covey_superlink_nodes", Kind.GAUGE, "Sites of the roster whose node key the SuperLink admits.", (Role.SUPERLINK,)
 )
@@ -303,7 +312,7 @@ RELEASE_SITES: Final = Metric(
 METRICS: Final = (
     BUILD, STARTED, MEMORY, READY, DISK_FREE, DISK_SIZE, CERTIFICATE,
     REPORTS, BATCHES, REFUSALS, JOBS_PENDING, PLANS, COLLECTIONS, STEP, CALL, CALL_SECONDS, PEER_UP, LEDGER_ENTRIES, BUDGET_LEFT,
-    PANES, SITES, NEXT_COLLECTION, LAST_OPENED, CLOCK_OFFSET, NODES, ANSWERS, ANSWER_SECONDS,
+    PANES, SITES, NEXT_COLLECTION, LAST_OPENED, CLOCK_OFFSET, DRIFT, DRIFT_SERIES, NODES, ANSWERS, ANSWER_SECONDS,
     SOURCE_CONNECTED, SOURCE_BEHIND, SOURCE_EVENTS, SOURCE_LOG_SIZE, SOURCE_LOG_FULL, LATE_EVENTS,
     REQUESTS, REQUEST_SECONDS, ROWS, EPOCH, VIEW_AGE, RELEASE_SITES,
 )  # fmt: skip

@@ -32,6 +32,7 @@ from . import (
     lab,
     ledger,
     logs,
+    monitor,
     policy,
     predict,
     release,
@@ -87,6 +88,7 @@ app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.command("logs")(logs.logs)
 app.command("down")(up.down)
+app.command("monitor")(monitor.monitor)
 app.command("explain")(explain.explain)
 app.command("diff")(diff.diff)
 app.command("apply")(apply.apply)

@@ -125,6 +125,13 @@ ALERTS: Final = (
         "Find out why the attempts failed (`covey status`), and give the panes up or collect them in a new version.",
     ),
     Alert(
+        "CoveyDrift", AlertSeverity.TICKET, f"{m.DRIFT.name} > 0", "0m",
+        "view {{ $labels.view }} differs from its own past",
+        "The newest pane differs from the past by more than noise and usual variation. Without drift a view fires on at most one "
+        "day in a hundred. The alert ends with the first pane that does not differ.",
+        "`covey monitor VIEW` names the features, the keys and the sizes; docs/drift.md explains them.",
+    ),
+    Alert(
         "CoveySitesMissing", AlertSeverity.TICKET, f'{m.RELEASE_SITES.name}{{state="missing"}} > 0', "1h",
         "{{ $value }} sites are missing in the newest pane of view {{ $labels.view }}",
         "Sites of the roster are not counted in the newest release: their clients are not in it.",

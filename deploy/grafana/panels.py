@@ -88,6 +88,7 @@ COLLECTIONS: Final = Dashboard(
                 ),
                 Panel("Sites of the plan under way", "short", ((m.SITES.name, "{{state}}"), (m.NODES.name, "admitted"))),
                 Panel("Budget that is left", "percentunit", ((m.BUDGET_LEFT.name, "{{view}} at {{instance}}"),)),
+                Panel("Features of keys that differ from their past", "short", ((m.DRIFT_SERIES.name, "{{view}}"),)),
                 Panel("Entries of ledgers", "short", ((m.LEDGER_ENTRIES.name, "{{instance}}"),)),
             ),
         ),

@@ -8,6 +8,7 @@ from typing import Final, assert_never
 
 from base.logs import shown
 from base.metrics import LAST_OPENED, NEXT_COLLECTION, SITES, Meters, Sample, gauges
+from deployment.drift.watch import DriftWatch, check_project
 from deployment.in_process.progress import Progress
 from deployment.scheduler.steps import (
     Begins,
@@ -31,11 +32,14 @@ class CoordinatorState:
 
     Attributes:
         meters: its counters.
+        drift: the newest check of each view.
     """
 
     def __init__(self, directory: Path) -> None:
         self.meters = Meters()
         self._panes = PaneSamples(directory)
+        self.drift = DriftWatch(lambda: check_project(directory))
+        self._is_followed = False
         self._answered, self._expected = 0, 0
         self._trouble: str | None = None
         self._next_us: int | None = None
@@ -60,6 +64,9 @@ class CoordinatorState:
 
     def follow(self, step: Step, now_us: int) -> None:
         """Follow a step of the coordinator that stays."""
+        if not self._is_followed:  # what the coordinator before it has published
+            self._is_followed = True
+            self.drift.published()
         match step:
             case Idle(next_us, views):
                 if views or next_us is None:  # else it pauses after a failure
@@ -68,6 +75,7 @@ class CoordinatorState:
                 self._trouble, self._answered, self._expected = None, 0, 0
                 if any(view["opened"] for view in result["views"].values()):
                     self._opened_us = now_us
+                    self.drift.published()
             case Failed(error):
                 self._trouble, self._answered, self._expected = str(shown(error)), 0, 0
             case WaitsForTurn():
@@ -87,4 +95,5 @@ class CoordinatorState:
         for metric, moment in ((NEXT_COLLECTION, self._next_us), (LAST_OPENED, self._opened_us)):
             if moment is not None:
                 yield Sample(metric, (), moment / 1e6)
+        yield from self.drift.samples()
         yield from self._panes.read()

@@ -198,6 +198,10 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {f'covey_panes{{view="v",state="exhausted",{_AT}}}': "1x60"},
         {f'covey_panes{{view="v",state="opened",{_AT}}}': "1x60"},
     ),
+    "CoveyDrift": (
+        {f'covey_drift{{view="v",{_AT}}}': "1x60"},
+        {f'covey_drift{{view="v",{_AT}}}': "1x20 0x40"},
+    ),
     "CoveySitesMissing": (
         {f'covey_release_sites{{view="v",version="1",state="missing",{_AT}}}': "1x120"},
         {f'covey_release_sites{{view="v",version="1",state="counted",{_AT}}}': "1x120"},

@@ -1,0 +1,70 @@
+"""Checks of the views of a store. Each reads so many of the newest panes that its time and memory are bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from base.times import DAY_US
+from featurestore.define.definitions import FeatureView
+from featurestore.define.layout import layout_of
+from featurestore.define.values import served_features
+from featurestore.errors import UnknownFeature
+
+from .check import check, least_panes
+from .report import Report, Terms, Unchecked
+from .stored_panes import StoredPanes
+
+PAST_US: Final = 26 * 7 * DAY_US
+"""The longest past: half a year. A view that changes slowly over years is compared with what it was lately."""
+MOST_PANES: Final = 2_016
+"""The most panes of a check: twelve weeks of hours."""
+MOST_SUMS: Final = 30_000_000
+"""The most opened sums of a check, 240 MB."""
+MOST_LAST: Final = 90
+"""The most panes that are compared as one: MOST_PANES has enough blocks of so many."""
+
+Progress = Callable[[str, str, int, int], None]
+"""(view, step, done, total); the step is `check`."""
+
+
+def check_views(
+    store: StoredPanes, names: Sequence[str], terms: Terms, progress: Progress = lambda *_: None
+) -> Iterator[Report]:
+    """Check views one after another.
+
+    Args:
+        names: views or versions (`view@v<n>`); empty: all views.
+
+    Raises:
+        UnknownView, UnknownVersion. UnknownFeature: no checked view has a feature of the terms. StoreCorrupt.
+    """
+    views = [(name, store.view(name)) for name in names or store.names()]
+    _require_features(views, terms.features)
+    for name, view in views:
+        progress(name, "check", 0, 1)
+        yield check_view(store, name, view, terms)
+        progress(name, "check", 1, 1)
+
+
+def check_view(store: StoredPanes, name: str, view: FeatureView, terms: Terms) -> Report:
+    """Check one view. Raises StoreCorrupt."""
+    of_a_pane = layout_of(view).length
+    most = min(MOST_PANES, PAST_US // view.pane_us + terms.last, MOST_SUMS // of_a_pane)
+    if most < least_panes(terms.last):
+        sums = f"a pane has {of_a_pane:,} sums, and a check reads at most {MOST_SUMS:,}"
+        return Unchecked(name, terms, f"{sums}, which is less than the {least_panes(terms.last):,} panes that it needs")
+    return check(view, name, store.newest(name, terms.since_us, most), terms)
+
+
+def daily_terms(view: FeatureView, level: float) -> Terms:
+    """The terms of a check of each pane, so that the checks of one day together have the level."""
+    return replace(Terms(), level=level / view.panes_per_day)
+
+
+def _require_features(views: Sequence[tuple[str, FeatureView]], features: Sequence[str]) -> None:
+    known = sorted({one.name for _, view in views for one in served_features(view) if one.window is None})
+    for feature in features:
+        if feature not in known:
+            raise UnknownFeature(", ".join(name for name, _ in views), feature, known)

@@ -1,0 +1,96 @@
+"""The newest check of each view of a project, for the metrics of the coordinator that stays.
+
+A check runs in a thread of its own after a publication, so it delays no collection. While one runs, the publications that come
+are covered by one more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Final
+
+from base.errors import CoveyError
+from base.metrics import DRIFT, DRIFT_SERIES, Sample
+from featurestore.errors import StoreNotFound
+
+from .report import Checked, Report
+from .stored_panes import StoredPanes
+
+LEVEL: Final = 0.01
+"""The chance of a false alarm of a view on a day, over all of its panes of the day."""
+
+log = logging.getLogger(__name__)
+
+
+def check_project(directory: Path) -> list[Report]:
+    """Check every view of a project's store; none if it has no store yet. Raises CoveyError, OSError."""
+    try:
+        store = StoredPanes(directory)
+    except StoreNotFound:
+        return []
+    with store:
+        return [_daily(store, name) for name in store.names()]
+
+
+def _daily(store: StoredPanes, name: str) -> Report:
+    from .checks import check_view, daily_terms  # scipy is slow to import
+
+    view = store.view(name)
+    return check_view(store, name, view, daily_terms(view, LEVEL))
+
+
+class DriftWatch:
+    """The newest check of each view. Threads may share it.
+
+    Args:
+        check: checks all views.
+
+    Attributes:
+        checks: how often they were checked.
+    """
+
+    def __init__(self, check: Callable[[], Sequence[Report]]) -> None:
+        self._check, self._lock = check, Lock()
+        self._reports: Sequence[Report] = ()
+        self._thread: Thread | None = None
+        self._again = False
+        self.checks = 0
+
+    def published(self) -> None:
+        """Check soon, in another thread."""
+        with self._lock:
+            self._again = True
+            if self._thread is None:
+                self._thread = Thread(target=self._run, name="drift", daemon=True)
+                self._thread.start()
+
+    def samples(self) -> list[Sample]:
+        """The metrics. A view that could not be checked has none."""
+        found = []
+        for one in self._reports:
+            if isinstance(one, Checked):
+                found.append(Sample(DRIFT, (one.view,), float(one.drifts)))
+                found.append(Sample(DRIFT_SERIES, (one.view,), float(len(one.changes))))
+        return found
+
+    def wait(self) -> None:
+        """Wait until no check runs."""
+        while (thread := self._thread) is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._again:
+                    self._thread = None
+                    return
+                self._again = False
+                self.checks += 1
+            try:
+                self._reports = self._check()
+            except (CoveyError, OSError) as error:
+                log.warning("drift cannot be checked: %s", error)
+                self._reports = ()

@@ -1,0 +1,93 @@
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from base.metrics import DRIFT, DRIFT_SERIES
+from deployment.drift.report import Report
+from deployment.drift.watch import DriftWatch, check_project
+from deployment.monitor.coordinator import CoordinatorState
+from deployment.scheduler.steps import Ended, Idle
+from featurestore.errors import StoreCorrupt
+from tests.featurestore.making import a_view, fill
+
+from .drifting import publish, sums
+
+
+def _metrics(watch: DriftWatch) -> dict[str, dict[str, float]]:
+    return {
+        metric.name: {one.labels[0]: float(one.value) for one in watch.samples() if one.metric is metric}  # type: ignore[arg-type]
+        for metric in (DRIFT, DRIFT_SERIES)
+    }
+
+
+def test_a_view_that_drifts_is_shown_and_one_with_a_short_past_is_not(tmp_path: Path) -> None:
+    publish(tmp_path, sums(90, 3, jump=150))
+    fill(tmp_path, a_view(), 5)
+    watch = DriftWatch(lambda: check_project(tmp_path))
+    watch.published()
+    watch.wait()
+    found = _metrics(watch)
+    assert found["covey_drift"] == {"shops": 1.0}
+    assert found["covey_drift_series"]["shops"] >= 1
+
+
+def test_a_view_without_drift_has_the_value_0(tmp_path: Path) -> None:
+    publish(tmp_path, sums(90, 3))
+    watch = DriftWatch(lambda: check_project(tmp_path))
+    watch.published()
+    watch.wait()
+    assert _metrics(watch) == {"covey_drift": {"shops": 0.0}, "covey_drift_series": {"shops": 0.0}}
+
+
+def test_a_project_without_a_store_has_no_checks(tmp_path: Path) -> None:
+    assert check_project(tmp_path) == []
+
+
+def test_publications_do_not_wait_for_a_check_and_those_during_one_need_one_more() -> None:
+    begins, may_end, checks = Event(), Event(), list[int]()
+
+    def check() -> Sequence[Report]:
+        checks.append(1)
+        begins.set()
+        assert may_end.wait(30)
+        return ()
+
+    watch = DriftWatch(check)
+    watch.published()
+    assert begins.wait(30)
+    for _ in range(5):
+        watch.published()
+    assert len(checks) == 1
+    may_end.set()
+    watch.wait()
+    assert len(checks) == 2
+
+
+def test_a_store_that_cannot_be_read_is_logged_and_has_no_metrics(caplog: pytest.LogCaptureFixture) -> None:
+    def check() -> Sequence[Report]:
+        raise StoreCorrupt("a file is missing")
+
+    watch = DriftWatch(check)
+    watch.published()
+    watch.wait()
+    assert watch.samples() == []
+    assert "drift cannot be checked" in caplog.text
+
+
+def test_a_coordinator_checks_when_it_starts_and_after_each_opened_pane(tmp_path: Path) -> None:
+    publish(tmp_path, sums(40, 1))
+    state = CoordinatorState(tmp_path)
+    state.follow(Idle(None, ()), 0)
+    state.drift.wait()
+    names = [one.metric.name for one in state.samples()]
+    assert "covey_drift" in names
+    assert state.drift.checks == 1
+    state.follow(Idle(None, ()), 0)
+    state.follow(Ended({"views": {"shops": {"opened": 0}}}, {}), 0)
+    state.drift.wait()
+    assert state.drift.checks == 1
+    state.follow(Ended({"views": {"shops": {"opened": 1}}}, {}), 0)
+    state.drift.wait()
+    assert state.drift.checks == 2
