@@ -13,11 +13,12 @@ from deployment.errors import UsageError
 from deployment.project.project import Project
 
 from .certificates import check_certificates, check_trust
-from .files import WHOLE_ENTRIES, check_disk, check_events, check_ledgers, check_store
+from .files import WHOLE_ENTRIES, check_disk, check_ledgers, check_store
 from .finding import Check, Finding, Place, Severity, not_applicable, problem
 from .keys import check_keys, check_policy, check_project
 from .machine import check_ports, check_versions
 from .network import check_clocks, check_peers, place_addresses
+from .sources import check_events, check_streams
 
 CHECKS: Final = (
     Check("project", "covey.toml can be read.", check_project),
@@ -33,6 +34,7 @@ CHECKS: Final = (
     Check("ledgers", f"Each ledger is whole: all entries, of more than {WHOLE_ENTRIES:,} the last.", check_ledgers),
     Check("store", "The registry of the store is consistent.", check_store),
     Check("events", "The events of each site here can be read, with their columns of clients and times.", check_events),
+    Check("streams", "The broker of each site's stream lets it read, and its event log can be written.", check_streams),
 )  # fmt: skip
 """The checks, in the order of the output."""
 

@@ -1,4 +1,4 @@
-"""Checks of files: space, ledgers, the store, and the events of sites."""
+"""Checks of files: space, ledgers, and the store."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from typing import Final
 
 from base.errors import CoveyError
 from deployment.inspect.ledger_view import owners_in
-from deployment.project.fleet import SITES
-from edge_client.site_config import source_in
-from edge_client.sources.open import EACH_TIME
 from featurestore.online.settings import store_path
 from featurestore.registry.consistency import registry_problems
 from federation.ledger.operator import LEDGERS
@@ -89,22 +86,6 @@ def check_store(place: Place) -> Iterator[Finding]:
         yield problem(f"{path}: {one}", f"restore {path} from a backup; covey store verify finds what else is damaged")
     if not found:
         yield ok(f"{path} is consistent")
-
-
-def check_events(place: Place) -> Iterator[Finding]:
-    """Whether the events of each site here can be read, with their columns of clients and times. No value is read."""
-    files = sorted((place.directory / SITES).glob("*.toml"))
-    if not files:
-        yield not_applicable("no site is configured here")
-    for file in files:
-        try:
-            source = source_in(file)
-            with EACH_TIME.of(source, file.stem) as opened:
-                opened.schema(())
-        except CoveyError as error:
-            yield problem_of(error, f"edit {file}, or: covey start site {file.stem} --source URL …")
-        else:
-            yield ok(f"the events of site {file.stem} can be read: {source.url}")
 
 
 def _mib(size: int) -> int:

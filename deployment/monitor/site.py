@@ -18,6 +18,7 @@ from base.metrics import (
     Sample,
 )
 from base.times import wall_clock
+from edge_client.errors import SourceAway
 from edge_client.open_ledgers import Ledgers
 from edge_client.serving import SiteService
 from edge_client.site import SiteSettings
@@ -30,7 +31,7 @@ class SiteState:
     Args:
         address: of the SuperLink.
         meters: the counters of its answers.
-        source: the state of its stream or event log; None: its source has none, or is not open.
+        source: the state of its stream or event log; None: its source has none, or is not open. Raises SourceAway.
         late: the number of late events of each view.
     """
 
@@ -49,7 +50,10 @@ class SiteState:
         """The SuperLink, room in the event log, or the source."""
         if not self._service.connected:
             return f"the superlink at {self._address}"
-        source = self._source()
+        try:
+            source = self._source()
+        except SourceAway as error:
+            return f"its source: {error.why}"
         if source is None:
             return None
         if source.full:
@@ -62,8 +66,12 @@ class SiteState:
         yield Sample(PEER_UP, ("superlink",), float(self._service.connected))
         for view, events in self._late().items():
             yield Sample(LATE_EVENTS, (view,), events)
-        if (source := self._source()) is not None:
-            yield from source_samples(source)
+        try:
+            source = self._source()
+        except SourceAway:
+            yield Sample(SOURCE_CONNECTED, (), 0.0)
+        else:
+            yield from () if source is None else source_samples(source)
 
 
 class LateCounts:

@@ -83,7 +83,7 @@ def test_a_new_project_has_no_problem_but_that_its_peers_do_not_run(project: Pat
     for check in ("project", "keys", "policy", "certificates", "trust", "versions", "ports", "disk"):
         assert found(examination, check, Severity.OK), check
     assert "covey start helper" in found(examination, "peers", Severity.PROBLEM)
-    for check in ("ledgers", "store", "events", "clocks"):
+    for check in ("ledgers", "store", "events", "streams", "clocks"):
         assert found(examination, check, Severity.NOT_APPLICABLE), check
 
 

@@ -20,6 +20,7 @@ from deployment.monitor.coordinator import CoordinatorState
 from deployment.monitor.panes import PaneSamples
 from deployment.monitor.site import LateCounts, SiteState
 from deployment.monitor.superlink import SuperLinkState
+from edge_client.errors import SourceAway
 from edge_client.sources.status import SourceStatus
 from featurestore.publish.publish import Publisher
 from federation.errors import LedgerBroken
@@ -113,6 +114,16 @@ def test_a_site_shows_its_source_and_waits_for_it() -> None:
     shown.append(dataclasses.replace(status, full=True))
     assert state.waits_for() == "room in the event log, which has 4,096 bytes"
     assert values(state.samples())["covey_source_log_full",] == 1
+
+
+def test_a_site_whose_event_log_cannot_be_read_says_so() -> None:
+    def broken() -> SourceStatus:
+        raise SourceAway("log://events.log", "events.log is not a whole event log")
+
+    service: Any = SimpleNamespace(connected=True)
+    state = SiteState(service, "127.0.0.1:8000", Meters(), broken, dict)
+    assert state.waits_for() == "its source: events.log is not a whole event log"
+    assert values(state.samples()) == {("covey_peer_up", "superlink"): 1, ("covey_source_connected",): 0}
 
 
 def test_late_events_are_those_of_the_ledger_and_a_broken_ledger_changes_nothing(tmp_path: Path) -> None:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from edge_client.sources.mapping import AsText, AsTime, AsWhole, Column, Mapping, Named
 from edge_client.sources.source import LogSettings, MqttSource
+
+COLUMNS = Mapping(
+    (
+        Column("device", Named("device"), AsText()),
+        Column("at", Named("at"), AsTime(unit="us")),
+        Column("id", Named("id"), AsWhole()),
+        Column("text", Named("text"), AsText()),
+    )
+)
 
 
 def a_source(port: int, name: str, topics: str | None = None, host: str = "127.0.0.1") -> MqttSource:
@@ -23,3 +35,8 @@ def a_source(port: int, name: str, topics: str | None = None, host: str = "127.0
         client_name=name,
         log=log,
     )
+
+
+def with_log(source: MqttSource, path: Path, **settings: Any) -> MqttSource:
+    """The same source, with declared columns, ids and a log at a path."""
+    return replace(source, columns=COLUMNS, event_id="id", log=LogSettings(path, **settings))
