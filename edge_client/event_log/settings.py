@@ -56,12 +56,24 @@ class Bounds:
     def __post_init__(self) -> None:
         if type(self.days) is not int or not 0 < self.days <= MOST_DAYS:
             raise ValueError(f"days is a whole number from 1 to {MOST_DAYS:,}, not {self.days!r:.80}")
-        if type(self.size) is not int or self.size < LEAST_SIZE:
-            raise ValueError(f"size is at least {LEAST_SIZE // 10**6} MB, not {self.size!r:.80}")
+        if type(self.size) is not int:
+            raise ValueError(f"size is a number of bytes, not {self.size!r:.80}")
+        _require_size(self.size)
         if self.when_full not in get_args(WhenFull):
             raise ValueError(f"when_full is 'wait' or 'drop-oldest', not {self.when_full!r:.80}")
 
 
 def bounds(days: int, size: int | str, when_full: WhenFull) -> Bounds:
     """Bounds from arguments; the size may be text such as `2GB`. Raises ValueError."""
-    return Bounds(days, parse_size(size) if isinstance(size, str) else size, when_full)
+    return Bounds(days, parse_log_size(size) if isinstance(size, str) else size, when_full)
+
+
+def parse_log_size(text: str) -> int:
+    """Bytes of a size such as `2GB`. Raises ValueError: it is no size, or smaller than a log can be."""
+    return _require_size(parse_size(text))
+
+
+def _require_size(size: int) -> int:
+    if size < LEAST_SIZE:
+        raise ValueError(f"an event log takes at least {LEAST_SIZE // 10**6} MB, and size is {size:,} B")
+    return size

@@ -24,9 +24,9 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, PlainValidator, Strict
 
 from base.config import ConfigModel, FilePath, Flag, Text
-from base.sizes import parse_size
 from base.times import parse_duration
 
+from ..event_log.settings import parse_log_size
 from .mapping import (
     NO_COLUMNS,
     AsBoolean,
@@ -160,7 +160,7 @@ def _partitions(partitions: tuple[int, ...]) -> tuple[int, ...]:
     return partitions
 
 
-Size = Annotated[int, PlainValidator(parse_size), Field(examples=['"2GB"'])]
+Size = Annotated[int, PlainValidator(parse_log_size), Field(examples=['"2GB"'])]
 Duration = Annotated[int, PlainValidator(_duration), Field(examples=['"5s"'])]
 Columns = Annotated[Mapping, PlainValidator(_mapping)]
 Partitions = Annotated[

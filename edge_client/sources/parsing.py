@@ -8,11 +8,10 @@ from typing import Final, NoReturn, TypedDict
 from base.errors import ConfigInvalid
 from base.tls.hosts import is_loopback, split_address
 
+from ..event_log.settings import DAYS, SIZE
 from .entries import LogEntries, SourceEntries
 from .mapping import AsText, AsTime, AsWhole, Mapping, Named, RecordKey
 from .source import (
-    DAYS,
-    SIZE,
     WAIT_US,
     Database,
     DuckDbFile,

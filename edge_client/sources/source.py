@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from ..event_log.settings import DAYS, SIZE, WhenFull
 from .mapping import NO_COLUMNS, Mapping
 
-DAYS: Final = 35
-"""How long an event log keeps events: a month of panes, and some days for late plans."""
-SIZE: Final = 2 * 10**9
 WAIT_US: Final = 5 * 10**6
 
 
@@ -116,9 +114,6 @@ class TableSource(EventSource):
 
     database: Database
     relation: TableName | Query
-
-
-WhenFull: TypeAlias = Literal["wait", "drop-oldest"]
 
 
 @dataclass(frozen=True)

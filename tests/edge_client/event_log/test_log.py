@@ -219,10 +219,21 @@ class TestOpening:
             EventLog.existing(tmp_path / "empty.log")
 
     @pytest.mark.parametrize(
-        "wrong", [{"days": 0}, {"days": 1.5}, {"size": 5}, {"size": "much"}, {"when_full": "stop"}, {"client": "at"}]
+        "wrong",
+        [
+            {"days": 0},
+            {"days": 1.5},
+            {"size": 5},
+            {"size": 1e9},
+            {"size": "much"},
+            {"when_full": "stop"},
+            {"client": "at"},
+        ],
     )
     def test_wrong_settings_are_refused(self, open_log: Open, tmp_path: Path, wrong: dict[str, Any]) -> None:
-        with pytest.raises(ValueError, match=r"days is|size is|not a size|when_full is|different columns"):
+        with pytest.raises(
+            ValueError, match=r"days is|at least 8 MB|size is a number|not a size|when_full is|different columns"
+        ):
             open_log(**wrong)
         assert not (tmp_path / "events.log").exists()
 

@@ -104,13 +104,13 @@ def test_kafka_has_brokers_a_topic_and_a_log() -> None:
         'partitions = [0, 2]\nstart = "latest"\ngroup = "g"\nuser = "u"\npassword_file = "pw"\nmechanism = "PLAIN"\n'
         'ca = "ca.pem"\nwait = "1m"\nevent_id = "id"\n'
     )
-    log = '[log]\npath = "/l"\ndays = 3\nsize = "1MB"\nwhen_full = "drop-oldest"\nkey_file = "k"\n'
+    log = '[log]\npath = "/l"\ndays = 3\nsize = "8MB"\nwhen_full = "drop-oldest"\nkey_file = "k"\n'
     source = of_stream("kafkas://broker:9093/t", more, COLUMNS + 'id = "whole"\n', log)
     assert isinstance(source, KafkaSource)
     assert (source.partitions, source.start, source.group, source.event_id) == ((0, 2), "latest", "g", "id")
     assert (source.login, source.mechanism) == (Login("u", Path("/p/sites/pw")), "PLAIN")
     assert (source.tls, source.wait_us) == (Tls(Path("/p/sites/ca.pem")), 60 * 10**6)
-    assert source.log == LogSettings(Path("/l"), 3, 10**6, "drop-oldest", Path("/p/sites/k"))
+    assert source.log == LogSettings(Path("/l"), 3, 8 * 10**6, "drop-oldest", Path("/p/sites/k"))
 
 
 def test_mqtt_has_one_broker_and_a_topic_filter() -> None:
@@ -192,6 +192,7 @@ REFUSED = [
     ("kafka://localhost:9092/t", "partitions = [-1]\n" + COLUMNS + LOG, "partitions: it must be at least 0, not -1"),
     ("kafka://localhost:9092/t", 'wait = "1h"\n' + COLUMNS + LOG, "wait: a site waits at most 600 s"),
     ("kafka://localhost:9092/t", COLUMNS + LOG + 'size = "big"', "size: not a size: 'big'"),
+    ("kafka://localhost:9092/t", COLUMNS + LOG + 'size = "7MB"', "size: an event log takes at least 8 MB"),
     ("kafka://localhost:9092/t", COLUMNS + LOG + 'when_full = "panic"', "when_full: it must be 'wait' or 'drop-oldest'"),
     ("mqtt://localhost:1,localhost:2/t", COLUMNS + LOG, "url: an MQTT broker has one address, not 2"),
     ("mqtt://localhost:1883/a/#/b", COLUMNS + LOG, "url: 'a/#/b' is no topic filter"),
