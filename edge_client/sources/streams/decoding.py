@@ -76,6 +76,17 @@ class Decoder:
             bad.append(_bad(polled, records.rows[place].as_py(), reason))
         return Decoded(events.filter(usable), bad)
 
+    def raw(self, polled: Polled) -> Decoded:
+        """The fields of the records before the mapping, by the names of `raw_name`. Only records that are no objects are bad."""
+        found: dict[str, Any] = {}
+        bad: list[BadRecord] = []
+        for reader, part in self._layers:
+            records = reader.read(polled.values)
+            table = _with_specials(records, part, polled)
+            found = {name: table.column(name) for name in table.column_names} | found
+            bad = [_bad(polled, row, reason) for row, reason in records.bad]
+        return Decoded(pa.table(found), bad)
+
 
 @contextmanager
 def decoder(source: Stream) -> Iterator[Decoder]:

@@ -49,9 +49,23 @@ class KafkaStreams:
         except ValueError:
             why = "its event log has a position that this version cannot read; install the version that wrote it"
             raise SourceAway(source.url, why) from None
-        connection = Connection(source, self.client_name, self.clock)
+        return self._stream(lambda connection: places)
+
+    def newest(self, most: int) -> KafkaStream:
+        """A stream of about the newest `most` records, in equal parts of the partitions. Raises SourceAway."""
+
+        def places(connection: Connection) -> dict[int, Place]:
+            partitions, topic_id = connection.partitions(), connection.topic_id()
+            each = -(-most // len(partitions))
+            ranges = {number: connection.watermarks(number) for number in partitions}
+            return {number: Place(max(low, high - each), topic_id) for number, (low, high) in ranges.items()}
+
+        return self._stream(places)
+
+    def _stream(self, places: Callable[[Connection], Mapping[int, Place]]) -> KafkaStream:
+        connection = Connection(self.source, self.client_name, self.clock)
         try:
-            return KafkaStream(connection, places, self.clock)
+            return KafkaStream(connection, places(connection), self.clock)
         except BaseException:
             connection.close()
             raise
@@ -120,6 +134,10 @@ class KafkaStream:
             newest = self._connection.newest(number)
             total += max(0, (self._ends[number] if newest is None else newest) - place.offset)
         return total
+
+    def parts(self) -> list[str]:
+        """The partitions and the places in them, in words."""
+        return [f"partition {number}, at offset {place.offset:,}" for number, place in self._places.items()]
 
     def mark(self) -> Mark:
         """True once `done` was called for the newest records that the partitions have now."""

@@ -60,8 +60,8 @@ class Connection:
         try:
             self._consumer = Consumer(settings, logger=_silent)
             self._admin = AdminClient(shared, logger=_silent)
-        except KafkaException as error:  # a file of TLS
-            raise self.away(error.args[0]) from None
+        except KafkaException as error:  # no connection was tried yet
+            raise SourceAway(source.url, f"the files of TLS cannot be used: {_text(error.args[0])}") from None
 
     def close(self) -> None:
         """Close the clients."""
@@ -281,8 +281,10 @@ def _why(error: KafkaError, source: KafkaSource) -> str:
     """Why a topic cannot be read, with its mend."""
     from confluent_kafka import KafkaError
 
-    text = "".join(one if one.isprintable() else " " for one in error.str())[:_WHY_LENGTH]
+    text, servers = _text(error), ", ".join(source.servers)
     match error.code():
+        case KafkaError._ALL_BROKERS_DOWN if source.tls is None:
+            return f"the brokers {servers} do not answer, or end the connection. Are they there, and do they expect TLS (kafkas://)?"
         case KafkaError._SSL:
             return f"TLS failed: {text}. Give the authority of the brokers' certificates as `ca` in [source]"
         case KafkaError._AUTHENTICATION:
@@ -292,4 +294,8 @@ def _why(error: KafkaError, source: KafkaSource) -> str:
         case KafkaError.TOPIC_AUTHORIZATION_FAILED:
             return f"this user may not read the topic {source.topic!r}. Allow it to read and describe the topic"
         case _:
-            return f"the brokers {', '.join(source.servers)} do not answer: {text}"
+            return f"the brokers {servers} do not answer: {text}"
+
+
+def _text(error: KafkaError) -> str:
+    return "".join(one if one.isprintable() else " " for one in error.str())[:_WHY_LENGTH]

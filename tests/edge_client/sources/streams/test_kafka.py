@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Iterator, Mapping
 from itertools import count
@@ -10,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from base.tls.authority import Authority
+from base.tls.roles import TlsRole
 from edge_client.errors import SourceAway
 from edge_client.sources.streams import kafka as kafka_module
 from edge_client.sources.streams.kafka import KafkaStream, KafkaStreams
 from edge_client.sources.streams.stream import MAX_RECORD, Polled
-from tests.brokers import KafkaBroker, free_port, kafka_broker
+from tests.brokers import KafkaBroker, free_port, kafka_broker, kafka_broker_with_tls
 from tests.waiting import wait_until
 
 from .making import kafka
@@ -227,3 +230,55 @@ def test_a_port_that_nobody_listens_on_is_named(tmp_path: Path) -> None:
 def test_a_position_of_another_version_is_not_guessed(broker: KafkaBroker, topic: str) -> None:
     with pytest.raises(SourceAway, match="a position that this version cannot read"):
         Reader(broker.address, topic, positions={f"kafka 0 {topic}": b"x"})
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with an authority `ca` and the certificate of a broker."""
+    keys, now = tmp_path_factory.mktemp("keys"), dt.datetime.now(dt.UTC)
+    Authority.create(keys, now).issue(keys, TlsRole.LEADER, (), now)
+    return keys / "tls"
+
+
+@pytest.fixture(scope="module")
+def tls_broker(certificates: Path) -> Iterator[KafkaBroker]:
+    with kafka_broker_with_tls(certificates / "leader.crt", certificates / "leader.key") as running:
+        yield running
+
+
+def test_records_come_through_tls(tls_broker: KafkaBroker, certificates: Path) -> None:
+    trust = {"security.protocol": "SSL", "ssl.ca.location": str(certificates / "ca.crt")}
+    tls_broker.create("t", 2, **trust)
+    tls_broker.produce("t", numbered(0, 10), **trust)
+    with Reader(tls_broker.address, "t", f'ca = "{certificates / "ca.crt"}"') as reader:
+        assert sorted(reader.catch_up(), key=int) == texts(0, 10)
+
+
+def test_a_broker_of_another_authority_is_refused_by_name(tls_broker: KafkaBroker, tmp_path: Path) -> None:
+    Authority.create(tmp_path, dt.datetime.now(dt.UTC))
+    with pytest.raises(SourceAway, match=r"TLS failed: .*certificate.*Give the authority .* as `ca` in \[source\]"):
+        Reader(tls_broker.address, "t", f'ca = "{tmp_path / "tls" / "ca.crt"}"')
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_file_of_an_authority_that_cannot_be_used_is_named(
+    tls_broker: KafkaBroker, tmp_path: Path, content: str | None
+) -> None:
+    path = tmp_path / "ca.crt"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SourceAway, match=r"the files of TLS cannot be used: .*ssl\.ca\.location"):
+        Reader(tls_broker.address, "t", f'ca = "{path}"')
+
+
+def test_clear_text_on_a_port_with_tls_is_named(tls_broker: KafkaBroker) -> None:
+    with pytest.raises(SourceAway, match=r"do they expect TLS \(kafkas://\)"):
+        Reader(tls_broker.address, "t")
+
+
+def test_a_password_file_that_others_may_read_is_refused(broker: KafkaBroker, tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_text("secret")
+    path.chmod(0o644)
+    with pytest.raises(SourceAway, match="its password file cannot be used"):
+        Reader(broker.address, "t", f'user = "u"\npassword_file = "{path}"')
