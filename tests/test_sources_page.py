@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,8 +24,12 @@ from edge_client.sources.entries import LogEntries, SourceEntries
 from edge_client.sources.parsing import source_of
 from edge_client.sources.source import (
     FilesSource,
+    Login,
     LogSource,
+    PostgreSql,
     Source,
+    TableSource,
+    Tls,
 )
 from edge_client.sources.urls import SCHEMES
 from tests.covey.conftest import VIEWS
@@ -89,6 +96,36 @@ def test_declared_columns_are_converted(tmp_path: Path, capfd: pytest.CaptureFix
     assert examples["started_at"] == ["2026-07-01 14:00:00+00:00"]
     assert examples["distance"] == ["160.9344"]
     assert examples["late"] == ["True", "False"]
+
+
+def test_a_table_of_sqlite_is_read(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("adbc_driver_sqlite")
+    folder = with_site(tmp_path, section_of(TableSource))
+    with closing(sqlite3.connect(folder / "shop.db")) as shop, shop:
+        shop.execute("CREATE TABLE visits (customer, at)")
+        shop.execute("INSERT INTO visits VALUES (7, '2026-05-01'), ('b', 'never'), (NULL, '2026-05-01')")
+    found = check(tmp_path, capfd)
+    assert (found["rows"], found["clients"]) == (3, 2)
+
+
+def test_a_query_of_duckdb_is_read(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = with_site(tmp_path, section_of(TableSource, 1))
+    with duckdb.connect(str(folder / "shop.duckdb")) as shop:
+        shop.execute(
+            "CREATE TABLE visits AS SELECT 'a' AS customer, DATE '2026-05-01' AS visited, 2 AS amount, 'tea' AS item"
+        )
+        shop.execute("CREATE TABLE prices AS SELECT 'tea' AS item, 1.5 AS price")
+    found = check(tmp_path, capfd)
+    examples = {one["name"]: one["examples"] for one in found["columns"]}
+    assert (found["rows"], found["clients"], examples["spent"]) == (1, 1, ["3.0"])
+
+
+def test_a_table_of_postgresql_is_on_another_machine_with_tls_and_a_password() -> None:
+    source = source_in(section_of(TableSource, 2))
+    assert isinstance(source, TableSource)
+    assert source.database == PostgreSql(
+        "db.example", 5432, "shop", Login("covey", Path("/p/sites/shop.password")), Tls(Path("/p/sites/db-ca.crt"))
+    )
 
 
 def test_a_program_appends_and_the_site_reads(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -72,9 +72,9 @@ class OpenFiles:
             selection = self._selection([planned.view for planned in views])
             files = self._files()
             kept = [selection.apply(self._schema(files, selection))]
-            counts = SourceCounts(source.time)
+            counts, grids = SourceCounts(source.time), grids_of(views, source.time)
             for file in files:
-                part = self._part(file, selection, views)
+                part = self._part(file, selection, views, grids)
                 counts.add(part.counts)
                 if part.rows.num_rows:
                     kept.append(part.rows)
@@ -111,11 +111,15 @@ class OpenFiles:
         """The columns of the files without a row. Raises EventsError: they differ in the type of one."""
         what = ("schema", *selection.columns.items())
         read = partial(self._tables.read, what=what, read=lambda file: file_schema(file, selection.columns))
-        return one_table(files, [opened(file, read) for file in files])
+        different: list[tuple[Path, pa.Table]] = []
+        for file in files:
+            table = opened(file, read)
+            if not any(table.schema.equals(known.schema, check_metadata=True) for _, known in different):
+                different.append((file, table))
+        return one_table([file for file, _ in different], [table for _, table in different])
 
-    def _part(self, file: Path, selection: Selection, views: Sequence[PlannedView]) -> PaneRows:
+    def _part(self, file: Path, selection: Selection, views: Sequence[PlannedView], grids: Sequence[Grid]) -> PaneRows:
         """What a plan needs of a file."""
-        grids = grids_of(views, self._source.time)
         read: list[PaneRows] = []
 
         def counted(grid: Grid, path: Path) -> _Counts:

@@ -59,7 +59,7 @@ def _parquet_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, FileNotFoundError | PermissionError):
             raise
         quoted = str(error).splitlines()[0]
         raise EventsError(f"{path} cannot be read as Parquet: {quoted}", quoted) from None
