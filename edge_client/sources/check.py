@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -22,6 +22,7 @@ from ..errors import EdgeError
 from ..events import Events, check_schema, event_times, make_events, plain_type, plain_values
 from .conversions import declared
 from .files.csv_file import UNTYPED
+from .json_types import NULL, json_type_of
 from .mapping import Column, raw_name
 from .open import Surroundings, open_source
 from .sample import Sample, sample_of
@@ -161,7 +162,7 @@ def kind_of(source: Source) -> str:
 
 def _columns(source: Source, sample: Sample, *, values: bool) -> list[ColumnCheck]:
     """The declared columns, and then those of the source that keep their names."""
-    found = [_declared(one, sample.rows, values=values) for one in source.columns.columns]
+    found = [_of_json(one, _declared(one, sample.rows, values=values), sample) for one in source.columns.columns]
     for field in sample.rows.schema:
         if not source.columns.hides(field.name):
             column = sample.rows.column(field.name)
@@ -183,6 +184,19 @@ def _declared(column: Column, rows: pa.Table, *, values: bool) -> ColumnCheck:
     examples = _examples(read) if values else ()
     declared_type = None if column.kind is None else _type(field)
     return ColumnCheck(column.name, raw, found, declared_type, before, max(after - before, 0.0), examples)
+
+
+def _of_json(column: Column, check: ColumnCheck, sample: Sample) -> ColumnCheck:
+    """The check of a column that comes from a field of records, by the types that the records have."""
+    types = dict(sample.types.get(check.origin, {}))
+    total = sum(types.values())
+    if column.kind is None or not total:
+        return check
+    missing = types.pop(NULL, 0)
+    other = sum(types.values()) - types.get(json_type_of(column.kind), 0)
+    named = sorted(types, key=lambda name: (-types[name], name))
+    shares = ", ".join(f"{name} {types[name] / total:.1%}" for name in named) if len(named) > 1 else "".join(named)
+    return replace(check, found=f"JSON: {shares or NULL}", missing=missing / total, unfit=other / total + check.unfit)
 
 
 def _type(field: pa.Field) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import assert_never
 
 import pyarrow as pa
@@ -21,11 +22,14 @@ class Sample:
         rows: the columns of the source by their own names, before the mapping (see `mapping.raw_name`); those of a stream, of
             which only declared fields are read, have the types of their records.
         bad: records of a stream that cannot be understood.
+        types: of a stream: how many records have each type in a field, by the field's name. A value of another type than the
+            declared one is null in `rows`.
     """
 
     parts: tuple[str, ...]
     rows: pa.Table
     bad: tuple[BadRecord, ...] = ()
+    types: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Sample({self.rows.num_rows} events: redacted)"

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from base.extras import require_extra
 
+from .json_types import json_types
 from .open import Surroundings
 from .sample import Sample
 from .source import KafkaSource, MqttSource, Stream
@@ -31,7 +32,8 @@ def sample_stream(source: Stream, surroundings: Surroundings, most: int) -> Samp
     with decoder(source) as made:
         found = [made.raw(one) for one in polled or [Polled()]]
     rows = pa.concat_tables([one.table for one in found], promote_options="permissive")
-    return Sample(tuple(parts), rows, tuple(bad for one in found for bad in one.bad))
+    types = json_types(source.columns, [value for one in polled for value in one.values])
+    return Sample(tuple(parts), rows, tuple(bad for one in found for bad in one.bad), types)
 
 
 def _of_kafka(source: KafkaSource, surroundings: Surroundings, most: int) -> tuple[list[Polled], list[str]]:
