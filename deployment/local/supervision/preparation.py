@@ -22,11 +22,13 @@ from edge_client.compute import days_with_events
 from edge_client.events import make_events
 from edge_client.site_config import site_files, source_in
 from edge_client.sources.files.reading import read_events
-from edge_client.sources.source import FilesSource
+from edge_client.sources.mapping import NO_COLUMNS
+from edge_client.sources.open import EACH_TIME
+from edge_client.sources.source import FilesSource, KafkaSource, MqttSource
 from featurestore.define.definitions import FeatureView
 from featurestore.define.release import Clock
 from featurestore.define.views_file import load_views
-from federation.plan import plan_from_bytes
+from federation.plan import PlannedView, plan_from_bytes
 from federation.terms import Finish, Noise, Protection, RequestedTerms
 
 from .deployment import Deployment
@@ -172,11 +174,20 @@ def _days_of_events(directory: Path, project: Project, sites: Sequence[str], vie
 
 def _days(directory: Path, site: str, views: Sequence[FeatureView]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     source = source_in(directory / SITES / f"{site}.toml")
-    if not isinstance(source, FilesSource):
-        raise UsageError(
-            f"site {site} reads {source.url}, and only files are read for the days that they have. Name the first and the last day",
-            settings=("start", "end"),
-        )
-    table = read_events(source.path, views, source.client, source.time, None)
-    events = make_events(table, source.client, source.time)
-    return np.concatenate([days_with_events(view, events) for view in views])
+    match source:
+        case KafkaSource() | MqttSource():
+            raise UsageError(
+                f"site {site} reads the stream {source.url}, which is not read for the days that it has. Name the first and the "
+                "last day",
+                settings=("start", "end"),
+            )
+        case FilesSource(columns=columns) if columns == NO_COLUMNS:  # with the reason why a file has no usable event
+            events = make_events(
+                read_events(source.path, views, source.client, source.time, None), source.client, source.time
+            )
+            return np.concatenate([days_with_events(view, events) for view in views])
+        case _:
+            one = np.zeros(1, np.int64)  # the counts are of all panes, whichever a plan asks for
+            with EACH_TIME.of(source, site) as opened:
+                events = opened.read([PlannedView(view, one, view.privacy.min_clients) for view in views])
+                return np.concatenate([events.pane_counts(view)[0] // DAY_US for view in views])
