@@ -1,7 +1,8 @@
-"""How a process of Covey starts faster. Only entry points use this: it changes the whole process."""
+"""How a process of Covey starts and ends faster. Only entry points use this: it changes the whole process."""
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib.abc import MetaPathFinder
@@ -32,3 +33,12 @@ def only_tls_1_3() -> None:
 def hide_pandas() -> None:
     """Make imports of pandas fail from now on, in a process that runs no user code."""
     sys.meta_path.insert(0, _WithoutPandas())
+
+
+def end_quickly() -> None:
+    """Leave all objects out of the interpreter's last garbage collection. Called when nothing is left to do.
+
+    That collection visits every object of every module, which is most of the time that an exit takes: 0.4 s instead of 4 s for a
+    SuperLink on a busy machine. Files are closed, and buffers written, by those who opened them.
+    """
+    gc.freeze()

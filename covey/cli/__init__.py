@@ -12,7 +12,7 @@ from rich.console import Console
 
 from base.errors import DONE, FAILURE, INTERRUPTED, exit_code
 from base.extras import named_missing
-from base.start_up import GC_THRESHOLD, hide_pandas, only_tls_1_3
+from base.start_up import GC_THRESHOLD, end_quickly, hide_pandas, only_tls_1_3
 from covey import __version__
 
 from . import (
@@ -118,7 +118,9 @@ def main() -> None:
     only_tls_1_3()
     if "--views" not in sys.argv and any(tuple(sys.argv[1 : 1 + len(words)]) == words for words in _WITHOUT_PANDAS):
         hide_pandas()
-    sys.exit(call(sys.argv[1:]))
+    code = call(sys.argv[1:])
+    end_quickly()
+    sys.exit(code)
 
 
 def call(arguments: list[str]) -> int:

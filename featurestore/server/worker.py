@@ -11,6 +11,7 @@ import threading
 from base.metrics import Role, Sample
 from base.process_metrics import certificate_samples, process_samples, started_at
 from base.role_process import working_as
+from base.start_up import end_quickly
 from featurestore.define.views_file import load_declared
 from featurestore.store import Store
 
@@ -69,6 +70,7 @@ def main(settings: str, files: str, number: str) -> None:
 
 
 def _end(_number: int, _frame: object) -> None:
+    end_quickly()
     sys.exit(0)
 
 

@@ -168,6 +168,12 @@ def test_the_version_is_printed(covey: Covey) -> None:
     assert covey("--version") == (0, f"covey {package.__version__}\n", "")
 
 
+def test_a_command_ends_without_a_last_look_at_every_object() -> None:
+    told = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 10_000)); from covey.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", told, "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "True"), done.stderr
+
+
 def test_help_names_every_command_and_waits_for_nothing_heavy() -> None:
     code = "import sys; from covey.cli import call; call(['--help']); print(sorted({'pydantic','duckdb','pyarrow','numba','opendp','numpy','rocksdict','sqlglot'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

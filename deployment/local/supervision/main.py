@@ -13,6 +13,7 @@ from pathlib import Path
 from base.errors import DONE, FAILURE, CoveyError
 from base.locks import FileLock
 from base.logs import LogFormat, logging_as
+from base.start_up import end_quickly
 
 from .deployment import Deployment
 from .supervise import SUPERVISOR, supervise
@@ -33,4 +34,6 @@ def main(project: Path, form: LogFormat, lock: FileLock) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), LogFormat(sys.argv[2]), FileLock.inherited(int(sys.argv[3]))))
+    code = main(Path(sys.argv[1]), LogFormat(sys.argv[2]), FileLock.inherited(int(sys.argv[3])))
+    end_quickly()
+    sys.exit(code)
