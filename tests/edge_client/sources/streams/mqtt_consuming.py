@@ -5,6 +5,7 @@ A child that is killed is followed by another one, until one has caught up. Afte
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -12,54 +13,32 @@ import sys
 import time
 from pathlib import Path
 
-import pyarrow as pa
-
 from base.times import wall_clock
-from edge_client.errors import SourceAway
-from edge_client.event_log.bad_records import BadReason, BadRecord
 from edge_client.event_log.log import EventLog
-from edge_client.sources.streams.mqtt import MqttSession, MqttStream, MqttStreams
-from edge_client.sources.streams.stream import Polled
-from tests.edge_client.sources.streams.mqtt_sites import a_source
+from edge_client.sources.streams import consumer as consumer_module
+from edge_client.sources.streams.consumer import Consumer
+from edge_client.sources.streams.decoding import decoder
+from edge_client.sources.streams.mqtt import MqttSession, MqttStreams
+from tests.edge_client.sources.streams.mqtt_sites import a_source, with_log
 
 CUT_SHORT = 3
 
 
 def consume(path: Path, port: int, name: str, seed: int) -> None:
-    """Read what the broker has into the log. The consumer is as plain as possible: what is tested is the stream and the log."""
-    draw = random.Random(seed)
-    connect = MqttStreams(a_source(port, name), MqttSession(name), time.monotonic, wall_clock)
-    with EventLog(path, client="device", time="at") as log:
-        while True:
-            try:
-                stream = connect(log.positions())
-                return read(stream, log, draw)
-            except SourceAway:  # the broker was killed
-                time.sleep(0.05)
+    """Read what the broker has into the log, in batches of a few records: each is a place to die at."""
+    source = with_log(a_source(port, name), path)
+    consumer_module.MOST = random.Random(seed).randint(1, 10)  # type: ignore[misc]
+    connect = MqttStreams(source, MqttSession(name), time.monotonic, wall_clock)
+    with EventLog(path, client="device", time="at") as log, decoder(source) as decoding:
+        consumer = Consumer(connect, decoding.decode, log)
+        consumer.start()
+        assert consumer.catch_up(60)
+        consumer.stop()
 
 
-def read(stream: MqttStream, log: EventLog, draw: random.Random) -> None:
-    caught_up = stream.mark()
-    while not caught_up():
-        polled = stream.poll(draw.randint(1, 10), 0.1)
-        if polled:
-            append(log, polled)
-            stream.done(polled.positions)
-    stream.close()
-
-
-def append(log: EventLog, polled: Polled) -> None:
-    """Values are numbers; others are bad records."""
-    good = [value for value in polled.values if value.isdigit()]
-    bad = [BadRecord(BadReason.NOT_JSON, value, "here") for value in polled.values if not value.isdigit()]
-    batch = pa.table(
-        {
-            "device": ["a"] * len(good),
-            "at": pa.array([1] * len(good), pa.timestamp("us", "UTC")),
-            "id": list(map(int, good)),
-        }
-    )
-    log.append(batch, positions=polled.positions, bad=bad)
+def message(number: int) -> bytes:
+    """An event. Without `event_id`, only the position in the log tells it from one that comes again."""
+    return json.dumps({"device": "a", "at": 1, "id": number, "text": ""}).encode()
 
 
 def main(path: str, port: str, name: str, seed: str, deaths: str) -> int:

@@ -17,7 +17,7 @@ import pytest
 from base.times import wall_clock
 from edge_client.event_log.log import EventLog
 from edge_client.sources.streams.mqtt import MqttSession, MqttStreams
-from tests.edge_client.sources.streams.mqtt_consuming import CUT_SHORT, consume
+from tests.edge_client.sources.streams.mqtt_consuming import CUT_SHORT, consume, message
 from tests.edge_client.sources.streams.mqtt_sites import a_source
 from tests.killing import killed_at, require_strace
 from tests.mosquitto import Mosquitto, publish, running_mosquitto
@@ -60,7 +60,7 @@ def killed_and_restarted(broker: Mosquitto, folder: Path, seed: int, *, deaths: 
     """
     draw, name, path = random.Random(seed), f"site-{seed}", folder / f"{seed}.log"
     subscribe(broker.port, name)
-    values = [b"%d" % at for at in range(60)] + [b"garbage"] * 5
+    values = [message(at) for at in range(60)] + [b"garbage"] * 5
     order = sorted(range(65), key=lambda at: (at // 13, draw.random()))
     publish(broker.port, [(f"{name}/a", values[at]) for at in order])
     n, call = draw.randint(1, calls), draw.choice(CALLS)
@@ -74,7 +74,7 @@ def killed_and_restarted(broker: Mosquitto, folder: Path, seed: int, *, deaths: 
 
 def test_a_consumer_that_is_killed_at_any_write_loses_and_doubles_nothing(broker: Mosquitto, tmp_path: Path) -> None:
     require_strace()
-    deaths = [killed_and_restarted(broker, tmp_path, seed, deaths=3, calls=12) for seed in range(5)]
+    deaths = [killed_and_restarted(broker, tmp_path, seed, deaths=2, calls=30) for seed in range(5)]
     assert sum(deaths) >= 5
 
 
@@ -88,11 +88,11 @@ def test_a_consumer_that_is_killed_a_hundred_times_loses_and_doubles_nothing(bro
 def test_a_broker_that_is_killed_with_its_stored_session_loses_nothing(tmp_path: Path) -> None:
     with running_mosquitto(tmp_path / "broker", store_each_change=True) as broker:
         subscribe(broker.port, "killed")
-        publish(broker.port, [("killed/a", b"%d" % at) for at in range(30)])
+        publish(broker.port, [("killed/a", message(at)) for at in range(30)])
         path = tmp_path / "events.log"
         site = subprocess.Popen(command(path, broker.port, "killed", 1, 1), env=ENVIRONMENT, stdout=subprocess.DEVNULL)
         broker.restart(signal.SIGKILL)
-        publish(broker.port, [("killed/a", b"%d" % at) for at in range(30, 60)])
+        publish(broker.port, [("killed/a", message(at)) for at in range(30, 60)])
         assert site.wait(60) == 0
         consume(path, broker.port, "killed", 2)
         ids, _ = in_log(path)
