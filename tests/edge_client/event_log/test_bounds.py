@@ -79,9 +79,10 @@ class TestDays:
         for at in range(24 * 6):
             clocks.pass_days(1 / 24 / 2)
             log.append(events(1, at))
-            found = numbers_of(log)
-            assert found == list(range(found[0], at + 1))
-            assert 96 <= len(found) <= 99 or at < 99
+            if at % 5 == 0:
+                found = numbers_of(log)
+                assert found == list(range(found[0], at + 1))
+                assert 96 <= len(found) <= 99 or at < 99
 
     def test_a_clock_that_jumps_by_years_erases_nothing(self, open_log: Open, clocks: Clocks) -> None:
         log = open_log(days=2)
@@ -160,13 +161,13 @@ class TestSize:
 
     def test_a_log_that_drops_the_oldest_keeps_the_newest_in_order(self, open_log: Open) -> None:
         log = open_log(size=LEAST, when_full="drop-oldest", event_id="number")
-        for at in range(60):
+        for at in range(36):
             assert log.append(events(500, at * 500, text=noise(500))).kept == 500
             assert log.counts().bytes <= LEAST + 2**21
         found = numbers_of(log)
-        assert found == list(range(found[0], 30_000))
+        assert found == list(range(found[0], 18_000))
         assert 5_000 <= len(found) < 8_000
-        assert log.counts().life == Tally(kept=30_000, expired=30_000 - len(found))
+        assert log.counts().life == Tally(kept=18_000, expired=18_000 - len(found))
         assert log.append(events(2, found[0] - 1, text=noise(2))).duplicates == 1
 
     def test_a_batch_that_is_larger_than_the_log_is_refused_and_erases_nothing(self, open_log: Open) -> None:

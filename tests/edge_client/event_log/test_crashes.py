@@ -69,7 +69,7 @@ def test_the_appender_merges_batches_drops_duplicates_and_erases_events(states: 
 
 @pytest.mark.parametrize(
     ("every", "encrypted"),
-    [(False, True), *(pytest.param(True, encrypted, marks=pytest.mark.long) for encrypted in (False, True))],
+    [(False, False), *(pytest.param(True, encrypted, marks=pytest.mark.long) for encrypted in (False, True))],
 )
 def test_a_program_that_is_killed_at_any_write_loses_and_doubles_nothing(
     tmp_path: Path, states: list[dict[str, Any]], *, every: bool, encrypted: bool
@@ -97,7 +97,7 @@ def test_a_disk_that_is_full_at_any_write_fails_the_append_whole(
     require_strace()
     counts = count_writes(command(tmp_path / "counted.log", None))
     found = [place for place in places(counts, every=True) if place[0] != "unlink"]
-    chosen = found if every else random.Random(21).sample(found, 5)
+    chosen = found if every else random.Random(21).sample(found, 3)
 
     def fail(place: tuple[str, int]) -> None:
         path = tmp_path / f"{place[0]}-{place[1]}.log"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base.times import DAY_US
@@ -13,6 +13,7 @@ from edge_client.errors import EventColumnError
 from edge_client.event_log.ids import id_hashes
 from edge_client.event_log.log import EventLog
 from edge_client.event_log.log_row import Tally
+from tests.examples import examples
 
 from .conftest import Clocks, events, numbers_of
 
@@ -92,6 +93,7 @@ def test_the_hash_of_an_id_is_that_of_this_log_alone(open_log: Open) -> None:
     assert len(found) == 16
 
 
+@settings(max_examples=examples(60))
 @given(st.lists(st.lists(st.one_of(st.none(), st.integers(0, 30)), max_size=40), max_size=8))
 def test_what_is_kept_is_what_a_set_would_keep(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[int | None]]
