@@ -5,10 +5,12 @@ A process is killed before the call is executed, so a run over every n leaves ea
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,6 +62,33 @@ def failing_at(
     return _injected(command, f"{call}:error={error}:when={n}", cwd, env, seconds)
 
 
+def killed_in_forks(
+    module: str, runs: Sequence[tuple[str, int, Sequence[str]]], folder: Path, *, injection: str = "signal=SIGKILL"
+) -> list[Ended]:
+    """Run a module's `main` once for each (call, n, arguments), and end each run at its n-th call. The module is imported once a call.
+
+    Args:
+        folder: for the outputs of the runs.
+        injection: what happens at that call; or an error, such as `error=ENOSPC`.
+    """
+    ended: dict[int, Ended] = {}
+    for call in dict.fromkeys(call for call, _, _ in runs):
+        at = [number for number, run in enumerate(runs) if run[0] == call]
+        base = max(runs[number][1] for number in at)
+        outputs = [folder / f"{call}-{number}.out" for number in at]
+        jobs = "".join(
+            json.dumps([runs[number][1], list(runs[number][2]), str(output)]) + "\n"
+            for number, output in zip(at, outputs, strict=True)
+        )
+        command = [sys.executable, "-m", "tests.forking", module, call, str(base)]
+        done = _injected(command, f"{call}:{injection}:when={base}", None, None, 60 + 10 * len(at), jobs)
+        codes = list(map(int, done.out.split()))
+        assert len(codes) == len(at), done.err
+        for number, code, output in zip(at, codes, outputs, strict=True):
+            ended[number] = Ended(code == -signal.SIGKILL, code, output.read_text(), Path(f"{output}.err").read_text())
+    return [ended[number] for number in range(len(runs))]
+
+
 def count_writes(
     command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None, seconds: float = 120
 ) -> Counter[str]:
@@ -91,14 +120,25 @@ def _why_not() -> str | None:
 
 
 def _injected(
-    command: Sequence[str], injection: str, cwd: Path | None, env: Mapping[str, str] | None, seconds: float
+    command: Sequence[str],
+    injection: str,
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    seconds: float,
+    given: str | None = None,
 ) -> Ended:
     call = injection.split(":")[0]
-    return _traced(["-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={injection}"], command, cwd, env, seconds)
+    options = ["-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={injection}"]
+    return _traced(options, command, cwd, env, seconds, given)
 
 
 def _traced(
-    options: Sequence[str], command: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None, seconds: float
+    options: Sequence[str],
+    command: Sequence[str],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    seconds: float,
+    given: str | None = None,
 ) -> Ended:
     # no --seccomp-bpf: with it, strace 6.13 loses injections on some kernels
     done = subprocess.run(
@@ -109,6 +149,7 @@ def _traced(
         cwd=cwd,
         env=None if env is None else dict(env),
         timeout=seconds,
+        input=given,
     )
     killed = done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
     return Ended(killed, done.returncode, done.stdout, done.stderr)

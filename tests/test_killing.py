@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.killing import count_writes, every_write, failing_at, killed_at, require_strace
+from tests.killing import count_writes, every_write, failing_at, killed_at, killed_in_forks, require_strace
 
 _PROGRAM = """
 import os, sys
@@ -37,3 +37,18 @@ def test_a_program_meets_a_full_disk_at_its_nth_write(tmp_path: Path) -> None:
     ended = failing_at(_command(tmp_path / "a"), 2)
     assert (ended.killed, ended.out) == (False, "0\n")
     assert "No space left on device" in ended.err
+
+
+def test_runs_of_one_module_are_ended_each_at_its_own_write(tmp_path: Path) -> None:
+    require_strace()
+    runs = [("fdatasync" if n == 5 else "pwrite64", min(n, 3), [str(tmp_path / f"{n}")]) for n in range(1, 6)]
+    ended = killed_in_forks("tests.test_killing", runs, tmp_path)
+    assert [one.out for one in ended] == ["", "0\n", "0\n1\n", "0\n1\n", "0\n1\n"]
+    assert [(tmp_path / f"{n}").stat().st_size for n in range(1, 6)] == [0, 1, 2, 2, 3]
+    assert all(one.killed for one in ended)
+
+
+def main(arguments: list[str]) -> None:
+    """What `killed_in_forks` runs."""
+    sys.argv = ["", *arguments]
+    exec(_PROGRAM, {})

@@ -6,6 +6,7 @@ python -m tests.edge_client.event_log.appender LOG [KEY]
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,9 @@ class Appender:
         return NOW + MINUTE * self.step + max(0, self.step - 26) * 480 * MINUTE
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """See the module."""
-    appender = Appender(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    appender = Appender(Path(arguments[0]), Path(arguments[1]) if len(arguments) > 1 else None)
     while appender.step < STEPS:
         appender.append()
         print(appender.step, flush=True)  # noqa: T201
@@ -75,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

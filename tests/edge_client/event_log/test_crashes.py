@@ -6,24 +6,28 @@ import random
 import sqlite3
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edge_client.event_log.sealing import new_log_key
-from tests.killing import Ended, count_writes, every_write, failing_at, killed_at, require_strace
+from tests.killing import Ended, count_writes, every_write, killed_in_forks, require_strace
 
 from .appender import STEPS, Appender
 
 PLACES = 20
 
 
+APPENDER = "tests.edge_client.event_log.appender"
+
+
+def arguments(path: Path, key: Path | None) -> list[str]:
+    return [str(path), *([] if key is None else [str(key)])]
+
+
 def command(path: Path, key: Path | None) -> list[str]:
-    return [
-        sys.executable, "-m", "tests.edge_client.event_log.appender", str(path), *([] if key is None else [str(key)])
-    ]  # fmt: skip
+    return [sys.executable, "-m", APPENDER, *arguments(path, key)]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +73,7 @@ def test_the_appender_merges_batches_drops_duplicates_and_erases_events(states: 
 
 @pytest.mark.parametrize(
     ("every", "encrypted"),
-    [(False, False), *(pytest.param(True, encrypted, marks=pytest.mark.long) for encrypted in (False, True))],
+    [(False, True), *(pytest.param(True, encrypted, marks=pytest.mark.long) for encrypted in (False, True))],
 )
 def test_a_program_that_is_killed_at_any_write_loses_and_doubles_nothing(
     tmp_path: Path, states: list[dict[str, Any]], *, every: bool, encrypted: bool
@@ -82,12 +86,12 @@ def test_a_program_that_is_killed_at_any_write_loses_and_doubles_nothing(
     assert set(counts) >= {"pwrite64", "fdatasync", "ftruncate", "unlink"}
     assert counts["fdatasync"] >= STEPS, "an append is on disk when it returns"
 
-    def kill(place: tuple[str, int]) -> None:
-        path = tmp_path / f"{place[0]}-{place[1]}.log"
-        check(killed_at(command(path, key), place[1], call=place[0]), path, key, states)
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(kill, places(counts, every=every)))
+    chosen = places(counts, every=every)
+    paths = [tmp_path / f"{call}-{n}.log" for call, n in chosen]
+    runs = [(*place, arguments(path, key)) for place, path in zip(chosen, paths, strict=True)]
+    for ended, path in zip(killed_in_forks(APPENDER, runs, tmp_path), paths, strict=True):
+        assert ended.killed
+        check(ended, path, key, states)
 
 
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.long)])
@@ -97,17 +101,15 @@ def test_a_disk_that_is_full_at_any_write_fails_the_append_whole(
     require_strace()
     counts = count_writes(command(tmp_path / "counted.log", None))
     found = [place for place in places(counts, every=True) if place[0] != "unlink"]
-    chosen = found if every else random.Random(21).sample(found, 3)
+    chosen = found if every else random.Random(21).sample(found, 8)
 
-    def fail(place: tuple[str, int]) -> None:
-        path = tmp_path / f"{place[0]}-{place[1]}.log"
-        ended = failing_at(command(path, None), place[1], call=place[0])
+    paths = [tmp_path / f"{call}-{n}.log" for call, n in chosen]
+    runs = [(*place, arguments(path, None)) for place, path in zip(chosen, paths, strict=True)]
+    failed = killed_in_forks(APPENDER, runs, tmp_path, injection="error=ENOSPC")
+    for ended, path, (call, _) in zip(failed, paths, chosen, strict=True):
         if ended.code:
             assert "LogWriteFailed" in ended.err, ended.err
-            assert "(disk full)" in ended.err or place[0] != "pwrite64", ended.err
+            assert "(disk full)" in ended.err or call != "pwrite64", ended.err
             check(ended, path, None, states)
         else:  # a write that the program can do later, such as that of a checkpoint
             assert len(ended.out.split()) == STEPS
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(fail, chosen))
