@@ -14,6 +14,7 @@ from pathlib import Path
 from flwr.app import RecordDict
 
 from base.atomic_files import create_file, replace_file
+from base.config import checked
 from base.fields import Fields, about
 from base.metrics import ANSWER_SECONDS, ANSWERS, Meters, Role
 from base.private_files import private_folder
@@ -33,8 +34,9 @@ from edge_client.policy import Policy
 from edge_client.policy_file import policy_to_toml
 from edge_client.serving import SiteService
 from edge_client.site_config import SiteConfig, config_to_toml, load_config
+from edge_client.sources.entries import SourceEntries
 from edge_client.sources.open import KeptSource
-from edge_client.sources.parsing import absolute_url
+from edge_client.sources.parsing import absolute_url, source_of
 from federation.errors import UnknownSite
 from federation.key_rotation import erase_ended
 from federation.keys import roles_in, site_role
@@ -87,6 +89,7 @@ def configure_site(
         entries = {"url": absolute_url(source, Path()), "client": client_column, "time": time_column}
     except ValueError as error:
         raise UsageError(f"the source {source!r}: {error}", settings=("source",)) from None
+    source_of(checked(SourceEntries, entries, path, "source"), path)  # before a file that is valid is replaced
     if _has_more(path, entries, clients):
         load_config(path)
         return path
