@@ -34,11 +34,6 @@ COMES_WITH = {
 UNNAMED = {
     "tzdata": "read by zoneinfo",
     "torchdata": "imported by the caller: its loader saves our datasets' state",
-    "adbc-driver-manager": "of a source that is not written yet",
-    "adbc-driver-postgresql": "of a source that is not written yet",
-    "adbc-driver-sqlite": "of a source that is not written yet",
-    "confluent-kafka": "of a source that is not written yet",
-    "pint": "of a source that is not written yet",
 }
 
 

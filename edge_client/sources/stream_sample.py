@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import assert_never
 
 import pyarrow as pa
@@ -14,6 +13,7 @@ from .open import Surroundings
 from .sample import Sample
 from .source import KafkaSource, MqttSource, Stream
 from .streams.decoding import decoder
+from .streams.probing import looking_at_mqtt
 from .streams.stream import Polled
 
 LOOK_S = 10.0
@@ -52,11 +52,7 @@ def _of_kafka(source: KafkaSource, surroundings: Surroundings, most: int) -> tup
 
 
 def _of_mqtt(source: MqttSource, surroundings: Surroundings, most: int) -> tuple[list[Polled], list[str]]:
-    require_extra("mqtt", "a stream of MQTT")
-    from .streams.mqtt import MqttSession, MqttStreams
-
-    session = MqttSession(f"covey-look-{secrets.token_hex(6)}", is_kept=False)
-    stream = MqttStreams(source, session, surroundings.monotonic, surroundings.clock)({})
+    stream = looking_at_mqtt(source, surroundings)({})
     try:
         polled: list[Polled] = []
         end = surroundings.monotonic() + LOOK_S

@@ -6,13 +6,16 @@ It changes nothing: no position moves, nothing is acknowledged, and the session 
 from __future__ import annotations
 
 import secrets
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from base.extras import require_extra
 
 from ..open import Surroundings
 from ..source import KafkaSource, MqttSource, Stream
 from .stream import StreamFactory
+
+if TYPE_CHECKING:
+    from .mqtt import MqttStreams
 
 
 def look_at_broker(source: Stream, surroundings: Surroundings) -> None:
@@ -27,7 +30,7 @@ def look_at_broker(source: Stream, surroundings: Surroundings) -> None:
 def _connect(source: Stream, surroundings: Surroundings) -> StreamFactory:
     match source:
         case KafkaSource():
-            require_extra("kafka", "a site that reads Kafka")
+            require_extra("kafka", "a stream of Kafka")
             from .kafka import KafkaStreams
 
             return KafkaStreams(source, surroundings.site, surroundings.monotonic)
@@ -37,9 +40,9 @@ def _connect(source: Stream, surroundings: Surroundings) -> StreamFactory:
             assert_never(source)
 
 
-def looking_at_mqtt(source: MqttSource, surroundings: Surroundings) -> StreamFactory:
+def looking_at_mqtt(source: MqttSource, surroundings: Surroundings) -> MqttStreams:
     """Connects with a session of its own, which the broker does not keep. Raises ExtraMissing."""
-    require_extra("mqtt", "a site that reads MQTT")
+    require_extra("mqtt", "a stream of MQTT")
     from .mqtt import MqttSession, MqttStreams
 
     session = MqttSession(f"covey-look-{secrets.token_hex(6)}", is_kept=False)
