@@ -14,12 +14,14 @@ from typing import Any, Final
 
 from benchmarks.sources_files import file_figures
 from benchmarks.sources_freshness import freshness_figures
+from benchmarks.sources_kafka import kafka_figures
 from benchmarks.sources_log import log_figures
 from simulations.measuring import peak_bytes, print_figures
 
 PARTS: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
     "log": log_figures,
     "files": file_figures,
+    "kafka": kafka_figures,
     "freshness": freshness_figures,
 }
 """By name: measures, prints a table, and returns the figures."""
