@@ -147,7 +147,6 @@ LEDGER_BROKEN: dict[str, Callable[[Node], Any]] = {
     "no folder for the ledger": lambda node: node.write_config(ledger="nowhere/site-a.db"),
 }
 SCHEMA: dict[str, Callable[[Node], Any]] = {
-    "no event file": lambda node: (node.path / "events.parquet").unlink(),
     "not parquet": lambda node: (node.path / "events.parquet").write_bytes(b"PAR1 no PAR1"),
     "a file of another kind": lambda node: node.write_config({"url": "a.toml"}),
     "no client column": lambda node: node.write_config({"client": "whom"}),
@@ -199,6 +198,11 @@ def test_a_ledger_whose_head_file_cannot_be_written_is_a_code(node: Node, monkey
 def test_events_that_do_not_fit_are_a_code(node: Node, what: str) -> None:
     SCHEMA[what](node)
     assert node.ask() == ("SCHEMA", "a", [])
+
+
+def test_events_that_are_not_there_now_are_a_code(node: Node) -> None:
+    (node.path / "events.parquet").unlink()
+    assert node.ask() == ("SOURCE_AWAY", "a", [])
 
 
 @pytest.mark.parametrize("node_config", [{"partition-id": 5}, {"partition-id": "x"}, {"site": "zz"}, {}, {"site": 7}])
