@@ -16,6 +16,8 @@ from edge_client.site_config import source_in
 from edge_client.sources.open import EACH_TIME, Surroundings
 from edge_client.sources.source import KafkaSource, LogSettings, MqttSource, Stream
 from edge_client.sources.streams.probing import look_at_broker
+from federation.errors import FederationError
+from federation.private_key_file import read_private
 
 from .finding import Finding, Place, not_applicable, ok, problem, problem_of, warning
 
@@ -56,6 +58,12 @@ def check_streams(place: Place) -> Iterator[Finding]:
 
 
 def _broker(file: Path, source: Stream) -> Finding:
+    key = None if source.tls is None else source.tls.private_key
+    try:
+        if key is not None:
+            read_private(key)
+    except FederationError as error:
+        return problem_of(error, f"chmod 600 {key}, or edit private_key in [source] of {file}")
     try:
         look_at_broker(source, Surroundings(file.stem))
     except CoveyError as error:

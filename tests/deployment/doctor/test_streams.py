@@ -71,6 +71,18 @@ def test_a_broker_that_is_away_is_a_problem(tmp_path: Path) -> None:
     assert "UA.toml" in broker.mend
 
 
+def test_a_private_key_that_others_may_read_is_found(broker: Mosquitto, tmp_path: Path) -> None:
+    place = a_project(tmp_path, broker.port)
+    file, key = tmp_path / "sites" / "UA.toml", tmp_path / "sites" / "ua.key"
+    text = file.read_text().replace("mqtt://", "mqtts://")
+    file.write_text(text.replace("[source]\n", '[source]\ncertificate = "ua.crt"\nprivate_key = "ua.key"\n'))
+    key.write_text("secret")
+    key.chmod(0o644)
+    one, _ = streams(place)
+    assert (one.severity, "644" in one.found, f"chmod 600 {key}" in one.mend) == (Severity.PROBLEM, True, True)
+    assert "secret" not in one.found
+
+
 def test_what_is_wrong_with_an_event_log_is_found(
     broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
