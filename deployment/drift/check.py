@@ -83,7 +83,7 @@ def _nothing(every: Sequence[Judged]) -> str:
     """Why no series is compared."""
     if not every:
         return "it has no feature of a single pane that could be compared"
-    hidden = sum(int(one.hidden.sum()) for one in every)
+    hidden = sum(int((one.hidden & one.known).sum()) for one in every)
     if hidden:
         return (
             f"in {hidden:,} series the noise of the newest panes hides every possible change; compare more panes as one"
@@ -145,8 +145,8 @@ class _Reader:
                 keys=int(one.compared.sum()),
                 one=float(np.median(self._smallest(one)[one.compared])) if one.compared.any() else None,
                 every=None if total is None else float(self._smallest(total)[0]) / _parts(total),
-                hidden=int(one.hidden.sum()),
-                absent=int((~one.compared & ~one.hidden).sum()),
+                hidden=int((one.hidden & one.known).sum()),
+                absent=int((~one.known).sum()),
             )
 
     def _critical(self, one: Judged) -> Floats:

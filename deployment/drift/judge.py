@@ -56,7 +56,7 @@ class Judged:
     """The deviations of K series of one feature: of its keys, or of the sum over keys.
 
     Attributes:
-        compared: bool[K], the series that are compared.
+        known: bool[K], the series with enough values in the past and in the newest panes.
         hidden: bool[K], those whose noise hides every possible change.
         keys: how many keys are added up; 0: the series are those of the keys.
     """
@@ -64,9 +64,14 @@ class Judged:
     series: Series
     base: Baseline
     deviations: Deviations
-    compared: Bools
+    known: Bools
     hidden: Bools
     keys: int
+
+    @property
+    def compared(self) -> Bools:
+        """bool[K]: the series that are compared."""
+        return self.known & ~self.hidden
 
     @property
     def units(self) -> Floats:
@@ -91,19 +96,17 @@ class Judged:
 
 
 def judged(series: Series, blocks: Blocks) -> Iterator[Judged]:
-    """The keys of a feature, and their sum if there are several without a gap."""
+    """The keys of a feature, and their sum over those without a gap, if there are several. Noise may hide each of them alone."""
     of_keys = _judge(series, blocks, 0)
     yield of_keys
-    whole = of_keys.compared & of_keys.base.has.all(axis=0)
+    base = of_keys.base
+    whole = of_keys.known & base.has.all(axis=0) & (base.variance > 0).all(axis=0)
     if whole.sum() > 1:
-        yield _judge(series.total(whole), blocks, int(whole.sum()))
+        yield _judge(series.total(whole, base.variance[base.past].mean(axis=0)), blocks, int(whole.sum()))
 
 
 def _judge(series: Series, blocks: Blocks, keys: int) -> Judged:
     base = fit(series.values, series.noise, series.events, blocks.place, blocks.past)
     found = deviations(base, blocks.number, blocks.last)
-    hidden = ~series.shows_change(blocks.last)
-    compared = (
-        found.there[-1] & (base.has[~base.past].mean(axis=0) >= LEAST_SHARE) & (base.own >= LEAST_FREEDOM) & ~hidden
-    )
-    return Judged(series, base, found, compared, hidden, keys)
+    known = found.there[-1] & (base.has[~base.past].mean(axis=0) >= LEAST_SHARE) & (base.own >= LEAST_FREEDOM)
+    return Judged(series, base, found, known, ~series.shows_change(blocks.last), keys)

@@ -14,14 +14,14 @@ from typing import Final
 
 import numpy as np
 
-from featurestore.define.decoded import Decoded, Floats, Ints, Status
+from featurestore.define.decoded import Decoded, Floats, Ints
 from featurestore.define.definitions import FeatureView
 from featurestore.define.feature import PaneFeature
 from featurestore.define.interval import Ratio
-from featurestore.define.layout import layout_of
 from featurestore.define.panes import NEVER, Bools, Panes, suppressed_cells
-from featurestore.define.values import ServedFeature, decode, interval_of, served_features
+from featurestore.define.values import ServedFeature, interval_of, served_features
 
+from .opened import OpenedFeature, RatioSums
 from .variation import levels
 
 RATIO_SD: Final = 3.0
@@ -84,17 +84,26 @@ class Series:
         shows: Bools = (largest >= hiding) & (change > 0)
         return shows
 
-    def total(self, keys: Bools) -> Series:
-        """The sum over these keys, as one series."""
-        ratio = self.ratio
-        if ratio is not None:
-            of_keys = (ratio.count, ratio.count_noise, ratio.expected)
-            count, count_noise, expected = (one[:, keys].sum(axis=1, keepdims=True) for one in of_keys)
-            shares = ratio.expected[:, keys].sum(axis=0)
-            usual = np.array([float(ratio.usual[keys] @ shares) / max(float(shares.sum()), 1e-300)])
-            ratio = RatioParts(usual, count, count_noise, expected, ratio.low, ratio.high)
-        values, noise = (one[:, keys].sum(axis=1, keepdims=True) for one in (self.values, self.noise))
-        return Series(self.feature, self.cell, values, noise, ratio)
+    def total(self, keys: Bools, variance: Floats) -> Series:
+        """The sum over some keys, as one series.
+
+        A count is added up as it is. A ratio that moves by δ in every key moves S − β·n by δ·n. So each key has the weight n/V,
+        with which the sum shows the least δ, and the weights are scaled so that they do not change the sum of the expected n.
+
+        Args:
+            keys: bool[K]; variance: float64[K], V of a key's values, above 0 for these keys.
+        """
+        values, noise, ratio = self.values[:, keys], self.noise[:, keys], self.ratio
+        if ratio is None:
+            return Series(self.feature, self.cell, _sum(values), _sum(noise), None)
+        expected = ratio.expected[:, keys]
+        each = expected.mean(axis=0)
+        weight = each / variance[keys]
+        weight *= each.sum() / max(float(weight @ each), 1e-300)
+        usual = np.array([float(ratio.usual[keys] @ (weight * each)) / max(float(each.sum()), 1e-300)])
+        count, count_noise = _sum(weight * ratio.count[:, keys]), _sum(weight**2 * ratio.count_noise[:, keys])
+        parts = RatioParts(usual, count, count_noise, _sum(weight * expected), ratio.low, ratio.high)
+        return Series(self.feature, self.cell, _sum(weight * values), _sum(weight**2 * noise), parts)
 
 
 def usable_panes(view: FeatureView, panes: Panes) -> Bools:
@@ -113,33 +122,20 @@ def series_of(view: FeatureView, panes: Panes, used: Bools, place: Ints, past: B
         used: bool[P], the T panes to decode; place: int64[T], of each in the season; past: bool[T], all but the newest ones.
     """
     at = np.flatnonzero(used)
-    slots = panes.slots[at]
-    hidden = suppressed_cells(view, slots, _rows(panes.known, at)) | _rows(panes.withheld, at)
-    hidden = np.broadcast_to(hidden, slots.shape[:2])
+    hidden = suppressed_cells(view, panes.slots[at], _rows(panes.known, at)) | _rows(panes.withheld, at)
+    hidden = np.broadcast_to(hidden, (len(at), len(view.entity.domain)))
     other_sites = (panes.site_share[at] != panes.site_share[at[-1]])[:, None]
     for served in served_features(view):
         feature = served.feature
         if not isinstance(feature, PaneFeature) or served.window is not None:
             continue
-        decoded, has = _decoded(view, panes, feature, at, slots)
-        has = has[:, None] & ~hidden
-        if decoded.n is None:
-            yield from _counts(served, decoded, has & ~other_sites)
+        opened = OpenedFeature.of(view, panes, feature, at)
+        has = opened.known[:, None] & ~hidden
+        rule = interval_of(view, served).shape
+        if isinstance(rule, Ratio):
+            yield _ratio(served, RatioSums.of(opened, rule), rule, has, place, past)
         else:
-            yield _ratio(view, served, decoded, has, place, past)
-
-
-def _decoded(view: FeatureView, panes: Panes, feature: PaneFeature, at: Ints, slots: Ints) -> tuple[Decoded, Bools]:
-    """The feature in each pane and key, and bool[T], the panes that have it."""
-    layout = layout_of(view)
-    source = view.source_of(feature) or feature
-    groups = np.array([i for i, group in enumerate(layout.groups) if group.feature == source.name])
-    units = np.broadcast_to(panes.noise_units, (len(panes.start), len(layout.groups)))[np.ix_(at, groups)]
-    rows = slots.reshape(-1, slots.shape[-1])
-    base = np.full(len(rows), np.uint8(Status.OK))
-    decoded = decode(layout, feature, rows, units.T.repeat(layout.keys, axis=1), base)
-    column = [one.name for one in view.collected].index(source.name)
-    return decoded, np.broadcast_to(panes.known, (len(panes.start), len(view.collected)))[at, column]
+            yield from _counts(served, opened.decoded(opened.rows), has & ~other_sites)
 
 
 def _counts(served: ServedFeature, decoded: Decoded, has: Bools) -> Iterator[Series]:
@@ -150,17 +146,8 @@ def _counts(served: ServedFeature, decoded: Decoded, has: Bools) -> Iterator[Ser
         yield Series(served.name, cell if served.is_list else None, counted, noise, None)
 
 
-def _ratio(view: FeatureView, served: ServedFeature, decoded: Decoded, has: Bools, place: Ints, past: Bools) -> Series:
-    rule = interval_of(view, served).shape
-    if not isinstance(rule, Ratio) or decoded.n is None:
-        raise TypeError(f"{served.name!r} has a count, but is no ratio")
-    n = decoded.n.reshape(has.shape).astype(np.float64)
-    has = has & (n != 0)  # the value of such a cell is undefined, and so is its sum
-    n = np.where(has, n, 0.0)
-    r = np.where(has, decoded.value.reshape(has.shape) - rule.centre, 0.0)
-    se = np.where(has, decoded.se.reshape(has.shape), 0.0)
-    total = r * n
-    n_noise = (n * se) ** 2 / (rule.scale**2 + r**2)
+def _ratio(served: ServedFeature, sums: RatioSums, rule: Ratio, has: Bools, place: Ints, past: Bools) -> Series:
+    total, n, n_noise = (np.where(has, one.reshape(has.shape), 0.0) for one in (sums.total, sums.n, sums.n_noise))
     events = n[past].sum(axis=0)
     beta = np.divide(total[past].sum(axis=0), events, out=np.full(len(events), np.nan), where=events > 0)
     beta = np.clip(beta, rule.low - rule.centre, rule.high - rule.centre)
@@ -168,6 +155,12 @@ def _ratio(view: FeatureView, served: ServedFeature, decoded: Decoded, has: Bool
     noise = np.where(has, n_noise * (rule.scale**2 + beta**2), 0.0)
     parts = RatioParts(rule.centre + beta, n, n_noise, levels(n, has, place), rule.low, rule.high)
     return Series(served.name, None, values, noise, parts)
+
+
+def _sum(values: Floats) -> Floats:
+    """float64[T, 1] of float64[T, K]."""
+    total: Floats = values.sum(axis=1, keepdims=True)
+    return total
 
 
 def _rows(table: Bools, at: Ints) -> Bools:

@@ -11,7 +11,7 @@ from featurestore.define.panes import NEVER
 from featurestore.define.release import MILLION
 from tests.featurestore.making import DAY
 
-from .drifting import MONDAY, SHOPS, panes_of, sums
+from .drifting import MONDAY, SHOPS, noise_sd, panes_of, sums
 
 ONCE = Terms()
 
@@ -120,6 +120,21 @@ def test_noise_that_hides_every_change_is_said() -> None:
     report = check(SHOPS, "shops", panes_of(slots), Terms(features=("returned",)))
     assert isinstance(report, Unchecked)
     assert "hides every possible change" in report.why
+
+
+def test_keys_that_noise_hides_one_by_one_are_compared_together() -> None:
+    slots = sums(90, 3)
+    rng = np.random.default_rng(2)
+    n = rng.poisson(75, (90, 3))
+    true = rng.binomial(n, np.where(np.arange(90) < 89, 0.1, 1.0)[:, None])
+    slots[..., 1] = 2 * true - n + rng.normal(0, 40, (90, 3))
+    slots[..., 2] = n + rng.normal(0, 40, (90, 3))
+    wide = np.full((90, 1), 2.0) * (40 / noise_sd(SHOPS)[1:3].mean()) ** 2
+    report = _checked(slots, Terms(features=("returned",)), noise_units=wide)
+    (power,) = report.power
+    assert power.hidden > 0
+    assert power.every is not None
+    assert None in [one.key for one in report.changes]
 
 
 def test_a_key_without_a_value_in_the_newest_pane_is_not_compared() -> None:

@@ -39,6 +39,16 @@ def test_a_rate_is_compared_as_a_sum_with_known_noise() -> None:
     assert np.allclose(found.noise, sd[1] ** 2 / 4 + (share - 0.5) ** 2 * sd[2] ** 2)
 
 
+def test_a_rate_of_no_events_has_its_sum_and_its_noise() -> None:
+    slots = sums(30, 1)
+    slots[7, 2, 1:3] = [-13, 0]
+    found = _series(panes_of(slots))["returned"]
+    assert found.ratio is not None
+    assert found.values[7, 2] == pytest.approx(-6.5)
+    assert found.noise[7, 2] == pytest.approx(found.noise[8, 2])
+    assert found.ratio.count[7, 2] == 0
+
+
 def test_a_pane_of_another_version_has_its_own_noise() -> None:
     units = np.full((30, 4), 2.0)
     units[:10] *= 3
@@ -86,11 +96,24 @@ def test_a_key_whose_noise_hides_every_rate_shows_no_change() -> None:
     assert _series(panes_of(slots))["sales"].shows_change(1).all()
 
 
-def test_the_sum_over_keys_adds_values_and_noise() -> None:
-    found = _series(panes_of(sums(30, 1)))["returned"]
-    total = found.total(np.array([True, False, True]))
+def test_a_count_of_all_keys_is_their_sum() -> None:
+    found = _series(panes_of(sums(30, 1)))["sales"]
+    total = found.total(np.array([True, False, True]), np.array([1.0, 1.0, 9.0]))
     assert np.allclose(total.values[:, 0], found.values[:, 0] + found.values[:, 2])
     assert np.allclose(total.noise[:, 0], found.noise[:, 0] + found.noise[:, 2])
-    assert total.ratio is not None
+
+
+def test_a_ratio_of_all_keys_weighs_each_by_what_it_says() -> None:
+    found = _series(panes_of(sums(30, 1)))["returned"]
     assert found.ratio is not None
-    assert found.ratio.usual[[0, 2]].min() <= total.ratio.usual[0] <= found.ratio.usual[[0, 2]].max()
+    variance = found.noise.mean(axis=0)
+    total = found.total(np.ones(3, dtype=bool), variance)
+    assert total.ratio is not None
+    each = found.ratio.expected.mean(axis=0)
+    assert total.ratio.expected.mean() == pytest.approx(each.sum())
+    shown = total.ratio.expected.mean() / np.sqrt(total.noise.mean())
+    assert shown == pytest.approx(
+        np.sqrt((each**2 / variance).sum()), rel=0.05
+    )  # the least variance of a common change
+    assert shown > 1.05 * each.sum() / np.sqrt(variance.sum())
+    assert found.ratio.usual.min() <= total.ratio.usual[0] <= found.ratio.usual.max()
