@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CONNECT_S: Final = 10.0
 """Longest wait for an answer of a broker."""
 _TRY_S: Final = 1.0
+_ID_S: Final = 3.0
 _QUEUE_KB: Final = 16 * 1_024
 _WHY_LENGTH: Final = 300
 
@@ -53,6 +54,7 @@ class Connection:
         from confluent_kafka.admin import AdminClient
 
         self.source, self._clock = source, clock
+        self._has_ids = True
         self._last: KafkaError | None = None
         self._cause: KafkaError | None = None
         shared = _shared_settings(source, client_name)
@@ -99,13 +101,16 @@ class Connection:
         return sorted(found.partitions if asked is None else asked)
 
     def topic_id(self) -> str:
-        """The id of the topic; empty: the broker has none, or does not describe topics to this user."""
+        """The id of the topic; empty: the broker has none, or does not describe topics to this user. Then it is not asked again."""
         from confluent_kafka import KafkaException, TopicCollection
 
-        asked = self._admin.describe_topics(TopicCollection([self.source.topic]), request_timeout=CONNECT_S)
+        if not self._has_ids:
+            return ""
+        asked = self._admin.describe_topics(TopicCollection([self.source.topic]), request_timeout=_ID_S)
         try:
-            found = asked[self.source.topic].result(CONNECT_S + _TRY_S)
+            found = asked[self.source.topic].result(_ID_S + _TRY_S)
         except (KafkaException, TimeoutError):
+            self._has_ids = False
             return ""
         return "" if found.topic_id is None else str(found.topic_id)
 

@@ -17,7 +17,7 @@ from edge_client.errors import SourceAway
 from edge_client.sources.streams import kafka as kafka_module
 from edge_client.sources.streams.kafka import KafkaStream, KafkaStreams
 from edge_client.sources.streams.stream import MAX_RECORD, Polled
-from tests.brokers import KafkaBroker, free_port, kafka_broker, kafka_broker_with_tls
+from tests.brokers import KafkaBroker, free_port, kafka_broker, kafka_broker_with_tls, require_kafka
 from tests.waiting import wait_until
 
 from .making import kafka
@@ -198,6 +198,7 @@ def test_a_record_that_is_too_large_is_cut_and_others_come(broker: KafkaBroker, 
         assert [len(one) for one in found] == [MAX_RECORD + 1, MAX_RECORD, 1]
 
 
+@pytest.mark.long
 def test_a_batch_is_bounded_in_bytes(broker: KafkaBroker, topic: str) -> None:
     broker.produce(topic, [(0, None, b"x" * 900_000)] * 60)
     with Reader(broker.address, topic) as reader:
@@ -282,3 +283,41 @@ def test_a_password_file_that_others_may_read_is_refused(broker: KafkaBroker, tm
     path.chmod(0o644)
     with pytest.raises(SourceAway, match="its password file cannot be used"):
         Reader(broker.address, "t", f'user = "u"\npassword_file = "{path}"')
+
+
+@pytest.fixture
+def deleting_broker() -> tuple[str, Any]:
+    """librdkafka's own broker, which deletes the oldest records beyond 5 MB of a partition, and a producer."""
+    require_kafka()
+    from confluent_kafka import Producer
+
+    inside = Producer({"bootstrap.servers": "unused", "test.mock.num.brokers": 1})
+    found = next(iter(inside.list_topics(timeout=20).brokers.values()))
+    return f"{found.host}:{found.port}", inside
+
+
+def produced(producer: Any, first: int, last: int) -> None:
+    for number in range(first, last):
+        producer.produce("t", b"%d" % number + b" " * 400_000, partition=0)
+        assert producer.flush(30) == 0
+
+
+@pytest.mark.parametrize("is_running", [True, pytest.param(False, marks=pytest.mark.long)])
+def test_records_that_the_broker_deleted_unread_are_lost_and_counted(
+    deleting_broker: tuple[str, Any], is_running: bool
+) -> None:
+    address, producer = deleting_broker
+    produced(producer, 0, 3)
+    with Reader(address, "t", "partitions = [0]") as reader:
+        reader.read(3)
+        if is_running:
+            produced(producer, 3, 40)
+            wait_until(lambda: (bool(reader.poll()) and False) or reader.values[-1].startswith(b"39 "), 30)
+    if not is_running:
+        produced(producer, 3, 40)
+        with Reader(address, "t", "partitions = [0]", reader.positions) as reader:
+            wait_until(lambda: (bool(reader.poll()) and False) or reader.values[-1:] == [b"39" + b" " * 400_000], 30)
+        assert reader.lost > 20
+    numbers = [int(one) for one in reader.values]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) + reader.lost == (40 if is_running else 37)
