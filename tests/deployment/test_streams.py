@@ -68,6 +68,7 @@ class Streaming:
         self.at = ["--project", str(project)]
         self.broker, self.sites = broker, sites
         self.pids: dict[str, int] = {}
+        self.names: dict[str, str] = {}
         self.starts = 0
         make(project, "flights", sites, CLIENTS, Budget(1_000_000))
         change(project / "policy.toml", "min_k = 50", "min_k = 2")
@@ -91,18 +92,25 @@ class Streaming:
 
     def start_sites(self, *sites: str) -> None:
         """Start sites, and wait until each is registered."""
-        names = []
         for site in sites:
             self.starts += 1
-            names.append(f"site-{site}-{self.starts}")
+            self.names[site] = f"site-{site}-{self.starts}"
             command = words("start", "site", site, *self.at, "--superlink", self.superlink)
-            self.pids[site] = self.processes.start(names[-1], command)
+            self.pids[site] = self.processes.start(self.names[site], command)
 
-        def registered(name: str) -> bool:
-            self.processes.require_running(name)
-            return "registered as node" in self.processes.log(name).read_text()
+        def registered(site: str) -> bool:
+            self.processes.require_running(self.names[site])
+            return "registered as node" in self.processes.log(self.names[site]).read_text()
 
-        wait_until(lambda: all(map(registered, names)))
+        wait_until(lambda: all(map(registered, sites)))
+
+    def end_sites(self) -> None:
+        """By SIGTERM: each ends its consumer, closes its log, and says so."""
+        for pid in self.pids.values():
+            os.kill(pid, signal.SIGTERM)
+        for name in self.names.values():
+            wait_until(lambda name=name: self.processes.exit_status(name) is not None)  # type: ignore[misc]
+            assert self.processes.log(name).read_text().endswith(": stopped\n"), self.processes.last_line(name)
 
     def kill_site(self, site: str) -> None:
         os.kill(self.pids.pop(site), signal.SIGKILL)
@@ -181,6 +189,7 @@ def test_flights_through_kafka_equal_those_of_the_file(
                 streaming.collect(day)
             else:
                 streaming.collect(day)
+        streaming.end_sites()
         check(streaming, flights)
 
 
