@@ -19,7 +19,7 @@ from .kafka_positions import Place, Start, name_of, places_of, restart_of, start
 from .stream import MAX_BATCH, Mark, Polled, Positions
 
 if TYPE_CHECKING:
-    from confluent_kafka import Message
+    from .kafka_client import Message
 
 REFRESH_S: Final = 30.0
 """How often new partitions are looked for, and whether the topic is still the same."""

@@ -17,7 +17,8 @@ from ..source import KafkaSource
 from .stream import MAX_RECORD
 
 if TYPE_CHECKING:
-    from confluent_kafka import KafkaError, Message
+    from confluent_kafka import KafkaError
+    from confluent_kafka import Message as Message
 
 CONNECT_S: Final = 10.0
 """Longest wait for an answer of a broker."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 Positions = Mapping[str, bytes | None]
 """By name: what a stream needs in order to go on after the records of a batch. None: the name is deleted. Only the stream itself
@@ -26,8 +26,9 @@ class Polled:
     Attributes:
         values: the bytes of each record, each at most `MAX_RECORD`. Longer ones are cut at `MAX_RECORD + 1`, and so recognised.
         topics: the topic of each.
-        times_us: the time of each by its broker, or of its arrival, µs since the epoch; None: the broker gave none.
-        keys: the key of each, None: it has none. Empty: this kind of stream has no keys.
+        times_us: the time of each by its broker, or of its arrival, µs since the epoch; None: the broker gave none. Empty: no
+            column comes from it.
+        keys: the key of each, None: it has none. Empty: this kind of stream has none, or no column comes from it.
         places: where each was, for the person who looks at bad records, such as `topic[2]@1707`.
         positions: what the log stores together with these records.
         lost: number of records that the broker deleted before they were read. It counts once `positions` are stored.
@@ -70,7 +71,7 @@ class Stream(Protocol):
 StreamFactory = Callable[[Mapping[str, bytes]], Stream]
 """Connects from the positions of the log; SourceAway where that fails."""
 
-MAX_RECORD = 2**20
+MAX_RECORD: Final = 2**20
 """Most bytes of a record; a longer one is a bad record."""
-MAX_BATCH = 16 * MAX_RECORD
+MAX_BATCH: Final = 16 * MAX_RECORD
 """About how many bytes a poll returns at most."""
