@@ -351,6 +351,7 @@ class Publisher:
                     panes,
                     [(part.registered.view_id, file) for part in prepared for file in part.files],
                     [path for part in prepared for path in part.replaced],
+                    [part.registered.view_id for part in prepared if part.renews],
                 )
                 self._registry.publications.keep_running(
                     seq, ((part.registered.view_id, part.running) for part in prepared)

@@ -45,12 +45,14 @@ class Prepared:
 
     Attributes:
         running: the sums of its windows after this publication (`Running.to_bytes`), for the next one.
+        renews: whether its rows change without a new pane, by a retraction in a deprecated version.
     """
 
     registered: RegisteredView
     files: list[FileRecord]
     replaced: list[str]
     running: bytes | None = None
+    renews: bool = False
 
 
 def prepare(
@@ -77,7 +79,8 @@ def prepare(
             written = write_history(registry.publications, offline, version.registered, selection, sums, seq, kept)
             yield Prepared(version.registered, [file for file, _, _ in written], old)
         else:
-            yield _Writer(registry.publications, offline, version.registered, selection, sums, seq).write(kept, now)
+            made = _Writer(registry.publications, offline, version.registered, selection, sums, seq).write(kept, now)
+            yield replace(made, renews=selection.last_seq != NEVER)
 
 
 def _within(admitted: Admission, start: int, end: int = NEVER) -> Admission:

@@ -85,19 +85,25 @@ class Selection:
         """As `query`, the BUDGET_SPENT voids only, by their index: there are few of them among many panes."""
         return self._query("INDEXED BY panes_without_budget", f"reason = '{BUDGET_SPENT}' AND")
 
-    def _query(self, index: str, only: str) -> tuple[str, tuple[int, ...]]:
+    @property
+    def panes_query(self) -> tuple[str, tuple[int, ...]]:
+        """As `query`, without later retractions: then SQLite reads no publication after the last one."""
+        return self._query("", "", "AND pane.seq <= ?")
+
+    def _query(self, index: str, only: str, until: str = _UNTIL) -> tuple[str, tuple[int, ...]]:
         # without a last publication there is no condition on `seq`, for which SQLite would read all panes of a collection by `seq`
         last = () if self.last_seq == NEVER else (self.last_seq,)
-        until = _UNTIL if last else ""
+        until = until if last else ""
+        limits = last * until.count("?")
         parts = [f"SELECT * FROM panes AS pane {index} WHERE {only} collection_id = ? {until}"]
-        given = [self.collection_id, *last, *last]
+        given = [self.collection_id, *limits]
         for one in self.segments:
             parts.append(
                 f"SELECT * FROM panes AS pane {index} WHERE {only} collection_id = ? AND pane_start >= ? AND pane_start < ? "
                 f"{until} AND NOT EXISTS (SELECT 1 FROM panes AS own WHERE own.collection_id = ? AND "
                 f"own.pane_start = pane.pane_start {'AND own.seq <= ?' if last else ''})"
             )
-            given += (one.keeper.collection_id, one.start, one.end, *last, *last, self.collection_id, *last)
+            given += (one.keeper.collection_id, one.start, one.end, *limits, self.collection_id, *last)
         return f"WITH chosen AS ({' UNION ALL '.join(parts)})", tuple(given)
 
 
@@ -118,8 +124,11 @@ class Publications:
         return int(last) + 1
 
     def last_seq(self, of: Selection) -> int:
-        """The last publication with a pane of the selection, or that renewed the version; 0: there is none."""
-        query, given = of.query
+        """The last publication with a pane of the selection, or that renewed the version; 0: there is none.
+
+        A retraction in a deprecated version renews it.
+        """
+        query, given = of.panes_query
         # not max(), which reads all panes of several collections
         pane = self._db.execute(f"{query} SELECT seq FROM chosen ORDER BY seq DESC LIMIT 1", given).fetchone()
         (renewal,) = self._db.execute(
@@ -178,7 +187,7 @@ class Publications:
 
     def last_row(self, of: Selection) -> int | None:
         """The newest pane that makes rows; None: there is none."""
-        query, given = of.query
+        query, given = of.panes_query
         last = self._db.execute(  # not max(), which reads all panes
             f"{query} SELECT pane_start FROM chosen WHERE reason IS NOT ? ORDER BY pane_start DESC LIMIT 1",
             (*given, BUDGET_SPENT),
