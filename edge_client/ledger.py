@@ -203,7 +203,10 @@ class SiteLedger:
         """The clients that reported in every earlier answer, for each pane of a view that this plan takes again, by start (µs).
 
         Under `active` no other client may report in a later attempt: aggregators count reporters, and a client whose events
-        arrived in between would stand out. An earlier attempt under `all` had every client. Raises LedgerBroken.
+        arrived in between would stand out. An earlier attempt under `all` names the clients with an event in a pane of its plan.
+
+        Raises:
+            LedgerBroken: as `used`.
         """
         planned, found = plan.views[view], dict[int, frozenset[bytes]]()
         collection = collection_hash(planned.view)
