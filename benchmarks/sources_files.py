@@ -66,12 +66,13 @@ def file_figures() -> dict[str, Any]:
         first = {"wall": FILES * ROWS / (WALL() - wall), "cpu": FILES * ROWS / (PROCESS() - cpu)}
         peak = peak_since(before)
         assert read == ROWS
-        plans = []
+        plans, busy = [], []
         for hour in range(FILES, FILES + NEW):
             _write(folder, hour)
-            wall = WALL()
+            wall, cpu = WALL(), PROCESS()
             assert source.read([_plan(hour)]).table.num_rows == ROWS
             plans.append(1_000 * (WALL() - wall))
+            busy.append(1_000 * (PROCESS() - cpu))
         peers = {"DuckDB": _duckdb(folder), "Arrow datasets": _dataset(folder)}
     table = Table(
         "", "first plan, events/s", "events/s a core", "next plan, ms", title=f"{FILES} files of {ROWS:,} events"
@@ -84,6 +85,7 @@ def file_figures() -> dict[str, Any]:
         "glob_events_per_second": round(first["cpu"]),
         "glob_events_per_second_wall": round(first["wall"]),
         "glob_plan_ms": round(median(plans), 1),
+        "glob_plan_cpu_ms": round(median(busy), 1),
         "glob_plan_ms_max": round(max(plans), 1),
         "glob_peak_mb": None if peak is None else round(peak / 1e6),
         **{f"glob_{peer.split()[0].lower()}_ms": round(ms, 1) for peer, ms in peers.items()},
