@@ -64,7 +64,7 @@ def test_policy_clock_ledger_and_terms_decide_as_for_a_plan(config: SiteConfig) 
 def test_the_schema_is_read_and_no_value(config: SiteConfig, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"other.{suffix}"
     other = replace(config, source=files(path))
-    assert code_of(plan_with(), other) == RefusalCode.SCHEMA  # there is no such file
+    assert code_of(plan_with(), other) == RefusalCode.SOURCE_AWAY  # there is no such file
     if suffix == "csv":
         path.write_bytes(b"who,t,k\n" + b"\xff\x00 no row at all \n" * 3)
         assert code_of(plan_with(), other) is None
@@ -78,7 +78,7 @@ def test_a_site_reads_its_folder_again_for_each_plan(config: SiteConfig, tmp_pat
     folder = tmp_path / "days"
     folder.mkdir()
     other = replace(config, source=files(folder))
-    assert code_of(plan_with(), other) == RefusalCode.SCHEMA  # there is no file
+    assert code_of(plan_with(), other) == RefusalCode.SOURCE_AWAY  # there is no file
     pq.write_table(table(["p"], [0], ["x"]), folder / "1.parquet")
     assert code_of(plan_with(), other) is None
     pq.write_table(table(["p"], [0], ["x"]).drop_columns(["k"]).append_column("k", pa.array([1])), folder / "2.parquet")
