@@ -69,6 +69,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.freshness
 	$(BIN)/python -m benchmarks.sources
 	$(BIN)/python -m benchmarks.aged
+	$(BIN)/python -m benchmarks.drift
 	$(BIN)/python -m benchmarks.trainer
 	$(BIN)/python -m benchmarks.table
 	$(BIN)/python -m benchmarks.utility

@@ -20,8 +20,8 @@ PAST_US: Final = 26 * 7 * DAY_US
 """The longest past: half a year. A view that changes slowly over years is compared with what it was lately."""
 MOST_PANES: Final = 2_016
 """The most panes of a check: twelve weeks of hours."""
-MOST_SUMS: Final = 30_000_000
-"""The most opened sums of a check, 240 MB."""
+MOST_SUMS: Final = 5_000_000
+"""The most opened sums of a check. With its arrays that is some 700 MB and 5 s (10,000 keys of 8 sums)."""
 MOST_LAST: Final = 90
 """The most panes that are compared as one: MOST_PANES has enough blocks of so many."""
 

@@ -82,15 +82,23 @@ class DriftWatch:
             thread.join()
 
     def _run(self) -> None:
-        while True:
-            with self._lock:
-                if not self._again:
-                    self._thread = None
-                    return
-                self._again = False
-                self.checks += 1
-            try:
-                self._reports = self._check()
-            except (CoveyError, OSError) as error:
-                log.warning("drift cannot be checked: %s", error)
-                self._reports = ()
+        try:
+            while self._is_due():
+                try:
+                    self._reports = self._check()
+                except (CoveyError, OSError) as error:
+                    log.warning("drift cannot be checked: %s", error)
+                    self._reports = ()
+        except BaseException:  # a defect ends this thread; the next publication starts another one
+            self._thread, self._reports = None, ()
+            raise
+
+    def _is_due(self) -> bool:
+        """Whether something was published since the last check began. Otherwise the thread ends."""
+        with self._lock:
+            if not self._again:
+                self._thread = None
+                return False
+            self._again = False
+            self.checks += 1
+            return True

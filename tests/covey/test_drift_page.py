@@ -33,7 +33,7 @@ def test_the_commands_work_as_written(covey: Covey, tmp_path: Path, monkeypatch:
 
 def test_the_numbers_are_those_of_the_code() -> None:
     flat = " ".join(PAGE.split())
-    assert f"a check needs {tail.LEAST_BLOCKS} times as many" in flat
+    assert f"a check needs {tail.LEAST_BLOCKS} times as many panes" in flat
     assert f"half a year and {checks.MOST_PANES:,} panes" in flat
     assert checks.PAST_US == 182 * 86_400_000_000
     assert f"has {Terms().level * 365} false alarms" in flat

@@ -76,6 +76,22 @@ def test_a_store_that_cannot_be_read_is_logged_and_has_no_metrics(caplog: pytest
     assert "drift cannot be checked" in caplog.text
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_defect_of_one_check_does_not_end_all_checks() -> None:
+    broken = [True, False]
+
+    def check() -> Sequence[Report]:
+        if broken.pop(0):
+            raise ZeroDivisionError
+        return ()
+
+    watch = DriftWatch(check)
+    for _ in range(2):
+        watch.published()
+        watch.wait()
+    assert broken == []
+
+
 def test_a_coordinator_checks_when_it_starts_and_after_each_opened_pane(tmp_path: Path) -> None:
     publish(tmp_path, sums(40, 1))
     state = CoordinatorState(tmp_path)
