@@ -227,7 +227,8 @@ def _epoch(values: pa.Array, unit: TimeUnit) -> pa.Array:
     per_second = _PER_SECOND[unit]
     if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
         found = pc.fill_null(values.cast(pa.float64(), safe=False), np.nan).to_numpy(zero_copy_only=False)
-        us = np.rint(found * (10**6 / per_second))
+        with np.errstate(over="ignore"):  # infinity is beyond every year
+            us = np.rint(found * (10**6 / per_second))
         fits = (us >= YEAR_1) & (us < YEAR_10000)
         return _times(np.where(fits, us, 0).astype(np.int64), fits)
     whole = _whole(values, "", untyped=False)

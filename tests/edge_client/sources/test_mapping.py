@@ -171,7 +171,10 @@ def epoch_in_python(number: int | float | None, unit: str) -> datetime | None:
     if number is None or (isinstance(number, float) and not math.isfinite(number)):
         return None
     if isinstance(number, float):
-        us = round(number * (10**6 / {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]))
+        found = number * (10**6 / {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit])
+        if not math.isfinite(found):
+            return None
+        us = round(found)
     else:
         us = number // 1_000 if unit == "ns" else number * _PER[unit]
     try:
