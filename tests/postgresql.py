@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.waiting import wait_until
 
 USER = "postgres"
 
@@ -34,6 +37,16 @@ class PostgreSqlServer:
         import adbc_driver_postgresql.dbapi as driver
 
         return driver.connect(f"host={self.folder} port={self.port} user={USER} dbname=postgres", autocommit=True)
+
+    def answers(self) -> bool:
+        """Whether it accepts connections."""
+        import adbc_driver_manager
+
+        try:
+            self.connect().close()
+        except adbc_driver_manager.Error:
+            return False
+        return True
 
     def run(self, *statements: str) -> None:
         with self.connect() as connection, connection.cursor() as cursor:
@@ -96,15 +109,17 @@ def postgresql_server(
             "listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": str(folder), "fsync": "off",
             "shared_buffers": "16MB", "max_connections": "20", **settings,
         }  # fmt: skip
-        options = " ".join(f"-c {key}={value}" for key, value in every.items())
-        control = [*as_other, programs / "pg_ctl", "-D", data, "-w"]
-        subprocess.run(
-            [*control, "-o", options, "-l", folder / "log", "start"], check=True, stdout=subprocess.DEVNULL, cwd="/"
-        )
-        try:
-            yield PostgreSqlServer(folder, port)
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL, cwd="/")
+        options = [part for key, value in every.items() for part in ("-c", f"{key}={value}")]
+        # It ends with this process, whatever ends that.
+        run = ["setpriv", "--pdeathsig", "KILL", *as_other[1:], programs / "postgres", "-D", data, *options]
+        with (folder / "log").open("w") as log, subprocess.Popen(run, stdout=log, stderr=log, cwd="/") as process:
+            server = PostgreSqlServer(folder, port)
+            try:
+                wait_until(lambda: process.poll() is not None or server.answers())
+                yield server
+            finally:
+                process.send_signal(signal.SIGQUIT)  # at once
+                process.wait(30)
 
 
 def _as_other_user() -> list[str]:
