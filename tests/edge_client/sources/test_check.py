@@ -132,9 +132,21 @@ def test_the_records_of_a_json_file_name_its_columns(tmp_path: Path, form: str) 
     (tmp_path / "e.json").write_text(text)
     found = checked(files(tmp_path / "e.json"))
     assert {one.name: one.found for one in found.columns} == {
-        "who": "text", "at": "text", "n": "double", "on": "bool",
+        "who": "text", "at": "text", "n": "int64", "on": "bool",
     }  # fmt: skip
     assert found.clients == 2
+
+
+def test_the_numbers_of_json_files_are_clients_and_a_column_of_several_kinds_of_numbers_is_numbers(
+    tmp_path: Path,
+) -> None:
+    days = tmp_path / "days"
+    days.mkdir()
+    (days / "1.jsonl").write_text('{"who": 7, "at": "2026-06-01", "n": 1}\n{"who": 8, "at": "2026-06-01", "n": 2}\n')
+    (days / "2.jsonl").write_text('{"who": 9, "at": "2026-06-02", "n": 1.5}\n')
+    found = checked(files(days))
+    assert {one.name: one.found for one in found.columns} == {"who": "int64", "at": "text", "n": "double"}
+    assert (found.usable, found.clients) == (True, 3)
 
 
 def test_the_newest_events_of_a_log_are_a_sample(tmp_path: Path) -> None:
