@@ -266,7 +266,7 @@ class SiteLedger:
                 total = day_totals.total_of([self._total(db, of_day), *cells], of_day.collection, of_day.day)
                 day_totals.write_total(db, plan.hash, total, of_day.retaken)
             self._ledger.complete_within(plan.hash, self._digest(db, plan.hash, digest, cells))
-            old_reports.forget_old(db, self.state)
+            old_reports.forget_old(db, self.state, plan)
         return True
 
     def note_late(self, plan: Plan, events: Events) -> list[LateEvents]:

@@ -4,8 +4,9 @@ Reports are needed to repeat an answer, and for a later plan that takes its pane
 later plan may name an earlier one at any time, so a site sets an end itself: `KEPT_US` after the charge, a plan's panes are closed
 here for ever. A plan of which a later one took panes again keeps its reports, because they say what its other panes used.
 
-The time is that of the ledger's last charge. A clock that jumps ahead therefore forgets nothing. The chain keeps the hash of each
-answer, so rows that are missing before their time are noticed. The cells that an answer used of a client-day stay (ADR 0061).
+The time is that of the ledger's last entry, and at most the deadline of the plan that is answered. So a clock that jumps ahead,
+also during an answer, forgets nothing. The chain keeps the hash of each answer, so rows that are missing before their time are
+noticed. The cells that an answer used of a client-day stay (ADR 0061).
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ _AT_ONCE: Final = 64
 """Most plans that one answer forgets. Each answer adds one, so the number of kept ones falls to those of `KEPT_US`."""
 
 
-def forget_old(db: sqlite3.Connection, state: LedgerState) -> None:
-    """Delete the reports of plans that are old enough, in the caller's transaction."""
+def forget_old(db: sqlite3.Connection, state: LedgerState, answered: Plan) -> None:
+    """Delete the reports of plans that are old enough, in the transaction that records an answer."""
+    now_us = state.last_us if answered.wire is None else min(state.last_us, answered.wire.deadline_us)
     found = db.execute("SELECT row FROM forgotten_reports").fetchone()
     first = 0 if found is None else int(found[0])
     charged_at = state.plans.part(state.role).charged_at.values
     row = first
-    while row < min(len(charged_at), first + _AT_ONCE) and charged_at[row] <= state.last_us - KEPT_US:
+    while row < min(len(charged_at), first + _AT_ONCE) and charged_at[row] <= now_us - KEPT_US:
         plan = state.plans.hashes.at(row)
         if plan not in state.retried:
             db.execute("DELETE FROM reports WHERE plan = ?", (plan,))

@@ -353,7 +353,7 @@ class Ledger:
 
     def _create(self) -> None:
         """Make the tables, unless they are there."""
-        prepare(self._db, self.synchronous)
+        prepare(self._db, self.synchronous, "secure_delete=ON")  # a site forgets old reports
         with transaction(self._db):
             if FORMAT.recognised(self._db, self.path) is Identity.EMPTY:
                 if self._outside() is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,14 @@ import pytest
 
 from edge_client import old_reports
 from edge_client.old_reports import KEPT_US
-from edge_client.site import SiteSettings
+from edge_client.policy import Refuse
+from edge_client.site import SiteSettings, respond
 from federation.plan import Plan
 from federation.refusal_codes import RefusalCode
 from tests.aggregator.world import NOW
 from tests.federation.wire import DAY, live
 
-from .making import HOUR, answered, ask, events, hours, settings_in
+from .making import HOUR, answered, ask, events, hours, ids_of, settings_in, sign
 from .test_ledger import BOUND, Told, drawn, plain_reports, until
 from .test_retries import RHO, code_of, freed, naming, spent
 
@@ -115,6 +117,23 @@ def test_reports_that_are_missing_before_their_time_are_noticed(settings: SiteSe
         db.commit()
     assert code_of(ask(first, OWN, settings)) == RefusalCode.LEDGER_BROKEN
     assert code_of(ask(naming(hours(1, 0), freed(first)), OWN, settings)) == RefusalCode.LEDGER_BROKEN
+
+
+@pytest.mark.parametrize("before", range(1, 4))
+def test_a_clock_that_jumps_ahead_during_an_answer_forgets_nothing(settings: SiteSettings, before: int) -> None:
+    answered(hours(0, 0), OWN, settings)
+    times = chain([NOW] * before, repeat(LATER))
+    answer = respond(sign(hours(1, 1)), settings, lambda _: OWN, lambda: next(times), np.random.default_rng(0).bytes)
+    assert not isinstance(answer, Refuse)
+    assert with_reports(settings) == 2
+    assert next(times) == LATER
+
+
+def test_what_is_forgotten_leaves_the_file(settings: SiteSettings) -> None:
+    ((_, ident),) = ids_of(answered(hours(0, 0), OWN, settings))
+    assert ident in settings.ledger.read_bytes()
+    answered(later(hours(1, 1)), OWN, settings, seed=1, now=LATER)
+    assert ident not in settings.ledger.read_bytes()
 
 
 def test_each_answer_forgets_a_few_and_goes_on_after_a_restart(
