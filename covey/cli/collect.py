@@ -150,7 +150,8 @@ def _stay(
     news = NewSteps()
 
     def report(step: Step) -> None:
-        state.follow(step, wall_clock())
+        if monitor is not None:  # nobody else reads the state, and it checks for drift
+            state.follow(step, wall_clock())
         if news.is_new(step):
             for line, is_trouble in step_lines(step, wall_clock()):
                 log.log(logging.WARNING if is_trouble else logging.INFO, "%s", line)

@@ -9,6 +9,7 @@ from typing import Final
 from base.times import DAY_US
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
+from featurestore.define.records import RegisteredView
 from featurestore.define.values import served_features
 from featurestore.errors import UnknownFeature
 
@@ -22,8 +23,6 @@ MOST_PANES: Final = 2_016
 """The most panes of a check: twelve weeks of hours."""
 MOST_SUMS: Final = 5_000_000
 """The most opened sums of a check. With its arrays that is some 700 MB and 5 s (10,000 keys of 8 sums)."""
-MOST_LAST: Final = 90
-"""The most panes that are compared as one: MOST_PANES has enough blocks of so many."""
 
 Progress = Callable[[str, str, int, int], None]
 """(view, step, done, total); the step is `check`."""
@@ -40,22 +39,25 @@ def check_views(
     Raises:
         UnknownView, UnknownVersion. UnknownFeature: no checked view has a feature of the terms. StoreCorrupt.
     """
-    views = [(name, store.view(name)) for name in names or store.names()]
-    _require_features(views, terms.features)
-    for name, view in views:
+    versions = [(name, store.version(name)) for name in names or store.names()]
+    _require_features([(name, version.view) for name, version in versions], terms.features)
+    for name, version in versions:
         progress(name, "check", 0, 1)
-        yield check_view(store, name, view, terms)
+        yield check_version(store, name, version, terms)
         progress(name, "check", 1, 1)
 
 
-def check_view(store: StoredPanes, name: str, view: FeatureView, terms: Terms) -> Report:
-    """Check one view. Raises StoreCorrupt."""
+def check_version(store: StoredPanes, name: str, version: RegisteredView, terms: Terms) -> Report:
+    """Check a version of a view, as it is named. Raises StoreCorrupt."""
+    view = version.view
     of_a_pane = layout_of(view).length
-    most = min(MOST_PANES, PAST_US // view.pane_us + terms.last, MOST_SUMS // of_a_pane)
-    if most < least_panes(terms.last):
-        sums = f"a pane has {of_a_pane:,} sums, and a check reads at most {MOST_SUMS:,}"
-        return Unchecked(name, terms, f"{sums}, which is less than the {least_panes(terms.last):,} panes that it needs")
-    return check(view, name, store.newest(name, terms.since_us, most), terms)
+    longest, of_sums = min(MOST_PANES, PAST_US // view.pane_us + terms.last), MOST_SUMS // of_a_pane
+    if (most := min(longest, of_sums)) < least_panes(terms.last):
+        why = f"a check of {terms.last} needs {least_panes(terms.last):,} panes, and reads at most {most:,}"
+        if of_sums < longest:
+            why += f", because a pane has {of_a_pane:,} sums"
+        return Unchecked(name, terms, f"{why}; compare fewer panes as one")
+    return check(view, name, store.newest(version, terms.since_us, most), terms)
 
 
 def daily_terms(view: FeatureView, level: float) -> Terms:

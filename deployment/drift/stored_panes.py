@@ -6,9 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from featurestore.define.definitions import FeatureView
 from featurestore.define.panes import Panes
-from featurestore.define.records import FileRecord
+from featurestore.define.records import FileRecord, RegisteredView
 from featurestore.errors import StoreNotFound
 from featurestore.offline.history import History
 from featurestore.offline.parquet import Offline
@@ -46,23 +45,26 @@ class StoredPanes:
         """The names of all views."""
         return [registered.view.name for registered in self._registry.views()]
 
-    def view(self, name: str) -> FeatureView:
-        """The definition of `view`, as its name serves it, or of `view@v<n>`. Raises UnknownView, UnknownVersion."""
-        return self._registry.named(name).view
+    def version(self, name: str) -> RegisteredView:
+        """The version that `view` serves now, or `view@v<n>`. Raises UnknownView, UnknownVersion."""
+        return self._registry.named(name)
 
-    def newest(self, name: str, start: int | None, most: int) -> Panes:
+    def newest(self, version: RegisteredView, start: int | None, most: int) -> Panes:
         """The newest panes of a version, at most `most`, and none before `start` (µs). A BUDGET_SPENT void is none of them.
 
+        They are of one state of the store, also while panes are published and old ones leave.
+
         Raises:
-            UnknownView, UnknownVersion. StoreCorrupt: sums are missing.
+            StoreCorrupt: sums are missing.
         """
-        registered, publications = self._registry.named(name), self._registry.publications
-        selection, lineage = self._registry.selection(registered), self._registry.lineage(registered.view.name)
-        starts = publications.pane_starts(selection, start)[-most:]
-        between = (int(starts[0]), int(starts[-1]) + 1) if len(starts) else (0, 0)
+        registry, publications = self._registry, self._registry.publications
 
         def read(_: list[FileRecord]) -> Panes:
-            sums = Sums.of(publications, self._offline, lineage)
-            return row_inputs(registered, selection, publications, sums, between).panes
+            with registry.snapshot():
+                selection, lineage = registry.selection(version), registry.lineage(version.view.name)
+                starts = publications.pane_starts(selection, start)[-most:]
+                between = (int(starts[0]), int(starts[-1]) + 1) if len(starts) else (0, 0)
+                sums = Sums.of(publications, self._offline, lineage)
+                return row_inputs(version, selection, publications, sums, between).panes
 
-        return History(self._registry, self._offline).read(registered, None, None, read)
+        return History(registry, self._offline).read(version, None, None, read)

@@ -14,6 +14,7 @@ from typing import Final
 
 from base.errors import CoveyError
 from base.metrics import DRIFT, DRIFT_SERIES, Sample
+from base.times import DAY_US, wall_clock
 from featurestore.errors import StoreNotFound
 
 from .report import Checked, Report
@@ -21,25 +22,35 @@ from .stored_panes import StoredPanes
 
 LEVEL: Final = 0.01
 """The chance of a false alarm of a view on a day, over all of its panes of the day."""
+FRESH_US: Final = 7 * DAY_US
+"""A check of older panes is no metric: no pane may ever end the alert of a view that is not collected any more."""
 
 log = logging.getLogger(__name__)
 
 
 def check_project(directory: Path) -> list[Report]:
-    """Check every view of a project's store; none if it has no store yet. Raises CoveyError, OSError."""
+    """Check every view of a project's store; none if it has no store yet. A view that cannot be read is logged, and left out.
+
+    Raises:
+        CoveyError, OSError: the store cannot be read.
+    """
     try:
         store = StoredPanes(directory)
     except StoreNotFound:
         return []
     with store:
-        return [_daily(store, name) for name in store.names()]
+        return [report for name in store.names() if (report := _daily(store, name)) is not None]
 
 
-def _daily(store: StoredPanes, name: str) -> Report:
-    from .checks import check_view, daily_terms  # scipy is slow to import
+def _daily(store: StoredPanes, name: str) -> Report | None:
+    from .checks import check_version, daily_terms  # scipy is slow to import
 
-    view = store.view(name)
-    return check_view(store, name, view, daily_terms(view, LEVEL))
+    try:
+        version = store.version(name)
+        return check_version(store, name, version, daily_terms(version.view, LEVEL))
+    except (CoveyError, OSError) as error:
+        log.warning("drift of view %s cannot be checked: %s", name, error)
+        return None
 
 
 class DriftWatch:
@@ -47,13 +58,14 @@ class DriftWatch:
 
     Args:
         check: checks all views.
+        clock: wall clock, µs since the epoch.
 
     Attributes:
         checks: how often they were checked.
     """
 
-    def __init__(self, check: Callable[[], Sequence[Report]]) -> None:
-        self._check, self._lock = check, Lock()
+    def __init__(self, check: Callable[[], Sequence[Report]], clock: Callable[[], int] = wall_clock) -> None:
+        self._check, self._clock, self._lock = check, clock, Lock()
         self._reports: Sequence[Report] = ()
         self._thread: Thread | None = None
         self._again = False
@@ -68,10 +80,10 @@ class DriftWatch:
                 self._thread.start()
 
     def samples(self) -> list[Sample]:
-        """The metrics. A view that could not be checked has none."""
-        found = []
+        """The metrics. A view that could not be checked has none, nor has one without a pane for a week."""
+        found, now = list[Sample](), self._clock()
         for one in self._reports:
-            if isinstance(one, Checked):
+            if isinstance(one, Checked) and one.newest[-1] + one.pane_us > now - FRESH_US:
                 found.append(Sample(DRIFT, (one.view,), float(one.drifts)))
                 found.append(Sample(DRIFT_SERIES, (one.view,), float(len(one.changes))))
         return found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, assert_never
 
 from base.logs import shown
 from base.metrics import LAST_OPENED, NEXT_COLLECTION, SITES, Meters, Sample, gauges
+from base.times import wall_clock
 from deployment.drift.watch import DriftWatch, check_project
 from deployment.in_process.progress import Progress
 from deployment.scheduler.steps import (
@@ -35,10 +36,10 @@ class CoordinatorState:
         drift: the newest check of each view.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, clock: Callable[[], int] = wall_clock) -> None:
         self.meters = Meters()
         self._panes = PaneSamples(directory)
-        self.drift = DriftWatch(lambda: check_project(directory))
+        self.drift = DriftWatch(lambda: check_project(directory), clock)
         self._is_followed = False
         self._answered, self._expected = 0, 0
         self._trouble: str | None = None

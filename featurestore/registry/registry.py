@@ -132,6 +132,12 @@ class Registry:
             self._lineages = (-1, -1), {}  # they may be of statements that were rolled back
             raise
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all of the statements inside read one state, also while a publication is committed."""
+        with snapshot(self._db, self._lock):
+            yield
+
     def lineages(self) -> list[Lineage]:
         """The versions of every name, by name."""
         return self._versions.lineages()
@@ -190,7 +196,7 @@ class Registry:
 
     def definitions(self) -> list[tuple[FeatureView, str]]:
         """Every definition that a version has or had, with `view@v<n>`."""
-        with snapshot(self._db, self._lock):
+        with self.snapshot():
             versions = [version for lineage in self.lineages() for version in lineage.versions]
             return [
                 (self._versions.definition(digest), one.registered.name)

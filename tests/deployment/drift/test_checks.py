@@ -1,4 +1,6 @@
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.release import RETRACTED, Void
 from featurestore.errors import StoreNotFound, UnknownFeature, UnknownView
 from featurestore.publish.publish import Publisher
+from featurestore.registry.publications import Publications
 from tests.featurestore.making import DAY, a_release, a_view, fill, manifest_of
 
 from .drifting import MONDAY, SHOPS, panes_of, publish, sums
@@ -29,20 +32,22 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_store_has_the_panes_that_its_rows_follow_from(store: Path) -> None:
     with StoredPanes(store) as opened:
-        panes = opened.newest("shops", None, 1_000)
+        panes = opened.newest(opened.version("shops"), None, 1_000)
         assert panes.start.tolist() == [MONDAY + i * DAY for i in range(90)]
         assert (panes.slots[12:] == sums(90, 3, jump=150)[12:]).all()
         assert (~panes.opened).nonzero()[0].tolist() == [10, 11]
         assert panes.noise_units[-1].tolist() == [2.0] * panes.noise_units.shape[1]
-        assert opened.newest("shops@v1", MONDAY + 80 * DAY, 5).start.tolist() == panes.start[-5:].tolist()
-        assert opened.newest("shops", MONDAY + 88 * DAY, 5).start.tolist() == panes.start[-2:].tolist()
+        assert (
+            opened.newest(opened.version("shops@v1"), MONDAY + 80 * DAY, 5).start.tolist() == panes.start[-5:].tolist()
+        )
+        assert opened.newest(opened.version("shops"), MONDAY + 88 * DAY, 5).start.tolist() == panes.start[-2:].tolist()
 
 
 def test_a_view_without_a_pane_has_none(tmp_path: Path) -> None:
     with Publisher(tmp_path, lambda: 0) as publisher:
         publisher.register(SHOPS)
     with StoredPanes(tmp_path) as opened:
-        assert len(opened.newest("shops", None, 10).start) == 0
+        assert len(opened.newest(opened.version("shops"), None, 10).start) == 0
         (report,) = check_views(opened, (), Terms())
     assert isinstance(report, Unchecked)
     assert report.why.startswith("0 of its panes")
@@ -80,7 +85,34 @@ def test_a_check_reads_no_more_panes_than_its_bounds_say(store: Path, monkeypatc
         assert report.past == 49
         (report,) = check_views(opened, ["shops"], Terms(last=7))
     assert isinstance(report, Unchecked)
-    assert "750" in report.why
+    assert report.why.startswith("a check of 7 needs 147 panes, and reads at most 50, because a pane has 15 sums")
+
+
+def test_more_panes_as_one_than_the_longest_past_is_enough_for_are_named_as_the_reason(store: Path) -> None:
+    with StoredPanes(store) as opened:
+        (report,) = check_views(opened, ["shops"], Terms(last=10))
+    assert isinstance(report, Unchecked)
+    assert report.why == "a check of 10 needs 210 panes, and reads at most 192; compare fewer panes as one"
+
+
+def test_panes_that_leave_while_they_are_read_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, slots = replace(SHOPS, retention="30d"), sums(80, 3)
+    publish(tmp_path, slots[:60], view=kept)
+    listed, is_read = Publications.pane_starts, list[bool]()
+
+    def and_others_publish(of: Publications, *given: Any) -> Any:
+        found = listed(of, *given)
+        if not is_read:
+            is_read.append(True)
+            publish(tmp_path, slots, view=kept)
+        return found
+
+    with StoredPanes(tmp_path) as opened:
+        version = opened.version("shops")
+        monkeypatch.setattr(Publications, "pane_starts", and_others_publish)
+        panes = opened.newest(version, None, 100)
+    assert panes.opened.all()
+    assert panes.start[-1] == MONDAY + 79 * DAY
 
 
 def test_unknown_views_and_features_are_named(store: Path) -> None:

@@ -10,9 +10,15 @@ from deployment.drift.watch import DriftWatch, check_project
 from deployment.monitor.coordinator import CoordinatorState
 from deployment.scheduler.steps import Ended, Idle
 from featurestore.errors import StoreCorrupt
-from tests.featurestore.making import a_view, fill
+from tests.featurestore.making import DAY, a_view, fill
 
-from .drifting import publish, sums
+from .drifting import MONDAY, publish, sums
+
+NOW = MONDAY + 91 * DAY
+
+
+def _now() -> int:
+    return NOW
 
 
 def _metrics(watch: DriftWatch) -> dict[str, dict[str, float]]:
@@ -25,7 +31,7 @@ def _metrics(watch: DriftWatch) -> dict[str, dict[str, float]]:
 def test_a_view_that_drifts_is_shown_and_one_with_a_short_past_is_not(tmp_path: Path) -> None:
     publish(tmp_path, sums(90, 3, jump=150))
     fill(tmp_path, a_view(), 5)
-    watch = DriftWatch(lambda: check_project(tmp_path))
+    watch = DriftWatch(lambda: check_project(tmp_path), _now)
     watch.published()
     watch.wait()
     found = _metrics(watch)
@@ -35,10 +41,31 @@ def test_a_view_that_drifts_is_shown_and_one_with_a_short_past_is_not(tmp_path: 
 
 def test_a_view_without_drift_has_the_value_0(tmp_path: Path) -> None:
     publish(tmp_path, sums(90, 3))
-    watch = DriftWatch(lambda: check_project(tmp_path))
+    watch = DriftWatch(lambda: check_project(tmp_path), _now)
     watch.published()
     watch.wait()
     assert _metrics(watch) == {"covey_drift": {"shops": 0.0}, "covey_drift_series": {"shops": 0.0}}
+
+
+def test_a_view_that_is_not_collected_any_more_stops_to_drift_after_a_week(tmp_path: Path) -> None:
+    publish(tmp_path, sums(90, 3, jump=150))
+    now = [MONDAY + 97 * DAY - 1]
+    watch = DriftWatch(lambda: check_project(tmp_path), lambda: now[0])
+    watch.published()
+    watch.wait()
+    assert _metrics(watch)["covey_drift"] == {"shops": 1.0}
+    now[0] += 1
+    assert watch.samples() == []
+
+
+def test_a_view_that_cannot_be_read_hides_no_other_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    publish(tmp_path, sums(90, 3, jump=150))
+    fill(tmp_path, a_view(), 30)
+    for file in (tmp_path / "store" / "offline" / "delays").rglob("*.parquet"):
+        file.write_bytes(b"damaged")
+    (report,) = check_project(tmp_path)
+    assert report.view == "shops"
+    assert "drift of view delays cannot be checked" in caplog.text
 
 
 def test_a_project_without_a_store_has_no_checks(tmp_path: Path) -> None:
@@ -94,7 +121,7 @@ def test_a_defect_of_one_check_does_not_end_all_checks() -> None:
 
 def test_a_coordinator_checks_when_it_starts_and_after_each_opened_pane(tmp_path: Path) -> None:
     publish(tmp_path, sums(40, 1))
-    state = CoordinatorState(tmp_path)
+    state = CoordinatorState(tmp_path, lambda: MONDAY + 41 * DAY)
     state.follow(Idle(None, ()), 0)
     state.drift.wait()
     names = [one.metric.name for one in state.samples()]
