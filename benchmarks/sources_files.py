@@ -22,8 +22,8 @@ from rich.table import Table
 
 from base.times import wall_clock
 from edge_client.sources.files.open_files import OpenFiles
-from edge_client.sources.open import Surroundings
 from edge_client.sources.source import FilesSource
+from edge_client.sources.surroundings import Surroundings
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Mean

@@ -24,7 +24,8 @@ from rich.table import Table
 
 from edge_client.event_log.log import EventLog
 from edge_client.event_log.sealing import new_log_key
-from edge_client.sources.mapping import AsNumber, AsText, AsTime, Column, Kind, Mapping, Named
+from edge_client.sources.declared_column import AsNumber, AsText, AsTime, Column, Kind, Named
+from edge_client.sources.mapping import Mapping
 from edge_client.sources.source import KafkaSource, LogSettings
 from edge_client.sources.streams.consumer import Consumer
 from edge_client.sources.streams.decoding import decoder

@@ -54,7 +54,7 @@ def check(
     from base.errors import DONE, FAILURE
     from deployment.printing.source_check import check_to_json, print_source_check
     from edge_client.sources.check import check_source
-    from edge_client.sources.open import Surroundings
+    from edge_client.sources.surroundings import Surroundings
 
     out = output_of(plain=plain, csv=False, as_json=as_json)
     name, chosen = _source(project, site, source, client_column, time_column)

@@ -13,9 +13,10 @@ from edge_client.errors import LogSettingsDiffer
 from edge_client.event_log.log import EventLog
 from edge_client.event_log.sealing import read_log_key
 from edge_client.site_config import source_in
-from edge_client.sources.open import EACH_TIME, Surroundings
+from edge_client.sources.open import EACH_TIME
 from edge_client.sources.source import KafkaSource, LogSettings, MqttSource, Stream
 from edge_client.sources.streams.probing import look_at_broker
+from edge_client.sources.surroundings import Surroundings
 from federation.errors import FederationError
 from federation.private_key_file import read_private
 

@@ -21,12 +21,14 @@ from featurestore.define.definitions import FeatureView
 from ..errors import EdgeError
 from ..events import Events, check_schema, event_times, make_events, plain_type, plain_values
 from .conversions import declared
+from .declared_column import Column, raw_name
 from .files.csv_file import UNTYPED
 from .json_types import NULL, json_type_of
-from .mapping import Column, raw_name
-from .open import Surroundings, open_source
-from .sample import Sample, sample_of
+from .open import open_source
+from .sample import Sample
+from .sampling import sample_of
 from .source import FilesSource, KafkaSource, LogSource, MqttSource, Source, TableSource
+from .surroundings import Surroundings
 
 EXAMPLES: Final = 3
 _LONGEST: Final = 60

@@ -17,8 +17,7 @@ import pyarrow.compute as pc
 from ..errors import EventColumnError
 from ..events import plain_values, require_column
 from ..time_texts import YEAR_1, YEAR_10000, has_no_zone, parse_times
-from .files.csv_file import UNTYPED, numbers, truths, whole_numbers
-from .mapping import (
+from .declared_column import (
     AsBoolean,
     AsNumber,
     AsText,
@@ -33,6 +32,7 @@ from .mapping import (
     TopicLevel,
     raw_name,
 )
+from .files.csv_file import UNTYPED, numbers, truths, whole_numbers
 
 UTC_US: Final = pa.timestamp("us", "UTC")
 _PER_SECOND: Final[dict[TimeUnit, int]] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}

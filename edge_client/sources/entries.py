@@ -27,8 +27,7 @@ from base.config import ConfigModel, FilePath, Flag, Text
 from base.times import parse_duration
 
 from ..event_log.settings import parse_log_size
-from .mapping import (
-    NO_COLUMNS,
+from .declared_column import (
     AsBoolean,
     AsNumber,
     AsText,
@@ -36,7 +35,6 @@ from .mapping import (
     AsWhole,
     Column,
     Kind,
-    Mapping,
     Named,
     Origin,
     RecordKey,
@@ -44,6 +42,7 @@ from .mapping import (
     TimeUnit,
     TopicLevel,
 )
+from .mapping import NO_COLUMNS, Mapping
 from .units import scale_of
 
 MAX_COLUMNS: Final = 1_000

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .mapping import AsBoolean, AsNumber, AsText, AsTime, AsWhole, Kind, Named
+from .declared_column import AsBoolean, AsNumber, AsText, AsTime, AsWhole, Kind, Named
 from .mapping import Mapping as Columns
 
 NULL = "null"

@@ -21,7 +21,8 @@ from ..event_log.batches import conformed
 from ..event_log.log import EventLog
 from ..events import Events, make_events, require_column
 from ..pane_rows import Grid, SourceCounts, grid_of, grids_of, pane_rows
-from .mapping import NO_COLUMNS, AsTime, Mapping
+from .declared_column import AsTime
+from .mapping import NO_COLUMNS, Mapping
 from .needed import needed_columns
 from .status import SourceStatus
 

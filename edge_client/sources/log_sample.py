@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from ..errors import LogMissing, SourceAway
 from ..event_log.log import EventLog
-from .open import Surroundings
 from .sample import Sample
 from .source import LogSource
+from .surroundings import Surroundings
 
 
 def sample_log(source: LogSource, surroundings: Surroundings, most: int) -> Sample:

@@ -6,10 +6,8 @@ stream is read all the time, and files that did not change are not read again.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import Final, Protocol, assert_never
 
 import pyarrow as pa
@@ -21,6 +19,7 @@ from federation.plan import PlannedView
 from ..events import Events
 from .source import FilesSource, KafkaSource, LogSource, MqttSource, Source, TableSource
 from .status import SourceStatus
+from .surroundings import Surroundings
 
 
 class OpenSource(Protocol):
@@ -53,21 +52,6 @@ class OpenSource(Protocol):
     def close(self) -> None:
         """Close files and connections, and stop reading a stream."""
         ...
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a source needs besides its settings.
-
-    Attributes:
-        site: the site's id.
-        clock: wall clock, µs since the epoch. monotonic: seconds. wait: returns after so many seconds.
-    """
-
-    site: str
-    clock: Callable[[], int] = wall_clock
-    monotonic: Callable[[], float] = time.monotonic
-    wait: Callable[[float], None] = time.sleep
 
 
 def open_source(source: Source, surroundings: Surroundings) -> OpenSource:

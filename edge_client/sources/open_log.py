@@ -13,9 +13,9 @@ from ..errors import LogError, LogMissing, SourceAway
 from ..event_log.log import EventLog
 from ..events import Events
 from .log_reader import LogReader
-from .open import Surroundings
 from .source import LogSource
 from .status import SourceStatus
+from .surroundings import Surroundings
 
 
 class OpenLog:

@@ -23,12 +23,12 @@ from ..errors import LogError, SourceAway
 from ..event_log.log import EventLog
 from ..events import Events
 from .log_reader import LogReader
-from .open import Surroundings
 from .source import KafkaSource, MqttSource, Stream
 from .status import SourceStatus
 from .streams.consumer import Consumer
 from .streams.decoding import decoder
 from .streams.stream import StreamFactory
+from .surroundings import Surroundings
 
 
 class OpenStream:

@@ -9,8 +9,9 @@ from base.errors import ConfigInvalid
 from base.tls.hosts import is_loopback, split_address
 
 from ..event_log.settings import DAYS, SIZE
+from .declared_column import AsText, AsTime, AsWhole, Named, RecordKey
 from .entries import LogEntries, SourceEntries
-from .mapping import AsText, AsTime, AsWhole, Mapping, Named, RecordKey
+from .mapping import Mapping
 from .source import (
     WAIT_US,
     Database,

@@ -8,7 +8,8 @@ from typing import assert_never
 import pyarrow as pa
 
 from ..errors import EventsError
-from .mapping import AsBoolean, AsNumber, AsText, AsTime, AsWhole, Column, Mapping
+from .declared_column import AsBoolean, AsNumber, AsText, AsTime, AsWhole, Column
+from .mapping import Mapping
 from .needed import one_type
 
 

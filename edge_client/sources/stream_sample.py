@@ -9,12 +9,12 @@ import pyarrow as pa
 from base.extras import require_extra
 
 from .json_types import json_types
-from .open import Surroundings
 from .sample import Sample
 from .source import KafkaSource, MqttSource, Stream
 from .streams.decoding import decoder
 from .streams.probing import looking_at_mqtt
 from .streams.stream import Polled
+from .surroundings import Surroundings
 
 LOOK_S = 10.0
 """How long a sample waits for the records that the broker has; of MQTT for those that come."""

@@ -22,10 +22,10 @@ from ...errors import EventFilesAway, SourceAway
 from ...events import Events, PaneCounts, make_events
 from ...pane_rows import Grid, PaneRows, SourceCounts, grids_of, needs, pane_rows
 from ..needed import needed_columns
-from ..open import Surroundings
 from ..selection import Selection
 from ..source import FilesSource
 from ..status import SourceStatus
+from ..surroundings import Surroundings
 from .cache import EventCache
 from .paths import event_files
 from .reading import file_batches, file_schema, one_table, opened, plain_table

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from edge_client.event_log.bad_records import BadReason, BadRecord
 from edge_client.sandbox import locked_duckdb
 
-from ..mapping import (
+from ..declared_column import (
     AsBoolean,
     AsNumber,
     AsText,
@@ -21,13 +21,13 @@ from ..mapping import (
     AsWhole,
     Column,
     Kind,
-    Mapping,
     Named,
     RecordKey,
     RecordTime,
     TopicLevel,
     raw_name,
 )
+from ..mapping import Mapping
 from ..records import JsonColumn, JsonKind, RecordReader, Records
 from ..source import Stream
 from .stream import Polled

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ...errors import SourceAway
-from ..mapping import RecordKey, RecordTime
+from ..declared_column import RecordKey, RecordTime
 from ..source import KafkaSource
 from .kafka_client import Connection, key_of, time_us_of, value_of, where
 from .kafka_positions import Place, Start, name_of, places_of, restart_of, start_of

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, assert_never
 
 from base.extras import require_extra
 
-from ..open import Surroundings
 from ..source import KafkaSource, MqttSource, Stream
+from ..surroundings import Surroundings
 from .stream import StreamFactory
 
 if TYPE_CHECKING:

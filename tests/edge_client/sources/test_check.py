@@ -15,10 +15,12 @@ from edge_client.event_log.bad_records import BadReason, BadRecord
 from edge_client.event_log.log import EventLog
 from edge_client.sources import check
 from edge_client.sources.check import SourceCheck, check_source
-from edge_client.sources.mapping import NO_COLUMNS, AsNumber, AsText, AsTime, AsWhole, Column, Mapping, Named
-from edge_client.sources.open import Surroundings
-from edge_client.sources.sample import Sample, sample_of
+from edge_client.sources.declared_column import AsNumber, AsText, AsTime, AsWhole, Column, Named
+from edge_client.sources.mapping import NO_COLUMNS, Mapping
+from edge_client.sources.sample import Sample
+from edge_client.sources.sampling import sample_of
 from edge_client.sources.source import FilesSource, KafkaSource, LogSettings, LogSource, Source
+from edge_client.sources.surroundings import Surroundings
 from edge_client.sources.units import scale_of
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity

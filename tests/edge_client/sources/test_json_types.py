@@ -12,10 +12,11 @@ import pytest
 from base.times import to_us
 from edge_client.sources import check
 from edge_client.sources.check import check_source
+from edge_client.sources.declared_column import AsNumber, AsText, AsTime, AsWhole, Column, Named, RecordKey
 from edge_client.sources.json_types import json_types
-from edge_client.sources.mapping import AsNumber, AsText, AsTime, AsWhole, Column, Mapping, Named, RecordKey
-from edge_client.sources.open import Surroundings
+from edge_client.sources.mapping import Mapping
 from edge_client.sources.sample import Sample
+from edge_client.sources.surroundings import Surroundings
 from tests.edge_client.sources.streams.making import kafka
 
 COLUMNS = Mapping(

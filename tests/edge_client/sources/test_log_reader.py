@@ -15,10 +15,12 @@ from edge_client.errors import EventsError, LogKeyWrong, SourceAway
 from edge_client.event_log.log import EventLog
 from edge_client.event_log.sealing import new_log_key
 from edge_client.events import Events, make_events
+from edge_client.sources.declared_column import AsText, AsTime, Column, Named
 from edge_client.sources.log_reader import LogReader
-from edge_client.sources.mapping import AsText, AsTime, Column, Mapping, Named
-from edge_client.sources.open import Surroundings, open_source
+from edge_client.sources.mapping import Mapping
+from edge_client.sources.open import open_source
 from edge_client.sources.source import LogSource
+from edge_client.sources.surroundings import Surroundings
 from featurestore.define.entities import Entity
 from federation.plan import PlannedView
 from tests.edge_client.making import DAY, HOURLY, VIEW, table

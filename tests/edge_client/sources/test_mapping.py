@@ -16,9 +16,7 @@ from hypothesis import strategies as st
 
 from edge_client.errors import EventColumnError, EventsError
 from edge_client.sources.conversions import in_zone
-from edge_client.sources.files.csv_file import UNTYPED
-from edge_client.sources.mapping import (
-    NO_COLUMNS,
+from edge_client.sources.declared_column import (
     AsBoolean,
     AsNumber,
     AsText,
@@ -26,12 +24,13 @@ from edge_client.sources.mapping import (
     AsWhole,
     Column,
     Kind,
-    Mapping,
     Named,
     RecordKey,
     RecordTime,
     TopicLevel,
 )
+from edge_client.sources.files.csv_file import UNTYPED
+from edge_client.sources.mapping import NO_COLUMNS, Mapping
 from edge_client.sources.units import Scale, scale_of
 
 NEW_YORK = "America/New_York"

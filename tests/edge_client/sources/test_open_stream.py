@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from base.times import SECOND_US
-from edge_client.sources.open import KeptSource, Surroundings, open_source
+from edge_client.sources.open import KeptSource, open_source
 from edge_client.sources.source import KafkaSource
+from edge_client.sources.surroundings import Surroundings
 from federation.plan import PlannedView
 from tests.brokers import KafkaBroker, free_port, kafka_broker
 from tests.edge_client.making import DAY, VIEW

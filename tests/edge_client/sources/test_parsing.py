@@ -9,8 +9,7 @@ import pytest
 from base.config import checked
 from base.errors import ConfigInvalid
 from base.toml import parse_toml
-from edge_client.sources.entries import SourceEntries
-from edge_client.sources.mapping import (
+from edge_client.sources.declared_column import (
     AsBoolean,
     AsNumber,
     AsText,
@@ -21,6 +20,7 @@ from edge_client.sources.mapping import (
     RecordTime,
     TopicLevel,
 )
+from edge_client.sources.entries import SourceEntries
 from edge_client.sources.parsing import absolute_url, source_of
 from edge_client.sources.source import (
     DuckDbFile,

@@ -11,7 +11,7 @@ from edge_client.errors import SourceAway
 from edge_client.event_log.bad_records import BadReason
 from edge_client.sources.check import check_source
 from edge_client.sources.open import open_source
-from edge_client.sources.sample import sample_of
+from edge_client.sources.sampling import sample_of
 from edge_client.sources.source import KafkaSource
 from tests.brokers import KafkaBroker, free_port
 from tests.edge_client.making import VIEW

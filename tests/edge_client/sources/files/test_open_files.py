@@ -16,11 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_client.errors import EventColumnError, EventsError, SourceAway
+from edge_client.sources.declared_column import AsNumber, AsText, AsTime, Column, Named
 from edge_client.sources.files import open_files, parquet_file
 from edge_client.sources.files.open_files import OpenFiles
-from edge_client.sources.mapping import AsNumber, AsText, AsTime, Column, Mapping, Named
-from edge_client.sources.open import Surroundings, open_source
+from edge_client.sources.mapping import Mapping
+from edge_client.sources.open import open_source
 from edge_client.sources.source import FilesSource
+from edge_client.sources.surroundings import Surroundings
 from edge_client.sources.units import Scale
 from tests.edge_client.sources.making import counted, day, naive_counts, naive_rows, planned, row, table_of, view
 
@@ -248,7 +250,7 @@ READ = """
 import resource, sys
 from pathlib import Path
 from edge_client.sources.files.open_files import OpenFiles
-from edge_client.sources.open import Surroundings
+from edge_client.sources.surroundings import Surroundings
 from edge_client.sources.source import FilesSource
 from tests.edge_client.sources.making import planned
 path = Path(sys.argv[1])

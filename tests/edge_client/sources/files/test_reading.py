@@ -16,8 +16,8 @@ from edge_client.sources.files import open_files, paths, reading
 from edge_client.sources.files.open_files import OpenFiles
 from edge_client.sources.files.paths import event_files
 from edge_client.sources.files.reading import read_events
-from edge_client.sources.open import Surroundings
 from edge_client.sources.source import FilesSource
+from edge_client.sources.surroundings import Surroundings
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Mean

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge_client.sources.mapping import AsText, AsTime, AsWhole, Column, Mapping, Named
+from edge_client.sources.declared_column import AsText, AsTime, AsWhole, Column, Named
+from edge_client.sources.mapping import Mapping
 from edge_client.sources.source import LogSettings, MqttSource
 
 COLUMNS = Mapping(

@@ -13,7 +13,8 @@ import pytest
 
 from base.metrics import Meters
 from deployment.monitor.site import SiteState
-from edge_client.sources.open import Surroundings, open_source
+from edge_client.sources.open import open_source
+from edge_client.sources.surroundings import Surroundings
 from tests.edge_client.sources.streams.mqtt_sites import a_source, with_log
 from tests.edge_client.sources.streams.test_mqtt_kills import subscribe
 from tests.mosquitto import Mosquitto, publish, running_mosquitto

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from edge_client.errors import EventColumnError, EventsError, SourceAway
 from edge_client.events import check_schema, event_times
-from edge_client.sources.mapping import AsNumber, AsTime, Column, Mapping, Named
-from edge_client.sources.open import Surroundings, open_source
+from edge_client.sources.declared_column import AsNumber, AsTime, Column, Named
+from edge_client.sources.mapping import Mapping
+from edge_client.sources.open import open_source
 from edge_client.sources.source import Query, SqliteFile, TableName
+from edge_client.sources.surroundings import Surroundings
 from edge_client.sources.tables import open_table
 from edge_client.sources.tables.database import Database
 from edge_client.sources.tables.duckdb_file import DuckDbTable

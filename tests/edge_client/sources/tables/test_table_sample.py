@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from edge_client.errors import SourceAway
-from edge_client.sources.mapping import AsTime, AsWhole, Column, Mapping, Named
-from edge_client.sources.open import Surroundings
-from edge_client.sources.sample import Sample, sample_of
+from edge_client.sources.declared_column import AsTime, AsWhole, Column, Named
+from edge_client.sources.mapping import Mapping
+from edge_client.sources.sample import Sample
+from edge_client.sources.sampling import sample_of
 from edge_client.sources.source import Query
+from edge_client.sources.surroundings import Surroundings
 from tests.edge_client.sources.making import day, row
 
 from .making import EVENTS, Made
