@@ -57,6 +57,11 @@ class Selection:
         column = self.mapping.column(name)
         return column is None or column.kind is None or column.kind == AsTime()
 
+    def keeps_nulls(self, name: str) -> bool:
+        """Whether a needed column has a value wherever the source has one: no value can be unfit for the declared type."""
+        column = self.mapping.column(name)
+        return column is None or column.kind is None or column.kind == AsText()
+
     def apply(self, table: pa.Table) -> pa.Table:
         """The needed columns, from the source's own."""
         if not self.mapping.columns:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 import pyarrow as pa
 
@@ -83,7 +82,7 @@ def sqlite_connection(path: Path) -> Iterator[AdbcConnection]:
     import adbc_driver_sqlite
     import adbc_driver_sqlite.dbapi as driver
 
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+    uri = f"{path.absolute().as_uri()}?mode=ro"
     options = {adbc_driver_sqlite.StatementOptions.BATCH_ROWS.value: str(BATCH_ROWS)}
     with _open(lambda: driver.connect(uri), options) as connection:
         connection.run(f"PRAGMA busy_timeout = {int(LOCK_S * 1_000)}", "PRAGMA query_only = 1")

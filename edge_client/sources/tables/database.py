@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol, assert_never
+from typing import Final, Protocol, assert_never, runtime_checkable
 
 import pyarrow as pa
 
@@ -69,8 +69,8 @@ class Database(Protocol):
         """The names of the columns, in order."""
         ...
 
-    def rows(self, columns: Mapping[str, pa.DataType], within: Sequence[Within] = ()) -> Iterator[pa.Table]:
-        """The columns of all rows, or of those in one of the intervals, a batch at a time; at least one batch.
+    def rows(self, columns: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+        """The columns of all rows, a batch at a time; at least one batch.
 
         Args:
             columns: each with the type that its use demands, for a database whose columns have none.
@@ -79,6 +79,15 @@ class Database(Protocol):
 
     def schema(self, columns: Mapping[str, pa.DataType]) -> pa.Schema:
         """The columns as `rows` has them. No row is read."""
+        ...
+
+
+@runtime_checkable
+class TimedDatabase(Database, Protocol):
+    """A database that has types of times, so that it can find and count the rows of panes."""
+
+    def rows(self, columns: Mapping[str, pa.DataType], within: Sequence[Within] = ()) -> Iterator[pa.Table]:
+        """As `Database.rows`; with intervals, the rows in one of them only."""
         ...
 
     def exact_times(self, column: str) -> bool:

@@ -25,10 +25,12 @@ from .database import BATCH_ROWS, LAST, READ_S, YEAR_1, Deadline, Within, condit
 _LITERAL: Final = "TIMESTAMP '{time}'"
 """Also for columns with a zone: the session's zone is UTC."""
 _TIMES: Final = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "DATE")
+_AWAY: Final = ("IO Error", "Out of Memory Error")
+"""Beginnings of the messages of failures that may pass, where only the message is left."""
 
 
 class DuckDbTable:
-    """See `Database`."""
+    """See `TimedDatabase`."""
 
     def __init__(
         self, url: str, connection: duckdb.DuckDBPyConnection, relation: TableName | Query, deadline: Deadline
@@ -43,30 +45,30 @@ class DuckDbTable:
             return dict(zip(relation.columns, map(str, relation.types), strict=True))
 
     def names(self) -> Sequence[str]:
-        """See `Database`."""
+        """See `TimedDatabase`."""
         return list(self._types)
 
     def schema(self, columns: Mapping[str, pa.DataType]) -> pa.Schema:
-        """See `Database`."""
+        """See `TimedDatabase`."""
         with _failures(self._url):
             return self._connection.sql(f"{self._select(columns)} LIMIT 0").to_arrow_table().schema
 
     def rows(self, columns: Mapping[str, pa.DataType], within: Sequence[Within] = ()) -> Iterator[pa.Table]:
-        """See `Database`."""
+        """See `TimedDatabase`."""
         with _failures(self._url):
             relation = self._connection.sql(self._select(columns) + conditions(within, _LITERAL))
             reader = relation.to_arrow_reader(BATCH_ROWS)
             yield reader.schema.empty_table()
-            for batch in reader:
+            while (batch := self._next(reader)) is not None:
                 self._deadline.check()
                 yield pa.Table.from_batches([batch])
 
     def exact_times(self, column: str) -> bool:
-        """See `Database`."""
+        """See `TimedDatabase`."""
         return self._types[column] in _TIMES
 
     def counts(self, client: str, time: str, pane_us: int) -> PaneCounts:
-        """See `Database`."""
+        """See `TimedDatabase`."""
         us = f"epoch_us({identifier(time)}::{'TIMESTAMPTZ' if self._types[time] == _TIMES[1] else 'TIMESTAMP'})"
         pane = f"{us} - (({us} % {pane_us}) + {pane_us}) % {pane_us}"
         within = conditions([Within(time, YEAR_1, LAST)], _LITERAL)
@@ -77,6 +79,18 @@ class DuckDbTable:
         with _failures(self._url):
             found = self._connection.sql(query).to_arrow_table()
         return found["pane"].to_numpy().astype(np.int64), found["events"].to_numpy().astype(np.int64)
+
+    def _next(self, reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
+        """The next batch. Arrow passes an error of the query on without its type, and with the value that failed."""
+        try:
+            return next(reader, None)
+        except (pa.ArrowException, OSError) as error:
+            message = str(error).splitlines()[0]
+            if "interrupt" in message.lower():
+                raise
+            if message.startswith(_AWAY):
+                raise SourceAway(self._url, message) from None
+            raise EventsError(f"the source {self._url} cannot be read: {message}", message) from None
 
     def _select(self, columns: Mapping[str, pa.DataType]) -> str:
         return f"SELECT {', '.join(map(identifier, columns))} FROM {self._from}"
@@ -106,7 +120,7 @@ def open_duckdb(
             connection.execute("SET lock_configuration = true")
             connection.execute("BEGIN TRANSACTION")
             yield DuckDbTable(url, connection, relation, deadline)
-        except (duckdb.InterruptException, RuntimeError, pa.ArrowException) as error:
+        except (duckdb.InterruptException, RuntimeError, pa.ArrowException, OSError) as error:
             if "interrupt" not in str(error).lower():
                 raise
             deadline.check()

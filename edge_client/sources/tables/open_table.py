@@ -17,14 +17,14 @@ from featurestore.define.definitions import FeatureView
 from federation.plan import PlannedView
 
 from ...events import Events, make_events
-from ...pane_rows import SourceCounts, grid_of, grids_of, pane_rows
+from ...pane_rows import Grid, SourceCounts, grid_of, grids_of, pane_rows
 from ..files.csv_file import require_columns
 from ..needed import needed_columns
 from ..selection import Selection
 from ..source import Database as AnyDatabase
 from ..source import DuckDbFile, PostgreSql, Query, SqliteFile, TableName, TableSource
 from ..status import SourceStatus
-from .database import READ_S, Database, Within
+from .database import READ_S, Database, TimedDatabase, Within
 
 
 class OpenTable:
@@ -49,9 +49,7 @@ class OpenTable:
         with self._open() as database:
             selection = self._selection([planned.view for planned in views], database)
             grids = grids_of(views, source.time)
-            if all(
-                selection.is_plain(column) and database.exact_times(selection.origin(column)) for column, _ in grids
-            ):
+            if isinstance(database, TimedDatabase) and _compares_as_site(database, selection, source.client, grids):
                 within = [
                     _within(planned, selection.origin(grid_of(planned.view, source.time)[0])) for planned in views
                 ]
@@ -120,6 +118,13 @@ def open_database(
             return open_postgresql(url, database, relation, seconds)
         case _:
             assert_never(database)
+
+
+def _compares_as_site(database: TimedDatabase, selection: Selection, client: str, grids: Sequence[Grid]) -> bool:
+    """Whether the database finds the same rows in each pane as a site, and the same of them have a client."""
+    return selection.keeps_nulls(client) and all(
+        selection.is_plain(column) and database.exact_times(selection.origin(column)) for column, _ in grids
+    )
 
 
 def _within(planned: PlannedView, column: str) -> Within:

@@ -38,7 +38,7 @@ lock, a timeout, a full or stopping server. See PostgreSQL's appendix A.
 
 
 class PostgreSqlTable:
-    """See `Database`."""
+    """See `TimedDatabase`."""
 
     def __init__(self, url: str, connection: AdbcConnection, relation: TableName | Query) -> None:
         self._url, self._connection = url, connection
@@ -54,16 +54,16 @@ class PostgreSqlTable:
         return {field.name: _type_name(field) for field in schema}
 
     def names(self) -> Sequence[str]:
-        """See `Database`."""
+        """See `TimedDatabase`."""
         return list(self._types)
 
     def schema(self, columns: Mapping[str, pa.DataType]) -> pa.Schema:
-        """See `Database`."""
+        """See `TimedDatabase`."""
         with _failures(self._url):
             return _plain(self._connection.schema(self._select(columns)))
 
     def rows(self, columns: Mapping[str, pa.DataType], within: Sequence[Within] = ()) -> Iterator[pa.Table]:
-        """See `Database`."""
+        """See `TimedDatabase`."""
         with _failures(self._url):
             schema = self.schema(columns)
             yield schema.empty_table()
@@ -71,11 +71,11 @@ class PostgreSqlTable:
                 yield pa.table([_checked(column) for column in batch.columns], schema)
 
     def exact_times(self, column: str) -> bool:
-        """See `Database`."""
+        """See `TimedDatabase`."""
         return self._types[column] in _TIMES
 
     def counts(self, client: str, time: str, pane_us: int) -> PaneCounts:
-        """See `Database`."""
+        """See `TimedDatabase`."""
         kind, column = self._types[time], identifier(time)
         epoch = f"{'TIMESTAMPTZ' if kind == 'timestamptz' else 'TIMESTAMP'} 'epoch'"
         pane = f"date_bin(interval '{pane_us} microseconds', {column}, {epoch})" if kind != "date" else column

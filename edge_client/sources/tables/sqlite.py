@@ -14,12 +14,11 @@ from typing import Final
 import pyarrow as pa
 
 from ...errors import EventsError, SourceAway
-from ...events import PaneCounts
 from ..files.csv_file import UNTYPED
 from ..source import Query, SqliteFile, TableName
 from ..text import utf8
 from .adbc import AdbcConnection, AdbcFailed, sqlite_connection
-from .database import READ_S, Deadline, Within, identifier, relation_sql
+from .database import READ_S, Deadline, identifier, relation_sql
 
 _AS_TYPE: Final = {
     pa.string(): (
@@ -44,7 +43,7 @@ _AWAY: Final = (
 
 
 class SqliteTable:
-    """See `Database`. The driver cannot stop a query, so the deadline is checked between batches."""
+    """See `Database`: SQLite has no type of times. The driver cannot stop a query, so the deadline is checked between batches."""
 
     def __init__(self, url: str, connection: AdbcConnection, relation: TableName | Query, deadline: Deadline) -> None:
         self._url, self._connection, self._deadline = url, connection, deadline
@@ -77,8 +76,8 @@ class SqliteTable:
             ]
         )
 
-    def rows(self, columns: Mapping[str, pa.DataType], within: Sequence[Within] = ()) -> Iterator[pa.Table]:
-        """See `Database`. There are no intervals."""
+    def rows(self, columns: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+        """See `Database`."""
         # The driver takes the type of a column from its first values. So the first row is one of known types, which is dropped.
         first = ", ".join(f"{_AS_TYPE[kind][0]} AS {identifier(name)}" for name, kind in columns.items())
         rest = ", ".join(_AS_TYPE[kind][1].format(identifier(name)) for name, kind in columns.items())
@@ -90,14 +89,6 @@ class SqliteTable:
                 self._deadline.check()
                 values = [_typed(column, kind) for column, kind in zip(batch.columns, columns.values(), strict=True)]
                 yield pa.table(values, schema).slice(0 if number else 1)
-
-    def exact_times(self, column: str) -> bool:
-        """See `Database`: SQLite has no type of times."""
-        return False
-
-    def counts(self, client: str, time: str, pane_us: int) -> PaneCounts:
-        """See `Database`."""
-        raise NotImplementedError
 
 
 @contextmanager

@@ -107,6 +107,18 @@ def test_numbers_of_every_type_are_read(made: Made, kind: str) -> None:
     assert typed_column(found.table, "x", "number").to_pylist() == [3.0]
 
 
+def test_a_value_that_a_query_cannot_convert_is_an_error_of_the_query_and_not_logged(made: Made) -> None:
+    made.run(
+        "CREATE TABLE e AS SELECT 'a' AS c, TIMESTAMP '2013-01-01' AS t, 'a' AS k, i::TEXT AS x FROM range(300000) r(i)"
+    )
+    made.run("UPDATE e SET x = 'planted' WHERE x = '250000'")
+    source = made.opened(Query("SELECT c, t, k, x::DOUBLE AS x FROM e"))
+    assert source.schema([view()]).num_rows == 0
+    with pytest.raises(EventsError, match="Could not convert string 'planted' to DOUBLE") as caught:
+        source.read([planned([0])])
+    assert "planted" not in caught.value.logged
+
+
 def test_an_interrupted_read_is_a_keyboard_interrupt(made: Made) -> None:
     made.table(row("a", day(0)))
     with pytest.raises(KeyboardInterrupt), made.opened()._open():

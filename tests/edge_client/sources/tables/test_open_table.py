@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge_client.errors import EventColumnError, EventsError, SourceAway
 from edge_client.events import check_schema, event_times
-from edge_client.sources.declared_column import AsNumber, AsTime, Column, Named
+from edge_client.sources.declared_column import AsNumber, AsTime, AsWhole, Column, Named
 from edge_client.sources.mapping import Mapping
 from edge_client.sources.open import open_source
 from edge_client.sources.source import Query, SqliteFile, TableName
@@ -165,6 +165,15 @@ def test_declared_columns_are_renamed_and_converted(made: Made) -> None:
     events = made.opened(columns=declared).read([planned([1])])
     assert events.table.select(["c", "k", "x"]).to_pylist() == [{"c": "a", "k": "a", "x": 7.0}]
     assert counted(events, view()) == {0: 1, 1: 1}
+
+
+def test_events_whose_client_does_not_fit_its_declared_type_are_not_counted(made: Made) -> None:
+    """They are in no report, so they must not look like events that came late."""
+    made.table(columns="c DOUBLE PRECISION, t TIMESTAMP, k TEXT, x DOUBLE PRECISION")
+    made.insert("e", *((client, day(1), "a", 1.0) for client in (7.0, 7.5, None)))
+    events = made.opened(columns=Mapping((Column("c", Named("c"), AsWhole()),))).read([planned([1])])
+    whole = 0 if isinstance(made.database, SqliteFile) else 1  # SQLite: a value of another type is missing
+    assert (len(events.table), counted(events, view())) == (whole, {1: 1} if whole else {})
 
 
 def test_a_large_table_is_streamed_in_batches(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:

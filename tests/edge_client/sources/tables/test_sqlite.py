@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from edge_client.errors import EventsError, SourceAway
-from edge_client.sources.source import Query, TableName
+from edge_client.sources.source import Query, SqliteFile, TableName
 from edge_client.sources.tables import sqlite as module
 from edge_client.sources.tables.sqlite import open_sqlite
 from tests.edge_client.sources.making import day, planned, row, view
@@ -50,6 +50,12 @@ def test_a_value_of_another_type_is_missing(made: Made, kind: str, expected: lis
     values = ("7", "1.5", "9e999", "'text'", "'7'", "''", "x'6162'", "'é' || char(0) || 'z'")
     assert read(made, kind, *values) == expected
     assert read(made, kind, "NULL", *values) == [None, *expected]
+
+
+def test_a_path_may_begin_with_two_slashes(made: Made) -> None:
+    made.table(row("a", day(0)))
+    made.database = SqliteFile(Path(f"/{made.database.path}"))  # type: ignore[union-attr]
+    assert made.opened().read([planned([0])]).table["c"].to_pylist() == ["a"]
 
 
 def test_booleans_are_0_and_1(made: Made) -> None:
