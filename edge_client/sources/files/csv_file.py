@@ -41,7 +41,7 @@ def read_csv(path: Path, needed: Mapping[str, pa.DataType]) -> pa.Table:
     with path.open("rb") as file:
         records = Records(file)
         names = _names(path, records.first())
-        require_columns(path, list(needed), names)
+        require_columns(path, list(needed), names, logged=False)
         columns = {name: _Column(name, kind) for name, kind in needed.items()}
         for chunk in records.chunks(len(names)):
             raw = _fields(chunk, names, list(needed))
@@ -70,7 +70,7 @@ def csv_batches(path: Path, needed: Mapping[str, pa.DataType]) -> Iterator[pa.Ta
     with path.open("rb") as file:
         records = Records(file)
         names = _names(path, records.first())
-        require_columns(path, list(needed), names)
+        require_columns(path, list(needed), names, logged=False)
         for chunk in records.chunks(len(names)):
             raw = _fields(chunk, names, list(needed))
             yield pa.table([_typed(_texts(raw.column(name)), kind) for name, kind in needed.items()], schema)
@@ -80,7 +80,7 @@ def csv_batches(path: Path, needed: Mapping[str, pa.DataType]) -> Iterator[pa.Ta
 def csv_schema(path: Path, needed: Mapping[str, pa.DataType]) -> pa.Table:
     """A table of the needed columns without a row: only the first record of the file is read. Raises EventsError."""
     with path.open("rb") as file:
-        require_columns(path, list(needed), _names(path, Records(file).first()))
+        require_columns(path, list(needed), _names(path, Records(file).first()), logged=False)
     return pa.schema(_schema(needed)).empty_table()
 
 
@@ -90,12 +90,16 @@ def csv_names(path: Path) -> list[str]:
         return _names(path, Records(file).first())
 
 
-def require_columns(place: Path | str, needed: Sequence[str], names: Sequence[str]) -> None:
-    """Raise EventsError unless the file or table has each needed column once."""
+def require_columns(place: Path | str, needed: Sequence[str], names: Sequence[str], *, logged: bool = True) -> None:
+    """Raise EventsError unless the file or table has each needed column once.
+
+    Args:
+        logged: whether a log may have the names. The first line of a CSV file without names is an event.
+    """
     for column in needed:
         if names.count(column) != 1:
-            what = "no column" if column not in names else "several columns named"
-            raise EventsError(f"{place} has {what} {column!r}; it has: {', '.join(names)}")
+            what, found = "no column" if column not in names else "several columns named", ", ".join(names)
+            raise EventsError(f"{place} has {what} {column!r}; it has: {found}", "" if logged else found)
 
 
 def whole_numbers(texts: pa.Array) -> pa.Array:

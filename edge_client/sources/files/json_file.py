@@ -43,7 +43,7 @@ def json_batches(path: Path, needed: Mapping[str, pa.DataType]) -> Iterator[pa.T
         columns = [JsonColumn(name, _KINDS[kind]) for name, kind in needed.items()]
         texts = [JsonColumn(name, JsonKind.WHOLE) for name, kind in needed.items() if pa.types.is_string(kind)]
         reader, numbers = RecordReader(db, columns), RecordReader(db, texts)
-        for records in _array(path, file) if _is_array(file) else _lines(file):
+        for records in _records(path, file):
             yield _table(records, reader, numbers, needed)
 
 
@@ -65,8 +65,7 @@ def read_json(path: Path, needed: Mapping[str, pa.DataType]) -> pa.Table:
 def first_records(path: Path, most: int) -> list[bytes]:
     """The first records of a file, as bytes. Raises EventsError as `json_batches`."""
     with path.open("rb") as file:
-        batches = _array(path, file) if _is_array(file) else _lines(file)
-        return list(islice(chain.from_iterable(batches), most))
+        return list(islice(chain.from_iterable(_records(path, file)), most))
 
 
 def json_schema(needed: Mapping[str, pa.DataType]) -> pa.Schema:
@@ -92,6 +91,12 @@ def _table(
         place[found.rows.to_numpy()] = np.arange(table.num_rows)
         table = table.take(pa.array(place, mask=place < 0))
     return table.cast(json_schema(needed))
+
+
+def _records(path: Path, file: BinaryIO) -> Iterator[list[bytes]]:
+    """The records of a file, many at a time. The name .jsonl or .ndjson promises lines, so a first line that is an array is one bad
+    record there, and cannot stop the others."""
+    return _array(path, file) if path.suffix.lower() == ".json" and _is_array(file) else _lines(file)
 
 
 def _is_array(file: BinaryIO) -> bool:

@@ -7,7 +7,7 @@ event in the panes of a plan is not read again. Files that are new in the folder
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from ..selection import Selection
 from ..source import FilesSource
 from ..status import SourceStatus
 from ..surroundings import Surroundings
-from .cache import EventCache
+from .cache import MOST_BYTES, EventCache
 from .paths import event_files
 from .reading import file_batches, file_schema, one_table, opened, plain_table
 
@@ -146,11 +146,28 @@ class OpenFiles:
         if file.stat().st_size > WHOLE:
             return self._read(file, selection, views)
 
-        def whole(path: Path) -> pa.Table:
-            return pa.concat_tables(map(plain_table, file_batches(path, selection.columns)), promote_options="default")
-
-        table = self._tables.read(file, ("rows", *selection.columns.items()), whole)
+        try:
+            table = self._tables.read(
+                file, ("rows", *selection.columns.items()), partial(_whole, columns=selection.columns)
+            )
+        except _TooLarge:
+            return self._read(file, selection, views)
         return _of_panes([table], selection, views, self._source)
+
+
+class _TooLarge(Exception):
+    """The table of a file does not fit into the cache. Compressed, the file is far smaller."""
+
+
+def _whole(file: Path, columns: Mapping[str, pa.DataType]) -> pa.Table:
+    """The columns of a file. Raises _TooLarge."""
+    tables, size = [], 0
+    for batch in file_batches(file, columns):
+        tables.append(plain_table(batch))
+        size += tables[-1].nbytes
+        if size > MOST_BYTES:
+            raise _TooLarge
+    return pa.concat_tables(tables, promote_options="default")
 
 
 def _of_panes(

@@ -40,10 +40,10 @@ def event_files(path: Path) -> list[Path]:
         EventFilesAway: there is no file, or a folder cannot be read. EventsError: there are more than `MAX_FILES`, the suffix of
             one names no kind of file, or there are files of two kinds.
     """
-    if path.is_file():
+    is_file, is_folder = _kind_of_path(path)
+    if is_file:
         found = [path]
     else:
-        is_folder = path.is_dir()
         if not is_folder and not _is_pattern(str(path)):
             raise EventFilesAway(f"no event file {path}: there is no such file or folder")
         found = sorted(_bounded(path, _files_below(path) if is_folder else _files_of_pattern(path)))
@@ -63,6 +63,14 @@ def event_files(path: Path) -> list[Path]:
                 f"{path} has files of two kinds, {found[0]} and {file}; all must be Parquet, or all CSV, or all JSON"
             )
     return found
+
+
+def _kind_of_path(path: Path) -> tuple[bool, bool]:
+    """Whether it is a file, and whether it is a folder. Raises EventFilesAway: a folder above it cannot be read."""
+    try:
+        return path.is_file(), path.is_dir()
+    except OSError as error:
+        raise EventFilesAway(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _bounded(path: Path, files: Iterator[Path]) -> set[Path]:

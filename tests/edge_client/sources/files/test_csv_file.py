@@ -12,8 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from edge_client.errors import EventsError
 from edge_client.sources.files import csv_records
-from edge_client.sources.files.csv_file import csv_batches
+from edge_client.sources.files.csv_file import csv_batches, csv_schema
 from edge_client.sources.files.csv_records import MAX_RECORD
 
 NEEDED = {"c": pa.string(), "t": pa.string(), "k": pa.int64(), "x": pa.float64(), "y": pa.bool_()}
@@ -85,6 +86,14 @@ def test_a_record_may_have_so_many_bytes_and_not_one_more(file: Path) -> None:
 def test_empty_lines_are_no_rows_and_a_byte_order_mark_is_no_part_of_a_name(file: Path) -> None:
     assert len(read(file, b"\xef\xbb\xbf" + HEADER + b"\n\n" + BEFORE + b"\r\n\n")) == 2
     assert len(read(file, b"\n\r\n" + HEADER + BEFORE)) == 2
+
+
+def test_the_first_line_of_a_file_without_names_is_an_event_and_not_logged(file: Path) -> None:
+    file.write_bytes(b"planted,2020-01-01\n")
+    for find in (lambda: csv_schema(file, NEEDED), lambda: pa.concat_tables(csv_batches(file, NEEDED))):
+        with pytest.raises(EventsError, match="it has: planted, 2020-01-01") as caught:
+            find()
+        assert "planted" not in caught.value.logged
 
 
 def test_types_do_not_depend_on_the_data(file: Path) -> None:

@@ -67,6 +67,11 @@ def test_an_array_is_its_elements_and_a_broken_one_is_refused(tmp_path: Path) ->
                 read(path, broken, strict=strict)
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "ndjson"])
+def test_a_first_line_that_is_an_array_spoils_no_other_line(tmp_path: Path, suffix: str) -> None:
+    assert read(tmp_path / f"a.{suffix}", '["hostile"\n{"c": "a"}\n') == [row(), row("a")]
+
+
 def test_an_array_that_is_too_large_to_parse_at_once_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

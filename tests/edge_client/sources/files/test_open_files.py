@@ -112,6 +112,25 @@ def test_a_file_that_is_too_large_to_be_kept_is_read_for_each_plan_that_asks_for
         assert folder.clients(2) == (["e"], ["2.parquet"])
 
 
+def test_a_small_file_whose_table_is_too_large_to_be_kept_is_read_in_batches(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compressed file may hold a thousand times its size."""
+    monkeypatch.setattr(open_files, "MOST_BYTES", 0)
+    folder.clients(0)
+    for _ in range(2):
+        assert folder.clients(2) == (["e"], ["2.parquet", "2.parquet"])  # given up, and then read in batches
+
+
+def test_a_folder_that_may_not_be_read_is_away(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", denied)
+    with pytest.raises(SourceAway, match="cannot be read: Permission denied"):
+        folder.source.read([planned([0])])
+
+
 TIMES = st.none() | st.builds(day, st.integers(-2, 3), st.sampled_from([0, 1, 3_599.999999, 3_600, 86_399.999999]))
 ROWS = st.lists(st.builds(row, st.sampled_from(["a", "b", None]), TIMES, u=TIMES), max_size=8)
 
