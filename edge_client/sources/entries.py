@@ -79,7 +79,10 @@ def _column(name: str, declared: object) -> Column:
             raise ValueError(f"{entry} must be text, not {str(text)[:80]}")
     if not name or len(name) > MAX_NAME:
         raise ValueError(f"its name must have 1 to {MAX_NAME} characters")
-    return Column(name, _origin(entries.get("from", name)), _kind(entries))
+    origin, kind = _origin(entries.get("from", name)), _kind(entries)
+    if isinstance(origin, RecordTime) and kind not in (None, AsTime()):
+        raise ValueError('@time is a time in UTC: write type = "time", without unit and zone')
+    return Column(name, origin, kind)
 
 
 def _origin(text: str) -> Origin:

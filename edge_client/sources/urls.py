@@ -18,6 +18,7 @@ SCHEMES: Final = ("duckdb", "sqlite", "postgresql", "kafka", "kafkas", "mqtt", "
 PATH_SCHEMES: Final = ("", "duckdb", "sqlite", "log")
 """Schemes, and none, whose place is a path."""
 MAX_URL: Final = 4_096
+_LOGIN_IN_URL: Final = "a URL must not hold a password. Write it to a private file, and name that: password_file"
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
 
@@ -66,9 +67,10 @@ def split_url(text: str) -> SourceUrl:
         place, _, tail = place.partition("?")
         query = _query(tail)
     if scheme not in ("duckdb", "sqlite", "log"):
-        before, at, _ = place.partition("/")[0].rpartition("@")
+        hosts = place.partition("/")[0] if scheme in ("mqtt", "mqtts") else place  # only a topic of MQTT may have @
+        before, at, _ = hosts.rpartition("@")
         if at and ":" in before:
-            raise ValueError("a URL must not hold a password. Write it to a private file, and name that: password_file")
+            raise ValueError(_LOGIN_IN_URL)
     if not place.strip("/"):
         raise ValueError(f"{scheme}:// names nothing; {_example(scheme)}")
     return SourceUrl(scheme, place, query)
@@ -142,8 +144,8 @@ def _query(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in filter(None, text.split("&")):
         name, _, value = part.partition("=")
-        if "pass" in name.lower():
-            raise ValueError("a URL must not hold a password. Write it to a private file, and name that: password_file")
+        if "pass" in name.lower() or "@" in name:  # user:what?ever@host
+            raise ValueError(_LOGIN_IN_URL)
         if name in found or not value:
             raise ValueError(f"?{name[:40]}= needs one value")
         found[name] = unquote(value)
