@@ -148,7 +148,7 @@ def _entries(path: Path) -> SiteEntries:
         entries = toml_entries(path)
     except FileNotFoundError:
         raise SiteFileMissing(str(path)) from None
-    if "source" not in entries and OUTDATED & entries.keys():
+    if "source" not in entries and entries.keys() >= OUTDATED:
         raise SiteFileOutdated(str(path))
     return checked(SiteEntries, entries, path)
 

@@ -200,7 +200,7 @@ def site(
 
     if source is not None:
         columns = both_columns(client_column, time_column, "--source")
-        configure_site(project, site, source, *columns, allow_noise_off=allow_noise_off)
+        configure_site(project, site, source, *columns, allow_noise_off=allow_noise_off, must_be_there=True)
     serve_site(project, site, superlink, insecure=insecure, monitor=monitor)
 
 

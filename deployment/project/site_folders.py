@@ -15,6 +15,7 @@ from flwr.app import RecordDict
 
 from base.atomic_files import create_file, replace_file
 from base.config import checked
+from base.errors import ConfigInvalid
 from base.fields import Fields, about
 from base.metrics import ANSWER_SECONDS, ANSWERS, Meters, Role
 from base.private_files import private_folder
@@ -26,17 +27,18 @@ from base.toml import toml_entries
 from deployment.errors import UsageError
 from deployment.monitor.monitor import monitored
 from deployment.monitor.site import LateCounts, SiteState
-from edge_client.errors import SourceAway
+from edge_client.errors import EdgeError, SourceAway
 from edge_client.fleet_client import FleetClient, SuperLink
 from edge_client.open_ledgers import KeptOpen
 from edge_client.plan_messages import OK, PlanAnswer, answer_message
 from edge_client.policy import Policy
 from edge_client.policy_file import policy_to_toml
 from edge_client.serving import SiteService
-from edge_client.site_config import SiteConfig, config_to_toml, load_config
+from edge_client.site_config import SiteConfig, config_to_toml, load_config, source_in
 from edge_client.sources.entries import SourceEntries
-from edge_client.sources.open import KeptSource
+from edge_client.sources.open import EACH_TIME, KeptSource
 from edge_client.sources.parsing import absolute_url, source_of
+from edge_client.sources.source import LogSource
 from federation.errors import UnknownSite
 from federation.key_rotation import erase_ended
 from federation.keys import roles_in, site_role
@@ -52,7 +54,14 @@ _log = logging.getLogger(__name__)
 
 
 def configure_site(
-    project: Path, site: str, source: str, client_column: str, time_column: str, *, allow_noise_off: bool
+    project: Path,
+    site: str,
+    source: str,
+    client_column: str,
+    time_column: str,
+    *,
+    allow_noise_off: bool,
+    must_be_there: bool = False,
 ) -> Path:
     """Write `sites/<site>.toml`, and `policy.toml` if it does not exist. The policy pins the project's keys from now on.
 
@@ -61,10 +70,12 @@ def configure_site(
     Args:
         source: a URL, or a path of files; relative to the working directory.
         allow_noise_off: the setting of a new policy; an existing policy is not changed.
+        must_be_there: a source that the site's file does not name yet must be readable, so that a mistyped one is not taken for
+            one that is away. An event log may be made later, by its program.
 
     Raises:
         UsageError: the site is not on the project's roster, or its file has entries of another source. ConfigInvalid: the
-            source needs more entries than these three.
+            source needs more entries than these three. EventsError, SourceAway: see `must_be_there`.
     """
     parties = Project.load(project)
     try:
@@ -89,7 +100,10 @@ def configure_site(
         entries = {"url": absolute_url(source, Path()), "client": client_column, "time": time_column}
     except ValueError as error:
         raise UsageError(f"the source {source!r}: {error}", settings=("source",)) from None
-    source_of(checked(SourceEntries, entries, path, "source"), path)  # before a file that is valid is replaced
+    chosen = source_of(checked(SourceEntries, entries, path, "source"), path)  # before a file that is valid is replaced
+    if must_be_there and not isinstance(chosen, LogSource) and chosen.url != _url_in(path):
+        with EACH_TIME.of(chosen, site) as opened:
+            opened.schema(())
     if _has_more(path, entries, clients):
         load_config(path)
         return path
@@ -106,6 +120,14 @@ def configure_site(
     replace_file(path, text, private=True)
     load_config(path)
     return path
+
+
+def _url_in(path: Path) -> str | None:
+    """The URL of the source that a site's file names; None: there is no such file, or it has none that can be used."""
+    try:
+        return source_in(path).url
+    except (ConfigInvalid, EdgeError):
+        return None
 
 
 def _has_more(path: Path, entries: Mapping[str, str], clients: int) -> bool:

@@ -62,6 +62,31 @@ def test_a_stream_needs_entries_that_are_written_by_hand(project: Path) -> None:
     assert path.read_text() == before
 
 
+def test_a_mistyped_source_is_refused_and_the_sites_file_stays(covey: Covey, project: Path, tmp_path: Path) -> None:
+    def start(source: object) -> tuple[int, str]:
+        columns = "--client-column", "who", "--time-column", "at"
+        # the address is refused after the source, so that nothing goes on running
+        code, _, err = covey(
+            "start", "site", "1", "--project", project, "--source", source, *columns, "--superlink", "8"
+        )
+        return code, err
+
+    code, err = start(tmp_path / "typo.csv")
+    assert (code, "typo.csv: there is no such file or folder" in err) == (1, True), err
+    assert not (project / "sites" / "1.toml").exists()
+    events = tmp_path / "e.csv"
+    events.write_text("who,at\n")
+    assert "'8' is not an address" in start(events)[1]
+    before = (project / "sites" / "1.toml").read_text()
+    for source in (tmp_path / "typo" / "*.csv", f"duckdb://{tmp_path}/typo.db?table=e"):
+        code, err = start(source)
+        assert (code, "cannot be read now" in err) == (1, True), err
+    assert (project / "sites" / "1.toml").read_text() == before
+    events.unlink()
+    assert "'8' is not an address" in start(events)[1]  # the site's file names it, so it may come back
+    assert "'8' is not an address" in start(f"log://{tmp_path}/e.log")[1]
+
+
 def test_a_site_that_is_not_on_the_roster_has_no_file(project: Path) -> None:
     with pytest.raises(UsageError):
         configure_site(project, "9", "e.csv", "who", "at", allow_noise_off=False)
