@@ -16,8 +16,8 @@ class Sample:
 
     Attributes:
         parts: what the source has, each in a few words: its files, its table, or its partitions and their offsets.
-        rows: the columns of the source by their own names, before the mapping (see `declared_column.raw_name`); those of a stream, of
-            which only declared fields are read, have the types of their records.
+        rows: the columns of the source by their own names, before the mapping (see `declared_column.raw_name`); those of a stream,
+            of which only declared fields are read, have the types of their records.
         bad: records of a stream that cannot be understood.
         types: of a stream: how many records have each type in a field, by the field's name. A value of another type than the
             declared one is null in `rows`.
