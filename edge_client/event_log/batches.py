@@ -222,7 +222,7 @@ def _wider(old: pa.DataType, new: pa.DataType) -> pa.DataType | None:
         merged = pa.unify_schemas(
             [pa.schema([pa.field("c", old)]), pa.schema([pa.field("c", new)])], promote_options="permissive"
         )
-    except pa.ArrowTypeError:
+    except (pa.ArrowTypeError, pa.ArrowInvalid):  # the second one: no decimal has so many digits
         return None
     return merged.field(0).type
 

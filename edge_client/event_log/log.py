@@ -26,9 +26,9 @@ from base.disk import reason_of
 from base.sqlite import transaction
 from base.times import wall_clock
 
-from ..errors import LogBroken, LogMissing, LogSettingsDiffer, LogWriteFailed
+from ..errors import LogBroken, LogFull, LogMissing, LogSettingsDiffer, LogWriteFailed
 from .bad_records import BadRecord, put_aside, read_aside
-from .batches import BatchLike, as_table, conformed, read_schema, stored_schema, usable
+from .batches import BatchLike, Usable, as_table, conformed, read_schema, stored_schema, usable
 from .keeping import LogTime
 from .log_row import LogRow, Tally
 from .sealing import KEY_BYTES, LOG_ID_BYTES, Encrypted, read_log_key, sealing_of
@@ -170,21 +170,12 @@ class EventLog:
         """
         table = pa.table({}) if batch is None else as_table(batch)
         found = usable(table, self.columns.client, self.columns.time) if table.num_rows else None
-        hashes = None if found is None else self._writer.hashes(found.table)
-        records = bad if found is None else (*bad, *found.bad)
-        refused = 0 if found is None else found.refused
-        with self._transaction(table.nbytes) as row:
-            before = row.tally
-            row = self._writer.erase_old(row)
-            if found is not None and found.table.num_rows:
-                row = self._writer.store(row, Incoming(found.table, hashes, wal_bytes(self.path)), self.columns.time)
-            if records or lost or refused:
-                row = replace(row, tally=row.tally.plus(Tally(bad=len(bad) + refused, lost=lost)))
-                put_aside(self._db, self._sealing, row.tally.bad, row.time_us, records)
-            self._writer.note(positions or {})
-            row.update(self._db)
-        now = row.tally
-        return Appended(now.kept - before.kept, now.duplicates - before.duplicates, now.future - before.future, refused)
+        try:
+            return self._append(table.nbytes, found, positions or {}, bad, lost)
+        except LogFull:
+            if not self.trim():  # an append erases 16 batches at most, and none if there is no room afterwards
+                raise
+        return self._append(table.nbytes, found, positions or {}, bad, lost)
 
     def trim(self, most: int = 1_000_000) -> int:
         """Erase the events whose time in the log is over, also while nothing is appended. Returns how many. Raises as `append`.
@@ -314,6 +305,31 @@ class EventLog:
         check = None if key is None else Encrypted(key, log_id).check
         id_key = os.urandom(KEY_BYTES) if key is None else None
         return LogRow(log_id, columns, bounds, check, id_key, _EMPTY_SCHEMA, 0, now, now, Tally())
+
+    def _append(
+        self,
+        incoming: int,
+        found: Usable | None,
+        positions: Mapping[str, bytes | None],
+        bad: Sequence[BadRecord],
+        lost: int,
+    ) -> Appended:
+        """See `append`. `incoming`: bytes of the batch in memory."""
+        hashes = None if found is None else self._writer.hashes(found.table)
+        records = bad if found is None else (*bad, *found.bad)
+        refused = 0 if found is None else found.refused
+        with self._transaction(incoming) as row:
+            before = row.tally
+            row = self._writer.erase_old(row)
+            if found is not None and found.table.num_rows:
+                row = self._writer.store(row, Incoming(found.table, hashes, wal_bytes(self.path)), self.columns.time)
+            if records or lost or refused:
+                row = replace(row, tally=row.tally.plus(Tally(bad=len(bad) + refused, lost=lost)))
+                put_aside(self._db, self._sealing, row.tally.bad, row.time_us, records)
+            self._writer.note(positions)
+            row.update(self._db)
+        now = row.tally
+        return Appended(now.kept - before.kept, now.duplicates - before.duplicates, now.future - before.future, refused)
 
     @contextmanager
     def _transaction(self, incoming: int = 0) -> Iterator[LogRow]:

@@ -159,6 +159,18 @@ class TestSize:
             log.append(events(500, text=noise(500)))
             assert log.counts().held == 500
 
+    def test_a_full_log_erases_all_that_is_too_old_before_it_refuses_a_batch(
+        self, open_log: Open, clocks: Clocks
+    ) -> None:
+        log = open_log(size=LEAST, days=2)
+        for _ in range(20):  # more than one append erases, and too small to make room
+            log.append(events(1))
+            clocks.pass_days(0.05)
+        log.append(events(5_500, text=noise(5_500)))
+        clocks.pass_days(2.1)
+        assert log.append(events(5_500, 10**6, text=noise(5_500))).kept == 5_500
+        assert log.counts().held == 5_500
+
     def test_a_log_that_drops_the_oldest_keeps_the_newest_in_order(self, open_log: Open) -> None:
         log = open_log(size=LEAST, when_full="drop-oldest", event_id="number")
         for at in range(36):

@@ -357,6 +357,13 @@ class TestSchemas:
         self.append(log, pa.array(["last"]))
         assert [one for one in self.read(log, "x") if one] == [*map(str, range(0, 40, 4)), "last"]
 
+    def test_decimals_that_fit_no_common_type_replace_one_another(self, open_log: Open) -> None:
+        log = open_log()
+        wide, fine = pa.decimal256(76, 2), pa.decimal128(38, 37)
+        for kind in (wide, fine, wide):
+            self.append(log, pa.array([1]).cast(pa.decimal256(76, 0)).cast(kind, safe=False))
+        assert self.read(log, "x") == [1, 1, 1]
+
     def test_a_column_that_comes_later_is_null_before(self, open_log: Open) -> None:
         log = open_log()
         log.append(events(1))
