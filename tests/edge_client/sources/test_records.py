@@ -178,6 +178,23 @@ def test_no_record_is_no_row(sandbox: Any) -> None:
     assert reader.read([b"x"]).table.num_rows == 0
 
 
+def test_large_records_are_parsed_few_at_a_time(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, parts = RecordReader(sandbox, [JsonColumn("v", W)]), []
+    run = reader._run
+
+    def counted(records: Any) -> Any:
+        parts.append(records.nbytes)
+        return run(records)
+
+    monkeypatch.setattr(reader, "_run", counted)
+    large = [f'{{"v": {i}, "x": "{"x" * (MAX_RECORD - 100)}"}}'.encode() for i in range(4)]
+    read = reader.read([b"{}", large[0], b"x", b"", large[1], large[2], b"[]", large[3], b'{"v": 9}'])
+    assert max(parts) <= 2.1 * MAX_RECORD
+    assert read.table.column("v").to_pylist() == [None, 0, 1, 2, 3, 9]
+    assert read.rows.to_pylist() == [0, 1, 4, 5, 7, 8]
+    assert read.bad == [(2, BadReason.NOT_JSON), (3, BadReason.EMPTY), (6, BadReason.NO_OBJECT)]
+
+
 def test_many_records_keep_their_order(sandbox: Any) -> None:
     read = RecordReader(sandbox, [JsonColumn("v", W)]).read([f'{{"v": {i}}}'.encode() for i in range(300_000)])
     assert read.table.column("v").to_numpy().tolist() == list(range(300_000))
