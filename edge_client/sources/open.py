@@ -128,6 +128,6 @@ class KeptSource:
 
     def close(self) -> None:
         """Close the source."""
-        if self._open is not None:
-            self._open[1].close()
-            self._open = None
+        opened, self._open = self._open, None
+        if opened is not None:
+            opened[1].close()

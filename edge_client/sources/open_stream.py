@@ -1,6 +1,7 @@
 """A stream as an open source: its consumer fills the event log in a thread, and plans are answered from the log.
 
-One process at a time consumes a stream into a log, because two would store each record twice. Another one only reads the log.
+One process at a time consumes a stream into a log, because two would store each record twice. Another one only reads the log, until
+the first one has ended: then it consumes from its next plan on.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ class OpenStream:
     """
 
     def __init__(self, source: Stream, surroundings: Surroundings) -> None:
-        self._source, settings = source, source.log
-        connect = _streams(source, surroundings)
+        self._source, settings, self._clock = source, source.log, surroundings.monotonic
+        self._connect = _streams(source, surroundings)
         self._consumer: Consumer | None = None
         with ExitStack() as opened:
-            log = EventLog(
+            self._log = EventLog(
                 settings.path,
                 client=source.client,
                 time=source.time,
@@ -54,12 +55,12 @@ class OpenStream:
                 key=settings.key,
                 clock=surroundings.clock,
             )
-            opened.enter_context(log)
-            self._reader = LogReader(log, source.url, source.client, source.time, declared=source.columns.schema())
-            if (lock := _only_consumer(settings.path)) is not None:
-                opened.enter_context(lock)
-                self._consumer = Consumer(connect, opened.enter_context(decoder(source)).decode, log)
-                self._consumer.start()
+            opened.enter_context(self._log)
+            self._reader = LogReader(
+                self._log, source.url, source.client, source.time, declared=source.columns.schema()
+            )
+            self._opened = opened
+            self._consume()
             self._opened = opened.pop_all()
 
     def schema(self, views: Sequence[FeatureView]) -> pa.Table:
@@ -72,6 +73,7 @@ class OpenStream:
 
     def ready_for(self, seconds: float) -> bool:
         """See `OpenSource`."""
+        self._consume()
         return self._consumer is not None and self._consumer.catch_up(seconds)
 
     def status(self) -> SourceStatus:
@@ -83,6 +85,16 @@ class OpenStream:
             return replace(self._reader.status(), connected=False, trouble=why)
         except LogError as error:
             raise SourceAway(self._source.url, str(error)) from None
+
+    def _consume(self) -> None:
+        """Start the consumer, unless it runs, or another process of the site has one."""
+        if self._consumer is not None or (lock := _only_consumer(self._source.log.path)) is None:
+            return
+        self._opened.enter_context(lock)
+        decode = self._opened.enter_context(decoder(self._source)).decode
+        consumer = Consumer(self._connect, decode, self._log, self._clock)
+        consumer.start()
+        self._consumer = consumer
 
     def close(self) -> None:
         """See `OpenSource`."""

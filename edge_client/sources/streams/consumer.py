@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,18 +33,21 @@ POLL_S: Final = 0.2
 """How long a batch waits for more records: a quiet stream is in the log after this time, and a stop takes no longer."""
 QUICK_S: Final = 0.02
 """The same while somebody waits until the log has what the broker has."""
+ERASE_S: Final = 3_600.0
+"""How often old events are erased while nothing is appended: a quiet stream, or a broker that is away, keeps none for longer."""
 FULL_S: Final = 1.0
 """The pause before a full log is tried again."""
-BACKOFF_S: Final = (0.5, 30.0)
-"""The first and the longest pause before a broker that is away is tried again."""
+FIRST_PAUSE_S: Final = 0.5
+"""The pause before a broker that is away is tried again. Each one is twice as long as the one before."""
+LONGEST_PAUSE_S: Final = 30.0
 _STOP_S: Final = 30.0
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _Waiting:
-    """Somebody waits until the log has what the broker has now. The mark is made by the consumer's thread."""
+    """Somebody waits until the log has what the broker has now. Only the consumer's thread makes the mark and uses it."""
 
     reached: threading.Event
     mark: Mark | None = None
@@ -56,16 +60,24 @@ class Consumer:
         connect: makes a stream from the positions of the log.
         decode: reads the records of a batch.
         log: only this consumer appends to it.
+        clock: monotonic seconds.
 
     Attributes:
         connected: whether the broker is there now.
     """
 
-    def __init__(self, connect: StreamFactory, decode: Callable[[Polled], Decoded], log: EventLog) -> None:
-        self._connect, self._decode, self._log = connect, decode, log
+    def __init__(
+        self,
+        connect: StreamFactory,
+        decode: Callable[[Polled], Decoded],
+        log: EventLog,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connect, self._decode, self._log, self._clock = connect, decode, log, clock
+        self._erased = clock()
         self._stream: Stream | None = None
         self._held: tuple[Polled, Decoded] | None = None
-        self._failures = 0
+        self._pause = FIRST_PAUSE_S
         self._behind: int | None = None
         self._full = False
         self._trouble: str | None = None
@@ -102,6 +114,7 @@ class Consumer:
     def step(self) -> float:
         """Do the next step: connect, or read a batch and store it. Returns the seconds to wait before the next step."""
         try:
+            self._erase_old()
             stream = self._connected()
             polled = self._read(stream)
             if self._held is not None:
@@ -114,29 +127,24 @@ class Consumer:
             self._full = True
             return self._failed(error, FULL_S)
         except CoveyError as error:
-            first, longest = BACKOFF_S
-            pause = min(longest, first * 2**self._failures)
-            self._failures += 1
+            pause = self._pause
+            self._pause = min(2 * pause, LONGEST_PAUSE_S)
             self._disconnect()  # also after an error of the log: its positions say what it has
             return self._failed(error, pause)
-        self._failures, self._full, self._trouble = 0, False, None
+        self._pause, self._full, self._trouble = FIRST_PAUSE_S, False, None
         return 0.0
 
     def catch_up(self, seconds: float) -> bool:
         """Wait until the log has what the broker has now, at most so long. Returns whether it has."""
-        reached = self.asked()
+        waiting = self._asked()
         try:
-            return reached.wait(seconds)
+            return waiting.reached.wait(seconds)
         finally:
-            with self._lock:
-                self._waiting = [one for one in self._waiting if one.reached is not reached]
+            self._forget(waiting)
 
     def asked(self) -> threading.Event:
         """An event that is set once the log has what the broker has now."""
-        waiting = _Waiting(threading.Event())
-        with self._lock:
-            self._waiting.append(waiting)
-        return waiting.reached
+        return self._asked().reached
 
     def status(self) -> SourceStatus:
         """How far the stream and its log are. Any thread may ask."""
@@ -155,6 +163,21 @@ class Consumer:
             full=self._full,
             trouble=self._trouble,
         )
+
+    def _asked(self) -> _Waiting:
+        waiting = _Waiting(threading.Event())
+        with self._lock:
+            self._waiting.append(waiting)
+        return waiting
+
+    def _forget(self, waiting: _Waiting) -> None:
+        with self._lock:
+            self._waiting = [one for one in self._waiting if one is not waiting]
+
+    def _erase_old(self) -> None:
+        if (now := self._clock()) - self._erased >= ERASE_S:
+            self._erased = now
+            self._log.trim()
 
     def _connected(self) -> Stream:
         if self._stream is None:
@@ -180,16 +203,12 @@ class Consumer:
 
     def _answer_waiting(self, stream: Stream) -> None:
         with self._lock:
-            waiting, self._waiting = self._waiting, []
-        left = []
+            waiting = list(self._waiting)
         for one in waiting:
-            mark = one.mark or stream.mark()
-            if mark():
+            one.mark = one.mark or stream.mark()  # SourceAway leaves them all waiting
+            if one.mark():
                 one.reached.set()
-            else:
-                left.append(_Waiting(one.reached, mark))
-        with self._lock:
-            self._waiting = left + self._waiting
+                self._forget(one)
 
     def _failed(self, error: CoveyError, pause: float) -> float:
         if self._trouble != (now := str(error)):
@@ -201,7 +220,8 @@ class Consumer:
         """Close the stream. What it had read and the log has not is read again."""
         stream, self._stream, self.connected, self._held = self._stream, None, False, None
         with self._lock:
-            self._waiting = [_Waiting(one.reached) for one in self._waiting]
+            for one in self._waiting:
+                one.mark = None
         if stream is not None:
             with suppress(SourceAway):
                 stream.close()

@@ -55,7 +55,7 @@ class KafkaStreams:
         """A stream of about the newest `most` records, in equal parts of the partitions. Raises SourceAway."""
 
         def places(connection: Connection) -> dict[int, Place]:
-            partitions, topic_id = connection.partitions(), connection.topic_id()
+            partitions, topic_id = connection.partitions(), connection.topic_id(had_one=False)
             each = -(-most // len(partitions))
             ranges = {number: connection.watermarks(number) for number in partitions}
             return {number: Place(max(low, high - each), topic_id) for number, (low, high) in ranges.items()}
@@ -160,7 +160,8 @@ class KafkaStream:
     def _refresh(self, known: Mapping[int, Place]) -> None:
         """Look for new partitions, and whether the topic was made again. Partitions go on where `known` says."""
         self._refreshed = self._clock()
-        partitions, topic_id = self._connection.partitions(), self._connection.topic_id()
+        had_id = any(place.topic_id for place in known.values())
+        partitions, topic_id = self._connection.partitions(), self._connection.topic_id(had_one=had_id)
         if list(self._places) == partitions and topic_id in ("", self._topic_id):
             return
         first = "earliest" if known else self._source.start  # the records of a partition that was added are all new
@@ -173,7 +174,7 @@ class KafkaStream:
 
     def _restart(self) -> None:
         """Go on in the partitions of which the broker has no record at the place of the site."""
-        topic_id = self._connection.topic_id()
+        topic_id = self._connection.topic_id(had_one=self._topic_id != "")
         starts = {}
         for number in sorted(self._out_of_range):
             low, self._ends[number] = self._connection.watermarks(number)

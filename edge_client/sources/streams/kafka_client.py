@@ -56,10 +56,9 @@ class Connection:
 
         self.source, self._clock = source, clock
         self._has_ids = True
-        self._last: KafkaError | None = None
-        self._cause: KafkaError | None = None
+        self._errors = _Errors()
         shared = _shared_settings(source, client_name)
-        settings = shared | _consumer_settings(source, client_name) | {"error_cb": self._on_error}
+        settings = shared | _consumer_settings(source, client_name) | {"error_cb": self._errors.note}
         try:
             self._consumer = Consumer(settings, logger=_silent)
             self._admin = AdminClient(shared, logger=_silent)
@@ -72,10 +71,8 @@ class Connection:
 
     def away(self, error: KafkaError) -> SourceAway:
         """An error with its cause and mend. librdkafka tells the cause of a lost connection apart from the call that fails."""
-        from confluent_kafka import KafkaError
-
-        vague = error.code() in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN)
-        cause = self._cause if vague and self._cause is not None else error
+        vague = error.code() in _unanswered()
+        cause = self._errors.cause if vague and self._errors.cause is not None else error
         return SourceAway(self.source.url, _why(cause, self.source))
 
     def partitions(self) -> list[int]:
@@ -88,8 +85,8 @@ class Connection:
                 found = self._consumer.list_topics(topic, _TRY_S).topics[topic]
                 break
             except KafkaException as error:
-                self._consumer.poll(0)  # has `_on_error` called
-                if self._cause is not None or self._clock() >= end:
+                self._consumer.poll(0)  # has `_Errors.note` called
+                if self._errors.cause is not None or self._clock() >= end:
                     raise self.away(error.args[0]) from None
         if found.error is not None:
             raise self.away(found.error)
@@ -101,8 +98,13 @@ class Connection:
             raise SourceAway(self.source.url, f"{why}. Correct `partitions` in [source]")
         return sorted(found.partitions if asked is None else asked)
 
-    def topic_id(self) -> str:
-        """The id of the topic; empty: the broker has none, or does not describe topics to this user. Then it is not asked again."""
+    def topic_id(self, *, had_one: bool) -> str:
+        """The id of the topic; empty: the broker has none, or does not describe topics to this user. Then it is not asked again.
+
+        Args:
+            had_one: whether the broker gave an id before. If it does not answer now, it is away: without the id, the site could
+                take the topic for another one, and read it again.
+        """
         from confluent_kafka import KafkaException, TopicCollection
 
         if not self._has_ids:
@@ -110,7 +112,14 @@ class Connection:
         asked = self._admin.describe_topics(TopicCollection([self.source.topic]), request_timeout=_ID_S)
         try:
             found = asked[self.source.topic].result(_ID_S + _TRY_S)
-        except (KafkaException, TimeoutError):
+        except TimeoutError:
+            if had_one:
+                raise self._silent(_ID_S) from None
+            self._has_ids = False
+            return ""
+        except KafkaException as error:
+            if had_one and error.args[0].code() in _unanswered():
+                raise self.away(error.args[0]) from None
             self._has_ids = False
             return ""
         return "" if found.topic_id is None else str(found.topic_id)
@@ -145,7 +154,7 @@ class Connection:
         except KafkaException as error:
             raise self.away(error.args[0]) from None
         except TimeoutError:
-            raise SourceAway(self.source.url, f"no broker answers within {CONNECT_S:g} s") from None
+            raise self._silent(CONNECT_S) from None
 
     def newest(self, partition: int) -> int | None:
         """The offset after the newest record, as the last fetch of this partition said."""
@@ -192,8 +201,11 @@ class Connection:
 
     def require_brokers(self) -> None:
         """Raise SourceAway if no broker is connected any more."""
-        if self._cause is not None:
-            raise self.away(self._cause)
+        if self._errors.cause is not None:
+            raise self.away(self._errors.cause)
+
+    def _silent(self, seconds: float) -> SourceAway:
+        return SourceAway(self.source.url, f"no broker answers within {seconds:g} s")
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Inform the consumer group of the source, without waiting. Nothing of Covey reads it."""
@@ -203,14 +215,34 @@ class Connection:
         with suppress(KafkaException):
             self._consumer.commit(offsets=places, asynchronous=True)
 
-    def _on_error(self, error: KafkaError) -> None:
-        """Called by librdkafka inside of the calls above. Only the loss of all brokers counts: one of several may be away."""
+
+class _Errors:
+    """What librdkafka says of its connections. It knows no client, so a connection that nobody uses ends at once: a client has
+    several threads, and one in a reference cycle keeps them until Python looks for cycles.
+
+    Attributes:
+        cause: why no broker is connected any more; None: one is, or none was tried yet.
+    """
+
+    def __init__(self) -> None:
+        self._last: KafkaError | None = None
+        self.cause: KafkaError | None = None
+
+    def note(self, error: KafkaError) -> None:
+        """Called by librdkafka inside of a client's calls. Only the loss of all brokers counts: one of several may be away."""
         from confluent_kafka import KafkaError
 
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self._cause = self._last or error
+            self.cause = self._last or error
         elif self._last is None or error.code() in (KafkaError._SSL, KafkaError._AUTHENTICATION):
             self._last = error
+
+
+def _unanswered() -> tuple[int, ...]:
+    """The errors of librdkafka that say only that no broker answered."""
+    from confluent_kafka import KafkaError
+
+    return KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError.REQUEST_TIMED_OUT
 
 
 def value_of(record: Message) -> bytes:

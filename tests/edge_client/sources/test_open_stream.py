@@ -112,6 +112,22 @@ def test_one_process_consumes_and_another_one_only_reads(broker: KafkaBroker, so
         assert third.read([PLANNED]).table.num_rows == 10
 
 
+def test_a_process_that_only_read_consumes_once_the_other_one_has_ended(
+    broker: KafkaBroker, source: KafkaSource
+) -> None:
+    with closing(open_source(source, SITE)) as first:
+        assert first.ready_for(WAIT)
+        second = open_source(source, SITE)
+        assert not second.ready_for(WAIT)
+    with closing(second):
+        broker.produce(source.topic, events(0, 10))
+        assert second.ready_for(WAIT)
+        assert second.read([PLANNED]).table.num_rows == 10
+        status = second.status()
+        assert status is not None
+        assert (status.connected, status.trouble) == (True, None)
+
+
 def test_an_edited_source_takes_the_place_of_the_old_one(
     broker: KafkaBroker, source: KafkaSource, tmp_path: Path
 ) -> None:

@@ -74,7 +74,7 @@ class FakeConnection:
         self._answer()
         return list(range(len(self.topic.partitions)))
 
-    def topic_id(self) -> str:
+    def topic_id(self, *, had_one: bool) -> str:
         return self.topic.topic_id
 
     def watermarks(self, partition: int) -> tuple[int, int]:

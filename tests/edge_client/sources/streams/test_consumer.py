@@ -345,6 +345,59 @@ def test_a_broker_that_stays_away_is_tried_at_growing_pauses_and_named_once(
         assert site.consumer.step() == 0.5
 
 
+def test_a_broker_that_is_away_for_days_is_still_tried(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(self: Scripted, most: int, seconds: float) -> Polled:
+        raise SourceAway("kafka://b:9/t", "no broker answers")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Scripted, "poll", away)
+        pauses = [site.consumer.step() for _ in range(3_000)]
+    assert pauses[-1] == 30.0
+    assert site.consumer.step() == 0
+
+
+def test_who_waits_goes_on_waiting_when_the_broker_is_away_for_a_moment(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(self: Scripted) -> Mark:
+        raise SourceAway("kafka://b:9/t", "no broker answers")
+
+    reached = site.consumer.asked()
+    with monkeypatch.context() as broken:
+        broken.setattr(Scripted, "mark", away)
+        assert site.consumer.step() > 0
+    for _ in range(4):
+        site.consumer.step()
+    assert reached.is_set()
+
+
+def test_a_stream_that_is_away_keeps_no_event_for_longer_than_the_days_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+
+    def us() -> int:
+        return AT + int(now[0] * 10**6)
+
+    site = Site(tmp_path, days=1, clock=us, monotonic=us)
+    site.consumer = Consumer(site.connect, site.decoder.decode, site.log, lambda: now[0])
+    for _ in range(3):
+        site.consumer.step()
+    assert site.numbers() == [1, 2, 3]
+
+    def away(positions: Any) -> Scripted:
+        raise SourceAway("kafka://b:9/t", "no broker answers")
+
+    monkeypatch.setattr(site.consumer, "_connect", away)
+    site.consumer._disconnect()
+    for _ in range(26):
+        now[0] += 3_600
+        site.consumer.step()
+    assert site.numbers() == []
+    assert site.consumer.status().expired == 3
+    site.log.close()
+
+
 def test_catching_up_waits_for_what_the_broker_had(site: Site) -> None:
     site.batches = 40
     assert not site.consumer.catch_up(0)
@@ -380,7 +433,7 @@ def test_a_stop_interrupts_a_pause(site: Site, monkeypatch: pytest.MonkeyPatch) 
         raise SourceAway("kafka://b:9/t", "no broker answers")
 
     monkeypatch.setattr(Scripted, "poll", away)
-    site.consumer._failures = 20  # the next pause is 30 s
+    site.consumer._pause = 30.0
     site.consumer.start()
     assert tried.wait(60)
     site.consumer.stop()

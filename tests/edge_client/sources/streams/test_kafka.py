@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -226,6 +230,41 @@ def test_a_port_that_nobody_listens_on_is_named(tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
     with pytest.raises(SourceAway, match=rf"the brokers {address} do not answer: .*Connection refused"):
         Reader(address, "t")
+
+
+def test_a_site_whose_broker_is_away_keeps_no_threads_of_its_attempts() -> None:
+    require_kafka()
+    address = f"127.0.0.1:{free_port()}"
+
+    def threads_after_an_attempt() -> int:
+        with pytest.raises(SourceAway):
+            Reader(address, "t")
+        return sum(1 for _ in Path("/proc/self/task").iterdir())
+
+    gc.disable()  # an idle process makes few objects, so it collects cycles rarely
+    try:
+        first = threads_after_an_attempt()
+        assert all(threads_after_an_attempt() <= first for _ in range(3))
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("code", "is_away"), [(None, True), ("_TIMED_OUT", True), ("_TRANSPORT", True), ("UNSUPPORTED_VERSION", False)]
+)
+def test_a_broker_that_does_not_say_the_id_of_a_topic_again_is_away(
+    broker: KafkaBroker, topic: str, monkeypatch: pytest.MonkeyPatch, code: str | None, is_away: bool
+) -> None:
+    from confluent_kafka import KafkaError, KafkaException
+
+    future: Future[Any] = Future()
+    future.set_exception(TimeoutError() if code is None else KafkaException(KafkaError(getattr(KafkaError, code))))
+    with Reader(broker.address, topic) as reader:
+        connection = reader.stream._connection
+        monkeypatch.setattr(connection, "_admin", SimpleNamespace(describe_topics=lambda *_, **__: {topic: future}))
+        with pytest.raises(SourceAway) if is_away else nullcontext():
+            assert connection.topic_id(had_one=True) == ""
+        assert connection.topic_id(had_one=False) == ""
 
 
 def test_a_position_of_another_version_is_not_guessed(broker: KafkaBroker, topic: str) -> None:
