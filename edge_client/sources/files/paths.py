@@ -89,7 +89,7 @@ def _bounded(path: Path, files: Iterator[Path]) -> set[Path]:
 def _files_below(folder: Path) -> Iterator[Path]:
     for entry in _visible(folder):
         if not entry.is_dir():
-            yield entry
+            yield _regular(entry)
         elif entry.is_symlink():  # it might lead back here
             raise EventsError(f"{entry} is a link to a folder, which is not followed. Move it, and name that folder")
         else:
@@ -103,7 +103,14 @@ def _files_of_pattern(pattern: Path) -> Iterator[Path]:
         if match.is_dir():
             yield from _files_below(match)
         else:
-            yield match
+            yield _regular(match)
+
+
+def _regular(file: Path) -> Path:
+    """The same file. Raises EventFilesAway: it is none, such as a pipe, which would keep its reader waiting."""
+    if not file.is_file():
+        raise EventFilesAway(f"{file} is no regular file, or a link to one that is away. Move it, or mend the link")
+    return file
 
 
 def _matches(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -129,6 +130,15 @@ def test_a_folder_that_may_not_be_read_is_away(folder: Folder, monkeypatch: pyte
     monkeypatch.setattr(Path, "is_file", denied)
     with pytest.raises(SourceAway, match="cannot be read: Permission denied"):
         folder.source.read([planned([0])])
+
+
+def test_a_pipe_or_a_dangling_link_among_the_files_is_away_and_nobody_waits_for_it(folder: Folder) -> None:
+    odd = folder.path / "3.parquet"
+    for make in (lambda: os.mkfifo(odd), lambda: odd.symlink_to("none")):
+        make()
+        with pytest.raises(SourceAway, match=r"3\.parquet is no regular file"):
+            folder.source.read([planned([0])])
+        odd.unlink()
 
 
 TIMES = st.none() | st.builds(day, st.integers(-2, 3), st.sampled_from([0, 1, 3_599.999999, 3_600, 86_399.999999]))
