@@ -41,7 +41,9 @@ def check(
         typer.Option(metavar="VIEWS.py", help="The views to check. Default: those that the project's store has."),
     ] = None,
     rows: Annotated[int, typer.Option(min=1, max=1_000_000, help="Events of the sample.")] = _SAMPLE,
-    no_values: Annotated[bool, typer.Option("--no-values", help="Show no value of an event.")] = False,
+    no_values: Annotated[
+        bool, typer.Option("--no-values", help="Show no value of an event but the earliest and the latest time.")
+    ] = False,
     plain: PlainOption = False,
     as_json: _Json = False,
 ) -> int:

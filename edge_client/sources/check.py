@@ -18,7 +18,7 @@ from base.errors import CoveyError
 from base.times import utc_text
 from featurestore.define.definitions import FeatureView
 
-from ..errors import EdgeError
+from ..errors import EdgeError, EventsError
 from ..events import Events, check_schema, event_times, make_events, plain_type, plain_values
 from .conversions import declared
 from .declared_column import Column, raw_name
@@ -110,12 +110,17 @@ def check_source(
 
     Args:
         most: rows of the sample.
-        values: whether to show examples of values.
+        values: whether to show examples of values. The earliest and the latest time are shown in any case.
 
     Raises:
         EventsError, SourceAway, ExtraMissing: nothing of the source can be read.
     """
-    sample = sample_of(source, surroundings, most)
+    try:
+        sample = sample_of(source, surroundings, most)
+    except EventsError as error:
+        if values or error.logged == str(error):
+            raise
+        raise EventsError(error.logged) from None
     columns = tuple(_columns(source, sample, values=values))
     problems = [f"column {one.name!r}: {one.problem}" for one in columns if one.problem is not None]
     events = times = None
@@ -124,7 +129,7 @@ def check_source(
             events = make_events(source.columns.apply(sample.rows), source.client, source.time, strict_times=False)
             times = _times(events, source, surroundings.clock())
         except EdgeError as error:
-            problems.append(str(error))
+            problems.append(_said(error, values=values))
     if times is not None and events is not None and events.table.num_rows:
         if times.unreadable == events.table.num_rows:
             problems.append(f"no event of the sample has a time that can be read in column {source.time!r}")
@@ -142,7 +147,7 @@ def check_source(
         0 if events is None else int(np.count_nonzero(events.client < 0)),
         dict(bad),
         tuple(_bad_example(one.where, str(one.reason), one.raw, values=values) for one in sample.bad[:EXAMPLES]),
-        {} if problems else {view.name: _problem(view, source, surroundings) for view in views},
+        {} if problems else {view.name: _problem(view, source, surroundings, values=values) for view in views},
         tuple(problems),
     )
 
@@ -181,7 +186,7 @@ def _declared(column: Column, rows: pa.Table, *, values: bool) -> ColumnCheck:
     try:
         field, read = declared(column, rows)
     except EdgeError as error:
-        return ColumnCheck(column.name, raw, found, None, 0.0, 0.0, (), str(error))
+        return ColumnCheck(column.name, raw, found, None, 0.0, 0.0, (), _said(error, values=values))
     before, after = _share(rows.column(raw)), _share(read)
     examples = _examples(read) if values else ()
     declared_type = None if column.kind is None else _type(field)
@@ -236,14 +241,19 @@ def _times(events: Events, source: Source, now_us: int) -> TimeCheck:
     return TimeCheck(utc_text(int(us.min())), utc_text(int(us.max())), unreadable, int(np.count_nonzero(us > now_us)))
 
 
-def _problem(view: FeatureView, source: Source, surroundings: Surroundings) -> str | None:
+def _problem(view: FeatureView, source: Source, surroundings: Surroundings, *, values: bool) -> str | None:
     """Why a site could not answer for a view, by the names and types of the columns."""
     try:
         rows = _schema(view, source, surroundings)
         check_schema(view, make_events(rows, source.client, source.time, strict_times=False))
     except CoveyError as error:
-        return str(error)
+        return _said(error, values=values)
     return None
+
+
+def _said(error: CoveyError, *, values: bool) -> str:
+    """The message of an error; some quote a value."""
+    return str(error) if values else error.logged
 
 
 def _schema(view: FeatureView, source: Source, surroundings: Surroundings) -> pa.Table:

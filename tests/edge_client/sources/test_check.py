@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,7 +20,16 @@ from edge_client.sources.declared_column import AsNumber, AsText, AsTime, AsWhol
 from edge_client.sources.mapping import NO_COLUMNS, Mapping
 from edge_client.sources.sample import Sample
 from edge_client.sources.sampling import sample_of
-from edge_client.sources.source import FilesSource, KafkaSource, LogSettings, LogSource, Source
+from edge_client.sources.source import (
+    DuckDbFile,
+    FilesSource,
+    KafkaSource,
+    LogSettings,
+    LogSource,
+    Query,
+    Source,
+    TableSource,
+)
 from edge_client.sources.surroundings import Surroundings
 from edge_client.sources.units import scale_of
 from featurestore.define.definitions import FeatureView
@@ -94,6 +104,22 @@ def test_the_oldest_and_the_newest_file_say_what_a_site_understands(folder: Path
 def test_no_value_is_shown_where_none_is_asked_for(folder: Path) -> None:
     found = checked(files(folder, MAPPING), values=False)
     assert not any(one.examples for one in found.columns)
+
+
+def test_an_error_quotes_no_value_where_none_is_asked_for(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "e.duckdb")) as database:
+        database.execute("CREATE TABLE e AS SELECT 'planted' AS who")
+    query = Query("SELECT who::INTEGER AS who, TIMESTAMP '2026-01-01' AS at FROM e")
+    source = TableSource(
+        url="duckdb://e", client="who", time="at", database=DuckDbFile(tmp_path / "e.duckdb"), relation=query
+    )
+    with pytest.raises(EventsError, match="planted"):
+        checked(source)
+    with pytest.raises(EventsError, match=r"the source duckdb://e cannot be read: \(not shown\)"):
+        checked(source, values=False)
+    (tmp_path / "e.csv").write_text("who,planted\n")
+    found = checked(files(tmp_path / "e.csv", time="who"), view(), values=False)
+    assert "planted" not in str(found.views["v"])
 
 
 @pytest.mark.parametrize(
