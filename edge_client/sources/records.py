@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 from edge_client.event_log.bad_records import BadReason
 
 from .streams.stream import MAX_RECORD
+from .text import utf8
 
 if TYPE_CHECKING:
     import duckdb
@@ -120,16 +121,11 @@ def _texts(values: Sequence[bytes]) -> tuple[pa.Array, list[tuple[int, BadReason
     if bad:
         out = {row for row, _ in bad}
         array = pa.array([None if row in out else value for row, value in enumerate(values)], pa.binary())
-    try:
-        return array.cast(pa.string()), bad
-    except pa.ArrowInvalid:  # a record is not UTF-8; rare, so each of the batch is looked at
-        texts = [None if value is None else _decoded(value) for value in array.to_pylist()]
-    bad += [
-        (row, BadReason.NOT_JSON)
-        for row, (value, text) in enumerate(zip(array.to_pylist(), texts, strict=True))
-        if value is not None and text is None
-    ]
-    return pa.array(texts, pa.string()), bad
+    texts = utf8(array)
+    if texts.null_count > array.null_count:
+        not_utf8 = pc.and_(array.is_valid(), texts.is_null())
+        bad += [(row, BadReason.NOT_JSON) for row in pc.indices_nonzero(not_utf8).to_pylist()]
+    return texts, bad
 
 
 def _parts(texts: pa.Array) -> list[pa.Array]:
@@ -138,13 +134,6 @@ def _parts(texts: pa.Array) -> list[pa.Array]:
     begins = np.cumsum(sizes, dtype=np.int64) - sizes
     splits = [0, *(np.flatnonzero(np.diff(begins // _AT_ONCE)) + 1).tolist(), len(texts)]
     return [texts.slice(start, end - start) for start, end in pairwise(splits)]
-
-
-def _decoded(value: bytes) -> str | None:
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
 
 
 def _query(columns: Sequence[JsonColumn]) -> str:

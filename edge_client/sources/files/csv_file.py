@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 
 from ...errors import EventsError
+from ..text import utf8
 from .csv_records import MAX_RECORD, Records
 
 UNTYPED: Final = {b"covey.untyped": b"csv"}
@@ -196,19 +197,8 @@ def _fields(chunk: bytes, names: list[str], needed: list[str]) -> pa.Table:
 
 def _texts(raw: pa.ChunkedArray) -> pa.Array:
     """Bytes as text; null where the field is empty (it is missing, not an empty text) or not UTF-8."""
-    values = raw.combine_chunks()
-    try:
-        texts = values.cast(pa.string())
-    except pa.ArrowInvalid:
-        texts = pa.array(map(_text, values.to_pylist()), pa.string())
+    texts = utf8(raw.combine_chunks())
     return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
-
-
-def _text(value: bytes) -> str | None:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return None
 
 
 def _typed(texts: pa.Array, kind: pa.DataType) -> pa.Array:
