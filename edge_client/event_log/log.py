@@ -350,10 +350,12 @@ class EventLog:
                 else:
                     self._time = self._time.at(wall, monotonic)
                 yield replace(row, time_us=max(row.time_us, self._time.us), wall_us=wall)
-            if self._writer.erased:
+            if (
+                self._writer.erased or self._is_tight()
+            ):  # what was stored is in both files until the first one has it alone
                 self._wipe = not empty_wal(self._db)
 
-    def _is_tight(self, incoming: int) -> bool:
+    def _is_tight(self, incoming: int = 0) -> bool:
         used = page_bytes(self._db) + wal_bytes(self.path)
         return used + incoming > LogRow.read(self._db).bounds.size
 

@@ -81,7 +81,8 @@ class LogReader:
     def status(self) -> SourceStatus:
         """The state of the log, without a stream. Raises LogError."""
         counts = self._log.counts()
-        life, full = counts.life, counts.bytes >= counts.bounds.size
+        life, bounds = counts.life, counts.bounds
+        full = bounds.when_full == "wait" and counts.bytes >= bounds.size
         return SourceStatus(
             connected=True,
             behind=None,
