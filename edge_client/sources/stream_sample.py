@@ -44,8 +44,12 @@ def _of_kafka(source: KafkaSource, surroundings: Surroundings, most: int) -> tup
     try:
         polled: list[Polled] = []
         end = surroundings.monotonic() + LOOK_S
-        while stream.behind() and surroundings.monotonic() < end:
-            polled.append(stream.poll(most, 0.1))
+        left = most + len(
+            stream.parts()
+        )  # the parts of `newest` are rounded up; records that come meanwhile are not waited for
+        while left > 0 and stream.behind() and surroundings.monotonic() < end:
+            polled.append(stream.poll(left, 0.1))
+            left -= len(polled[-1].values)
         return polled, stream.parts()
     finally:
         stream.close()

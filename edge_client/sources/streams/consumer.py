@@ -37,6 +37,8 @@ ERASE_S: Final = 3_600.0
 """How often old events are erased while nothing is appended: a quiet stream, or a broker that is away, keeps none for longer."""
 FULL_S: Final = 1.0
 """The pause before a full log is tried again."""
+FULL_PART: Final = 4
+"""A batch that has no room, and would take more than this part of the log, is read again in smaller ones."""
 FIRST_PAUSE_S: Final = 0.5
 """The pause before a broker that is away is tried again. Each one is twice as long as the one before."""
 LONGEST_PAUSE_S: Final = 30.0
@@ -77,7 +79,7 @@ class Consumer:
         self._erased = clock()
         self._stream: Stream | None = None
         self._held: tuple[Polled, Decoded] | None = None
-        self._pause = FIRST_PAUSE_S
+        self._pause, self._most = FIRST_PAUSE_S, MOST
         self._behind: int | None = None
         self._full = False
         self._trouble: str | None = None
@@ -119,12 +121,13 @@ class Consumer:
             polled = self._read(stream)
             if self._held is not None:
                 self._store(*self._held)
-                self._held = None
+                self._held, self._most = None, min(2 * self._most, MOST)
                 stream.done(polled.positions)
             self._behind = stream.behind()
             self._answer_waiting(stream)
         except LogFull as error:
             self._full = True
+            self._shrink(error)
             return self._failed(error, FULL_S)
         except CoveyError as error:
             pause = self._pause
@@ -190,7 +193,7 @@ class Consumer:
         """The batch to store: the next one, or the one that had no room."""
         if self._held is not None:
             return self._held[0]
-        polled = stream.poll(MOST, QUICK_S if self._waiting else POLL_S)
+        polled = stream.poll(self._most, QUICK_S if self._waiting else POLL_S)
         if polled:
             self._held = polled, self._decode(polled)
         return polled
@@ -200,6 +203,16 @@ class Consumer:
         self._log.append(events, positions=polled.positions, bad=decoded.bad, lost=polled.lost)
         if polled.lost:
             _log.warning("%d record(s) are lost: the broker had deleted them before they were read", polled.lost)
+
+    def _shrink(self, error: LogFull) -> None:
+        """Read a smaller batch in place of one that takes so much of the log's size that it may never fit."""
+        if (
+            self._held is not None
+            and len(self._held[0].values) > 1
+            and error.need - error.have > error.size // FULL_PART
+        ):
+            self._most = max(1, len(self._held[0].values) // 2)
+            self._disconnect()
 
     def _answer_waiting(self, stream: Stream) -> None:
         with self._lock:

@@ -13,6 +13,7 @@ from edge_client.sources.check import check_source
 from edge_client.sources.open import open_source
 from edge_client.sources.sampling import sample_of
 from edge_client.sources.source import KafkaSource
+from edge_client.sources.streams.kafka import KafkaStreams
 from tests.brokers import KafkaBroker, free_port
 from tests.edge_client.making import VIEW
 
@@ -51,6 +52,14 @@ def test_a_check_says_what_it_understood(broker: KafkaBroker, source: KafkaSourc
     found = check_source(source, [VIEW], SITE, 100)
     assert found.usable
     assert (found.rows, found.clients, found.without_client) == (11, 10, 1)
+
+
+def test_a_sample_is_bounded_also_if_more_records_come_meanwhile(
+    broker: KafkaBroker, source: KafkaSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.produce(source.topic, events(0, 40))
+    monkeypatch.setattr(KafkaStreams, "newest", lambda self, most: self({}))  # as if 30 came after the newest 10
+    assert sample_of(source, SITE, 10).rows.num_rows <= 12
 
 
 def test_an_empty_topic_has_no_rows(source: KafkaSource) -> None:

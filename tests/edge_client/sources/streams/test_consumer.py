@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 import threading
@@ -305,6 +306,30 @@ def test_a_full_log_stops_reading_and_keeps_the_batch(site: Site, monkeypatch: p
     assert site.numbers() == [1, 2, 3]
     assert not site.consumer.status().full
     assert len(site.streams) == 1
+
+
+def test_a_batch_that_is_too_large_for_the_log_is_read_in_smaller_ones(tmp_path: Path) -> None:
+    events = [json.dumps({"who": os.urandom(50_000).hex(), "at": AT, "n": n}).encode() for n in range(250)]
+
+    class Whole(Scripted):
+        def poll(self, most: int, seconds: float) -> Polled:
+            first, self.next = self.next, min(self.next + most, len(events))
+            found = events[first : self.next]
+            return Polled(found, ["t"] * len(found), positions={"n": b"%d" % self.next} if found else {})
+
+        def mark(self) -> Mark:
+            return lambda: self.next == len(events)
+
+    site = Site(tmp_path, size="8MB", when_full="drop-oldest")  # all of them take 12 MB
+    site.consumer._connect = Whole
+    reached = site.consumer.asked()
+    for _ in range(50):
+        site.consumer.step()
+    assert reached.is_set()
+    status = site.consumer.status()
+    assert (status.kept, status.full) == (250, False)
+    assert site.numbers()[-1] == 249
+    site.log.close()
 
 
 def test_a_log_that_fails_after_its_commit_doubles_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
