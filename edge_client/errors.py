@@ -13,7 +13,7 @@ class EdgeError(CoveyError):
 
 
 class EventsError(EdgeError):
-    """The event files cannot be used: one is missing, empty, unreadable, unlike the others, or lacks a needed column.
+    """The events of a source cannot be used: they are unreadable, lack a needed column, or the files are unlike each other.
 
     Args:
         quoted: a part of the message that quotes a value of the events, for the person who reads them. No log has it.

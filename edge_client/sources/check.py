@@ -99,7 +99,7 @@ class SourceCheck:
 
     @property
     def usable(self) -> bool:
-        """Whether a site could answer for each of the views, and has an event in the sample that it can use."""
+        """Whether a site could answer for each of the views, and can use an event of the sample, if that has any."""
         return not self.problems and not any(self.views.values())
 
 

@@ -99,8 +99,8 @@ def require_columns(place: Path | str, needed: Sequence[str], names: Sequence[st
     """
     for column in needed:
         if names.count(column) != 1:
-            what, found = "no column" if column not in names else "several columns named", ", ".join(names)
-            raise EventsError(f"{place} has {what} {column!r}; it has: {found}", "" if logged else found)
+            what, found = "no column" if column not in names else "several columns named", f"it has: {', '.join(names)}"
+            raise EventsError(f"{place} has {what} {column!r}; {found}", "" if logged else found)
 
 
 def whole_numbers(texts: pa.Array) -> pa.Array:
