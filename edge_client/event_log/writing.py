@@ -28,6 +28,10 @@ _ID_BYTES: Final = 40
 """About what the hash of an id takes on disk."""
 _ROOM_BYTES: Final = 2**14
 """For everything else that an append changes."""
+_WAL_PART: Final = 4
+"""The write-ahead log counts as at most this part of the size: while others read, it cannot be emptied, and erasing events would
+only make it longer.
+"""
 _AT_ONCE: Final = 16
 """Batches that one transaction erases for their age. The next ones erase more, so none takes long."""
 _FREED: Final = 2**24
@@ -90,7 +94,7 @@ class Writer:
             first += piece.num_rows
         need = sum(len(data) for _, data, _ in sealed) + _ROOM_BYTES
         need += 0 if hashes is None else _ID_BYTES * table.num_rows
-        row = self._make_room(row, need + incoming.wal_bytes)
+        row = self._make_room(row, need + min(incoming.wal_bytes, row.bounds.size // _WAL_PART))
         for piece, data, first in sealed:
             self._batches.insert(piece, data, first, row.time_us, row.form)
         self._batches.merge(row.time_us, over=False)

@@ -14,6 +14,7 @@ import pytest
 
 from base.times import DAY_US
 from edge_client.errors import LogFull
+from edge_client.event_log import log as log_module
 from edge_client.event_log.bad_records import BadReason, BadRecord
 from edge_client.event_log.log import EventLog
 from edge_client.event_log.log_row import Tally
@@ -181,6 +182,16 @@ class TestSize:
         assert 5_000 <= len(found) < 8_000
         assert log.counts().life == Tally(kept=18_000, expired=18_000 - len(found))
         assert log.append(events(2, found[0] - 1, text=noise(2))).duplicates == 1
+
+    def test_a_write_ahead_log_that_others_keep_from_being_emptied_erases_no_events(
+        self, open_log: Open, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log = open_log(size=LEAST, when_full="drop-oldest")
+        log.append(events(1_000, text=noise(1_000)))
+        monkeypatch.setattr(log_module, "wal_bytes", lambda _: 2 * LEAST)
+        monkeypatch.setattr(log_module, "empty_wal", lambda _: False)
+        log.append(events(10, 1_000))
+        assert numbers_of(log) == list(range(1_010))
 
     def test_a_batch_that_is_larger_than_the_log_is_refused_and_erases_nothing(self, open_log: Open) -> None:
         log = open_log(size=LEAST, when_full="drop-oldest")
