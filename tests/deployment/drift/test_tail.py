@@ -54,3 +54,11 @@ def test_one_more_observation_of_an_exponential_past_is_rarely_beyond_the_level(
     new = rng.exponential(2.0, 20_000)
     found = sum(Tail(each).p(np.array([one]))[0] <= 0.01 for each, one in zip(past[:4_000], new, strict=False))
     assert found / 4_000 < 0.012
+
+
+def test_many_peaks_with_a_heavy_tail_are_rarely_beyond_a_level_far_below_their_ranks() -> None:
+    rng = np.random.default_rng(5)
+    past, new = np.sort(3 * rng.pareto(5, (20_000, 150)), axis=1), 3 * rng.pareto(5, 20_000)
+    assert Tail(past[0]).least_rank > 0.001
+    found = sum(Tail(each).p(np.array([one]))[0] <= 0.001 for each, one in zip(past, new, strict=True))
+    assert found / 20_000 < 0.001  # .0016 with exponential excesses
