@@ -66,6 +66,7 @@ def check(view: FeatureView, name: str, panes: Panes, terms: Terms) -> Report:
         terms=terms,
         season=season,
         newest=tuple(starts[-terms.last :].tolist()),
+        released_us=int(starts[-1]) + view.pane_us + view.release_delay_us,
         pane_us=view.pane_us,
         past=len(starts) - terms.last,
         since_us=int(starts[0]),

@@ -20,7 +20,7 @@ from .stored_panes import StoredPanes
 PAST_US: Final = 26 * 7 * DAY_US
 """The longest past: half a year. A view that changes slowly over years is compared with what it was lately."""
 MOST_PANES: Final = 2_016
-"""The most panes of a check: twelve weeks of hours."""
+"""The most panes of the past: twelve weeks of hours, or the three weeks of panes of 15 minutes that a weekly season needs."""
 MOST_SUMS: Final = 5_000_000
 """The most opened sums of a check. With its arrays that is some 700 MB and 5 s (10,000 keys of 8 sums)."""
 
@@ -51,7 +51,7 @@ def check_version(store: StoredPanes, name: str, version: RegisteredView, terms:
     """Check a version of a view, as it is named. Raises StoreCorrupt."""
     view = version.view
     of_a_pane = layout_of(view).length
-    longest, of_sums = min(MOST_PANES, PAST_US // view.pane_us + terms.last), MOST_SUMS // of_a_pane
+    longest, of_sums = min(MOST_PANES, PAST_US // view.pane_us) + terms.last, MOST_SUMS // of_a_pane
     if (most := min(longest, of_sums)) < least_panes(terms.last):
         why = f"a check of {terms.last} needs {least_panes(terms.last):,} panes, and reads at most {most:,}"
         if of_sums < longest:

@@ -81,7 +81,7 @@ class Checked:
     """A view that was compared with its past.
 
     Attributes:
-        newest: the starts of the newest panes, µs.
+        newest: the starts of the newest panes, µs; released_us: when the last of them was due for release.
         past: how many panes they were compared with; since_us: the start of the first one.
         blocks: how many blocks of the past there are, each with as many panes as the newest ones.
         left_out: panes that have no values, by the reason.
@@ -92,6 +92,7 @@ class Checked:
     terms: Terms
     season: Season
     newest: tuple[int, ...]
+    released_us: int
     pane_us: int
     past: int
     since_us: int

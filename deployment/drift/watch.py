@@ -83,7 +83,7 @@ class DriftWatch:
         """The metrics. A view that could not be checked has none, nor has one without a pane for a week."""
         found, now = list[Sample](), self._clock()
         for one in self._reports:
-            if isinstance(one, Checked) and one.newest[-1] + one.pane_us > now - FRESH_US:
+            if isinstance(one, Checked) and one.released_us > now - FRESH_US:
                 found.append(Sample(DRIFT, (one.view,), float(one.drifts)))
                 found.append(Sample(DRIFT_SERIES, (one.view,), float(len(one.changes))))
         return found

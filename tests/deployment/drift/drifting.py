@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.drift_worlds import noise_sd
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count, Histogram, Rate
-from featurestore.define.layout import layout_of
 from featurestore.define.panes import NEVER, Panes
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.release import MILLION, Release
@@ -47,15 +47,6 @@ def sums(days: int, seed: int, *, jump: int = 0, last: int = 1, returned: float 
     cheap = rng.binomial(n, 0.7)
     exact = np.stack([n, 2 * true - n, n, cheap, n - cheap], axis=-1)
     return exact + np.rint(rng.normal(size=exact.shape) * noise_sd(SHOPS)).astype(np.int64)
-
-
-def noise_sd(view: FeatureView) -> Any:
-    """float64[S]: of each opened sum."""
-    layout = layout_of(view)
-    sd = np.zeros(layout.slots_per_key)
-    for group in layout.groups:
-        sd[list(group.slots)] = group.opened_variance**0.5
-    return sd
 
 
 def panes_of(slots: Any, **given: Any) -> Panes:

@@ -7,6 +7,7 @@ import pytest
 from deployment.drift import checks
 from deployment.drift.checks import check_views, daily_terms
 from deployment.drift.report import Checked, Terms, Unchecked
+from deployment.drift.season import Season
 from deployment.drift.stored_panes import StoredPanes
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
@@ -121,6 +122,20 @@ def test_unknown_views_and_features_are_named(store: Path) -> None:
             list(check_views(opened, ["shop"], Terms()))
         with pytest.raises(UnknownFeature, match="sales_7d"):  # a window shares its panes with the one before
             list(check_views(opened, ["shops"], Terms(features=("sales_7d",))))
+
+
+def test_panes_of_15_minutes_have_a_weekly_season(tmp_path: Path) -> None:
+    quarters = replace(SHOPS, pane="15m")
+    count = checks.MOST_PANES + 10
+    with Publisher(tmp_path, lambda: 10_000 * DAY) as publisher:
+        publisher.register(quarters)
+        publisher.publish([
+            a_release(quarters, MONDAY + i * quarters.pane_us, 100 + i % 7, noise="full") for i in range(count)
+        ])  # fmt: skip
+    with StoredPanes(tmp_path) as opened:
+        (report,) = check_views(opened, (), Terms())
+    assert isinstance(report, Checked)
+    assert (report.past, report.season) == (checks.MOST_PANES, Season.HOUR_OF_WEEK)
 
 
 def test_a_retracted_pane_is_no_part_of_the_past(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from deployment.scheduler.steps import Ended, Idle
 from featurestore.errors import StoreCorrupt
 from tests.featurestore.making import DAY, a_view, fill
 
-from .drifting import MONDAY, publish, sums
+from .drifting import MONDAY, SHOPS, publish, sums
 
 NOW = MONDAY + 91 * DAY
 
@@ -49,7 +49,7 @@ def test_a_view_without_drift_has_the_value_0(tmp_path: Path) -> None:
 
 def test_a_view_that_is_not_collected_any_more_stops_to_drift_after_a_week(tmp_path: Path) -> None:
     publish(tmp_path, sums(90, 3, jump=150))
-    now = [MONDAY + 97 * DAY - 1]
+    now = [MONDAY + 97 * DAY + SHOPS.release_delay_us - 1]
     watch = DriftWatch(lambda: check_project(tmp_path), lambda: now[0])
     watch.published()
     watch.wait()
