@@ -78,6 +78,9 @@ def test_a_mistyped_source_is_refused_and_the_sites_file_stays(covey: Covey, pro
     events.write_text("who,at\n")
     assert "'8' is not an address" in start(events)[1]
     before = (project / "sites" / "1.toml").read_text()
+    columns = "--client-column", "who", "--time-column", "at"
+    code, _, err = covey("up", "--project", project, "--events", tmp_path / "typo.csv", *columns, "--no-backfill")
+    assert (code, "typo.csv: there is no such file or folder" in err) == (1, True), err
     for source in (tmp_path / "typo" / "*.csv", f"duckdb://{tmp_path}/typo.db?table=e"):
         code, err = start(source)
         assert (code, "cannot be read now" in err) == (1, True), err

@@ -89,10 +89,19 @@ def configure_sites(
         sources: `SITE=PATH` for each site; a path alone if the roster has one site.
 
     Raises:
-        UsageError: a path without its site, or a site that is given twice or is not on the roster.
+        UsageError: a path without its site, or a site that is given twice or is not on the roster. EventsError, SourceAway: there
+            are no events, or they lack the columns; nothing of this site was written.
     """
     for site, path in _events_by_site(Project.load(directory), sources).items():
-        configure_site(directory, site, str(path), client_column, time_column, allow_noise_off=allow_noise_off)
+        configure_site(
+            directory,
+            site,
+            str(path),
+            client_column,
+            time_column,
+            allow_noise_off=allow_noise_off,
+            must_be_there=True,
+        )
 
 
 def deployment_of(directory: Path, choice: CollectionChoice, now_us: int) -> Deployment:
