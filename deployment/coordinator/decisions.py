@@ -111,8 +111,9 @@ def publish_voids(
             return (sign_release(void, collector.at(now).sign) for void in in_version(voids, version))
 
         made = publish_live(publisher, make, [sign_refused_plan(plan, coordinator.at(now).sign)], clock)
-        # if its collection has ended, no plan forgets its attempts
-        Attempts(directory).forget([view], publisher.opened)
+        with registry_of(directory) as registry:  # if its collection has ended, no plan forgets its attempts
+            known = () if registry is None else registry.to_collect()
+            Attempts(directory).forget([one.view for one in known], publisher.opened)
         return made
 
 

@@ -90,6 +90,24 @@ def test_the_attempts_at_panes_of_a_collection_that_has_ended_are_forgotten_with
     assert (attempts.due(first).tolist(), attempts.due(second).tolist()) == ([], [MAY + 3 * DAY])
 
 
+def test_an_attempt_at_panes_of_two_views_is_forgotten_with_the_last_of_their_voids(
+    covey: Covey, project: Path
+) -> None:
+    evolved(covey, project)
+    other = replace(load_views(project / "views.py")[0], name="others")
+    with Publisher(project, lambda: MAY + DAY + 1) as publisher:
+        publisher.register(other)
+        publisher.publish([a_release(other, MAY)])
+    visits = next(one.view for one in collected_views(project) if one.view.name == "visits")
+    attempts, missed = Attempts(project), np.array([MAY + DAY], np.int64)
+    plan = plan_in_words(bytes(16), (PlannedView(visits, missed, 5), PlannedView(other, missed, 5)), "full")
+    attempts.record(plan, {"visits": missed, "others": missed}, [], reported=True)
+    void(project, "visits", MAY + DAY)
+    assert attempts.due(other).tolist() == missed.tolist()
+    void(project, "others", MAY + DAY)
+    assert (attempts.due(visits).tolist(), attempts.due(other).tolist()) == ([], [])
+
+
 def test_a_void_that_cannot_be_is_refused_before_anything_is_published(covey: Covey, project: Path) -> None:
     with pytest.raises(StoreNotFound):
         void(project, "visits", MAY)
