@@ -16,6 +16,7 @@ from base.times import wall_clock
 from featurestore.define.definitions import FeatureView
 from federation.plan import PlannedView
 
+from ..errors import LogError, SourceAway
 from ..events import Events
 from .source import FilesSource, KafkaSource, LogSource, MqttSource, Source, TableSource
 from .status import SourceStatus
@@ -111,6 +112,7 @@ class KeptSource:
     def __init__(self, clock: Callable[[], int] = wall_clock) -> None:
         self._clock = clock
         self._open: tuple[Source, OpenSource] | None = None
+        self._away: tuple[str, str] | None = None
 
     @contextmanager
     def of(self, source: Source, site: str) -> Iterator[OpenSource]:
@@ -118,13 +120,28 @@ class KeptSource:
         if self._open is not None and self._open[0] != source:
             self.close()
         if self._open is None:
-            self._open = source, open_source(source, Surroundings(site, self._clock))
+            self._open = source, self._opened(source, site)
         yield self._open[1]
 
     def status(self) -> SourceStatus | None:
-        """The state of the open source; None: it has none, or nothing is open. Any thread may ask."""
-        opened = self._open
+        """The state of the open source; None: it has none, or nothing is open. Any thread may ask.
+
+        Raises:
+            SourceAway: it could not be opened, or its log cannot be read.
+        """
+        opened, away = self._open, self._away
+        if opened is None and away is not None:
+            raise SourceAway(*away)
         return None if opened is None else opened[1].status()
+
+    def _opened(self, source: Source, site: str) -> OpenSource:
+        try:
+            opened = open_source(source, Surroundings(site, self._clock))
+        except (SourceAway, LogError) as error:
+            self._away = source.url, error.why if isinstance(error, SourceAway) else str(error)
+            raise
+        self._away = None
+        return opened
 
     def close(self) -> None:
         """Close the source."""

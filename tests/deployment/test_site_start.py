@@ -30,11 +30,17 @@ def test_a_site_starts_while_its_source_is_away_and_reads_it_once_it_is_there(
     assert "Until it can be read, the site answers every plan with SOURCE_AWAY" in caplog.text
     with pytest.raises(SourceAway), sources.of(config.source, "a"):
         pass
+    with pytest.raises(SourceAway, match="no such event log"):
+        sources.status()  # so the monitor says that the site is not ready
     with EventLog(tmp_path / "events.log", client="who", time="t") as log:
         log.append([{"who": "p", "t": "2020-05-01", "k": "x"}])
     with sources.of(config.source, "a") as source:
         assert source.schema(()).column_names == ["who", "t"]
+    status = sources.status()
+    assert status is not None
+    assert status.connected
     sources.close()
+    assert sources.status() is None
 
 
 def test_a_site_does_not_start_with_a_source_that_can_never_be_read(tmp_path: Path) -> None:
