@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from traceback import extract_tb
 from typing import Final
 
 from base.errors import CoveyError
@@ -102,14 +103,15 @@ class Consumer:
         return self._thread is None or not self._thread.is_alive()
 
     def run(self) -> None:
-        """Consume until `stop`. Errors that Covey expects are tried again after a pause."""
+        """Consume until `stop`. Every error is tried again after a pause."""
         try:
             while not self._stopping.is_set():
-                if (pause := self.step()) > 0:
+                try:
+                    pause = self.step()
+                except Exception as error:  # noqa: BLE001 - a lack of memory or of temporary space, which may end, or a defect
+                    pause = self._unexpected(error)
+                if pause > 0:
                     self._stopping.wait(pause)
-        except BaseException:
-            self._trouble = "the consumer of the stream ended by a defect; the site's log has it. Start the site again"
-            raise
         finally:
             self._disconnect()
 
@@ -128,12 +130,12 @@ class Consumer:
         except LogFull as error:
             self._full = True
             self._shrink(error)
-            return self._failed(error, FULL_S)
+            return self._failed(str(error), FULL_S)
         except CoveyError as error:
             pause = self._pause
             self._pause = min(2 * pause, LONGEST_PAUSE_S)
             self._disconnect()  # also after an error of the log: its positions say what it has
-            return self._failed(error, pause)
+            return self._failed(str(error), pause)
         self._pause, self._full, self._trouble = FIRST_PAUSE_S, False, None
         return 0.0
 
@@ -223,10 +225,17 @@ class Consumer:
                 one.reached.set()
                 self._forget(one)
 
-    def _failed(self, error: CoveyError, pause: float) -> float:
-        if self._trouble != (now := str(error)):
-            self._trouble = now
-            _log.warning("%s; trying again", error)
+    def _unexpected(self, error: Exception) -> float:
+        """An error that Covey does not expect. Its own text may quote a record, so only its type and place are shown."""
+        self._disconnect()
+        place = extract_tb(error.__traceback__)[-1]
+        why = f"{type(error).__name__} in {place.name}, line {place.lineno} of {place.filename}"
+        return self._failed(f"the records of the stream cannot be processed: {why}", LONGEST_PAUSE_S)
+
+    def _failed(self, trouble: str, pause: float) -> float:
+        if self._trouble != trouble:
+            self._trouble = trouble
+            _log.warning("%s; trying again", trouble)
         return pause
 
     def _disconnect(self) -> None:

@@ -22,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from edge_client.errors import LogFull, LogWriteFailed, SourceAway
 from edge_client.event_log.log import EventLog
 from edge_client.sandbox import locked_duckdb
+from edge_client.sources.streams import consumer as consumer_module
 from edge_client.sources.streams.consumer import Consumer
 from edge_client.sources.streams.decoding import Decoder
 from edge_client.sources.streams.kafka import KafkaStream
@@ -436,18 +437,26 @@ def test_catching_up_waits_for_what_the_broker_had(site: Site) -> None:
     assert site.consumer._waiting == []
 
 
-def test_a_defect_ends_the_consumer_and_is_shown(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: Scripted, most: int, seconds: float) -> Polled:
-        raise ZeroDivisionError
+def test_an_unexpected_error_is_tried_again_and_shown_without_what_it_quotes(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    decode, failed = site.decoder.decode, []
 
-    monkeypatch.setattr(Scripted, "poll", broken)
-    with pytest.raises(ZeroDivisionError):
-        site.consumer.run()
-    status = site.consumer.status()
-    assert not status.connected
-    assert status.trouble is not None
-    assert "ended by a defect" in status.trouble
+    def broken(polled: Polled) -> Any:
+        if not failed:
+            failed.append(polled)
+            raise MemoryError("c1 has no room")
+        return decode(polled)
+
+    monkeypatch.setattr(site.consumer, "_decode", broken)
+    monkeypatch.setattr(consumer_module, "LONGEST_PAUSE_S", 0.01)
+    site.consumer.start()
+    assert site.consumer.catch_up(60)
+    site.consumer.stop()
+    assert site.numbers() == [1, 2, 3]
     assert site.streams[0].is_closed
+    assert "cannot be processed: MemoryError in broken" in caplog.text
+    assert "c1 has no room" not in caplog.text
 
 
 def test_a_stop_interrupts_a_pause(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
