@@ -41,7 +41,7 @@ def migrate_site_file(path: Path) -> None:
     old = parse_toml(text, path)
     source = {new: old[name] for name, new in _RENAMED.items()}
     if "://" in str(source["url"]):
-        source["url"] = f"./{source['url']}"  # it was a path
+        source["url"] = str(Path(source["url"]))  # it was a path, and of one the second slash says nothing
     rest = {name: value for name, value in old.items() if name not in _RENAMED}
     section = "".join(["\n[source]\n", *(toml_line(name, value) for name, value in source.items())])
     kept = re.sub(rf"^[ \t]*({'|'.join(_RENAMED)})[ \t]*=.*\n?", "", text, flags=re.M)

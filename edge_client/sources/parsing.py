@@ -277,6 +277,8 @@ class _Parsing:
         secure = url.scheme.endswith("s")
         if secure and self._entries.plaintext:
             self._refuse("plaintext", f"{url.scheme}:// has TLS; remove the entry")
+        if not secure and self._entries.plaintext is False:
+            self._refuse("plaintext", f"{url.scheme}:// has no TLS; write {url.scheme}s://…")
         far = [one for one in hosts if not is_loopback(split_address(one)[0])]
         if not secure and far and not self._entries.plaintext:
             self._refuse(

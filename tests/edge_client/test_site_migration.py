@@ -49,7 +49,9 @@ def test_a_file_of_the_version_before_is_named_and_migrated(old: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("events", ["'C:\\x'", '"""\na"""', '"days://x"', '"e.csv" # "quoted" = client_column'])
+@pytest.mark.parametrize(
+    "events", ["'C:\\x'", '"""\na"""', '"days://x"', '"/data/days://x"', '"e.csv" # "quoted" = client_column']
+)
 def test_an_odd_path_stays_the_same_path(old: Path, events: str) -> None:
     old.write_text(OLD.replace('"ua/*.parquet"', events))
     before = parse_toml(old.read_text(), old)

@@ -187,6 +187,7 @@ REFUSED = [
     ("kafka://localhost:9092", COLUMNS + LOG, "url: the URL names no topic"),
     ("kafka://localhost:9092/a/b", COLUMNS + LOG, "url: 'a/b' is no name of a Kafka topic"),
     ("kafka://broker:9092/t", COLUMNS + LOG, "url: broker:9092 is another machine, and without TLS"),
+    ("mqtt://127.0.0.1:1883/t", "plaintext = false\n" + COLUMNS + LOG, "plaintext: mqtt:// has no TLS; write mqtts://"),
     ("kafkas://broker:9092/t", "plaintext = true\n" + COLUMNS + LOG, "plaintext: kafkas:// has TLS"),
     ("kafka://localhost:9092/t", 'ca = "x"\n' + COLUMNS + LOG, "ca: this connection has no TLS"),
     ("kafka://localhost:9092/t", 'user = "x"\n' + COLUMNS + LOG, "user: a login needs both"),
