@@ -127,7 +127,7 @@ ALERTS: Final = (
     Alert(
         "CoveyDrift", AlertSeverity.TICKET, f"{m.DRIFT.name} > 0", "0m",
         "view {{ $labels.view }} differs from its own past",
-        "The newest pane differs from the past by more than noise and usual variation. Without drift a view fires on at most one "
+        "The newest pane differs from the past by more than noise and usual variation. Without drift a view fires on about one "
         "day in a hundred. The alert ends with the first pane that does not differ.",
         "`covey monitor VIEW` names the features, the keys and the sizes; docs/drift.md explains them.",
     ),

@@ -1,12 +1,14 @@
 """The newest check of each view of a project, for the metrics of the coordinator that stays.
 
 A check runs in a thread of its own after a publication, so it delays no collection. While one runs, the publications that come
-are covered by one more.
+are covered by one more. Between two checks the thread rests, so that it takes at most a tenth of a core however short the
+panes are.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock, Thread
@@ -24,6 +26,9 @@ LEVEL: Final = 0.01
 """The chance of a false alarm of a view on a day, over all of its panes of the day."""
 FRESH_US: Final = 7 * DAY_US
 """A check of older panes is no metric: no pane may ever end the alert of a view that is not collected any more."""
+
+REST: Final = 9
+"""How many times as long as the last check the thread rests before the next one."""
 
 log = logging.getLogger(__name__)
 
@@ -59,13 +64,21 @@ class DriftWatch:
     Args:
         check: checks all views.
         clock: wall clock, µs since the epoch.
+        monotonic: seconds. rest: waits so many seconds.
 
     Attributes:
         checks: how often they were checked.
     """
 
-    def __init__(self, check: Callable[[], Sequence[Report]], clock: Callable[[], int] = wall_clock) -> None:
+    def __init__(
+        self,
+        check: Callable[[], Sequence[Report]],
+        clock: Callable[[], int] = wall_clock,
+        monotonic: Callable[[], float] = time.monotonic,
+        rest: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._check, self._clock, self._lock = check, clock, Lock()
+        self._monotonic, self._rest = monotonic, rest
         self._reports: Sequence[Report] = ()
         self._thread: Thread | None = None
         self._again = False
@@ -95,22 +108,28 @@ class DriftWatch:
 
     def _run(self) -> None:
         try:
-            while self._is_due():
+            took = 0.0
+            while self._is_due(REST * took):
+                begin = self._monotonic()
                 try:
                     self._reports = self._check()
                 except (CoveyError, OSError) as error:
                     log.warning("drift cannot be checked: %s", error)
                     self._reports = ()
+                took = self._monotonic() - begin
         except BaseException:  # a defect ends this thread; the next publication starts another one
             self._thread, self._reports = None, ()
             raise
 
-    def _is_due(self) -> bool:
-        """Whether something was published since the last check began. Otherwise the thread ends."""
+    def _is_due(self, rest: float) -> bool:
+        """Whether something was published since the last check began, after so many seconds. Otherwise the thread ends."""
         with self._lock:
             if not self._again:
                 self._thread = None
                 return False
+        if rest:
+            self._rest(rest)
+        with self._lock:
             self._again = False
             self.checks += 1
             return True

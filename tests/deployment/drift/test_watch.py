@@ -92,6 +92,23 @@ def test_publications_do_not_wait_for_a_check_and_those_during_one_need_one_more
     assert len(checks) == 2
 
 
+def test_the_thread_rests_before_the_next_check_as_long_as_a_check_is_slow() -> None:
+    begins, may_end, rests, clock = Event(), Event(), list[float](), iter([0.0, 2.0, 100.0, 103.0])
+
+    def check() -> Sequence[Report]:
+        begins.set()
+        assert may_end.wait(30)
+        return ()
+
+    watch = DriftWatch(check, monotonic=lambda: next(clock), rest=rests.append)
+    watch.published()
+    assert begins.wait(30)
+    watch.published()
+    may_end.set()
+    watch.wait()
+    assert (watch.checks, rests) == (2, [18.0])
+
+
 def test_a_store_that_cannot_be_read_is_logged_and_has_no_metrics(caplog: pytest.LogCaptureFixture) -> None:
     def check() -> Sequence[Report]:
         raise StoreCorrupt("a file is missing")
