@@ -114,7 +114,10 @@ class LogKeyWrong(LogError):
 
     def __init__(self, path: str, why: str) -> None:
         self.path, self.why = path, why
-        super().__init__(f"{path}: {why}. A lost key cannot be replaced, and without it the events cannot be read")
+        super().__init__(
+            f"{path}: {why}. Open the log as it was made. If its key is lost, its events cannot be read: move the log away, and a "
+            "new one begins"
+        )
 
 
 class LogSettingsDiffer(LogError):
