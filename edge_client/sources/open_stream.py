@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import assert_never
 
 import pyarrow as pa
@@ -97,9 +98,16 @@ class OpenStream:
         self._consumer = consumer
 
     def close(self) -> None:
-        """See `OpenSource`."""
+        """See `OpenSource`. A consumer that still waits for its broker or a disk keeps the log until it ends."""
         if self._consumer is None or self._consumer.stop():
             self._opened.close()
+        else:
+            Thread(target=self._close_at_the_end, args=(self._consumer,), name="closing", daemon=True).start()
+
+    def _close_at_the_end(self, consumer: Consumer) -> None:
+        while not consumer.stop():
+            pass
+        self._opened.close()
 
 
 def _streams(source: Stream, surroundings: Surroundings) -> StreamFactory:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
@@ -14,6 +15,7 @@ import pytest
 from base.times import SECOND_US
 from edge_client.sources.open import KeptSource, open_source
 from edge_client.sources.source import KafkaSource
+from edge_client.sources.streams.consumer import Consumer
 from edge_client.sources.surroundings import Surroundings
 from federation.plan import PlannedView
 from tests.brokers import KafkaBroker, free_port, kafka_broker
@@ -126,6 +128,24 @@ def test_a_process_that_only_read_consumes_once_the_other_one_has_ended(
         status = second.status()
         assert status is not None
         assert (status.connected, status.trouble) == (True, None)
+
+
+def test_a_log_is_free_once_a_consumer_that_was_slow_to_stop_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = kafka(f"127.0.0.1:{free_port()}", "t", tmp_path / "e.log", columns=COLUMNS)
+    first, stop, may_end = open_source(away, SITE), Consumer.stop, threading.Event()
+    monkeypatch.setattr(Consumer, "stop", lambda self: may_end.is_set() and stop(self))
+    first.close()
+    with closing(open_source(away, SITE)) as second:
+
+        def only_reads() -> bool:
+            second.ready_for(0)
+            return "another process" in str(second.status().trouble)  # type: ignore[union-attr]
+
+        assert only_reads()
+        may_end.set()
+        wait_until(lambda: not only_reads())
 
 
 def test_an_edited_source_takes_the_place_of_the_old_one(
