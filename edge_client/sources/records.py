@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -50,8 +50,6 @@ class JsonKind(StrEnum):
     """A number without a fraction, read as int64."""
     BOOLEAN = "boolean"
     """true or false, read as bool."""
-    EPOCH = "epoch"
-    """A number, read as int64 if all of the table are whole, otherwise as float64: a float64 cannot hold nanoseconds."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ class RecordReader:
         kept = pc.indices_nonzero(pc.fill_null(pc.equal(states, 0), False)).cast(pa.int64())
         whole = len(kept) == len(values)
         read = read if whole else read.take(kept)
-        columns = {one.name: _column(read, place, one.kind) for place, one in enumerate(self._columns)}
+        columns = {one.name: read.column(f"c{place}") for place, one in enumerate(self._columns)}
         return Records(pa.table(columns), kept, sorted(bad))
 
     def _run(self, records: pa.Table) -> pa.Table:
@@ -139,7 +137,7 @@ def _parts(texts: pa.Array) -> list[pa.Array]:
 def _query(columns: Sequence[JsonColumn]) -> str:
     """`state`: 0 an object, 1 not JSON, 2 something else, null without text; `c0`, `c1`, … the values of the columns."""
     paths = "[" + ", ".join(_quoted(_pointer(one.name)) for one in columns) + "]"
-    values = [expression for place, one in enumerate(columns) for expression in _expressions(place, one.kind)]
+    values = [f"{_expression(place, one.kind)} AS c{place}" for place, one in enumerate(columns)]
     return f"""
         WITH parsed AS (
             SELECT value, CASE WHEN json_valid(value) THEN CASE json_type(value) WHEN 'OBJECT' THEN 0 ELSE 2 END
@@ -154,7 +152,7 @@ def _query(columns: Sequence[JsonColumn]) -> str:
     """
 
 
-def _expressions(place: int, kind: JsonKind) -> list[str]:
+def _expression(place: int, kind: JsonKind) -> str:
     found, text = f"kinds[{place + 1}]", f"texts[{place + 1}]"
     number = (
         f"CASE WHEN {found} IN {_NUMBERS} AND isfinite(TRY_CAST({text} AS DOUBLE)) THEN TRY_CAST({text} AS DOUBLE) END"
@@ -167,25 +165,15 @@ def _expressions(place: int, kind: JsonKind) -> list[str]:
     )
     match kind:
         case JsonKind.TEXT:
-            return [f"CASE WHEN {found} = 'VARCHAR' THEN {text} END AS c{place}"]
+            return f"CASE WHEN {found} = 'VARCHAR' THEN {text} END"
         case JsonKind.NUMBER:
-            return [f"{number} AS c{place}"]
+            return number
         case JsonKind.WHOLE:
-            return [f"{whole} AS c{place}"]
+            return whole
         case JsonKind.BOOLEAN:
-            return [f"CASE WHEN {found} = 'BOOLEAN' THEN {text} = 'true' END AS c{place}"]
-        case JsonKind.EPOCH:
-            return [f"{number} AS c{place}", f"{whole} AS whole{place}"]
+            return f"CASE WHEN {found} = 'BOOLEAN' THEN {text} = 'true' END"
         case _:
             assert_never(kind)
-
-
-def _column(read: pa.Table, place: int, kind: JsonKind) -> Any:
-    values = read.column(f"c{place}")
-    if kind is JsonKind.EPOCH:
-        whole = read.column(f"whole{place}")
-        return whole if whole.null_count == values.null_count else values
-    return values
 
 
 def _pointer(name: str) -> str:

@@ -120,14 +120,12 @@ def _json_kind(kind: Kind) -> JsonKind:
     match kind:
         case AsText() | AsTime(unit=None):
             return JsonKind.TEXT
-        case AsNumber():
-            return JsonKind.NUMBER
-        case AsWhole():
+        case AsWhole() | AsTime(unit="ns"):
             return JsonKind.WHOLE
+        case AsNumber() | AsTime():  # 53 bits hold µs, and fractions of seconds
+            return JsonKind.NUMBER
         case AsBoolean():
             return JsonKind.BOOLEAN
-        case AsTime():
-            return JsonKind.EPOCH
         case _:
             assert_never(kind)
 

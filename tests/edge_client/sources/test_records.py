@@ -17,7 +17,7 @@ from edge_client.sandbox import locked_duckdb
 from edge_client.sources.records import JsonColumn, JsonKind, RecordReader
 from edge_client.sources.streams.stream import MAX_RECORD
 
-T, N, W, B, E = JsonKind.TEXT, JsonKind.NUMBER, JsonKind.WHOLE, JsonKind.BOOLEAN, JsonKind.EPOCH
+T, N, W, B = JsonKind.TEXT, JsonKind.NUMBER, JsonKind.WHOLE, JsonKind.BOOLEAN
 ALL = [JsonColumn("t", T), JsonColumn("n", N), JsonColumn("w", W), JsonColumn("b", B)]
 GOOD = b'{"t": "x"}'
 
@@ -154,15 +154,6 @@ def test_a_value_is_read_by_its_type_alone(sandbox: Any, raw: str, kind: JsonKin
 def test_a_name_is_no_path_unless_it_begins_with_a_slash(sandbox: Any, name: str, raw: dict[str, Any]) -> None:
     read = RecordReader(sandbox, [JsonColumn(name, T)]).read([json.dumps(raw).encode(), b'["x"]', b'{"a": 1}'])
     assert read.table.column(name).to_pylist() == ["x", None]
-
-
-def test_epochs_stay_whole_numbers_if_all_are(sandbox: Any) -> None:
-    reader = RecordReader(sandbox, [JsonColumn("v", E)])
-    exact = 1_700_000_000_123_456_789
-    whole = reader.read([f'{{"v": {exact}}}'.encode(), b'{"v": "no"}', b"{}"])
-    assert whole.table.column("v").to_pylist() == [exact, None, None]
-    mixed = reader.read([b'{"v": 1700000000.5}', b'{"v": 1700000000}'])
-    assert mixed.table.column("v").to_pylist() == [1700000000.5, 1700000000.0]
 
 
 @pytest.mark.parametrize("deep", ["[" * 500_000 + "]" * 500_000, '{"a":' * 150_000 + "1" + "}" * 150_000])

@@ -88,6 +88,14 @@ def test_two_columns_of_one_field_may_have_different_types() -> None:
     assert len(found.bad) == 1
 
 
+def test_a_time_is_read_in_the_same_way_whatever_comes_beside_it() -> None:
+    columns = 'who = "text"\nat = {type = "time", unit = "ns"}\n'
+    exact = AT * 1_000 + 999  # as a float64 it is the next µs
+    found = decoded([f'{{"who": "a", "at": {exact}}}'.encode(), b'{"who": "b", "at": 0.5}'], columns)
+    assert found.table.column("at").cast(pa.int64()).to_pylist() == [AT]
+    assert [one.reason for one in found.bad] == [BadReason.NO_TIME]
+
+
 def test_columns_need_no_field_of_the_record() -> None:
     columns = 'who = {from = "@key", type = "text"}\nat = {from = "@time", type = "time"}\n'
     found = decoded([b"{}", b"x"], columns, keys=[b"k", b"l"], times_us=[AT, AT])
