@@ -171,8 +171,8 @@ ALERTS: Final = (
         "CoveySourceLogFull", AlertSeverity.PAGE, f"{m.SOURCE_LOG_FULL.name} == 1", "10m",
         "the event log of {{ $labels.instance }} is full",
         "A site reads nothing while its event log is full. The broker keeps the events only as long as its own limits allow.",
-        "Raise `size` or lower `days` in [source.log] of the site's file, and start the site again. `covey source show` has the "
-        "numbers.",
+        "Raise `size` or lower `days` in [source.log] of the site's file: its next plan takes that up. `covey source show` "
+        "has the numbers.",
     ),
     Alert(
         "CoveySourceBad", AlertSeverity.TICKET,

@@ -30,6 +30,7 @@ from ..declared_column import (
 from ..mapping import Mapping
 from ..records import JsonColumn, JsonKind, RecordReader, Records
 from ..source import Stream
+from ..text import utf8
 from .stream import Polled
 
 _UTC_US: Final = pa.timestamp("us", "UTC")
@@ -140,26 +141,10 @@ def _with_specials(records: Records, columns: Mapping, polled: Polled) -> pa.Tab
             case TopicLevel():
                 values = pa.array(polled.topics, pa.string())
             case RecordKey():
-                values = _keys(polled.keys or [None] * len(polled.values))
+                values = utf8(pa.array(polled.keys or [None] * len(polled.values), pa.binary()))
             case RecordTime():
                 values = pa.array(polled.times_us, pa.int64()).cast(_UTC_US)
             case _:
                 assert_never(origin)
         found[name] = values.take(records.rows)
     return pa.table(found)
-
-
-def _keys(keys: Sequence[bytes | None]) -> pa.Array:
-    """Keys as text; one that is not UTF-8 is null."""
-    array = pa.array(keys, pa.binary())
-    try:
-        return array.cast(pa.string())
-    except pa.ArrowInvalid:
-        return pa.array([None if key is None else _decoded(key) for key in keys], pa.string())
-
-
-def _decoded(key: bytes) -> str | None:
-    try:
-        return key.decode("utf-8")
-    except UnicodeDecodeError:
-        return None

@@ -178,7 +178,11 @@ class KafkaStream:
         starts = {}
         for number in sorted(self._out_of_range):
             low, self._ends[number] = self._connection.watermarks(number)
-            starts[number] = restart_of(self._places[number], low, self._ends[number], topic_id)
+            place = self._places[number]
+            starts[number] = restart_of(place, low, self._ends[number], topic_id)
+            if starts[number].place == place:  # the consumer pauses, and connects again
+                why = f"partition {number} has no record at offset {place.offset:,}, although it begins at {low:,}"
+                raise SourceAway(self._source.url, f"{why}. Look at the broker")
         self._out_of_range = set()
         self._go_on(starts)
 

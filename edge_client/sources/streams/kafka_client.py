@@ -63,7 +63,9 @@ class Connection:
             self._consumer = Consumer(settings, logger=_silent)
             self._admin = AdminClient(shared, logger=_silent)
         except KafkaException as error:  # no connection was tried yet
-            raise SourceAway(source.url, f"the files of TLS cannot be used: {_text(error.args[0])}") from None
+            raise SourceAway(
+                source.url, f"its certificates, user or password cannot be used: {_text(error.args[0])}"
+            ) from None
 
     def close(self) -> None:
         """Close the clients."""

@@ -148,6 +148,19 @@ def test_latest_begins_at_the_end_and_stores_that_place_at_once(broker: KafkaBro
         assert sorted(reader.catch_up(), key=int) == texts(10, 14)
 
 
+def test_a_broker_that_refuses_a_place_within_its_own_range_is_away(
+    broker: KafkaBroker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.produce(topic, numbered(0, 4))
+    with Reader(broker.address, topic) as reader:
+        reader.catch_up()
+        refused = SimpleNamespace(records=[], places={}, out_of_range={0}, error=None)
+        monkeypatch.setattr(kafka_module.Connection, "consume", lambda *_: refused)
+        with pytest.raises(SourceAway, match="partition 0 has no record at offset 2, although it begins at 0"):
+            for _ in range(3):
+                reader.poll()
+
+
 def test_a_partition_that_is_added_is_read_from_its_beginning(
     broker: KafkaBroker, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,7 +320,7 @@ def test_a_file_of_an_authority_that_cannot_be_used_is_named(
     path = tmp_path / "ca.crt"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(SourceAway, match=r"the files of TLS cannot be used: .*ssl\.ca\.location"):
+    with pytest.raises(SourceAway, match=r"its certificates, user or password cannot be used: .*ssl\.ca\.location"):
         Reader(tls_broker.address, "t", f'ca = "{path}"')
 
 
