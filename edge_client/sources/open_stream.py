@@ -118,7 +118,8 @@ def _streams(source: Stream, surroundings: Surroundings) -> StreamFactory:
             require_extra("kafka", "a stream of Kafka")
             return KafkaStreams(source, surroundings.site, surroundings.monotonic)
         case MqttSource():
-            from .streams.mqtt import MqttSession, MqttStreams
+            from .streams.mqtt import MqttStreams
+            from .streams.mqtt_client import MqttSession
 
             require_extra("mqtt", "a stream of MQTT")
             session = MqttSession.of_site(source, surroundings.site)

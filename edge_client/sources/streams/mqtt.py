@@ -1,4 +1,4 @@
-"""MQTT: one connection to a broker as a `Stream`, by Eclipse Paho. Nothing else imports Paho.
+"""MQTT: one connection to a broker as a `Stream`.
 
     connect ──► subscribe ──► poll ──► (the log commits) ──► done: acknowledge ──┐
                                ▲─────────────────────────────────────────────────┘
@@ -14,56 +14,37 @@ from __future__ import annotations
 import select
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import SourceAway
-from ..password import read_password
-from ..source import MqttSource, Tls
+from ..source import MqttSource
+from .mqtt_client import (
+    CONNECT_S,
+    MqttSession,
+    connect,
+    error_in_words,
+    matcher,
+    new_client,
+    refusal,
+    speaks_v5,
+    subscribe,
+)
 from .mqtt_session import POSITION, WINDOW, InFlight, message_digest
 from .stream import MAX_BATCH, MAX_RECORD, Mark, Polled, Positions
 
 if TYPE_CHECKING:
-    from paho.mqtt.client import Client, MQTTMessage
+    from .mqtt_client import Client, MQTTMessage
 
-CONNECT_S: Final = 10.0
-"""Longest wait for a connection, and again for the answers to CONNECT and SUBSCRIBE."""
-KEEPALIVE_S: Final = 60
-"""A connection without a sign of life for this long is given up, by both sides."""
 QUIET_S: Final = 0.002
 """A batch ends when nothing more comes for this long: a broker with a small window waits for its acknowledgements."""
 CAUGHT_UP_S: Final = 0.25
 """A broker that sends nothing for this long, with nothing unacknowledged, has nothing left for the site."""
 TAKEN_OVER_PAUSE_S: Final = 600.0
 """How long a site stays away after another client took its session: two that reconnect at once would fight for ever."""
-MAX_PACKET: Final = 4 * MAX_RECORD
-"""Most bytes of a packet that are kept. MQTT 5: the broker discards longer ones. MQTT 3.1.1: the rest is not kept."""
 
-_NEVER: Final = 0xFFFFFFFF
 _TAKEN_OVER: Final = 0x8E
 _WRONG_VERSION: Final = 0x84
 _FAILURE: Final = 0x80
-_ALL_RETAINED: Final = 0
-_NO_RETAINED: Final = 2
-
-
-@dataclass(frozen=True)
-class MqttSession:
-    """What the broker keeps for a client.
-
-    Attributes:
-        name: by which the broker knows it. Two clients with one name take the session from each other.
-        is_kept: whether it survives the connection. One that does not is for looking at a source: it also gets retained messages.
-    """
-
-    name: str
-    is_kept: bool = True
-
-    @classmethod
-    def of_site(cls, source: MqttSource, site: str) -> MqttSession:
-        """The session of a site, named covey-SITE unless its file says otherwise."""
-        return cls(source.client_name or f"covey-{site}")
 
 
 class MqttStreams:
@@ -134,7 +115,7 @@ class MqttStream:
         self._is_connected = False
         self._lost: SourceAway | None = None
         self._last_arrival = self._last_silence = self._clock()
-        self._matches = lru_cache(4_096)(self._topic_matches)
+        self._matches = matcher(self._source.topics)
         self._client = self._connected(is_v5)
 
     def poll(self, most: int, seconds: float) -> Polled:
@@ -194,8 +175,6 @@ class MqttStream:
 
     def _serve(self, seconds: float) -> bool:
         """Read one packet, or wait for one. False: the connection is lost."""
-        from paho.mqtt.client import error_string
-
         code = 0
         if self._readable(seconds):
             code = self._client.loop_read()
@@ -206,7 +185,7 @@ class MqttStream:
         if code and self._lost is None:
             tls = "; does it expect TLS (mqtts://)?" if self._source.tls is None and not self._is_connected else ""
             self._lost = SourceAway(
-                self._source.url, f"the connection to the broker was lost: {error_string(code).rstrip('.')}{tls}"
+                self._source.url, f"the connection to the broker was lost: {error_in_words(code)}{tls}"
             )
         return self._lost is None
 
@@ -226,24 +205,12 @@ class MqttStream:
             for packet in waiting:
                 self._client.ack(packet, 1)
 
-    def _topic_matches(self, topic: str) -> bool:
-        from paho.mqtt.client import topic_matches_sub
-
-        return topic_matches_sub(self._source.topics, topic)
-
     def _connected(self, is_v5: bool) -> Client:
         source = self._source
-        client = _client(source, self._session, is_v5)
+        client = new_client(source, self._session, is_v5=is_v5)
         client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
         client.on_message, client.on_disconnect = self._on_message, self._on_disconnect
-        try:
-            if is_v5:
-                clean, properties = not self._session.is_kept, _properties(self._session)
-                client.connect(source.host, source.port, KEEPALIVE_S, clean_start=clean, properties=properties)
-            else:
-                client.connect(source.host, source.port, KEEPALIVE_S)
-        except (OSError, ValueError) as error:
-            raise SourceAway(source.url, _why(error, source)) from None
+        connect(client, source, self._session)
         self._client = client
         end = self._clock() + CONNECT_S
         try:
@@ -258,22 +225,15 @@ class MqttStream:
         return client
 
     def _on_connect(self, client: Client, _: object, flags: Any, reason: Any, __: object) -> None:
-        from paho.mqtt.client import MQTTv5
-        from paho.mqtt.subscribeoptions import SubscribeOptions
-
-        if reason.value == _WRONG_VERSION and client.protocol == MQTTv5:
+        if reason.value == _WRONG_VERSION and speaks_v5(client):
             raise _VersionRefused
         if reason.is_failure:
-            self._lost = SourceAway(self._source.url, f"the broker refuses the connection: {_refusal(str(reason))}")
+            self._lost = SourceAway(self._source.url, f"the broker refuses the connection: {refusal(str(reason))}")
             return
         if not flags.session_present:  # its packet ids are new, so nothing that comes is one of the old messages
             self._forget = bool(self._known.digests)
             self._known = InFlight()
-        if client.protocol == MQTTv5:
-            retained = _NO_RETAINED if self._session.is_kept else _ALL_RETAINED
-            client.subscribe(self._source.topics, options=SubscribeOptions(qos=1, retainHandling=retained))
-        else:
-            client.subscribe(self._source.topics, qos=1)
+        subscribe(client, self._source.topics, self._session)
         self._is_connected = bool(flags.session_present)  # it is subscribed already, and its messages may come first
 
     def _on_subscribe(self, _: Client, __: object, ___: int, reasons: list[Any], ____: object) -> None:
@@ -282,7 +242,7 @@ class MqttStream:
             topic = self._source.topics
             self._lost = SourceAway(
                 self._source.url,
-                f"the broker refuses the topic filter {topic[:80]!r}: {_refusal(str(refused[0]))}",
+                f"the broker refuses the topic filter {topic[:80]!r}: {refusal(str(refused[0]))}",
             )
         self._is_connected = True
 
@@ -332,93 +292,3 @@ class _Batch:
 
     def polled(self, positions: Positions) -> Polled:
         return Polled(self.values, self.topics, self.times_us, places=self.topics.__getitem__, positions=positions)
-
-
-class _NotKept(bytes):
-    """Bytes that were read and are not kept: they have a length, and add nothing to a buffer."""
-
-    length: int
-
-    def __len__(self) -> int:
-        return self.length
-
-
-def _client(source: MqttSource, session: MqttSession, is_v5: bool) -> Client:
-    """A client that is not connected. Raises SourceAway: a file of its password or of TLS cannot be used."""
-    from paho.mqtt import client as paho
-    from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-
-    class Bounded(paho.Client):
-        """Keeps at most `MAX_PACKET` bytes of a packet, though MQTT allows 256 MB; refuses QoS 2, which Paho would collect."""
-
-        def _sock_recv(self, bufsize: int) -> bytes:
-            if len(self._in_packet["packet"]) < MAX_PACKET:
-                return super()._sock_recv(min(bufsize, MAX_RECORD))
-            skipped = _NotKept()
-            skipped.length = len(super()._sock_recv(min(bufsize, MAX_RECORD)))
-            return skipped
-
-        def _send_pubrec(self, mid: int) -> MQTTErrorCode:
-            return MQTTErrorCode.MQTT_ERR_PROTOCOL
-
-    client = Bounded(
-        CallbackAPIVersion.VERSION2,
-        client_id=session.name,
-        clean_session=None if is_v5 else not session.is_kept,
-        protocol=paho.MQTTv5 if is_v5 else paho.MQTTv311,
-        reconnect_on_failure=False,
-        manual_ack=True,
-    )
-    client.connect_timeout = CONNECT_S
-    if (login := source.login) is not None:
-        file = login.password_file
-        client.username_pw_set(login.user, None if file is None else read_password(source.url, file))
-    if source.tls is not None:
-        try:
-            client.tls_set_context(_context(source.tls))
-        except (OSError, ValueError) as error:
-            raise SourceAway(source.url, f"the files of TLS cannot be used: {error}") from None
-    return client
-
-
-def _context(files: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=files.ca)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if files.certificate is not None:
-        context.load_cert_chain(files.certificate, files.private_key, password=_no_password)
-    return context
-
-
-def _no_password() -> str:
-    raise ValueError("the private key is encrypted; a site that starts by itself needs a key without a passphrase")
-
-
-def _properties(session: MqttSession) -> Any:
-    """A session without an end, or of this connection only; and a window of `WINDOW` messages."""
-    from paho.mqtt.packettypes import PacketTypes
-    from paho.mqtt.properties import Properties
-
-    properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.SessionExpiryInterval = _NEVER if session.is_kept else 0
-    properties.ReceiveMaximum = WINDOW
-    properties.MaximumPacketSize = MAX_PACKET
-    return properties
-
-
-def _refusal(reason: str) -> str:
-    """A reason code in words, with its mend."""
-    if "user name" in reason or "uthorized" in reason:
-        return f"{reason}. Check user and password_file in [source], and what the broker allows this user"
-    return reason
-
-
-def _why(error: OSError | ValueError, source: MqttSource) -> str:
-    """Why there is no connection, with its mend."""
-    match error:
-        case ssl.SSLCertVerificationError():
-            return f"the broker's certificate is not trusted: {error.verify_message}. Give its authority as `ca` in [source]"
-        case ssl.SSLError():
-            return f"TLS failed: {error.reason or error}. Is port {source.port} one with TLS?"
-        case TimeoutError():
-            return f"no connection to {source.host}:{source.port} within {CONNECT_S:g} s"
-    return f"no connection to {source.host}:{source.port}: {error.args[-1] if error.args else error}"

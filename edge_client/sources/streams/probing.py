@@ -43,7 +43,8 @@ def _connect(source: Stream, surroundings: Surroundings) -> StreamFactory:
 def looking_at_mqtt(source: MqttSource, surroundings: Surroundings) -> MqttStreams:
     """Connects with a session of its own, which the broker does not keep. Raises ExtraMissing."""
     require_extra("mqtt", "a stream of MQTT")
-    from .mqtt import MqttSession, MqttStreams
+    from .mqtt import MqttStreams
+    from .mqtt_client import MqttSession
 
     session = MqttSession(f"covey-look-{secrets.token_hex(6)}", is_kept=False)
     return MqttStreams(source, session, surroundings.monotonic, surroundings.clock)

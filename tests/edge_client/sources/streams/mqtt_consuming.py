@@ -18,7 +18,8 @@ from edge_client.event_log.log import EventLog
 from edge_client.sources.streams import consumer as consumer_module
 from edge_client.sources.streams.consumer import Consumer
 from edge_client.sources.streams.decoding import decoder
-from edge_client.sources.streams.mqtt import MqttSession, MqttStreams
+from edge_client.sources.streams.mqtt import MqttStreams
+from edge_client.sources.streams.mqtt_client import MqttSession
 from tests.edge_client.sources.streams.mqtt_sites import a_source, with_log
 
 CUT_SHORT = 3

@@ -22,7 +22,8 @@ from base.tls.roles import TlsRole
 from edge_client.errors import SourceAway
 from edge_client.sources.source import Login, MqttSource, Tls
 from edge_client.sources.streams import mqtt
-from edge_client.sources.streams.mqtt import MqttSession, MqttStream, MqttStreams
+from edge_client.sources.streams.mqtt import MqttStream, MqttStreams
+from edge_client.sources.streams.mqtt_client import MAX_PACKET, MqttSession
 from edge_client.sources.streams.mqtt_session import POSITION, WINDOW, InFlight, message_digest
 from edge_client.sources.streams.stream import MAX_RECORD, Positions
 from tests.edge_client.sources.streams.mqtt_sites import a_source
@@ -234,7 +235,7 @@ def test_a_packet_beyond_all_bounds_is_read_without_being_kept(broker: Mosquitto
     factory = streams(a_source(broker.port, "huge"))
     factory._is_v5 = False  # a broker of MQTT 5 does not send it
     with opened(factory) as stream:
-        publish(broker.port, [("huge/a", bytes(3 * mqtt.MAX_PACKET)), ("huge/a", b"short")])
+        publish(broker.port, [("huge/a", bytes(3 * MAX_PACKET)), ("huge/a", b"short")])
         found, _ = read(stream, 2)
         assert [len(one) for one in found] == [MAX_RECORD + 1, 5]
 

@@ -16,7 +16,8 @@ import pytest
 
 from base.times import wall_clock
 from edge_client.event_log.log import EventLog
-from edge_client.sources.streams.mqtt import MqttSession, MqttStreams
+from edge_client.sources.streams.mqtt import MqttStreams
+from edge_client.sources.streams.mqtt_client import MqttSession
 from tests.edge_client.sources.streams.mqtt_consuming import CUT_SHORT, consume, message
 from tests.edge_client.sources.streams.mqtt_sites import a_source
 from tests.killing import killed_at, require_strace
