@@ -26,6 +26,8 @@ FRACTION: Final = 0.73451962
 """The fraction of some values."""
 _TEXTS: Final = (CLIENT, NOTE, str(FRACTION)[1:])
 _LONGEST_LOG: Final = 2**26
+_DATABASE: Final = b"SQLite format 3\0"
+"""The beginning of an event log, which is a file of events and no log, whatever its name is."""
 _SEED: Final = 32
 """The first bytes of a role's keys are the seed of its signing key."""
 _SECRET: Final = re.compile(rb"[0-9A-Za-z+/]{40,}={0,2}")
@@ -114,7 +116,9 @@ class Search:
             return
         self._searched[entry.path] = found.st_mtime_ns, found.st_size
         with Path(entry.path).open("rb") as file:
-            for value in self.in_text(file.read(_LONGEST_LOG)):
+            text = file.read(_LONGEST_LOG)
+        if not text.startswith(_DATABASE):
+            for value in self.in_text(text):
                 yield f"{entry.path} has {value[:80]!r}"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -50,4 +52,13 @@ def test_the_logs_and_spans_below_a_folder_are_searched_for_its_key_files_too(tm
         file.unlink()
     (tmp_path / "logs").mkdir(exist_ok=True)
     (tmp_path / "logs" / "leader.log").write_text(LOG.format("listens"))
+    assert list(Search().in_folder(tmp_path)) == []
+
+
+def test_an_event_log_is_a_file_of_events_and_no_log(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "events.log")) as database:
+        database.execute("CREATE TABLE batches (data)")
+        database.execute("INSERT INTO batches VALUES (?)", (CLIENT,))
+        database.commit()
+    assert CLIENT.encode() in (tmp_path / "events.log").read_bytes()
     assert list(Search().in_folder(tmp_path)) == []
