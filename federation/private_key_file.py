@@ -25,9 +25,21 @@ def require_private_folder(folder: Path) -> None:
 
 
 def read_private(path: Path) -> str:
-    """The text of a private file. The check of its mode is on the opened file; a link or a pipe is refused.
+    """The text of a private file. Raises KeyFileMissing, KeyFileMalformed, KeyFileExposed."""
+    try:
+        return read_private_bytes(path, _MAX_BYTES).decode("ascii")
+    except UnicodeDecodeError:
+        raise KeyFileMalformed(str(path), "it is not text") from None
 
-    Raises KeyFileMissing, KeyFileMalformed, KeyFileExposed.
+
+def read_private_bytes(path: Path, most: int) -> bytes:
+    """The bytes of a private file. The check of its mode is on the opened file; a link or a pipe is refused.
+
+    Args:
+        most: bytes that it may have.
+
+    Raises:
+        KeyFileMissing, KeyFileMalformed, KeyFileExposed.
     """
     try:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -41,12 +53,9 @@ def read_private(path: Path) -> str:
             raise KeyFileMalformed(str(path), "it is not a file")
         if (mode := stat.S_IMODE(found.st_mode)) & 0o177:
             raise KeyFileExposed(str(path), mode, 0o600)
-        data = os.read(number, _MAX_BYTES + 1)
+        data = os.read(number, most + 1)
     finally:
         os.close(number)
-    if len(data) > _MAX_BYTES:
-        raise KeyFileMalformed(str(path), f"it has more than {_MAX_BYTES:,} bytes")
-    try:
-        return data.decode("ascii")
-    except UnicodeDecodeError:
-        raise KeyFileMalformed(str(path), "it is not text") from None
+    if len(data) > most:
+        raise KeyFileMalformed(str(path), f"it has more than {most:,} bytes")
+    return data

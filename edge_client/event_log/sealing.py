@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hmac
 import os
-import stat
 import struct
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, Protocol
 
 from base.private_files import create_private
+from federation.errors import FederationError
+from federation.private_key_file import read_private_bytes
 
 from ..errors import LogKeyWrong
 
@@ -141,20 +142,11 @@ def read_log_key(path: Path) -> bytes:
         LogKeyWrong: the file is missing, open to others, or not the file of a key.
     """
     try:
-        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise LogKeyWrong(str(path), f"it cannot be opened as a file ({error.strerror})") from None
-    try:
-        found = os.fstat(number)
-        if not stat.S_ISREG(found.st_mode):
-            raise LogKeyWrong(str(path), "it is not a file, and cannot be the key of an event log")
-        if (mode := stat.S_IMODE(found.st_mode)) & 0o077:
-            raise LogKeyWrong(str(path), f"it must be private, and its mode is {mode:03o}: run `chmod 600 {path}`")
-        key = os.read(number, KEY_BYTES + 1)
-    finally:
-        os.close(number)
+        key = read_private_bytes(path, KEY_BYTES)
+    except FederationError as error:
+        raise LogKeyWrong(str(path), str(error).removeprefix(f"{path} ")) from None
     if len(key) != KEY_BYTES:
-        raise LogKeyWrong(str(path), f"the key of an event log has {KEY_BYTES} bytes, and this file has not")
+        raise LogKeyWrong(str(path), f"the key of an event log has {KEY_BYTES} bytes, and this file has {len(key)}")
     return key
 
 

@@ -35,20 +35,20 @@ def test_a_key_file_is_private_random_and_never_overwritten(key: Path, tmp_path:
 
 
 def test_a_key_that_cannot_be_used_is_named(key: Path, tmp_path: Path) -> None:
-    with pytest.raises(LogKeyWrong, match="No such file"):
+    with pytest.raises(LogKeyWrong, match="there is no key file"):
         read_log_key(tmp_path / "none")
-    with pytest.raises(LogKeyWrong, match="cannot be"):
+    with pytest.raises(LogKeyWrong, match="it is not a file"):
         read_log_key(tmp_path)
     (tmp_path / "link").symlink_to(key)
     with pytest.raises(LogKeyWrong):
         read_log_key(tmp_path / "link")
-    for size in (0, 31, 33):
+    for size, says in ((0, "this file has 0"), (31, "this file has 31"), (33, "more than 32 bytes")):
         (tmp_path / "short").write_bytes(b"k" * size)
         (tmp_path / "short").chmod(0o600)
-        with pytest.raises(LogKeyWrong, match="has 32 bytes"):
+        with pytest.raises(LogKeyWrong, match=says):
             read_log_key(tmp_path / "short")
     key.chmod(0o640)
-    with pytest.raises(LogKeyWrong, match="its mode is 640"):
+    with pytest.raises(LogKeyWrong, match="log.key: has mode 0640, need 0600"):
         read_log_key(key)
 
 
