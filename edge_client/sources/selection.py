@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_never
 
 import pyarrow as pa
 
 from ..errors import EventsError
-from .declared_column import AsBoolean, AsNumber, AsText, AsTime, AsWhole, Column
+from .conversions import type_of
+from .declared_column import AsText, AsTime, Column
 from .mapping import Mapping
 from .needed import one_type
 
@@ -73,17 +73,9 @@ def _type_of(column: Column, used_as: pa.DataType) -> pa.DataType:
     match column.kind:
         case None:
             return used_as
-        case AsText():
-            return pa.string()
-        case AsNumber():
-            return pa.float64()
-        case AsWhole():
-            return pa.int64()
-        case AsBoolean():
-            return pa.bool_()
         case AsTime(unit=None):
             return pa.string()
         case AsTime(unit=unit):
             return pa.int64() if unit == "ns" else pa.float64()  # 53 bits hold µs, and fractions of seconds
         case kind:
-            assert_never(kind)
+            return type_of(kind)
