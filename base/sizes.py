@@ -13,13 +13,12 @@ _UNITS: Final = {
 _SIZE: Final = re.compile(r"([0-9]{1,15}) ?([A-Za-z]{1,3})", re.ASCII)
 
 
-def parse_size(text: str) -> int:
+def parse_size(text: object) -> int:
     """Bytes of a size such as `512MB` (10⁶ bytes each) or `1GiB` (2³⁰ bytes); ValueError otherwise."""
     match = _SIZE.fullmatch(text) if isinstance(text, str) else None
-    unit = None if match is None else _UNITS.get(match[2])
-    if match is None or unit is None:
+    if match is None or match[2] not in _UNITS:
         raise ValueError(f"not a size: {str(text)[:80]!r}; write a whole number and a unit, such as '512MB' or '2GB'")
-    size = int(match[1]) * unit
+    size = int(match[1]) * _UNITS[match[2]]
     if not 0 < size <= MAX_SIZE:
         raise ValueError(f"the size {text!r} is not between 1 B and {MAX_SIZE // 10**12:,} TB")
     return size

@@ -23,7 +23,7 @@ PANES: Final = ("5s", "15s", "1m", "5m", "15m", "1h", "1d")
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def parse_duration(text: str) -> int:
+def parse_duration(text: object) -> int:
     """Microseconds of a duration such as `30s`, `5m`, `24h` or `7d`; ValueError otherwise."""
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None:

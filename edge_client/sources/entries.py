@@ -150,7 +150,7 @@ def _time(unit: str | None, zone: str | None) -> AsTime:
 
 def _duration(text: object) -> int:
     """Microseconds."""
-    duration = parse_duration(text)  # type: ignore[arg-type]  # it checks the type
+    duration = parse_duration(text)
     if duration > MAX_WAIT_US:
         raise ValueError(f"a site waits at most {MAX_WAIT_US // 10**6} s, not {text}")
     return duration

@@ -19,5 +19,5 @@ def test_a_size_has_a_unit(text: str, size: int) -> None:
 )
 def test_what_is_no_size_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="size"):
-        parse_size(text)  # type: ignore[arg-type]
+        parse_size(text)
     assert parse_size(f"{MAX_SIZE // 10**12}TB") == MAX_SIZE
