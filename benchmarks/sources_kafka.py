@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -178,7 +179,7 @@ def _rows(broker: KafkaBroker, folder: Path) -> Iterator[tuple[str, dict[str, fl
         ("kafka_with_id_and_key", "id", folder / "key"),
     ):
         source = source_of(broker, topic, LogSettings(folder / f"{name}.log", key=key), event_id)
-        yield name, _rate(EVENTS, lambda source=source: consume(source))  # type: ignore[misc]
+        yield name, _rate(EVENTS, partial(consume, source))
     yield "kafka_script", _rate(EVENTS, lambda: _script(broker, topic, EVENTS, folder / "script.db"))
     if find_spec("aiokafka") is not None:
         yield "kafka_aiokafka", _rate(EVENTS, lambda: _aiokafka(broker, topic, EVENTS, folder / "aiokafka.db"))

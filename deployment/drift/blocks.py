@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]
+from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]  # SciPy has no types
 
 from featurestore.define.decoded import Floats, Ints
 from featurestore.define.panes import Bools

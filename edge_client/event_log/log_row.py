@@ -75,11 +75,24 @@ class LogRow:
         rows = database.execute("SELECT * FROM log").fetchall()
         if len(rows) != 1:
             raise ValueError(f"it has {len(rows)} rows of settings")
-        id, client, time, event_id, days, size, when_full, key_check, id_key, schema, form, time_us, wall_us, *tally = (  # noqa: A001
-            rows[0]
-        )
+        (
+            log_id,
+            client,
+            time,
+            event_id,
+            days,
+            size,
+            when_full,
+            key_check,
+            id_key,
+            schema,
+            form,
+            time_us,
+            wall_us,
+            *tally,
+        ) = rows[0]
         columns, bounds = Columns(client, time, event_id), Bounds(days, size, when_full)
-        return cls(id, columns, bounds, key_check, id_key, schema, form, time_us, wall_us, Tally(*tally))
+        return cls(log_id, columns, bounds, key_check, id_key, schema, form, time_us, wall_us, Tally(*tally))
 
     def insert(self, database: sqlite3.Connection) -> None:
         """Store the row of a new log."""

@@ -142,9 +142,9 @@ class Connection:
         It has a connection of its own: on that of the consumer, an answer waits behind the fetches, half a second each.
         """
         from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
-        from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+        from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # its list of names lacks it
 
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # it has no types
         asked_for = [TopicPartition(self.source.topic, number) for number in partitions]
         asked = self._admin.list_offsets(
             dict.fromkeys(asked_for, latest),

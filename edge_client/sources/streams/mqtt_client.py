@@ -156,7 +156,7 @@ def _properties(session: MqttSession) -> Any:
     from paho.mqtt.packettypes import PacketTypes
     from paho.mqtt.properties import Properties
 
-    properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # Paho gives it no types
     properties.SessionExpiryInterval = _NEVER if session.is_kept else 0
     properties.ReceiveMaximum = WINDOW
     properties.MaximumPacketSize = MAX_PACKET
