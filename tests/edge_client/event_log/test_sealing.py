@@ -48,7 +48,7 @@ def test_a_key_that_cannot_be_used_is_named(key: Path, tmp_path: Path) -> None:
         with pytest.raises(LogKeyWrong, match=says):
             read_log_key(tmp_path / "short")
     key.chmod(0o640)
-    with pytest.raises(LogKeyWrong, match="log.key: has mode 0640, need 0600"):
+    with pytest.raises(LogKeyWrong, match=r"log\.key: has mode 0640, need 0600"):
         read_log_key(key)
 
 
