@@ -69,7 +69,9 @@ class LogMissing(LogError):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        super().__init__(f"{path}: there is no such event log; the program or the stream that fills it makes it")
+        super().__init__(
+            f"{path}: there is no such event log. The program or the stream that fills it creates it when it starts"
+        )
 
 
 class LogFull(LogError):
@@ -82,8 +84,8 @@ class LogFull(LogError):
     def __init__(self, path: str, have: int, need: int, size: int) -> None:
         self.path, self.have, self.need, self.size = path, have, need, size
         super().__init__(
-            f"{path} is full: it takes {have / 1e6:,.1f} MB, would take {need / 1e6:,.1f} MB, and `size` is {size / 1e6:,.1f} MB. "
-            "Raise `size`, lower `days`, or let `when_full` be 'drop-oldest'"
+            f"{path} is full: it has {have / 1e6:,.1f} MB, needs {need / 1e6:,.1f} MB with this batch, and `size` "
+            f"allows {size / 1e6:,.1f} MB. Raise `size`, lower `days`, or let `when_full` be 'drop-oldest'"
         )
 
 
@@ -115,8 +117,8 @@ class LogKeyWrong(LogError):
     def __init__(self, path: str, why: str) -> None:
         self.path, self.why = path, why
         super().__init__(
-            f"{path}: {why}. Open the log as it was made. If its key is lost, its events cannot be read: move the log away, and a "
-            "new one begins"
+            f"{path}: {why}. Open the log with the key that it was made with, or without one if it had none. If the key is lost, "
+            "nobody can read the events: move the log away, and a new one begins"
         )
 
 
