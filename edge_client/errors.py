@@ -118,7 +118,7 @@ class LogKeyWrong(LogError):
         self.path, self.why = path, why
         super().__init__(
             f"{path}: {why}. Open the log with the key that it was made with, or without one if it had none. If the key is lost, "
-            "nobody can read the events: move the log away, and a new one begins"
+            "the events cannot be read: move the log away, and a new one begins"
         )
 
 
