@@ -1,0 +1,25 @@
+"""The arrays that a model takes and gives, for whole batches."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Floats32: TypeAlias = npt.NDArray[np.float32]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+
+
+class Arrays(NamedTuple):
+    """The inputs of a model, for B rows of F features: the stored ones, then plain columns.
+
+    Attributes:
+        x: float32[B, F], 0 where there is no value.
+        mask: bool[B, F], where there is a value.
+        se: float32[B, F], standard errors due to noise; 0 where there is no value, and for plain columns.
+    """
+
+    x: Floats32
+    mask: Bools
+    se: Floats32

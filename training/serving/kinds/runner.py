@@ -1,0 +1,22 @@
+"""A loaded version of a model."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from training.serving.arrays import Arrays, Floats32
+
+
+class Runner(Protocol):
+    """Runs one version of a model on whole batches. One thread at a time calls it."""
+
+    @property
+    def how(self) -> str:
+        """How it runs, for people and metadata: `eager`, `AOTInductor`, `trees`, `onnxruntime`."""
+
+    def run(self, arrays: Arrays) -> Floats32:
+        """float32[B] for B rows. Raises ModelFailed: the model throws, gives another shape, or exceeds its limit."""
+        ...
+
+    def close(self) -> None:
+        """Release what it holds; it is not called afterwards."""
