@@ -24,7 +24,7 @@ from training.data.dataset import FeatureDataset
 from training.errors import StoreBusy
 
 from .boosting import fit_monotone
-from .config import Learner, Monotone, NeuralNetwork, Task, TrainConfig
+from .config import CollectConfig, FeaturesConfig, Learner, Monotone, NeuralNetwork, Task, TrainConfig
 from .directions import directions_of
 from .epochs import FittedModel, exported, fit, predictions
 from .lineage import FORMAT, file_hash, pinned, views_of
@@ -57,6 +57,23 @@ class TrainedModel:
     example: dict[str, Any]
 
 
+@dataclass(frozen=True, eq=False)
+class ModelFiles:
+    """A trained and tested model that is not registered.
+
+    Attributes:
+        files: content by file name, with the lineage and the report.
+        lineage: see `training.fit.lineage`.
+        example: as in `TrainedModel`.
+    """
+
+    name: str
+    files: dict[str, bytes]
+    lineage: dict[str, Any]
+    report: TrainReport
+    example: dict[str, Any]
+
+
 def train(config: TrainConfig, progress: Progress = lambda *_: None, *, trust: bool = False) -> TrainedModel:
     """Train, test and register the model of a configuration.
 
@@ -69,13 +86,25 @@ def train(config: TrainConfig, progress: Progress = lambda *_: None, *, trust: b
             are unusable. UnknownView, UnknownFeature, StoreNotFound. StoreInUse: another process is writing into the store.
     """
     if not trust:
-        _require_no_code(config)
-    _collect_first(config, progress)
+        require_no_code(config)
+    if config.collect is not None and not (store_path(config.store) / "registry.db").is_file():
+        collect_events(config, config.collect, progress)
+    made = fit_and_test(config, progress)
+    with Publisher(config.store, wall_clock) as publisher:
+        model = publisher.register_model(made.name, made.files, json.dumps(made.lineage))
+    return TrainedModel(model, made.report, made.example)
+
+
+def fit_and_test(config: TrainConfig, progress: Progress) -> ModelFiles:
+    """Train and test the model of a configuration. Call it after `require_no_code`, unless the configuration is trusted.
+
+    Raises:
+        TrainingRefused and others, as `train`.
+    """
     views_file = config.features.views
     on_demand = () if views_file is None else load_declared(views_file, need_views=False).on_demand
     with Store.open(config.store, on_demand=on_demand) as store:
-        asked = config.features.refs if config.features.service is None else store.service(config.features.service).refs
-        refs = pinned(store, asked)
+        refs = pinned(store, requested(store, config.features))
         dataset, views, labels_hash = _joined(store, config, refs)
         example = _last_label(config, store.key_types(refs))
         directions = _directions(config.model.learner, dataset, store)
@@ -108,9 +137,12 @@ def train(config: TrainConfig, progress: Progress = lambda *_: None, *, trust: b
     picture = drawn(report)
     if picture is not None:
         files["report.png"] = picture
-    with Publisher(config.store, wall_clock) as publisher:
-        model = publisher.register_model(config.name, files, json.dumps(lineage))
-    return TrainedModel(model, report, example)
+    return ModelFiles(config.name, files, lineage, report, example)
+
+
+def requested(store: Store, features: FeaturesConfig) -> tuple[str, ...]:
+    """The references of a configuration, or those of its service. Raises UnknownFeatureService."""
+    return features.refs if features.service is None else tuple(store.service(features.service).refs)
 
 
 def _directions(learner: Learner, dataset: FeatureDataset, store: Store) -> tuple[int, ...]:
@@ -207,7 +239,7 @@ def _hash_of(labels: Path) -> str:
     return file_hash(labels) if labels.is_file() else ""
 
 
-def _require_no_code(config: TrainConfig) -> None:
+def require_no_code(config: TrainConfig) -> None:
     """Raise CodeUntrusted if a configuration names Python files, because it may come with an untrusted store."""
     collect = None if config.collect is None else config.collect.views
     for key, named in (("[features] views", config.features.views), ("[collect] views", collect)):
@@ -215,11 +247,8 @@ def _require_no_code(config: TrainConfig) -> None:
             raise CodeUntrusted(config.name, key, str(named))
 
 
-def _collect_first(config: TrainConfig, progress: Progress) -> None:
-    """Run the collection of the configuration if there is no store."""
-    collect = config.collect
-    if collect is None or (store_path(config.store) / "registry.db").is_file():
-        return
+def collect_events(config: TrainConfig, collect: CollectConfig, progress: Progress) -> None:
+    """Collect the panes that have ended and are not in the store yet, and register the services. It runs the views' code."""
     from deployment.run import run
 
     declared = load_declared(collect.views, need_views=True)
