@@ -8,6 +8,8 @@ check, throttle and metrics. Each server has one worker. The same client sends t
 the answers must have equal values. A time is from the first sent byte to the last received byte.
 
 * `speedup_rows_N`: the p50 of the faster of Feast's two stores over ours, N random keys a request.
+* `vs_feast_precomputed_N`: the p50 of Feast's precomputed feature service on Redis over that of the same service of ours, which
+  has nothing precomputed; `vs_feast_precomputed_sqlite_N` on SQLite. `p99_ms_1`: the p99 of ours, one key a request.
 * `grpc_over_echo`: the p50 of GetFeatures of one key over that of a bare gRPC service with an answer of the same bytes.
 * `inprocess_us_1`: `Reader.read` of one key, the best of many; `rocksdb_us_per_row`: of 1,000 random keys without a block.
 * `redis_p50_ms_100`: `covey serve` with its rows in Redis instead of a block, 100 keys a request.
@@ -20,14 +22,12 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import timeit
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -50,6 +50,7 @@ from tests.featurestore.valkey import NOT_HERE, PROGRAM, Valkey
 
 from .grpc_echo import METHOD, SERVICE
 from .pit_join import peer_python
+from .read_path_client import Client, Times, require_equal, timed
 from .read_path_servers import (
     KEYS,
     REFS,
@@ -61,51 +62,14 @@ from .read_path_servers import (
     make_store,
     write_rows,
 )
+from .read_path_services import OWN, compared_services, service_figures
 
-PEER_PACKAGE: Final = "feast[redis]>=0.66"
+PEER_PACKAGE: Final = "feast[redis]>=0.67"
 TURN: Final = {1: 20, 100: 5, 1_000: 2}
 """Number of requests in a turn, by rows of a request."""
 BODIES: Final = 50
-MAX_ANSWER: Final = 2**22
 WRK_S: Final = 5
 CONNECTIONS: Final = 16
-
-Times = dict[tuple[str, int], list[float]]
-"""Seconds, by server and rows of a request."""
-
-
-class Client:
-    """A minimal HTTP client over one kept connection."""
-
-    def __init__(self, port: int, api_key: str) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._buffer = bytearray(MAX_ANSWER)
-        self._view = memoryview(self._buffer)
-        self._head = f"POST {ROUTE} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {api_key}\r\n".encode()
-
-    def ask(self, body: bytes) -> memoryview:
-        """Return the body of the answer; the next answer overwrites it. SystemExit: there is no valid answer."""
-        self._socket.sendall(
-            b"%scontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (self._head, len(body), body)
-        )
-        filled = 0
-        while (end := self._buffer.find(b"\r\n\r\n", 0, filled)) < 0:
-            filled += self._receive(filled)
-        head = self._buffer[:end]
-        length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
-        if not head.startswith(b"HTTP/1.1 200") or length is None:
-            raise SystemExit(f"no answer: {bytes(self._buffer[: min(filled, 1_000)])!r}")
-        size = end + 4 + int(length[1])
-        while filled < size:
-            filled += self._receive(filled)
-        return self._view[end + 4 : size]
-
-    def _receive(self, filled: int) -> int:
-        count = self._socket.recv_into(self._view[filled:])
-        if not count:
-            raise SystemExit("the server has closed the connection, or its answer is too large")
-        return count
 
 
 def bodies_of(rows: int) -> list[bytes]:
@@ -115,17 +79,6 @@ def bodies_of(rows: int) -> list[bytes]:
     return [
         orjson.dumps({"features": REFS, "entities": {"key": random.choice(keys, rows).tolist()}}) for _ in range(BODIES)
     ]
-
-
-def require_equal(answers: Mapping[str, memoryview]) -> None:
-    """Check that every server returns the same complete values. Raises SystemExit."""
-    found = []
-    for answer in answers.values():
-        read = orjson.loads(answer)
-        columns = zip(read["metadata"]["feature_names"], read["results"], strict=True)
-        found.append({name: column["values"] for name, column in columns})
-    if any(one != found[0] for one in found) or any(None in values for values in found[0].values()):
-        raise SystemExit(f"{', '.join(answers)} differ")
 
 
 class Grpc:
@@ -148,13 +101,7 @@ class Grpc:
         """Ask each of them some times."""
         for name, call in (("grpc", self._read), ("grpc echo", self._echo)):
             for _ in range(TURN[1]):
-                times[name, 1].append(_timed(call, self._request, metadata=self._metadata))
-
-
-def _timed(call: Callable[..., object], *given: Any, **named: Any) -> float:
-    started = time.perf_counter()
-    call(*given, **named)
-    return time.perf_counter() - started
+                times[name, 1].append(timed(call, self._request, metadata=self._metadata))
 
 
 def compared(clients: dict[str, Client], online: dict[str, Client], both: Grpc, rounds: int) -> Times:
@@ -167,7 +114,7 @@ def compared(clients: dict[str, Client], online: dict[str, Client], both: Grpc, 
         for rows, count in TURN.items():
             for name, client in (clients | (online if rows == 100 else {})).items():
                 for i in range(turn * count, turn * count + count):
-                    times[name, rows].append(_timed(client.ask, bodies[rows][i % BODIES]))
+                    times[name, rows].append(timed(client.ask, bodies[rows][i % BODIES]))
         both.turn(times)
     return times
 
@@ -210,7 +157,7 @@ def in_process(blocks: Path, rocksdb: Path) -> dict[str, float]:
     with Store.open(rocksdb) as store:
         reader, random = store.reader(REFS), np.random.default_rng(2)
         batches = [{"key": random.choice(KEYS, 1_000).tolist()} for _ in range(BODIES)]
-        taken = [_timed(reader.read, batch) for batch in batches]
+        taken = [timed(reader.read, batch) for batch in batches]
     return {
         "inprocess_us_1": round(best * 1e6, 2),
         "rocksdb_us_per_row": round(float(np.median(taken)) / 1_000 * 1e6, 2),
@@ -253,9 +200,11 @@ def main() -> None:
             if one == "covey redis"
         }
         times = compared(clients, redis, Grpc(stack, own.grpc, api_keys["covey"]), given.rounds)
+        services = compared_services(clients["covey"], {peer: clients[peer] for peer in peers}, given.rounds)
         more = loaded(own, api_keys["covey"], scratch) | in_process(scratch / "covey", scratch / "rocksdb")
     show(times)
-    print_figures(figures(times, list(peers)) | more)
+    show(services, OWN)
+    print_figures(figures(times, list(peers)) | service_figures(services) | more)
 
 
 def _ms(times: Sequence[float], percent: float) -> float:
@@ -276,11 +225,11 @@ def figures(times: Times, peers: Sequence[str]) -> dict[str, Any]:
     return found | {"redis_p50_ms_100": None if redis is None else round(_ms(redis, 50), 3)}
 
 
-def show(times: Times) -> None:
+def show(times: Times, own: str = "covey") -> None:
     """Print p50 and p99 of all servers."""
     table = Table("server", "rows", "p50 ms", "p99 ms", "× ours", title="10 floats a row, one kept connection")
     for (name, rows), taken in _by_rows(times):
-        over = f"{_ms(taken, 50) / _ms(times['covey', rows], 50):.1f}"
+        over = f"{_ms(taken, 50) / _ms(times[own, rows], 50):.1f}"
         table.add_row(name, f"{rows:,}", f"{_ms(taken, 50):.3f}", f"{_ms(taken, 99):.3f}", over)
     Console().print(table)
 

@@ -24,6 +24,7 @@ from featurestore.define.kinds import Mean
 from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.release import Release
+from featurestore.define.services import FeatureService
 from featurestore.publish.publish import Publisher
 from featurestore.server.api_keys import Consumers
 from featurestore.server.throttle import MAX_RATE, Limits
@@ -40,6 +41,10 @@ VIEW: Final = FeatureView(
     privacy=Privacy(rho=0.5, min_clients=2),
 )
 REFS: Final = [f"{VIEW.name}:{feature.name}" for feature in VIEW.features]
+SERVICE: Final = "ten"
+"""The feature service of all features."""
+PRECOMPUTED: Final = "ten_precomputed"
+"""The same service, precomputed by Feast."""
 PEER: Final = Path(__file__).with_name("read_path_peer.py")
 
 _START_S: Final = 120
@@ -70,6 +75,7 @@ def make_store(folder: Path, settings: str) -> str:
     slots = np.random.default_rng(0).integers(100, 1_000, (layout.keys, layout.slots_per_key))
     with Publisher(folder, lambda: 0) as publisher:
         publisher.register(VIEW)
+        publisher.register_services([FeatureService(SERVICE, REFS)])
         publisher.publish([Release(manifest_of(VIEW), 0, HOUR, 2 * HOUR, 0, "live", slots)])
     return Consumers(folder).add("benchmark", Limits(MAX_RATE, MAX_RATE), 0, os.urandom)
 
@@ -94,7 +100,7 @@ def make_repository(folder: Path, python: Path, rows: Path, online: dict[str, An
         "entity_key_serialization_version": 3,
     }
     (folder / "feature_store.yaml").write_text(json.dumps(settings))  # JSON is YAML
-    words = [str(python), str(PEER), str(folder), str(rows), VIEW.name, "key"]
+    words = [str(python), str(PEER), str(folder), str(rows), VIEW.name, "key", SERVICE, PRECOMPUTED]
     done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"FEAST_USAGE": "False"}, check=False)
     if done.returncode:
         raise SystemExit(f"Feast could not write: {done.stderr[-2_000:]}")
