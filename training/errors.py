@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from base.disk import mend_of
-from base.errors import USAGE
+from base.errors import REFUSED, USAGE
 from featurestore.errors import FeatureStoreError
 
 
@@ -189,5 +189,80 @@ class NotFitted(TrainingError):
         super().__init__(f"{what} is not fitted yet: call fit with rows of the training split first")
 
 
+class DeviceUnavailable(TrainingError):
+    """A device of PyTorch that is not there."""
+
+    exit_code = USAGE
+
+    def __init__(self, device: str, why: str) -> None:
+        self.device, self.why, self.settings = device, why, ("device",)
+        super().__init__(f"the device {device!r} cannot be used: {why}")
+
+
+class ModelUntrusted(TrainingError):
+    """A model whose library may run code when it loads the file, or that brings its own operations."""
+
+    exit_code = REFUSED
+
+    def __init__(self, model: str, file: str) -> None:
+        self.model, self.file, self.settings = model, file, ("trust",)
+        super().__init__(
+            f"model {model}: a library loads {file}, which may run code as you. Trust the file only if you know who made it"
+        )
+
+
 class ArchiveRefused(TrainingError):
     """The bytes of a model are no archive that is read; says what is wrong with them."""
+
+
+class ServingError(TrainingError):
+    """What a server of models refuses, or cannot do now."""
+
+
+class InputRefused(ServingError):
+    """The inputs of a prediction cannot be used; names the input and what it must be."""
+
+    exit_code = USAGE
+
+
+class ModelBusy(ServingError):
+    """A model has more requests than it may have: its queue is full, or its rate is reached.
+
+    Attributes:
+        retry_after_s: when a request may succeed.
+    """
+
+    def __init__(self, name: str, why: str, retry_after_s: float) -> None:
+        self.name, self.why, self.retry_after_s = name, why, retry_after_s
+        super().__init__(f"model {name}: {why}; retry in {retry_after_s:.3g} s")
+
+
+class DeadlineMissed(ServingError):
+    """A prediction that cannot be made in the time that the client waits. It was not computed.
+
+    Attributes:
+        timeout_s: the time that the client waits; wait_s: the time until a batch takes the request.
+    """
+
+    def __init__(self, name: str, timeout_s: float, wait_s: float) -> None:
+        self.name, self.timeout_s, self.wait_s = name, timeout_s, wait_s
+        super().__init__(
+            f"model {name}: the request waits {wait_s * 1_000:.3g} ms for its batch, and its timeout is "
+            f"{timeout_s * 1_000:.3g} ms. Send fewer requests, or allow more time"
+        )
+
+
+class ModelNotReady(ServingError):
+    """A model, or a version of it, that is loading, or that could not be loaded."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name, self.why = name, why
+        super().__init__(f"model {name} is not ready: {why}")
+
+
+class ModelFailed(ServingError):
+    """A model that raised an error, gave something else than a number a row, or exceeded its limit."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name, self.why = name, why
+        super().__init__(f"model {name} failed: {why}")

@@ -28,7 +28,7 @@ from training.fit.epochs import exported  # noqa: E402
 from training.fit.lineage import views_of  # noqa: E402
 from training.fit.model import Baseline, Scaling  # noqa: E402
 from training.fit.served_model import ServedModel  # noqa: E402
-from training.fit.train import MODEL  # noqa: E402
+from training.serving.kinds.model_kind import Exported  # noqa: E402
 
 REFS = ["traffic@v1:flights"]
 GRAPH, WEIGHTS = "archive/models/model.json", "archive/data/weights/model_weights_config.json"
@@ -141,7 +141,7 @@ def _register(directory: Path, members: Members) -> None:
             "torch": "2.13.0", "features": REFS, "columns": [], "names": REFS, "constants": {},
             "views": views_of(store, REFS), "views_file_sha256": None,
         }  # fmt: skip
-        publisher.register_model("late", {MODEL: data.getvalue()}, json.dumps(lineage))
+        publisher.register_model("late", {Exported.FILE: data.getvalue()}, json.dumps(lineage))
 
 
 def _covey(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -302,7 +302,15 @@ TABLE_BUSY training.TableBusy 1
 STORE_MOVED training.StoreMoved 1
 TRAINING_INPUT_REFUSED training.TrainingInputRefused 1
 NOT_FITTED training.NotFitted 1
+DEVICE_UNAVAILABLE training.DeviceUnavailable 2
+MODEL_UNTRUSTED training.ModelUntrusted 4
 ARCHIVE_REFUSED training.ArchiveRefused 1
+SERVING_ERROR training.ServingError 1
+INPUT_REFUSED training.InputRefused 2
+MODEL_BUSY training.ModelBusy 1
+DEADLINE_MISSED training.DeadlineMissed 1
+MODEL_NOT_READY training.ModelNotReady 1
+MODEL_FAILED training.ModelFailed 1
 SIMULATION_ERROR simulations.SimulationError 2
 DATA_MISSING simulations.DataMissing 5
 CANNOT_TELL simulations.LieInapplicable 2

@@ -25,8 +25,9 @@ from training.errors import ArchiveRefused  # noqa: E402
 from training.fit.config import Monotone, TrainConfig  # noqa: E402
 from training.fit.directions import directions_of  # noqa: E402
 from training.fit.served_model import ServedModel  # noqa: E402
-from training.fit.train import TREES, train  # noqa: E402
-from training.fit.trees import Trees  # noqa: E402
+from training.fit.train import train  # noqa: E402
+from training.serving.kinds.model_kind import Monotone as MonotoneKind  # noqa: E402
+from training.serving.kinds.trees import Trees  # noqa: E402
 
 Covey = Callable[..., tuple[int, str, str]]
 NETWORK_KEYS = dict.fromkeys(("epochs", "learning_rate"))
@@ -77,7 +78,7 @@ def test_its_prediction_only_rises_or_falls_with_what_the_configuration_names(pr
     assert trained.model.lineage["directions"] == {
         "traffic@v1:flights": 1, "everywhere@v1:flights": 0, "distance": -1,
     }  # fmt: skip
-    trees = Trees.of(trained.model.read(TREES))
+    trees = Trees.of(trained.model.read(MonotoneKind.FILE))
     steps = np.linspace(0, 1000, 200).tolist()
     rising = asked(trees, [[step, 20.0, 500.0] for step in steps])
     falling = asked(trees, [[110.0, 20.0, step] for step in steps])
@@ -93,7 +94,7 @@ def test_a_regression_and_a_service_work_as_well_and_the_seed_decides(project: P
     first, second = train(config), train(config)
     assert first.report.task == "regression"
     assert first.report.metrics["model"]["rmse"].value < 0.5 * first.report.metrics["constant"]["rmse"].value
-    assert first.model.read(TREES) == second.model.read(TREES)
+    assert first.model.read(MonotoneKind.FILE) == second.model.read(MonotoneKind.FILE)
 
 
 def test_the_command_predicts_with_what_it_has_registered(covey: Covey, project: Path) -> None:
@@ -106,7 +107,9 @@ def test_the_command_predicts_with_what_it_has_registered(covey: Covey, project:
         given = {"dest": ["ATL", "LAX"], "distance": [200.0, float("nan")]}
         predicted = served.predict(given)
         x = np.hstack((predicted.vectors.values, predicted.columns))
-        np.testing.assert_array_equal(predicted.values, asked(Trees.of(served.model.read(TREES)), x.tolist()))
+        np.testing.assert_array_equal(
+            predicted.values, asked(Trees.of(served.model.read(MonotoneKind.FILE)), x.tolist())
+        )
     code, out, _ = covey("predict", "late", "dest=ATL,distance=200", "--store", project, "--json")
     assert code == 0
     (row,) = json.loads(out)
@@ -116,7 +119,7 @@ def test_the_command_predicts_with_what_it_has_registered(covey: Covey, project:
 def test_a_registered_file_that_is_no_trees_is_refused(project: Path) -> None:
     lineage = train(config_of(project)).model.lineage
     with Publisher(project, lambda: 7) as publisher:
-        publisher.register_model("late", {TREES: b"[]"}, json.dumps(lineage))
+        publisher.register_model("late", {MonotoneKind.FILE: b"[]"}, json.dumps(lineage))
     with Store.open(project) as store, pytest.raises(ModelRefused, match=r"trees\.json is refused"):
         ServedModel.open(store, "late")
 

@@ -21,7 +21,8 @@ from tests.featurestore.making import DAY, a_release  # noqa: E402
 from tests.training.program import DAYS, DESTS, everywhere, make_labels, make_store, traffic, write_config  # noqa: E402
 from training.fit.config import TrainConfig  # noqa: E402
 from training.fit.served_model import ServedModel  # noqa: E402
-from training.fit.train import MODEL, train  # noqa: E402
+from training.fit.train import train  # noqa: E402
+from training.serving.kinds.model_kind import Exported  # noqa: E402
 
 Covey = Callable[..., tuple[int, str, str]]
 
@@ -69,7 +70,7 @@ def test_it_is_what_the_exported_model_says_of_a_join_at_this_moment(trained: Pa
     columns = [joined["traffic@v1__flights"], joined["everywhere@v1__flights"], joined["distance"]]
     x = np.column_stack([column.fill_null(0).to_numpy().astype(np.float32) for column in columns])
     mask = np.column_stack([column.is_valid().to_numpy() for column in columns])
-    program = torch.export.load(served.model.folder / MODEL).module()
+    program = torch.export.load(served.model.folder / Exported.FILE).module()
     with torch.no_grad():
         expected = program(*map(torch.from_numpy, (x, mask, np.zeros_like(x)))).numpy()
     assert predicted.values.tolist() == expected.tolist()
@@ -155,7 +156,7 @@ def test_a_view_with_another_definition_is_refused(covey: Covey, project: Path, 
 
 def test_a_model_that_was_changed_is_not_loaded(covey: Covey, project: Path) -> None:
     with Store.open(project) as store:
-        path = store.model("late").folder / MODEL
+        path = store.model("late").folder / Exported.FILE
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     code, _, err = covey("predict", "late", "dest=ATL,distance=1", "--store", project)
     assert code == 1
@@ -165,7 +166,7 @@ def test_a_model_that_was_changed_is_not_loaded(covey: Covey, project: Path) -> 
 def test_a_model_that_is_no_archive_is_refused(project: Path) -> None:
     with Publisher(project, lambda: 100 * DAY) as publisher, Store.open(project) as store:
         lineage = store.model("late").lineage
-        publisher.register_model("late", {MODEL: b"no zip file"}, json.dumps(lineage))
+        publisher.register_model("late", {Exported.FILE: b"no zip file"}, json.dumps(lineage))
         with pytest.raises(ModelRefused, match=r"model late@v2: model\.pt2 is refused: it is no whole zip"):
             ServedModel.open(store, "late")
 

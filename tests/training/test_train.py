@@ -27,7 +27,8 @@ from training.data.matrix import MatrixLayout, matrices  # noqa: E402
 from training.fit.config import TrainConfig  # noqa: E402
 from training.fit.metrics import auc_of, measure  # noqa: E402
 from training.fit.model import Baseline  # noqa: E402
-from training.fit.train import MODEL, train  # noqa: E402
+from training.fit.train import train  # noqa: E402
+from training.serving.kinds.model_kind import Exported  # noqa: E402
 
 Covey = Callable[..., tuple[int, str, str]]
 
@@ -137,7 +138,7 @@ class TestTrain:
         with Store.open(project) as store:
             (model,) = store.models()
             assert model == store.model("late") == store.model("late@v1") == trained.model
-            assert set(model.files) == {MODEL, "lineage.json", "report.json", "report.txt", "report.png"}
+            assert set(model.files) == {Exported.FILE, "lineage.json", "report.json", "report.txt", "report.png"}
             lineage = json.loads(model.read("lineage.json"))
             assert lineage == model.lineage
             assert lineage["features"] == ["traffic@v1:flights", "everywhere@v1:flights"]
@@ -193,7 +194,7 @@ class TestTrain:
     def test_what_is_exported_is_what_was_tested(self, project: Path) -> None:
         """The exported file alone, on the join of the test labels, gives the report's AUC."""
         trained = train(TrainConfig.load(write_config(project, model={"kind": "mlp"})))
-        program = torch.export.load(trained.model.folder / MODEL).module()
+        program = torch.export.load(trained.model.folder / Exported.FILE).module()
         labels = pq.read_table(project / "labels.parquet")
         labels = labels.filter(pa.compute.greater_equal(labels["at"].cast(pa.int64()), 30 * DAY))
         refs = trained.model.lineage["features"]

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from deployment.errors import TrainingRefused, UsageError
 from training.data.dataset import FeatureDataset
+from training.serving.kinds.trees import Floats, Trees
 
 from .config import Task
 from .epochs import FittedModel
-from .trees import Floats, Trees
 
 TREES: Final = 150
 SETTINGS: Final[dict[str, Any]] = {

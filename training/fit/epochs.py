@@ -15,13 +15,14 @@ import torch
 
 from deployment.errors import TrainingRefused
 from training.data.dataset import Batch, FeatureDataset
+from training.serving.arrays import INPUTS
 
 from .config import NeuralNetwork, Task
-from .model import INPUTS, Baseline, Scaling, make_model
+from .model import Baseline, Scaling, make_model
 
 Progress = Callable[[int, int], None]
 Predictor = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-"""A model of `training.fit.model.INPUTS`."""
+"""A model of the inputs `training.serving.arrays.INPUTS`."""
 
 
 Fitted = TypeVar("Fitted", covariant=True)
@@ -102,7 +103,7 @@ def predictions(model: Predictor, rows: FeatureDataset) -> tuple[npt.NDArray[Any
 
 
 def exported(model: Baseline, width: int) -> bytes:
-    """Export a `torch.export` program for any number of rows; see `training.fit.model.INPUTS`."""
+    """Export a `torch.export` program for any number of rows; see `training.serving.arrays.INPUTS`."""
     x, se = (
         torch.zeros((2, width)),
         torch.zeros((2, width)),

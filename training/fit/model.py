@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +15,6 @@ from training.data.dataset import Batch
 from .config import NeuralNetwork, Task
 
 Floats = npt.NDArray[np.float64]
-
-INPUTS: Final = ("x", "mask", "se")
-"""The inputs of the exported model: float32[B, F], bool[B, F], float32[B, F]. It returns float32[B]."""
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,19 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from deployment.errors import ModelRefused
 from featurestore.define.entities import ColumnType
 from featurestore.errors import BadReference
 from featurestore.read.vectors import Vectors
 from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
-from training.errors import ArchiveRefused
+from training.serving.arrays import Arrays
+from training.serving.kinds.loading import Loading
+from training.serving.kinds.open_runner import open_runner
+from training.serving.kinds.runner import Runner
+from training.serving.signature import ModelSignature
 
 from .lineage import require_same
-from .program import Program
-from .train import MODEL, TREES
-from .trees import Trees
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +47,10 @@ class ServedModel:
         features: references of its features, with versions of views.
     """
 
-    def __init__(self, model: RegisteredModel, store: Store, program: Program | Trees) -> None:
-        self.model, self._program, self._store = model, program, store
-        self.features: tuple[str, ...] = tuple(model.lineage["features"])
-        self.columns: tuple[str, ...] = tuple(model.lineage["columns"])
-        self._constants: Mapping[str, Any] = model.lineage["constants"]
+    def __init__(self, model: RegisteredModel, store: Store, runner: Runner) -> None:
+        self.model, self._runner, self._store = model, runner, store
+        signature = ModelSignature.of(model)
+        self.features, self.columns, self._constants = signature.features, signature.columns, signature.constants
         self._reader = store.reader(self.features)
 
     @classmethod
@@ -69,11 +67,7 @@ class ServedModel:
         """
         model = store.model(name)
         require_same(model, store, views_file)
-        try:
-            program = Trees.of(model.read(TREES)) if TREES in model.files else Program.of(model.read(MODEL))
-            return cls(model, store, program)
-        except ArchiveRefused as error:
-            raise _refused(model, error) from None
+        return cls(model, store, open_runner(model, Loading()))
 
     @property
     def inputs(self) -> dict[str, ColumnType]:
@@ -90,7 +84,7 @@ class ServedModel:
             given: a list for each of `inputs`, all of one length; {} if there are none.
 
         Raises:
-            BadReference: an input is missing, has another type, or is infinite. OnDemandFailed. ModelRefused.
+            BadReference: an input is missing, has another type, or is infinite. OnDemandFailed. ModelFailed.
         """
         needed = self.inputs
         for name in needed:
@@ -108,15 +102,6 @@ class ServedModel:
             )
         mask = np.hstack((vectors.mask, ~np.isnan(columns)))
         x, se = np.hstack((vectors.values, columns)), np.hstack((vectors.se, np.zeros_like(columns)))
-        arrays = (np.where(mask, x, 0).astype(np.float32), mask, np.where(mask, se, 0).astype(np.float32))
-        try:
-            with torch.no_grad():
-                values = self._program(*map(torch.from_numpy, arrays)).numpy()
-        except ArchiveRefused as error:
-            raise _refused(self.model, error) from None
+        arrays = Arrays(np.where(mask, x, 0).astype(np.float32), mask, np.where(mask, se, 0).astype(np.float32))
+        values = self._runner.run(arrays)
         return Predictions(values.astype(np.float64), columns, vectors)
-
-
-def _refused(model: RegisteredModel, error: ArchiveRefused) -> ModelRefused:
-    file = TREES if TREES in model.files else MODEL
-    return ModelRefused(str(model), file, str(error), str(model.lineage.get("torch", "an unknown version")))

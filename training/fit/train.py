@@ -22,6 +22,9 @@ from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
 from training.data.dataset import FeatureDataset
 from training.errors import StoreBusy
+from training.serving.kinds.model_kind import Exported, ModelKind
+from training.serving.kinds.model_kind import Monotone as MonotoneKind
+from training.serving.kinds.trees import Trees
 
 from .boosting import fit_monotone
 from .config import CollectConfig, FeaturesConfig, Learner, Monotone, NeuralNetwork, Task, TrainConfig
@@ -33,14 +36,10 @@ from .model import Baseline
 from .picture import drawn
 from .reference import boosted
 from .report import TrainReport, calibration, make_report
-from .trees import Trees
 
 Progress = Callable[[str, str, int, int], None]
 """Called with (name, step, done, total)."""
 
-MODEL: Final = "model.pt2"
-TREES: Final = "trees.json"
-"""The file of a network, and that of trees."""
 _TRIES: Final = 5
 
 
@@ -108,13 +107,14 @@ def fit_and_test(config: TrainConfig, progress: Progress) -> ModelFiles:
         dataset, views, labels_hash = _joined(store, config, refs)
         example = _last_label(config, store.key_types(refs))
         directions = _directions(config.model.learner, dataset, store)
-    made, report = _trained(config, dataset, directions, progress)
+    kind, made, report = _trained(config, dataset, directions, progress)
     lineage = {
         "format": FORMAT,
         "model": config.name,
         "made_at": utc_text(wall_clock()),
         "covey": version("covey"),
         "torch": torch.__version__.partition("+")[0],
+        "kind": kind.NAME,
         "seed": config.model.seed,
         "task": report.task,
         "labels": {"file": config.labels.file.name, "sha256": labels_hash, "rows": dataset.rows},
@@ -129,7 +129,7 @@ def fit_and_test(config: TrainConfig, progress: Progress) -> ModelFiles:
         "config": config.text,
     }
     files = {
-        **made,
+        kind.FILE: made,
         "lineage.json": _json(lineage),
         "report.json": _json(report.to_dict()),
         "report.txt": f"{report}\n".encode(),
@@ -159,8 +159,8 @@ def _directions(learner: Learner, dataset: FeatureDataset, store: Store) -> tupl
 
 def _trained(
     config: TrainConfig, dataset: FeatureDataset, directions: Sequence[int], progress: Progress
-) -> tuple[dict[str, bytes], TrainReport]:
-    """Train and test; return the file of the exported model by its name, and the report."""
+) -> tuple[ModelKind, bytes, TrainReport]:
+    """Train and test; return the kind of the exported model, the content of its file, and the report."""
     model, split = config.model, config.split
     learn = dataset.between(None, split.valid_from, shuffle=True)
     valid, test = dataset.between(split.valid_from, split.test_from), dataset.between(split.test_from, None)
@@ -172,26 +172,27 @@ def _trained(
         progress(config.name, "fit", done, total)
 
     fitted: FittedModel[Baseline] | FittedModel[Trees]
+    kind: ModelKind
     match learner := model.learner:
         case NeuralNetwork():
             network = fit(
                 learn, valid, learner, task, seed=model.seed, mask=wants.mask, se=wants.se, progress=fit_progress
             )
-            fitted, made = network, {MODEL: exported(network.model, len(dataset.feature_names))}
+            fitted, kind, made = network, Exported(), exported(network.model, len(dataset.feature_names))
         case Monotone():
             trees = fit_monotone(learn, valid, directions, task, model.seed, fit_progress)
-            fitted, made = trees, {TREES: trees.model.to_bytes()}
+            fitted, kind, made = trees, MonotoneKind(), trees.model.to_bytes()
         case _:
             assert_never(learner)
     y, predicted, time = predictions(fitted.model, test)
     usual = np.full(len(y), _mean(learn))
-    kinds = {"model": predicted, "constant": usual}
+    tested = {"model": predicted, "constant": usual}
     if model.reference:
-        kinds["reference"] = boosted(learn, test, task, model.seed)
+        tested["reference"] = boosted(learn, test, task, model.seed)
     measured: dict[str, dict[str, Measured]] = {}
-    for done, (kind, values) in enumerate(kinds.items(), 1):
-        measured[kind] = measure(y, values, time, task, model.seed)
-        progress(config.name, "measure", done, len(kinds))
+    for done, (what, values) in enumerate(tested.items(), 1):
+        measured[what] = measure(y, values, time, task, model.seed)
+        progress(config.name, "measure", done, len(tested))
     report = make_report(
         config,
         task=task,
@@ -205,7 +206,7 @@ def _trained(
         missing=dataset.report.to_dict(),
         missing_text=str(dataset.report),
     )
-    return made, report
+    return kind, made, report
 
 
 def _joined(store: Store, config: TrainConfig, refs: Sequence[str]) -> tuple[FeatureDataset, list[dict[str, Any]], str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,3 +23,13 @@ class Arrays(NamedTuple):
     x: Floats32
     mask: Bools
     se: Floats32
+
+    @classmethod
+    def zeros(cls, rows: int, width: int) -> Self:
+        """Return rows of zeros, all of them values."""
+        shape = rows, width
+        return cls(np.zeros(shape, np.float32), np.ones(shape, np.bool_), np.zeros(shape, np.float32))
+
+
+INPUTS: Final = Arrays._fields
+"""The names of the inputs of an exported model, which returns float32[B]."""

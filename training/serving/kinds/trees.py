@@ -1,4 +1,4 @@
-"""Boosted trees as data: the content of `trees.json`, which is parsed strictly and evaluated with numpy. Nothing in it is run.
+"""Boosted trees as data: the content of `trees.json`, which is parsed strictly and evaluated by Covey. Nothing in it is run.
 
 A tree is a list of nodes; children come after their parent, so every walk ends. A leaf is its own child. A row goes left where
 its value is at most the threshold, and where it is null as the node says.
@@ -10,15 +10,19 @@ import json
 import math
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Self, get_args
+from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from training.errors import ArchiveRefused
+from training.fit.config import Task
+from training.serving.arrays import Floats32
 
-from .config import Task
+from .tree_walk import walk
+
+if TYPE_CHECKING:
+    import torch
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -31,8 +35,6 @@ MAX_NODES: Final = 2**12
 MAX_WIDTH: Final = 2**16
 MAX_STACKED: Final = 2**20
 """The most nodes of all trees, if each had as many as the largest: 41 MiB of arrays."""
-_ROWS: Final = 4096
-"""Rows that walk through all trees at once."""
 _KEYS: Final = {"format", "task", "width", "start", "trees"}
 _NODE: Final = ("feature", "threshold", "null_left", "left", "right", "value")
 
@@ -108,14 +110,22 @@ class Trees:
         scores: Floats = self.start + np.cumsum(self.value[tree, node], axis=1)
         return scores
 
-    def __call__(self, x: torch.Tensor, mask: torch.Tensor, se: torch.Tensor) -> torch.Tensor:
+    def predict(self, x: Floats32, mask: Bools) -> Floats32:
         """Return float32[B]: probabilities, or values. Raises ArchiveRefused: x has another width."""
         if x.shape[1] != self.width:
             raise ArchiveRefused(f"it takes {self.width:,} features, but {x.shape[1]:,} are given")
-        values = torch.where(mask, x, torch.nan).double().numpy()
-        parts = [self.staged(values[at : at + _ROWS])[:, -1] for at in range(0, len(values), _ROWS)]
-        score = torch.from_numpy(np.concatenate([*parts, np.empty(0)]))
-        return (torch.sigmoid(score) if self.task == "binary" else score).float()
+        score = np.empty(len(x), np.float64)
+        nodes = self.feature, self.threshold, self.null_left, self.left, self.right, self.value
+        walk(np.ascontiguousarray(x), np.ascontiguousarray(mask), *nodes, score)
+        score += self.start
+        with np.errstate(over="ignore"):  # exp of a large score is infinite, and the probability 0
+            return (1 / (1 + np.exp(-score)) if self.task == "binary" else score).astype(np.float32)
+
+    def __call__(self, x: torch.Tensor, mask: torch.Tensor, se: torch.Tensor) -> torch.Tensor:
+        """Return float32[B] as `predict` does, of tensors."""
+        from torch import from_numpy
+
+        return from_numpy(self.predict(x.numpy(), mask.numpy()))
 
 
 def _nodes(tree: Any, width: int) -> dict[str, npt.NDArray[Any]]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self, assert_never
 
 import torch
 
 from training.errors import ArchiveRefused
+from training.serving.arrays import INPUTS, Arrays, Floats32
 
 from .archive import read_archive
-from .model import INPUTS
 
 MAX_NODES: Final = 256
 MAX_WIDTH: Final = 2**16
@@ -74,7 +74,7 @@ class _Step:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A model's graph with its weights. Call it with `training.fit.model.INPUTS`."""
+    """A model's graph with its weights. Call it with `training.serving.arrays.INPUTS`."""
 
     weights: Mapping[str, torch.Tensor]
     steps: tuple[_Step, ...]
@@ -99,6 +99,19 @@ class Program:
             raise ArchiveRefused(f"it takes {', '.join(inputs)[:80]}, not {', '.join(INPUTS)}")
         _require_known({*tensors, *inputs}, steps, result)
         return cls(tensors, steps, result)
+
+    def on(self, device: str) -> Self:
+        """Return the program with its weights on a device of PyTorch."""
+        return replace(self, weights={name: one.to(device) for name, one in self.weights.items()})
+
+    def predict(self, arrays: Arrays, device: str = "cpu") -> Floats32:
+        """Return float32[B], computed on the device of the weights. Raises ArchiveRefused."""
+        with torch.inference_mode():
+            given = [torch.from_numpy(one) for one in arrays]
+            if device != "cpu":
+                given = [one.to(device) for one in given]
+            predicted: Floats32 = self(*given).cpu().numpy()
+        return predicted
 
     def __call__(self, x: torch.Tensor, mask: torch.Tensor, se: torch.Tensor) -> torch.Tensor:
         """Return float32[B]. Raises ArchiveRefused: the steps do not fit each other or the inputs."""
