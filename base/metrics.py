@@ -137,6 +137,9 @@ READS: Final = (
     "/readyz",
     "/metrics",
     *(f"/covey.features.v1.Features/{call}" for call in ("GetFeatures", "Subscribe", "Read")),
+    "/predict",
+    "/v2/infer",
+    *(f"/inference.GRPCInferenceService/{call}" for call in ("ModelInfer", "ModelStreamInfer")),
     OTHER,
 )
 """The counted routes of the feature server."""

@@ -21,6 +21,7 @@ from base.toml import toml_entries
 from crypto.signing import VerifyKey
 from deployment.errors import ProjectMissing, UsageError
 from featurestore.online.settings import MAX_FILE_BYTES
+from featurestore.online.settings import SERVING
 from featurestore.online.settings import TABLE as ONLINE
 from federation.config_values import allowed_text, former_keys_of, former_to_toml
 from federation.errors import PartyInvalid
@@ -128,7 +129,7 @@ class Project:
 
     @classmethod
     def find(cls, folder: Path) -> Project | None:
-        """Read `folder/covey.toml`; None if it does not exist, or only has the settings of an online store.
+        """Read `folder/covey.toml`; None if it does not exist, or only has the settings of a store and its models.
 
         Raises:
             ConfigInvalid.
@@ -138,7 +139,8 @@ class Project:
             entries = toml_entries(path, MAX_FILE_BYTES)
         except FileNotFoundError:
             return None
-        return None if entries.keys() == {ONLINE} else cls.parse(path, entries)
+        is_of_a_store = bool(entries) and entries.keys() <= {ONLINE, SERVING}
+        return None if is_of_a_store else cls.parse(path, entries)
 
     @classmethod
     def parse(cls, path: Path, entries: dict[str, Any]) -> Project:

@@ -12,6 +12,8 @@ from base.tls.hosts import is_loopback
 
 FILE: Final = "covey.toml"
 TABLE: Final = "online"
+SERVING: Final = "serving"
+"""The section of the models that are served beside the features, which `training.serving.settings` reads."""
 MIB: Final = 2**20
 MAX_FILE_BYTES: Final = 64 * MIB
 """The most bytes of a covey.toml: its roster has about 300 bytes a site."""

@@ -24,19 +24,22 @@ from featurestore.read.request import Reading
 from featurestore.remote.http_transport import ARROW
 from featurestore.store import Store
 
-from .answer import JSON, Answer, Later, Message, Receive, Send
+from .answer import JSON, Answer, Later, Message, Promised, Receive, Send
 from .batching import Batcher
 from .docs_page import add_docs
-from .errors import DEFECT, feast_body, to_feast
+from .errors import DEFECT, DEFECT_TEXT, TOO_LARGE, feast_body, to_feast
+from .extension import Extension, NoExtension
 from .feast_wire import AnswerPlan, AnswerPlans, render, render_arrow
 from .first_reads import FirstReads
+from .guard import COUNTED
 from .openapi import ROUTE, describe
 from .probes import add_probes
 from .problems import answer_with_problems
 from .reads import Reads
-from .refusal import Header
+from .refusal import Header, Refused
 from .request import MAX_BODY, OnlineRequest, parse_request
 from .routes import add_routes
+from .whole_routes import WholeRequest, WholeRoute, kept
 
 POLL_S: Final = 0.1
 """How often the server looks for a new release."""
@@ -47,6 +50,7 @@ Charge = Callable[[int], None]
 
 _NOTHING_PLACED: Final[Mapping[ViewRows, Rows]] = MappingProxyType({})
 ARROW_BYTES: Final = ARROW.encode()
+_NO_EXTENSION: Final = NoExtension()
 
 
 class _Form(NamedTuple):
@@ -74,19 +78,34 @@ class FeatureServer:
     Args:
         store: the store that is served; while the server runs, it looks for a new epoch every `poll_s` seconds.
         beside: makes a service that also runs on the server's event loop, such as gRPC, from the server's reads.
+        extension: what is added to the server.
     """
 
-    def __init__(self, store: Store, *, beside: Beside = alone, poll_s: float = POLL_S) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        beside: Beside = alone,
+        poll_s: float = POLL_S,
+        extension: Extension = _NO_EXTENSION,
+    ) -> None:
+        self._extension = extension
         self._store, self._batcher, self._plans = store, Batcher(), AnswerPlans(store.on_demand)
         self._first = FirstReads(store.root)
-        self._app = _make_app(store, Reads(store, self._batcher, self._first), beside, poll_s)
+        self._app = _make_app(store, Reads(store, self._batcher, self._first), beside, poll_s, extension)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one connection event."""
         if scope["type"] == "http" and scope["path"] == ROUTE:
             await self._online_features(scope, receive, send)
+        elif scope["type"] == "http" and scope["method"] == "POST" and (route := self.find(_url_of(scope))) is not None:
+            await self._whole(route, scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    def find(self, url: bytes) -> WholeRoute | None:
+        """The route of the extension that answers a POST."""
+        return self._extension.find(url)
 
     def answer(self, headers: Iterable[Header], body: bytes, charge: Charge) -> Answer | Later:
         """The answer to a POST of Feast's route. It is there at once if all rows are in memory."""
@@ -139,6 +158,34 @@ class FeatureServer:
             answer = self.answer(scope["headers"], received, scope.get("covey.charge", _no_charge))
             await (answer if isinstance(answer, Answer) else await answer).send(send)
 
+    async def _whole(self, route: WholeRoute, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request of the extension whose body arrives in parts."""
+        scope[COUNTED], url = route.name, _url_of(scope)
+        answer: Answer | Promised | None = route.turned_away(url)
+        if answer is None:
+            try:
+                body = await _read(receive, route.max_body)
+            except RequestTooLarge as error:
+                answer = route.refusal(Refused(TOO_LARGE, str(error)))
+            else:
+                if body is None:
+                    return
+                try:
+                    request = WholeRequest(url, scope["headers"], body)
+                    answer = route.answer(request, scope.get("covey.charge", _no_charge))
+                except Exception:  # noqa: BLE001 - every error becomes an answer in the form of the route
+                    _log.exception("%s failed", route.name)
+                    answer = route.refusal(Refused(DEFECT, DEFECT_TEXT))
+        made = await kept(answer, receive) if isinstance(answer, Promised) else answer
+        if made is not None:
+            await made.send(send)
+
+
+def _url_of(scope: Message) -> bytes:
+    path: bytes = scope["raw_path"]
+    query: bytes = scope["query_string"]
+    return path + b"?" + query if query else path
+
 
 def _failed(error: Exception) -> Answer:
     status, body = to_feast(error)
@@ -157,8 +204,8 @@ def _no_charge(_: int) -> None:
     """Rows are free without a guard."""
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """The body, of at most `MAX_BODY` bytes; None: the client has disconnected. The server discards the unread rest."""
+async def _read(receive: Receive, most: int = MAX_BODY) -> bytes | None:
+    """The body, of at most `most` bytes; None: the client has disconnected. The server discards the unread rest."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -167,19 +214,19 @@ async def _read(receive: Receive) -> bytes | None:
             return None
         part = message.get("body", b"")
         size += len(part)
-        if size > MAX_BODY:
-            raise RequestTooLarge(f"the body has more than {MAX_BODY:,} bytes; request fewer rows at once")
+        if size > most:
+            raise RequestTooLarge(f"the body has more than {most:,} bytes; request fewer rows at once")
         parts.append(part)
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _make_app(store: Store, reads: Reads, beside: Beside, poll_s: float) -> FastAPI:
+def _make_app(store: Store, reads: Reads, beside: Beside, poll_s: float, extension: Extension) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(_poll(store.blocks, poll_s))
         try:
-            async with beside(reads):
+            async with extension.running(), beside(reads):
                 yield
         finally:
             task.cancel()
@@ -198,8 +245,9 @@ def _make_app(store: Store, reads: Reads, beside: Beside, poll_s: float) -> Fast
     async def health() -> dict[str, Any]:
         return health_of(store.blocks)
 
-    add_probes(app, store.blocks)
+    add_probes(app, store.blocks, extension.waits_for)
     add_routes(app, reads)
+    extension.add_routes(app)
     answer_with_problems(app)
     describe(app)
     add_docs(app)

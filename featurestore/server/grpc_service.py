@@ -111,14 +111,19 @@ class Features(pb_grpc.FeaturesServicer):
 
     def _admitted(self, context: Context) -> Callable[[int], None]:
         """Raises Refused."""
-        key = None
-        for name, value in context.invocation_metadata() or ():
-            text = value.encode() if isinstance(value, str) else value
-            if name == "x-api-key":
-                key = text
-            elif name == "authorization" and key is None and text[:7].lower() == b"bearer ":
-                key = text[7:].strip()
-        return self._gate.admit(key)
+        return admitted(self._gate, context)
+
+
+def admitted(gate: Gate, context: Context) -> Callable[[int], None]:
+    """Admit the caller of a call; returns a function that takes the number of rows. Raises Refused."""
+    key = None
+    for name, value in context.invocation_metadata() or ():
+        text = value.encode() if isinstance(value, str) else value
+        if name == "x-api-key":
+            key = text
+        elif name == "authorization" and key is None and text[:7].lower() == b"bearer ":
+            key = text[7:].strip()
+    return gate.admit(key)
 
 
 _PART: Final = 2**20
@@ -181,13 +186,21 @@ def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
     return grpc.dynamic_ssl_server_credentials(configuration(), newer, demanded)  # type: ignore[arg-type]  # None is allowed
 
 
+AddServices: TypeAlias = Callable[[grpc.aio.Server, Gate], None]
+
+
+def _add_nothing(_: grpc.aio.Server, __: Gate) -> None:
+    """The feature server has its own calls only."""
+
+
 def grpc_beside(
-    address: str, gate: Gate, calls: int, tls: ServerTls | None = None
+    address: str, gate: Gate, calls: int, tls: ServerTls | None = None, add_services: AddServices = _add_nothing
 ) -> Callable[[Reads], AbstractAsyncContextManager[None]]:
     """Runs the service on `host:port` while the HTTP server runs. Other processes may listen on the same port.
 
     Args:
         calls: the most calls at a time; gRPC refuses others with RESOURCE_EXHAUSTED. Twice as many connections are open at most.
+        add_services: adds the calls of an extension.
     """
 
     async def begin(reads: Reads) -> grpc.aio.Server:
@@ -203,6 +216,7 @@ def grpc_beside(
             options += [("grpc.max_connection_age_ms", AGE_MS), ("grpc.max_connection_age_grace_ms", AGE_GRACE_MS)]
         server = grpc.aio.server(options=options, maximum_concurrent_rpcs=calls)
         pb_grpc.add_FeaturesServicer_to_server(Features(reads, gate), server)
+        add_services(server, gate)
         try:
             if tls is None:
                 server.add_insecure_port(address)

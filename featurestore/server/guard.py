@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from base.exposition import MEDIA_TYPE as METRICS_TYPE
 from base.metrics import Sample
 
-from .answer import Answer, Later, Message, Receive, Send
+from .answer import Answer, Later, Message, Promised, Receive, Send
 from .api_keys import KeyRing
 from .connections import SURPLUS
 from .errors import DEFECT, DEFECT_TEXT, feast_body
@@ -26,10 +26,13 @@ from .probes import HEALTHZ, READYZ
 from .problems import problem
 from .refusal import MEDIA_TYPE, Header, Refused
 from .throttle import NO_LIMITS, Allowance, Throttle
+from .whole_routes import WholeRequest, WholeRoute
 
 OPEN: Final = frozenset({"/health", HEALTHZ, READYZ})
 """The routes that need no key, because probes have none."""
 
+COUNTED: Final = "covey.route"
+"""The key in a request's scope of the name by which it is counted, if that is not its path."""
 ALL_READERS: Final = "all readers together"
 
 _LATER: Final = ((b"retry-after", b"1"), (b"connection", b"close"))
@@ -102,9 +105,12 @@ class Guarded(Protocol):
         """The answer to a POST of Feast's route."""
         ...
 
+    def find(self, url: bytes) -> WholeRoute | None:
+        """The route of an extension that answers a POST."""
+
 
 class Guard:
-    """The ASGI callable, and a shorter way for requests of Feast's route that arrive in one piece.
+    """The ASGI callable, and a shorter way for requests that arrive in one piece.
 
     Args:
         app: the guarded application.
@@ -136,7 +142,7 @@ class Guard:
         def count() -> None:
             nonlocal counted
             counted = True
-            self._counts.request(path, status, time.perf_counter() - start)
+            self._counts.request(scope.get(COUNTED, path), status, time.perf_counter() - start)
 
         def watched(message: Message) -> Any:
             nonlocal status
@@ -181,6 +187,33 @@ class Guard:
             self._counts.request(ROUTE, answer.status, time.perf_counter() - start)
             return answer
         return self._counted(answer, start)
+
+    def find(self, url: bytes) -> WholeRoute | None:
+        """The route of an extension that answers a POST."""
+        return self._app.find(url)
+
+    def whole(self, route: WholeRoute, request: WholeRequest) -> Answer | Promised:
+        """The answer to a POST of an extension's route, or its refusal."""
+        start = time.perf_counter()
+        try:
+            found = _read(request.headers)
+            self._hosts.require(found.hosts, found.origin)
+            answer: Answer | Promised = route.answer(request, self._gate.admit(found.key))
+        except Refused as refusal:
+            answer = route.refusal(refusal)
+        except Exception:  # noqa: BLE001 - the requests of other clients are answered with this one
+            _log.exception("%s failed", route.name)
+            answer = route.refusal(Refused(DEFECT, DEFECT_TEXT))
+
+        def count(made: Answer | None) -> None:
+            status = GONE if made is None else made.status
+            self._counts.request(route.name, status, time.perf_counter() - start)
+
+        if isinstance(answer, Answer):
+            count(answer)
+        else:
+            answer.then(count)
+        return answer
 
     async def _counted(self, later: Later, start: float) -> Answer:
         status = GONE

@@ -1,8 +1,9 @@
-"""Connections that answer requests of Feast's route in one piece: without a task, without ASGI messages, with one write.
+"""Connections that answer requests in one piece: without a task, without ASGI messages, with one write.
 
 uvicorn starts a task for each request, and passes its body and its answer in messages. For a read from memory this costs as much
 as the read (`benchmarks.load`). A request takes the shorter way if it arrives in one piece and its connection waits for nothing
-else. All others take the way of ASGI, and get the same answers.
+else. All others take the way of ASGI, and get the same answers. These are the requests of Feast's route, and of the routes of an
+extension, whose answers may be promised: the connection then answers its next request after that one.
 
 Requests that arrive in the same round of the event loop are answered one right after the other, and then written. A call of the
 system between two answers would leave the processor's caches and its predictions of branches to the kernel: an answer then takes
@@ -11,15 +12,17 @@ twice as long.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any, ClassVar, Final, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from .answer import Answer, App, Later, Message, Receive, Send
+from .answer import Answer, App, Later, Message, Promised, Receive, Send
 from .http_connection import Connection
 from .openapi import ROUTE
 from .refusal import Header
+from .whole_routes import WholeRequest, WholeRoute
 
 TOGETHER_S: Final = 0.001
 """How long an answer waits for those of other connections."""
@@ -27,15 +30,22 @@ _URL: Final = ROUTE.encode()
 
 
 class Answering(Protocol):
-    """Answers requests of Feast's route."""
+    """Answers requests."""
 
     def answer(self, headers: list[Header], body: bytes) -> Answer | Later:
-        """The answer to the headers and the body of a POST."""
+        """The answer to the headers and the body of a POST of Feast's route."""
+        ...
+
+    def find(self, url: bytes) -> WholeRoute | None:
+        """The route of an extension that answers a POST."""
+
+    def whole(self, route: WholeRoute, request: WholeRequest) -> Answer | Promised:
+        """The answer to a POST of this route."""
         ...
 
 
 def answering_in_one(server: Answering) -> type[Connection]:
-    """The connections of a server that answers Feast's route in one piece."""
+    """The connections of a server that answers in one piece."""
 
     class Answered(_InOne):
         """A connection of this server."""
@@ -75,6 +85,15 @@ def _write(made: list[tuple[_InOne, Answer]]) -> None:
         connection.write(answer)
 
 
+class _Waiting:
+    """Stands in the place of uvicorn's cycle while an answer is promised: later requests of the connection queue behind it."""
+
+    def __init__(self) -> None:
+        self.response_started = self.response_complete = self.disconnected = False
+        self.keep_alive = True
+        self.message_event = asyncio.Event()
+
+
 class _InOne(Connection):
     """A connection.
 
@@ -92,6 +111,9 @@ class _InOne(Connection):
         """Whether the received data has had no request yet. Later ones wait their turn, so that no client holds up the others."""
         self._body: bytes | None = None
         """The body of a request that may be answered in one piece; None: of none."""
+        self._route: WholeRoute | None = None
+        """The route of this request; None: Feast's."""
+        self._promised: Promised | None = None
         self._is_whole = False
         """Whether this request has arrived, and waits for its answer."""
 
@@ -106,7 +128,7 @@ class _InOne(Connection):
 
     def on_headers_complete(self) -> None:
         """Keep the request from uvicorn if it may be answered in one piece."""
-        if self._is_first and self.url == _URL and self._may_answer_in_one():
+        if self._is_first and self._may_answer_in_one() and self._is_found():
             self.head_received()
             self._body = b""
         else:
@@ -147,13 +169,46 @@ class _InOne(Connection):
         """The answer to the request that waits; None: there is none, or uvicorn sends it."""
         if not self._is_whole or self._body is None or self.transport.is_closing():
             return None
-        answer, self._is_whole = self.answering.answer(self.headers, self._body), False
+        self._is_whole = False
+        if self._route is not None:
+            return self._take_from(self._route, WholeRequest(self.url, self.headers, self._body))
+        answer = self.answering.answer(self.headers, self._body)
         if isinstance(answer, Answer):
             self._body = None
             return answer
         self._begin(_sending(answer))
         super().on_message_complete()
         return None
+
+    def _take_from(self, route: WholeRoute, request: WholeRequest) -> Answer | None:
+        self._body, answer = None, self.answering.whole(route, request)
+        if isinstance(answer, Answer):
+            return answer
+        waiting: Any = _Waiting()
+        self.cycle, self._promised = waiting, answer
+
+        def use(made: Answer | None) -> None:
+            self._promised, waiting.response_complete = None, True
+            if made is not None and not self.transport.is_closing():
+                self.write(made)
+                if not waiting.keep_alive:  # the server ends
+                    self.transport.close()
+
+        answer.then(use)
+        return None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Withdraw the request whose answer is promised."""
+        if self._promised is not None:
+            self._promised.withdraw()
+        super().connection_lost(exc)
+
+    def _is_found(self) -> bool:
+        if self.url == _URL:
+            self._route = None
+            return True
+        self._route = self.answering.find(self.url)
+        return self._route is not None
 
     def _may_answer_in_one(self) -> bool:
         parser, cycle = self.parser, self.cycle
@@ -187,6 +242,13 @@ class _InOne(Connection):
         parts += (b"\r\n", answer.body)
         self.transport.write(b"".join(parts))
         self.on_response_complete()
+        if answer.pause_s and not self.transport.is_closing():
+            self.flow.pause_reading()
+            self.loop.call_later(answer.pause_s, self._resume)
+
+    def _resume(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
 
 def _sending(later: Later) -> App:

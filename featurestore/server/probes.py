@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from fastapi import FastAPI
@@ -15,8 +16,12 @@ HEALTHZ: Final = "/healthz"
 READYZ: Final = "/readyz"
 
 
-def add_probes(app: FastAPI, blocks: Blocks) -> None:
-    """Add the two routes."""
+def add_probes(app: FastAPI, blocks: Blocks, waits_for: Callable[[], str | None]) -> None:
+    """Add the two routes.
+
+    Args:
+        waits_for: what else the server waits for; None: nothing.
+    """
 
     @app.get(HEALTHZ, summary="Whether the process answers")
     async def healthz() -> dict[str, str]:
@@ -25,5 +30,5 @@ def add_probes(app: FastAPI, blocks: Blocks) -> None:
     @app.get(READYZ, summary="Whether the newest releases are served")
     async def readyz() -> JSONResponse:
         problem = blocks.problem
-        probe = Probe(Role.SERVER, None if problem is None else f"a readable snapshot: {problem}")
+        probe = Probe(Role.SERVER, waits_for() if problem is None else f"a readable snapshot: {problem}")
         return JSONResponse(probe.to_json(), probe.status)

@@ -84,16 +84,18 @@ class WorkerFiles:
         listening: the socket.
         counts: the file of `Counts`.
         alive: the end of a pipe that the supervisor holds open.
+        more_counts: the file of further counters (`WorkerProgram.count_bytes`).
     """
 
     listening: int
     counts: int
     alive: int
+    more_counts: int
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """All descriptors."""
-        return (self.listening, self.counts, self.alive)
+        return (self.listening, self.counts, self.alive, self.more_counts)
 
     def to_json(self) -> str:
         """For a worker's command line."""

@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from featurestore.errors import WorkersFailing
 
@@ -36,22 +36,41 @@ _KILL_AFTER_S: Final = GRACE_S + 5
 """How long a worker may take to end after SIGTERM before it is killed."""
 
 
+class WorkerProgram(NamedTuple):
+    """The program of a worker.
+
+    Attributes:
+        module: its module.
+        more: arguments after those of every worker.
+        count_bytes: how many bytes a worker has in the file of further counters.
+    """
+
+    module: str
+    more: tuple[str, ...] = ()
+    count_bytes: int = 0
+
+
+FEATURES: Final = WorkerProgram("featurestore.server.worker")
+"""A worker that serves features only."""
+
+
 class _Workers:
     """The running workers, by their number."""
 
-    def __init__(self, settings: ServerSettings, files: WorkerFiles) -> None:
-        self._settings, self._files = settings, files
+    def __init__(self, settings: ServerSettings, files: WorkerFiles, program: WorkerProgram) -> None:
+        self._settings, self._files, self._program = settings, files, program
         self._running: dict[int, subprocess.Popen[bytes]] = {}
 
     def start(self, number: int) -> None:
         """Start a worker, or a replacement for one that ended."""
-        arguments = (self._settings.to_json(), self._files.to_json(), str(number))
+        program = self._program
+        arguments = (self._settings.to_json(), self._files.to_json(), str(number), *program.more)
         self._running[number] = subprocess.Popen(  # noqa: S603 - this program itself, with its own arguments
             [
                 sys.executable,
                 "-P",
                 "-m",
-                "featurestore.server.worker",
+                program.module,
                 *arguments,
             ],  # -P: do not import from the working directory
             pass_fds=self._files.descriptors,
@@ -95,7 +114,9 @@ def run_server(settings: ServerSettings, listening: socket.socket, say: Callable
         serve_with_workers(settings, listening, say)
 
 
-def serve_with_workers(settings: ServerSettings, listening: socket.socket, say: Callable[[str], None]) -> None:
+def serve_with_workers(
+    settings: ServerSettings, listening: socket.socket, say: Callable[[str], None], program: WorkerProgram = FEATURES
+) -> None:
     """Run `settings.workers` workers until KeyboardInterrupt, which is raised again after all workers ended.
 
     Args:
@@ -107,10 +128,13 @@ def serve_with_workers(settings: ServerSettings, listening: socket.socket, say: 
     with contextlib.ExitStack() as stack:
         counts = stack.enter_context(tempfile.TemporaryFile(prefix="covey-counts-"))
         counts.truncate(settings.workers * ROW_BYTES)
+        more_counts = stack.enter_context(tempfile.TemporaryFile(prefix="covey-counts-"))
+        more_counts.truncate(settings.workers * program.count_bytes)
         alive, held = os.pipe()
         stack.callback(os.close, held)
         stack.callback(os.close, alive)
-        workers = _Workers(settings, WorkerFiles(listening.fileno(), counts.fileno(), alive))
+        files = WorkerFiles(listening.fileno(), counts.fileno(), alive, more_counts.fileno())
+        workers = _Workers(settings, files, program)
         stack.callback(workers.stop)
         for number in range(settings.workers):
             workers.start(number)

@@ -7,6 +7,8 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
+from typing import TypeAlias
 
 from base.metrics import Role, Sample
 from base.process_metrics import certificate_samples, process_samples, started_at
@@ -16,8 +18,9 @@ from featurestore.define.views_file import load_declared
 from featurestore.store import Store
 
 from .api_keys import Consumers, KeyRing
-from .app import FeatureServer, alone, health_of
+from .app import Beside, FeatureServer, alone, health_of
 from .connections import Connections
+from .extension import Extension, NoExtension
 from .grpc_service import grpc_beside
 from .guard import Gate, Guard
 from .hosts import Hosts
@@ -26,27 +29,39 @@ from .metrics import Counts
 from .settings import ServerSettings, WorkerFiles
 from .throttle import Throttle
 
+Extend: TypeAlias = Callable[[Store], Extension]
+"""Makes what a worker adds to the feature server of a store."""
 
-def run_worker(settings: ServerSettings, counts: Counts, listening: socket.socket) -> None:
+
+def no_extension(_: Store) -> Extension:
+    """A feature server alone."""
+    return NoExtension()
+
+
+def run_worker(
+    settings: ServerSettings, counts: Counts, listening: socket.socket, extend: Extend = no_extension
+) -> None:
     """Serve as one worker until SIGINT or SIGTERM, which is raised again."""
     connections = Connections(settings.limits.share(settings.workers))
-    serve(_guarded(settings, counts, connections), listening, connections, settings.endpoint.tls)
+    serve(_guarded(settings, counts, connections, extend), listening, connections, settings.endpoint.tls)
 
 
-def _guarded(settings: ServerSettings, counts: Counts, connections: Connections) -> Guard:
+def _guarded(settings: ServerSettings, counts: Counts, connections: Connections, extend: Extend) -> Guard:
     on_demand = () if settings.views is None else load_declared(settings.views, need_views=False).on_demand
     store = Store.open(settings.store, on_demand=on_demand)
     keys = KeyRing(Consumers(settings.store)) if settings.keys else None
     gate = Gate(keys, Throttle(settings.limits, settings.workers), counts)
-    endpoint = settings.endpoint
-    beside = alone if endpoint.grpc is None else grpc_beside(endpoint.grpc, gate, connections.most, endpoint.tls)
+    endpoint, extension = settings.endpoint, extend(store)
+    beside: Beside = alone
+    if endpoint.grpc is not None:
+        beside = grpc_beside(endpoint.grpc, gate, connections.most, endpoint.tls, extension.add_services)
     started = started_at(os.getpid() if settings.workers == 1 else os.getppid())
     return Guard(
-        FeatureServer(store, beside=beside),
+        FeatureServer(store, beside=beside, extension=extension),
         Hosts(endpoint.address, endpoint.names),
         gate,
         lambda: health_of(store.blocks),
-        process=lambda: samples_of(settings, started),
+        process=lambda: [*samples_of(settings, started), *extension.samples()],
     )
 
 
@@ -62,11 +77,15 @@ def samples_of(settings: ServerSettings, started: float) -> list[Sample]:
 
 def main(settings: str, files: str, number: str) -> None:
     """Serve until SIGTERM, or until the supervisor has ended."""
+    run_supervised(ServerSettings.from_json(settings), WorkerFiles.from_json(files), int(number), no_extension)
+
+
+def run_supervised(settings: ServerSettings, files: WorkerFiles, number: int, extend: Extend) -> None:
+    """Serve as a worker of a supervisor until SIGTERM, or until the supervisor has ended."""
     signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again after it has closed everything
-    shared, own = ServerSettings.from_json(settings), WorkerFiles.from_json(files)
-    threading.Thread(target=_end_with_the_supervisor, args=(own.alive,), daemon=True).start()
-    with working_as("server"), socket.socket(fileno=own.listening) as listening:
-        run_worker(shared, Counts(shared.workers, int(number), own.counts), listening)
+    threading.Thread(target=_end_with_the_supervisor, args=(files.alive,), daemon=True).start()
+    with working_as("server"), socket.socket(fileno=files.listening) as listening:
+        run_worker(settings, Counts(settings.workers, number, files.counts), listening, extend)
 
 
 def _end(_number: int, _frame: object) -> None:
