@@ -145,11 +145,13 @@ class Snapshot:
     Attributes:
         views: by `view@v<n>`; and by `view`, the version that the name serves.
         services: by name the references of each feature service.
+        releases: by `view@v<n>` the id of the newest release, in hex.
     """
 
     epoch: int
     views: Mapping[str, ViewRows]
     services: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    releases: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, name: str) -> ViewRows:
         """The rows of `view` or `view@v<n>`.
@@ -269,7 +271,10 @@ class Blocks:
             if current.served.get(entry.view) == entry.version:
                 views[entry.view] = views[name]
         self._loaded = loaded
-        return Snapshot(current.epoch, MappingProxyType(views), current.services)
+        releases = {
+            f"{one.view}@v{one.version}": one.release_id for one in current.entries if isinstance(one.release_id, str)
+        }
+        return Snapshot(current.epoch, MappingProxyType(views), current.services, MappingProxyType(releases))
 
     def _verified(self, entry: BlockEntry, known: ViewRows | None) -> Block:
         path = self._folder / entry.file

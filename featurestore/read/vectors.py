@@ -96,6 +96,8 @@ class VectorPlan:
     Attributes:
         names: see `Vectors`.
         views: all views that are read, directly or through an on-demand view.
+        parts: the columns of each stored view.
+        computed: the outputs of on-demand views, with their places in the vector.
     """
 
     def __init__(self, snapshot: Snapshot, refs: Sequence[str], on_demand: OnDemand) -> None:
@@ -103,21 +105,21 @@ class VectorPlan:
         self.snapshot, self._on_demand = snapshot, on_demand
         self.names = tuple(name for one in requested for name in _names(one))
         self.views = views_of(requested, snapshot)
-        self._computed: list[tuple[RequestedColumn, int]] = []
+        self.computed: list[tuple[RequestedColumn, int]] = []
         self._intervals: list[tuple[slice, Interval]] = []
         by_view: dict[int, tuple[ViewRows, list[tuple[RequestedColumn, int]]]] = {}
         at = 0
         for one in requested:
             if isinstance(one.source, OnDemandView):
-                self._computed.append((one, at))
+                self.computed.append((one, at))
             else:
                 by_view.setdefault(id(one.source), (one.source, []))[1].append((one, at))
                 end = one.source.columns[f"{one.column.name}__lo"].end
                 if end is not None:
                     self._intervals.append((slice(at, at + one.column.width), end.interval))
             at += one.column.width
-        self._parts = [_Part(view, columns) for view, columns in by_view.values()]
-        self._only = self._parts[0] if len(self._parts) == 1 and not self._computed else None
+        self.parts = [VectorPart(view, columns) for view, columns in by_view.values()]
+        self._only = self.parts[0] if len(self.parts) == 1 and not self.computed else None
 
     def read(
         self, entities: Entities, count: int, now_us: int, placed: Mapping[ViewRows, Rows], *, intervals: bool
@@ -148,10 +150,10 @@ class VectorPlan:
             return self._only.read(entities, count, now_us, placed)
         values, se = np.full((count, len(self.names)), np.nan), np.full((count, len(self.names)), np.nan)
         status = np.empty((count, len(self.names)), np.uint8)
-        for part in self._parts:
+        for part in self.parts:
             values[:, part.to], se[:, part.to], status[:, part.to] = part.read(entities, count, now_us, placed)
         reading = Reading(self.snapshot, self._on_demand, entities, count, now_us, placed)
-        for one, to in self._computed:
+        for one, to in self.computed:
             values[:, to], status[:, to] = reading.values(one)
         return values, se, status
 
@@ -162,11 +164,16 @@ def _names(requested: RequestedColumn) -> list[str]:
     return [requested.name]
 
 
-class _Part:
-    """The columns of one view: places in a row of its numbers and of its statuses, and in the vector."""
+class VectorPart:
+    """The columns of one view.
+
+    Attributes:
+        values_at, se_at: int64[V], places in a row of its numbers; status_at: in a row of its statuses.
+        to: int64[V], places in the vector.
+    """
 
     def __init__(self, view: ViewRows, columns: Sequence[tuple[RequestedColumn, int]]) -> None:
-        self._view = view
+        self.view = view
         values: list[int] = []
         errors: list[int] = []
         status: list[int] = []
@@ -177,18 +184,18 @@ class _Part:
             errors += [view.columns[f"{column.name}__se"].start] * column.width
             status += [column.status or 0] * column.width
             to += range(at, at + column.width)
-        self._values_at, self._se_at, self._status_at, self.to = map(_indices, (values, errors, status, to))
+        self.values_at, self.se_at, self.status_at, self.to = map(_indices, (values, errors, status, to))
 
     def read(
         self, entities: Entities, count: int, now_us: int, placed: Mapping[ViewRows, Rows]
     ) -> tuple[Floats, Floats, Bytes]:
         """Values, standard errors, statuses: each [count, columns of the part]."""
-        rows = placed.get(self._view) if placed else None
-        header, numbers, statuses, place = rows or self._view.rows(entities, count)
+        rows = placed.get(self.view) if placed else None
+        header, numbers, statuses, place = rows or self.view.rows(entities, count)
         shape = (count, len(self.to))
         values, se, status = np.empty(shape), np.empty(shape), np.empty(shape, np.uint8)
         gather(
-            place, numbers, statuses, self._values_at, self._se_at, self._status_at, header.expired(now_us), values, se, status
+            place, numbers, statuses, self.values_at, self.se_at, self.status_at, header.expired(now_us), values, se, status
         )  # fmt: skip
         return values, se, status
 

@@ -81,7 +81,7 @@ class Used:
     Attributes:
         names: F names, in the order of the model's inputs.
         values, se: float64[N, F], NaN where there is no value or no error.
-        status: the status of each feature, uint8[N, F] of `Status`; plain columns have none, and are the last of `names`.
+        status: uint8[N, V] of `Status`, of the first V names; plain columns, which are the last names, and raw rows have none.
         releases: of each view that was read; () for raw rows.
     """
 
