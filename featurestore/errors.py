@@ -405,6 +405,40 @@ class UnknownModel(NotFoundError):
         super().__init__(f"no model {name[:80]!r} in this store; it has: {', '.join(known) or 'none'}")
 
 
+class PromotionInvalid(FeatureStoreError):
+    """Versions or weights that cannot be put in force."""
+
+    exit_code = USAGE
+
+    def __init__(self, model: str, message: str) -> None:
+        self.model = model
+        super().__init__(f"model {model[:80]!r}: {message}")
+
+
+class NothingToRollBack(FeatureStoreError):
+    """No other version of a model was in force before."""
+
+    exit_code = REFUSED
+
+    def __init__(self, model: str, in_force: str) -> None:
+        self.model, self.in_force = model, in_force
+        super().__init__(
+            f"model {model!r}: {in_force} is in force, and no other version that still exists was in force before; promote one by "
+            "its number"
+        )
+
+
+class ModelInUse(FeatureStoreError):
+    """A version that cannot be deleted, because it answers requests."""
+
+    exit_code = REFUSED
+
+    def __init__(self, model: str, version: int, *, is_pinned: bool) -> None:
+        self.model, self.version, self.is_pinned = model, version, is_pinned
+        why = "it is in force" if is_pinned else "it is in force as the newest version"
+        super().__init__(f"v{version} of model {model!r} cannot be deleted: {why}; promote another version first")
+
+
 class ModelInvalid(FeatureStoreError):
     """A model that cannot be registered: its name, or the names of its files."""
 

@@ -31,13 +31,21 @@ from featurestore.online.settings import directory_of, store_path
 from featurestore.read.answer import AnswerTable, Keys, entities_of, key_table, key_types
 from featurestore.read.request import Reading, find_columns, inputs_of, views_of
 from featurestore.registry.consistency import registry_problems
-from featurestore.registry.models import RegisteredModel, find_model
+from featurestore.registry.models import RegisteredModel, parse_reference
 from featurestore.registry.registry import Registry
 from featurestore.registry.releases import published_release, published_void, releases_table
+from featurestore.registry.serving_versions import ModelHistory, Weights
 from featurestore.registry.staleness import SpentPanes
 from featurestore.registry.watch import POLL_S, Published, wait_for, watch
 
-from .errors import BadReference, ReleaseExpired, StoreCorrupt, StoreNotFound, UnknownFeatureService
+from .errors import (
+    BadReference,
+    ReleaseExpired,
+    StoreCorrupt,
+    StoreNotFound,
+    UnknownFeatureService,
+    UnknownModel,
+)
 
 if TYPE_CHECKING:
     from featurestore.read.vectors import Reader
@@ -238,11 +246,31 @@ class Store:
 
     def models(self) -> list[RegisteredModel]:
         """The registered models, by name and version."""
-        return [RegisteredModel.of(self.root, *row) for row in self._registry.models()]
+        return [RegisteredModel.of(self.root, row) for row in self._registry.models.all()]
 
     def model(self, name: str) -> RegisteredModel:
-        """The newest version of a model, or `name@v<n>`. Raises UnknownModel, which lists all models."""
-        return find_model(self.models(), name)
+        """The version of a model with the largest share in force, or `name@v<n>`. Raises UnknownModel, which lists all models."""
+        with self._registry.snapshot():
+            wanted, version = parse_reference(name, self._registry.models.names)
+            if version is None:
+                version = self.in_force(wanted).heaviest
+            for row in self._registry.models.all():
+                if (row.name, row.version) == (wanted, version):
+                    return RegisteredModel.of(self.root, row)
+            raise UnknownModel(name, self._registry.models.names())
+
+    def in_force(self, model: str) -> Weights:
+        """The versions of a model that answer requests, with their shares. Raises UnknownModel, which lists all models."""
+        return self.model_history(model).in_force
+
+    def model_history(self, model: str) -> ModelHistory:
+        """The versions of a model, and what was promoted. Raises UnknownModel, which lists all models."""
+        with self._registry.snapshot():
+            return self._registry.models.history(model)
+
+    def models_stamp(self) -> object:
+        """A value that changes when any process registers, deletes or promotes a model; it takes microseconds."""
+        return self._registry.models.stamp()
 
     def history(
         self, view: str, start: datetime | None = None, end: datetime | None = None, *, intervals: bool = True

@@ -54,11 +54,13 @@ from featurestore.online.release_traces import keep_publication
 from featurestore.online.settings import OnlineSettings, store_path
 from featurestore.online.settings_file import load_settings
 from featurestore.registry.lineage import Span
+from featurestore.registry.model_rows import ModelRow
 from featurestore.registry.models import RegisteredModel, require_model, write_model
 from featurestore.registry.registry import Applied, Registry
 from featurestore.store_files import writing
 
 from .admission import Admission, admit
+from .model_versions import remove_deleted
 from .progress import Progress
 from .retention import expire
 from .rows import Prepared, prepare
@@ -245,11 +247,11 @@ class Publisher:
         """
         require_model(name, files, lineage)
         with self._healed():
-            version = 1 + max((row[1] for row in self._registry.models() if row[0] == name), default=0)
+            version = self._registry.models.next_version(name)
             hashes = write_model(self._root, name, version, files)
             with self._registry.transaction():
-                self._registry.put_model(name, version, hashes, lineage, at := self._clock())
-        return RegisteredModel.of(self._root, name, version, hashes, lineage, at)
+                self._registry.models.put(name, version, hashes, lineage, at := self._clock())
+        return RegisteredModel.of(self._root, ModelRow(name, version, hashes, lineage, at))
 
     def opened(self, view: FeatureView, between: tuple[int, int] | None = None) -> npt.NDArray[np.int64]:
         """int64[P]: the starts of the published panes (opened, void or retracted) of a view, increasing; see `taken_panes`.
@@ -387,6 +389,7 @@ class Publisher:
     def _heal(self) -> None:
         """Remove the strays of a crash, and update the online rows from the registry."""
         self._offline.remove(list(self._offline.strays(self._registry.publications.all_paths())))
+        remove_deleted(self._registry)
         self._put_outdated()
 
     def _put_outdated(self) -> None:

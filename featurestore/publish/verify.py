@@ -1,6 +1,7 @@
 """Checks that the files of a store are whole and consistent. It reads all of them, and changes nothing.
 
 registry.db   is whole (`featurestore.registry.consistency`); every pane has its id and its published content
+models/       holds the registered files of every version, and none of a deleted one
 offline/      holds exactly the files that the registry lists; their rows follow from their sums
 online        holds the rows of every view's newest pane end, equal bit by bit to those computed from offline/
 blocks/       CURRENT.json names a block of every view, with the same rows; other files are blocks replaced just before
@@ -38,6 +39,7 @@ from featurestore.online.settings import OnlineSettings, store_path
 from featurestore.online.settings_file import load_settings
 from featurestore.online.view_rows import Ints, ViewHeader
 from featurestore.registry.consistency import registry_problems
+from featurestore.registry.models import FOLDER, RegisteredModel, version_folder
 from featurestore.registry.registry import Registry
 from featurestore.registry.releases import published_release, published_void
 
@@ -126,7 +128,7 @@ class _Check:
 
     def all(self) -> list[Damage]:
         """The problems of all files but the registry's."""
-        found = list(self._offline_strays())
+        found = [*self._models(), *self._offline_strays()]
         latest: list[CurrentRows] = []
         for registered in self._views:
             damaged = list(self._offline_files(registered))
@@ -134,6 +136,21 @@ class _Check:
             if not damaged:  # the online rows follow from undamaged files only
                 latest.append(self._latest(registered))
         return [*found, *self._online(latest), *self._blocks(latest)]
+
+    def _models(self) -> Iterator[Damage]:
+        for model in (RegisteredModel.of(self._root, row) for row in self._registry.models.all()):
+            for file in model.files:
+                try:
+                    model.read(file)
+                except StoreCorrupt as error:
+                    yield Damage(f"{FOLDER}/{model.name}/v{model.version}/{file}", str(error), Mend.BACKUP)
+        for name, version in self._registry.models.deleted():
+            if (folder := version_folder(self._root, name, version)).exists():
+                yield Damage(
+                    str(folder.relative_to(self._root)),
+                    f"model {name}@v{version} was deleted, its files are left",
+                    Mend.STRAY,
+                )
 
     def _latest(self, registered: RegisteredView) -> CurrentRows:
         return current_rows(self._registry, self._offline, registered, self._registry.last_seq(registered))

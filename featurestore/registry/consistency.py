@@ -15,6 +15,7 @@ from featurestore.define.release import Manifest
 from featurestore.define.wire import collection_hash, definition_hash, view_from_bytes
 from featurestore.errors import FeatureStoreError
 
+from .serving_versions import Weights, serving_from_json
 from .tables import missing
 
 
@@ -146,4 +147,23 @@ def _models(database: sqlite3.Connection) -> Iterator[str]:
             yield f"model {name!r} v{version} cannot be read"
 
 
-_CHECKS: Final = (_references, _publications, _definitions, _schedule, _manifests, _evidence, _services, _models)
+def _promotions(database: sqlite3.Connection) -> Iterator[str]:
+    """Check that each promotion can be read, and that the versions of the last ones exist."""
+    versions = {*database.execute("SELECT name, version FROM models WHERE deleted_at IS NULL")}
+    names = {name for name, _ in versions}
+    last = {number for (number,) in database.execute("SELECT max(id) FROM promotions GROUP BY name")}
+    for number, name, text in database.execute("SELECT id, name, weights FROM promotions ORDER BY id"):
+        try:
+            serving = serving_from_json(name, text)
+        except FeatureStoreError as error:
+            yield str(error)
+            continue
+        if number in last and name in names and isinstance(serving, Weights):
+            for version in serving.versions:
+                if (name, version) not in versions:
+                    yield f"v{version} of model {name!r} is in force, but its row was deleted"
+
+
+_CHECKS: Final = (
+    _references, _publications, _definitions, _schedule, _manifests, _evidence, _services, _models, _promotions,
+)  # fmt: skip

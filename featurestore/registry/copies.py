@@ -12,6 +12,7 @@ from base.errors import OfNewerVersion
 from base.sqlite import Identity, version_of
 from featurestore.errors import StoreCorrupt
 
+from .model_rows import DELETED_SINCE
 from .models import FOLDER
 from .tables import FORMAT
 
@@ -41,10 +42,11 @@ def listed_files(path: Path) -> ListedFiles:
                 raise OfNewerVersion(str(path), version_of(database), FORMAT.version)
             case Identity.EMPTY | Identity.FOREIGN | Identity.TOO_OLD:
                 raise StoreCorrupt(f"{path} is not a registry that this version of covey can read")
+        existing = "WHERE deleted_at IS NULL" if version_of(database) >= DELETED_SINCE else ""
         offline = {f"offline/{name}" for (name,) in database.execute("SELECT path FROM files")}
         models = {
             f"{FOLDER}/{name}/v{version}/{file}"
-            for name, version, files in database.execute("SELECT name, version, files FROM models")
+            for name, version, files in database.execute(f"SELECT name, version, files FROM models {existing}")
             for file in json.loads(files)
         }
     return ListedFiles(frozenset(offline), frozenset(models))

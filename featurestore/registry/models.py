@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -17,6 +17,8 @@ from typing import Any, Final, Self
 from base.atomic_files import created_folder, replace_file
 from featurestore.errors import ModelInvalid, StoreCorrupt, UnknownModel
 from featurestore.store_files import writing
+
+from .model_rows import ModelRow
 
 FOLDER: Final = "models"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -43,15 +45,14 @@ class RegisteredModel:
     registered_at: int
 
     @classmethod
-    def of(
-        cls, root: Path, name: str, version: int, files: Mapping[str, str], lineage: str, registered_at: int
-    ) -> Self:
+    def of(cls, root: Path, row: ModelRow) -> Self:
         """A model from its row of the registry. Raises StoreCorrupt."""
         try:
-            made_from = json.loads(lineage)
+            made_from = json.loads(row.lineage)
         except ValueError:
-            raise StoreCorrupt(f"the lineage of model {name!r} v{version} cannot be read") from None
-        return cls(name, version, root / FOLDER / name / f"v{version}", files, made_from, registered_at)
+            raise StoreCorrupt(f"the lineage of model {row.name!r} v{row.version} cannot be read") from None
+        folder = version_folder(root, row.name, row.version)
+        return cls(row.name, row.version, folder, row.files, made_from, row.registered_at)
 
     def __str__(self) -> str:
         return f"{self.name}@v{self.version}"
@@ -61,21 +62,27 @@ class RegisteredModel:
         try:
             data = (self.folder / file).read_bytes()
         except OSError as error:
-            raise StoreCorrupt(f"model {self}: {file} cannot be read ({error.strerror}); train it again") from None
+            raise StoreCorrupt(f"model {self}: {file} cannot be read ({error.strerror})") from None
         if hashlib.sha256(data).hexdigest() != self.files.get(file):
-            raise StoreCorrupt(f"model {self}: {file} differs from the registered file; train it again")
+            raise StoreCorrupt(f"model {self}: {file} differs from the registered file")
         return data
 
 
-def find_model(models: Sequence[RegisteredModel], name: str) -> RegisteredModel:
-    """The newest version of `name`, or the version of `name@v<n>`. Raises UnknownModel."""
-    match = _REFERENCE.fullmatch(name)
-    found = [
-        one for one in models if match and one.name == match[1] and (match[2] is None or one.version == int(match[2]))
-    ]
-    if not found:
-        raise UnknownModel(name, [str(one) for one in models])
-    return max(found, key=lambda one: one.version)
+def parse_reference(reference: str, known: Callable[[], list[str]]) -> tuple[str, int | None]:
+    """The name and version of `name@v<n>`; the version of `name` is None. Raises UnknownModel.
+
+    Args:
+        known: lists all models, for the error.
+    """
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
+        raise UnknownModel(reference, known())
+    return match[1], None if match[2] is None else int(match[2])
+
+
+def version_folder(root: Path, name: str, version: int) -> Path:
+    """The folder with the files of a version."""
+    return root / FOLDER / name / f"v{version}"
 
 
 def require_name(name: str) -> None:
@@ -98,11 +105,11 @@ def require_model(name: str, files: Mapping[str, bytes], lineage: str) -> None:
 
 def write_model(root: Path, name: str, version: int, files: Mapping[str, bytes]) -> dict[str, str]:
     """Write the files of a version; returns their hex SHA-256 by name."""
-    folder = root / FOLDER / name
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(folder / f"v{version}", ignore_errors=True)  # left by a registration that was cut off
-        with created_folder(folder / f"v{version}") as fresh:
+    folder = version_folder(root, name, version)
+    with writing(folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)  # left by a registration that was cut off
+        with created_folder(folder) as fresh:
             fresh.chmod(0o755)
             for file, data in files.items():
                 replace_file(fresh / file, data, private=False)

@@ -10,7 +10,7 @@ import json
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +41,7 @@ from featurestore.store_files import writing
 
 from .hand_over import HandOver, Timing, hand_over
 from .lineage import Lineage
+from .model_rows import ModelRows
 from .publications import Publications, Selection
 from .tables import FORMAT, SCHEMA_VERSION, missing
 from .upkeep import Upkeep
@@ -73,6 +74,7 @@ class Registry:
 
     Attributes:
         publications: panes, evidence and files, by the number of their collection or version.
+        models: versions of models, and which of them are in force.
         upkeep: rows that leave, files that are merged.
     """
 
@@ -86,6 +88,7 @@ class Registry:
             self._db = connect(path, private=False, read_only=read_only, busy_s=_BUSY_S, factory=damaged)
             self.publications = Publications(self._db, path, self._lock)
             self._versions = Versions(self._db, self._lock)
+            self.models = ModelRows(self._db)
             self.upkeep = Upkeep(self._db)
             try:
                 self._open(read_only=read_only)
@@ -329,20 +332,6 @@ class Registry:
         """The references of every feature service, by name."""
         rows = self._db.execute("SELECT name, refs FROM services ORDER BY name")
         return {name: tuple(json.loads(refs)) for name, refs in rows}
-
-    def put_model(self, name: str, version: int, files: Mapping[str, str], lineage: str, registered_at: int) -> None:
-        """Store a version of a model: the SHA-256 of its files by name, and its lineage as JSON."""
-        row = (name, version, json.dumps(dict(files)), lineage, registered_at)
-        self._db.execute("INSERT INTO models VALUES (?, ?, ?, ?, ?)", row)
-
-    def models(self) -> list[tuple[str, int, dict[str, str], str, int]]:
-        """(name, version, files, lineage, registered_at) of every model, by name and version; see `put_model`."""
-        rows = self._db.execute(
-            "SELECT name, version, files, lineage, registered_at FROM models ORDER BY name, version"
-        )
-        return [
-            (name, version, json.loads(files), lineage, at) for name, version, files, lineage, at in rows.fetchall()
-        ]
 
     def selection(self, registered: RegisteredView) -> Selection:
         """The panes that the rows of a version use."""

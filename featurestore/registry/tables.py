@@ -7,6 +7,8 @@ schedule      from when to when each version's collection is collected, and sinc
 renewals      the versions whose rows a publication wrote anew without a pane, because their definition or schedule changed
 running       the sums of a version's windows after its newest pane, and the publication after which they hold (publish/running.py)
 expiries      the UTC midnight before which the rows of a name have left, because they were older than its `retention`
+models        the versions of models; a deleted one keeps its row, so that its number is never given again
+promotions    which versions of a model were put in force, one after the other: `"newest"`, or the share of each version
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from featurestore.define.records import FIRST_MOMENT
 from featurestore.define.release import BUDGET_SPENT
 from featurestore.define.wire import collection_hash, view_from_bytes
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 
 _VERSIONS: Final = """
 CREATE TABLE collections (id INTEGER PRIMARY KEY, name TEXT NOT NULL, hash BLOB NOT NULL, UNIQUE (name, hash));
@@ -52,6 +54,13 @@ CREATE TABLE files (
     path TEXT PRIMARY KEY, view_id INTEGER NOT NULL REFERENCES versions, day INTEGER NOT NULL,
     rows INTEGER NOT NULL, bytes INTEGER NOT NULL, seq INTEGER NOT NULL REFERENCES publications);
 CREATE INDEX files_by_day ON files (view_id, day);
+"""
+_PROMOTIONS: Final = """
+CREATE INDEX models_deleted ON models (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE TABLE promotions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, weights TEXT NOT NULL, newest INTEGER NOT NULL,
+    is_rollback INTEGER NOT NULL, at INTEGER NOT NULL);
+CREATE INDEX promotions_by_name ON promotions (name, id);
 """
 
 
@@ -96,6 +105,12 @@ def migrate_5_to_6(database: sqlite3.Connection) -> None:
         database.execute(f"DROP TABLE {table}")
 
 
+def migrate_6_to_7(database: sqlite3.Connection) -> None:
+    """Let versions of models be deleted and promoted, inside a transaction. Without a promotion each name serves its newest one."""
+    database.execute("ALTER TABLE models ADD COLUMN deleted_at INTEGER")
+    _run(database, _PROMOTIONS)
+
+
 def _run(database: sqlite3.Connection, statements: str) -> None:
     for statement in filter(str.strip, statements.split(";")):
         database.execute(statement)
@@ -109,13 +124,14 @@ FORMAT: Final = Format(
 CREATE TABLE services (name TEXT PRIMARY KEY, refs TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE models (
     name TEXT NOT NULL, version INTEGER NOT NULL, files TEXT NOT NULL, lineage TEXT NOT NULL, registered_at INTEGER NOT NULL,
-    PRIMARY KEY (name, version));
+    deleted_at INTEGER, PRIMARY KEY (name, version));
+{_PROMOTIONS}
 CREATE TABLE publications (seq INTEGER PRIMARY KEY, published_at INTEGER NOT NULL);
 CREATE TABLE manifests (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, json TEXT NOT NULL);
 {_PANES}
 CREATE TABLE evidence (hash BLOB PRIMARY KEY, data BLOB NOT NULL);
 """,
-    migrations={5: migrate_5_to_6},
+    migrations={5: migrate_5_to_6, 6: migrate_6_to_7},
 )
 
 _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -127,7 +143,8 @@ _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "expiries": ("name", "before_us"),
     "running": ("view_id", "seq", "sums"),
     "services": ("name", "refs"),
-    "models": ("name", "version", "files", "lineage", "registered_at"),
+    "models": ("name", "version", "files", "lineage", "registered_at", "deleted_at"),
+    "promotions": ("id", "name", "weights", "newest", "is_rollback", "at"),
     "publications": ("seq", "published_at"),
     "manifests": ("id", "hash", "json"),
     "panes": ("collection_id", "pane_start", "tombstone", "release_id", "opened", "reason", "content", "released_at",
