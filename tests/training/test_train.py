@@ -336,7 +336,7 @@ class TestRegistry:
                 model.read("model.pt2")
             with pytest.raises(StoreCorrupt, match="cannot be read"):
                 model.read("nothing.pt2")
-        assert not check_store(tmp_path).damaged
+        assert [one.path for one in check_store(tmp_path).damaged] == ["models/m/v1/model.pt2"]
 
     def test_a_registration_that_was_cut_off_counts_for_nothing(self, tmp_path: Path) -> None:
         stray = tmp_path / "store" / "models" / "m" / "v1"
