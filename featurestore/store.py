@@ -182,7 +182,7 @@ class Store:
 
     def key_types(self, refs: Sequence[str] | FeatureService) -> dict[str, ColumnType]:
         """The join keys and inputs that these references need, with their types. Constant entities need no keys."""
-        snapshot = self._newest()
+        snapshot = self.newest_snapshot()
         requested = find_columns(refs_of(refs), snapshot, self.on_demand, full_names=True)
         return inputs_of(requested) | key_types(views_of(requested, snapshot))
 
@@ -211,7 +211,7 @@ class Store:
         Raises:
             BadReference, UnknownView, UnknownFeature; BadReference for missing or wrongly typed keys.
         """
-        snapshot = self._newest()
+        snapshot = self.newest_snapshot()
         requested = find_columns(refs_of(refs), snapshot, self.on_demand, full_names=full_names)
         types = key_types(views_of(requested, snapshot))
         table = key_table(keys, types)
@@ -231,7 +231,7 @@ class Store:
         """
         from featurestore.read.vectors import Reader  # numba is slow to import
 
-        return Reader(self._newest, refs_of(refs), self.on_demand, self.clock, intervals=intervals)
+        return Reader(self.newest_snapshot, refs_of(refs), self.on_demand, self.clock, intervals=intervals)
 
     def services(self) -> list[FeatureService]:
         """The feature services, by name."""
@@ -430,8 +430,8 @@ class Store:
             wait,
         )
 
-    def _newest(self) -> Snapshot:
-        """The newest readable epoch. Raises StoreCorrupt: there is none."""
+    def newest_snapshot(self) -> Snapshot:
+        """The newest readable epoch, for reads in process. Raises StoreCorrupt: there is none."""
         for _ in range(_RETRIES):
             self.blocks.refresh()
             if self.blocks.problem is None or self.blocks.snapshot.epoch:

@@ -106,7 +106,7 @@ def test_the_command_predicts_with_what_it_has_registered(covey: Covey, project:
         served = ServedModel.open(store, "late")
         given = {"dest": ["ATL", "LAX"], "distance": [200.0, float("nan")]}
         predicted = served.predict(given)
-        x = np.hstack((predicted.vectors.values, predicted.columns))
+        x = predicted.used.values
         np.testing.assert_array_equal(
             predicted.values, asked(Trees.of(served.model.read(MonotoneKind.FILE)), x.tolist())
         )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from deployment.printing.output import Output
 from deployment.printing.tables import Table
@@ -37,20 +36,20 @@ def prediction_rows(
     served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Predictions
 ) -> list[dict[str, Any]]:
     """Convert predictions to JSON values: join keys, value, and each feature with standard error and status."""
-    vectors, names = predicted.vectors, served.model.lineage["names"]
-    rows: list[dict[str, Any]] = []
+    used, rows = predicted.used, list[dict[str, Any]]()
+    statuses = [[Status(code).name for code in codes] for codes in used.status.tolist()]
     for i, prediction in enumerate(predicted.values.tolist()):
-        features: dict[str, Any] = {}
-        for j, name in enumerate(names[: vectors.values.shape[1]]):
-            value, se = vectors.values[i, j], vectors.se[i, j]
-            features[name] = {
-                "value": None if np.isnan(value) else float(value),
-                "se": None if np.isnan(se) else float(se),
-                "status": Status(vectors.status[i, j]).name,
-            }
-        for j, name in enumerate(served.columns):
-            value = predicted.columns[i, j]
-            features[name] = {"value": None if np.isnan(value) else float(value), "se": None, "status": "GIVEN"}
+        shown = [*statuses[i], *["GIVEN"] * (len(used.names) - len(statuses[i]))]
+        features = {
+            name: {"value": _number(value), "se": _number(se), "status": status}
+            for name, value, se, status in zip(
+                used.names, used.values[i].tolist(), used.se[i].tolist(), shown, strict=True
+            )
+        }
         keys = {name: values[i] for name, values in given.items() if name not in served.columns}
         rows.append({"keys": keys, "prediction": prediction, "features": features})
     return rows
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from featurestore.define.entities import ColumnType
-from featurestore.errors import BadReference
-from featurestore.read.vectors import Vectors
+from featurestore.read.vectors import as_lists
 from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
-from training.serving.arrays import Arrays
+from training.serving.ask import Ask, Keyed, Used
+from training.serving.inputs import ModelInputs
 from training.serving.kinds.loading import Loading
 from training.serving.kinds.open_runner import open_runner
 from training.serving.kinds.runner import Runner
@@ -30,13 +30,11 @@ class Predictions:
 
     Attributes:
         values: float64[N], probabilities for a binary target.
-        columns: float64[N, C], the given plain columns.
-        vectors: the served features.
+        used: the features that they were computed from.
     """
 
     values: npt.NDArray[np.float64]
-    columns: npt.NDArray[np.float64]
-    vectors: Vectors
+    used: Used
 
 
 class ServedModel:
@@ -45,13 +43,15 @@ class ServedModel:
     Attributes:
         model: the registered model.
         features: references of its features, with versions of views.
+        inputs: what `predict` takes: join keys, inputs of on-demand views and plain columns, with their types.
     """
 
     def __init__(self, model: RegisteredModel, store: Store, runner: Runner) -> None:
         self.model, self._runner, self._store = model, runner, store
         signature = ModelSignature.of(model)
-        self.features, self.columns, self._constants = signature.features, signature.columns, signature.constants
-        self._reader = store.reader(self.features)
+        self._inputs = ModelInputs.of(model, signature, store, most_rows=sys.maxsize)
+        self._plan = self._inputs.plan(store.newest_snapshot())
+        self.features, self.columns, self.inputs = signature.features, signature.columns, self._inputs.types
 
     @classmethod
     def open(cls, store: Store, name: str, views_file: Path | None = None) -> Self:
@@ -69,14 +69,6 @@ class ServedModel:
         require_same(model, store, views_file)
         return cls(model, store, open_runner(model, Loading()))
 
-    @property
-    def inputs(self) -> dict[str, ColumnType]:
-        """Return the inputs of `predict`: join keys, inputs of on-demand views and plain columns, with their types."""
-        keys = {
-            name: kind for name, kind in self._store.key_types(self.features).items() if name not in self._constants
-        }
-        return keys | dict.fromkeys(self.columns, "float64")
-
     def predict(self, given: Mapping[str, Sequence[Any]]) -> Predictions:
         """Predict for some keys, from the newest epoch.
 
@@ -84,24 +76,13 @@ class ServedModel:
             given: a list for each of `inputs`, all of one length; {} if there are none.
 
         Raises:
-            BadReference: an input is missing, has another type, or is infinite. OnDemandFailed. ModelFailed.
+            BadReference: an input is missing, unknown, or has another type. InputRefused: a number is infinite or beyond
+                float32. OnDemandFailed. ModelFailed.
         """
-        needed = self.inputs
-        for name in needed:
-            if name not in given:
-                raise BadReference(f"model {self.model} needs {name!r}; it takes: {', '.join(needed)}")
-        count = len(next(iter(given.values()), [0]))
-        types = self._store.key_types(self.features)
-        keys = {name: list(given[name]) for name in types if name not in self._constants}
-        keys |= {name: [value] * count for name, value in self._constants.items() if name in types}
-        vectors = self._reader.read(keys)
-        columns = np.array([given[name] for name in self.columns], dtype=np.float64).reshape(len(self.columns), count).T
-        if np.isinf(columns).any():
-            raise BadReference(
-                f"{self.columns[int(np.isinf(columns).any(axis=0).argmax())]!r} is infinite; write a number"
-            )
-        mask = np.hstack((vectors.mask, ~np.isnan(columns)))
-        x, se = np.hstack((vectors.values, columns)), np.hstack((vectors.se, np.zeros_like(columns)))
-        arrays = Arrays(np.where(mask, x, 0).astype(np.float32), mask, np.where(mask, se, 0).astype(np.float32))
-        values = self._runner.run(arrays)
-        return Predictions(values.astype(np.float64), columns, vectors)
+        keyed = Keyed(as_lists(given)[0])
+        ask = Ask(self.model.name, self.model.version, keyed, self._inputs.require(keyed))
+        snapshot = self._store.newest_snapshot()
+        if snapshot.epoch != self._plan.epoch:
+            self._plan = self._inputs.plan(snapshot)
+        filled = self._plan.fill([ask], self._store.clock())
+        return Predictions(self._runner.run(filled.arrays).astype(np.float64), filled.used(0))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ from featurestore.read.vectors import VectorPart, VectorPlan
 
 from .arrays import Arrays, Bools, Floats32
 from .ask import Ask, Keyed, Used, UsedRelease
+from .signature import ModelSignature
 
 _STALE: Final = np.uint8(Status.STALE_BUDGET)
 
@@ -36,27 +37,6 @@ class FeatureCounts(NamedTuple):
     stale: int
 
 
-class InputNames(Protocol):
-    """What the inputs of a model are called."""
-
-    @property
-    def features(self) -> Sequence[str]:
-        """References of its features, with versions of views."""
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """Its plain columns."""
-
-    @property
-    def constants(self) -> Mapping[str, Any]:
-        """Join keys and inputs that always have the same value."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The F columns of its arrays."""
-        ...
-
-
 class InputPlan:
     """The place of each input in one snapshot.
 
@@ -67,11 +47,16 @@ class InputPlan:
     """
 
     def __init__(
-        self, model: str, signature: InputNames, constants: Mapping[str, Any], snapshot: Snapshot, on_demand: OnDemand
+        self,
+        model: str,
+        signature: ModelSignature,
+        constants: Mapping[str, Any],
+        snapshot: Snapshot,
+        on_demand: OnDemand,
     ) -> None:
         self._vector = VectorPlan(snapshot, signature.features, on_demand)
         self._snapshot, self._on_demand, self._constants = snapshot, on_demand, constants
-        self._columns, self.names = tuple(signature.columns), tuple(signature.names)
+        self._columns, self.names = signature.columns, signature.names
         self._stored = len(self._vector.names)
         self._width = self._stored + len(self._columns)
         if len(self.names) != self._width:

@@ -21,7 +21,8 @@ from training.errors import InputRefused
 
 from .arrays import Arrays
 from .ask import Given, Keyed, Raw
-from .input_plan import InputNames, InputPlan
+from .input_plan import InputPlan
+from .signature import ModelSignature
 
 MAX_ROWS: Final = 10_000
 """The most rows of a request, as for reads of features."""
@@ -49,7 +50,7 @@ class ModelInputs:
     """
 
     model: str
-    signature: InputNames
+    signature: ModelSignature
     types: Mapping[str, ColumnType]
     constants: Mapping[str, Any]
     on_demand: OnDemand
@@ -58,7 +59,7 @@ class ModelInputs:
     """Inputs of on-demand views. They become Arrow arrays, which have limits that keys do not have."""
 
     @classmethod
-    def of(cls, model: RegisteredModel, signature: InputNames, store: Store, most_rows: int = MAX_ROWS) -> Self:
+    def of(cls, model: RegisteredModel, signature: ModelSignature, store: Store, most_rows: int = MAX_ROWS) -> Self:
         """The inputs of a model. Raises UnknownView, UnknownFeature, BadReference: the store does not have its features."""
         needed = store.key_types(signature.features)
         requested = find_columns(signature.features, store.blocks.require(), store.on_demand, full_names=True)

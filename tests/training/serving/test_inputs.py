@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +28,7 @@ from training.serving.arrays import Arrays
 from training.serving.ask import Ask, Keyed, Raw
 from training.serving.input_plan import Filled
 from training.serving.inputs import ModelInputs
+from training.serving.signature import ModelSignature
 
 DESTS = ["ATL", "LAX", "SFO"]
 NOW = 12 * DAY
@@ -36,17 +37,8 @@ COLUMNS = ("distance", "holiday")
 MODEL = RegisteredModel("late", 3, Path(), {}, {}, 0)
 
 
-@dataclass(frozen=True)
-class Names:
-    features: tuple[str, ...] = FEATURES
-    columns: tuple[str, ...] = COLUMNS
-    constants: dict[str, Any] = field(default_factory=lambda: {"area": "NYC"})
-    names: tuple[str, ...] = (
-        "busy@v1:late",
-        *(f"busy@v1:delay[{cell}]" for cell in range(4)),
-        *FEATURES[2:],
-        *COLUMNS,
-    )
+NAMES = ("busy@v1:late", *(f"busy@v1:delay[{cell}]" for cell in range(4)), *FEATURES[2:], *COLUMNS)
+SIGNATURE = ModelSignature(FEATURES, COLUMNS, {"area": "NYC"}, NAMES, None)
 
 
 @on_demand(outputs=["risk", "sum"])
@@ -94,7 +86,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def inputs(store: Store) -> ModelInputs:
-    return ModelInputs.of(MODEL, Names(), store)
+    return ModelInputs.of(MODEL, SIGNATURE, store)
 
 
 def a_row(**changes: Any) -> dict[str, Any]:
@@ -110,7 +102,7 @@ def an_ask(*rows: dict[str, Any]) -> Ask:
 
 def raw(rows: int, seed: int = 0) -> Ask:
     rng = np.random.default_rng(seed)
-    shape = (rows, len(Names().names))
+    shape = (rows, len(NAMES))
     arrays = Arrays(
         rng.normal(size=shape).astype(np.float32), rng.random(shape) < 0.5, rng.random(shape).astype(np.float32)
     )
@@ -172,6 +164,16 @@ def test_a_batch_of_requests_has_the_bits_of_each_request_alone(
             assert_same(alone.arrays, old_way(store, ask))
 
 
+def test_large_integers_of_one_request_do_not_fail_another_one(store: Store, inputs: ModelInputs) -> None:
+    asks = [an_ask(a_row(load=2**70)), an_ask(a_row(load=2**53 + 1)), an_ask(a_row(load=0.5)), an_ask(a_row(load=None))]
+    plan = inputs.plan(store.blocks.require())
+    filled = plan.fill(asks, NOW)
+    for at, ask in enumerate(asks):
+        assert_same(part_of(filled, at), plan.fill([ask], NOW).arrays)
+    assert filled.used(0).values[0, 7] == 7 + 2.0**70
+    assert filled.used(3).status[0, 7] == Status.NOT_FOUND
+
+
 @pytest.mark.parametrize(
     ("now", "statuses"),
     [(NOW, [Status.OK, Status.DROWNED, Status.OK]), (NOW + 10 * DAY, [Status.OUTSIDE_MAX_AGE] * 3)],
@@ -192,7 +194,7 @@ def test_a_prediction_can_name_the_features_that_it_used(store: Store, inputs: M
     ask = an_ask(a_row(), a_row(dest="???", distance=None))
     filled = inputs.plan(store.blocks.require()).fill([raw(2), ask], NOW)
     used = filled.used(1)
-    assert used.names == Names().names
+    assert used.names == NAMES
     assert used.values.shape == used.se.shape == (2, 10)
     assert used.status.shape == (2, 8)
     vectors = store.reader(FEATURES).read(
@@ -267,7 +269,7 @@ def test_a_missing_input_no_row_and_too_many_rows_are_refused(store: Store, inpu
         inputs.require(Keyed({name: values for name, values in row.items() if name != "dest"}))
     with pytest.raises(InputRefused, match="no row"):
         inputs.require(Keyed({name: [] for name in row}))
-    few = ModelInputs.of(MODEL, Names(), store, most_rows=2)
+    few = ModelInputs.of(MODEL, SIGNATURE, store, most_rows=2)
     assert few.require(Keyed({name: values * 2 for name, values in row.items()})) == 2
     with pytest.raises(RequestTooLarge, match="3 rows; model late@v3 takes at most 2"):
         few.require(Keyed({name: values * 3 for name, values in row.items()}))
@@ -276,8 +278,8 @@ def test_a_missing_input_no_row_and_too_many_rows_are_refused(store: Store, inpu
 
 
 def test_a_model_without_inputs_predicts_one_row(store: Store) -> None:
-    names = Names(("area@v1:flights",), (), {"area": "NYC"}, ("area@v1:flights",))
-    inputs = ModelInputs.of(MODEL, names, store)
+    signature = ModelSignature(("area@v1:flights",), (), {"area": "NYC"}, ("area@v1:flights",), None)
+    inputs = ModelInputs.of(MODEL, signature, store)
     assert inputs.types == {}
     assert inputs.require(Keyed({})) == 1
     filled = inputs.plan(store.blocks.require()).fill([Ask("late", None, Keyed({}), 1)], NOW)
@@ -317,7 +319,7 @@ def test_what_is_under_no_mask_does_not_reach_the_model(store: Store, inputs: Mo
 
 def test_a_store_without_the_features_and_features_of_another_width_are_refused(store: Store) -> None:
     with pytest.raises(UnknownFeature):
-        ModelInputs.of(MODEL, Names(features=("busy@v1:nothing",)), store)
-    inputs = ModelInputs.of(MODEL, Names(names=("one",)), store)
+        ModelInputs.of(MODEL, replace(SIGNATURE, features=("busy@v1:nothing",)), store)
+    inputs = ModelInputs.of(MODEL, replace(SIGNATURE, names=("one",)), store)
     with pytest.raises(ModelOutdated, match="its 1 inputs are 10 columns now"):
         inputs.plan(store.blocks.require())
