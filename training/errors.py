@@ -64,6 +64,17 @@ class PlainTooLarge(LabelsRefused):
         )
 
 
+class ScoreColumnTaken(LabelsRefused):
+    """A file of rows to score has a column with the name of one that the output gets."""
+
+    def __init__(self, column: str) -> None:
+        self.column = column
+        super().__init__(
+            f"the file has a column {column!r}, and the output gets one of that name. Keep other columns only, or rename it in "
+            "the file"
+        )
+
+
 class OutcomeBeforeTime(LabelsRefused):
     """A row whose outcome was known before the time at which its features are read."""
 

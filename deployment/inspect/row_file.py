@@ -72,10 +72,12 @@ def stored_rows(labels: Path) -> int:
     return pq.read_metadata(labels).num_rows if labels.suffix.lower() == ".parquet" else 0
 
 
-def counted(batches: Iterable[pa.RecordBatch], total: int, progress: Progress) -> Iterator[pa.RecordBatch]:
+def counted(
+    batches: Iterable[pa.RecordBatch], total: int, progress: Progress, step: str = "join"
+) -> Iterator[pa.RecordBatch]:
     """The batches; a bar counts them after they are written. An unknown total is the number so far."""
     done = 0
     for batch in batches:
         yield batch
         done += batch.num_rows
-        progress("labels", "join", done, max(total, done))
+        progress("labels", step, done, max(total, done))

@@ -69,6 +69,7 @@ WRONG_ARRAY crypto.WrongArray 1
 SCALE_OUT_OF_RANGE crypto.ScaleOutOfRange 1
 KEY_INVALID crypto.KeyInvalid 1
 SIGNATURE_INVALID crypto.SignatureInvalid 1
+SCORE_COLUMN_TAKEN training.ScoreColumnTaken 2
 SEAL_BROKEN crypto.SealBroken 1
 REPORT_REJECTED crypto.ReportRejected 1
 VERIFIER_CHECK_FAILED crypto.VerifierCheckFailed 1

@@ -175,7 +175,7 @@ class TrainingLabels:
             except BadReference as error:
                 raise LabelsRefused(str(error)) from None
         for column, role in [(roles.target, "target"), *((column, "plain feature") for column in roles.columns)]:
-            if not _is_numeric(schema.field(column).type):
+            if not is_numeric(schema.field(column).type):
                 raise ColumnNotNumeric(column, role, schema.field(column).type)
         return given
 
@@ -207,7 +207,8 @@ def numbers(column: pa.Array, null: float) -> npt.NDArray[np.float64]:
     return np.asarray(pc.fill_null(column.cast(pa.float64(), safe=False), null))
 
 
-def _is_numeric(kind: pa.DataType) -> bool:
+def is_numeric(kind: pa.DataType) -> bool:
+    """Whether values of an Arrow type are numbers or truth values."""
     return any(
         is_kind(kind)
         for is_kind in (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
