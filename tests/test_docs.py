@@ -331,7 +331,7 @@ def test_the_model_pages_commands_and_python_work_as_written(
     """On January only, and without the minutes that the demo itself takes."""
     pytest.importorskip("torch", reason="the extra `train` is not installed")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (commands, from_nothing), (script,) = _page("models.md")
+    (commands, from_nothing, versions), (script,) = _page("models.md")
     assert from_nothing == "covey train big.toml --trust\n"  # the test of the configuration below it runs this
     demo, *rest = commands.splitlines()
     assert demo == "covey demo --store flights-store"
@@ -350,6 +350,13 @@ def test_the_model_pages_commands_and_python_work_as_written(
     assert "served now" in printed[0]
     assert "late@v1" in printed[1]
     assert [0 < row["prediction"] < 1 for row in json.loads(printed[3])] == [True]
+    with Store.open(store) as opened, Publisher(store, wall_clock) as publisher:
+        model = opened.model("late")
+        publisher.register_model("late", {file: model.read(file) for file in model.files}, json.dumps(model.lineage))
+        shown, *_ = [_covey(line, tmp_path, COLUMNS="200") for line in versions.splitlines()]
+        assert "auc" in shown
+        assert [str(one) for one in opened.models()] == ["late@v2"]
+        assert [str(one.serving) for one in opened.model_history("late").promotions] == ["v1", "v1=0.9 v2=0.1", "v1", "newest"]
     (tmp_path / "script.py").write_text(script)
     assert "carrier_delay:late_7d__mask" in _run(["script.py"], tmp_path)
 

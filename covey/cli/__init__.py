@@ -32,6 +32,7 @@ from . import (
     lab,
     ledger,
     logs,
+    models,
     monitor,
     policy,
     predict,
@@ -104,6 +105,7 @@ app.add_typer(consumers.app, name="consumers")
 app.add_typer(keys.app, name="keys")
 app.add_typer(lab.app, name="lab")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(models.app, name="models")
 app.add_typer(release.app, name="release")
 app.add_typer(policy.app, name="policy")
 app.add_typer(source.app, name="source")

@@ -19,6 +19,8 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "NO_EPOCH": lambda _: "`covey store verify` shows the details",
     "UNKNOWN_VIEW": lambda error: "--views FILE names the file" if error.named else "",
     "UNKNOWN_MODEL": lambda _: "`covey train CONFIG.toml` makes one",
+    "MODEL_IN_USE": lambda error: f"`covey models promote {error.model} vN` does",
+    "NOTHING_TO_ROLL_BACK": lambda error: f"`covey models promote {error.model} vN` does",
     "SERVER_EXPOSED": lambda error: (
         f"`covey keys tls --project {error.directory} --role server --name HOST` makes a certificate (--behind-proxy: a "
         f"proxy has TLS), `covey consumers add NAME --store {error.directory}` makes a key"

@@ -14,7 +14,12 @@ from .store_option import store_directory
 
 
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A registered model: NAME, or NAME@vN.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A registered model: NAME@vN, or NAME for its version with the largest share."
+        ),
+    ],
     keys: Annotated[
         list[str] | None, typer.Argument(metavar="k=v[,k=v]…", help="One k=v (or k=v,k=v) a row: join keys and inputs.")
     ] = None,

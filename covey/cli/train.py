@@ -15,9 +15,9 @@ from .store_option import store_directory
 
 def train(
     config: Annotated[
-        Path | None,
+        Path,
         typer.Argument(metavar="CONFIG.toml", help="Labels, features, split and model (docs/models.md)."),
-    ] = None,
+    ],
     store: Annotated[
         Path | None,
         typer.Option(
@@ -31,22 +31,12 @@ def train(
         bool,
         typer.Option("--trust", help="Allow CONFIG.toml to name Python files with views: they are code, and are run."),
     ] = False,
-    list_: Annotated[bool, typer.Option("--list", help="List the registered models of a store instead.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train a baseline model on labels and released features, test it on later days, export it and register its lineage.
 
     If there is no store yet and CONFIG.toml has a section [collect], its events are collected first.
     """
-    from deployment.errors import UsageError
-
-    if list_:
-        if config is not None:
-            raise UsageError("--list lists the registered models; leave out CONFIG.toml, or leave out --list")
-        _list(store or Path(), as_json=as_json)
-        return
-    if config is None:
-        raise UsageError("name a CONFIG.toml, or list the registered models with --list")
     from .predict import require_torch
 
     require_torch()
@@ -83,16 +73,3 @@ def train(
     words = ",".join(f"{name}={value}" for name, value in trained.example.items())
     command = ["covey", "predict", trained.model.name, *([words] if words else []), "--store", str(settings.store)]
     talk.print(f"predict again: {shlex.join(command)}{'' if views is None else f' --views {views}'}", soft_wrap=True)
-
-
-def _list(store: Path, *, as_json: bool) -> None:
-    from deployment.printing.models import model_to_json, print_models
-    from deployment.printing.output import Output
-    from featurestore.store import Store
-
-    with Store.open(store) as opened:
-        models = opened.models()
-    if as_json:
-        typer.echo(json.dumps([model_to_json(model) for model in models]))
-    else:
-        print_models(models, Output())

@@ -20,8 +20,7 @@ from base.errors import ConfigInvalid
 from base.toml import toml_entries
 from crypto.signing import VerifyKey
 from deployment.errors import ProjectMissing, UsageError
-from featurestore.online.settings import MAX_FILE_BYTES
-from featurestore.online.settings import SERVING
+from featurestore.online.settings import MAX_FILE_BYTES, SERVING
 from featurestore.online.settings import TABLE as ONLINE
 from federation.config_values import allowed_text, former_keys_of, former_to_toml
 from federation.errors import PartyInvalid

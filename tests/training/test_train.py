@@ -219,10 +219,10 @@ class TestCommand:
         assert "traffic@v1:flights" in out
         assert "registered as late@v1" in err
         assert "predict again: covey predict late dest=" in err
-        code, out, _ = covey("train", "--list", "--store", project)
+        code, out, _ = covey("models", "list", "--store", project)
         assert code == 0
         assert "late@v1" in out
-        code, out, _ = covey("train", "--list", "--store", project, "--json")
+        code, out, _ = covey("models", "list", "--store", project, "--json")
         assert [(one["name"], one["views"]) for one in json.loads(out)] == [("late", ["traffic@v1", "everywhere@v1"])]
 
     def test_json(self, covey: Covey, project: Path) -> None:
@@ -274,7 +274,7 @@ class TestCommand:
 
     def test_arguments_that_do_not_fit(self, covey: Covey, project: Path) -> None:
         assert covey("train")[0] == 2
-        assert covey("train", write_config(project), "--list")[0] == 2
+        assert covey("train", write_config(project), "--list")[0] == 2  # `covey models list` lists
 
     def test_a_store_that_is_written_to_is_named_and_the_cache_is_kept(self, covey: Covey, project: Path) -> None:
         with Publisher(project, lambda: 0):
@@ -354,7 +354,7 @@ def test_no_other_command_and_no_import_waits_for_torch(project: Path, covey: Co
     code = (
         "import sys, covey, covey.cli; from covey.cli import call;"
         f"call(['get', 'traffic:flights', 'dest=ATL', '--store', {str(project)!r}]);"
-        f"call(['train', '--list', '--store', {str(project)!r}]); call(['train', '--help']); call(['predict', '--help']);"
+        f"call(['models', 'list', '--store', {str(project)!r}]); call(['train', '--help']); call(['predict', '--help']);"
         "print(sorted({'torch', 'sklearn', 'ray', 'matplotlib'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
