@@ -21,6 +21,7 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
 
+from base.times import wall_clock
 from covey.cli import call
 from covey.demo.model import late_labels
 from deployment.run import run
@@ -32,6 +33,7 @@ from featurestore.define.views_file import load_declared
 from featurestore.join.labels import CSV_BLOCK, JOIN_BATCH
 from featurestore.join.memory import MINIMUM
 from featurestore.publish.publish import Publisher
+from featurestore.store import Store
 from federation.accountant import epsilon
 from federation.refusal_codes import RefusalCode
 from simulations.datasets.flights import flight_views, load_flights
@@ -350,13 +352,21 @@ def test_the_model_pages_commands_and_python_work_as_written(
     assert "served now" in printed[0]
     assert "late@v1" in printed[1]
     assert [0 < row["prediction"] < 1 for row in json.loads(printed[3])] == [True]
-    with Store.open(store) as opened, Publisher(store, wall_clock) as publisher:
+    with Store.open(store) as opened:
         model = opened.model("late")
-        publisher.register_model("late", {file: model.read(file) for file in model.files}, json.dumps(model.lineage))
+        with Publisher(store, wall_clock) as publisher:
+            publisher.register_model(
+                "late", {file: model.read(file) for file in model.files}, json.dumps(model.lineage)
+            )
         shown, *_ = [_covey(line, tmp_path, COLUMNS="200") for line in versions.splitlines()]
         assert "auc" in shown
         assert [str(one) for one in opened.models()] == ["late@v2"]
-        assert [str(one.serving) for one in opened.model_history("late").promotions] == ["v1", "v1=0.9 v2=0.1", "v1", "newest"]
+        assert [str(one.serving) for one in opened.model_history("late").promotions] == [
+            "v1",
+            "v1=0.9 v2=0.1",
+            "v1",
+            "newest",
+        ]
     (tmp_path / "script.py").write_text(script)
     assert "carrier_delay:late_7d__mask" in _run(["script.py"], tmp_path)
 
