@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from socket import socket
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -15,7 +17,11 @@ from .log_option import LogFormatOption
 from .store_option import store_directory
 
 if TYPE_CHECKING:
+    from featurestore.server.settings import ServerSettings
     from featurestore.server.tls import ServerTls
+
+ALL: Final = "all"
+"""The value of --models for all registered models, also later ones."""
 
 _log = logging.getLogger("covey.server")
 
@@ -87,9 +93,23 @@ def serve(
     grpc_port: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="Also answer gRPC, on this port; 0 takes a free one.")
     ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option("--models", metavar="NAME,…", help="Also serve these models, or all; see docs/model-serving.md."),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Load models that can run code: those that were not made by covey train.")
+    ] = False,
+    device: Annotated[str, typer.Option("--device", help="Where models run: cpu, cuda or cuda:N.")] = "cpu",
+    compile_models: Annotated[
+        bool, typer.Option("--compile/--no-compile", help="Compile networks if the machine has a C++ compiler.")
+    ] = True,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
-    """Serve the newest releases over HTTP in Feast's wire format, and over gRPC; new ones appear without a restart."""
+    """Serve the newest releases over HTTP in Feast's wire format, and over gRPC; new ones appear without a restart.
+
+    With --models, models answer beside their features: POST /predict/NAME, and the Open Inference Protocol.
+    """
     require_extra("server", "the feature server")
     from contextlib import ExitStack
 
@@ -151,10 +171,33 @@ def serve(
         limits = ServerLimits(Limits(rate, requests), Limits(total_rate, total_requests), connections)
         endpoint = Endpoint(hosts.address, hosts.names, grpc, own)
         settings = ServerSettings(store, with_keys, limits, workers, endpoint, views)
+        run = run_server if models is None else _with_models(settings, models, trust, device, compile_models)
         try:
-            run_server(settings, listening, lambda line: _log.warning("%s", line))
+            run(settings, listening, lambda line: _log.warning("%s", line))
         except KeyboardInterrupt:  # SIGINT and SIGTERM end a server normally; they are not failures
             _log.info("stopped")
+
+
+def _with_models(
+    settings: ServerSettings, models: str, trust: bool, device: str, compile_models: bool
+) -> Callable[[ServerSettings, socket, Callable[[str], None]], None]:
+    """Runs a server of models as well."""
+    from featurestore.online.settings import directory_of
+    from featurestore.store import Store
+    from training.serving.kinds.loading import Loading
+    from training.serving.settings import load_serving
+    from training.serving.worker import ModelsToServe, run_models
+
+    loading = Loading(trust, device, compile_models).checked()
+    names = None
+    if models != ALL:
+        names = tuple(dict.fromkeys(name.strip() for name in models.split(",")))
+        with Store.open(settings.store) as opened:
+            for name in names:
+                opened.in_force(name)  # an unknown name is a mistake of the command
+    wanted = ModelsToServe(names, loading, load_serving(directory_of(settings.store)), settings.views)
+    _log.info("serving %s", "all models" if names is None else f"model(s) {', '.join(names)}")
+    return lambda settings, listening, say: run_models(settings, wanted, listening, say)
 
 
 def _certificate(

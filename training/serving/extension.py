@@ -1,0 +1,68 @@
+"""What the server of models adds to the feature server: the routes and calls of each protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from fastapi import FastAPI
+
+from base.metrics import Sample
+from featurestore.server.guard import Gate
+from featurestore.server.whole_routes import WholeRoute
+
+from .serving import Serving
+
+
+class Front(Protocol):
+    """One protocol of a server of models."""
+
+    def find(self, url: bytes) -> WholeRoute | None:
+        """The route of a POST; None: it is of another protocol."""
+
+    def add_routes(self, app: FastAPI) -> None:
+        """Add all other routes."""
+
+    def add_services(self, server: Any, gate: Gate) -> None:
+        """Add calls to a server of gRPC."""
+
+
+class ModelExtension:
+    """An `Extension` of the feature server.
+
+    Args:
+        fronts: the protocols that ask `serving`.
+    """
+
+    def __init__(self, serving: Serving, fronts: Sequence[Front]) -> None:
+        self._serving, self._fronts = serving, fronts
+
+    def find(self, url: bytes) -> WholeRoute | None:
+        """The route of a POST; None: another route of the server, or none, answers it."""
+        for front in self._fronts:
+            if (route := front.find(url)) is not None:
+                return route
+        return None
+
+    def add_routes(self, app: FastAPI) -> None:
+        """Add all other routes."""
+        for front in self._fronts:
+            front.add_routes(app)
+
+    def add_services(self, server: Any, gate: Gate) -> None:
+        """Add calls to a server of gRPC."""
+        for front in self._fronts:
+            front.add_services(server, gate)
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Load the models, and serve them."""
+        return self._serving.running()
+
+    def waits_for(self) -> str | None:
+        """The model that does not answer, of those that were asked for by name."""
+        return self._serving.waits_for()
+
+    def samples(self) -> Iterable[Sample]:
+        """The metrics of the models."""
+        return ()

@@ -1,0 +1,45 @@
+"""A question that waits for its batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import TypeAlias
+
+from .ask import Ask, Predicted
+
+Outcome: TypeAlias = Predicted | Exception
+Done: TypeAlias = Callable[[Outcome], None]
+"""Receives the outcome of a question, on the event loop, once."""
+
+
+class Job:
+    """A question to one version of a model. Only the event loop uses it.
+
+    Attributes:
+        target: the loaded version that answers. The queue only compares it.
+        arrived_s, due_s: when it arrived, and until when its client waits; seconds of a steady clock.
+    """
+
+    __slots__ = ("_done", "arrived_s", "ask", "due_s", "target")
+
+    def __init__(self, ask: Ask, target: Hashable, done: Done, arrived_s: float, due_s: float) -> None:
+        self.ask, self.target, self._done = ask, target, done
+        self.arrived_s, self.due_s = arrived_s, due_s
+
+    @property
+    def rows(self) -> int:
+        """How many predictions are asked for."""
+        return self.ask.rows
+
+    def end(self, outcome: Outcome) -> None:
+        """Give the outcome to the client; the first one counts."""
+        done, self._done = self._done, _nothing
+        done(outcome)
+
+    def drop(self) -> None:
+        """The client has gone away: the outcome is dropped."""
+        self._done = _nothing
+
+
+def _nothing(_: Outcome) -> None:
+    """The outcome is given already."""

@@ -1,0 +1,121 @@
+"""A loaded version of a model: it computes batches, each of one epoch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from featurestore.online.blocks import Snapshot
+from featurestore.registry.models import RegisteredModel
+from featurestore.store import Store
+from training.errors import ModelFailed
+
+from .arrays import Arrays, Floats32
+from .ask import Ask, Predicted
+from .input_plan import FeatureCounts, Filled, InputPlan
+from .inputs import ModelInputs
+from .job import Outcome
+from .kinds.runner import Runner
+from .signature import ModelSignature
+
+_NO_FEATURES: Final = FeatureCounts(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The seconds of a batch: reading its features, and running the model."""
+
+    fetch_s: float
+    infer_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """A computed batch.
+
+    Attributes:
+        outcomes: one for each request, in their order.
+        stages: of what was computed; None: nothing was.
+        features: how many features were used, and how many of them were null or stale.
+        error: what failed for all requests; None: nothing.
+    """
+
+    outcomes: list[Outcome]
+    seconds: float
+    stages: Stages | None
+    features: FeatureCounts = _NO_FEATURES
+    values: Floats32 | None = None
+    error: Exception | None = None
+
+
+@dataclass(eq=False)
+class LoadedVersion:
+    """A version that can compute.
+
+    Attributes:
+        loaded_at: µs since the epoch.
+    """
+
+    model: RegisteredModel
+    signature: ModelSignature
+    inputs: ModelInputs
+    runner: Runner
+    loaded_at: int
+    _plan: tuple[Snapshot, InputPlan] | None = field(default=None, repr=False)
+
+    def compute(self, store: Store, asks: Sequence[Ask], clock: Callable[[], float] = time.perf_counter) -> Computed:
+        """Compute a batch of requests, whose inputs were checked, from the newest epoch. It runs in a compute thread."""
+        start = clock()
+        try:
+            plan = self._plan_of(store.blocks.require())
+            filled = plan.fill(asks, store.clock())
+        except Exception as error:  # noqa: BLE001 - every error is the outcome of a request
+            return self._each_alone(store, asks, error, clock) if len(asks) > 1 else _failed(error, 1, clock() - start)
+        read = clock()
+        try:
+            values = self._run(filled)
+        except Exception as error:  # noqa: BLE001 - every error is the outcome of the requests
+            return _failed(error, len(asks), clock() - start)
+        outcomes = self._outcomes(asks, filled, values)
+        end = clock()
+        return Computed(outcomes, end - start, Stages(read - start, end - read), filled.counts(), values)
+
+    def warm(self, store: Store, sizes: Sequence[int]) -> None:
+        """Run once for each size of a batch, so that the first request does not wait for it. Raises ModelFailed."""
+        self._plan_of(store.blocks.require())
+        for rows in sizes:
+            self.runner.run(Arrays.zeros(rows, len(self.signature.names)))
+
+    def _plan_of(self, snapshot: Snapshot) -> InputPlan:
+        known = self._plan
+        if known is None or known[0] is not snapshot:
+            known = self._plan = snapshot, self.inputs.plan(snapshot)
+        return known[1]
+
+    def _run(self, filled: Filled) -> Floats32:
+        values = self.runner.run(filled.arrays)
+        if values.shape != (len(filled.arrays.x),):
+            raise ModelFailed(str(self.model), f"it gives {values.shape} for {len(filled.arrays.x)} row(s)")
+        return values
+
+    def _outcomes(self, asks: Sequence[Ask], filled: Filled, values: Floats32) -> list[Outcome]:
+        model, outcomes, at = self.model, list[Outcome](), 0
+        for i, ask in enumerate(asks):
+            own = values[at : at + ask.rows]
+            used = filled.used(i) if ask.explain else None
+            outcomes.append(Predicted(model.name, model.version, filled.epoch, own, used))
+            at += ask.rows
+        return outcomes
+
+    def _each_alone(self, store: Store, asks: Sequence[Ask], error: Exception, clock: Callable[[], float]) -> Computed:
+        """Compute each request alone: one of them cannot be read, and the others do not fail because of it."""
+        alone = [self.compute(store, [ask], clock) for ask in asks]
+        outcomes = [one.outcomes[0] for one in alone]
+        failed = error if all(one.error is not None for one in alone) else None
+        return Computed(outcomes, sum(one.seconds for one in alone), None, error=failed)
+
+
+def _failed(error: Exception, count: int, seconds: float) -> Computed:
+    return Computed([error] * count, seconds, None, error=error)

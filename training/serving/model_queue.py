@@ -1,0 +1,183 @@
+"""The requests of one model that wait for a batch: admitted by rows, rate and deadline, and taken in batches of one version."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Final, NamedTuple
+
+from training.errors import DeadlineMissed, ModelBusy
+
+from .job import Job
+from .settings import ModelSettings
+
+NEVER: Final = math.inf
+_SMOOTHING: Final = 0.2
+"""The weight of the newest batch in the measured seconds a row."""
+_LEAST_RETRY_S: Final = 0.001
+_BURST_S: Final = 1.0
+
+
+class Batch(NamedTuple):
+    """Jobs of one version that are computed together.
+
+    Attributes:
+        taken_s: when it was taken from the queue.
+    """
+
+    target: Hashable
+    jobs: list[Job]
+    rows: int
+    taken_s: float
+
+
+class _Lane:
+    """The jobs of one version, the oldest first."""
+
+    __slots__ = ("jobs", "rows")
+
+    def __init__(self) -> None:
+        self.jobs: OrderedDict[Job, None] = OrderedDict()
+        self.rows = 0
+
+
+class ModelQueue:
+    """The queue of one model. Times are seconds of a steady clock.
+
+    Attributes:
+        rows: how many rows wait.
+        row_s: measured seconds of computing a row, in batches as they are; 0 before the first one.
+        passed: the share of the compute threads that the model has used (see `Shares`).
+    """
+
+    def __init__(self, name: str, settings: ModelSettings, now: float) -> None:
+        self.name, self.settings = name, settings
+        self.rows, self.row_s, self.passed = 0, 0.0, 0.0
+        self.computing = 0
+        self._lanes: dict[Hashable, _Lane] = {}
+        self._tokens, self._filled_s = self._burst, now
+        preferred = sorted(size for size in settings.preferred if size <= settings.max_batch)
+        self._sizes = (*preferred, settings.max_batch)
+        self._delay_s = settings.max_queue_delay_us / 1e6
+
+    @property
+    def _burst(self) -> float:
+        return NEVER if self.settings.rate is None else self.settings.rate * _BURST_S
+
+    def busy(self, now: float) -> ModelBusy | None:
+        """Why no request can be admitted now, whatever its rows; None: one may be."""
+        if self.rows >= self.settings.queue:
+            return self._full()
+        if self.settings.rate is not None and self._refilled(now) <= 0:
+            return self._over_rate(self.settings.rate)
+        return None
+
+    def admit(self, rows: int, timeout_s: float, now: float) -> None:
+        """Admit a request. It may be larger than the queue if the queue is empty.
+
+        Raises:
+            ModelBusy: the queue is full, or the model's rate is reached. DeadlineMissed: the rows ahead take longer than the
+                client waits.
+        """
+        if (busy := self.busy(now)) is not None:
+            raise busy
+        if self.rows and self.rows + rows > self.settings.queue:
+            raise self._full()
+        wait_s = self.wait_s
+        if timeout_s <= 0 or wait_s > timeout_s:
+            raise DeadlineMissed(self.name, timeout_s, wait_s)
+        if self.settings.rate is not None:
+            self._tokens -= rows  # into debt, as for readers: no request is too large to be admitted
+
+    @property
+    def wait_s(self) -> float:
+        """How long the rows ahead of a new request take."""
+        return (self.rows + self.computing) * self.row_s
+
+    def add(self, job: Job) -> None:
+        """Queue an admitted request."""
+        lane = self._lanes.get(job.target)
+        if lane is None:
+            lane = self._lanes[job.target] = _Lane()
+        lane.jobs[job] = None
+        lane.rows += job.rows
+        self.rows += job.rows
+
+    def remove(self, job: Job) -> bool:
+        """Drop a request whose client has gone; False: it waits no longer."""
+        lane = self._lanes.get(job.target)
+        if lane is None or job not in lane.jobs:
+            return False
+        self._took(lane, job)
+        if not lane.jobs:
+            del self._lanes[job.target]
+        return True
+
+    def ready_s(self) -> float:
+        """When the next batch may be taken: at once if it has a preferred size; otherwise when its oldest job has waited."""
+        ready = NEVER
+        for lane in self._lanes.values():
+            if lane.rows >= self._sizes[0]:
+                return -NEVER
+            ready = min(ready, next(iter(lane.jobs)).arrived_s + self._delay_s)
+        return ready
+
+    def take(self, now: float) -> tuple[Batch | None, list[Job]]:
+        """The next batch, and the jobs whose deadline has passed: of the version whose job has waited longest."""
+        late: list[Job] = []
+        while self._lanes:
+            target, lane = min(self._lanes.items(), key=lambda one: next(iter(one[1].jobs)).arrived_s)
+            most, jobs, rows = self._most(lane, now), list[Job](), 0
+            while lane.jobs:
+                job = next(iter(lane.jobs))
+                if job.due_s < now:
+                    late.append(job)
+                elif jobs and rows + job.rows > most:
+                    break
+                else:
+                    jobs.append(job)
+                    rows += job.rows
+                self._took(lane, job)
+            if not lane.jobs:
+                del self._lanes[target]
+            if jobs:
+                self.computing += rows
+                return Batch(target, jobs, rows, now), late
+        return None, late
+
+    def finished(self, batch: Batch, seconds: float) -> None:
+        """A batch has ended."""
+        self.computing -= batch.rows
+        measured = seconds / batch.rows
+        self.row_s = measured if not self.row_s else self.row_s + _SMOOTHING * (measured - self.row_s)
+
+    def waiting(self, target: Hashable) -> int:
+        """How many rows wait for a version."""
+        lane = self._lanes.get(target)
+        return 0 if lane is None else lane.rows
+
+    def _most(self, lane: _Lane, now: float) -> int:
+        """The most rows of the batch: the largest preferred size that is there, or all if the oldest job has waited enough."""
+        if lane.rows < self._sizes[0] or next(iter(lane.jobs)).arrived_s + self._delay_s <= now:
+            return self._sizes[-1]
+        return max(size for size in self._sizes if size <= lane.rows)
+
+    def _took(self, lane: _Lane, job: Job) -> None:
+        del lane.jobs[job]
+        lane.rows -= job.rows
+        self.rows -= job.rows
+
+    def _refilled(self, now: float) -> float:
+        rate = self.settings.rate or 0.0
+        self._tokens = min(self._burst, self._tokens + (now - self._filled_s) * rate)
+        self._filled_s = now
+        return self._tokens
+
+    def _full(self) -> ModelBusy:
+        why = f"{self.rows:,} rows wait, and its queue holds {self.settings.queue:,}"
+        return ModelBusy(self.name, why, max(_LEAST_RETRY_S, self.wait_s))
+
+    def _over_rate(self, rate: float) -> ModelBusy:
+        wait_s = max(_LEAST_RETRY_S, -self._tokens / rate)
+        return ModelBusy(self.name, f"its rate of {rate:,.6g} rows/s is reached", wait_s)

@@ -1,0 +1,104 @@
+"""A worker of a server of models, and `python -m training.serving.worker`, as the supervisor starts it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from featurestore.server.extension import Extension
+from featurestore.server.metrics import Counts
+from featurestore.server.settings import ServerSettings, WorkerFiles
+from featurestore.server.supervisor import WorkerProgram, serve_with_workers
+from featurestore.server.worker import run_supervised, run_worker
+from featurestore.store import Store
+
+from .extension import Front, ModelExtension
+from .kinds.loading import Loading
+from .model_loader import ModelLoader
+from .serving import Serving
+from .settings import ServingSettings
+
+_MODULE: Final = "training.serving.worker"
+
+
+@dataclass(frozen=True)
+class ModelsToServe:
+    """What a worker needs to serve models.
+
+    Attributes:
+        names: of the models; None: all of the store.
+        views: the file of on-demand views.
+    """
+
+    names: tuple[str, ...] | None
+    loading: Loading
+    settings: ServingSettings
+    views: Path | None
+
+    def to_json(self) -> str:
+        """For a worker's command line."""
+        return json.dumps(
+            {
+                "names": self.names,
+                "loading": asdict(self.loading),
+                "settings": self.settings.to_json(),
+                "views": None if self.views is None else str(self.views),
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The inverse of `to_json`."""
+        data = json.loads(text)
+        names, views = data["names"], data["views"]
+        return cls(
+            None if names is None else tuple(names),
+            Loading(**data["loading"]),
+            ServingSettings.from_json(data["settings"]),
+            None if views is None else Path(views),
+        )
+
+
+def run_models(
+    settings: ServerSettings, models: ModelsToServe, listening: socket.socket, say: Callable[[str], None]
+) -> None:
+    """Serve features and models until SIGINT or SIGTERM, in this process or in `settings.workers` processes.
+
+    Raises:
+        WorkersFailing.
+    """
+    if settings.workers == 1:
+        run_worker(settings, Counts(), listening, lambda store: extension_of(store, models))
+    else:
+        serve_with_workers(settings, listening, say, WorkerProgram(_MODULE, (models.to_json(),)))
+
+
+def extension_of(store: Store, models: ModelsToServe) -> Extension:
+    """The models of a store, with every protocol."""
+    loader = ModelLoader(store, models.settings, models.loading, models.views)
+    serving = Serving(store, loader, models.settings, models.names)
+    return ModelExtension(serving, fronts_of(serving, store))
+
+
+def fronts_of(serving: Serving, store: Store) -> tuple[Front, ...]:
+    """The protocols."""
+    return ()
+
+
+def main(settings: str, files: str, number: str, models: str) -> None:
+    """Serve until SIGTERM, or until the supervisor has ended."""
+    shared, own, wanted = (
+        ServerSettings.from_json(settings),
+        WorkerFiles.from_json(files),
+        ModelsToServe.from_json(models),
+    )
+    run_supervised(shared, own, int(number), lambda store: extension_of(store, wanted))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
