@@ -16,6 +16,7 @@ from base.times import to_us, wall_clock
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import ColumnType
 from featurestore.define.on_demand import OnDemandView, on_demand_by_name
+from featurestore.define.panes import Panes
 from featurestore.define.references import Reference
 from featurestore.define.release import Clock, Release, Void, release_id
 from featurestore.define.services import FeatureService, refs_of
@@ -28,6 +29,7 @@ from featurestore.offline.history import History
 from featurestore.offline.parquet import CLOCKS, Offline
 from featurestore.online.blocks import Snapshot, open_blocks
 from featurestore.online.settings import directory_of, store_path
+from featurestore.publish.newest_panes import newest_panes
 from featurestore.read.answer import AnswerTable, Keys, entities_of, key_table, key_types
 from featurestore.read.request import Reading, find_columns, inputs_of, views_of
 from featurestore.registry.consistency import registry_problems
@@ -348,6 +350,19 @@ class Store:
         )
         views = {one.view: one.registered for one in columns.stored}
         return {name: self._registry.clocks(registered) for name, registered in views.items()}
+
+    def newest_panes(self, view: str, reach_us: int, *, merged: bool) -> Iterator[Panes]:
+        """The panes, with their sums, that the newest rows of a view were computed from: by start, the rows' own pane last.
+
+        Args:
+            reach_us: how far before the rows' own pane the first one may start.
+            merged: whether one pane may stand for all of those that the same windows hold, which is faster.
+
+        Raises:
+            UnknownView, UnknownVersion. ReleaseExpired: sums of these panes have left the store. StoreCorrupt.
+            FileNotFoundError: a publication replaced a file meanwhile; read again.
+        """
+        return newest_panes(self._registry, self._history.offline, self._registry.named(view), reach_us, merged=merged)
 
     def release(self, release_id: bytes) -> Release | Void:
         """The release of a pane with its slots, or its void, as it was signed; also after a retraction.

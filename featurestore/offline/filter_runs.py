@@ -75,10 +75,11 @@ def filter_rows(
         panes: all known panes of the view, from the first.
         pane: int64[I], the issues' own panes; runs: the runs of these issues.
     """
-    keys = len(view.entity.domain)
-    numbers = np.empty((len(pane), keys, 2 * len(PARTS)))
+    sums = RateSums.of(view, filtered, panes)
+    numbers = np.empty((len(pane), sums.true_and_false.shape[1], 2 * len(PARTS)))
     for run in runs:
-        numbers[run.issues] = _run(view, filtered, panes, run, pane[run.issues])
+        part = sums.first(len(run.known))
+        numbers[run.issues] = filter_sums(view, filtered, part, run.known, pane[run.issues])
     columns = np.ascontiguousarray(numbers.reshape(-1, 2 * len(PARTS)).T)
     there = np.zeros(columns.shape[1], dtype=np.uint8)
     no_n = np.where(np.isnan(columns[4]), np.uint8(Status.VOID), there)
@@ -88,26 +89,68 @@ def filter_rows(
     )
 
 
-def _run(view: FeatureView, filtered: Filtered, panes: Panes, run: Run, pane: Ints) -> Floats:
-    """float64[R, K, 6]: the rows of R panes; see `filter_keys`."""
-    layout, width, known = layout_of(view), view.pane_us, run.known
-    sums, counts = layout.groups_of(view.rate_of(filtered))
-    count = len(known)
-    start, sums_of = panes.start[:count], panes.slots[:count]
-    units = np.broadcast_to(panes.noise_units[:count], (count, len(layout.groups)))
+@dataclass(frozen=True, eq=False)
+class RateSums:
+    """The opened sums of a Rate in P panes, for K keys.
+
+    Attributes:
+        start: int64[P], µs, increasing.
+        true_less_false, true_and_false: int64[P, K].
+        sum_variance, count_variance: float64[P], the variances of their noise.
+    """
+
+    start: Ints
+    true_less_false: Ints
+    true_and_false: Ints
+    sum_variance: Floats
+    count_variance: Floats
+
+    @classmethod
+    def of(cls, view: FeatureView, filtered: Filtered, panes: Panes) -> RateSums:
+        """The sums that a Filtered of the view reads."""
+        layout, count = layout_of(view), len(panes.start)
+        sums, counts = layout.groups_of(view.rate_of(filtered))
+        units = np.broadcast_to(panes.noise_units, (count, len(layout.groups)))
+        return cls(
+            panes.start,
+            panes.slots[:, :, sums.slots[0]],
+            panes.slots[:, :, counts.slots[0]],
+            units[:, layout.groups.index(sums)] * sums.variance,
+            units[:, layout.groups.index(counts)] * counts.variance,
+        )
+
+    def first(self, count: int) -> RateSums:
+        """The sums of the first panes."""
+        return RateSums(
+            self.start[:count],
+            self.true_less_false[:count],
+            self.true_and_false[:count],
+            self.sum_variance[:count],
+            self.count_variance[:count],
+        )
+
+
+def filter_sums(view: FeatureView, filtered: Filtered, sums: RateSums, known: Bools, pane: Ints) -> Floats:
+    """float64[R, K, 6]: dev, pred and n in R panes, each followed by its standard error; see `filter_keys`.
+
+    Args:
+        known: bool[P], the panes that count as opened.
+        pane: int64[R], the panes whose rows are wanted.
+    """
+    width, start = view.pane_us, sums.start
     slot, week = local_slots(filtered, width, start)
     upcoming, _ = local_slots(filtered, width, start + width)
     served, place = np.unique(pane, return_inverse=True)  # a late void gives a pane two issues of one run
-    row = np.full(count, -1, dtype=np.int64)
+    row = np.full(len(start), -1, dtype=np.int64)
     row[served] = np.arange(len(served))
     phi, sd_sq = _left(width, filtered.half_life_us), float(filtered.sd) * float(filtered.sd)
     phi_sq = phi * phi
-    out = np.empty((len(served), layout.keys, 2 * len(PARTS)))
+    out = np.empty((len(served), sums.true_and_false.shape[1], 2 * len(PARTS)))
     filter_keys(
-        np.ascontiguousarray(sums_of[:, :, sums.slots[0]]),
-        np.ascontiguousarray(sums_of[:, :, counts.slots[0]]),
-        units[:, layout.groups.index(sums)] * sums.variance,
-        units[:, layout.groups.index(counts)] * counts.variance,
+        np.ascontiguousarray(sums.true_less_false),
+        np.ascontiguousarray(sums.true_and_false),
+        sums.sum_variance,
+        sums.count_variance,
         known,
         _steps(start, known, width),
         slot,

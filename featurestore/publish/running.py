@@ -96,11 +96,13 @@ class Running:
         if start <= self.last or released_at < self.released_at or not _is_plain(own):
             return None
         before = [sums - WindowSum.of(view, gone) for sums, gone in zip(self.windows, left, strict=True)]
-        smaller = [one - less for one, less in zip(before[1:], before, strict=False)]
-        segments = [*reversed(smaller), before[0]]
-        starts = [start - (width - 1) * view.pane_us for width in reversed(widths(view))]
         after = tuple(one + WindowSum.of(view, own) for one in before)
-        return _with_segments(starts, segments, own, self.released_at), Running(start, released_at, after)
+        return _with_segments(view, before, own, self.released_at), Running(start, released_at, after)
+
+    def segments(self, view: FeatureView, own: Panes) -> Panes:
+        """The newest pane as the last of a few panes. The others are segments, each with the sums of many panes of a window."""
+        newest = WindowSum.of(view, own)
+        return _with_segments(view, [one - newest for one in self.windows], own, self.released_at)
 
     def to_bytes(self) -> bytes:
         """The sums as they are stored, with their SHA-256."""
@@ -144,8 +146,17 @@ def _is_plain(panes: Panes) -> bool:
     return panes.in_order and bool(panes.known.all()) and not panes.withheld.any() and exact
 
 
-def _with_segments(starts: list[int], segments: list[WindowSum], own: Panes, released_at: int) -> Panes:
-    """These segments as panes before the next one."""
+def _with_segments(view: FeatureView, before: Sequence[WindowSum], own: Panes, released_at: int) -> Panes:
+    """A pane after the segments of its windows.
+
+    Args:
+        before: the sums of each window without the pane.
+        released_at: of the pane before it, µs.
+    """
+    start = int(own.start[0])
+    smaller = [one - less for one, less in zip(before[1:], before, strict=False)]
+    segments = [*reversed(smaller), before[0]]
+    starts = [start - (width - 1) * view.pane_us for width in reversed(widths(view))]
     count = len(segments)
     return Panes(
         np.concatenate((np.array(starts, np.int64), own.start)),
