@@ -1,0 +1,1 @@
+"""Intervals of predictions: how far the noise of releases can have moved them."""
