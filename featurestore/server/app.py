@@ -107,6 +107,14 @@ class FeatureServer:
         """The route of the extension that answers a POST."""
         return self._extension.find(url)
 
+    def is_probe(self, path: str) -> bool:
+        """Whether a path of the extension needs no key."""
+        return self._extension.is_probe(path)
+
+    def refusal(self, path: str, refused: Refused) -> Answer | None:
+        """A refusal in the form of a path of the extension."""
+        return self._extension.refusal(path, refused)
+
     def answer(self, headers: Iterable[Header], body: bytes, charge: Charge) -> Answer | Later:
         """The answer to a POST of Feast's route. It is there at once if all rows are in memory."""
         try:
@@ -249,7 +257,7 @@ def _make_app(store: Store, reads: Reads, beside: Beside, poll_s: float, extensi
     add_routes(app, reads)
     extension.add_routes(app)
     answer_with_problems(app)
-    describe(app)
+    describe(app, extension.described())
     add_docs(app)
     return app
 

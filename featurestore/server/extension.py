@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -10,7 +10,9 @@ from fastapi import FastAPI
 
 from base.metrics import Sample
 
+from .answer import Answer
 from .guard import Gate
+from .refusal import Refused
 from .whole_routes import WholeRoute
 
 
@@ -22,6 +24,18 @@ class Extension(Protocol):
 
     def add_routes(self, app: FastAPI) -> None:
         """Add all other routes."""
+
+    def described(self) -> Mapping[str, Any]:
+        """Paths of the OpenAPI document that FastAPI does not see."""
+        ...
+
+    def is_probe(self, path: str) -> bool:
+        """Whether a path needs no key, because probes have none."""
+        ...
+
+    def refusal(self, path: str, refused: Refused) -> Answer | None:
+        """A refusal of the guard in the form of this path; None: it is answered as a problem."""
+        ...
 
     def add_services(self, server: Any, gate: Gate) -> None:
         """Add calls to a server of gRPC (grpc.aio.Server). `gate` admits their callers and counts them."""
@@ -47,6 +61,18 @@ class NoExtension:
 
     def add_routes(self, app: FastAPI) -> None:
         """Add nothing."""
+
+    def described(self) -> Mapping[str, Any]:
+        """No path."""
+        return {}
+
+    def is_probe(self, path: str) -> bool:
+        """No path."""
+        return False
+
+    def refusal(self, path: str, refused: Refused) -> Answer | None:
+        """No form of its own."""
+        return None
 
     def add_services(self, server: Any, gate: Gate) -> None:
         """Add nothing."""

@@ -108,6 +108,14 @@ class Guarded(Protocol):
     def find(self, url: bytes) -> WholeRoute | None:
         """The route of an extension that answers a POST."""
 
+    def is_probe(self, path: str) -> bool:
+        """Whether a path of an extension needs no key."""
+        ...
+
+    def refusal(self, path: str, refused: Refused) -> Answer | None:
+        """A refusal in the form of a path of an extension."""
+        ...
+
 
 class Guard:
     """The ASGI callable, and a shorter way for requests that arrive in one piece.
@@ -155,7 +163,7 @@ class Guard:
         try:
             headers = _read(scope["headers"])
             self._hosts.require(headers.hosts, headers.origin)
-            if path not in OPEN:
+            if path not in OPEN and not self._app.is_probe(path):
                 if SURPLUS in scope:
                     raise Refused(503, f"the server has {scope[SURPLUS]:,} open connections, its limit", *_LATER)
                 scope["covey.charge"] = self._gate.admit(headers.key)
@@ -164,7 +172,7 @@ class Guard:
             else:
                 await self._app(scope, receive, watched)
         except Refused as refusal:
-            await _refusal(path, refusal).send(watched)
+            await (self._app.refusal(path, refusal) or _refusal(path, refusal)).send(watched)
         finally:
             if not counted:
                 count()

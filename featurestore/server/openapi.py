@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -187,15 +189,15 @@ _PROBE_ANSWERS: Final = {
 }
 
 
-def describe(app: FastAPI) -> None:
-    """Complete the app's OpenAPI document, which describes the server with its guard."""
+def describe(app: FastAPI, more: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Complete the app's OpenAPI document, which describes the server with its guard; `more`: paths that FastAPI does not see."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             for path, answers in ({"/health": _HEALTH_ANSWERS} | _PROBE_ANSWERS).items():
                 schema["paths"][path]["get"]["responses"] = answers
-            schema["paths"] |= {ROUTE: {"post": _READ}, METRICS: {"get": _COUNTED}}
+            schema["paths"] |= {ROUTE: {"post": _READ}, METRICS: {"get": _COUNTED}, **more}
             schema.setdefault("components", {})["securitySchemes"] = _SCHEMES
             app.openapi_schema = schema
         return app.openapi_schema

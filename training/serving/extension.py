@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from fastapi import FastAPI
 
 from base.metrics import Sample
+from featurestore.server.answer import Answer
 from featurestore.server.guard import Gate
+from featurestore.server.refusal import Refused
 from featurestore.server.whole_routes import WholeRoute
 
 from .serving import Serving
@@ -23,6 +25,18 @@ class Front(Protocol):
 
     def add_routes(self, app: FastAPI) -> None:
         """Add all other routes."""
+
+    def described(self) -> Mapping[str, Any]:
+        """Its paths of the OpenAPI document that FastAPI does not see."""
+        ...
+
+    def is_probe(self, path: str) -> bool:
+        """Whether a path needs no key, because probes have none."""
+        ...
+
+    def refusal(self, path: str, refused: Refused) -> Answer | None:
+        """A refusal of the guard in the form of this protocol; None: the path is of another one."""
+        ...
 
     def add_services(self, server: Any, gate: Gate) -> None:
         """Add calls to a server of gRPC."""
@@ -49,6 +63,18 @@ class ModelExtension:
         """Add all other routes."""
         for front in self._fronts:
             front.add_routes(app)
+
+    def described(self) -> Mapping[str, Any]:
+        """The paths of the OpenAPI document that FastAPI does not see."""
+        return {path: item for front in self._fronts for path, item in front.described().items()}
+
+    def is_probe(self, path: str) -> bool:
+        """Whether a path needs no key."""
+        return any(front.is_probe(path) for front in self._fronts)
+
+    def refusal(self, path: str, refused: Refused) -> Answer | None:
+        """A refusal of the guard in the form of the path's protocol."""
+        return next((found for front in self._fronts if (found := front.refusal(path, refused)) is not None), None)
 
     def add_services(self, server: Any, gate: Gate) -> None:
         """Add calls to a server of gRPC."""

@@ -24,7 +24,7 @@ from .loaded import Computed, LoadedVersion
 from .model_loader import InForce, ModelLoader
 from .model_queue import Batch, ModelQueue
 from .served_model import ServedModel
-from .settings import ServingSettings
+from .settings import ModelSettings, ServingSettings
 from .states import ModelState, ServedVersion
 
 POLL_S: Final = 0.2
@@ -157,6 +157,10 @@ class Serving:
         if found is None:
             raise ModelNotReady(f"{name}@v{version}", "it is not loaded; it is loaded when a request names it")
         return found
+
+    def settings(self, name: str) -> ModelSettings:
+        """How a model is served. Raises UnknownModel."""
+        return self._model(name).queue.settings
 
     def models(self) -> tuple[ModelState, ...]:
         """What is known of each model, by name."""

@@ -20,6 +20,7 @@ from featurestore.store import Store
 from .extension import Front, ModelExtension
 from .kinds.loading import Loading
 from .model_loader import ModelLoader
+from .oip.front import OpenInference
 from .serving import Serving
 from .settings import ServingSettings
 
@@ -87,7 +88,7 @@ def extension_of(store: Store, models: ModelsToServe) -> Extension:
 
 def fronts_of(serving: Serving, store: Store) -> tuple[Front, ...]:
     """The protocols."""
-    return ()
+    return (OpenInference(serving),)
 
 
 def main(settings: str, files: str, number: str, models: str) -> None:

@@ -62,6 +62,7 @@ _DATATYPES: Final = {
         Datatype("UINT64", "<u8", "uint64_contents"),
     )
 }
+DATATYPE_NAMES: Final = tuple(sorted(_DATATYPES))
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +187,7 @@ def head_of(name: Any, datatype: Any, shape: Any) -> Head:
     found = _DATATYPES.get(datatype) if isinstance(datatype, str) else None
     if found is None:
         raise BadRequest(
-            f"input {name[:SHOWN]!r}: datatype {str(datatype)[:SHOWN]!r} is unknown; it may be {', '.join(sorted(_DATATYPES))}"
+            f"input {name[:SHOWN]!r}: datatype {str(datatype)[:SHOWN]!r} is unknown; it may be {', '.join(DATATYPE_NAMES)}"
         )
     if not isinstance(shape, list) or set(map(type, shape)) != {int} or min(shape) < 0:
         raise BadRequest(f"input {name[:SHOWN]!r}: `shape` must be a list of integers of 0 or more")

@@ -1,0 +1,198 @@
+"""The protocol over gRPC: `inference.GRPCInferenceService`, on the server of the feature server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any, Final, NoReturn, TypeAlias
+
+import grpc
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import DecodeError, Message
+
+from featurestore.errors import BadRequest
+from featurestore.remote.grpc_transport import ERROR_KEY, RETRY_KEY
+from featurestore.server.grpc_service import admitted
+from featurestore.server.guard import Gate
+from featurestore.server.metrics import GONE
+from featurestore.server.refusal import Refused
+
+from . import inference_pb2 as pb
+from .errors import answered, code_of
+from .infer_proto import mark_final, parse_infer, render_infer
+from .infer_request import version_of
+from .infer_route import types_of
+from .served_models import UNSUPPORTED, ServedModels
+
+SERVICE: Final = "inference.GRPCInferenceService"
+MAX_AHEAD: Final = 64
+"""How many requests of a stream are computed at a time. A client that sends more waits."""
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+Charge: TypeAlias = Callable[[int], None]
+
+
+class InferenceService:
+    """The calls. Each gets the bytes of its message, so that bytes which are none are answered as a mistake of the client."""
+
+    def __init__(self, models: ServedModels, gate: Gate) -> None:
+        self._models, self._gate = models, gate
+
+    def add_to(self, server: Any) -> None:
+        """Add the calls to a server of gRPC (grpc.aio.Server)."""
+        simple = {
+            "ServerLive": _call(pb.ServerLiveRequest, lambda _: pb.ServerLiveResponse(live=True)),
+            "ServerReady": _call(pb.ServerReadyRequest, lambda _: pb.ServerReadyResponse(ready=self._models.ready())),
+            "ServerMetadata": _call(pb.ServerMetadataRequest, self._server_metadata),
+            "ModelReady": _call(pb.ModelRequest, self._model_ready),
+            "ModelMetadata": _call(pb.ModelRequest, self._model_metadata),
+            "ModelConfig": _call(pb.ModelRequest, self._model_config),
+            "RepositoryIndex": _call(pb.RepositoryIndexRequest, self._index),
+            "RepositoryModelLoad": _call(pb.RepositoryChangeRequest, _refuse_change),
+            "RepositoryModelUnload": _call(pb.RepositoryChangeRequest, _refuse_change),
+        }
+        handlers = {name: _unary(self._answering(name, call)) for name, call in simple.items()}
+        handlers["ModelInfer"] = _unary(self._answering("ModelInfer", self._infer))
+        handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
+            self._stream, None, pb.ModelStreamInferResponse.SerializeToString
+        )
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+
+    def _answering(self, name: str, call: _Call) -> Callable[[bytes, Context], Awaitable[Message]]:
+        """The handler of a call: admits its caller, counts it, and ends it with a status if it fails."""
+
+        async def handle(data: bytes, context: Context) -> Message:
+            start, status = time.perf_counter(), GONE
+            try:
+                answer = await call(data, context, admitted(self._gate, context))
+                status = HTTPStatus.OK
+            except Exception as error:  # noqa: BLE001 - every error becomes a status
+                status = answered(error).status
+                await _end(context, error)
+            finally:
+                self._count(name, status, start)
+            return answer
+
+        return handle
+
+    def _count(self, name: str, status: int, start: float) -> None:
+        self._gate.counts.request(f"/{SERVICE}/{name}", status, time.perf_counter() - start)
+
+    async def _infer(self, data: bytes, context: Context, charge: Charge) -> Message:
+        return await self._inferred(_parsed(pb.ModelInferRequest, data), context, charge)
+
+    async def _inferred(self, message: pb.ModelInferRequest, context: Context, charge: Charge) -> pb.ModelInferResponse:
+        serving, name, version = self._models.serving, message.model_name, version_of(message.model_version)
+        if (busy := serving.busy(name)) is not None:
+            raise busy
+        types = types_of(serving, name, version)
+        request = parse_infer(message)
+        ask = request.ask(name, version, types, context.time_remaining())
+        charge(ask.rows)
+        answer = render_infer(request, await serving.asked(ask), raw=bool(message.raw_input_contents))
+        if request.parameters.marks_final:
+            mark_final(answer)
+        return answer
+
+    async def _stream(
+        self, requests: AsyncIterator[bytes], context: Context
+    ) -> AsyncIterator[pb.ModelStreamInferResponse]:
+        """One answer for each request of a stream, in their order. A request that fails does not end the stream."""
+        start, status = time.perf_counter(), int(GONE)
+        try:
+            charge = admitted(self._gate, context)
+        except Refused as error:
+            self._count("ModelStreamInfer", error.status, start)
+            await _end(context, error)
+        ahead: asyncio.Queue[asyncio.Task[pb.ModelStreamInferResponse] | None] = asyncio.Queue(MAX_AHEAD)
+
+        async def read() -> None:
+            try:
+                async for data in requests:
+                    await ahead.put(asyncio.create_task(self._one_of_stream(data, context, charge)))
+            finally:
+                await ahead.put(None)
+
+        reading = asyncio.create_task(read())
+        try:
+            while (task := await ahead.get()) is not None:
+                yield await task
+            status = HTTPStatus.OK
+        finally:
+            reading.cancel()
+            while not ahead.empty():
+                if (left := ahead.get_nowait()) is not None:
+                    left.cancel()
+            with suppress(asyncio.CancelledError):
+                await reading
+            self._count("ModelStreamInfer", status, start)
+
+    async def _one_of_stream(self, data: bytes, context: Context, charge: Charge) -> pb.ModelStreamInferResponse:
+        ident = ""
+        try:
+            message = _parsed(pb.ModelInferRequest, data)
+            ident = message.id
+            return pb.ModelStreamInferResponse(infer_response=await self._inferred(message, context, charge))
+        except Exception as error:  # noqa: BLE001 - every error becomes an answer
+            found = pb.ModelStreamInferResponse(error_message=answered(error).text)
+            found.infer_response.id = ident
+            return found
+
+    def _server_metadata(self, _: Message) -> Message:
+        return ParseDict(self._models.server_metadata(), pb.ServerMetadataResponse())
+
+    def _model_ready(self, message: pb.ModelRequest) -> Message:
+        return pb.ModelReadyResponse(ready=self._models.why_not(message.name, version_of(message.version)) is None)
+
+    def _model_metadata(self, message: pb.ModelRequest) -> Message:
+        found = self._models.metadata(message.name, version_of(message.version))
+        return ParseDict(found, pb.ModelMetadataResponse())
+
+    def _model_config(self, message: pb.ModelRequest) -> Message:
+        found = self._models.config(message.name, version_of(message.version))
+        return ParseDict({"config": found}, pb.ModelConfigResponse())
+
+    def _index(self, message: pb.RepositoryIndexRequest) -> Message:
+        return ParseDict({"models": self._models.index(only_ready=message.ready)}, pb.RepositoryIndexResponse())
+
+
+_Call: TypeAlias = Callable[[bytes, Context, Charge], Awaitable[Message]]
+
+
+def _call(kind: Any, answer: Callable[[Any], Message]) -> _Call:
+    """A call whose answer is there at once."""
+
+    async def call(data: bytes, _: Context, __: Charge) -> Message:
+        return answer(_parsed(kind, data))
+
+    return call
+
+
+def _unary(handle: Callable[[bytes, Context], Awaitable[Message]]) -> Any:
+    return grpc.unary_unary_rpc_method_handler(handle, None, _serialized)
+
+
+def _serialized(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def _parsed(kind: Any, data: bytes) -> Any:
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        raise BadRequest(f"the message is no {kind.DESCRIPTOR.name}") from None
+
+
+def _refuse_change(_: Message) -> NoReturn:
+    raise Refused(HTTPStatus.NOT_IMPLEMENTED, UNSUPPORTED)
+
+
+async def _end(context: Context, error: Exception) -> NoReturn:
+    if isinstance(error, grpc.aio.BaseError | grpc.aio.AbortError):
+        raise error
+    found = answered(error)
+    wait = tuple((key.decode(), value.decode()) for key, value in found.headers if key == RETRY_KEY.encode())
+    await context.abort(code_of(found), found.text, ((ERROR_KEY, type(error).__name__), *wait))
+    raise error  # abort raises
