@@ -34,7 +34,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 proto: $(VENV)/.dev
-	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. featurestore/define/view.proto federation/plan.proto federation/batch/batch.proto training/serving/oip/inference.proto
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. featurestore/define/view.proto federation/plan.proto federation/batch/batch.proto training/serving/kinds/onnx_model.proto training/serving/oip/inference.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. aggregator/services/aggregator.proto featurestore/read/features.proto
 
 # Mermaid draws in a browser: the installed Chromium. 11 is the last mermaid-cli for Node 20. Each SVG ends in the hash of its source.

@@ -19,6 +19,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "he": ("tenseal", "zstandard"),
     "redis": ("redis",),
     "train": ("numba", "torch", "sklearn", "lightning", "torchdata"),
+    "onnx": ("onnxruntime",),
     "ray": ("ray",),
     "trace": ("opentelemetry",),
     "lab": ("hydra", "jinja2", "matplotlib", "scipy", "yaml"),

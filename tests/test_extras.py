@@ -68,7 +68,7 @@ def _declares(*extras: str) -> set[str]:
         ("featurestore", ("server", "redis", "coordinator")),
         ("aggregator", ("aggregator",)),
         ("deployment", ("coordinator",)),
-        ("training", ("train", "server")),
+        ("training", ("train", "server", "onnx")),
         ("covey", ("ray",)),
         ("simulations", ("lab", "he", "ray")),
     ],

@@ -222,6 +222,25 @@ class ModelUntrusted(TrainingError):
         )
 
 
+class ModelFileRefused(TrainingError):
+    """The file of a model that was made elsewhere, and that is not loaded; says why."""
+
+    exit_code = REFUSED
+
+    def __init__(self, model: str, file: str, why: str) -> None:
+        self.model, self.file, self.why = model, file, why
+        super().__init__(f"model {model}: {file} is refused: {why}")
+
+
+class TooLittleMemory(TrainingError):
+    """A machine without the memory that a model needs to be loaded."""
+
+    def __init__(self, model: str, need: int, have: int) -> None:
+        self.model, self.need, self.have = model, need, have
+        self.why = f"{need / 2**20:,.0f} MiB of memory are needed to load it, and {have / 2**20:,.0f} MiB are free"
+        super().__init__(f"model {model}: {self.why}. Stop other programs, or serve fewer models")
+
+
 class ArchiveRefused(TrainingError):
     """The bytes of a model are no archive that is read; says what is wrong with them."""
 

@@ -44,11 +44,16 @@ _FLOAT: Final = 7  # torch's ScalarType of float32
 _GLOBALS: Final = frozenset(
     {"torch._utils _rebuild_tensor_v2", "torch FloatStorage", "torch BoolStorage", "collections OrderedDict"}
 )
+FOREIGN_GLOBALS: Final = _GLOBALS | {
+    f"torch {name}Storage" for name in ("Double", "Half", "BFloat16", "Byte", "Char", "Short", "Int", "Long")
+}
+"""What the sample inputs of a program that `covey train` did not make may name."""
 _OPCODES: Final = frozenset(
     ("PROTO", "GLOBAL", "BINPUT", "BINGET", "MARK", "BINUNICODE", "BININT", "BININT1", "BININT2", "BINPERSID", "TUPLE",
-     "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_TUPLE", "EMPTY_DICT", "NEWFALSE", "NEWTRUE", "NONE", "REDUCE", "STOP")
+     "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_TUPLE", "EMPTY_DICT", "NEWFALSE", "NEWTRUE", "NONE", "REDUCE", "STOP",
+     "LONG_BINPUT", "LONG_BINGET", "LONG1", "SETITEM", "SETITEMS")
 )  # fmt: skip
-"""The content of the pickle of three tensors. torch accepts all of it under `weights_only`."""
+"""The content of the pickle of some tensors. torch accepts all of it under `weights_only`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +71,7 @@ class Archive:
 
 def read_archive(data: bytes) -> Archive:
     """Parse the bytes of a `model.pt2`. Raises ArchiveRefused."""
-    members = _members(data, MAX_BYTES)
+    members = read_members(data, MAX_BYTES)
     named = {name.removeprefix(_ROOT): content for name, content in members.items() if name.startswith(_ROOT)}
     files = {name.removeprefix(_WEIGHTS) for name in named if name.startswith(_WEIGHTS)}
     known = _NEEDED | _UNREAD | {f"{_WEIGHTS}{file}" for file in files if _WEIGHT.fullmatch(file)}
@@ -78,17 +83,17 @@ def read_archive(data: bytes) -> Archive:
     for name, content in _FIXED.items():
         if named[name] != content:
             raise ArchiveRefused(f"its {name} is {named[name][:20]!r}, not {content!r}")
-    _require_tensors(named[_SAMPLE])
-    if _json(named, _CONSTANTS_CONFIG) != {"config": {}}:
+    require_tensors(named[_SAMPLE])
+    if read_json(named, _CONSTANTS_CONFIG) != {"config": {}}:
         raise ArchiveRefused("it holds constants besides its weights, which no model of covey train has")
-    graph = _json(named, _GRAPH)
+    graph = read_json(named, _GRAPH)
     version = graph.get("schema_version")
     if not isinstance(version, dict) or version.get("major") != SCHEMA:
         raise ArchiveRefused(f"its graph has schema version {str(version)[:80]}, but only {SCHEMA} is supported")
     return Archive(graph, _weights(named))
 
 
-def _members(data: bytes, limit: int) -> dict[str, bytes]:
+def read_members(data: bytes, limit: int) -> dict[str, bytes]:
     """Read the members of a zip file without compression, by name."""
     if len(data) > limit:
         raise ArchiveRefused(f"it has {len(data):,} bytes; the limit is {limit:,}")
@@ -104,7 +109,8 @@ def _members(data: bytes, limit: int) -> dict[str, bytes]:
     return found
 
 
-def _json(named: Mapping[str, bytes], name: str) -> dict[str, Any]:
+def read_json(named: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    """Read a member that is a JSON object."""
     if len(named[name]) > MAX_JSON:
         raise ArchiveRefused(f"{name!r} has {len(named[name]):,} bytes; the limit is {MAX_JSON:,}")
     try:
@@ -116,15 +122,19 @@ def _json(named: Mapping[str, bytes], name: str) -> dict[str, Any]:
     return read
 
 
-def _require_tensors(data: bytes) -> None:
-    """Check that the sample inputs are three tensors. They are not used here, but others may load the file with torch."""
-    members = _members(data, MAX_BYTES)
+def require_tensors(data: bytes, names: frozenset[str] = _GLOBALS) -> None:
+    """Check that the sample inputs are tensors. They are not used here, but others may load the file with torch.
+
+    Args:
+        names: what their pickle may name.
+    """
+    members = read_members(data, MAX_BYTES)
     for name in members:
         if not _TENSORS.fullmatch(name):
             raise ArchiveRefused(f"its sample inputs hold {name[:80]!r}, which tensors do not have")
     try:
         for opcode, argument, _ in pickletools.genops(members.get("archive/data.pkl", b"")):
-            if opcode.name == "GLOBAL" and argument not in _GLOBALS:
+            if opcode.name == "GLOBAL" and argument not in names:
                 raise ArchiveRefused(
                     f"its sample inputs are a pickle that names {str(argument)[:80]!r}: loading runs it"
                 )
@@ -140,7 +150,7 @@ def _require_tensors(data: bytes) -> None:
 
 def _weights(named: Mapping[str, bytes]) -> dict[str, npt.NDArray[np.float32]]:
     """Read the tensors of the weights' configuration: float32, contiguous, each a whole member."""
-    config = _json(named, _WEIGHTS_CONFIG).get("config")
+    config = read_json(named, _WEIGHTS_CONFIG).get("config")
     if not isinstance(config, dict):
         raise ArchiveRefused(f"{_WEIGHTS_CONFIG!r} names no weights")
     found: dict[str, npt.NDArray[np.float32]] = {}

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from base.extras import require_extra
 from deployment.errors import ModelRefused
 from featurestore.registry.models import RegisteredModel
-from training.errors import ArchiveRefused, ModelUntrusted
+from training.errors import ArchiveRefused, ModelFileRefused, ModelUntrusted
 from training.serving.arrays import Arrays
 from training.serving.signature import ModelSignature
 
 from .loading import Loading
 from .model_kind import Exported, Monotone, Onnx, TorchProgram, kind_of
+from .onnx_file import read_onnx
 from .own_runners import ProgramRunner, TreesRunner
+from .process import Foreign, ForeignRunner
 from .runner import Runner
+from .torch_file import read_torch_program
 from .trees import Trees
+from .turns import Library
 
 
 def open_runner(model: RegisteredModel, loading: Loading) -> Runner:
@@ -22,7 +27,7 @@ def open_runner(model: RegisteredModel, loading: Loading) -> Runner:
 
     Raises:
         StoreCorrupt: a file differs from the registered one, or the lineage is none. ModelRefused: a file is not as it must be.
-        ModelUntrusted: the model may run code, and `loading.trust` is off. DeviceUnavailable.
+        ModelUntrusted: the model may run code, and `loading.trust` is off. DeviceUnavailable. Others as `open_foreign`.
     """
     kind, loading = kind_of(model), loading.checked()
     data = model.read(kind.FILE)
@@ -39,12 +44,42 @@ def open_runner(model: RegisteredModel, loading: Loading) -> Runner:
                 program.predict(_zeros(model))
                 return ProgramRunner(str(model), program, loading.device)
             case TorchProgram() | Onnx():
-                raise ModelUntrusted(str(model), kind.FILE)
+                return open_foreign(str(model), kind, data, ModelSignature.of(model), loading)
             case _:
                 assert_never(kind)
     except ArchiveRefused as error:
         made_with = str(model.lineage.get("torch", "an unknown version"))
         raise ModelRefused(str(model), kind.FILE, str(error), made_with) from None
+
+
+def open_foreign(
+    model: str, kind: TorchProgram | Onnx, data: bytes, signature: ModelSignature, loading: Loading
+) -> ForeignRunner:
+    """Load a foreign model in a process of its own. Nothing of its file is parsed without trust.
+
+    Raises:
+        ModelUntrusted, ModelFileRefused. ModelFailed: it cannot be loaded. TooLittleMemory. ExtraMissing.
+    """
+    if not loading.trust:
+        raise ModelUntrusted(model, kind.FILE)
+    if signature.call is None:
+        raise ModelFileRefused(model, kind.FILE, "its lineage does not say how it is called; register it again")
+    try:
+        match kind:
+            case TorchProgram():
+                read_torch_program(data)
+                library: Library = "torch"
+            case Onnx():
+                require_extra("onnx", f"model {model}")
+                read_onnx(data)
+                library = "onnx"
+            case _:
+                assert_never(kind)
+    except ArchiveRefused as error:
+        raise ModelFileRefused(model, kind.FILE, str(error)) from None
+    device = loading.device if library == "torch" else "cpu"
+    width = len(signature.names)
+    return ForeignRunner(Foreign(model, library, data, signature.call, width, device, loading.limit_s))
 
 
 def _zeros(model: RegisteredModel) -> Arrays:

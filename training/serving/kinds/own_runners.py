@@ -17,6 +17,7 @@ class TreesRunner:
     """A `Runner` of boosted trees; it does not need PyTorch."""
 
     how = "trees"
+    failure = None
 
     def __init__(self, model: str, trees: Trees) -> None:
         self._model, self._trees = model, trees
@@ -40,6 +41,7 @@ class ProgramRunner:
     """
 
     how = "eager"
+    failure = None
 
     def __init__(self, model: str, program: Program, device: str) -> None:
         self._model, self._device = model, device

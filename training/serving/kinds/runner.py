@@ -12,10 +12,18 @@ class Runner(Protocol):
 
     @property
     def how(self) -> str:
-        """How it runs, for people and metadata: `eager`, `AOTInductor`, `trees`, `onnxruntime`."""
+        """How it runs, for people and metadata: `eager`, `AOTInductor`, `trees`, `onnxruntime`. It may change."""
+
+    @property
+    def failure(self) -> str | None:
+        """Why the model has failed for good: each `run` raises; None: it runs."""
 
     def run(self, arrays: Arrays) -> Floats32:
-        """float32[B] for B rows. Raises ModelFailed: the model throws, gives another shape, or exceeds its limit."""
+        """float32[B] for B rows, NaN where a model gives no number for a row.
+
+        Raises:
+            ModelFailed: the model throws, gives another shape, or exceeds its limit.
+        """
         ...
 
     def close(self) -> None:
