@@ -30,6 +30,10 @@ class Arrays(NamedTuple):
         shape = rows, width
         return cls(np.zeros(shape, np.float32), np.ones(shape, np.bool_), np.zeros(shape, np.float32))
 
+    def rows(self, some: slice) -> Arrays:
+        """Return some of the rows."""
+        return Arrays(self.x[some], self.mask[some], self.se[some])
+
 
 INPUTS: Final = Arrays._fields
 """The names of the inputs of an exported model, which returns float32[B]."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+import numpy as np
 
 from featurestore.online.blocks import Snapshot
 from featurestore.registry.models import RegisteredModel
@@ -13,9 +15,12 @@ from featurestore.store import Store
 from training.errors import ModelFailed
 
 from .arrays import Arrays, Floats32
-from .ask import Ask, Predicted
+from .ask import Ask, Floats, Keyed, Predicted
 from .input_plan import FeatureCounts, Filled, InputPlan
 from .inputs import ModelInputs
+from .intervals.intervals import Intervals
+from .intervals.level import Level
+from .intervals.plan import Drawn
 from .job import Outcome
 from .kinds.runner import Runner
 from .signature import ModelSignature
@@ -63,22 +68,28 @@ class LoadedVersion:
     inputs: ModelInputs
     runner: Runner
     loaded_at: int
+    intervals: Intervals = field(init=False, repr=False)
     _plan: tuple[Snapshot, InputPlan] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.intervals = Intervals(self.inputs)
 
     def compute(self, store: Store, asks: Sequence[Ask], clock: Callable[[], float] = time.perf_counter) -> Computed:
         """Compute a batch of requests, whose inputs were checked, from the newest epoch. It runs in a compute thread."""
         start = clock()
         try:
-            plan = self._plan_of(store.blocks.require())
-            filled = plan.fill(asks, store.clock())
+            snapshot = store.blocks.require()
+            filled = self._plan_of(snapshot).fill(asks, store.clock())
+            drawn = self._drawn(store, snapshot, asks, filled)
         except Exception as error:  # noqa: BLE001 - every error is the outcome of a request
             return self._each_alone(store, asks, error, clock) if len(asks) > 1 else _failed(error, 1, clock() - start)
         read = clock()
         try:
-            values = self._run(filled)
+            values = self._run(filled.arrays)
+            intervals = {at: self._interval(one) for at, one in drawn.items()}
         except Exception as error:  # noqa: BLE001 - every error is the outcome of the requests
             return _failed(error, len(asks), clock() - start)
-        outcomes = self._outcomes(asks, filled, values)
+        outcomes = self._outcomes(asks, filled, values, intervals)
         end = clock()
         return Computed(outcomes, end - start, Stages(read - start, end - read), filled.counts(), values)
 
@@ -94,18 +105,37 @@ class LoadedVersion:
             known = self._plan = snapshot, self.inputs.plan(snapshot)
         return known[1]
 
-    def _run(self, filled: Filled) -> Floats32:
-        values = self.runner.run(filled.arrays)
-        if values.shape != (len(filled.arrays.x),):
-            raise ModelFailed(str(self.model), f"it gives {values.shape} for {len(filled.arrays.x)} row(s)")
+    def _drawn(self, store: Store, snapshot: Snapshot, asks: Sequence[Ask], filled: Filled) -> dict[int, Drawn]:
+        """The noised copies of the rows of each request that asks for an interval."""
+        drawn: dict[int, Drawn] = {}
+        for at, ask in enumerate(asks):
+            if ask.level is not None and isinstance(ask.given, Keyed):
+                own = filled.arrays.rows(filled.places[at])
+                plan = self.intervals.plan(store, snapshot)
+                drawn[at] = plan.draws(ask.given.entities, ask.rows, own, Level.of(ask.level))
+        return drawn
+
+    def _interval(self, drawn: Drawn) -> tuple[Floats, Floats]:
+        return drawn.ends(np.concatenate([self._run(part) for part in drawn.parts()]))
+
+    def _run(self, arrays: Arrays) -> Floats32:
+        values = self.runner.run(arrays)
+        if values.shape != (len(arrays.x),):
+            raise ModelFailed(str(self.model), f"it gives {values.shape} for {len(arrays.x)} row(s)")
         return values
 
-    def _outcomes(self, asks: Sequence[Ask], filled: Filled, values: Floats32) -> list[Outcome]:
+    def _outcomes(
+        self,
+        asks: Sequence[Ask],
+        filled: Filled,
+        values: Floats32,
+        intervals: Mapping[int, tuple[Floats, Floats]],
+    ) -> list[Outcome]:
         model, outcomes, at = self.model, list[Outcome](), 0
         for i, ask in enumerate(asks):
             own = values[at : at + ask.rows]
             used = filled.used(i) if ask.explain else None
-            outcomes.append(Predicted(model.name, model.version, filled.epoch, own, used))
+            outcomes.append(Predicted(model.name, model.version, filled.epoch, own, used, intervals.get(i)))
             at += ask.rows
         return outcomes
 

@@ -6,7 +6,7 @@ else: neither the spread of outcomes nor the error of the model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -33,6 +33,7 @@ Bools = npt.NDArray[np.bool_]
 
 MOST_DRAWN: Final = 2**18
 """The most predictions that one request with an interval takes: 6,700 rows at 39 copies."""
+_ROWS_AT_ONCE: Final = 4096
 _RETRIES: Final = 5
 
 
@@ -48,6 +49,11 @@ class Drawn:
     level: Level
     arrays: Arrays
     sure: Bools
+
+    def parts(self) -> Iterator[Arrays]:
+        """The arrays in parts of some thousand rows, as the model gets them."""
+        for at in range(0, len(self.arrays.x), _ROWS_AT_ONCE):
+            yield self.arrays.rows(slice(at, at + _ROWS_AT_ONCE))
 
     def ends(self, values: Floats32) -> tuple[Floats, Floats]:
         """The ends of the intervals from the predictions for `arrays`: float64[N] each, NaN where a row has none."""
@@ -120,11 +126,7 @@ class IntervalPlan:
         Raises:
             InputRefused: there are too many rows.
         """
-        if count * level.copies > MOST_DRAWN:
-            raise InputRefused(
-                f"{count:,} rows with an interval take {count * level.copies:,} predictions; the limit is {MOST_DRAWN:,}. Ask in "
-                f"parts of {MOST_DRAWN // level.copies:,} rows"
-            )
+        require_rows(count, level)
         given = {**entities, **{name: [value] * count for name, value in self._inputs.constants.items()}}
         sure = np.ones(count, dtype=bool)
         placed: dict[ViewRows, Rows] = {}
@@ -152,6 +154,15 @@ class IntervalPlan:
             one = self._by_view[rows]
             known = self._copies.setdefault((rows, copies), ViewCopies(rows, one.names, one.sums, self.epoch, copies))
         return known
+
+
+def require_rows(count: int, level: Level) -> None:
+    """Raise InputRefused if a request has too many rows for this level."""
+    if count * level.copies > MOST_DRAWN:
+        raise InputRefused(
+            f"{count:,} rows with an interval take {count * level.copies:,} predictions; the limit is {MOST_DRAWN:,}. Ask in "
+            f"parts of {MOST_DRAWN // level.copies:,} rows"
+        )
 
 
 def _features_of(inputs: ModelInputs, refs: Sequence[str], snapshot: Snapshot) -> dict[ViewRows, tuple[str, ...]]:
