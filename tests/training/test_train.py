@@ -29,6 +29,7 @@ from training.fit.metrics import auc_of, measure  # noqa: E402
 from training.fit.model import Baseline  # noqa: E402
 from training.fit.train import train  # noqa: E402
 from training.serving.kinds.model_kind import Exported  # noqa: E402
+from training.serving.output_drift import OutputShares  # noqa: E402
 
 Covey = Callable[..., tuple[int, str, str]]
 
@@ -152,6 +153,7 @@ class TestTrain:
             assert len(seen) < DAYS
             assert lineage["views"][0]["releases"] == [one.release_id.hex() for one in seen]
             assert lineage["seed"] == 0
+            assert OutputShares.of_lineage(lineage) is not None
         assert not check_store(project).damaged
 
     def test_the_same_again_is_the_same_model_and_another_version(self, project: Path) -> None:

@@ -25,6 +25,7 @@ from training.errors import StoreBusy
 from training.serving.kinds.model_kind import Exported, ModelKind
 from training.serving.kinds.model_kind import Monotone as MonotoneKind
 from training.serving.kinds.trees import Trees
+from training.serving.output_drift import OutputShares
 
 from .boosting import fit_monotone
 from .config import CollectConfig, FeaturesConfig, Learner, Monotone, NeuralNetwork, Task, TrainConfig
@@ -107,7 +108,7 @@ def fit_and_test(config: TrainConfig, progress: Progress) -> ModelFiles:
         dataset, views, labels_hash = _joined(store, config, refs)
         example = _last_label(config, store.key_types(refs))
         directions = _directions(config.model.learner, dataset, store)
-    kind, made, report = _trained(config, dataset, directions, progress)
+    kind, made, report, outputs = _trained(config, dataset, directions, progress)
     lineage = {
         "format": FORMAT,
         "model": config.name,
@@ -126,6 +127,7 @@ def fit_and_test(config: TrainConfig, progress: Progress) -> ModelFiles:
         "constants": dict(config.labels.constants),
         "views": views,
         "views_file_sha256": None if views_file is None else file_hash(views_file),
+        "outputs": outputs.to_json(),
         "config": config.text,
     }
     files = {
@@ -159,8 +161,8 @@ def _directions(learner: Learner, dataset: FeatureDataset, store: Store) -> tupl
 
 def _trained(
     config: TrainConfig, dataset: FeatureDataset, directions: Sequence[int], progress: Progress
-) -> tuple[ModelKind, bytes, TrainReport]:
-    """Train and test; return the kind of the exported model, the content of its file, and the report."""
+) -> tuple[ModelKind, bytes, TrainReport, OutputShares]:
+    """Train and test; return the kind of the exported model, the content of its file, the report, and the test predictions."""
     model, split = config.model, config.split
     learn = dataset.between(None, split.valid_from, shuffle=True)
     valid, test = dataset.between(split.valid_from, split.test_from), dataset.between(split.test_from, None)
@@ -206,7 +208,7 @@ def _trained(
         missing=dataset.report.to_dict(),
         missing_text=str(dataset.report),
     )
-    return kind, made, report
+    return kind, made, report, OutputShares.of_test(predicted)
 
 
 def _joined(store: Store, config: TrainConfig, refs: Sequence[str]) -> tuple[FeatureDataset, list[dict[str, Any]], str]:
