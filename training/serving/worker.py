@@ -21,6 +21,7 @@ from .extension import Front, ModelExtension
 from .kinds.loading import Loading
 from .model_loader import ModelLoader
 from .oip.front import OpenInference
+from .predict_route import PredictFront
 from .serving import Serving
 from .settings import ServingSettings
 
@@ -88,7 +89,7 @@ def extension_of(store: Store, models: ModelsToServe) -> Extension:
 
 def fronts_of(serving: Serving, store: Store) -> tuple[Front, ...]:
     """The protocols."""
-    return (OpenInference(serving),)
+    return PredictFront(serving, store), OpenInference(serving)
 
 
 def main(settings: str, files: str, number: str, models: str) -> None:

@@ -1,0 +1,178 @@
+"""Requests and answers of `POST /predict/NAME`, as JSON: a list for each input, and a list for each feature."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+import numpy as np
+import orjson
+
+from featurestore.define.decoded import Status
+from featurestore.errors import BadRequest, RequestTooLarge
+from featurestore.server.refusal import Header
+
+from .ask import Ask, Keyed, Predicted, Used
+from .oip.infer_request import seconds_of
+
+PREFIX: Final = b"/predict/"
+MAX_NUMBERS: Final = 1_000_000
+"""The most numbers of the features of an answer (rows × features): about 30 MB of JSON."""
+MAX_IDENT: Final = 256
+_MAX_URL: Final = 1_024
+_KEYS: Final = {"entities", "id"}
+_FLAGS: Final = {"true": True, "false": False}
+_STATUS_NAMES: Final = np.array([status.name for status in Status], dtype=object)
+_SHOWN: Final = 80
+GIVEN: Final = "GIVEN"
+"""The status of a plain column."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the URL of a request asks for.
+
+    Attributes:
+        version: None: by the weights that are in force.
+        explain: whether the answer has the features that were used.
+        level: of the interval; None: no interval.
+    """
+
+    model: str
+    version: int | None
+    explain: bool
+    level: float | None
+
+
+@lru_cache(1_024)
+def parse_target(url: bytes) -> Target:
+    """Parse `/predict/NAME[@vN][?explain=true&interval=0.9]`. Raises BadRequest."""
+    if len(url) > _MAX_URL:
+        raise BadRequest(f"the URL has {len(url):,} bytes; at most {_MAX_URL:,}")
+    path, _, query = url.partition(b"?")
+    name, at, version = unquote(path.removeprefix(PREFIX).decode("latin-1")).partition("@v")
+    if at and not (version.isascii() and version.isdecimal() and len(version) <= 9):
+        raise BadRequest(f"{name[:_SHOWN]}@v{version[:_SHOWN]}: a version is a number, such as {name[:_SHOWN]}@v2")
+    asked = _query(query.decode("latin-1"))
+    return Target(name, int(version) if at else None, _explain(asked), _level(asked))
+
+
+def _query(text: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=8)
+    except ValueError:
+        raise BadRequest("the query of the URL cannot be read; write ?explain=true&interval=0.9") from None
+    asked = dict(pairs)
+    for name in asked:
+        if name not in ("explain", "interval"):
+            raise BadRequest(f"the query has {name[:_SHOWN]!r}; it may have explain and interval")
+    if len(asked) < len(pairs):
+        raise BadRequest("the query of the URL has a name twice")
+    return asked
+
+
+def _explain(asked: dict[str, str]) -> bool:
+    text = asked.get("explain", "false")
+    if text not in _FLAGS:
+        raise BadRequest(f"explain={text[:_SHOWN]!r} must be true or false")
+    return _FLAGS[text]
+
+
+def _level(asked: dict[str, str]) -> float | None:
+    text = asked.get("interval")
+    if text is None:
+        return None
+    try:
+        level = float(text)
+    except ValueError:
+        level = 0.0
+    if not 0 < level < 1:
+        raise BadRequest(f"interval={text[:_SHOWN]!r} must be a level between 0 and 1, such as 0.9")
+    return level
+
+
+def parse_predict(target: Target, headers: Iterable[Header], body: bytes) -> Ask:
+    """Parse the headers and the body, `{"entities": {"dest": ["ATL"]}, "id": "…"}`.
+
+    Raises:
+        BadRequest: not such a body. The types of the values are checked with the model's inputs.
+    """
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    if not isinstance(data, dict) or "entities" not in data:
+        raise BadRequest('the body must be a JSON object, such as {"entities": {"dest": ["ATL"]}}')
+    for name in data.keys() - _KEYS:
+        raise BadRequest(f"the body has {name[:_SHOWN]!r}; it may have `entities` and `id`")
+    entities, ident = data["entities"], data.get("id", "")
+    if not isinstance(entities, dict) or set(map(type, entities.values())) - {list}:
+        raise BadRequest("`entities` must be an object of lists, a list of values for each input of the model")
+    if not isinstance(ident, str) or len(ident) > MAX_IDENT:
+        raise BadRequest(f"`id` must be a text of at most {MAX_IDENT} characters")
+    if body.count(b":") != len(data) + len(entities):  # a text has a colon, or a name comes twice
+        _require_flat(entities)
+        _require_unique(body)
+    timeout = [value for name, value in headers if name == b"timeout"]
+    if len(timeout) > 1:
+        raise BadRequest("the header Timeout comes twice")
+    timeout_s = seconds_of(timeout[0].decode("latin-1")) if timeout else None
+    rows = len(next(iter(entities.values()))) if entities else 1
+    return Ask(target.model, target.version, Keyed(entities), rows, ident, target.explain, target.level, timeout_s)
+
+
+def _require_flat(entities: Mapping[str, list[Any]]) -> None:
+    """Refuse deep values, before a parser sees them that has no limit of its own."""
+    for name, values in entities.items():
+        if not {list, dict}.isdisjoint(map(type, values)):
+            raise BadRequest(f"`entities`: {name[:_SHOWN]!r} takes plain values, not lists or objects")
+
+
+def _require_unique(body: bytes) -> None:
+    def pairs(found: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in found]
+        if len(set(names)) < len(names):
+            twice = next(name for i, name in enumerate(names) if name in names[:i])
+            raise BadRequest(f"the body has {twice[:_SHOWN]!r} twice")
+
+    json.loads(body, object_pairs_hook=pairs)
+
+
+def render(predicted: Predicted, level: float | None) -> bytes:
+    """The body of an answer. Null is a value that is missing, an error that is unknown, or an interval that does not exist.
+
+    Raises:
+        RequestTooLarge: the features of all rows are more than `MAX_NUMBERS`.
+    """
+    made: dict[str, Any] = {
+        "model": predicted.model,
+        "version": predicted.version,
+        "epoch": predicted.epoch,
+        "predictions": predicted.values,
+    }
+    if predicted.interval is not None:
+        lo, hi = predicted.interval
+        made["interval"] = {"level": level, "lo": lo, "hi": hi}
+    if predicted.used is not None:
+        made |= _explained(predicted.used)
+    return orjson.dumps(made, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _explained(used: Used) -> dict[str, Any]:
+    if used.values.size > MAX_NUMBERS:
+        raise RequestTooLarge(
+            f"{used.values.size:,} features of all rows; at most {MAX_NUMBERS:,} are explained. Send fewer rows"
+        )
+    values, se = np.ascontiguousarray(used.values.T), np.ascontiguousarray(used.se.T)
+    statuses = [*_STATUS_NAMES[used.status.T].tolist()]
+    statuses += [[GIVEN] * len(used.values)] * (len(used.names) - len(statuses))
+    features = {name: {"values": values[i], "se": se[i], "statuses": statuses[i]} for i, name in enumerate(used.names)}
+    releases = [
+        {"view": one.view, "version": one.version, "release": one.release or None, "pane_end": one.pane_end}
+        for one in used.releases
+    ]
+    return {"features": features, "releases": releases}
