@@ -87,9 +87,9 @@ class LoadedVersion:
         try:
             values = self._run(filled.arrays)
             intervals = {at: self._interval(one) for at, one in drawn.items()}
+            outcomes = self._outcomes(asks, filled, values, intervals)
         except Exception as error:  # noqa: BLE001 - every error is the outcome of the requests
             return _failed(error, len(asks), clock() - start)
-        outcomes = self._outcomes(asks, filled, values, intervals)
         end = clock()
         return Computed(outcomes, end - start, Stages(read - start, end - read), filled.counts(), values)
 

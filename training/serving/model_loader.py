@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from base.errors import CoveyError
+from featurestore.errors import UnknownModel
 from featurestore.registry.models import RegisteredModel
 from featurestore.registry.serving_versions import Weights
 from featurestore.store import Store
@@ -70,11 +71,14 @@ class ModelLoader:
             held: versions that are loaded.
             extra: versions that are asked for beside those that answer.
         """
-        models = {model.version: model for model in self._store.models() if model.name == name}
-        if not models:
+        try:
+            weights = self._store.in_force(
+                name
+            )  # before the versions: one that is registered meanwhile is not in force yet
+        except UnknownModel:
             return None
-        weights = self._store.in_force(name)
-        needed = dict.fromkeys([*weights.versions, *(version for version in extra if version in models)])
+        models = {model.version: model for model in self._store.models() if model.name == name}
+        needed = dict.fromkeys(version for version in (*weights.versions, *extra) if version in models)
         loaded = {version: self._load(models[version]) for version in needed if version not in held}
         outdated = {version: why for version, model in held.items() if (why := self._outdated(model)) is not None}
         return InForce(tuple(models), weights, loaded, outdated)

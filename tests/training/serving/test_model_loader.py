@@ -1,0 +1,107 @@
+"""What a server reads of the registry fits together, whatever is registered, promoted or deleted meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from featurestore.publish.model_versions import delete_models, promote
+from featurestore.registry.models import RegisteredModel
+from featurestore.registry.serving_versions import ModelHistory, Weights
+from featurestore.store import Store
+from training.serving.kinds.loading import Loading
+from training.serving.loaded import LoadedVersion
+from training.serving.model_loader import ModelLoader
+from training.serving.settings import ServingSettings
+from training.serving.states import Failed
+
+from .known_models import KnownStore
+
+LOADING = Loading(trust=False, device="cpu", compile=False, limit_s=1)
+
+
+def clock() -> int:
+    return 7
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> KnownStore:
+    made = KnownStore(tmp_path / "project")
+    made.register("late", 1)
+    made.register("late", 2)
+    return made
+
+
+class ChangedBetweenReads(Store):
+    """A store that somebody changes after its weights or its models were read."""
+
+    change: Callable[[], object] = staticmethod(lambda: None)
+
+    def model_history(self, model: str) -> ModelHistory:
+        found = super().model_history(model)
+        self._once()
+        return found
+
+    def models(self) -> list[RegisteredModel]:
+        found = super().models()
+        self._once()
+        return found
+
+    def _once(self) -> None:
+        change, self.change = self.change, lambda: None
+        change()
+
+
+def test_it_loads_the_versions_in_force_and_those_that_are_asked_for(known: KnownStore) -> None:
+    promote(known.directory, "late", Weights.single("late", 1), clock)
+    with Store.open(known.directory) as store:
+        loader = ModelLoader(store, ServingSettings(), LOADING, None)
+        found = loader.look("late", {}, ())
+        assert found is not None
+        assert (found.known, found.weights.versions, [*found.loaded]) == ((1, 2), (1,), [1])
+        loaded = found.loaded[1]
+        assert isinstance(loaded, LoadedVersion)
+        found = loader.look("late", {1: loaded.model}, (2, 9))
+        assert found is not None
+        assert ([*found.loaded], found.outdated) == ([2], {})
+        assert loader.look("nothing", {}, ()) is None
+
+
+@pytest.mark.parametrize("what", ["a registration", "a promotion and a deletion", "the deletion of the name"])
+def test_a_change_between_two_reads_is_no_error_and_shows_in_the_stamp(known: KnownStore, what: str) -> None:
+    def change() -> None:
+        match what:
+            case "a registration":
+                known.register("late", 3)
+            case "a promotion and a deletion":
+                promote(known.directory, "late", Weights.single("late", 1), clock)
+                delete_models(known.directory, "late@v2", clock)
+            case _:
+                delete_models(known.directory, "late", clock)
+
+    with ChangedBetweenReads(known.directory, clock) as store:
+        loader = ModelLoader(store, ServingSettings(), LOADING, None)
+        stamp = loader.stamp()
+        store.change = change
+        found = loader.look("late", {}, ())
+        assert found is not None
+        assert all(isinstance(one, LoadedVersion) for one in found.loaded.values())
+        assert loader.stamp() != stamp
+        found = loader.look("late", {}, ())
+        if what == "the deletion of the name":
+            assert found is None
+        else:
+            assert found is not None
+            assert {*found.loaded} == {*found.weights.versions}
+
+
+def test_a_damaged_version_is_not_loaded_and_says_why(known: KnownStore) -> None:
+    (known.directory / "store" / "models" / "late" / "v2" / "trees.json").write_bytes(b"{}")
+    with Store.open(known.directory) as store:
+        found = ModelLoader(store, ServingSettings(), LOADING, None).look("late", {}, ())
+    assert found is not None
+    failed = found.loaded[2]
+    assert isinstance(failed, Failed)
+    assert "differs from the registered file" in failed.why
