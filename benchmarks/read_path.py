@@ -9,7 +9,9 @@ the answers must have equal values. A time is from the first sent byte to the la
 
 * `speedup_rows_N`: the p50 of the faster of Feast's two stores over ours, N random keys a request.
 * `vs_feast_precomputed_N`: the p50 of Feast's precomputed feature service on Redis over that of the same service of ours, which
-  has nothing precomputed; `vs_feast_precomputed_sqlite_N` on SQLite. `p99_ms_1`: the p99 of ours, one key a request.
+  computes each answer; `vs_feast_precomputed_sqlite_N` on SQLite. `p99_ms_1`: the p99 of ours, one key a request.
+* `p50_ms_repeated_1`: the p50 of ours if the request came before in the same epoch. All other figures are of requests that are
+  not repeated.
 * `grpc_over_echo`: the p50 of GetFeatures of one key over that of a bare gRPC service with an answer of the same bytes.
 * `inprocess_us_1`: `Reader.read` of one key, the best of many; `rocksdb_us_per_row`: of 1,000 random keys without a block.
 * `redis_p50_ms_100`: `covey serve` with its rows in Redis instead of a block, 100 keys a request.
@@ -67,17 +69,18 @@ from .read_path_services import OWN, compared_services, service_figures
 PEER_PACKAGE: Final = "feast[redis]>=0.67"
 TURN: Final = {1: 20, 100: 5, 1_000: 2}
 """Number of requests in a turn, by rows of a request."""
-BODIES: Final = 50
+LOADED: Final = 5_000
+"""So many bodies are sent by wrk."""
 WRK_S: Final = 5
 CONNECTIONS: Final = 16
 
 
-def bodies_of(rows: int) -> list[bytes]:
-    """Requests of so many random keys, the same in every run."""
+def bodies_of(rows: int, count: int) -> list[bytes]:
+    """So many requests of random keys, the same in every run."""
     random = np.random.default_rng(rows)
     keys = np.array(KEYS)
     return [
-        orjson.dumps({"features": REFS, "entities": {"key": random.choice(keys, rows).tolist()}}) for _ in range(BODIES)
+        orjson.dumps({"features": REFS, "entities": {"key": random.choice(keys, rows).tolist()}}) for _ in range(count)
     ]
 
 
@@ -85,28 +88,31 @@ class Grpc:
     """Our service and a bare one, in turns."""
 
     def __init__(self, stack: ExitStack, address: str, api_key: str) -> None:
-        self._request = request_of(REFS, {"key": [KEYS[0]]})
+        self._requests = [request_of(REFS, {"key": [key]}) for key in KEYS]
         self._metadata = [(KEY, f"Bearer {api_key}")]
         own = stack.enter_context(grpc.insecure_channel(address))
         grpc.channel_ready_future(own).result(60)
         self._read: Any = pb_grpc.FeaturesStub(own).GetFeatures
-        reply = self._read(self._request, metadata=self._metadata).SerializeToString()
+        reply = self._read(self._requests[0], metadata=self._metadata).SerializeToString()
         bare = stack.enter_context(grpc.insecure_channel(stack.enter_context(grpc_echo(reply))))
         grpc.channel_ready_future(bare).result(60)
         self._echo = bare.unary_unary(
             f"/{SERVICE}/{METHOD}", pb.GetFeaturesRequest.SerializeToString, pb.GetFeaturesReply.FromString
         )
 
-    def turn(self, times: Times) -> None:
+    def turn(self, times: Times, turn: int) -> None:
         """Ask each of them some times."""
-        for name, call in (("grpc", self._read), ("grpc echo", self._echo)):
-            for _ in range(TURN[1]):
-                times[name, 1].append(timed(call, self._request, metadata=self._metadata))
+        at = turn * TURN[1] % len(KEYS)
+        fresh = self._requests[at : at + TURN[1]]
+        asked = {"grpc": (self._read, fresh), "grpc repeated": (self._read, self._requests[:1] * TURN[1])}
+        for name, (call, requests) in (asked | {"grpc echo": (self._echo, fresh)}).items():
+            for request in requests:
+                times[name, 1].append(timed(call, request, metadata=self._metadata))
 
 
 def compared(clients: dict[str, Client], online: dict[str, Client], both: Grpc, rounds: int) -> Times:
     """Ask all servers in turns; those of `online` for 100 rows only."""
-    bodies = {rows: bodies_of(rows) for rows in TURN}
+    bodies = {rows: bodies_of(rows, rounds * count) for rows, count in TURN.items()}
     for of_size in bodies.values():
         require_equal({name: client.ask(of_size[0]) for name, client in (clients | online).items()})
     times: Times = defaultdict(list)
@@ -114,8 +120,8 @@ def compared(clients: dict[str, Client], online: dict[str, Client], both: Grpc, 
         for rows, count in TURN.items():
             for name, client in (clients | (online if rows == 100 else {})).items():
                 for i in range(turn * count, turn * count + count):
-                    times[name, rows].append(timed(client.ask, bodies[rows][i % BODIES]))
-        both.turn(times)
+                    times[name, rows].append(timed(client.ask, bodies[rows][i]))
+        both.turn(times, turn)
     return times
 
 
@@ -125,7 +131,7 @@ def loaded(address: Address, api_key: str, scratch: Path) -> dict[str, float | N
     if program is None:
         print("wrk is not installed (apt-get install wrk)", file=sys.stderr)
         return {"rps_10": None, "rps_per_core_10": None}
-    script, bodies = scratch / "requests.lua", ",\n".join(f"[==[{body.decode()}]==]" for body in bodies_of(10))
+    script, bodies = scratch / "requests.lua", ",\n".join(f"[==[{body.decode()}]==]" for body in bodies_of(10, LOADED))
     script.write_text(
         f"""
 local bodies, requests, i = {{{bodies}}}, {{}}, 0
@@ -156,7 +162,7 @@ def in_process(blocks: Path, rocksdb: Path) -> dict[str, float]:
         best = min(timeit.repeat(lambda: reader.read(keys), number=20, repeat=2_000)) / 20
     with Store.open(rocksdb) as store:
         reader, random = store.reader(REFS), np.random.default_rng(2)
-        batches = [{"key": random.choice(KEYS, 1_000).tolist()} for _ in range(BODIES)]
+        batches = [{"key": random.choice(KEYS, 1_000).tolist()} for _ in range(50)]
         taken = [timed(reader.read, batch) for batch in batches]
     return {
         "inprocess_us_1": round(best * 1e6, 2),

@@ -28,6 +28,7 @@ from featurestore.read.gather import gather_columns
 from featurestore.read.request import Reading, RequestedRows, find_columns, views_of
 
 from .plans import Plans
+from .prepared import same_until
 from .request import OnlineRequest
 
 MAX_NUMBERS: Final = 1_000_000
@@ -123,6 +124,10 @@ class AnswerPlan:
             known = b'{"metadata":{"feature_names":[' + given + self._names + versions + b'},"results":[' + _OPENING
             self._heads[key] = known
         return known
+
+    def same_until(self, now_us: int) -> int | None:
+        """Until when (µs since the epoch) the same request has the same answer; None: only now."""
+        return None if None in self._part_of else same_until(self.views, now_us)
 
     def results(self, reading: Reading) -> list[_Result]:
         """The result of each column. Raises BadReference, OnDemandFailed."""

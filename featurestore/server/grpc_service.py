@@ -17,7 +17,6 @@ from base.errors import TlsError
 from featurestore import errors
 from featurestore.errors import AddressUnavailable, BadRequest, FeatureStoreError
 from featurestore.read import features_pb2 as pb
-from featurestore.read import features_pb2_grpc as pb_grpc
 from featurestore.read.messages import MAX_REPLY, MAX_REQUEST
 from featurestore.remote.grpc_transport import ERROR_KEY, RETRY_KEY, published_message
 
@@ -56,18 +55,33 @@ _STATUSES: Final = {
     grpc.StatusCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
+_SERVICE: Final = pb.DESCRIPTOR.services_by_name["Features"].full_name
+
 _log = logging.getLogger(__name__)
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 
-class Features(pb_grpc.FeaturesServicer):
+class Features:
     """The calls of features.proto."""
 
     def __init__(self, reads: Reads, gate: Gate) -> None:
         self._reads, self._gate = reads, gate
 
-    async def GetFeatures(self, request: pb.GetFeaturesRequest, context: Context) -> pb.GetFeaturesReply:
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Add the calls to a server. GetFeatures takes and gives bytes, so that a kept answer is not parsed again."""
+        calls: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "GetFeatures": grpc.unary_unary_rpc_method_handler(self.GetFeatures),
+            "Subscribe": grpc.unary_stream_rpc_method_handler(
+                self.Subscribe, pb.SubscribeRequest.FromString, pb.Published.SerializeToString
+            ),
+            "Read": grpc.stream_stream_rpc_method_handler(
+                self.Read, pb.ReadPart.FromString, pb.Bytes.SerializeToString
+            ),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, calls),))
+
+    async def GetFeatures(self, request: bytes, context: Context) -> bytes:
         async with self._answering("GetFeatures", context):
             return await self._reads.vectors(request, self._admitted(context))
         raise AssertionError  # an error ended the call
@@ -215,7 +229,7 @@ def grpc_beside(
         if tls is not None and tls.authority is not None:  # a certificate that expires ends with its connection
             options += [("grpc.max_connection_age_ms", AGE_MS), ("grpc.max_connection_age_grace_ms", AGE_GRACE_MS)]
         server = grpc.aio.server(options=options, maximum_concurrent_rpcs=calls)
-        pb_grpc.add_FeaturesServicer_to_server(Features(reads, gate), server)
+        Features(reads, gate).add_to(server)
         add_services(server, gate)
         try:
             if tls is None:

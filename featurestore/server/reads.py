@@ -9,6 +9,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import IO, Final
 
+from google.protobuf.message import DecodeError
+
 from featurestore.errors import BadRequest, RequestTooLarge
 from featurestore.read import features_pb2 as pb
 from featurestore.read.messages import parse_request, reply_of, require_small
@@ -19,6 +21,7 @@ from featurestore.store import Store
 from .batching import Batcher
 from .first_reads import FirstReads
 from .plans import Plans
+from .prepared import Kept, Prepared, same_until
 from .tables import Arguments, read_table
 
 MAX_TABLE: Final = 4 * 2**30
@@ -46,11 +49,12 @@ class Reads:
     def __init__(self, store: Store, batcher: Batcher, first: FirstReads) -> None:
         self._store, self._batcher, self._first = store, batcher, first
         self._plans: Plans[tuple[str, ...], VectorPlan] = Plans()
+        self._prepared: Prepared[bytes] = Prepared()
         self._joins = asyncio.Semaphore(MAX_JOINS)
         self._threads = ThreadPoolExecutor(MAX_TABLES, "covey-table")
 
-    async def vectors(self, request: pb.GetFeaturesRequest, charge: Callable[[int], None]) -> pb.GetFeaturesReply:
-        """The newest vectors of some keys.
+    async def vectors(self, request: bytes, charge: Callable[[int], None]) -> bytes:
+        """The newest vectors of some keys: a `GetFeaturesReply` to a `GetFeaturesRequest`.
 
         Args:
             charge: receives the number of rows before they are read.
@@ -58,16 +62,29 @@ class Reads:
         Raises:
             BadRequest, RequestTooLarge, BadReference, UnknownView, UnknownFeature, UnknownFeatureService, OnDemandFailed.
         """
-        refs, service, entities = parse_request(request)
+        snapshot, on_demand, now = self._store.blocks.require(), self._store.on_demand, self._store.clock()
+        if (kept := self._prepared.find(snapshot, request, now)) is not None:
+            charge(kept.rows)
+            return kept.answer
+        try:
+            message = pb.GetFeaturesRequest.FromString(request)
+        except DecodeError:
+            raise BadRequest("the request is not a GetFeaturesRequest") from None
+        refs, service, entities = parse_request(message)
         count = len(next(iter(entities.values()))) if entities else 1
         charge(count)
-        snapshot, on_demand = self._store.blocks.require(), self._store.on_demand
         named = refs or snapshot.service(service)
         plan = self._plans.find(snapshot, named, lambda: VectorPlan(snapshot, named, on_demand))
-        require_small(count, len(plan.names) * (2 if request.intervals else 1))
+        require_small(count, len(plan.names) * (2 if message.intervals else 1))
         with self._first.of(plan.views):
             placed = await self._batcher.placed(plan.views, entities, count)
-            return reply_of(plan.read(entities, count, self._store.clock(), placed, intervals=request.intervals))
+            if placed:  # the read took its time
+                now = self._store.clock()
+            vectors = plan.read(entities, count, now, placed, intervals=message.intervals)
+        reply = reply_of(vectors).SerializeToString()
+        if not placed and not plan.computed and (until := same_until(plan.views, now)) is not None:
+            self._prepared.keep(snapshot, request, Kept(reply, len(reply), count, until))
+        return reply
 
     async def table(
         self, name: str, arguments: str | bytes, data: AsyncIterator[bytes] | None, charge: Callable[[int], None]

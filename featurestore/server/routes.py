@@ -9,12 +9,10 @@ from typing import Annotated, Final, Literal
 
 from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from google.protobuf.message import DecodeError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from featurestore.errors import BadRequest, FeatureStoreError, RequestTooLarge
-from featurestore.read import features_pb2 as pb
+from featurestore.errors import FeatureStoreError, RequestTooLarge
 from featurestore.read.messages import MAX_REQUEST
 from featurestore.registry.watch import Published, published_to_json
 from featurestore.remote.http_transport import ARROW, PROTOBUF, READ, VECTORS, WATCH
@@ -49,12 +47,8 @@ def add_routes(app: FastAPI, reads: Reads) -> None:
     )
     async def vectors(request: Request) -> Response:
         """Takes a `GetFeaturesRequest` and answers with a `GetFeaturesReply` (featurestore/read/features.proto)."""
-        try:
-            message = pb.GetFeaturesRequest.FromString(await _body(request, MAX_REQUEST))
-        except DecodeError:
-            raise BadRequest("the body is not a GetFeaturesRequest") from None
-        reply = await reads.vectors(message, request.scope.get("covey.charge", _no_charge))
-        return Response(reply.SerializeToString(), media_type=PROTOBUF)
+        charge = request.scope.get("covey.charge", _no_charge)
+        return Response(await reads.vectors(await _body(request, MAX_REQUEST), charge), media_type=PROTOBUF)
 
     @app.post(
         f"{READ}/{{name}}",
