@@ -53,7 +53,9 @@ def compared_services(own: Client, peers: Mapping[str, Client], rounds: int) -> 
         if name != OWN_AGAIN or rows <= MAX_ROWS
     }
     for rows in TURN:
-        firsts = {name: client.ask(bodies[name, rows][0]) for name, (client, _) in asked.items() if (name, rows) in bodies}
+        firsts = {
+            name: client.ask(bodies[name, rows][0]) for name, (client, _) in asked.items() if (name, rows) in bodies
+        }
         require_equal(firsts)
     times: Times = defaultdict(list)
     for turn in range(rounds):
