@@ -9,7 +9,8 @@ from typing import Any, Final, Self
 
 from featurestore.define.entities import ColumnType
 from featurestore.errors import BadRequest
-from training.serving.ask import Ask
+from training.serving.ask import Ask, Raw
+from training.serving.intervals.level import Level
 
 from .given import given_of
 from .tensors import SHOWN, Tensor
@@ -47,7 +48,11 @@ class Parameters:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
-        """Parse parameters. Raises BadRequest: one is unknown, or cannot be; a mistyped one would change nothing."""
+        """Parse parameters.
+
+        Raises:
+            BadRequest: one is unknown, or of another type; a mistyped one would change nothing. InputRefused: no such level.
+        """
         for name in given:
             if name in _SEQUENCE:
                 raise BadRequest(f"parameter {name!r}: these models keep no state between requests; leave it out")
@@ -133,6 +138,8 @@ class InferRequest:
         """
         given, rows = given_of(self.tensors, types)
         asked = self.parameters
+        if asked.interval is not None and isinstance(given, Raw):
+            raise BadRequest("an interval needs rows by key: the server does not know the noise of raw features")
         explain = asked.explain or any(one.name in EXPLAINING for one in self.outputs)
         waits = [wait for wait in (timeout_s, asked.timeout_s) if wait is not None]
         return Ask(model, version, given, rows, self.ident, explain, asked.interval, min(waits, default=None))
@@ -174,9 +181,9 @@ def _whole(given: Mapping[str, Any], name: str) -> int:
 def _level(found: Any) -> float | None:
     if found is None:
         return None
-    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < 1:
-        raise BadRequest("parameter 'interval' must be a number between 0 and 1, such as 0.9")
-    return float(found)
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise BadRequest("parameter 'interval' must be a number, such as 0.9")
+    return Level.of(float(found)).level
 
 
 def _flag(given: Mapping[str, Any], name: str, default: bool = False) -> bool:

@@ -52,6 +52,8 @@ class InferRoute:
         """The answer to a request, or to its mistakes."""
         try:
             name, version = _target(request.url)
+            if (busy := self._serving.busy(name)) is not None:  # before the body is parsed
+                raise busy
             types = types_of(self._serving, name, version)
             parsed, timeout_s = parse_infer(request.headers, request.body)
             ask = parsed.ask(name, version, types, timeout_s)

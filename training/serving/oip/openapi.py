@@ -39,8 +39,8 @@ _INFER: Final = {
                 "priority": {**_COUNT, "description": "Accepted; the settings of a model say its priority."},
                 "interval": {
                     "type": "number",
-                    "exclusiveMinimum": 0,
-                    "exclusiveMaximum": 1,
+                    "exclusiveMinimum": 0.5,
+                    "maximum": 0.999,
                     "description": "The level of `lo` and `hi`.",
                 },
                 "explain": {"type": "boolean", "description": "Name the releases that were used."},

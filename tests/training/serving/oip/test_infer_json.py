@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from featurestore.errors import BadRequest
 from featurestore.server.refusal import Header
+from training.errors import InputRefused
 from training.serving.ask import Ask, Keyed, Predicted
 from training.serving.oip.infer_json import parse_infer, render_infer
 from training.serving.oip.infer_request import InferRequest
@@ -167,8 +168,8 @@ def test_an_output_overrides_the_requests_form() -> None:
             "parameter 'binary_data' must be true or false",
         ),
         ({"inputs": [SEATS], "parameters": {"intervall": 0.9}}, "no parameter 'intervall'; there are: timeout"),
-        ({"inputs": [SEATS], "parameters": {"interval": 1}}, "'interval' must be a number between 0 and 1"),
-        ({"inputs": [SEATS], "parameters": {"interval": True}}, "'interval' must be a number between 0 and 1"),
+        ({"inputs": [SEATS], "parameters": {"interval": "0.9"}}, "'interval' must be a number, such as 0.9"),
+        ({"inputs": [SEATS], "parameters": {"interval": True}}, "'interval' must be a number, such as 0.9"),
         ({"inputs": [SEATS], "parameters": {"timeout": -1}}, "'timeout' must be a whole number"),
         ({"inputs": [SEATS], "parameters": {"timeout": 0.5}}, "'timeout' must be a whole number"),
         ({"inputs": [SEATS], "parameters": {"priority": "high"}}, "'priority' must be a whole number"),
@@ -180,6 +181,17 @@ def test_an_output_overrides_the_requests_form() -> None:
 def test_a_body_that_cannot_be_is_refused(body: Any, why: str) -> None:
     with pytest.raises(BadRequest, match=re.escape(why)):
         parse(body)
+
+
+def test_a_level_that_cannot_be_is_refused() -> None:
+    with pytest.raises(InputRefused, match="interval=1: a level must be above"):
+        parse({"inputs": [SEATS], "parameters": {"interval": 1}})
+
+
+def test_raw_features_have_no_interval_because_their_noise_is_unknown() -> None:
+    x = {"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [1]}
+    with pytest.raises(BadRequest, match="an interval needs rows by key"):
+        asked({"inputs": [x], "parameters": {"interval": 0.9}})
 
 
 BINARY = {"name": "seats", "shape": [2], "datatype": "INT64", "parameters": {"binary_data_size": 16}}
