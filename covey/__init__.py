@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from featurestore.define.privacy import Bounds, Privacy
     from featurestore.define.services import FeatureService
     from featurestore.store import Store
+    from training.serving.client import ModelClient
 
 __version__ = VERSION
 
@@ -36,6 +37,7 @@ __all__ = [
     "Histogram",
     "Input",
     "Mean",
+    "ModelClient",
     "Privacy",
     "Rate",
     "RunReport",
@@ -63,6 +65,7 @@ _HOMES = {
     "FeatureService": "featurestore.define.services",
     "RunReport": "deployment.run",
     "Store": "featurestore.store",
+    "ModelClient": "training.serving.client",
     "run": "deployment.run",
 }
 

@@ -19,7 +19,7 @@ from tests.covey.conftest import make_events
 def test_the_public_names_are_these() -> None:
     assert covey.__all__ == [
         "Bounds", "ClientCount", "Count", "CoveyError", "Entity", "EventLog", "Feature", "FeatureService", "FeatureView", "Filtered", "Histogram", "Input",
-        "Mean", "Privacy", "Rate", "RunReport", "Store", "on_demand", "run",
+        "Mean", "ModelClient", "Privacy", "Rate", "RunReport", "Store", "on_demand", "run",
     ]  # fmt: skip
     for name in covey.__all__:
         assert inspect.getdoc(getattr(covey, name)), name
