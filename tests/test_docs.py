@@ -333,7 +333,7 @@ def test_the_model_pages_commands_and_python_work_as_written(
     """On January only, and without the minutes that the demo itself takes."""
     pytest.importorskip("torch", reason="the extra `train` is not installed")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (commands, from_nothing, versions), (script,) = _page("models.md")
+    (commands, from_nothing, versions, elsewhere), (made_elsewhere, script) = _page("models.md")
     assert from_nothing == "covey train big.toml --trust\n"  # the test of the configuration below it runs this
     demo, *rest = commands.splitlines()
     assert demo == "covey demo --store flights-store"
@@ -369,6 +369,13 @@ def test_the_model_pages_commands_and_python_work_as_written(
         ]
     (tmp_path / "script.py").write_text(script)
     assert "carrier_delay:late_7d__mask" in _run(["script.py"], tmp_path)
+    if any(importlib.util.find_spec(name) is None for name in ("onnxruntime", "skl2onnx")):
+        return  # the extra `onnx` is not installed
+    (tmp_path / "elsewhere.py").write_text(made_elsewhere)
+    _run(["elsewhere.py"], tmp_path)
+    registered = [_covey(line, tmp_path, COLUMNS="200") for line in elsewhere.splitlines()]
+    assert registered[:2] == ["registered as boosted@v1, kind onnx\n", "registered as scorer@v1, kind torch\n"]
+    assert all(0 < json.loads(line)[0]["prediction"] < 1 for line in registered[2:])
 
 
 def test_the_model_pages_one_command_works_as_written(tmp_path: Path) -> None:

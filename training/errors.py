@@ -232,6 +232,16 @@ class ModelFileRefused(TrainingError):
         super().__init__(f"model {model}: {file} is refused: {why}")
 
 
+class CallUnclear(TrainingError):
+    """A model that was made elsewhere, and of which it is unclear how it is called; lists what can be chosen."""
+
+    exit_code = USAGE
+
+    def __init__(self, message: str, *settings: str) -> None:
+        self.settings = settings
+        super().__init__(message)
+
+
 class TooLittleMemory(TrainingError):
     """A machine without the memory that a model needs to be loaded."""
 

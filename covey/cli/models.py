@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .models_register import register
 from .store_option import StoreOption
 from .table_options import CsvOption, PlainOption, output_of
 
@@ -63,6 +64,9 @@ def show(
         typer.echo(json.dumps(details_to_json(found, metrics)))
     else:
         print_model(found, metrics, Output())
+
+
+app.command()(register)
 
 
 @app.command()

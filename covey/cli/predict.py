@@ -86,8 +86,10 @@ def predict(
     from training.fit.served_model import ServedModel
 
     on_demand = () if views is None else load_declared(views, need_views=False).on_demand
-    with Store.open(store, on_demand=on_demand) as opened:
-        served = ServedModel.open(opened, model, views)
+    with (
+        Store.open(store, on_demand=on_demand) as opened,
+        ServedModel.open(opened, model, views, trust=trust) as served,
+    ):
         given = key_columns(served.inputs, keys or [])
         predicted = served.predict(given)
     if as_json:

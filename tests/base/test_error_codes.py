@@ -309,6 +309,7 @@ NOT_FITTED training.NotFitted 1
 DEVICE_UNAVAILABLE training.DeviceUnavailable 2
 MODEL_UNTRUSTED training.ModelUntrusted 4
 MODEL_FILE_REFUSED training.ModelFileRefused 4
+CALL_UNCLEAR training.CallUnclear 2
 TOO_LITTLE_MEMORY training.TooLittleMemory 1
 ARCHIVE_REFUSED training.ArchiveRefused 1
 SERVING_ERROR training.ServingError 1

@@ -54,20 +54,31 @@ class ServedModel:
         self.features, self.columns, self.inputs = signature.features, signature.columns, self._inputs.types
 
     @classmethod
-    def open(cls, store: Store, name: str, views_file: Path | None = None) -> Self:
+    def open(cls, store: Store, name: str, views_file: Path | None = None, *, trust: bool = False) -> Self:
         """Open the newest version of a model, or `name@v<n>`.
 
         Args:
             store: a store that was opened with the on-demand views of `views_file`, if any.
+            trust: load a model that may run code.
 
         Raises:
             UnknownModel. ModelOutdated: a view or the file of on-demand views has changed since the training.
             StoreCorrupt: the model's file has changed since it was registered. ModelRefused: `covey train` does not write
-                such an archive, or it holds code.
+                such an archive, or it holds code. ModelUntrusted, and others as `open_runner`.
         """
         model = store.model(name)
         require_same(model, store, views_file)
-        return cls(model, store, open_runner(model, Loading()))
+        return cls(model, store, open_runner(model, Loading(trust=trust, compile=False)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process of a foreign model."""
+        self._runner.close()
 
     def predict(self, given: Mapping[str, Sequence[Any]]) -> Predictions:
         """Predict for some keys, from the newest epoch.
