@@ -75,12 +75,13 @@ def issues_of(
 ) -> Iterator[tuple[FeatureView, Issues]]:
     """Decode the rows of each view, one for each pane and key."""
     for plan, opened in opened_views(exact, views, noise):
-        panes, view = _panes(plan, opened), opened.planned.view
+        panes, view = panes_of(plan, opened), opened.planned.view
         ends = np.arange(len(panes.start))
         yield view, make_issues(view, panes, *issue_times(view, panes, ends, panes.released_at))
 
 
-def _panes(plan: Plan, opened: OpenedView) -> Panes:
+def panes_of(plan: Plan, opened: OpenedView) -> Panes:
+    """Return the opened panes of a view as the publisher reads them."""
     planned = opened.planned
     layout, starts, is_open = layout_of(planned.view), planned.pane_starts, opened.outcomes == Outcome.OPENED
     manifest = manifest_of(plan, planned, noise_source="", trust="in-process", commitments=("", ""))
