@@ -148,7 +148,7 @@ class Flights:
             np.hstack((*self._every(values), columns)),
             np.hstack((*self._every(exact), columns)),
             np.concatenate((*self._every(noised), wide), axis=2),
-            np.hstack(self._every(statuses)).all(axis=1),
+            np.asarray(np.hstack(self._every(statuses)).all(axis=1)),
         )
 
     def _every(self, of_views: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .predict_file import FileScoring, require_no_file_options
+from .predict_file import FileScoring, require_no_file_options, require_no_interval
 from .release_clock import ReleaseClock
 from .store_option import store_directory
 
@@ -29,6 +29,12 @@ def predict(
     ] = Path(),
     views: Annotated[
         Path | None, typer.Option("--views", metavar="VIEWS.py", help="The file of the model's on-demand views.")
+    ] = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(
+            metavar="LEVEL", help="The level of an interval of each prediction, such as 0.9 (not with --labels)."
+        ),
     ] = None,
     labels: Annotated[
         Path | None,
@@ -75,6 +81,7 @@ def predict(
     """
     require_torch()
     if labels is not None:
+        require_no_interval(interval)
         scoring = FileScoring(labels, out, time, newest, tuple(keep or ()), tuple(rename or ()), clock, batch, force)
         scoring.run(store, model, views, keys or [], trust=trust, as_json=as_json)
         return
@@ -91,7 +98,7 @@ def predict(
         ServedModel.open(opened, model, views, trust=trust) as served,
     ):
         given = key_columns(served.inputs, keys or [])
-        predicted = served.predict(given)
+        predicted = served.predict(given, interval)
     if as_json:
         typer.echo(json.dumps(prediction_rows(served, given, predicted)))
     else:

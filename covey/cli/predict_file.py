@@ -111,3 +111,11 @@ def require_no_file_options(*given: object, newest: bool, force: bool) -> None:
 
     if newest or force or any(given):
         raise UsageError("--out, --time, --newest, --keep, --rename, --clock, --batch and --force need --labels FILE")
+
+
+def require_no_interval(level: float | None) -> None:
+    """Return if no interval was asked for with a file. Raises UsageError."""
+    from deployment.errors import UsageError
+
+    if level is not None:
+        raise UsageError("--interval is for rows on the command line, not for --labels")

@@ -40,8 +40,12 @@ def everywhere() -> FeatureView:
     return a_view("everywhere", entity=Entity("area", value="NYC"), features=[Count("flights")], pane="1d", windows=[])
 
 
-def make_store(directory: Path, seed: int = 0) -> np.ndarray:
-    """The counts int64[DAYS, dests] of the view. `late` follows from them and from the distance."""
+def make_store(directory: Path, seed: int = 0, noise: str = "none") -> np.ndarray:
+    """The counts int64[DAYS, dests] of the view. `late` follows from them and from the distance.
+
+    Args:
+        noise: "full": the manifests say that the sums have noise.
+    """
     rng = np.random.default_rng(seed)
     view, area = traffic(), everywhere()
     counts = rng.integers(20, 200, (DAYS, len(DESTS)))
@@ -51,9 +55,12 @@ def make_store(directory: Path, seed: int = 0) -> np.ndarray:
             publisher.register(one)
         publisher.register_services([FeatureService("vector", ["everywhere:flights", "traffic:flights"])])
         publisher.publish(
-            [replace(a_release(view, i * DAY), slots=counts[i].reshape(-1, 1).repeat(slots, 1)) for i in range(DAYS)]
+            [
+                replace(a_release(view, i * DAY, noise=noise), slots=counts[i].reshape(-1, 1).repeat(slots, 1))
+                for i in range(DAYS)
+            ]
         )
-        publisher.publish([a_release(area, i * DAY, 5 + i) for i in range(DAYS)])
+        publisher.publish([a_release(area, i * DAY, 5 + i, noise=noise) for i in range(DAYS)])
     return counts
 
 

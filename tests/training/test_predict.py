@@ -211,3 +211,46 @@ def test_a_model_goes_on_with_its_version_of_a_view_and_needs_no_newer_one(covey
     with Store.open(project) as store:
         assert store.blocks.snapshot.find("traffic").header.version == 2
     assert json.loads(covey(*words)[1]) == before
+
+
+def test_the_command_prints_intervals(covey: Covey, tmp_path: Path) -> None:
+    """The interval holds the prediction; a row whose features are null has none."""
+    make_labels(tmp_path, make_store(tmp_path, noise="full"))
+    train(TrainConfig.load(write_config(tmp_path, labels={"constants": {"area": "NYC"}})))
+    words = [
+        "predict",
+        "late",
+        "dest=ATL,distance=100",
+        "dest=???,distance=900",
+        "--store",
+        tmp_path,
+        "--interval",
+        "0.9",
+    ]
+    code, out, err = covey(*words, "--json")
+    assert code == 0, err
+    first, second = json.loads(out)
+    assert first["interval"]["lo"] < first["prediction"] < first["interval"]["hi"]
+    assert second["interval"] is None
+    code, out, _ = covey(*words)
+    assert code == 0
+    assert f"[{first['interval']['lo']:.4g}, {first['interval']['hi']:.4g}]" in out
+    assert "(no interval)" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["dest=ATL,distance=100", "--interval", "1"], "interval=1: a level must be above 0.5 and at most 0.999"),
+        (["dest=ATL,distance=100", "--interval", "0.2"], "interval=0.2: a level must be above 0.5"),
+        (
+            ["--labels", "labels.parquet", "--out", "x.csv", "--interval", "0.9"],
+            "--interval is for rows on the command line",
+        ),
+    ],
+)
+def test_what_is_no_interval_is_one_line(covey: Covey, trained: Path, words: list[str], says: str) -> None:
+    code, out, err = covey("predict", "late", *words, "--store", trained)
+    assert code == 2
+    assert not out
+    assert says in err

@@ -18,12 +18,19 @@ def print_predicted(served: ServedModel, given: Mapping[str, Sequence[Any]], pre
     table = Table("prediction", "of", "feature", "value ± se", "status")
     for row in prediction_rows(served, given, predicted):
         who = ", ".join(f"{name}={row['keys'][name]}" for name in row["keys"]) or "–"
-        first = (f"{row['prediction']:.4g}", who)
+        first = (f"{row['prediction']:.4g}{_ends(row)}", who)
         for name, one in row["features"].items():
             table.add_row(*first, name, _cell(one["value"], one["se"]), one["status"])
             first = ("", "")
         table.add_section()
     Output().table(table)
+
+
+def _ends(row: Mapping[str, Any]) -> str:
+    if "interval" not in row:
+        return ""
+    ends = row["interval"]
+    return " (no interval)" if ends is None else f" [{ends['lo']:.4g}, {ends['hi']:.4g}]"
 
 
 def _cell(value: float | None, se: float | None) -> str:
@@ -35,7 +42,10 @@ def _cell(value: float | None, se: float | None) -> str:
 def prediction_rows(
     served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Predictions
 ) -> list[dict[str, Any]]:
-    """Convert predictions to JSON values: join keys, value, and each feature with standard error and status."""
+    """Convert predictions to JSON values: join keys, value, and each feature with standard error and status.
+
+    If intervals were asked for, a row has `interval`, which is null where the prediction has none.
+    """
     used, rows = predicted.used, list[dict[str, Any]]()
     statuses = [[Status(code).name for code in codes] for codes in used.status.tolist()]
     for i, prediction in enumerate(predicted.values.tolist()):
@@ -47,7 +57,11 @@ def prediction_rows(
             )
         }
         keys = {name: values[i] for name, values in given.items() if name not in served.columns}
-        rows.append({"keys": keys, "prediction": prediction, "features": features})
+        row: dict[str, Any] = {"keys": keys, "prediction": prediction, "features": features}
+        if predicted.interval is not None:
+            low, high = (float(ends[i]) for ends in predicted.interval)
+            row["interval"] = None if math.isnan(low) else {"lo": low, "hi": high}
+        rows.append(row)
     return rows
 
 

@@ -14,8 +14,10 @@ import numpy.typing as npt
 from featurestore.read.vectors import as_lists
 from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
-from training.serving.ask import Ask, Keyed, Used
+from training.serving.ask import Ask, Floats, Keyed, Used
 from training.serving.inputs import ModelInputs
+from training.serving.intervals.intervals import Intervals, require_interval
+from training.serving.intervals.level import Level
 from training.serving.kinds.loading import Loading
 from training.serving.kinds.open_runner import open_runner
 from training.serving.kinds.runner import Runner
@@ -31,10 +33,12 @@ class Predictions:
     Attributes:
         values: float64[N], probabilities for a binary target.
         used: the features that they were computed from.
+        interval: the ends of each prediction's interval, NaN where it has none; None: it was not asked for.
     """
 
     values: npt.NDArray[np.float64]
     used: Used
+    interval: tuple[Floats, Floats] | None = None
 
 
 class ServedModel:
@@ -50,7 +54,7 @@ class ServedModel:
         self.model, self._runner, self._store = model, runner, store
         signature = ModelSignature.of(model)
         self._inputs = ModelInputs.of(model, signature, store, most_rows=sys.maxsize)
-        self._plan = self._inputs.plan(store.newest_snapshot())
+        self._plan, self._intervals = self._inputs.plan(store.newest_snapshot()), Intervals(self._inputs)
         self.features, self.columns, self.inputs = signature.features, signature.columns, self._inputs.types
 
     @classmethod
@@ -80,20 +84,29 @@ class ServedModel:
         """End the process of a foreign model."""
         self._runner.close()
 
-    def predict(self, given: Mapping[str, Sequence[Any]]) -> Predictions:
+    def predict(self, given: Mapping[str, Sequence[Any]], level: float | None = None) -> Predictions:
         """Predict for some keys, from the newest epoch.
 
         Args:
             given: a list for each of `inputs`, all of one length; {} if there are none.
+            level: of an interval of each prediction, such as 0.9; None: no interval.
 
         Raises:
             BadReference: an input is missing, unknown, or has another type. InputRefused: a number is infinite or beyond
-                float32. OnDemandFailed. ModelFailed.
+                float32, or there is no interval. ReleaseExpired: sums behind an interval have left the store. OnDemandFailed.
+                ModelFailed. ModelNotReady: a publication is under way, so there is no interval yet.
         """
         keyed = Keyed(as_lists(given)[0])
-        ask = Ask(self.model.name, self.model.version, keyed, self._inputs.require(keyed))
+        ask = Ask(self.model.name, self.model.version, keyed, self._inputs.require(keyed), level=level)
+        require_interval(ask, ask.rows)
         snapshot = self._store.newest_snapshot()
         if snapshot.epoch != self._plan.epoch:
             self._plan = self._inputs.plan(snapshot)
         filled = self._plan.fill([ask], self._store.clock())
-        return Predictions(self._runner.run(filled.arrays).astype(np.float64), filled.used(0))
+        values = self._runner.run(filled.arrays).astype(np.float64)
+        interval = None
+        if level is not None:
+            plan = self._intervals.plan(self._store, snapshot)
+            drawn = plan.draws(keyed.entities, ask.rows, filled.arrays, Level.of(level))
+            interval = drawn.ends(np.concatenate([self._runner.run(part) for part in drawn.parts()]))
+        return Predictions(values, filled.used(0), interval)
