@@ -401,6 +401,8 @@ def test_the_model_page_names_every_key_of_a_configuration() -> None:
         "split": training_config.SplitConfig,
         "model": training_config.ModelConfig,
         "collect": training_config.CollectConfig,
+        "promote": training_config.PromoteConfig,
+        "serve": training_config.ServeConfig,
     }
     fields = training_config.TrainConfig.model_fields
     assert set(fields) >= set(sections)

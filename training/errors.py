@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from base.disk import mend_of
-from base.errors import REFUSED, USAGE
+from base.errors import FAILURE, NOT_FOUND, REFUSED, USAGE
 from featurestore.errors import FeatureStoreError
 
 
@@ -249,6 +249,65 @@ class TooLittleMemory(TrainingError):
         self.model, self.need, self.have = model, need, have
         self.why = f"{need / 2**20:,.0f} MiB of memory are needed to load it, and {have / 2**20:,.0f} MiB are free"
         super().__init__(f"model {model}: {self.why}. Stop other programs, or serve fewer models")
+
+
+class BundleError(TrainingError):
+    """What a deployment of a model refuses, or cannot do."""
+
+
+class BundleRecordBroken(BundleError):
+    """The file that says which steps of a bundle are done cannot be read."""
+
+    exit_code = FAILURE
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(
+            f"{path} is not a record of deployed steps ({why}). Delete it: every step then runs again, and registered versions stay"
+        )
+
+
+class DeployUnderWay(BundleError):
+    """Another process deploys the same model."""
+
+    exit_code = FAILURE
+
+    def __init__(self, name: str, holder: str) -> None:
+        self.name, self.holder = name, holder
+        super().__init__(f"{holder} deploys model {name!r} into this store; wait until it ends")
+
+
+class ServeAddressTaken(BundleError):
+    """Another process listens where the server of a bundle shall listen."""
+
+    exit_code = USAGE
+
+    def __init__(self, address: str, holder: str | None) -> None:
+        self.address, self.holder = address, holder
+        by = "another process" if holder is None else holder
+        super().__init__(
+            f"the address {address} is in use by {by}. Stop that process, or write another port under [serve]"
+        )
+
+
+class ServerNotStarted(BundleError):
+    """The server of a bundle ended, or did not become ready. It was stopped."""
+
+    exit_code = FAILURE
+
+    def __init__(self, name: str, why: str, log: str) -> None:
+        self.name, self.why, self.log = name, why, log
+        super().__init__(f"the server of model {name!r} does not start: {why} (log: {log})")
+
+
+class ServerNotRunning(BundleError):
+    """There is no server of the bundle to stop."""
+
+    exit_code = NOT_FOUND
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"no server of model {name!r} runs; a configuration with a section [serve] starts one")
 
 
 class ArchiveRefused(TrainingError):

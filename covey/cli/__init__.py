@@ -20,6 +20,7 @@ from . import (
     collect,
     consumers,
     demo,
+    deploy,
     diff,
     doctor,
     explain,
@@ -101,6 +102,7 @@ app.command("watch")(watch.watch)
 app.command("views")(views.views)
 app.command("train")(train.train)
 app.command("predict")(predict.predict)
+app.command("deploy")(deploy.deploy)
 app.add_typer(consumers.app, name="consumers")
 app.add_typer(keys.app, name="keys")
 app.add_typer(lab.app, name="lab")
@@ -166,6 +168,8 @@ def _interrupted(arguments: list[str]) -> str:
     command = next((word for word in arguments if not word.startswith("-")), "")
     if command == "run":
         return "interrupted; published releases are kept. Run the same command again: it continues, or names --resume"
+    if command == "deploy":
+        return "interrupted; the steps that are done are kept, and the same command goes on with the next one"
     if command == "collect" or arguments[:2] == ["start", "coordinator"]:
         return "interrupted; an unfinished plan is kept, and --resume continues it"
     return "interrupted"

@@ -19,7 +19,10 @@ ROOMS = (
     "base", "crypto", "featurestore", "federation", "edge_client", "aggregator", "deployment", "training", "simulations",
 )  # fmt: skip
 CODES = """
+BUNDLE_ERROR training.BundleError 1
+BUNDLE_RECORD_BROKEN training.BundleRecordBroken 1
 COVEY_ERROR base.CoveyError 1
+DEPLOY_UNDER_WAY training.DeployUnderWay 1
 FEATURE_IN_SERVICE featurestore.FeatureInService 4
 HAND_OVER_REFUSED featurestore.HandOverRefused 4
 OVERLAP_REFUSED featurestore.OverlapRefused 2
@@ -30,6 +33,9 @@ OF_NEWER_VERSION base.OfNewerVersion 1
 CONFIG_INVALID base.ConfigInvalid 2
 NOT_PRIVATE base.NotPrivate 1
 EXTRA_MISSING base.ExtraMissing 1
+SERVER_NOT_RUNNING training.ServerNotRunning 5
+SERVER_NOT_STARTED training.ServerNotStarted 1
+SERVE_ADDRESS_TAKEN training.ServeAddressTaken 2
 TLS_ERROR base.TlsError 1
 CERTIFICATE_MISSING base.CertificateMissing 5
 CERTIFICATE_MALFORMED base.CertificateMalformed 1

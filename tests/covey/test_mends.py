@@ -21,6 +21,7 @@ SPOKEN = re.compile(r"(^|[\s`(])--[a-z]|`covey [a-z]|\bcovey (run|keys|store|tra
 OPTION = re.compile(r"(^|[\s`(])--[a-z]")
 OF_COMMANDS = (
     "deployment/printing/", "deployment/doctor/", "deployment/local/service_processes.py", "deployment/local/supervision/",
+    "training/bundle/server_command.py",
 )  # fmt: skip
 """What prints the answers of commands, and what starts commands."""
 OF_FILES = {"edge_client/policy_file.py"}

@@ -25,6 +25,7 @@ from base.toml import parse_toml, toml_text
 from featurestore.define.release import Clock
 from featurestore.online.settings import directory_of
 from featurestore.registry.models import require_name
+from training.bundle.sections import PromoteConfig, ServeConfig
 
 KindName = Literal["linear", "mlp", "monotone"]
 Task = Literal["binary", "regression"]
@@ -229,6 +230,8 @@ class TrainConfig(ConfigModel):
     split: SplitConfig
     model: ModelConfig = ModelConfig()
     collect: CollectConfig | None = None
+    promote: PromoteConfig | None = None
+    serve: ServeConfig | None = None
 
     @field_validator("model")
     @classmethod

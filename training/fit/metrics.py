@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -38,23 +38,34 @@ class Measured:
 
 def measure(y: Floats, predicted: Floats, time_us: Ints, task: Task, seed: int) -> dict[str, Measured]:
     """Measure `auc` and `logloss`, or `rmse`, with LEVEL intervals from DRAWS resamplings of the days."""
-    metrics: Mapping[str, Metric] = (
-        {"auc": auc_of(y, predicted), "logloss": _logloss_of(y, predicted)}
-        if task == "binary"
-        else {"rmse": _rmse_of(y, predicted)}
-    )
+    return {name: _measured(metric, time_us, seed) for name, metric in metrics_of(y, predicted, task).items()}
+
+
+def measure_difference(first: Metric, second: Metric, time_us: Ints, seed: int) -> Measured:
+    """Measure by how much the first metric is above the second, both of the same rows, with an interval as `measure` has."""
+    return _measured(lambda weights: first(weights) - second(weights), time_us, seed)
+
+
+def metrics_of(y: Floats, predicted: Floats, task: Task) -> Mapping[str, Metric]:
+    """The metrics of a task by name: `auc` and `logloss`, or `rmse`."""
+    match task:
+        case "binary":
+            return {"auc": auc_of(y, predicted), "logloss": _logloss_of(y, predicted)}
+        case "regression":
+            return {"rmse": _rmse_of(y, predicted)}
+        case _:
+            assert_never(task)
+
+
+def _measured(metric: Metric, time_us: Ints, seed: int) -> Measured:
     _, day = np.unique(time_us // DAY_US, return_inverse=True)
     days = int(day.max()) + 1
-    measured = {name: Measured(metric(np.ones(len(y))), None, None) for name, metric in metrics.items()}
+    value = metric(np.ones(len(time_us)))
     if days == 1:
-        return measured
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(days, np.full(days, 1 / days), DRAWS).astype(np.float64)
-    for name, metric in metrics.items():
-        values = np.array([metric(weights[day]) for weights in drawn])
-        low, high = np.nanquantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        measured[name] = Measured(measured[name].value, float(low), float(high))
-    return measured
+        return Measured(value, None, None)
+    drawn = np.random.default_rng(seed).multinomial(days, np.full(days, 1 / days), DRAWS).astype(np.float64)
+    low, high = np.nanquantile([metric(weights[day]) for weights in drawn], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Measured(value, float(low), float(high))
 
 
 def auc_of(y: Floats, predicted: Floats) -> Metric:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 import numpy as np
 import torch
@@ -37,6 +37,9 @@ from .model import Baseline
 from .picture import drawn
 from .reference import boosted
 from .report import TrainReport, calibration, make_report
+
+if TYPE_CHECKING:
+    from deployment.run import RunReport
 
 Progress = Callable[[str, str, int, int], None]
 """Called with (name, step, done, total)."""
@@ -250,12 +253,12 @@ def require_no_code(config: TrainConfig) -> None:
             raise CodeUntrusted(config.name, key, str(named))
 
 
-def collect_events(config: TrainConfig, collect: CollectConfig, progress: Progress) -> None:
+def collect_events(config: TrainConfig, collect: CollectConfig, progress: Progress) -> RunReport:
     """Collect the panes that have ended and are not in the store yet, and register the services. It runs the views' code."""
     from deployment.run import run
 
     declared = load_declared(collect.views, need_views=True)
-    run(
+    report = run(
         declared.views,
         collect.events,
         store=config.store,
@@ -268,6 +271,7 @@ def collect_events(config: TrainConfig, collect: CollectConfig, progress: Progre
     )
     with Publisher(config.store, wall_clock) as publisher:
         publisher.register_services(declared.services, declared.on_demand)
+    return report
 
 
 def _last_label(config: TrainConfig, types: Any) -> dict[str, Any]:

@@ -1,0 +1,77 @@
+"""The fourth step: put the new version in force, unless it is worse than the one that runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from base.times import wall_clock
+from featurestore.publish.model_versions import promote
+from featurestore.registry.serving_versions import Newest, Weights
+from featurestore.store import Store
+from training.fit.config import TrainConfig
+
+from .comparison import Difference, Incomparable, compare, decide
+from .sections import PromoteConfig
+from .step import Inputs, Made, Progress, digest
+
+PROMOTE: Final = "promote"
+
+
+@dataclass(frozen=True)
+class PromoteStep:
+    """Decide on a registered version, once: what a person promotes or rolls back afterwards stays.
+
+    Attributes:
+        version: the output of the registration, `name@v<n>`.
+        trust: compare with a running version that may run code.
+    """
+
+    config: TrainConfig
+    version: str
+    trust: bool
+    name = PROMOTE
+
+    def inputs(self) -> Inputs:
+        """The version and the rule."""
+        return {"version": self.version, "[promote]": digest(_rule(self.config).model_dump())}
+
+    def lost(self, output: str) -> str | None:
+        """A decision is never lost: the version has it."""
+        return None
+
+    def run(self, progress: Progress) -> Made:
+        """Compare with the running version, and promote or keep.
+
+        A version that shares the requests with others takes them all over.
+        """
+        name = self.config.name
+        with Store.open(self.config.store) as store:
+            new, history = store.model(self.version), store.model_history(name)
+            heaviest = history.in_force.heaviest
+            others = [version for version in history.versions if version != new.version]
+            running = store.model(f"{name}@v{heaviest}")
+        if history.in_force == Weights.single(name, new.version):
+            if isinstance(history.serving, Newest):
+                promote(self.config.store, name, history.in_force, wall_clock)
+            return Made("in force", f"{new} is in force" if others else f"{new} is the first version")
+        progress(name, "compare", 0, 1)
+        compared = compare(self.config, new, running, trust=self.trust)
+        progress(name, "compare", 1, 1)
+        match compared:
+            case Difference():
+                decision = decide(_rule(self.config).rule, compared.ahead)
+                promotes, why = decision.promotes, f"{compared}; {decision.why}"
+            case Incomparable():
+                promotes = not compared.serves
+                why = f"{running} cannot be tested on these rows: {compared.why}"
+            case _:
+                assert_never(compared)
+        if not promotes:
+            return Made("kept", f"{running} stays in force. {new}: {why}")
+        promote(self.config.store, name, Weights.single(name, new.version), wall_clock)
+        return Made("promoted", f"{new} replaces {running}: {why}")
+
+
+def _rule(config: TrainConfig) -> PromoteConfig:
+    return PromoteConfig() if config.promote is None else config.promote

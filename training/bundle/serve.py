@@ -1,0 +1,62 @@
+"""The last step: serve the model. A running server takes up a new promotion by itself, so it is started once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Final
+
+from base.toml import toml_entries
+from training.fit.config import TrainConfig
+
+from .sections import ServeConfig
+from .server_command import server_settings
+from .server_control import start_server
+from .server_files import ServerFolder, ServerState
+from .step import Inputs, Made, Progress, digest
+
+SERVE: Final = "serve"
+_OWN_SECTIONS: Final = ("online", "serving")
+"""The sections of covey.toml that a server reads when it starts."""
+
+
+@dataclass(frozen=True)
+class ServeStep:
+    """Start `covey serve` in the background. Its output is where it listens.
+
+    Attributes:
+        trust: serve models that may run code.
+    """
+
+    config: TrainConfig
+    serve: ServeConfig
+    trust: bool
+    name = SERVE
+
+    @property
+    def folder(self) -> ServerFolder:
+        """The files of the server."""
+        return ServerFolder(self.config.store, self.config.name)
+
+    def inputs(self) -> Inputs:
+        """The command, the sections of covey.toml that it reads, and the version of Covey; but no model."""
+        try:
+            entries: dict[str, Any] = toml_entries(self.config.store / "covey.toml")
+        except FileNotFoundError:
+            entries = {}
+        own = {name: entries[name] for name in _OWN_SECTIONS if name in entries}
+        command = server_settings(self.config, self.serve, trust=self.trust).command
+        return {"[serve]": digest(command), "covey.toml": digest(own), "covey": version("covey")}
+
+    def lost(self, output: str) -> str | None:
+        """Whether the server does not run."""
+        state = ServerState.running(self.folder)
+        return None if state is not None and state.address == output else "the server does not run"
+
+    def run(self, progress: Progress) -> Made:
+        """Start the server, or start it again, and wait until its models are ready. Raises ServeAddressTaken, ServerNotStarted."""
+        progress(self.config.name, "start", 0, 1)
+        settings = server_settings(self.config, self.serve, trust=self.trust)
+        state = start_server(self.folder, settings, lambda _: None)
+        progress(self.config.name, "start", 1, 1)
+        return Made(settings.address, f"process {state.pid} answers at {settings.address}; log: {self.folder.logs}")
