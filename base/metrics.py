@@ -312,12 +312,53 @@ RELEASE_SITES: Final = Metric(
     (Role.SERVER,), (_VIEW, _VERSION, Label("state", Choice(("counted", "missing")))),
 )  # fmt: skip
 
+
+# of the feature server, for each model that it serves
+MODEL_OUTCOMES: Final = ("ok", "refused", "busy", "late", "not_ready", "failed", "gone")
+MODEL_STAGES: Final = ("queue", "fetch", "transform", "infer")
+FEATURE_STATES: Final = ("used", "null", "stale")
+BATCH_ROWS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1_024.0)
+"""The buckets of batches, rows."""
+_OF_MODEL: Final = (
+    Label("model", Names("models", 200)),
+    Label("version", Names("versions of models", 1_000)),
+)
+MODEL_READY: Final = Metric(
+    "covey_model_ready", Kind.GAUGE, "1 if a version of a model answers; 0 if it cannot be loaded, or has failed.",
+    (Role.SERVER,), _OF_MODEL,
+)  # fmt: skip
+MODEL_QUEUE_ROWS: Final = Metric(
+    "covey_model_queue_rows", Kind.GAUGE, "Rows that wait for a batch.", (Role.SERVER,), _OF_MODEL
+)
+MODEL_BATCH_ROWS: Final = Metric(
+    "covey_model_batch_rows", Kind.HISTOGRAM, "Rows of a batch.", (Role.SERVER,), _OF_MODEL, BATCH_ROWS
+)
+MODEL_SECONDS: Final = Metric(
+    "covey_model_seconds", Kind.HISTOGRAM,
+    "Seconds: a request waits for its batch; a batch reads its features, draws noise for intervals, and runs the model.",
+    (Role.SERVER,), (*_OF_MODEL, Label("stage", Choice(MODEL_STAGES))), LATENCIES,
+)  # fmt: skip
+MODEL_REQUESTS: Final = Metric(
+    "covey_model_requests_total", Kind.COUNTER, "Requests by outcome; gone: the client went away.",
+    (Role.SERVER,), (*_OF_MODEL, Label("outcome", Choice(MODEL_OUTCOMES))),
+)  # fmt: skip
+MODEL_FEATURES: Final = Metric(
+    "covey_model_features_total", Kind.COUNTER, "Features that predictions used: all, those without a value, and stale ones.",
+    (Role.SERVER,), (*_OF_MODEL, Label("state", Choice(FEATURE_STATES))),
+)  # fmt: skip
+MODEL_PSI: Final = Metric(
+    "covey_model_output_psi", Kind.GAUGE,
+    "Population stability index of the outputs against those of the test rows; above 0.25 they differ much.",
+    (Role.SERVER,), _OF_MODEL,
+)  # fmt: skip
+
 METRICS: Final = (
     BUILD, STARTED, MEMORY, READY, DISK_FREE, DISK_SIZE, CERTIFICATE,
     REPORTS, BATCHES, REFUSALS, JOBS_PENDING, PLANS, COLLECTIONS, STEP, CALL, CALL_SECONDS, PEER_UP, LEDGER_ENTRIES, BUDGET_LEFT,
     PANES, SITES, NEXT_COLLECTION, LAST_OPENED, CLOCK_OFFSET, DRIFT, DRIFT_SERIES, NODES, ANSWERS, ANSWER_SECONDS,
     SOURCE_CONNECTED, SOURCE_BEHIND, SOURCE_EVENTS, SOURCE_LOG_SIZE, SOURCE_LOG_FULL, LATE_EVENTS,
     REQUESTS, REQUEST_SECONDS, ROWS, EPOCH, VIEW_AGE, RELEASE_SITES,
+    MODEL_READY, MODEL_QUEUE_ROWS, MODEL_BATCH_ROWS, MODEL_SECONDS, MODEL_REQUESTS, MODEL_FEATURES, MODEL_PSI,
 )  # fmt: skip
 """All metrics."""
 

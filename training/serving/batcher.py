@@ -1,15 +1,20 @@
-"""Makes batches of waiting requests, and gives them to compute threads.
+"""Makes batches of waiting requests, and gives them to what computes them: the event loop itself, or threads.
 
-It runs on the event loop. A batch is taken when a compute thread is free and the batch is ready: it has a preferred size, or its
-oldest request has waited for `max_queue_delay_us`. While all threads compute, requests gather by themselves.
+The event loop computes batches of quick models (see `Serving`). A hop to a thread and back costs more than such a batch, and a
+thread competes with the loop for Python's lock at each step of the model. So the loop takes what arrived in its last round as a
+batch, computes it, answers, and looks for requests that arrived meanwhile. Batches grow with the load, and no request waits for
+others.
+
+Threads compute all other batches. A free thread takes a batch when it is ready: it has a preferred size, or its oldest request has
+waited for `max_queue_delay_us`. While all threads compute, requests gather by themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final, Protocol
 
-from .job import Job, Outcome
+from .job import LOOP, SHARED, Job, Outcome
 from .model_queue import NEVER, Batch, ModelQueue
 from .shares import Shares
 
@@ -47,14 +52,14 @@ class Finished(Protocol):
 
 
 Compute = Callable[[ModelQueue, Batch, Callable[[Finished], None]], None]
-"""Computes a batch in a thread, and then calls its last argument on the event loop."""
+"""Computes a batch in the pool of its jobs, and calls its last argument on the event loop."""
 
 
 class Batcher:
     """The batches of all models of a process.
 
     Args:
-        threads: how many batches are computed at a time.
+        threads: how many batches are computed at a time by the threads that versions share.
         late: receives the jobs whose deadline has passed.
         finished: receives each batch after its jobs have their outcomes.
     """
@@ -67,7 +72,9 @@ class Batcher:
         late: Callable[[ModelQueue, Job], None],
         finished: Callable[[ModelQueue, Batch, Finished], None],
     ) -> None:
-        self._loop, self._free, self._compute, self._late, self._finished = loop, threads, compute, late, finished
+        self._loop, self._compute, self._late, self._finished = loop, compute, late, finished
+        self._free: dict[Hashable, int] = {LOOP: 1, SHARED: threads}
+        """The free threads of each pool."""
         self._shares = Shares()
         self._queues: list[ModelQueue] = []
         """The queues with jobs."""
@@ -91,28 +98,53 @@ class Batcher:
             self._queues.remove(queue)
         return removed
 
+    def fail(self, queue: ModelQueue, target: Hashable, error: Exception) -> list[Job]:
+        """End all waiting jobs of a version that cannot answer any more, and return them."""
+        jobs = queue.drain(target)
+        if jobs and not queue.rows:
+            self._queues.remove(queue)
+        for job in jobs:
+            job.end(error)
+        return jobs
+
+    def open_pool(self, pool: Hashable) -> None:
+        """A version has a thread of its own."""
+        self._free[pool] = 1
+
+    def close_pool(self, pool: Hashable) -> None:
+        """A version with a thread of its own computes nothing more."""
+        del self._free[pool]
+
     def _look_soon(self) -> None:
-        if not self._is_due and self._free:
+        if not self._is_due:
             self._is_due = True
             self._loop.call_soon(self._look)
 
     def _look(self) -> None:
         """Give free threads the batches that are ready."""
         self._is_due = False
+        for pool in list(self._free):
+            self._look_in(pool)
+
+    def _look_in(self, pool: Hashable) -> None:
         now = self._loop.time()
-        while self._free and self._queues:
-            ready = [queue for queue in self._queues if queue.ready_s() <= now]
-            queue = self._shares.choose(ready)
+        while self._free[pool] and self._queues:
+            ready = {queue: queue.ready_s(pool) for queue in self._queues}
+            queue = self._shares.choose(one for one, ready_s in ready.items() if ready_s <= now)
             if queue is None:
-                self._look_at(min(queue.ready_s() for queue in self._queues), now)
+                if (next_s := min(ready.values())) < NEVER:
+                    self._look_at(next_s, now)
                 return
-            batch, late = queue.take(now)
+            batch, late = queue.take(now, pool)
             if not queue.rows:
                 self._queues.remove(queue)
             for job in late:
                 self._late(queue, job)
             if batch is not None:
-                self._begin(queue, batch)
+                self._begin(queue, batch, pool)
+                if pool is LOOP:  # requests of others that arrived meanwhile come first
+                    self._look_soon()
+                    return
 
     def _look_at(self, when: float, now: float) -> None:
         if when - now < _TIMER_S:
@@ -125,13 +157,14 @@ class Batcher:
         self._timer_s = NEVER
         self._look_soon()
 
-    def _begin(self, queue: ModelQueue, batch: Batch) -> None:
-        self._free -= 1
+    def _begin(self, queue: ModelQueue, batch: Batch, pool: Hashable) -> None:
+        self._free[pool] -= 1
         expected = batch.rows * queue.row_s  # so that one model does not take all threads before its first charge
         self._shares.charge(queue, expected)
 
         def finished(made: Finished) -> None:
-            self._free += 1
+            if pool in self._free:
+                self._free[pool] += 1
             self._shares.charge(queue, made.seconds - expected)
             queue.finished(batch, made.seconds)
             for job, outcome in zip(batch.jobs, made.outcomes, strict=True):

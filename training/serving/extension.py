@@ -91,4 +91,4 @@ class ModelExtension:
 
     def samples(self) -> Iterable[Sample]:
         """The metrics of the models."""
-        return ()
+        return self._serving.samples()

@@ -43,6 +43,7 @@ class InputPlan:
     Attributes:
         names: of the F columns.
         epoch: of the snapshot.
+        blocking: whether a read waits for a disk or a network.
         releases: the newest one of each view that is read.
     """
 
@@ -68,6 +69,7 @@ class InputPlan:
             if kind == "float64"
         }
         self.epoch = snapshot.epoch
+        self.blocking = any(view.blocking for view in self._vector.views)
         self.releases = tuple(
             UsedRelease(one.view, one.version, snapshot.releases.get(one.name, ""), one.pane_end)
             for one in (view.header for view in self._vector.views)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from .ask import Ask, Predicted
 
 Outcome: TypeAlias = Predicted | Exception
+LOOP: Final = "loop"
+"""The pool of batches that the event loop computes itself."""
+SHARED: Final = "shared"
+"""The pool of compute threads that versions share. A version with a thread of its own has a pool of its own."""
+
 Done: TypeAlias = Callable[[Outcome], None]
 """Receives the outcome of a question, on the event loop, once."""
 
@@ -17,14 +22,17 @@ class Job:
 
     Attributes:
         target: the loaded version that answers. The queue only compares it.
+        pool: what computes it.
         arrived_s, due_s: when it arrived, and until when its client waits; seconds of a steady clock.
     """
 
-    __slots__ = ("_done", "arrived_s", "ask", "due_s", "target")
+    __slots__ = ("_done", "arrived_s", "ask", "due_s", "pool", "target")
 
-    def __init__(self, ask: Ask, target: Hashable, done: Done, arrived_s: float, due_s: float) -> None:
+    def __init__(
+        self, ask: Ask, target: Hashable, done: Done, arrived_s: float, due_s: float, pool: Hashable = None
+    ) -> None:
         self.ask, self.target, self._done = ask, target, done
-        self.arrived_s, self.due_s = arrived_s, due_s
+        self.arrived_s, self.due_s, self.pool = arrived_s, due_s, pool
 
     @property
     def rows(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,18 +21,24 @@ from .inputs import ModelInputs
 from .intervals.intervals import Intervals
 from .intervals.level import Level
 from .intervals.plan import Drawn
-from .job import Outcome
+from .job import LOOP, SHARED, Outcome
 from .kinds.runner import Runner
 from .signature import ModelSignature
+
+QUICK_S: Final = 0.002
+"""Batches that take less of a processor's time are computed on the event loop. All other requests wait for them, as for large reads
+of features."""
+_SMOOTHING: Final = 0.1
 
 _NO_FEATURES: Final = FeatureCounts(0, 0, 0)
 
 
 @dataclass(frozen=True)
 class Stages:
-    """The seconds of a batch: reading its features, and running the model."""
+    """The seconds of a batch: reading its features, drawing their noise for intervals, and running the model."""
 
     fetch_s: float
+    transform_s: float
     infer_s: float
 
 
@@ -61,6 +67,9 @@ class LoadedVersion:
 
     Attributes:
         loaded_at: µs since the epoch.
+        is_foreign: whether it runs in a process of its own. It then has a compute thread of its own, which only waits, so that
+            a model that does not end holds up no other one.
+        busy_s: the processor's time of a batch as they are: at first, of one of the largest size.
     """
 
     model: RegisteredModel
@@ -68,22 +77,33 @@ class LoadedVersion:
     inputs: ModelInputs
     runner: Runner
     loaded_at: int
+    is_foreign: bool = False
+    busy_s: float = 0.0
     intervals: Intervals = field(init=False, repr=False)
     _plan: tuple[Snapshot, InputPlan] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.intervals = Intervals(self.inputs)
 
+    def pool(self, ask: Ask) -> Hashable:
+        """What computes a request."""
+        if self.is_foreign:
+            return self
+        plan = self._plan
+        is_quick = self.busy_s < QUICK_S and ask.level is None and plan is not None and not plan[1].blocking
+        return LOOP if is_quick else SHARED
+
     def compute(self, store: Store, asks: Sequence[Ask], clock: Callable[[], float] = time.perf_counter) -> Computed:
         """Compute a batch of requests, whose inputs were checked, from the newest epoch. It runs in a compute thread."""
-        start = clock()
+        start, began = clock(), time.thread_time()
         try:
             snapshot = store.blocks.require()
             filled = self._plan_of(snapshot).fill(asks, store.clock())
+            read = clock()
             drawn = self._drawn(store, snapshot, asks, filled)
         except Exception as error:  # noqa: BLE001 - every error is the outcome of a request
             return self._each_alone(store, asks, error, clock) if len(asks) > 1 else _failed(error, 1, clock() - start)
-        read = clock()
+        transformed = clock()
         try:
             values = self._run(filled.arrays)
             intervals = {at: self._interval(one) for at, one in drawn.items()}
@@ -91,13 +111,20 @@ class LoadedVersion:
         except Exception as error:  # noqa: BLE001 - every error is the outcome of the requests
             return _failed(error, len(asks), clock() - start)
         end = clock()
-        return Computed(outcomes, end - start, Stages(read - start, end - read), filled.counts(), values)
+        if not drawn:
+            self.busy_s += _SMOOTHING * (time.thread_time() - began - self.busy_s)
+        stages = Stages(read - start, transformed - read, end - transformed)
+        return Computed(outcomes, end - start, stages, filled.counts(), values)
 
     def warm(self, store: Store, sizes: Sequence[int]) -> None:
-        """Run once for each size of a batch, so that the first request does not wait for it. Raises ModelFailed."""
+        """Run for each size of a batch, so that the first request does not wait for it. Raises ModelFailed."""
         self._plan_of(store.blocks.require())
         for rows in sizes:
-            self.runner.run(Arrays.zeros(rows, len(self.signature.names)))
+            zeros = Arrays.zeros(rows, len(self.signature.names))
+            self.runner.run(zeros)
+            began = time.thread_time()
+            self.runner.run(zeros)
+            self.busy_s = max(self.busy_s, time.thread_time() - began)
 
     def _plan_of(self, snapshot: Snapshot) -> InputPlan:
         known = self._plan

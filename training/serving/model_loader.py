@@ -17,6 +17,7 @@ from training.fit.lineage import require_same
 
 from .inputs import MAX_ROWS, ModelInputs
 from .kinds.loading import Loading
+from .kinds.model_kind import is_foreign, kind_of
 from .kinds.open_runner import open_runner
 from .loaded import LoadedVersion
 from .settings import ServingSettings
@@ -99,7 +100,7 @@ class ModelLoader:
         require_same(model, store, self._views_file)
         inputs = ModelInputs.of(model, signature, store, MAX_ROWS)
         runner = open_runner(model, replace(self._loading, limit_s=settings.limit_ms / 1_000))
-        loaded = LoadedVersion(model, signature, inputs, runner, store.clock())
+        loaded = LoadedVersion(model, signature, inputs, runner, store.clock(), is_foreign(kind_of(model)))
         try:
             loaded.warm(store, (1, *settings.preferred, settings.max_batch))
         except BaseException:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from training.errors import DeadlineMissed, ModelBusy
 
-from .job import Job
+from .job import LOOP, Job
 from .settings import ModelSettings
 
 NEVER: Final = math.inf
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
 
 
 class _Lane:
-    """The jobs of one version, the oldest first."""
+    """The jobs of one version that one pool computes, the oldest first."""
 
     __slots__ = ("jobs", "rows")
 
@@ -55,7 +55,8 @@ class ModelQueue:
         self.name, self.settings = name, settings
         self.rows, self.row_s, self.passed = 0, 0.0, 0.0
         self.computing = 0
-        self._lanes: dict[Hashable, _Lane] = {}
+        self._lanes: dict[tuple[Hashable, Hashable], _Lane] = {}
+        """By version and pool."""
         self._tokens, self._filled_s = self._burst, now
         preferred = sorted(size for size in settings.preferred if size <= settings.max_batch)
         self._sizes = (*preferred, settings.max_batch)
@@ -97,37 +98,40 @@ class ModelQueue:
 
     def add(self, job: Job) -> None:
         """Queue an admitted request."""
-        lane = self._lanes.get(job.target)
+        lane = self._lanes.get((job.target, job.pool))
         if lane is None:
-            lane = self._lanes[job.target] = _Lane()
+            lane = self._lanes[job.target, job.pool] = _Lane()
         lane.jobs[job] = None
         lane.rows += job.rows
         self.rows += job.rows
 
     def remove(self, job: Job) -> bool:
         """Drop a request whose client has gone; False: it waits no longer."""
-        lane = self._lanes.get(job.target)
+        key = job.target, job.pool
+        lane = self._lanes.get(key)
         if lane is None or job not in lane.jobs:
             return False
         self._took(lane, job)
         if not lane.jobs:
-            del self._lanes[job.target]
+            del self._lanes[key]
         return True
 
-    def ready_s(self) -> float:
-        """When the next batch may be taken: at once if it has a preferred size; otherwise when its oldest job has waited."""
+    def ready_s(self, pool: Hashable) -> float:
+        """When a pool may take its next batch: at once if it has a preferred size; otherwise when its oldest job has waited."""
         ready = NEVER
-        for lane in self._lanes.values():
-            if lane.rows >= self._sizes[0]:
+        for (_, of), lane in self._lanes.items():
+            if of is not pool:
+                continue
+            if of is LOOP or lane.rows >= self._sizes[0]:
                 return -NEVER
             ready = min(ready, next(iter(lane.jobs)).arrived_s + self._delay_s)
         return ready
 
-    def take(self, now: float) -> tuple[Batch | None, list[Job]]:
-        """The next batch, and the jobs whose deadline has passed: of the version whose job has waited longest."""
+    def take(self, now: float, pool: Hashable) -> tuple[Batch | None, list[Job]]:
+        """The next batch of a pool, and the jobs whose deadline has passed: of the version whose job has waited longest."""
         late: list[Job] = []
-        while self._lanes:
-            target, lane = min(self._lanes.items(), key=lambda one: next(iter(one[1].jobs)).arrived_s)
+        while lanes := [(lane, target) for (target, of), lane in self._lanes.items() if of is pool]:
+            lane, target = min(lanes, key=lambda one: next(iter(one[0].jobs)).arrived_s)
             most, jobs, rows = self._most(lane, now), list[Job](), 0
             while lane.jobs:
                 job = next(iter(lane.jobs))
@@ -140,7 +144,7 @@ class ModelQueue:
                     rows += job.rows
                 self._took(lane, job)
             if not lane.jobs:
-                del self._lanes[target]
+                del self._lanes[target, pool]
             if jobs:
                 self.computing += rows
                 return Batch(target, jobs, rows, now), late
@@ -152,10 +156,18 @@ class ModelQueue:
         measured = seconds / batch.rows
         self.row_s = measured if not self.row_s else self.row_s + _SMOOTHING * (measured - self.row_s)
 
+    def drain(self, target: Hashable) -> list[Job]:
+        """Take all jobs of a version that cannot answer any more."""
+        jobs: list[Job] = []
+        for key in [key for key in self._lanes if key[0] is target]:
+            lane = self._lanes.pop(key)
+            self.rows -= lane.rows
+            jobs += lane.jobs
+        return jobs
+
     def waiting(self, target: Hashable) -> int:
         """How many rows wait for a version."""
-        lane = self._lanes.get(target)
-        return 0 if lane is None else lane.rows
+        return sum(lane.rows for (of, _), lane in self._lanes.items() if of is target)
 
     def _most(self, lane: _Lane, now: float) -> int:
         """The most rows of the batch: the largest preferred size that is there, or all if the oldest job has waited enough."""

@@ -42,7 +42,7 @@ class ServedModel:
         return self._held
 
     def find(self, version: int | None, draw: Callable[[], str]) -> ServedVersion | None:
-        """The version that answers a request; None: it is not loaded yet.
+        """The version that answers a request; None: the request names one that is not loaded yet.
 
         Args:
             draw: the id of the request, by which a version is drawn.
@@ -50,6 +50,7 @@ class ServedModel:
         Raises:
             UnknownModel. ModelNotReady: it cannot be loaded.
         """
+        is_drawn = version is None
         if version is None:
             version = self._drawn(draw)
         elif version not in self.known:
@@ -59,6 +60,8 @@ class ServedModel:
         found = self._held.get(version)
         if found is None and (failed := self._failed.get(version)) is not None:
             raise ModelNotReady(f"{self.name}@v{version}", failed.why)
+        if found is None and is_drawn:
+            raise ModelNotReady(f"{self.name}@v{version}", "it is being loaded")
         return found
 
     def _drawn(self, draw: Callable[[], str]) -> int:

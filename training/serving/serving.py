@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
+from base.metrics import Sample
 from featurestore.errors import UnknownModel
 from featurestore.store import Store
-from training.errors import DeadlineMissed, ModelBusy, ModelNotReady
+from training.errors import DeadlineMissed, ModelBusy, ModelFailed, ModelNotReady
 
 from .ask import Ask, Predicted
 from .batcher import Batcher, Finished
-from .compute_threads import ComputeThreads
-from .job import Done, Job, Outcome
+from .counters import ModelCounters
+from .follower import POLL_S, Follower
+from .job import LOOP, Done, Job, Outcome
 from .loaded import Computed, LoadedVersion
-from .model_loader import InForce, ModelLoader
+from .model_loader import ModelLoader
 from .model_queue import Batch, ModelQueue
+from .outcomes import outcome_name
 from .served_model import ServedModel
 from .settings import ModelSettings, ServingSettings
 from .states import ModelState, ServedVersion
-
-POLL_S: Final = 0.2
-"""How often the server looks for new versions and promotions."""
-
-_T = TypeVar("_T")
-
-_log = logging.getLogger("covey.server")
+from .statistics import VersionStatistics, ready_samples
 
 
 class Ticket:
@@ -54,8 +49,11 @@ _ENDED: Final = Ticket(lambda: None)
 class Serving:
     """The models of a store that a process serves.
 
+    Batches whose features are in memory, and which take less than `QUICK_S`, are computed on the event loop; others by threads.
+
     Args:
         names: the models; None: all that are registered, also later.
+        counters: counts what the models do.
         draw: draws a version for requests without an id.
     """
 
@@ -65,41 +63,30 @@ class Serving:
         loader: ModelLoader,
         settings: ServingSettings,
         names: Sequence[str] | None = None,
+        counters: ModelCounters | None = None,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._store, self._loader, self._settings, self._names, self._draw = store, loader, settings, names, draw
-        self._models: dict[str, ServedModel] = {}
+        self._store, self._settings, self._names, self._draw = store, settings, names, draw
+        self._counters = counters or ModelCounters()
+        self._follower = Follower(loader, settings, names, self._taken_up, self._opened, self._closed)
+        self._models = self._follower.models
         self._waiting: dict[tuple[str, int], list[Job]] = {}
-        """Jobs of versions that are not loaded yet, each named by its request."""
-        self._busy: dict[LoadedVersion, int] = {}
-        """How many batches of each version are computed now."""
-        self._retired: set[LoadedVersion] = set()
+        """Jobs of versions that are not loaded yet, and that requests have named."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Load the models, and serve them until the end of the block."""
         self._loop = asyncio.get_running_loop()
-        self._wake = asyncio.Event()
-        self._threads = ComputeThreads(self._loop, self._settings.threads)
         self._batcher = Batcher(self._loop, self._settings.threads, self._compute, self._too_late, self._finished)
-        self._loading = ThreadPoolExecutor(1, "covey-models")
-        for name in self._names or ():
-            self._add(name)
-        following = asyncio.create_task(self._follow())
+        self._follower.start()
         try:
             yield
         finally:
-            following.cancel()
-            with suppress(asyncio.CancelledError):
-                await following
-            self._threads.close()
-            self._loading.shutdown(wait=False, cancel_futures=True)
-            for model in self._models.values():
-                for held in model.held.values():
-                    held.loaded.runner.close()
+            await self._follower.stop()
 
     def ask(self, ask: Ask, done: Done) -> Ticket:
         """Ask a model. `done` receives the predictions or the error on the event loop, perhaps at once."""
+        found = None
         try:
             model = self._model(ask.model)
             found = model.find(ask.version, lambda: ask.ident or str(self._draw()))
@@ -112,11 +99,14 @@ class Serving:
             rows = found.loaded.inputs.require(ask.given)
             model.queue.admit(rows, timeout_s, now)
         except Exception as error:  # noqa: BLE001 - every error is the outcome
+            if found is not None:
+                self._counters.of(ask.model, found.model.version).outcome(outcome_name(error), 0.0)
             done(error)
             return _ENDED
+        loaded = found.loaded
         if rows != ask.rows:
             ask = replace(ask, rows=rows)
-        job = Job(ask, found.loaded, done, now, now + timeout_s)
+        job = Job(ask, loaded, done, now, now + timeout_s, loaded.pool(ask))
         self._batcher.add(model.queue, job)
         return Ticket(partial(self._withdraw, model, job))
 
@@ -166,6 +156,17 @@ class Serving:
         """What is known of each model, by name."""
         return tuple(self._models[name].state() for name in sorted(self._models))
 
+    def statistics(self) -> list[VersionStatistics]:
+        """What each version has done since the server began, in all workers."""
+        self._count_waiting()
+        return self._counters.statistics()
+
+    def samples(self) -> Iterator[Sample]:
+        """The metrics of the models."""
+        yield from ready_samples(self.models())
+        for one in self.statistics():
+            yield from one.samples()
+
     def waits_for(self) -> str | None:
         """The model that was asked for by name and does not answer, and why; None: all do."""
         for name in self._names or ():
@@ -179,14 +180,10 @@ class Serving:
             raise UnknownModel(name, sorted(self._models))
         return model
 
-    def _add(self, name: str) -> ServedModel:
-        queue = ModelQueue(name, self._settings.of(name), self._loop.time())
-        model = self._models[name] = ServedModel(name, queue)
-        return model
-
     def _withdraw(self, model: ServedModel, job: Job) -> None:
         job.drop()
-        self._batcher.withdraw(model.queue, job)
+        if self._batcher.withdraw(model.queue, job):
+            self._count(job, "gone")
 
     def _ask_later(self, model: ServedModel, ask: Ask, done: Done, now: float, due: float) -> Ticket:
         """Load the version that a request names. The request waits for it."""
@@ -195,81 +192,79 @@ class Serving:
         if sum(job.rows for job in waiting) >= model.queue.settings.queue:
             done(ModelBusy(f"{model.name}@v{ask.version}", "it is being loaded, and requests wait for it", POLL_S))
             return _ENDED
-        job = Job(ask, ask.version, done, now, due)
+        job = Job(ask, None, done, now, due)
         waiting.append(job)
         model.name_version(ask.version)
-        self._wake.set()
+        self._follower.look_soon()
         return Ticket(job.drop)
 
+    def _taken_up(self, model: ServedModel) -> None:
+        """Ask again what has waited for a version."""
+        for key in [key for key in self._waiting if key[0] == model.name]:
+            for job in self._waiting.pop(key):
+                left_s = job.due_s - self._loop.time()
+                if left_s <= 0:
+                    self._too_late(model.queue, job)
+                else:
+                    self.ask(replace(job.ask, timeout_s=left_s), job.end)
+
+    def _opened(self, loaded: LoadedVersion) -> None:
+        self._batcher.open_pool(loaded)
+
+    def _closed(self, loaded: LoadedVersion) -> None:
+        self._batcher.close_pool(loaded)
+
     def _too_late(self, queue: ModelQueue, job: Job) -> None:
+        self._count(job, "late")
         job.end(DeadlineMissed(queue.name, job.due_s - job.arrived_s, self._loop.time() - job.arrived_s))
 
     def _compute(self, queue: ModelQueue, batch: Batch, finished: Callable[[Finished], None]) -> None:
         loaded, asks = batch.target, [job.ask for job in batch.jobs]
         assert isinstance(loaded, LoadedVersion)
-        self._busy[loaded] = self._busy.get(loaded, 0) + 1
 
         def done(made: Computed) -> None:
-            self._busy[loaded] -= 1
             finished(made)
-            self._close_if_idle(loaded)
+            if isinstance(made.error, ModelFailed) and loaded.is_foreign:
+                self._fail(queue, loaded, made.error)
+            self._follower.end(loaded)
 
-        self._threads.submit(partial(loaded.compute, self._store, asks), done)
+        threads = self._follower.begin(loaded)
+        if batch.jobs[0].pool is LOOP:
+            done(loaded.compute(self._store, asks))
+        else:
+            threads.submit(partial(loaded.compute, self._store, asks), done)
+
+    def _fail(self, queue: ModelQueue, loaded: LoadedVersion, error: ModelFailed) -> None:
+        """A foreign model has failed: its process is ended, and it is loaded again later."""
+        self._follower.fail(loaded, error.why)
+        for job in self._batcher.fail(queue, loaded, ModelNotReady(str(loaded.model), error.why)):
+            self._count(job, "not_ready")
 
     def _finished(self, queue: ModelQueue, batch: Batch, made: Finished) -> None:
-        """Count a batch."""
+        assert isinstance(made, Computed)
+        for job, outcome in zip(batch.jobs, made.outcomes, strict=True):
+            self._count(job, outcome_name(outcome))
+        counter = self._counters.of(queue.name, _version(batch.jobs[0]))
+        for job in batch.jobs:
+            counter.stage("queue", batch.taken_s - job.arrived_s)
+        if made.stages is not None:
+            counter.batch(batch.rows, self._store.clock())
+            counter.stage("fetch", made.stages.fetch_s)
+            counter.stage("transform", made.stages.transform_s)
+            counter.stage("infer", made.stages.infer_s)
+            counter.features(made.features)
 
-    async def _follow(self) -> None:
-        """Take up new versions and promotions, as long as the server runs."""
-        stamp: object = None
-        while True:
-            try:
-                found = await self._off_the_loop(self._loader.stamp)
-                if found != stamp or self._waiting:
-                    stamp = found
-                    await self._look()
-            except Exception:  # noqa: BLE001 - a defect in one look must not prevent later ones
-                _log.exception("the models cannot be looked up")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_S):
-                    await self._wake.wait()
-            self._wake.clear()
+    def _count(self, job: Job, outcome: str) -> None:
+        if job.target is not None:
+            seconds = self._loop.time() - job.arrived_s
+            self._counters.of(job.ask.model, _version(job)).outcome(outcome, seconds)
 
-    async def _look(self) -> None:
-        if self._names is None:
-            for name in await self._off_the_loop(self._loader.names):
-                if name not in self._models:
-                    self._add(name)
-        for model in list(self._models.values()):
-            held = {version: one.model for version, one in model.held.items()}
-            extra = tuple(model.extra)
-            found = await self._off_the_loop(partial(self._loader.look, model.name, held, extra))
-            self._take_up(model, found)
+    def _count_waiting(self) -> None:
+        for model in self._models.values():
+            for version, held in model.held.items():
+                self._counters.of(model.name, version).waiting(model.queue.waiting(held.loaded))
 
-    def _take_up(self, model: ServedModel, found: InForce | None) -> None:
-        for gone in model.take_up(found):
-            self._retired.add(gone)
-            self._close_if_idle(gone)
-        for (name, version), jobs in list(self._waiting.items()):
-            if name == model.name:
-                del self._waiting[name, version]
-                for job in jobs:
-                    self._ask_again(model, job)
 
-    def _ask_again(self, model: ServedModel, job: Job) -> None:
-        left_s = job.due_s - self._loop.time()
-        if left_s <= 0:
-            self._too_late(model.queue, job)
-        else:
-            self.ask(replace(job.ask, timeout_s=left_s), job.end)
-
-    def _close_if_idle(self, loaded: LoadedVersion) -> None:
-        """Close a version that was taken away after its last batch."""
-        waiting = loaded in self._retired and self._models[loaded.model.name].queue.waiting(loaded)
-        if loaded in self._retired and not waiting and not self._busy.get(loaded):
-            self._retired.discard(loaded)
-            self._busy.pop(loaded, None)
-            self._loading.submit(loaded.runner.close)
-
-    async def _off_the_loop(self, call: Callable[[], _T]) -> _T:
-        return await self._loop.run_in_executor(self._loading, call)
+def _version(job: Job) -> int:
+    assert isinstance(job.target, LoadedVersion)
+    return job.target.model.version

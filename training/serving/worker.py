@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from featurestore.server.supervisor import WorkerProgram, serve_with_workers
 from featurestore.server.worker import run_supervised, run_worker
 from featurestore.store import Store
 
+from .counters import COUNT_BYTES, ModelCounters
 from .extension import Front, ModelExtension
 from .kinds.loading import Loading
 from .model_loader import ModelLoader
@@ -75,16 +77,24 @@ def run_models(
         WorkersFailing.
     """
     if settings.workers == 1:
-        run_worker(settings, Counts(), listening, lambda store: extension_of(store, models))
+        run_worker(settings, Counts(), listening, lambda store: extension_of(store, models, ModelCounters()))
     else:
-        serve_with_workers(settings, listening, say, WorkerProgram(_MODULE, (models.to_json(),)))
+        serve_with_workers(settings, listening, say, WorkerProgram(_MODULE, (models.to_json(),), COUNT_BYTES))
 
 
-def extension_of(store: Store, models: ModelsToServe) -> Extension:
+def extension_of(store: Store, models: ModelsToServe, counters: ModelCounters) -> Extension:
     """The models of a store, with every protocol."""
+    _limit_torch(models.settings.torch_threads)
     loader = ModelLoader(store, models.settings, models.loading, models.views)
-    serving = Serving(store, loader, models.settings, models.names)
+    serving = Serving(store, loader, models.settings, models.names, counters)
     return ModelExtension(serving, fronts_of(serving, store))
+
+
+def _limit_torch(threads: int) -> None:
+    """Have PyTorch use so many threads for a batch. OpenMP reads this when PyTorch is imported, for all compute threads."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
 
 
 def fronts_of(serving: Serving, store: Store) -> tuple[Front, ...]:
@@ -99,7 +109,8 @@ def main(settings: str, files: str, number: str, models: str) -> None:
         WorkerFiles.from_json(files),
         ModelsToServe.from_json(models),
     )
-    run_supervised(shared, own, int(number), lambda store: extension_of(store, wanted))
+    counters = ModelCounters(shared.workers, int(number), own.more_counts)
+    run_supervised(shared, own, int(number), lambda store: extension_of(store, wanted, counters))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,167 @@
+"""Follows the registry while a server runs: loads versions beside those that answer, takes them up between batches, closes them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import Final, TypeVar
+
+from .compute_threads import ComputeThreads
+from .loaded import LoadedVersion
+from .model_loader import InForce, ModelLoader
+from .model_queue import ModelQueue
+from .served_model import ServedModel
+from .settings import ServingSettings
+
+POLL_S: Final = 0.2
+"""How often the server looks for new versions and promotions."""
+FIRST_RETRY_S: Final = 1.0
+LAST_RETRY_S: Final = 60.0
+"""A version whose process was ended is loaded again after the first time, then after twice as long each time until the last."""
+
+_NEVER_FAILED: Final = (-math.inf, FIRST_RETRY_S)
+
+_T = TypeVar("_T")
+_log = logging.getLogger("covey.server")
+
+
+class Follower:
+    """The models of a server, as the registry has them.
+
+    Args:
+        names: the models; None: all that are registered, also later.
+        taken_up: called for a model after its versions were looked up.
+        opened, closed: called for a version that has threads of its own, before it is used and after.
+
+    Attributes:
+        models: by name.
+    """
+
+    def __init__(
+        self,
+        loader: ModelLoader,
+        settings: ServingSettings,
+        names: Sequence[str] | None,
+        taken_up: Callable[[ServedModel], None],
+        opened: Callable[[LoadedVersion], None],
+        closed: Callable[[LoadedVersion], None],
+    ) -> None:
+        self._loader, self._settings, self._names = loader, settings, names
+        self._taken_up, self._opened, self._closed = taken_up, opened, closed
+        self.models: dict[str, ServedModel] = {}
+        self._own: dict[LoadedVersion, ComputeThreads] = {}
+        self._computing: dict[LoadedVersion, int] = {}
+        self._retired: set[LoadedVersion] = set()
+        self._retries: dict[tuple[str, int], tuple[float, float]] = {}
+        """When a version failed last, and how long it then waited."""
+
+    def start(self) -> None:
+        """Begin, on the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._loading = ThreadPoolExecutor(1, "covey-models")
+        self._shared = ComputeThreads(self._loop, self._settings.threads)
+        for name in self._names or ():
+            self._add(name)
+        self._task = asyncio.create_task(self._follow())
+
+    async def stop(self) -> None:
+        """End, and close all versions."""
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+        self._loading.shutdown(wait=False, cancel_futures=True)
+        self._shared.close()
+        for threads in self._own.values():
+            threads.close()
+        held = [one.loaded for model in self.models.values() for one in model.held.values()]
+        for loaded in {*held, *self._retired}:
+            loaded.runner.close()
+
+    def look_soon(self) -> None:
+        """Look at once: a request names a version that is not loaded."""
+        self._wake.set()
+
+    def begin(self, loaded: LoadedVersion) -> ComputeThreads:
+        """A version computes a batch; returns its threads."""
+        self._computing[loaded] = self._computing.get(loaded, 0) + 1
+        return self._own.get(loaded, self._shared)
+
+    def end(self, loaded: LoadedVersion) -> None:
+        """A batch of a version has ended."""
+        self._computing[loaded] -= 1
+        if loaded in self._retired:
+            self._close_if_idle(loaded)
+
+    def fail(self, loaded: LoadedVersion, why: str) -> None:
+        """A version's process was ended. It is loaded again later."""
+        name, version = loaded.model.name, loaded.model.version
+        if self.models[name].fail(version, why) is not None:
+            self._retire(loaded)
+        now, (failed_at, last_s) = self._loop.time(), self._retries.get((name, version), _NEVER_FAILED)
+        again_s = FIRST_RETRY_S if now - failed_at > 2 * LAST_RETRY_S else min(2 * last_s, LAST_RETRY_S)
+        self._retries[name, version] = now, again_s
+        _log.error("%s has failed, and is loaded again in %d s: %s", str(loaded.model), again_s, why)
+        self._loop.call_later(again_s, self._wake.set)
+
+    async def _follow(self) -> None:
+        stamp: object = None
+        while True:
+            try:
+                found = await self._off_the_loop(self._loader.stamp)
+                if found != stamp or self._wake.is_set():
+                    self._wake.clear()
+                    await self._look()
+                    stamp = found
+            except Exception:  # noqa: BLE001 - a defect in one look must not prevent later ones
+                _log.exception("the models cannot be looked up")
+                await asyncio.sleep(FIRST_RETRY_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await self._wake.wait()
+
+    async def _look(self) -> None:
+        if self._names is None:
+            for name in await self._off_the_loop(self._loader.names):
+                if name not in self.models:
+                    self._add(name)
+        for model in list(self.models.values()):
+            held = {version: one.model for version, one in model.held.items()}
+            found = await self._off_the_loop(partial(self._loader.look, model.name, held, tuple(model.extra)))
+            self._take_up(model, found)
+
+    def _take_up(self, model: ServedModel, found: InForce | None) -> None:
+        """Take up what was loaded, between two batches: it runs on the event loop, where batches are made."""
+        for loaded in () if found is None else found.loaded.values():
+            if isinstance(loaded, LoadedVersion) and loaded.is_foreign:
+                self._own[loaded] = ComputeThreads(self._loop, 1)
+                self._opened(loaded)
+        for gone in model.take_up(found):
+            self._retire(gone)
+        self._taken_up(model)
+
+    def _add(self, name: str) -> None:
+        self.models[name] = ServedModel(name, ModelQueue(name, self._settings.of(name), self._loop.time()))
+
+    def _retire(self, loaded: LoadedVersion) -> None:
+        self._retired.add(loaded)
+        self._close_if_idle(loaded)
+
+    def _close_if_idle(self, loaded: LoadedVersion) -> None:
+        """Close a version that was taken away, after its last batch."""
+        if self._computing.get(loaded) or self.models[loaded.model.name].queue.waiting(loaded):
+            return
+        self._retired.discard(loaded)
+        self._computing.pop(loaded, None)
+        if (own := self._own.pop(loaded, None)) is not None:
+            own.close()
+            self._closed(loaded)
+        self._loading.submit(loaded.runner.close)
+
+    async def _off_the_loop(self, call: Callable[[], _T]) -> _T:
+        return await self._loop.run_in_executor(self._loading, call)
