@@ -206,6 +206,20 @@ ALERTS: Final = (
         "Read the server's log and its /readyz.",
     ),
     Alert(
+        "CoveyModelFailed", AlertSeverity.PAGE, f"{m.MODEL_READY.name} == 0", "2m",
+        "{{ $labels.model }}@v{{ $labels.version }} does not answer at {{ $labels.instance }}",
+        "A version of a model could not be loaded, or its process was ended. If an earlier version is in force, it answers.",
+        "Read the server's log; `covey models rollback NAME` brings back the version before.",
+    ),
+    Alert(
+        "CoveyModelRefuses", AlertSeverity.TICKET,
+        f'sum by (instance, model) (rate({m.MODEL_REQUESTS.name}{{outcome=~"busy|late"}}[5m])) '
+        f"/ sum by (instance, model) (rate({m.MODEL_REQUESTS.name}[5m])) > 0.01", "10m",
+        "more than one request in a hundred to {{ $labels.model }} is refused at {{ $labels.instance }}",
+        "The queue of the model is full, its rate is reached, or its requests wait longer than their timeouts.",
+        "Add workers (`covey serve --workers N`), or raise queue, rate or share of the model in covey.toml.",
+    ),
+    Alert(
         "CoveyDiskNearlyFull", AlertSeverity.PAGE, f"{m.DISK_FREE.name} / {m.DISK_SIZE.name} < 0.1", "10m",
         "the disk of {{ $labels.instance }} is nearly full",
         "A role that cannot write charges and reports refuses them. Nothing that was accepted is lost.",

@@ -116,6 +116,36 @@ COLLECTIONS: Final = Dashboard(
     ),
 )  # fmt: skip
 
+_OF_MODEL: Final = "{{model}}@v{{version}}"
+_FEATURES: Final = f"sum by (model, version, state) (rate({m.MODEL_FEATURES.name}"
+_MODELS: Final = (
+    "Models",
+    (
+        Panel("Ready", "bool_yes_no", ((m.MODEL_READY.name, _OF_MODEL),)),
+        Panel(
+            "Requests a second", "reqps",
+            ((_rate(m.MODEL_REQUESTS, "model, version, outcome"), f"{_OF_MODEL} {{{{outcome}}}}"),),
+        ),
+        Panel("Rows that wait", "short", ((f"sum by (model, version) ({m.MODEL_QUEUE_ROWS.name})", _OF_MODEL),)),
+        Panel("Rows of a batch, median", "short", ((_quantile(m.MODEL_BATCH_ROWS, "model, version", 0.5), _OF_MODEL),)),
+        Panel(
+            "Stages, 99th percentile", "s",
+            ((_quantile(m.MODEL_SECONDS, "model, version, stage"), f"{_OF_MODEL} {{{{stage}}}}"),),
+        ),
+        Panel(
+            "Features that are null or stale", "percentunit",
+            (
+                (
+                    f'{_FEATURES}{{state=~"null|stale"}}[$__rate_interval])) / ignoring (state) group_left () '
+                    f'sum by (model, version) (rate({m.MODEL_FEATURES.name}{{state="used"}}[$__rate_interval]))',
+                    f"{_OF_MODEL} {{{{state}}}}",
+                ),
+            ),
+        ),
+        Panel("Drift of outputs (PSI)", "short", ((m.MODEL_PSI.name, _OF_MODEL),)),
+    ),
+)  # fmt: skip
+
 SERVING: Final = Dashboard(
     "serving",
     "Covey: serving",
@@ -133,6 +163,7 @@ SERVING: Final = Dashboard(
                 ),
             ),
         ),
+        _MODELS,
         (
             "Releases",
             (

@@ -272,6 +272,20 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
             f'covey_requests_total{{route="/get-online-features",status="200",{_AT}}}': "0+10x60",
         },
     ),
+    "CoveyModelFailed": (
+        {f'covey_model_ready{{model="late",version="2",{_AT}}}': "0x60"},
+        {f'covey_model_ready{{model="late",version="1",{_AT}}}': "1x60"},
+    ),
+    "CoveyModelRefuses": (
+        {
+            f'covey_model_requests_total{{model="late",version="1",outcome="busy",{_AT}}}': "0+2x60",
+            f'covey_model_requests_total{{model="late",version="1",outcome="ok",{_AT}}}': "0+98x60",
+        },
+        {
+            f'covey_model_requests_total{{model="late",version="1",outcome="refused",{_AT}}}': "0+90x60",
+            f'covey_model_requests_total{{model="late",version="1",outcome="ok",{_AT}}}': "0+10x60",
+        },
+    ),
     "CoveyDiskNearlyFull": (
         {f"covey_disk_free_bytes{{{_AT}}}": "9x60", f"covey_disk_size_bytes{{{_AT}}}": "100x60"},
         {f"covey_disk_free_bytes{{{_AT}}}": "11x60", f"covey_disk_size_bytes{{{_AT}}}": "100x60"},

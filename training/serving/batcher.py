@@ -11,6 +11,7 @@ waited for `max_queue_delay_us`. While all threads compute, requests gather by t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable
 from typing import Final, Protocol
 
@@ -24,10 +25,6 @@ _TIMER_S: Final = 0.002
 
 class Loop(Protocol):
     """What the batcher needs of an event loop."""
-
-    def time(self) -> float:
-        """Seconds of a steady clock."""
-        ...
 
     def call_soon(self, call: Callable[[], object]) -> object:
         """Call after this round."""
@@ -62,6 +59,7 @@ class Batcher:
         threads: how many batches are computed at a time by the threads that versions share.
         late: receives the jobs whose deadline has passed.
         finished: receives each batch after its jobs have their outcomes.
+        clock: seconds of a steady clock. uvloop's own clock counts milliseconds.
     """
 
     def __init__(
@@ -71,8 +69,10 @@ class Batcher:
         compute: Compute,
         late: Callable[[ModelQueue, Job], None],
         finished: Callable[[ModelQueue, Batch, Finished], None],
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._loop, self._compute, self._late, self._finished = loop, compute, late, finished
+        self._clock = clock
         self._free: dict[Hashable, int] = {LOOP: 1, SHARED: threads}
         """The free threads of each pool."""
         self._shares = Shares()
@@ -127,7 +127,7 @@ class Batcher:
             self._look_in(pool)
 
     def _look_in(self, pool: Hashable) -> None:
-        now = self._loop.time()
+        now = self._clock()
         while self._free[pool] and self._queues:
             ready = {queue: queue.ready_s(pool) for queue in self._queues}
             queue = self._shares.choose(one for one, ready_s in ready.items() if ready_s <= now)

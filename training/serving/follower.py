@@ -50,9 +50,10 @@ class Follower:
         taken_up: Callable[[ServedModel], None],
         opened: Callable[[LoadedVersion], None],
         closed: Callable[[LoadedVersion], None],
+        clock: Callable[[], float],
     ) -> None:
         self._loader, self._settings, self._names = loader, settings, names
-        self._taken_up, self._opened, self._closed = taken_up, opened, closed
+        self._taken_up, self._opened, self._closed, self._clock = taken_up, opened, closed, clock
         self.models: dict[str, ServedModel] = {}
         self._own: dict[LoadedVersion, ComputeThreads] = {}
         self._computing: dict[LoadedVersion, int] = {}
@@ -103,7 +104,7 @@ class Follower:
         name, version = loaded.model.name, loaded.model.version
         if self.models[name].fail(version, why) is not None:
             self._retire(loaded)
-        now, (failed_at, last_s) = self._loop.time(), self._retries.get((name, version), _NEVER_FAILED)
+        now, (failed_at, last_s) = self._clock(), self._retries.get((name, version), _NEVER_FAILED)
         again_s = FIRST_RETRY_S if now - failed_at > 2 * LAST_RETRY_S else min(2 * last_s, LAST_RETRY_S)
         self._retries[name, version] = now, again_s
         _log.error("%s has failed, and is loaded again in %d s: %s", str(loaded.model), again_s, why)
@@ -146,7 +147,7 @@ class Follower:
         self._taken_up(model)
 
     def _add(self, name: str) -> None:
-        self.models[name] = ServedModel(name, ModelQueue(name, self._settings.of(name), self._loop.time()))
+        self.models[name] = ServedModel(name, ModelQueue(name, self._settings.of(name), self._clock()))
 
     def _retire(self, loaded: LoadedVersion) -> None:
         self._retired.add(loaded)

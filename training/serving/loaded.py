@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,7 @@ from .intervals.level import Level
 from .intervals.plan import Drawn
 from .job import LOOP, SHARED, Outcome
 from .kinds.runner import Runner
+from .output_drift import OutputShares
 from .signature import ModelSignature
 
 QUICK_S: Final = 0.002
@@ -50,6 +52,7 @@ class Computed:
         outcomes: one for each request, in their order.
         stages: of what was computed; None: nothing was.
         features: how many features were used, and how many of them were null or stale.
+        outputs: how many outputs are in each part of the test rows' outputs.
         error: what failed for all requests; None: nothing.
     """
 
@@ -57,7 +60,7 @@ class Computed:
     seconds: float
     stages: Stages | None
     features: FeatureCounts = _NO_FEATURES
-    values: Floats32 | None = None
+    outputs: Sequence[int] = ()
     error: Exception | None = None
 
 
@@ -70,6 +73,7 @@ class LoadedVersion:
         is_foreign: whether it runs in a process of its own. It then has a compute thread of its own, which only waits, so that
             a model that does not end holds up no other one.
         busy_s: the processor's time of a batch as they are: at first, of one of the largest size.
+        tested: the outputs for the test rows, from which those that are served may drift; None: the lineage does not have them.
     """
 
     model: RegisteredModel
@@ -80,10 +84,13 @@ class LoadedVersion:
     is_foreign: bool = False
     busy_s: float = 0.0
     intervals: Intervals = field(init=False, repr=False)
+    tested: OutputShares | None = field(init=False, repr=False)
     _plan: tuple[Snapshot, InputPlan] | None = field(default=None, repr=False)
+    _running: Lock = field(default_factory=Lock, repr=False)
 
     def __post_init__(self) -> None:
         self.intervals = Intervals(self.inputs)
+        self.tested = OutputShares.of_lineage(self.model.lineage)
 
     def pool(self, ask: Ask) -> Hashable:
         """What computes a request."""
@@ -114,7 +121,14 @@ class LoadedVersion:
         if not drawn:
             self.busy_s += _SMOOTHING * (time.thread_time() - began - self.busy_s)
         stages = Stages(read - start, transformed - read, end - transformed)
-        return Computed(outcomes, end - start, stages, filled.counts(), values)
+        counted = () if self.tested is None else self.tested.count(values).tolist()
+        return Computed(outcomes, end - start, stages, filled.counts(), counted)
+
+    def drift(self, outputs: Sequence[int]) -> float | None:
+        """The population stability index of served outputs, by their counts; None: they are too few, or nothing is known of it."""
+        return (
+            None if self.tested is None else self.tested.psi(np.array(outputs[: len(self.tested.shares)], np.float64))
+        )
 
     def warm(self, store: Store, sizes: Sequence[int]) -> None:
         """Run for each size of a batch, so that the first request does not wait for it. Raises ModelFailed."""
@@ -146,7 +160,8 @@ class LoadedVersion:
         return drawn.ends(np.concatenate([self._run(part) for part in drawn.parts()]))
 
     def _run(self, arrays: Arrays) -> Floats32:
-        values = self.runner.run(arrays)
+        with self._running:  # a runner is used by one thread at a time
+            values = self.runner.run(arrays)
         if values.shape != (len(arrays.x),):
             raise ModelFailed(str(self.model), f"it gives {values.shape} for {len(arrays.x)} row(s)")
         return values

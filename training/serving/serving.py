@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from base.metrics import Sample
+from base.metrics import MODEL_PSI, Sample
 from featurestore.errors import UnknownModel
 from featurestore.store import Store
 from training.errors import DeadlineMissed, ModelBusy, ModelFailed, ModelNotReady
@@ -55,6 +56,7 @@ class Serving:
         names: the models; None: all that are registered, also later.
         counters: counts what the models do.
         draw: draws a version for requests without an id.
+        clock: seconds of a steady clock.
     """
 
     def __init__(
@@ -65,10 +67,11 @@ class Serving:
         names: Sequence[str] | None = None,
         counters: ModelCounters | None = None,
         draw: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._store, self._settings, self._names, self._draw = store, settings, names, draw
+        self._store, self._settings, self._names, self._draw, self._clock = store, settings, names, draw, clock
         self._counters = counters or ModelCounters()
-        self._follower = Follower(loader, settings, names, self._taken_up, self._opened, self._closed)
+        self._follower = Follower(loader, settings, names, self._taken_up, self._opened, self._closed, clock)
         self._models = self._follower.models
         self._waiting: dict[tuple[str, int], list[Job]] = {}
         """Jobs of versions that are not loaded yet, and that requests have named."""
@@ -76,8 +79,8 @@ class Serving:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Load the models, and serve them until the end of the block."""
-        self._loop = asyncio.get_running_loop()
-        self._batcher = Batcher(self._loop, self._settings.threads, self._compute, self._too_late, self._finished)
+        loop, threads = asyncio.get_running_loop(), self._settings.threads
+        self._batcher = Batcher(loop, threads, self._compute, self._too_late, self._finished, self._clock)
         self._follower.start()
         try:
             yield
@@ -90,7 +93,7 @@ class Serving:
         try:
             model = self._model(ask.model)
             found = model.find(ask.version, lambda: ask.ident or str(self._draw()))
-            settings, now = model.queue.settings, self._loop.time()
+            settings, now = model.queue.settings, self._clock()
             timeout_s = settings.timeout_ms / 1_000 if ask.timeout_s is None else ask.timeout_s
             if found is None:
                 return self._ask_later(model, ask, done, now, now + timeout_s)
@@ -131,7 +134,7 @@ class Serving:
     def busy(self, name: str) -> ModelBusy | None:
         """Why a request to a model is refused now, whatever it asks; None: it may be admitted. Its body need not be read."""
         model = self._models.get(name)
-        return None if model is None else model.queue.busy(self._loop.time())
+        return None if model is None else model.queue.busy(self._clock())
 
     def served(self, name: str, version: int | None = None) -> ServedVersion:
         """A version that answers; of several in force, the one with the largest share.
@@ -166,6 +169,9 @@ class Serving:
         yield from ready_samples(self.models())
         for one in self.statistics():
             yield from one.samples()
+            held = self._models[one.model].held.get(one.version) if one.model in self._models else None
+            if held is not None and (psi := held.loaded.drift(one.outputs)) is not None:
+                yield Sample(MODEL_PSI, (one.model, str(one.version)), psi)
 
     def waits_for(self) -> str | None:
         """The model that was asked for by name and does not answer, and why; None: all do."""
@@ -202,7 +208,7 @@ class Serving:
         """Ask again what has waited for a version."""
         for key in [key for key in self._waiting if key[0] == model.name]:
             for job in self._waiting.pop(key):
-                left_s = job.due_s - self._loop.time()
+                left_s = job.due_s - self._clock()
                 if left_s <= 0:
                     self._too_late(model.queue, job)
                 else:
@@ -216,7 +222,7 @@ class Serving:
 
     def _too_late(self, queue: ModelQueue, job: Job) -> None:
         self._count(job, "late")
-        job.end(DeadlineMissed(queue.name, job.due_s - job.arrived_s, self._loop.time() - job.arrived_s))
+        job.end(DeadlineMissed(queue.name, job.due_s - job.arrived_s, self._clock() - job.arrived_s))
 
     def _compute(self, queue: ModelQueue, batch: Batch, finished: Callable[[Finished], None]) -> None:
         loaded, asks = batch.target, [job.ask for job in batch.jobs]
@@ -253,10 +259,11 @@ class Serving:
             counter.stage("transform", made.stages.transform_s)
             counter.stage("infer", made.stages.infer_s)
             counter.features(made.features)
+            counter.outputs(made.outputs)
 
     def _count(self, job: Job, outcome: str) -> None:
         if job.target is not None:
-            seconds = self._loop.time() - job.arrived_s
+            seconds = self._clock() - job.arrived_s
             self._counters.of(job.ask.model, _version(job)).outcome(outcome, seconds)
 
     def _count_waiting(self) -> None:

@@ -69,7 +69,7 @@ class Server:
     late: list[Job] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.batcher = Batcher(self.loop, self.threads, self._compute, self._late, lambda *_: None)
+        self.batcher = Batcher(self.loop, self.threads, self._compute, self._late, lambda *_: None, self.loop.time)
         self.queues: dict[str, ModelQueue] = {}
 
     def queue(self, name: str = "late", **settings: Any) -> ModelQueue:
