@@ -15,7 +15,8 @@ from featurestore.define.release import Manifest
 from featurestore.define.wire import collection_hash, definition_hash, view_from_bytes
 from featurestore.errors import FeatureStoreError
 
-from .serving_versions import Weights, serving_from_json
+from .model_rows import read_promotion
+from .serving_versions import Weights
 from .tables import missing
 
 
@@ -152,9 +153,10 @@ def _promotions(database: sqlite3.Connection) -> Iterator[str]:
     versions = {*database.execute("SELECT name, version FROM models WHERE deleted_at IS NULL")}
     names = {name for name, _ in versions}
     last = {number for (number,) in database.execute("SELECT max(id) FROM promotions GROUP BY name")}
-    for number, name, text in database.execute("SELECT id, name, weights FROM promotions ORDER BY id"):
+    rows = database.execute("SELECT id, name, weights, newest, is_rollback, at FROM promotions ORDER BY id")
+    for number, name, *columns in rows:
         try:
-            serving = serving_from_json(name, text)
+            serving = read_promotion(name, *columns).serving
         except FeatureStoreError as error:
             yield str(error)
             continue

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from featurestore.errors import UnknownModel
+from featurestore.errors import StoreCorrupt, UnknownModel
 
 from .serving_versions import ModelHistory, Promotion, Serving, serving_from_json, serving_to_json
 
@@ -81,14 +81,7 @@ class ModelRows:
         promotions = self._db.execute(
             "SELECT weights, newest, is_rollback, at FROM promotions WHERE name = ? ORDER BY id", (name,)
         )
-        return ModelHistory(
-            name,
-            versions,
-            tuple(
-                Promotion(serving_from_json(name, weights), newest, bool(is_rollback), at)
-                for weights, newest, is_rollback, at in promotions.fetchall()
-            ),
-        )
+        return ModelHistory(name, versions, tuple(read_promotion(name, *row) for row in promotions.fetchall()))
 
     def promote(self, name: str, serving: Serving, newest: int, now: int, *, is_rollback: bool = False) -> None:
         """Append what is in force from now on."""
@@ -109,3 +102,10 @@ class ModelRows:
         ).fetchone()
         models, deleted, promotions = (int(one or 0) for one in row)
         return models, deleted, promotions
+
+
+def read_promotion(name: str, weights: object, newest: object, is_rollback: object, at: object) -> Promotion:
+    """A row of promotions; a column of SQLite may hold a value of any type. Raises StoreCorrupt."""
+    if not (isinstance(weights, str) and isinstance(newest, int) and isinstance(at, int)):
+        raise StoreCorrupt(f"a promotion of model {name!r} cannot be read")
+    return Promotion(serving_from_json(name, weights), newest, bool(is_rollback), at)

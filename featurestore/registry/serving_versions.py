@@ -18,6 +18,7 @@ from typing import Final, Self, TypeAlias, assert_never
 from featurestore.errors import ModelInUse, NothingToRollBack, PromotionInvalid, StoreCorrupt, UnknownModel
 
 NEWEST: Final = "newest"
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
 _VERSION: Final = re.compile(r"v([1-9][0-9]{0,8})")
 _WEIGHTED: Final = re.compile(r"v([1-9][0-9]{0,8})=([0-9]{1,9}(?:\.[0-9]{1,12})?)")
 _MOST_VERSIONS: Final = 100
@@ -138,7 +139,9 @@ def serving_from_json(model: str, text: str) -> Serving:
         read = json.loads(text)
         if read == NEWEST:
             return Newest()
-        if not isinstance(read, dict) or not all(type(share) is float for share in read.values()):
+        if not isinstance(read, dict) or not all(
+            _NUMBER.fullmatch(version) and type(share) is float for version, share in read.items()
+        ):
             raise damaged
         return Weights.of(model, {int(version): share for version, share in read.items()})
     except (ValueError, RecursionError, PromotionInvalid):
@@ -240,10 +243,11 @@ class ModelHistory:
         return [*states, *self._taken_over(serving, newest, self.newest)]
 
     def _taken_over(self, serving: Serving, after: int, newest: int) -> list[_State]:
-        """The registrations that took over by themselves."""
+        """The registrations that took over by themselves, without versions that are deleted now."""
         if isinstance(serving, Weights):
             return []
-        return [_State(Weights.single(self.model, version), serving) for version in range(after + 1, newest + 1)]
+        taken = [version for version in self.versions if after < version <= newest]
+        return [_State(Weights.single(self.model, version), serving) for version in taken]
 
     def _weights(self, serving: Serving, newest: int) -> Weights:
         match serving:

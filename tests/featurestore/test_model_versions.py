@@ -16,6 +16,7 @@ from deployment.backup.restore import restore
 from featurestore.errors import (
     ModelInUse,
     NothingToRollBack,
+    StoreCorrupt,
     StoreInUse,
     StoreNotFound,
     StoreWriteFailed,
@@ -218,6 +219,27 @@ def test_a_damaged_promotion_is_a_problem_of_the_registry(directory: Path, state
     with closing(sqlite3.connect(directory / "store" / "registry.db")) as database, database:
         database.execute(statement)
     assert problem in registry_problems(directory / "store" / "registry.db")
+
+
+@pytest.mark.parametrize(
+    "column", ["weights = x'00'", "weights = 7", "newest = 'many'", "at = x'00'", "newest = 1000000000000"]
+)
+def test_a_promotion_that_somebody_wrote_into_the_file_is_refused_or_does_no_harm(directory: Path, column: str) -> None:
+    promote(directory, "late", single(1), clock)
+    promote(directory, "late", Newest(), clock)
+    with closing(sqlite3.connect(directory / "store" / "registry.db")) as database, database:
+        database.execute(f"UPDATE promotions SET {column}")
+    with Store.open(directory) as store:
+        if "1000000000000" in column:
+            assert store.model("late").version == VERSIONS
+            assert store.model_history("late").before() == single(1)
+            return
+        for call in (store.in_force, store.model):
+            with pytest.raises(StoreCorrupt, match="a promotion of model 'late' cannot be read"):
+                call("late")
+    with pytest.raises(StoreCorrupt):
+        roll_back(directory, "late", clock)
+    assert "a promotion of model 'late' cannot be read" in str(registry_problems(directory / "store" / "registry.db"))
 
 
 def test_a_backup_has_what_is_in_force_and_no_deleted_version(directory: Path, tmp_path: Path) -> None:

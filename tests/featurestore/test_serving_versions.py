@@ -98,7 +98,25 @@ def test_weights_that_give_a_version_no_request_are_refused(given_weights: dict[
         Weights.of("m", given_weights)
 
 
-@pytest.mark.parametrize("text", ["", "1", "[]", "{}", '{"1": 1}', '{"v1": 1.0}', '{"1": NaN}', '{"0": 1.0}', '"old"'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1",
+        "[]",
+        "{}",
+        '{"1": 1}',
+        '{"v1": 1.0}',
+        '{"1": NaN}',
+        '{"0": 1.0}',
+        '"old"',
+        '{" 1": 1.0}',
+        '{"١": 1.0}',
+        '{"1_0": 1.0}',
+        '{"1": true}',
+        "[" * 100_000,
+    ],
+)
 def test_a_damaged_promotion_is_named(text: str) -> None:
     with pytest.raises(StoreCorrupt, match="promotion of model 'm'"):
         serving_from_json("m", text)
