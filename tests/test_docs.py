@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -39,6 +40,7 @@ from federation.refusal_codes import RefusalCode
 from simulations.datasets.flights import flight_views, load_flights
 from tests.covey.conftest import VIEWS, make_events
 from tests.featurestore.making import DAY, a_view, fill
+from tests.waiting import wait_until
 from training.fit import config as training_config
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -327,17 +329,11 @@ def _reachable(port: int) -> None:
     raise AssertionError("the server did not start")
 
 
-def test_the_model_pages_commands_and_python_work_as_written(
-    tmp_path: Path, flights: pa.Table, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On January only, and without the minutes that the demo itself takes."""
-    pytest.importorskip("torch", reason="the extra `train` is not installed")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (commands, from_nothing, versions, elsewhere), (made_elsewhere, script) = _page("models.md")
-    assert from_nothing == "covey train big.toml --trust\n"  # the test of the configuration below it runs this
-    demo, *rest = commands.splitlines()
-    assert demo == "covey demo --store flights-store"
-    store = tmp_path / "flights-store"
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, flights: pa.Table) -> Path:
+    """What `covey demo` leaves, on January only and without the minutes that it takes, and the example of a model."""
+    directory = tmp_path_factory.mktemp("demo")
+    store = directory / "flights-store"
     run(
         flight_views(flights)[:2], flights, store=store, client_column="tailnum", time_column="arrived_at",
         site_column="carrier", budget="0.2", in_process=True,
@@ -346,8 +342,22 @@ def test_the_model_pages_commands_and_python_work_as_written(
     config = (ROOT / "examples" / "late_model.toml").read_text(encoding="utf-8")
     config = config.replace("2013-08-01", "2013-01-21").replace("2013-09-01", "2013-01-25")
     config = config.replace('    "carrier_delay:late_28d",\n', "").replace("epochs = 10", "epochs = 1")
-    (tmp_path / "examples").mkdir()
-    (tmp_path / "examples" / "late_model.toml").write_text(config)
+    (directory / "examples").mkdir()
+    (directory / "examples" / "late_model.toml").write_text(config)
+    return directory
+
+
+def test_the_model_pages_commands_and_python_work_as_written(
+    tmp_path: Path, demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="the extra `train` is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    shutil.copytree(demo, tmp_path, dirs_exist_ok=True)
+    store = tmp_path / "flights-store"
+    (commands, from_nothing, versions, elsewhere), (made_elsewhere, script) = _page("models.md")
+    assert from_nothing == "covey train big.toml --trust\n"  # the test of the configuration below it runs this
+    first, *rest = commands.splitlines()
+    assert first == "covey demo --store flights-store"
     printed = [_covey(line, tmp_path, COLUMNS="200") for line in rest]
     assert "served now" in printed[0]
     assert "late@v1" in printed[1]
@@ -376,6 +386,42 @@ def test_the_model_pages_commands_and_python_work_as_written(
     registered = [_covey(line, tmp_path, COLUMNS="200") for line in elsewhere.splitlines()]
     assert registered[:2] == ["registered as boosted@v1, kind onnx\n", "registered as scorer@v1, kind torch\n"]
     assert all(0 < json.loads(line)[0]["prediction"] < 1 for line in registered[2:])
+
+
+def test_the_model_serving_pages_commands_and_python_work_as_written(
+    tmp_path: Path, demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="the extra `train` is not installed")
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    shutil.copytree(demo, tmp_path, dirs_exist_ok=True)
+    blocks, (script, *_) = _page("model-serving.md")
+    first, train, serve = blocks[0].splitlines()
+    assert first == "covey demo --store flights-store"
+    _covey(train, tmp_path)
+    log = tmp_path / "log"
+    with log.open("wb") as errors:
+        server = subprocess.Popen(
+            [sys.executable, "-m", *shlex.split(serve), "--port", "0", "--no-compile"], cwd=tmp_path, stderr=errors
+        )
+    try:
+        wait_until(lambda: "late@v1 is ready" in log.read_text() or server.poll() is not None)
+        (port,) = re.findall(r"http://127\.0\.0\.1:([0-9]+)", log.read_text())[:1]
+        curls = [block.replace("6566", port) for block in blocks if "/predict" in block and block.startswith("curl")]
+        (plain, listed, explained) = (
+            json.loads(subprocess.run(shlex.split(curl), capture_output=True, check=True).stdout) for curl in curls
+        )
+        assert plain.keys() == {"model", "version", "epoch", "predictions"}
+        assert [0 < one < 1 for one in plain["predictions"]] == [True, True]
+        assert listed["models"][0]["inputs"].keys() == {"carrier", "distance", "hour"}
+        assert explained["predictions"] == [pytest.approx(plain["predictions"][0], rel=1e-5)]
+        assert {one["view"] for one in explained["releases"]} == {"area_delay", "carrier_delay"}
+        (tmp_path / "script.py").write_text(script.replace("6566", port))
+        assert "carrier_delay@v1:late_7d" in _run(["script.py"], tmp_path)
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def test_the_model_pages_one_command_works_as_written(tmp_path: Path) -> None:
