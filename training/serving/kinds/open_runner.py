@@ -11,6 +11,7 @@ from training.errors import ArchiveRefused, ModelFileRefused, ModelUntrusted
 from training.serving.arrays import Arrays
 from training.serving.signature import ModelSignature
 
+from .compiled import CompilingRunner, compile_program, has_compiler
 from .loading import Loading
 from .model_kind import Exported, Monotone, Onnx, TorchProgram, kind_of
 from .onnx_file import read_onnx
@@ -42,7 +43,11 @@ def open_runner(model: RegisteredModel, loading: Loading) -> Runner:
 
                 program = Program.of(data)
                 program.predict(_zeros(model))
-                return ProgramRunner(str(model), program, loading.device)
+                eager = ProgramRunner(str(model), program, loading.device)
+                if not loading.compile or loading.device != "cpu" or not has_compiler():
+                    return eager
+                width = len(ModelSignature.of(model).names)
+                return CompilingRunner(str(model), eager, width, compile_program(data, width))
             case TorchProgram() | Onnx():
                 return open_foreign(str(model), kind, data, ModelSignature.of(model), loading)
             case _:

@@ -134,6 +134,28 @@ class Program:
         return result
 
 
+class Traced(torch.nn.Module):
+    """A program as a module without checks, of which a compiler follows the steps. Its weights are buffers."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__()
+        self._program, self._names = program, {name: f"weight_{i}" for i, name in enumerate(program.weights)}
+        for name, buffer in self._names.items():
+            self.register_buffer(buffer, program.weights[name])
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor, se: torch.Tensor) -> torch.Tensor:
+        """Return float32[B]."""
+        known = {name: getattr(self, buffer) for name, buffer in self._names.items()}
+        known |= dict(zip(INPUTS, (x, mask, se), strict=True))
+        for step in self._program.steps:
+            arguments = [_value(one, known) for one in step.positional]
+            known[step.result] = step.operation(
+                *arguments, **{name: _value(one, known) for name, one in step.named.items()}
+            )
+        made: torch.Tensor = known[self._program.result]
+        return made
+
+
 def _inputs(specs: Any) -> tuple[dict[str, str], list[str]]:
     """Return the names of weights in graph and archive, and the names of the inputs in their order."""
     weights: dict[str, str] = {}

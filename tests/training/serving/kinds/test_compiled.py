@@ -1,0 +1,170 @@
+"""A network is compiled beside its eager runner, and taken up only if it agrees."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+
+from tests.training.serving.kinds.test_open_runner import WIDTH, network, registered, rows  # noqa: E402
+from tests.waiting import wait_until  # noqa: E402
+from training.fit.epochs import exported  # noqa: E402
+from training.serving.arrays import Arrays, Floats32  # noqa: E402
+from training.serving.kinds import compiled as module  # noqa: E402
+from training.serving.kinds.compiled import CompilingRunner, compile_program, has_compiler  # noqa: E402
+from training.serving.kinds.loading import Loading  # noqa: E402
+from training.serving.kinds.model_kind import Exported  # noqa: E402
+from training.serving.kinds.open_runner import open_runner  # noqa: E402
+from training.serving.kinds.program import Program, Traced  # noqa: E402
+
+
+class Eager:
+    """Sums the features of a row, and counts its calls."""
+
+    how, failure, calls, closed = "eager", None, 0, False
+
+    def run(self, arrays: Arrays) -> Floats32:
+        self.calls += 1
+        return arrays.x.sum(axis=1)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def compiling(compiled: Callable[[Arrays], Floats32] | Exception | None) -> tuple[CompilingRunner, Eager]:
+    def compile_model(stop: threading.Event) -> Callable[[Arrays], Floats32] | None:
+        if isinstance(compiled, Exception):
+            raise compiled
+        return compiled
+
+    eager = Eager()
+    made = CompilingRunner("late@v1", eager, WIDTH, compile_model, settle_s=0)
+    wait_until(lambda: not made.is_compiling)
+    return made, eager
+
+
+def test_a_compiled_program_that_agrees_takes_over() -> None:
+    made, eager = compiling(lambda arrays: arrays.x.sum(axis=1))
+    before = eager.calls
+    np.testing.assert_array_equal(made.run(rows(5)), rows(5).x.sum(axis=1))
+    assert (made.how, eager.calls) == ("AOTInductor", before)
+    made.close()
+    assert eager.closed
+
+
+@pytest.mark.parametrize(
+    ("compiled", "says"),
+    [
+        (lambda arrays: arrays.x.sum(axis=1) + 0.01, "the compiled program gives other predictions"),
+        (lambda arrays: arrays.x.sum(axis=1)[:1], "the compiled program gives other predictions"),
+        (lambda arrays: arrays.x.sum(axis=1) * np.float32("nan"), "the compiled program gives other predictions"),
+        (OSError("no such option -mtune"), "no such option -mtune"),
+    ],
+)
+def test_one_that_differs_or_was_not_made_is_not_taken_and_the_log_says_why(
+    compiled: Callable[[Arrays], Floats32] | Exception, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        made, _ = compiling(compiled)
+    assert made.how == "eager"
+    assert made.run(rows(5)).shape == (5,)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"late@v1 stays eager, because it was not compiled: {says}"
+    ]
+
+
+def test_batches_that_were_not_compiled_for_run_step_by_step() -> None:
+    made, eager = compiling(lambda arrays: arrays.x.sum(axis=1))
+    before = eager.calls
+    made.run(Arrays.zeros(0, WIDTH))
+    made.run(Arrays.zeros(2, WIDTH + 1))
+    assert eager.calls == before + 2
+
+
+def test_a_version_that_is_closed_soon_is_not_compiled(caplog: pytest.LogCaptureFixture) -> None:
+    called = threading.Event()
+    made = CompilingRunner("late@v1", Eager(), WIDTH, lambda _: called.set(), settle_s=600)
+    made.close()
+    wait_until(lambda: not made.is_compiling)
+    assert not called.is_set()
+    assert not caplog.records
+
+
+def test_the_module_that_is_compiled_computes_what_the_program_does() -> None:
+    program, given = Program.of(exported(network(), WIDTH)), rows(9)
+    with torch.inference_mode():
+        traced = Traced(program)(*map(torch.from_numpy, given)).numpy()
+    np.testing.assert_array_equal(traced, program.predict(given))
+
+
+def test_networks_are_compiled_by_default_where_a_compiler_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = registered(tmp_path, Exported.FILE, exported(network(), WIDTH))
+    for there in (True, False):
+        monkeypatch.setattr("training.serving.kinds.open_runner.has_compiler", lambda there=there: there)
+        made = open_runner(model, Loading())
+        assert isinstance(made, CompilingRunner) is there
+        assert made.how == "eager"  # at first
+        made.close()
+
+
+def test_a_folder_that_others_can_write_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir(mode=0o777)
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(OSError, match=r"must belong to this user alone \(chmod 700\)"):
+        compile_program(b"", WIDTH, tmp_path / "open")(threading.Event())
+
+
+def test_a_compilation_is_ended_with_its_version(tmp_path: Path) -> None:
+    """The process waits for a file that never comes whole, as a long compilation would."""
+    stop, ended = threading.Event(), threading.Event()
+
+    def compile_it() -> None:
+        assert compile_program(exported(network(), WIDTH), WIDTH, tmp_path / "cache")(stop) is None
+        ended.set()
+
+    threading.Thread(target=compile_it, daemon=True).start()
+
+    def compilers() -> list[psutil.Process]:
+        return [one for one in psutil.Process().children() if "training.serving.kinds.compiler" in one.cmdline()]
+
+    wait_until(lambda: bool(compilers()))
+    (process,) = compilers()
+    waiting = compile_program(b"", WIDTH, tmp_path / "cache")  # another one waits for the first
+    both = threading.Event()
+    threading.Thread(target=lambda: (waiting(stop), both.set()), daemon=True).start()
+    stop.set()
+    wait_until(ended.is_set)
+    wait_until(both.is_set)
+    assert not process.is_running()
+    assert not compilers()
+    assert [one.name for one in (tmp_path / "cache").iterdir()] == ["lock"]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not has_compiler(), reason="no C++ compiler is installed")
+def test_a_network_is_compiled_and_agrees_and_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(module, "SETTLE_S", 0.0)
+    model = registered(tmp_path, Exported.FILE, exported(network(), WIDTH))
+    for _ in range(2):
+        made = open_runner(model, Loading())
+        assert isinstance(made, CompilingRunner)
+        wait_until(lambda made=made: not made.is_compiling, 1800)
+        assert made.how == "AOTInductor"
+        for count in (1, 2, 64, 1000):
+            due = open_runner(model, Loading(compile=False)).run(rows(count))
+            np.testing.assert_allclose(made.run(rows(count)), due, rtol=1e-5, atol=1e-6)
+        made.close()
+        monkeypatch.setattr(module, "_run", None)  # the second one finds the package
+    folder = tmp_path / "cache" / "covey" / "compiled"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert len(list(folder.glob("*.pt2"))) == 1

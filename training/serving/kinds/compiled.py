@@ -1,0 +1,229 @@
+"""Compile a network beside its eager runner, once for a machine and a user: the package is kept in the user's cache.
+
+The package is machine code that this user's compiler made of a checked program. Its folder belongs to the user alone, because
+whoever writes into it can run code as the user.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from training.serving.arrays import Arrays, Floats32
+
+from .compiler import LENGTH, MAX_ROWS
+from .runner import Runner
+
+FORMAT: Final = 1
+"""Part of the key of a package; raise it when `compiler` makes others."""
+SETTLE_S: Final = 5.0
+"""A version that is closed sooner is not compiled."""
+LIMIT_S: Final = 1800.0
+"""The time of a compilation. It takes 30 s of an idle machine, and any time of a busy one."""
+_PROBE_ROWS: Final = 33
+_KEPT: Final = ("CPATH", "CXX", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LIBRARY_PATH", "PATH", "TMPDIR")
+_log = logging.getLogger("covey.server")
+
+Compiled: TypeAlias = Callable[[Arrays], Floats32]
+Compile: TypeAlias = Callable[[threading.Event], Compiled | None]
+"""Compiles until the event is set; None: it was set."""
+
+
+def has_compiler() -> bool:
+    """Return whether PyTorch finds a C++ compiler."""
+    return any(shutil.which(one) is not None for one in (os.environ.get("CXX") or "g++", "clang++"))
+
+
+class CompilingRunner:
+    """A `Runner` that runs step by step, and compiled from when that is ready and agrees.
+
+    Args:
+        model: its name and version.
+        eager: runs it until then, and batches beyond `MAX_ROWS`.
+        width: F.
+        compile_model: see `Compile`; it is called in a thread.
+        settle_s: the time before that.
+    """
+
+    def __init__(
+        self, model: str, eager: Runner, width: int, compile_model: Compile, settle_s: float = SETTLE_S
+    ) -> None:
+        self._model, self._eager, self._width, self._compile = model, eager, width, compile_model
+        self._compiled: Compiled | None = None
+        self._closed = threading.Event()
+        self._settle_s = settle_s
+        self._thread = threading.Thread(target=self._take_over, name=f"compilation of {model}", daemon=True)
+        self._thread.start()
+
+    @property
+    def how(self) -> str:
+        """See `Runner`."""
+        return self._eager.how if self._compiled is None else "AOTInductor"
+
+    @property
+    def failure(self) -> str | None:
+        """See `Runner`."""
+        return self._eager.failure
+
+    @property
+    def is_compiling(self) -> bool:
+        """Whether it may become compiled."""
+        return self._thread.is_alive()
+
+    def run(self, arrays: Arrays) -> Floats32:
+        """See `Runner`."""
+        compiled = self._compiled
+        if compiled is None or arrays.x.shape[1] != self._width or not 0 < len(arrays.x) <= MAX_ROWS:
+            return self._eager.run(arrays)
+        return compiled(arrays)
+
+    def close(self) -> None:
+        """See `Runner`."""
+        self._closed.set()
+        self._eager.close()
+
+    def _take_over(self) -> None:
+        if self._closed.wait(self._settle_s):
+            return
+        try:
+            compiled = self._compile(self._closed)
+            if compiled is None:
+                return
+            for rows in (_PROBE_ROWS, 1):
+                self._require_same(compiled, rows)
+        except Exception as error:  # noqa: BLE001 - whatever PyTorch or a compiler raises: eager goes on
+            if not self._closed.is_set():
+                _log.warning("%s stays eager, because it was not compiled: %s", self._model, str(error))
+            return
+        self._compiled = compiled
+        _log.info("%s runs compiled (AOTInductor)", self._model)
+
+    def _require_same(self, compiled: Compiled, rows: int) -> None:
+        """Compare with eager on random rows. Raises ValueError."""
+        random = np.random.default_rng(rows)
+        shape = rows, self._width
+        mask = random.random(shape) < 0.8
+        x, se = (np.where(mask, random.normal(size=shape), 0).astype(np.float32) for _ in range(2))
+        probe = Arrays(x, mask, np.abs(se))
+        made, due = compiled(probe), self._eager.run(probe)
+        if made.shape != due.shape or not np.allclose(made, due, rtol=1e-4, atol=1e-5, equal_nan=True):
+            raise ValueError("the compiled program gives other predictions")
+
+
+def compile_program(data: bytes, width: int, folder: Path | None = None) -> Compile:
+    """Return a `Compile` of the bytes of a checked `model.pt2`.
+
+    Args:
+        folder: the cache; None: `covey/compiled` in the user's cache.
+    """
+    return lambda stop: _compiled(data, width, folder or _default_folder(), stop)
+
+
+def _compiled(data: bytes, width: int, folder: Path, stop: threading.Event) -> Compiled | None:
+    import torch
+
+    _require_private(folder)
+    key = f"{FORMAT}\0{torch.__version__}\0{platform.machine()}\0{torch.backends.cpu.get_cpu_capability()}\0{width}\0"
+    name = hashlib.sha256(key.encode() + hashlib.sha256(data).digest()).hexdigest()
+    package = folder / f"{name}.pt2"
+    with _one_at_a_time(folder, stop) as mine:
+        if not mine:
+            return None
+        if not package.is_file():
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                made = Path(scratch) / package.name
+                if not _run(data, width, made, Path(scratch), stop):
+                    return None
+                made.replace(package)
+    program = torch._inductor.aoti_load_package(str(package))
+
+    def run(arrays: Arrays) -> Floats32:
+        with torch.inference_mode():
+            predicted: Floats32 = program(*map(torch.from_numpy, arrays)).numpy()
+        return predicted
+
+    return run
+
+
+def _run(data: bytes, width: int, package: Path, scratch: Path, stop: threading.Event) -> bool:
+    """Compile in a process. Returns whether it did; False: it was stopped. Raises OSError: it failed."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TORCHINDUCTOR_CACHE_DIR": str(scratch / "cache")}
+    with (scratch / "log").open("w+b") as log:
+        process = subprocess.Popen(  # noqa: S603 - this program itself, without outside input
+            [sys.executable, "-P", "-m", "training.serving.kinds.compiler", str(package)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=kept | paths,
+            cwd=scratch,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        try:
+            until = time.monotonic() + LIMIT_S
+            process.stdin.write(LENGTH.pack(len(data), width) + data)
+            process.stdin.flush()
+            while process.poll() is None and time.monotonic() < until:
+                if stop.wait(0.2):
+                    return False
+            if process.returncode == 0 and package.is_file():
+                return True
+            log.seek(0)
+            last = log.read()[-2000:].decode(errors="replace").strip().splitlines()
+            raise OSError(last[-1][:200] if last else f"exit code {process.poll()}")
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    """End a process, and the compilers that it started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert process.stdin is not None
+    process.stdin.close()
+
+
+@contextmanager
+def _one_at_a_time(folder: Path, stop: threading.Event) -> Iterator[bool]:
+    """Hold the lock of the folder: the workers of a server compile a model once, and a machine one model at a time."""
+    with (folder / "lock").open("wb") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if stop.wait(0.5):
+                    yield False
+                    return
+            else:
+                yield True
+                return
+
+
+def _default_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "covey" / "compiled"
+
+
+def _require_private(folder: Path) -> None:
+    """Make the folder. Raises OSError: others may write into it, so what it holds could be theirs."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.stat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise OSError(f"the folder {folder} must belong to this user alone (chmod 700)")
