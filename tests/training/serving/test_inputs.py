@@ -19,6 +19,7 @@ from featurestore.define.kinds import Count, Histogram, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.on_demand import Feature, Input, on_demand
 from featurestore.errors import BadReference, RequestTooLarge, UnknownFeature
+from featurestore.online.settings import OnlineSettings
 from featurestore.publish.publish import Publisher
 from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
@@ -66,20 +67,24 @@ def area() -> FeatureView:
     return a_view("area", entity=Entity("area", domain=["NYC"]), features=[Count("flights")], pane="1d", windows=[])
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A store whose keys have values with and without a standard error, and one without a value."""
-    directory = tmp_path_factory.mktemp("inputs")
+def make_store(directory: Path, settings: OnlineSettings) -> None:
+    """A store whose keys have values, and one of them none."""
     rng = np.random.default_rng(5)
     view = busy(ttl="3d")
     layout = layout_of(view)
-    with Publisher(directory, lambda: 20 * DAY) as publisher:
+    with Publisher(directory, lambda: 20 * DAY, settings) as publisher:
         publisher.register(view)
         publisher.register(area())
         slots = rng.integers(10_000, 20_000, (len(DESTS), layout.slots_per_key))
         slots[1] = 0
         publisher.publish([replace(a_release(view, 10 * DAY), slots=slots)])
         publisher.publish([a_release(area(), 10 * DAY, 7)])
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    directory = tmp_path_factory.mktemp("inputs")
+    make_store(directory, OnlineSettings())
     with Store.open(directory, on_demand=[weighed], clock=lambda: NOW) as opened:
         yield opened
 
@@ -188,6 +193,21 @@ def test_after_the_ttl_a_feature_is_null(
     late = filled.used(0).status[:, 0]
     assert late.tolist() == [*statuses, Status.NOT_FOUND, Status.NOT_FOUND]
     assert filled.arrays.mask[:, 0].tolist() == (late == Status.OK).tolist()
+
+
+def test_views_on_a_disk_give_the_same_bits(tmp_path: Path, store: Store, inputs: ModelInputs) -> None:
+    make_store(tmp_path, OnlineSettings(block_mib=0))
+    (tmp_path / "covey.toml").write_text("[online]\nblock_mib = 0\n")
+    asks = [an_ask(*(a_row(dest=dest) for dest in [*DESTS, "???", None])), raw(1), an_ask(a_row(dest="SFO"))]
+    expected = inputs.plan(store.blocks.require()).fill(asks, NOW)
+    with Store.open(tmp_path, on_demand=[weighed]) as on_disk:
+        snapshot = on_disk.blocks.require()
+        assert snapshot.find("busy").blocking
+        found = ModelInputs.of(MODEL, SIGNATURE, on_disk).plan(snapshot).fill(asks, NOW)
+    assert_same(found.arrays, expected.arrays)
+    for at in (0, 2):
+        for name in ("values", "se", "status"):
+            np.testing.assert_array_equal(getattr(found.used(at), name), getattr(expected.used(at), name))
 
 
 def test_a_prediction_can_name_the_features_that_it_used(store: Store, inputs: ModelInputs) -> None:
