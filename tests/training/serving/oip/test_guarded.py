@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,9 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
+from featurestore.errors import KeyRefused
 from featurestore.server.api_keys import Consumers
 from featurestore.server.throttle import Limits
 from tests.training.serving.conftest import ModelServer, serving_models
+from training.errors import ModelBusy
+from training.serving.client import ModelClient
 
 from .clients import keyed
 
@@ -82,3 +86,19 @@ def test_a_page_of_another_site_is_refused_in_the_protocols_form(key: tuple[Mode
         found = httpx.request(method, f"{server.url}{path}", headers={"Origin": "https://example.org"})
         assert found.status_code == 403
         assert isinstance(found.json()["error"], str)
+
+
+def test_the_servers_own_route_is_guarded_likewise(key: tuple[ModelServer, str]) -> None:
+    server, secret = key
+    keys = {"dest": ["ATL"], "distance": [1400.0]}
+    with ModelClient.open(server.url) as client, pytest.raises(KeyRefused, match="needs an API key"):
+        client.predict("late", keys)
+    with ModelClient.open(server.url, key=secret) as client:
+        with contextlib.suppress(ModelBusy):  # if another test has asked
+            client.predict("late", keys)
+        with pytest.raises(ModelBusy, match="retry in") as found:
+            client.predict("late", keys)
+    assert found.value.retry_after_s >= 10
+    assert httpx.get(f"{server.url}/predict").status_code == 401
+    refusal = httpx.post(f"{server.url}/predict/late", headers={"Origin": "https://example.org"})
+    assert (refusal.status_code, refusal.headers["content-type"]) == (403, "application/problem+json")
