@@ -21,12 +21,12 @@ Times = dict[tuple[str, int], list[float]]
 class Client:
     """A minimal HTTP client over one kept connection."""
 
-    def __init__(self, port: int, api_key: str = "") -> None:
+    def __init__(self, port: int, api_key: str = "", path: str = ROUTE) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = bytearray(MAX_ANSWER)
         self._view = memoryview(self._buffer)
-        self._head = f"POST {ROUTE} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {api_key}\r\n".encode()
+        self._head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {api_key}\r\n".encode()
 
     def ask(self, body: bytes) -> memoryview:
         """Return the body of the answer; the next answer overwrites it. SystemExit: there is no valid answer."""
