@@ -66,6 +66,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.read_path
 	$(BIN)/python -m benchmarks.guards
 	$(BIN)/python -m benchmarks.load
+	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.freshness
 	$(BIN)/python -m benchmarks.sources
 	$(BIN)/python -m benchmarks.aged
