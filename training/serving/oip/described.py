@@ -21,6 +21,7 @@ EXTENSIONS: Final = (
     "model_repository",
     "parameters",
     "schedule_policy",
+    "statistics",
 )
 _ANY: Final = -1
 

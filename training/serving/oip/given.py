@@ -84,7 +84,10 @@ def _exactly(tensor: Tensor, elements: npt.NDArray[Any], wanted: Datatype) -> np
         match elements.dtype.kind, made.dtype.kind:
             case "f", "f":
                 same |= np.isnan(elements)
-            case "f", _:  # beyond 2⁶³ a conversion wraps round, and so does the way back
+            case (
+                "f",
+                _,
+            ):  # beyond 2⁶³ each kind of processor converts in its own way: ARM saturates, and so does the way back
                 same &= np.abs(elements) < 2.0**63
             case _, "f":
                 same &= np.abs(made) < 2.0**63

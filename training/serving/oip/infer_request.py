@@ -24,7 +24,7 @@ FINAL: Final = "triton_enable_empty_final_response"
 _US: Final = 1_000_000
 _UNUSED: Final = frozenset({"headers", "content_type"})
 """Parameters of other servers that change nothing here. So do those that begin with `triton_`."""
-_KNOWN: Final = ("timeout", "priority", "interval", "explain", "binary_data_output")
+PARAMETERS: Final = ("timeout", "priority", "interval", "explain", "binary_data_output")
 _SEQUENCE: Final = frozenset({"sequence_id", "sequence_start", "sequence_end"})
 
 
@@ -56,8 +56,8 @@ class Parameters:
         for name in given:
             if name in _SEQUENCE:
                 raise BadRequest(f"parameter {name!r}: these models keep no state between requests; leave it out")
-            if name not in _KNOWN and name not in _UNUSED and not name.startswith("triton_"):
-                raise BadRequest(f"no parameter {name[:SHOWN]!r}; there are: {', '.join(_KNOWN)}")
+            if name not in PARAMETERS and name not in _UNUSED and not name.startswith("triton_"):
+                raise BadRequest(f"no parameter {name[:SHOWN]!r}; there are: {', '.join(PARAMETERS)}")
         _whole(given, "priority")
         timeout = _whole(given, "timeout")
         return cls(

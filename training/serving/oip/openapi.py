@@ -102,6 +102,22 @@ _CONFIG: Final = _object(
     dynamic_batching=_PARAMETERS,
     parameters=_PARAMETERS,
 )
+_DURATION: Final = _object("count ns", count=_COUNT, ns=_COUNT)
+_STATISTICS: Final = _object(
+    "model_stats",
+    model_stats=_list(
+        _object(
+            "name version last_inference inference_count execution_count inference_stats batch_stats",
+            name=_TEXT,
+            version=_TEXT,
+            last_inference=_COUNT,
+            inference_count=_COUNT,
+            execution_count=_COUNT,
+            inference_stats={"type": "object", "additionalProperties": _DURATION},
+            batch_stats=_list(_object("batch_size", batch_size=_COUNT)),
+        )
+    ),
+)
 _INDEX: Final = _list(
     _object(
         "name state reason",
@@ -163,6 +179,7 @@ def _of_model(place: str, ident: str, named: list[dict[str, Any]]) -> dict[str, 
         "/ready": _operation(
             f"ready{ident}", "The model answers", _object("name ready", name=_TEXT, ready={"const": True}), *wrong
         ),
+        "/stats": _operation(f"stats{ident}", "What a model has done", _STATISTICS, *wrong),
         "/config": _operation(f"config{ident}", "The configuration of a model", _CONFIG, *wrong),
     }
     paths = {f"{place}{end}": {"get": get, "parameters": named} for end, get in gets.items()}
@@ -198,6 +215,7 @@ PATHS: Final[dict[str, Any]] = {
             "503",
         )
     },
+    "/v2/models/stats": {"get": _operation("all_stats", "What all models have done", _STATISTICS)},
     **_of_model("/v2/models/{name}", "", [_NAME]),
     **_of_model("/v2/models/{name}/versions/{version}", "_version", [_NAME, _VERSION]),
     "/v2/repository/index": {

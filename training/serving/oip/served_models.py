@@ -10,6 +10,7 @@ from training.serving.serving import Serving
 from training.serving.states import ModelState
 
 from .described import model_config, model_metadata, repository_index, server_metadata
+from .model_statistics import model_statistics
 
 UNSUPPORTED: Final = (
     "models are not loaded or unloaded by clients: the server follows the store, see `covey models promote` and "
@@ -51,6 +52,16 @@ class ServedModels:
     def index(self, *, only_ready: bool) -> list[dict[str, Any]]:
         """The state of each version."""
         return repository_index(self.serving.models(), only_ready=only_ready)
+
+    def statistics(self, name: str | None, version: int | None) -> list[dict[str, Any]]:
+        """What each version has done, in all workers together; of one model, or of all. Raises UnknownModel."""
+        if name is not None:
+            self._state(name)
+        return [
+            model_statistics(one)
+            for one in self.serving.statistics()
+            if name in (None, one.model) and version in (None, one.version)
+        ]
 
     def _state(self, name: str) -> ModelState:
         models = self.serving.models()

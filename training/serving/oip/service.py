@@ -49,6 +49,7 @@ class InferenceService:
             "ModelReady": _call(pb.ModelRequest, self._model_ready),
             "ModelMetadata": _call(pb.ModelRequest, self._model_metadata),
             "ModelConfig": _call(pb.ModelRequest, self._model_config),
+            "ModelStatistics": _call(pb.ModelRequest, self._statistics),
             "RepositoryIndex": _call(pb.RepositoryIndexRequest, self._index),
             "RepositoryModelLoad": _call(pb.RepositoryChangeRequest, _refuse_change),
             "RepositoryModelUnload": _call(pb.RepositoryChangeRequest, _refuse_change),
@@ -153,6 +154,10 @@ class InferenceService:
     def _model_config(self, message: pb.ModelRequest) -> Message:
         found = self._models.config(message.name, version_of(message.version))
         return ParseDict({"config": found}, pb.ModelConfigResponse())
+
+    def _statistics(self, message: pb.ModelRequest) -> Message:
+        found = self._models.statistics(message.name or None, version_of(message.version))
+        return ParseDict({"model_stats": found}, pb.ModelStatisticsResponse())
 
     def _index(self, message: pb.RepositoryIndexRequest) -> Message:
         return ParseDict({"models": self._models.index(only_ready=message.ready)}, pb.RepositoryIndexResponse())

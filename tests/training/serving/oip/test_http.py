@@ -117,6 +117,26 @@ def test_compressed_requests_are_read(client: Any, algorithm: str) -> None:
     assert found.as_numpy("prediction").tolist() == client.infer("late", keyed(http)).as_numpy("prediction").tolist()
 
 
+def test_statistics_count_requests_rows_and_times(client: Any) -> None:
+    def of_late() -> dict[str, Any]:
+        (found,) = client.get_inference_statistics("late", "1")["model_stats"]
+        return dict(found)
+
+    before = of_late()
+    client.infer("late", keyed(http))
+    refused(client.infer, "late", keyed(http), timeout=1)
+    after = of_late()
+    assert after["inference_count"] - before["inference_count"] == 3
+    assert after["execution_count"] - before["execution_count"] == 1
+    for name, more in (("success", 1), ("fail", 1), ("compute_infer", 1)):
+        assert after["inference_stats"][name]["count"] - before["inference_stats"][name]["count"] == more
+    assert after["inference_stats"]["success"]["ns"] > before["inference_stats"]["success"]["ns"]
+    assert after["last_inference"] > 1_700_000_000_000
+    assert "late" in {one["name"] for one in client.get_inference_statistics()["model_stats"]}
+    assert client.get_inference_statistics("late", "9")["model_stats"] == []
+    assert refused(client.get_inference_statistics, "nothing")[0] == "404"
+
+
 def test_an_answer_names_the_version_the_epoch_and_the_releases(client: Any) -> None:
     found = client.infer("late", keyed(http), model_version="1", parameters={"explain": True}).get_response()
     assert (found["model_name"], found["model_version"]) == ("late", "1")
