@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from base.times import from_us, to_us
-from featurestore.define.decoded import Status
+from featurestore.define.decoded import value_is_there
 from featurestore.define.definitions import FeatureView
 from featurestore.define.mechanism import NOISERS
 from featurestore.define.panes import Panes
@@ -42,7 +42,7 @@ from training.serving.kinds.runner import Runner
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-AREA: Final = ("late_3h", "late_24h", "late_pred")
+AREA: Final = ("late_24h", "late_dev", "late_pred")
 CARRIER: Final = ("late_7d", "late_28d", "late_pred")
 COLUMNS: Final = ("distance", "departs")
 REFS: Final = (*(f"area_delay:{name}" for name in AREA), *(f"carrier_delay:{name}" for name in CARRIER))
@@ -133,14 +133,14 @@ class Flights:
                 yield self._rows(now, exact[at], world, copies, seed * 100_003 + at)
 
     def _rows(self, now: int, exact: Sequence[Floats], world: Sequence[_View], copies: int, seed: int) -> Rows:
-        values, statuses, noised = [], [], []
+        values, sures, noised = [], [], []
         for view in world:
             x, status = view.values(now)
             made = view.copies(now, seed, copies)
-            there = status == Status.OK
+            there = value_is_there(status)
             assert np.array_equal(made.released[there], x[there]), "copies are decoded as rows are"
             values.append(x)
-            statuses.append(there & (made.status == Status.OK))
+            sures.append(there)
             noised.append(made.noised.transpose(1, 0, 2))
         columns = self._columns(now)
         wide = np.broadcast_to(columns, (copies, *columns.shape))
@@ -148,7 +148,7 @@ class Flights:
             np.hstack((*self._every(values), columns)),
             np.hstack((*self._every(exact), columns)),
             np.concatenate((*self._every(noised), wide), axis=2),
-            np.asarray(np.hstack(self._every(statuses)).all(axis=1)),
+            np.asarray(np.hstack(self._every(sures)).all(axis=1)),
         )
 
     def _every(self, of_views: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:

@@ -20,6 +20,8 @@ from .ask import Ask, Predicted
 from .batcher import Batcher, Finished
 from .counters import ModelCounters
 from .follower import POLL_S, Follower
+from .intervals.intervals import require_interval
+from .intervals.preparing import Preparing
 from .job import LOOP, Done, Job, Outcome
 from .loaded import Computed, LoadedVersion
 from .model_loader import ModelLoader
@@ -81,10 +83,12 @@ class Serving:
         """Load the models, and serve them until the end of the block."""
         loop, threads = asyncio.get_running_loop(), self._settings.threads
         self._batcher = Batcher(loop, threads, self._compute, self._too_late, self._finished, self._clock)
+        self._preparing = Preparing(self._store, self._ask_again)
         self._follower.start()
         try:
             yield
         finally:
+            self._preparing.close()
             await self._follower.stop()
 
     def ask(self, ask: Ask, done: Done) -> Ticket:
@@ -100,6 +104,10 @@ class Serving:
             if (busy := model.queue.busy(now)) is not None:  # before the inputs are looked at
                 raise busy
             rows = found.loaded.inputs.require(ask.given)
+            require_interval(ask, rows)
+            if ask.level is not None and self._preparing.is_needed(found.loaded.intervals):
+                waiting = Job(replace(ask, rows=rows), None, done, now, now + timeout_s)
+                return self._ask_prepared(model, found.loaded, waiting)
             model.queue.admit(rows, timeout_s, now)
         except Exception as error:  # noqa: BLE001 - every error is the outcome
             if found is not None:
@@ -208,11 +216,19 @@ class Serving:
         """Ask again what has waited for a version."""
         for key in [key for key in self._waiting if key[0] == model.name]:
             for job in self._waiting.pop(key):
-                left_s = job.due_s - self._clock()
-                if left_s <= 0:
-                    self._too_late(model.queue, job)
-                else:
-                    self.ask(replace(job.ask, timeout_s=left_s), job.end)
+                self._ask_again(job)
+
+    def _ask_prepared(self, model: ServedModel, loaded: LoadedVersion, job: Job) -> Ticket:
+        """Read the sums behind the intervals of an epoch. The request waits for them."""
+        self._preparing.add(loaded.intervals, job, model.queue.settings.queue)
+        return Ticket(job.drop)
+
+    def _ask_again(self, job: Job) -> None:
+        left_s = job.due_s - self._clock()
+        if left_s <= 0:
+            self._too_late(self._models[job.ask.model].queue, job)
+        else:
+            self.ask(replace(job.ask, timeout_s=left_s), job.end)
 
     def _opened(self, loaded: LoadedVersion) -> None:
         self._batcher.open_pool(loaded)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featurestore.define.decoded import Bytes, Floats, Ints, Status
+from featurestore.define.decoded import Floats, Ints
 from featurestore.define.feature import PaneFeature
 from featurestore.define.filtered import Filtered
 from featurestore.define.values import ServedFeature, decode
@@ -26,12 +26,11 @@ class Copies:
     """Features of N keys, decoded from their sums without and with fresh noise.
 
     Attributes:
-        released: float64[N, W], the values as they were released, all cells of lists; status: uint8[N, F], OK or a reason.
+        released: float64[N, W], the values as they were released, all cells of lists.
         noised: float64[N, C, W], in C noised copies.
     """
 
     released: Floats
-    status: Bytes
     noised: Floats
 
 
@@ -60,17 +59,12 @@ def noised_copies(sums: NewestSums, served: Sequence[ServedFeature], keys: Ints,
     noised = _noised(sums, keys, seed, copies)
     estimates = _estimates(sums, noised, served)
     values: list[Floats] = []
-    status: list[Bytes] = []
     for one in served:
-        if isinstance(one.feature, PaneFeature):
-            made, codes = _decoded(sums, noised, one, one.feature)
-        else:
-            made = estimates[one.name]
-            codes = np.where(np.isnan(made), np.uint8(Status.VOID), np.uint8(Status.OK))
+        feature = one.feature
+        made = _decoded(sums, noised, one, feature) if isinstance(feature, PaneFeature) else estimates[one.name]
         values.append(made.reshape(len(keys), copies + 1, one.width))
-        status.append(codes.reshape(len(keys), copies + 1)[:, 0])
     every = np.concatenate(values, axis=2)
-    return Copies(every[:, 0], np.stack(status, axis=1), every[:, 1:])
+    return Copies(every[:, 0], every[:, 1:])
 
 
 def _noised(sums: NewestSums, keys: Ints, seed: int, copies: int) -> _Noised:
@@ -111,15 +105,16 @@ def _window_sums(panes: RatePanes, key: int, of_panes: Ints, levels: int) -> Int
     return np.stack([of_panes[opened & (panes.level <= at)].sum(axis=0) for at in range(levels)])
 
 
-def _decoded(sums: NewestSums, noised: _Noised, served: ServedFeature, feature: PaneFeature) -> tuple[Floats, Bytes]:
-    """float64[N·(1 + C), width] and uint8[N·(1 + C)] of `Status`."""
+def _decoded(sums: NewestSums, noised: _Noised, served: ServedFeature, feature: PaneFeature) -> Floats:
+    """float64[N·(1 + C), width]."""
     layout = sums.layout
     at = 0 if served.window is None else sums.levels.index(served.window.panes)
     mine = [layout.groups.index(group) for group in layout.groups_of(feature)]
     rows = noised.slots[at]
     base = np.zeros(len(rows), dtype=np.uint8)
     found = decode(layout, feature, rows, noised.units[at, mine], base)
-    return found.value.astype(np.float64).reshape(len(rows), -1), found.status
+    values: Floats = found.value.astype(np.float64)
+    return values.reshape(len(rows), -1)
 
 
 def _estimates(sums: NewestSums, noised: _Noised, served: Sequence[ServedFeature]) -> dict[str, Floats]:

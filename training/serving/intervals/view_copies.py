@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from featurestore.define.decoded import Floats, Ints, Status, value_is_there
+from featurestore.define.decoded import Floats, Ints, value_is_there
 from featurestore.define.values import ServedFeature, served_features
 from featurestore.errors import StoreCorrupt
 from featurestore.online.view_rows import Block, KeyColumns, Rows, ViewRows
@@ -52,7 +52,7 @@ class ViewCopies:
     def read(self, entities: Mapping[str, Sequence[Any]], count: int) -> tuple[Rows, Bools]:
         """Noised rows of `count` keys, all of the first copy, then all of the second one; and which keys have an interval.
 
-        A key has none where one of the features is null, or its standard error is rough.
+        A key has none where one of the features is null.
 
         Raises:
             StoreCorrupt: the view's rows do not follow from its sums.
@@ -60,12 +60,12 @@ class ViewCopies:
         header, numbers, status, place = self._rows.rows(entities, count)
         codes = status[place]
         keys = self._keys(place, entities, count)
-        noised, sure = self._of(keys, numbers[place], codes)
+        noised = self._of(keys, numbers[place], codes)
         made = np.empty((self._copies, count, header.width))
         made[:, :, self._numbers_at] = noised.transpose(1, 0, 2)
         repeated = np.tile(codes, (self._copies, 1))
         rows = Rows(header, made.reshape(-1, header.width), repeated, np.arange(len(repeated)))
-        return rows, sure & value_is_there(codes[:, self._status_at]).all(axis=1)
+        return rows, np.asarray(value_is_there(codes[:, self._status_at]).all(axis=1))
 
     def _keys(self, place: Ints, entities: Mapping[str, Sequence[Any]], count: int) -> Ints:
         """int64[N]: the place of each key in the domain; −1: it has no row."""
@@ -75,8 +75,8 @@ class ViewCopies:
         wanted = np.fromiter((self._index.get(key, -1) for key in zip(*columns, strict=True)), np.int64, count)
         return np.where(place >= 0, wanted, -1)
 
-    def _of(self, keys: Ints, numbers: Floats, codes: npt.NDArray[np.uint8]) -> tuple[Floats, Bools]:
-        """float64[N, C, W], and bool[N], whether no standard error is rough. A key without a row has NaN."""
+    def _of(self, keys: Ints, numbers: Floats, codes: npt.NDArray[np.uint8]) -> Floats:
+        """float64[N, C, W]; for a key without a row it is anything."""
         distinct, first = np.unique(keys, return_index=True)
         distinct, first = distinct[distinct >= 0], first[distinct >= 0]
         with self._lock:
@@ -86,16 +86,14 @@ class ViewCopies:
                 absent = np.ones(len(distinct), dtype=bool)
             if absent.any():
                 self._make(distinct[absent], numbers[first[absent]], codes[first[absent]])
-            at = np.where(keys >= 0, self._at[keys], 0)
-            if not self._used:
-                return np.full((len(keys), self._copies, len(self._numbers_at)), np.nan), np.zeros(len(keys), bool)
-            return self._values[at], self._sure[at] & (keys >= 0)
+            if not len(distinct):
+                return np.full((len(keys), self._copies, len(self._numbers_at)), np.nan)
+            return self._values[np.where(keys >= 0, self._at[keys], 0)]
 
     def _forget(self) -> None:
         self._at = np.full(self._sums.layout.keys, -1, dtype=np.int64)
         self._used = 0
         self._values = np.empty((0, self._copies, len(self._numbers_at)))
-        self._sure = np.empty(0, dtype=bool)
 
     def _make(self, keys: Ints, numbers: Floats, codes: npt.NDArray[np.uint8]) -> None:
         size = (self._copies + 1) * max(
@@ -110,18 +108,14 @@ class ViewCopies:
                 raise StoreCorrupt(
                     f"view {self._rows.header.view!r}: the rows that are served do not follow from the released sums"
                 )
-            sure = (made.status == Status.OK).all(axis=1)
-            end = self._used + len(sure)
-            if end > len(self._sure):
-                self._grow(max(end, 2 * len(self._sure)))
+            end = self._used + len(made.noised)
+            if end > len(self._values):
+                larger = np.empty((max(end, 2 * len(self._values)), *self._values.shape[1:]))
+                larger[: self._used] = self._values[: self._used]
+                self._values = larger
             self._at[keys[some]] = np.arange(self._used, end)
-            self._values[self._used : end], self._sure[self._used : end] = made.noised, sure
+            self._values[self._used : end] = made.noised
             self._used = end
-
-    def _grow(self, size: int) -> None:
-        values, sure = np.empty((size, *self._values.shape[1:])), np.empty(size, dtype=bool)
-        values[: self._used], sure[: self._used] = self._values[: self._used], self._sure[: self._used]
-        self._values, self._sure = values, sure
 
 
 def _index(domain: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], int]:

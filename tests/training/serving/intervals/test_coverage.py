@@ -113,3 +113,25 @@ def test_a_filter_has_the_noise_of_the_windows_over_its_panes(stores: tuple[Path
     assert abs(share - LEVEL) < THREE_SE
     share, _ = covered(stores, features, lambda arrays: (arrays.x[:, 0] - 0.6 * arrays.x[:, 1]).astype(np.float32))
     assert abs(share - LEVEL) < THREE_SE
+
+
+def test_a_rate_of_few_events_has_an_interval_that_holds(tmp_path: Path) -> None:
+    """The noised number of events is about five of its standard errors, so the standard error of the rate is rough."""
+    view = a_daily_view(Privacy(rho=0.05))
+    sums, late = exact_sums(view)[-1:], layout_of(view).groups_of(view.pane_features[1])
+    n = int(5 * late[1].opened_variance ** 0.5)
+    sums[:, :, 1:] = np.array([-0.6 * n, n]).astype(int)
+    plain, noised = tmp_path / "plain", tmp_path / "noised"
+    publish(plain, view, sums)
+    publish(noised, view, sums + noise_of(view, 1, seed=4))
+    entities, features = {"key": list(range(KEYS))}, ["delays@v1:late"]
+    with Store.open(plain) as store:
+        exact = released(inputs_of(store, features), store, entities, KEYS).x[:, 0]
+    with Store.open(noised) as store:
+        status = store.get(["delays:late"], entities)["late__status"].to_pylist()
+        drawn = draws(inputs_of(store, features), store, entities, LEVEL)
+    assert set(status) == {"ROUGH_SE", "DROWNED"}
+    assert (drawn.sure == (np.array(status) == "ROUGH_SE")).all()
+    low, high = (ends[drawn.sure] for ends in drawn.ends(drawn.arrays.x[:, 0]))
+    held = ((low <= exact[drawn.sure]) & (exact[drawn.sure] <= high)).mean()
+    assert 0.89 < held < 0.93  # the values that are not DROWNED hold a little more
