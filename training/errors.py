@@ -310,6 +310,19 @@ class ServerNotRunning(BundleError):
         super().__init__(f"no server of model {name!r} runs; a configuration with a section [serve] starts one")
 
 
+class VersionNotServed(BundleError):
+    """The server of a bundle does not answer with a version that is in force; it goes on with the one before."""
+
+    exit_code = FAILURE
+
+    def __init__(self, version: str, why: str) -> None:
+        self.version, self.why = version, why
+        super().__init__(
+            f"the server does not answer with {version}, which is in force: {why}. It goes on with the version before; roll back, "
+            "or deploy another one"
+        )
+
+
 class ArchiveRefused(TrainingError):
     """The bytes of a model are no archive that is read; says what is wrong with them."""
 

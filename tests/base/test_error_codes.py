@@ -65,6 +65,7 @@ VERSION_IN_USE featurestore.VersionInUse 4
 PROMOTION_INVALID featurestore.PromotionInvalid 2
 NOTHING_TO_ROLL_BACK featurestore.NothingToRollBack 4
 MODEL_IN_USE featurestore.ModelInUse 4
+VERSION_NOT_SERVED training.VersionNotServed 1
 VIEW_GIVEN_TWICE featurestore.ViewGivenTwice 2
 WRONG_LENGTH crypto.WrongLength 1
 PARAMETER_OUT_OF_RANGE crypto.ParameterOutOfRange 1

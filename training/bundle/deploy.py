@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from base.times import SECOND_US, utc_text, wall_clock
@@ -72,6 +72,9 @@ def deploy(config: TrainConfig, watch: Watch, *, trust: bool) -> list[StepOutcom
                 outcome = StepOutcome(name, step)
             else:
                 record, outcome = _due(step, record, watch.progress)
+                if isinstance(step, ServeStep):
+                    said = [one for one in (outcome.said, step.wait()) if one is not None]
+                    outcome = replace(outcome, said="; ".join(said) or None)
             outcomes.append(outcome)
             watch.outcome(outcome)
     return outcomes

@@ -63,7 +63,7 @@ class RegisterStep:
             with Publisher(self.store, wall_clock, wait=True) as publisher:
                 found = publisher.register_model(self.model, files, json.dumps(json.loads(files[LINEAGE])))
         shutil.rmtree(folder, ignore_errors=True)
-        return Made(str(found), f"{found}, in {found.folder}")
+        return Made(str(found), f"{found}, in {found.folder.resolve()}")
 
     def _pin(self) -> None:
         with Store.open(self.store) as store:

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from base.toml import toml_entries
+from featurestore.store import Store
 from training.fit.config import TrainConfig
 
 from .sections import ServeConfig
@@ -14,6 +15,7 @@ from .server_command import server_settings
 from .server_control import start_server
 from .server_files import ServerFolder, ServerState
 from .step import Inputs, Made, Progress, digest
+from .take_up import wait_until_served
 
 SERVE: Final = "serve"
 _OWN_SECTIONS: Final = ("online", "serving")
@@ -53,10 +55,19 @@ class ServeStep:
         state = ServerState.running(self.folder)
         return None if state is not None and state.address == output else "the server does not run"
 
+    def wait(self) -> str | None:
+        """Wait until the running server answers with the versions in force; returns a line for people. Raises VersionNotServed."""
+        state = ServerState.running(self.folder)
+        if state is None:
+            return None
+        with Store.open(self.config.store) as store:
+            versions = store.in_force(self.config.name).versions
+        return wait_until_served(state.address, self.config.name, versions)
+
     def run(self, progress: Progress) -> Made:
         """Start the server, or start it again, and wait until its models are ready. Raises ServeAddressTaken, ServerNotStarted."""
         progress(self.config.name, "start", 0, 1)
         settings = server_settings(self.config, self.serve, trust=self.trust)
         state = start_server(self.folder, settings, lambda _: None)
         progress(self.config.name, "start", 1, 1)
-        return Made(settings.address, f"process {state.pid} answers at {settings.address}; log: {self.folder.logs}")
+        return Made(settings.address, f"process {state.pid}; log: {self.folder.logs}")

@@ -19,7 +19,7 @@ from base.logs import LogFormat, logging_as
 from base.ports import why_closed
 from base.probes import MAX_PROBE_BYTES, Probe
 from base.start_up import end_quickly
-from base.tls.hosts import split_address
+from base.tls.hosts import is_loopback, split_address
 from deployment.local.supervision.identity import ProcessIdentity
 from deployment.local.supervision.lives import BackingOff, Ended, Life, Running, Waiting
 from deployment.local.supervision.log_files import rotate
@@ -90,8 +90,10 @@ def _state_of(life: Life, supervisor: ProcessIdentity, address: str) -> ServerSt
 
 
 def waits_for(address: str | None) -> str | None:
-    """What a server waits for, as its `/readyz` says; with TLS, whether its port answers. None: it works."""
+    """What a server waits for; None: it works. On loopback `/readyz` says it; elsewhere, where it has TLS, its port does."""
     host, port = split_address(address or "")
+    if not is_loopback(host):
+        return None if why_closed(host, port, _PROBE_S) is None else f"its port {address}"
     connection = HTTPConnection(host, port, timeout=_PROBE_S)
     try:
         connection.request("GET", "/readyz")

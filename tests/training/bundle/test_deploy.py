@@ -111,6 +111,7 @@ def fewer_labels(directory: Path, rows: int = 2500) -> None:
 
 
 NOTHING, ALL = steps("skip", "skip", "skip"), steps("run", "run", "run")
+AFTER_TRAINING, AFTER_REGISTRATION = steps("skip", "run", "run"), steps("skip", "skip", "run")
 
 
 def test_the_first_run_does_everything_and_the_second_nothing(fresh: Path) -> None:
@@ -267,13 +268,13 @@ class TestCutOff:
         ("module", "name", "after", "next_run"),
         [
             (train_module, "fit_and_test", False, ALL),
-            (train_module, "created_folder", False, ALL),
-            (register_module, "waiting_files", False, steps("skip", "run", "run")),
-            (register_module.Publisher, "register_model", False, steps("skip", "run", "run")),
-            (register_module.Publisher, "register_model", True, steps("skip", "run", "run")),
-            (promote_module, "compare", False, steps("skip", "skip", "run")),
-            (promote_module, "promote", False, steps("skip", "skip", "run")),
-            (promote_module, "promote", True, steps("skip", "skip", "run")),
+            pytest.param(train_module, "created_folder", False, ALL, marks=pytest.mark.long),
+            pytest.param(register_module, "waiting_files", False, AFTER_TRAINING, marks=pytest.mark.long),
+            (register_module.Publisher, "register_model", False, AFTER_TRAINING),
+            (register_module.Publisher, "register_model", True, AFTER_TRAINING),
+            pytest.param(promote_module, "compare", False, AFTER_REGISTRATION, marks=pytest.mark.long),
+            pytest.param(promote_module, "promote", False, AFTER_REGISTRATION, marks=pytest.mark.long),
+            (promote_module, "promote", True, AFTER_REGISTRATION),
         ],
     )
     def test_the_next_run_goes_on(

@@ -54,6 +54,7 @@ def answered(config: Path, path: str) -> Any:
         return error.code
 
 
+@pytest.mark.long  # each start takes seconds; the test of the page always starts a server
 def test_a_deployed_model_is_served_and_a_promotion_needs_no_restart(covey: Covey, config: Path) -> None:
     assert outcomes(covey, config)["serve"] == "run"
     first = state_of(config)
@@ -63,11 +64,11 @@ def test_a_deployed_model_is_served_and_a_promotion_needs_no_restart(covey: Cove
     fewer_labels(config.parent)
     after = outcomes(covey, config)
     assert (after["promote"], after["serve"]) == ("run", "skip")
-    wait_until(lambda: answered(config, "/v2/models/late/versions/2/ready") == 200)
+    assert answered(config, "/v2/models/late/versions/2/ready") == 200
     assert state_of(config) == first
 
 
-@pytest.mark.long  # each start takes seconds; the test above always runs
+@pytest.mark.long
 def test_the_server_is_started_again_for_what_it_read_when_it_started(covey: Covey, config: Path) -> None:
     outcomes(covey, config)
     first = state_of(config)

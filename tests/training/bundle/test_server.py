@@ -74,6 +74,7 @@ def test_a_server_is_started_again_when_it_dies_and_stopped_for_good(
         stop_server(folder)
 
 
+@pytest.mark.long  # the first test starts and stops a server, too
 def test_a_second_start_replaces_the_server_at_the_same_address(folder: ServerFolder, settings: ServerSettings) -> None:
     first = start_server(folder, settings, lambda _: None)
     second = start_server(folder, settings, lambda _: None)
@@ -82,6 +83,7 @@ def test_a_second_start_replaces_the_server_at_the_same_address(folder: ServerFo
     assert (folder.logs / "server.log").read_text() == "starts\nstarts\n"
 
 
+@pytest.mark.long  # the first test starts and stops a server, too
 def test_a_server_whose_supervisor_was_killed_is_stopped_too(folder: ServerFolder, settings: ServerSettings) -> None:
     first = start_server(folder, settings, lambda _: None)
     first.supervisor.send(signal.SIGKILL)
