@@ -226,6 +226,10 @@ class ModelHistory:
                 return state.serving if again == state.weights else state.weights
         raise NothingToRollBack(self.model, str(self.in_force))
 
+    def in_force_before(self) -> Weights:
+        """The versions that a rollback would put in force. Raises NothingToRollBack."""
+        return self._weights(self.before(), self.newest)
+
     def _states(self) -> list[_State]:
         """What was in force one after the other, without what was rolled back; the last is in force now."""
         states: list[_State] = []

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from base.errors import CoveyError
-from featurestore.errors import UnknownModel
+from featurestore.errors import NothingToRollBack, UnknownModel
 from featurestore.registry.models import RegisteredModel
-from featurestore.registry.serving_versions import Weights
+from featurestore.registry.serving_versions import ModelHistory, Weights
 from featurestore.store import Store
 from training.fit.lineage import require_same
 
@@ -36,7 +36,8 @@ class InForce:
 
     Attributes:
         known: the registered versions.
-        weights: those that answer.
+        weights: those that answer: the ones in force or, if one of these cannot be loaded and no other version is held, the ones
+            that were in force before.
         loaded: versions that were loaded now, or failed.
         outdated: why a version that was loaded before cannot answer any more.
     """
@@ -73,16 +74,38 @@ class ModelLoader:
             extra: versions that are asked for beside those that answer.
         """
         try:
-            weights = self._store.in_force(
-                name
-            )  # before the versions: one that is registered meanwhile is not in force yet
+            # read before the versions, so that one that is registered meanwhile is not in force yet
+            history = self._store.model_history(name)
         except UnknownModel:
             return None
+        weights = history.in_force
         models = {model.version: model for model in self._store.models() if model.name == name}
         needed = dict.fromkeys(version for version in (*weights.versions, *extra) if version in models)
-        loaded = {version: self._load(models[version]) for version in needed if version not in held}
+        loaded: dict[int, Loaded] = {version: self._load(models[version]) for version in needed if version not in held}
+        if not held and any(isinstance(loaded.get(version), Failed) for version in weights.versions):
+            weights = self._before(history, models, loaded)
         outdated = {version: why for version, model in held.items() if (why := self._outdated(model)) is not None}
         return InForce(tuple(models), weights, loaded, outdated)
+
+    def _before(
+        self, history: ModelHistory, models: Mapping[int, RegisteredModel], loaded: dict[int, Loaded]
+    ) -> Weights:
+        """The versions that were in force before, if they can be loaded: a server that was running then has kept them.
+
+        Args:
+            loaded: what was loaded now; it gets what is loaded here.
+        """
+        try:
+            weights = history.in_force_before()
+        except NothingToRollBack:
+            return history.in_force
+        for version in weights.versions:
+            if version in models and version not in loaded:
+                loaded[version] = self._load(models[version])
+        if not all(isinstance(loaded.get(version), LoadedVersion) for version in weights.versions):
+            return history.in_force
+        _log.warning("%s: %s answers instead, which was in force before", history.model, weights)
+        return weights
 
     def _load(self, model: RegisteredModel) -> Loaded:
         try:

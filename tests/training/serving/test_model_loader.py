@@ -98,10 +98,47 @@ def test_a_change_between_two_reads_is_no_error_and_shows_in_the_stamp(known: Kn
 
 
 def test_a_damaged_version_is_not_loaded_and_says_why(known: KnownStore) -> None:
-    (known.directory / "store" / "models" / "late" / "v2" / "trees.json").write_bytes(b"{}")
+    damage(known, 2)
     with Store.open(known.directory) as store:
         found = ModelLoader(store, ServingSettings(), LOADING, None).look("late", {}, ())
     assert found is not None
     failed = found.loaded[2]
     assert isinstance(failed, Failed)
     assert "differs from the registered file" in failed.why
+
+
+def damage(known: KnownStore, version: int) -> None:
+    (known.directory / "store" / "models" / "late" / f"v{version}" / "trees.json").write_bytes(b"{}")
+
+
+def test_a_server_that_starts_with_a_damaged_version_takes_the_one_before_it(known: KnownStore) -> None:
+    known.register("late", 3)
+    promote(known.directory, "late", Weights.of("late", {1: 1, 2: 1}), clock)
+    promote(known.directory, "late", Weights.of("late", {1: 1, 3: 1}), clock)
+    damage(known, 3)
+    with Store.open(known.directory) as store:
+        loader = ModelLoader(store, ServingSettings(), LOADING, None)
+        found = loader.look("late", {}, ())
+        assert found is not None
+        assert found.weights == Weights.of("late", {1: 1, 2: 1})
+        ready = {version for version, one in found.loaded.items() if isinstance(one, LoadedVersion)}
+        assert (ready, isinstance(found.loaded[3], Failed)) == ({1, 2}, True)
+        held = {version: one.model for version, one in found.loaded.items() if isinstance(one, LoadedVersion)}
+        found = loader.look("late", held, ())
+        assert found is not None
+        assert found.weights == Weights.of("late", {1: 1, 3: 1})  # the server that holds a version decides itself
+
+
+@pytest.mark.parametrize("damaged", [(1, 2), (2,)])
+def test_without_an_earlier_version_that_answers_the_one_in_force_says_why(
+    known: KnownStore, damaged: tuple[int, ...]
+) -> None:
+    for version in damaged:
+        damage(known, version)
+    if damaged == (2,):
+        delete_models(known.directory, "late@v1", clock)
+    with Store.open(known.directory) as store:
+        found = ModelLoader(store, ServingSettings(), LOADING, None).look("late", {}, ())
+    assert found is not None
+    assert found.weights == Weights.single("late", 2)
+    assert all(isinstance(one, Failed) for one in found.loaded.values())
