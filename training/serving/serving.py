@@ -14,7 +14,7 @@ from typing import Final
 from base.metrics import MODEL_PSI, Sample
 from featurestore.errors import UnknownModel
 from featurestore.store import Store
-from training.errors import DeadlineMissed, ModelBusy, ModelFailed, ModelNotReady
+from training.errors import DeadlineMissed, ModelBusy, ModelNotReady
 
 from .ask import Ask, Predicted
 from .batcher import Batcher, Finished
@@ -246,8 +246,8 @@ class Serving:
 
         def done(made: Computed) -> None:
             finished(made)
-            if isinstance(made.error, ModelFailed) and loaded.is_foreign:
-                self._fail(queue, loaded, made.error)
+            if (why := loaded.runner.failure) is not None:
+                self._fail(queue, loaded, why)
             self._follower.end(loaded)
 
         threads = self._follower.begin(loaded)
@@ -256,10 +256,10 @@ class Serving:
         else:
             threads.submit(partial(loaded.compute, self._store, asks), done)
 
-    def _fail(self, queue: ModelQueue, loaded: LoadedVersion, error: ModelFailed) -> None:
-        """A foreign model has failed: its process is ended, and it is loaded again later."""
-        self._follower.fail(loaded, error.why)
-        for job in self._batcher.fail(queue, loaded, ModelNotReady(str(loaded.model), error.why)):
+    def _fail(self, queue: ModelQueue, loaded: LoadedVersion, why: str) -> None:
+        """A foreign model has failed for good: its process has ended, and it is loaded again later."""
+        self._follower.fail(loaded, why)
+        for job in self._batcher.fail(queue, loaded, ModelNotReady(str(loaded.model), why)):
             self._count(job, "not_ready")
 
     def _finished(self, queue: ModelQueue, batch: Batch, made: Finished) -> None:
