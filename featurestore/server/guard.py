@@ -18,7 +18,7 @@ from base.metrics import Sample
 from .answer import Answer, Later, Message, Promised, Receive, Send
 from .api_keys import KeyRing
 from .connections import SURPLUS
-from .errors import DEFECT, DEFECT_TEXT, feast_body
+from .errors import DEFECT, DEFECT_TEXT, TOO_LARGE, feast_body
 from .hosts import Hosts
 from .metrics import GONE, Counts, exposition
 from .openapi import METRICS, ROUTE
@@ -206,7 +206,10 @@ class Guard:
         try:
             found = _read(request.headers)
             self._hosts.require(found.hosts, found.origin)
-            answer: Answer | Promised = route.answer(request, self._gate.admit(found.key))
+            charge = self._gate.admit(found.key)
+            if len(request.body) > route.max_body:
+                raise Refused(TOO_LARGE, f"the body has more than {route.max_body:,} bytes")
+            answer: Answer | Promised = route.answer(request, charge)
         except Refused as refusal:
             answer = route.refusal(refusal)
         except Exception:  # noqa: BLE001 - the requests of other clients are answered with this one

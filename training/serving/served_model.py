@@ -41,6 +41,11 @@ class ServedModel:
         """The loaded versions."""
         return self._held
 
+    @property
+    def heaviest(self) -> int | None:
+        """The version with the largest share; None: none is in force yet."""
+        return None if self._weights is None else self._weights.heaviest
+
     def find(self, version: int | None, draw: Callable[[], str]) -> ServedVersion | None:
         """The version that answers a request; None: the request names one that is not loaded yet.
 

@@ -140,9 +140,12 @@ class Serving:
         return outcome
 
     def busy(self, name: str) -> ModelBusy | None:
-        """Why a request to a model is refused now, whatever it asks; None: it may be admitted. Its body need not be read."""
+        """Why a request to a model is refused now, whatever it asks; None: it may be admitted. The body need not be read."""
         model = self._models.get(name)
-        return None if model is None else model.queue.busy(self._clock())
+        busy = None if model is None else model.queue.busy(self._clock())
+        if busy is not None and model is not None and (version := model.heaviest) is not None:
+            self._counters.of(name, version).outcome(outcome_name(busy), 0.0)
+        return busy
 
     def served(self, name: str, version: int | None = None) -> ServedVersion:
         """A version that answers; of several in force, the one with the largest share.
@@ -151,9 +154,8 @@ class Serving:
             UnknownModel. ModelNotReady.
         """
         model = self._model(name)
-        weights = model.state().weights
-        if version is None and weights:
-            version = max(weights, key=lambda one: (one[1], one[0]))[0]
+        if version is None:
+            version = model.heaviest
         found = model.find(version, str)
         if found is None:
             raise ModelNotReady(f"{name}@v{version}", "it is not loaded; it is loaded when a request names it")

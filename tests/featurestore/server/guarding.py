@@ -39,9 +39,10 @@ class Guarded:
     wall_us: int = 2 * HOUR
     refusals: list[int] = field(default_factory=list)
     app: Guard = field(init=False)
+    store: Store = field(init=False)
 
     def __post_init__(self) -> None:
-        store = Store.open(self.directory, clock=lambda: self.wall_us)
+        self.store = store = Store.open(self.directory, clock=lambda: self.wall_us)
         self.consumers = Consumers(self.directory)
         keys = KeyRing(self.consumers, lambda: self.now) if self.with_keys else None
         gate = Gate(keys, Throttle(ServerLimits(self.default, self.together), self.workers, lambda: self.now), Counts())
