@@ -1,0 +1,357 @@
+"""The models of a server in this process: versions that are named, fail, or are taken away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from base.metrics import MODEL_BATCH_ROWS, MODEL_FEATURES, MODEL_READY, MODEL_REQUESTS, MODEL_SECONDS
+from base.times import wall_clock
+from featurestore.errors import BadReference, UnknownModel
+from featurestore.publish.model_versions import delete_models, promote
+from featurestore.publish.publish import Publisher
+from featurestore.registry.serving_versions import parse_serving
+from featurestore.store import Store
+from tests.featurestore.making import DAY
+from training.errors import DeadlineMissed, ModelBusy, ModelFailed, ModelNotReady
+from training.serving.ask import Ask, Keyed, Predicted
+from training.serving.job import LOOP, SHARED, Outcome
+from training.serving.kinds.loading import Loading
+from training.serving.loaded import LoadedVersion
+from training.serving.model_loader import ModelLoader
+from training.serving.serving import Serving
+from training.serving.settings import ModelSettings, ServingSettings
+from training.serving.states import Failed, Ready
+
+TREES = "trees.json"
+ROW = {"dest": ["ATL"], "distance": [500.0]}
+
+
+def asking(name: str = "trees", version: int | None = None, **given: Any) -> Ask:
+    return Ask(name, version, Keyed(given.pop("entities", ROW)), given.pop("rows", 1), **given)
+
+
+def register(directory: Path, files: Mapping[str, bytes] | None = None) -> None:
+    """Another version of `trees`; by default one that is like the first."""
+    with Store.open(directory) as store:
+        first = store.model("trees@v1")
+        with Publisher(directory, lambda: 100 * DAY) as publisher:
+            publisher.register_model("trees", files or {TREES: first.read(TREES)}, json.dumps(first.lineage))
+
+
+class Running:
+    """Models in a running event loop."""
+
+    def __init__(self, directory: Path, store: Store, serving: Serving) -> None:
+        self.directory, self.store, self.serving = directory, store, serving
+
+    async def until(self, happened: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not happened():
+                await asyncio.sleep(0.005)
+
+    async def ready(self, name: str, version: int) -> None:
+        await self.until(lambda: (version, Ready()) in self.versions(name))
+
+    def versions(self, name: str) -> tuple[Any, ...]:
+        return next((one.versions for one in self.serving.models() if one.name == name), ())
+
+    def promote(self, *words: str) -> None:
+        promote(self.directory, "trees", parse_serving("trees", words), wall_clock)
+
+
+Scenario = Callable[[Running], Awaitable[None]]
+
+
+def serve(
+    directory: Path,
+    scenario: Scenario,
+    names: tuple[str, ...] | None = None,
+    settings: ServingSettings = ServingSettings(),  # noqa: B008 - it is frozen
+) -> None:
+    async def run() -> None:
+        with Store.open(directory) as store:
+            loader = ModelLoader(store, settings, Loading(compile=False), None)
+            serving = Serving(store, loader, settings, names)
+            async with serving.running():
+                running = Running(directory, store, serving)
+                if names is None:
+                    await running.ready("trees", 1)
+                await scenario(running)
+
+    asyncio.run(run())
+
+
+def test_a_new_version_takes_over_and_the_former_one_is_closed(own_model_store: Path) -> None:
+    async def scenario(running: Running) -> None:
+        first = running.serving.served("trees").loaded
+        register(own_model_store)
+        await running.ready("trees", 2)
+        assert (await running.serving.asked(asking())).version == 2
+        assert running.serving.served("trees").model.version == 2
+        assert [version for version, _ in running.versions("trees")] == [2]
+        assert first not in running.serving._follower._retired
+
+    serve(own_model_store, scenario)
+
+
+def test_a_version_that_cannot_be_loaded_leaves_the_former_one_in_force(own_model_store: Path) -> None:
+    async def scenario(running: Running) -> None:
+        register(own_model_store, {TREES: b"[]"})
+        await running.until(lambda: len(running.versions("trees")) == 2)
+        assert (await running.serving.asked(asking())).version == 1
+        (_, first), (_, second) = running.versions("trees")
+        assert first == Ready()
+        assert isinstance(second, Failed)
+        assert "trees.json is refused" in second.why
+        with pytest.raises(ModelNotReady, match=r"trees@v2 is not ready: .*trees\.json is refused"):
+            await running.serving.asked(asking(version=2))
+        ready = {one.labels: one.value for one in running.serving.samples() if one.metric is MODEL_READY}
+        assert ready == {("late", "1"): 1.0, ("trees", "1"): 1.0, ("trees", "2"): 0.0}
+        register(own_model_store)
+        await running.ready("trees", 3)
+        assert (await running.serving.asked(asking())).version == 3
+
+    serve(own_model_store, scenario)
+
+
+def test_a_file_that_was_changed_is_not_served(own_model_store: Path) -> None:
+    with Store.open(own_model_store) as store:
+        path = store.model("trees").folder / TREES
+    path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
+
+    async def scenario(running: Running) -> None:
+        await running.ready("late", 1)
+        await running.until(lambda: bool(running.versions("trees")))
+        with pytest.raises(ModelNotReady, match="differs from the registered file"):
+            await running.serving.asked(asking())
+        assert (await running.serving.asked(asking("late"))).version == 1
+        assert running.serving.waits_for() == (
+            "model trees: model trees@v1: trees.json differs from the registered file"
+        )
+
+    serve(own_model_store, scenario, ("late", "trees"))
+
+
+def test_a_request_may_name_a_version_that_does_not_answer_others(own_model_store: Path) -> None:
+    register(own_model_store)
+
+    async def scenario(running: Running) -> None:
+        await running.until(lambda: bool(running.versions("trees")))
+        await running.ready("trees", 2)
+        named = await asyncio.gather(*(running.serving.asked(asking(version=1)) for _ in range(5)))
+        assert [one.version for one in named] == [1] * 5
+        assert (await running.serving.asked(asking())).version == 2
+        for unknown in (3, 0):
+            with pytest.raises(UnknownModel, match=f"trees@v{unknown}"):
+                await running.serving.asked(asking(version=unknown))
+
+    serve(own_model_store, scenario, ("trees",))
+
+
+def test_weights_draw_by_the_request_and_a_deleted_version_is_unknown(own_model_store: Path) -> None:
+    register(own_model_store)
+
+    async def scenario(running: Running) -> None:
+        running.promote("v1=0.5", "v2=0.5")
+        await running.until(lambda: len(running.serving.models()[-1].weights) == 2)
+        await running.ready("trees", 2)
+        drawn = [(await running.serving.asked(asking(ident=str(i)))).version for i in range(40)]
+        assert set(drawn) == {1, 2}
+        assert drawn == [(await running.serving.asked(asking(ident=str(i)))).version for i in range(40)]
+        assert {(await running.serving.asked(asking())).version for _ in range(40)} == {1, 2}
+        running.promote("v2")
+        await running.until(lambda: len(running.serving.models()[-1].weights) == 1)
+        delete_models(own_model_store, "trees", [1])
+        await running.until(lambda: [version for version, _ in running.versions("trees")] == [2])
+        with pytest.raises(UnknownModel):
+            await running.serving.asked(asking(version=1))
+
+    serve(own_model_store, scenario, ("trees",))
+
+
+def test_a_model_that_is_not_registered_is_waited_for(own_model_store: Path) -> None:
+    async def scenario(running: Running) -> None:
+        await running.until(lambda: running.serving.waits_for() == "model later: no such model is registered")
+        with pytest.raises(UnknownModel):
+            await running.serving.asked(asking("later"))
+        with pytest.raises(UnknownModel, match="it has: later, trees"):
+            await running.serving.asked(asking("late"))  # it is registered, but this server does not serve it
+
+    serve(own_model_store, scenario, ("trees", "later"))
+
+
+def test_the_mistakes_of_one_request_do_not_reach_another(own_model_store: Path) -> None:
+    async def scenario(running: Running) -> None:
+        asks = [asking(), asking(entities={"dest": ["ATL"]}), asking(entities={**ROW, "dest": [5]}), asking("nothing")]
+        got = await asyncio.gather(*map(running.serving.asked, asks), return_exceptions=True)
+        assert [type(one) for one in got] == [Predicted, BadReference, BadReference, UnknownModel]
+
+    serve(own_model_store, scenario)
+
+
+def test_a_batch_that_cannot_be_read_is_computed_request_by_request(
+    own_model_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.serving.input_plan import InputPlan
+
+    real = InputPlan.fill
+
+    def fill(self: InputPlan, asks: list[Ask], now_us: int) -> Any:
+        if any(ask.ident == "bad" for ask in asks):
+            raise OSError("a disk")
+        return real(self, asks, now_us)
+
+    monkeypatch.setattr(InputPlan, "fill", fill)
+
+    async def scenario(running: Running) -> None:
+        asks = [asking(), asking(ident="bad"), asking()]
+        got = await asyncio.gather(*map(running.serving.asked, asks), return_exceptions=True)
+        assert [type(one) for one in got] == [Predicted, OSError, Predicted]
+        counted = {one.model: one for one in running.serving.statistics()}["trees"]
+        assert (counted.requests["ok"], counted.requests["failed"]) == (2, 1)
+
+    serve(own_model_store, scenario)
+
+
+def test_requests_join_into_batches_of_one_epoch(own_model_store: Path) -> None:
+    async def scenario(running: Running) -> None:
+        got = await asyncio.gather(*(running.serving.asked(asking()) for _ in range(100)))
+        assert len({one.epoch for one in got}) == 1
+        (counted,) = (one for one in running.serving.statistics() if one.model == "trees")
+        assert counted.rows == 100
+        assert sum(counted.batches.counts) == 2  # of at most 64 rows
+        assert counted.requests["ok"] == 100
+        assert counted.features == {"used": 300, "null": 0, "stale": 0}
+        assert sum(counted.outputs) == 100
+        samples = {one.metric for one in running.serving.samples()}
+        assert {MODEL_BATCH_ROWS, MODEL_FEATURES, MODEL_REQUESTS, MODEL_SECONDS} <= samples
+
+    serve(own_model_store, scenario)
+
+
+SLOW = ServingSettings(ModelSettings(queue=4, max_queue_delay_us=200_000, timeout_ms=10_000))
+
+
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute in threads, as for a large model, so that requests wait for each other."""
+    monkeypatch.setattr(LoadedVersion, "pool", lambda self, _: SHARED)
+
+
+def test_a_full_queue_refuses_before_the_inputs_are_read(
+    own_model_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow(monkeypatch)
+
+    async def scenario(running: Running) -> None:
+        assert running.serving.busy("trees") is None
+        waiting = [asyncio.ensure_future(running.serving.asked(asking())) for _ in range(4)]
+        await asyncio.sleep(0)
+        assert isinstance(running.serving.busy("trees"), ModelBusy)
+        with pytest.raises(ModelBusy):
+            await running.serving.asked(asking(entities={}))
+        assert (await running.serving.asked(asking("late"))).model == "late"
+        assert len(await asyncio.gather(*waiting)) == 4
+        assert running.serving.busy("trees") is None
+        counted = {one.model: one for one in running.serving.statistics()}["trees"]
+        assert (counted.requests["busy"], counted.requests["ok"]) == (2, 4)
+
+    serve(own_model_store, scenario, settings=SLOW)
+
+
+def test_a_request_that_is_withdrawn_is_not_computed(own_model_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow(monkeypatch)
+
+    async def scenario(running: Running) -> None:
+        got: list[Outcome] = []
+        ticket = running.serving.ask(asking(), got.append)
+        kept = asyncio.ensure_future(running.serving.asked(asking()))
+        gone = asyncio.ensure_future(running.serving.asked(asking()))
+        await asyncio.sleep(0)
+        ticket.withdraw()
+        gone.cancel()
+        await kept
+        counted = {one.model: one for one in running.serving.statistics()}["trees"]
+        assert (counted.requests["gone"], counted.requests["ok"], counted.rows) == (2, 1, 1)
+        assert got == []
+
+    serve(own_model_store, scenario, settings=SLOW)
+
+
+def test_a_timeout_that_cannot_be_kept_is_refused(own_model_store: Path) -> None:
+    async def scenario(running: Running) -> None:
+        with pytest.raises(DeadlineMissed):
+            await running.serving.asked(asking(timeout_s=0.0))
+        with pytest.raises(DeadlineMissed):
+            await running.serving.asked(asking(timeout_s=1e-9))
+        counted = {one.model: one for one in running.serving.statistics()}["trees"]
+        assert (counted.requests["late"], counted.rows) == (2, 0)
+
+    serve(own_model_store, scenario)
+
+
+def test_quick_models_are_computed_on_the_event_loop_and_intervals_in_threads(own_model_store: Path) -> None:
+    async def scenario(running: Running) -> None:
+        loaded = running.serving.served("trees").loaded
+        loaded.busy_s = 0.0
+        assert loaded.pool(asking()) == LOOP
+        assert loaded.pool(asking(level=0.9)) == SHARED
+        loaded.busy_s = 1.0
+        assert loaded.pool(asking()) == SHARED
+        loaded.is_foreign = True
+        assert loaded.pool(asking()) is loaded
+
+    serve(own_model_store, scenario)
+
+
+class Ended:
+    """The runner of a foreign model, whose process ends at each batch once it is told to."""
+
+    how = "ended"
+
+    def __init__(self, inner: Any) -> None:
+        self._inner, self.fails, self.closed = inner, False, 0
+
+    def run(self, arrays: Any) -> Any:
+        if self.fails:
+            raise ModelFailed("trees@v1", "its process ended")
+        return self._inner.run(arrays)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_foreign_model_that_ends_is_not_ready_and_is_loaded_again(
+    own_model_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Ended] = []
+    real = ModelLoader._opened
+
+    def opened(self: ModelLoader, model: Any) -> LoadedVersion:
+        loaded = real(self, model)
+        if model.name == "trees":
+            made.append(Ended(loaded.runner))
+            loaded.runner, loaded.is_foreign = made[-1], True
+        return loaded
+
+    monkeypatch.setattr(ModelLoader, "_opened", opened)
+
+    async def scenario(running: Running) -> None:
+        assert (await running.serving.asked(asking())).version == 1
+        made[0].fails = True
+        with pytest.raises(ModelFailed, match="its process ended"):
+            await running.serving.asked(asking())
+        with pytest.raises(ModelNotReady, match="its process ended"):
+            await running.serving.asked(asking())
+        assert (await running.serving.asked(asking("late"))).version == 1
+        await running.until(lambda: len(made) == 2 and running.serving.models()[-1].why is None)
+        assert (await running.serving.asked(asking())).version == 1
+        await running.until(lambda: made[0].closed == 1)
+
+    serve(own_model_store, scenario)
+    assert made[1].closed == 1
