@@ -167,7 +167,7 @@ def test_weights_draw_by_the_request_and_a_deleted_version_is_unknown(own_model_
         assert {(await running.serving.asked(asking())).version for _ in range(40)} == {1, 2}
         running.promote("v2")
         await running.until(lambda: len(running.serving.models()[-1].weights) == 1)
-        delete_models(own_model_store, "trees", [1])
+        delete_models(own_model_store, "trees@v1", wall_clock)
         await running.until(lambda: [version for version, _ in running.versions("trees")] == [2])
         with pytest.raises(UnknownModel):
             await running.serving.asked(asking(version=1))
@@ -316,9 +316,11 @@ class Ended:
 
     def __init__(self, inner: Any) -> None:
         self._inner, self.fails, self.closed = inner, False, 0
+        self.failure: str | None = None
 
     def run(self, arrays: Any) -> Any:
         if self.fails:
+            self.failure = "its process ended"
             raise ModelFailed("trees@v1", "its process ended")
         return self._inner.run(arrays)
 
