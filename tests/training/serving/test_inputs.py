@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -277,10 +278,14 @@ def test_a_model_says_what_it_takes(inputs: ModelInputs) -> None:
 def test_inputs_that_do_not_fit_are_refused_by_name(
     inputs: ModelInputs, changes: dict[str, Any], error: type[Exception], says: str
 ) -> None:
-    given = Keyed({name: [value] for name, value in a_row().items()} | changes)
-    with pytest.raises(error) as found:
-        inputs.require(given)
-    assert says in str(found.value)
+    row = {name: [value] for name, value in a_row().items()} | changes
+    many = {name: values * 40 if isinstance(values, list) else values for name, values in row.items()}
+    for entities in (row, many):
+        with pytest.raises(error) as found:
+            inputs.require(Keyed(entities))
+        assert says.partition(";")[0] in str(found.value)
+    with pytest.raises(error, match=re.escape(says)):
+        inputs.require(Keyed(row))
 
 
 def test_a_missing_input_no_row_and_too_many_rows_are_refused(store: Store, inputs: ModelInputs) -> None:
