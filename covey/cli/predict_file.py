@@ -46,7 +46,7 @@ class FileScoring:
         from training.serving.kinds.loading import Loading
         from training.serving.kinds.open_runner import open_runner
         from training.serving.scoring.rows import RowsToScore
-        from training.serving.scoring.score import BATCH, score
+        from training.serving.scoring.score import BATCH, BATCH_S, score
 
         from .read_options import report_written
 
@@ -65,7 +65,7 @@ class FileScoring:
                 found.lineage["constants"],
                 self.keep or None,
             )
-            runner = open_runner(found, Loading(trust=trust, compile=False))
+            runner = open_runner(found, Loading(trust=trust, compile=False, limit_s=BATCH_S))
             try:
                 kind: Clock | None = None if self.clock is None else self.clock.value
                 scored = score(opened, found, runner, rows, kind, self.batch or BATCH)

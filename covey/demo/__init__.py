@@ -146,6 +146,7 @@ def _next_steps(kept: Path | None) -> str:
         *([] if kept else [f"  covey demo --store {store}    # keeps the store"]),
         f"  covey get dest_delay:arr_delay_mean_28d dest=ATL dest=LAX --store {store}",
         "  covey train examples/late_model.toml    # a model on the store's features, registered with its lineage",
+        "  covey deploy examples/late_model.toml   # the same, promoted and served; only what is due",
         f"  covey history area_delay --store {store} --out area_delay.parquet",
         "  covey explain examples/taxi_views.py    # the price and the expected error of views, before anything is collected",
         "  covey run VIEWS.py --events FILE.parquet --client-column C --time-column T --store DIR",

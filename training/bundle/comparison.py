@@ -24,6 +24,7 @@ from training.serving.arrays import Arrays
 from training.serving.kinds.loading import Loading
 from training.serving.kinds.open_runner import open_runner
 from training.serving.kinds.runner import Runner
+from training.serving.scoring.score import BATCH_S
 
 from .sections import MetricName, PromoteConfig, Rule
 
@@ -162,7 +163,7 @@ def _tested(config: TrainConfig, store: Store, model: RegisteredModel, *, trust:
         max_missing=1.0,
         clock=labels.clock,
     )
-    runner = open_runner(model, Loading(trust=trust, compile=False))
+    runner = open_runner(model, Loading(trust=trust, compile=False, limit_s=BATCH_S))
     try:
         return _Tested(*predictions(_predictor(runner), dataset.between(config.split.test_from, None)))
     finally:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from base.toml import toml_entries
 from featurestore.store import Store
 from training.fit.config import TrainConfig
+from training.fit.lineage import file_hash
 
 from .sections import ServeConfig
 from .server_command import server_settings
@@ -41,14 +42,16 @@ class ServeStep:
         return ServerFolder(self.config.store, self.config.name)
 
     def inputs(self) -> Inputs:
-        """The command, the sections of covey.toml that it reads, and the version of Covey; but no model."""
+        """The command, what it reads when it starts, and the version of Covey; but no model."""
         try:
             entries: dict[str, Any] = toml_entries(self.config.store / "covey.toml")
         except FileNotFoundError:
             entries = {}
         own = {name: entries[name] for name in _OWN_SECTIONS if name in entries}
         command = server_settings(self.config, self.serve, trust=self.trust).command
-        return {"[serve]": digest(command), "covey.toml": digest(own), "covey": version("covey")}
+        views = self.config.features.views
+        code = {} if views is None else {"on-demand views": file_hash(views)}
+        return {"[serve]": digest(command), "covey.toml": digest(own), **code, "covey": version("covey")}
 
     def lost(self, output: str) -> str | None:
         """Whether the server does not run."""

@@ -26,6 +26,7 @@ from training.errors import ColumnMissing
 from training.fit.config import TrainConfig
 from training.fit.lineage import file_hash, name_of, pinned, stored_refs
 from training.fit.train import fit_and_test, requested
+from training.serving.kinds.archive import MAX_BYTES
 
 from .record import bundle_folder
 from .step import Inputs, Made, Progress, digest
@@ -104,9 +105,10 @@ def waiting_folder(directory: Path, name: str) -> Path:
 def waiting_files(directory: Path, name: str, output: str) -> dict[str, bytes] | None:
     """The files of a trained model that is not registered yet; None: there are none with this digest."""
     folder = waiting_folder(directory, name)
-    if not folder.is_dir():
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    if not all(path.is_file() and path.stat().st_size <= MAX_BYTES for path in paths):
         return None
-    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    files = {path.name: path.read_bytes() for path in paths}
     found = files_digest({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
     return files if found == output else None
 

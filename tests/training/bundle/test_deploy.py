@@ -28,6 +28,7 @@ from training.bundle import register as register_module  # noqa: E402
 from training.bundle import train_step as train_module  # noqa: E402
 from training.bundle.deploy import StepOutcome, Watch, deploy, planned  # noqa: E402
 from training.bundle.lock import deploying  # noqa: E402
+from training.bundle.serve import ServeStep  # noqa: E402
 from training.bundle.step import LeftOut, Run, Skip  # noqa: E402
 from training.errors import BundleRecordBroken  # noqa: E402
 from training.fit.config import TrainConfig  # noqa: E402
@@ -336,6 +337,23 @@ def test_code_of_a_configuration_runs_only_if_it_is_trusted(project: Path) -> No
     for action in (lambda: deploy(config, Watch(), trust=False), lambda: list(planned(config, trust=False))):
         with pytest.raises(CodeUntrusted):
             action()
+
+
+def test_the_server_depends_on_what_it_reads_when_it_starts_and_on_no_model(project: Path) -> None:
+    (project / "views.py").write_text("")
+    config = load(project, serve={"port": 7000})
+    assert config.serve is not None
+    inputs = ServeStep(config, config.serve, trust=False).inputs()
+    assert set(inputs) == {"[serve]", "covey.toml", "covey"}
+    assert ServeStep(config, config.serve, trust=True).inputs() != inputs
+    (project / "covey.toml").write_text("[serving]\nmax_batch = 32\n")
+    changed = ServeStep(config, config.serve, trust=False).inputs()
+    assert {name for name in inputs if changed[name] != inputs[name]} == {"covey.toml"}
+    computed = load(project, serve={"port": 7000}, features={"refs": ["traffic:flights"], "views": "views.py"})
+    before = ServeStep(computed, config.serve, trust=True).inputs()
+    (project / "views.py").write_text("# other code")
+    after = ServeStep(computed, config.serve, trust=True).inputs()
+    assert {name for name in before if after[name] != before[name]} == {"on-demand views"}
 
 
 def test_a_training_that_is_refused_changes_nothing(project: Path) -> None:

@@ -25,6 +25,8 @@ from training.serving.kinds.runner import Runner
 from .rows import OpenedRows, RowsToScore
 
 BATCH: Final = 4_096
+BATCH_S: Final = 60.0
+"""How long a foreign model may take for a batch, which is larger than those of a server."""
 _MULTIPLE: Final = 64
 """The kernels of PyTorch compute the last rows of a batch in another way, unless their number is a multiple of this."""
 _SCORES: Final = (
