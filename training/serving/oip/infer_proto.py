@@ -61,9 +61,10 @@ def _tensor(one: pb.Tensor, raw: bytes | None) -> Tensor:
     for other, _ in one.contents.ListFields():
         if other.name != field:
             raise BadRequest(f"input {head.name!r}: {head.datatype.name} is sent in {field}, not in {other.name}")
-    values = list(getattr(one.contents, field))
-    if len(values) != head.size:
-        raise head.wrong_number(len(values))
+    stored = getattr(one.contents, field)
+    if len(stored) != head.size:
+        raise head.wrong_number(len(stored))
+    values = list(stored)
     return head.of_values(head.texts(values) if head.datatype is BYTES else values)
 
 

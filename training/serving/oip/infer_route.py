@@ -22,7 +22,7 @@ from .errors import failed
 from .infer_json import parse_infer, render_infer
 from .infer_request import version_of
 
-_URL: Final = re.compile(rb"/v2/models/([^/?]+)(?:/versions/([^/?]+))?/infer(?:\?.*)?")
+URL: Final = re.compile(rb"/v2/models/([^/?]+)(?:/versions/([^/?]+))?/infer(?:\?.*)?")
 NAME: Final = "/v2/infer"
 
 
@@ -37,7 +37,7 @@ class InferRoute:
 
     def matches(self, url: bytes) -> bool:
         """Whether this route answers a POST."""
-        return _URL.fullmatch(url) is not None
+        return URL.fullmatch(url) is not None
 
     def turned_away(self, url: bytes) -> Answer | None:
         """The refusal of a request to a model that has too many; None: its body is read."""
@@ -90,7 +90,7 @@ def types_of(serving: Serving, name: str, version: int | None) -> Mapping[str, C
 
 def _target(url: bytes) -> tuple[str, int | None]:
     """(model, version) of a URL. Raises BadRequest: the version is no number."""
-    found = _URL.fullmatch(url)
+    found = URL.fullmatch(url)
     assert found is not None  # `matches` was asked
     name = unquote_to_bytes(found[1]).decode("utf-8", "replace")
     return name, version_of((found[2] or b"").decode("latin-1"))

@@ -19,6 +19,7 @@ from featurestore.server.whole_routes import WholeRequest
 from .errors import failed
 from .infer_json import parsed_object
 from .infer_request import version_of
+from .infer_route import URL as INFER
 from .served_models import UNSUPPORTED, ServedModels
 
 LIVE, READY = "/v2/health/live", "/v2/health/ready"
@@ -52,10 +53,13 @@ def add_routes(app: FastAPI, models: ServedModels) -> None:
         add(f"{place}/ready", lambda name, version: _ready(models, name, version))
 
     async def unknown(request: Request) -> Response:
+        path = request.url.path
+        if INFER.fullmatch(path.encode()):
+            return _response(
+                failed(Refused(HTTPStatus.METHOD_NOT_ALLOWED, f"{path[:80]} takes POST", (b"allow", b"POST")))
+            )
         known = request.method == "GET"
-        why = (
-            f"no route {request.url.path[:80]}" if known else f"{request.method} is not answered here; send GET or POST"
-        )
+        why = f"no route {path[:80]}" if known else f"{request.method} is not answered here; send GET or POST"
         return _response(failed(Refused(HTTPStatus.NOT_FOUND if known else HTTPStatus.METHOD_NOT_ALLOWED, why)))
 
     methods = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -22,14 +20,13 @@ from featurestore.server.refusal import Refused
 
 from . import inference_pb2 as pb
 from .errors import answered, code_of
+from .in_order import in_order
 from .infer_proto import mark_final, parse_infer, render_infer
 from .infer_request import version_of
 from .infer_route import types_of
 from .served_models import UNSUPPORTED, ServedModels
 
 SERVICE: Final = "inference.GRPCInferenceService"
-MAX_AHEAD: Final = 64
-"""How many requests of a stream are computed at a time. A client that sends more waits."""
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 Charge: TypeAlias = Callable[[int], None]
 
@@ -103,36 +100,21 @@ class InferenceService:
         """One answer for each request of a stream, in their order. A request that fails does not end the stream."""
         start, status = time.perf_counter(), int(GONE)
         try:
-            charge = admitted(self._gate, context)
-        except Refused as error:
-            self._count("ModelStreamInfer", error.status, start)
-            await _end(context, error)
-        ahead: asyncio.Queue[asyncio.Task[pb.ModelStreamInferResponse] | None] = asyncio.Queue(MAX_AHEAD)
-
-        async def read() -> None:
-            try:
-                async for data in requests:
-                    await ahead.put(asyncio.create_task(self._one_of_stream(data, context, charge)))
-            finally:
-                await ahead.put(None)
-
-        reading = asyncio.create_task(read())
-        try:
-            while (task := await ahead.get()) is not None:
-                yield await task
+            admitted(self._gate, context)
+            async for answer in in_order(requests, lambda data: self._one_of_stream(data, context)):
+                yield answer
             status = HTTPStatus.OK
+        except Refused as error:
+            status = error.status
+            await _end(context, error)
         finally:
-            reading.cancel()
-            while not ahead.empty():
-                if (left := ahead.get_nowait()) is not None:
-                    left.cancel()
-            with suppress(asyncio.CancelledError):
-                await reading
             self._count("ModelStreamInfer", status, start)
 
-    async def _one_of_stream(self, data: bytes, context: Context, charge: Charge) -> pb.ModelStreamInferResponse:
+    async def _one_of_stream(self, data: bytes, context: Context) -> pb.ModelStreamInferResponse:
+        """The answer to a request, which is admitted like a call: a stream is no way round the limits of its client."""
         ident = ""
         try:
+            charge = admitted(self._gate, context)
             message = _parsed(pb.ModelInferRequest, data)
             ident = message.id
             return pb.ModelStreamInferResponse(infer_response=await self._inferred(message, context, charge))

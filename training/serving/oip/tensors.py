@@ -13,7 +13,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from featurestore.errors import BadRequest
+from featurestore.errors import BadRequest, RequestTooLarge
+from training.serving.inputs import MAX_ROWS
 
 SHOWN: Final = 60
 """How many characters of a client's text an error repeats."""
@@ -181,7 +182,7 @@ class Head:
 
 
 def head_of(name: Any, datatype: Any, shape: Any) -> Head:
-    """The head of a tensor. Raises BadRequest."""
+    """The head of a tensor. Raises BadRequest, RequestTooLarge: its rows are too many, which is known before they are read."""
     if not isinstance(name, str) or not name:
         raise BadRequest("each of `inputs` needs a `name`, a string")
     found = _DATATYPES.get(datatype) if isinstance(datatype, str) else None
@@ -191,6 +192,12 @@ def head_of(name: Any, datatype: Any, shape: Any) -> Head:
         )
     if not isinstance(shape, list) or set(map(type, shape)) != {int} or min(shape) < 0:
         raise BadRequest(f"input {name[:SHOWN]!r}: `shape` must be a list of integers of 0 or more")
+    if shape[0] > MAX_ROWS:
+        raise RequestTooLarge(
+            f"input {name[:SHOWN]!r}: {shape[0]:,} rows; at most {MAX_ROWS:,} in one request. Send them in parts"
+        )
+    if found is BYTES and len(shape) > 1 and shape[1] > 1:  # keys: each string is an object of its own
+        raise BadRequest(f"input {name[:SHOWN]!r}: `shape` of BYTES must be [rows] or [rows, 1], not {shape}")
     if len(shape) > _DIMENSIONS:
         raise BadRequest(
             f"input {name[:SHOWN]!r}: `shape` has {len(shape)} dimensions; at most {_DIMENSIONS} are used here"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -146,6 +147,16 @@ def test_an_answer_names_the_version_the_epoch_and_the_releases(client: Any) -> 
     assert len(views["traffic"]["release"]) == 32
 
 
+def test_the_client_of_asyncio_is_answered(model_server: ModelServer) -> None:
+    aio = pytest.importorskip("tritonclient.http.aio", reason="tritonclient is not installed (extra: dev)")
+
+    async def ask() -> Any:
+        async with aio.InferenceServerClient(f"{model_server.host}:{model_server.port}") as made:
+            return (await made.infer("late", keyed(http), request_id="5")).get_response()
+
+    assert asyncio.run(ask())["id"] == "5"
+
+
 def test_requests_run_at_the_same_time(client: Any) -> None:
     asked = [client.async_infer("late", keyed(http), request_id=str(number)) for number in range(8)]
     found = [one.get_result() for one in asked]
@@ -232,7 +243,7 @@ def test_what_is_not_supported_says_so(client: Any) -> None:
     ("method", "path", "status"),
     [
         ("GET", "/v2/", 200),
-        ("GET", "/v2/models/late/infer", 404),
+        ("GET", "/v2/models/late/infer", 405),
         ("PUT", "/v2/models/late", 405),
         ("DELETE", "/v2/models/late/infer", 405),
         ("POST", "/v2/models/late", 404),

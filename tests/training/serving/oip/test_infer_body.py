@@ -28,8 +28,8 @@ def test_a_compressed_body_is_read(coding: bytes) -> None:
     [
         (b"{}", b"gzip", "the body is not gzip"),
         (b"{}", b"deflate", "the body is not deflate"),
-        (gzip.compress(b"{}")[:-3], b"gzip", "not one whole gzip stream"),
-        (gzip.compress(b"{}") * 2, b"gzip", "not one whole gzip stream"),
+        (gzip.compress(b"{}", mtime=0)[:-3], b"gzip", "not one whole gzip stream"),
+        (gzip.compress(b"{}", mtime=0) * 2, b"gzip", "not one whole gzip stream"),
         (b"", b"gzip", "not one whole gzip stream"),
         (b"{}", b"br", "Content-Encoding 'br' is not read; it may be gzip or deflate"),
         (b"{}", b"gzip, gzip", "is not read"),

@@ -24,9 +24,14 @@ from tests.training.serving.conftest import ModelServer
 from training.serving.oip.openapi import PATHS
 
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
-OPERATIONS = [(path, method) for path, item in PATHS.items() for method in item if method != "parameters"]
+OPERATIONS = [
+    pytest.param(path, method, marks=[pytest.mark.long] if "{version}" in path and method == "get" else [])
+    for path, item in PATHS.items()
+    for method in item
+    if method != "parameters"
+]
 BOUNDED = settings(
-    max_examples=8,
+    max_examples=6,
     derandomize=True,
     database=None,
     deadline=None,

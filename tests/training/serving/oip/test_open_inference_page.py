@@ -14,6 +14,7 @@ import pytest
 from featurestore.server.request import MAX_BODY
 from tests.training.serving.conftest import ModelServer
 from training.serving.inputs import MAX_ROWS
+from training.serving.oip.in_order import MAX_AHEAD, MAX_BYTES
 from training.serving.oip.infer_request import OUTPUTS, PARAMETERS
 from training.serving.oip.openapi import PATHS
 from training.serving.oip.tensors import MAX_TENSORS
@@ -63,3 +64,4 @@ def test_its_tables_name_all_outputs_parameters_and_routes() -> None:
 def test_its_limits_are_those_of_the_code() -> None:
     assert f"at most {MAX_BODY // 2**20} MiB" in PAGE
     assert f"at most {MAX_ROWS:,} rows, {MAX_TENSORS:,} inputs and {MAX_TENSORS:,} outputs" in PAGE
+    assert f"most {MAX_AHEAD} requests and {MAX_BYTES // 2**20} MiB" in PAGE
