@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,10 @@ _log = logging.getLogger("covey.server")
 
 
 def serve(
-    store: Annotated[Path, typer.Option("--store", callback=store_directory, help="The store's directory.")],
+    store: Annotated[
+        Path | None,
+        typer.Option("--store", callback=store_directory, help="The store's directory. Only --stats needs none."),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="The port; 0 finds a free one.")] = 6566,
     allowed_host: Annotated[
@@ -104,13 +108,22 @@ def serve(
     compile_models: Annotated[
         bool, typer.Option("--compile/--no-compile", help="Compile networks if the machine has a C++ compiler.")
     ] = True,
+    stats: Annotated[
+        str | None,
+        typer.Option("--stats", metavar="URL", help="Print what the models of a running server have done, and end."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print --stats as JSON.")] = False,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Serve the newest releases over HTTP in Feast's wire format, and over gRPC; new ones appear without a restart.
 
     With --models, models answer beside their features: POST /predict/NAME, and the Open Inference Protocol.
     """
+    if stats is not None:
+        _print_statistics(stats, as_json=as_json)
+        return
     require_extra("server", "the feature server")
+    store = _given(store)
     from contextlib import ExitStack
 
     from base.times import from_us, wall_clock
@@ -176,6 +189,26 @@ def serve(
             run(settings, listening, lambda line: _log.warning("%s", line))
         except KeyboardInterrupt:  # SIGINT and SIGTERM end a server normally; they are not failures
             _log.info("stopped")
+
+
+def _given(store: Path | None) -> Path:
+    """Raises UsageError: there is no store."""
+    from deployment.errors import UsageError
+
+    if store is None:
+        raise UsageError("write --store DIR: the directory of the store that is served")
+    return store
+
+
+def _print_statistics(url: str, *, as_json: bool) -> None:
+    from deployment.printing.output import Output
+    from training.serving.remote_statistics import print_statistics, read_statistics
+
+    found = read_statistics(url)
+    if as_json:
+        typer.echo(json.dumps([one.to_json() for one in found]))
+    else:
+        print_statistics(found, Output())
 
 
 def _with_models(

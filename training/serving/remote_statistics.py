@@ -1,0 +1,105 @@
+"""What the models of a running server have done: `covey serve --stats URL`."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Self
+
+from deployment.printing.output import Output, printable
+from deployment.printing.tables import Cell, Table
+from featurestore.errors import RemoteFailed
+from featurestore.remote.http_link import HttpLink, require_ok
+from featurestore.remote.store import KEY_VARIABLE
+from featurestore.remote.tls import ReaderTls
+
+PATH: Final = "/v2/models/stats"
+_MAX_BYTES: Final = 2**24
+
+
+@dataclass(frozen=True)
+class Served:
+    """What one version has done since the server began.
+
+    Attributes:
+        requests, refused_or_failed: with an answer, and without one.
+        rows, batches: that were computed.
+        queue_ms, read_ms, infer_ms: means, of a request in the queue, and of a batch; None: there was none.
+    """
+
+    model: str
+    version: int
+    requests: int
+    refused_or_failed: int
+    rows: int
+    batches: int
+    queue_ms: float | None
+    read_ms: float | None
+    infer_ms: float | None
+
+    @classmethod
+    def of(cls, data: Any) -> Self:
+        """Read an entry of the statistics extension. Raises ValueError, KeyError, TypeError: it is none."""
+        stats = data["inference_stats"]
+        return cls(
+            printable(str(data["name"]))[:80],
+            int(data["version"]),
+            int(stats["success"]["count"]),
+            int(stats["fail"]["count"]),
+            int(data["inference_count"]),
+            int(data["execution_count"]),
+            _mean_ms(stats["queue"]),
+            _mean_ms(stats["compute_input"]),
+            _mean_ms(stats["compute_infer"]),
+        )
+
+    @property
+    def batch_rows(self) -> float | None:
+        """The mean rows of a batch."""
+        return self.rows / self.batches if self.batches else None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON."""
+        return {**asdict(self), "batch_rows": self.batch_rows}
+
+
+def read_statistics(url: str) -> list[Served]:
+    """Ask a server. The environment variables of readers name the API key and the files of TLS.
+
+    Raises:
+        RemoteFailed: the server is away, or serves no models. TlsError. KeyRefused.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise RemoteFailed(f"{url[:200]!r}: a server of models has a URL with http or https")
+    link = HttpLink(url, os.environ.get(KEY_VARIABLE) or None, ReaderTls.from_environment())
+    with link.client, link.reached():
+        response = link.client.get(PATH)
+    require_ok(response)
+    try:
+        if len(response.content) > _MAX_BYTES:
+            raise ValueError("too long")
+        return [Served.of(one) for one in json.loads(response.content)["model_stats"]]
+    except (ValueError, KeyError, TypeError):
+        raise RemoteFailed(f"{url}: the answer of {PATH} has no statistics of models") from None
+
+
+def print_statistics(found: list[Served], out: Output) -> None:
+    """Print one line for each version."""
+    table = Table("model", "answers", "without", "rows", "batches", "rows/batch", "queue ms", "read ms", "infer ms")
+    for one in found:
+        table.add_row(
+            f"{one.model}@v{one.version}",
+            *(Cell(f"{count:,}", count) for count in (one.requests, one.refused_or_failed, one.rows, one.batches)),
+            *(_cell(number) for number in (one.batch_rows, one.queue_ms, one.read_ms, one.infer_ms)),
+        )
+    out.table(table)
+
+
+def _cell(number: float | None) -> Cell:
+    return Cell("—", None) if number is None else Cell(f"{number:.3g}", number)
+
+
+def _mean_ms(duration: Any) -> float | None:
+    count, ns = int(duration["count"]), int(duration["ns"])
+    return ns / count / 1e6 if count else None
