@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from tests.featurestore.making import DAY, a_release
 from tests.training.program import DESTS, everywhere, traffic
 from training.fit.lineage import views_of
 from training.serving.kinds.trees import Trees
+from training.serving.signature import ForeignCall, ForeignInput, ForeignOutput
 
 MOST_PANES: Final = 20
 DISTANCES: Final = 16
@@ -34,6 +35,7 @@ _REFS: Final = ("traffic@v1:flights", "everywhere@v1:flights")
 _STEPS: Final = (3 * MOST_PANES, MOST_PANES, DISTANCES)
 _WEIGHTS: Final = (1, 2**6, 2**11)
 _OF_VERSION: Final = 2**15
+_CALL: Final = ForeignCall((ForeignInput("x", "values", "float32"),), "zero", ForeignOutput("y", None))
 
 
 class KnownStore:
@@ -69,14 +71,19 @@ class KnownStore:
         slots = np.repeat(values.reshape(-1, 1), layout.slots_per_key, axis=1).astype(np.int64)
         return replace(a_release(view, pane * DAY), slots=slots)
 
-    def register(self, name: str, version: int) -> RegisteredModel:
+    def register(self, name: str, version: int, kind: Literal["monotone", "onnx"] = "monotone") -> RegisteredModel:
         """Register the next version of a model, which must be this one."""
+        match kind:
+            case "monotone":
+                files, call = {"trees.json": _trees(version).to_bytes()}, None
+            case "onnx":
+                files, call = {"model.onnx": _linear(version)}, _CALL.to_json()
         with Store.open(self.directory) as store, self.publisher() as publisher:
             lineage = {
-                "kind": "monotone", "features": _REFS, "columns": ["distance"], "names": [*_REFS, "distance"],
+                "kind": kind, "call": call, "features": _REFS, "columns": ["distance"], "names": [*_REFS, "distance"],
                 "constants": {}, "views": views_of(store, _REFS), "views_file_sha256": None,
             }  # fmt: skip
-            model = publisher.register_model(name, {"trees.json": _trees(version).to_bytes()}, json.dumps(lineage))
+            model = publisher.register_model(name, files, json.dumps(lineage))
         assert model.version == version
         return model
 
@@ -113,3 +120,21 @@ def _trees(version: int) -> Trees:
         right=np.tile(np.array(nodes["right"]), (count, 1)),
         value=np.hstack((np.zeros((count, 2)), weights.astype(np.float64))),
     )
+
+
+def _linear(version: int) -> bytes:
+    """The same function in ONNX."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = numpy_helper.from_array(np.array(_WEIGHTS, np.float32)[:, None], "weights")
+    start = numpy_helper.from_array(np.array([_OF_VERSION * version], np.float32), "start")
+    nodes = [helper.make_node("MatMul", ["x", "weights"], ["sum"]), helper.make_node("Add", ["sum", "start"], ["y"])]
+    given, made = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", width])
+        for name, width in (("x", len(_WEIGHTS)), ("y", 1))
+    )
+    graph = helper.make_graph(nodes, "known", [given], [made], [weights, start])
+    model: bytes = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
+    return model

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
+import psutil
 import pytest
 
 from base.times import wall_clock
@@ -18,6 +19,7 @@ from .conftest import ModelServer, serving_models
 from .known_models import MOST_PANES, KnownStore
 from .load import Answer, Load, PredictClient, Question
 
+Kind: TypeAlias = Literal["monotone", "onnx"]
 NAME: Final = "late"
 SETTINGS: Final = "[serving]\nmax_queue_delay_us = 2_000\nthreads = 2\n"
 """Requests wait for each other, so that batches of several requests are made, and two of them at a time."""
@@ -26,8 +28,8 @@ SETTINGS: Final = "[serving]\nmax_queue_delay_us = 2_000\nthreads = 2\n"
 class Rolling:
     """What an operator does to the model while it is asked."""
 
-    def __init__(self, known: KnownStore, server: ModelServer, workers: int) -> None:
-        self.known, self.server, self.workers, self.last = known, server, workers, 1
+    def __init__(self, known: KnownStore, server: ModelServer, workers: int, kind: Kind) -> None:
+        self.known, self.server, self.workers, self.kind, self.last = known, server, workers, kind, 1
         self._client = PredictClient(server, NAME)
 
     def close(self) -> None:
@@ -59,7 +61,7 @@ class Rolling:
             case 3:  # its file is damaged: the one before stays in force until it is mended
                 self._promote(f"v{before}")
                 self._register()
-                path = self.known.directory / "store" / "models" / NAME / f"v{self.last}" / "trees.json"
+                (path,) = (self.known.directory / "store" / "models" / NAME / f"v{self.last}").iterdir()
                 content = path.read_bytes()
                 path.write_bytes(b"damaged")
                 self._promote(f"v{self.last}")
@@ -77,7 +79,7 @@ class Rolling:
 
     def _register(self) -> None:
         self.last += 1
-        self.known.register(NAME, self.last)
+        self.known.register(NAME, self.last, self.kind)
 
     def _promote(self, *words: str) -> None:
         promote(self.known.directory, NAME, parse_serving(NAME, words), wall_clock)
@@ -96,19 +98,21 @@ class Rolling:
         return self._client.ask(Question(["ATL"], [0], None, ident))
 
 
-def roll(tmp_path: Path, versions: int, workers: int) -> None:
+def roll(tmp_path: Path, versions: int, workers: int = 1, kind: Kind = "monotone") -> None:
     known = KnownStore(tmp_path / "project")
-    known.register(NAME, 1)
+    known.register(NAME, 1, kind)
     (known.directory / "covey.toml").write_text(SETTINGS)
-    options = ("--models", NAME, "--workers", str(workers))
+    options = ("--models", NAME, "--workers", str(workers), *(("--trust",) if kind == "onnx" else ()))
     with serving_models(known.directory, tmp_path / "log", NAME, options=options) as server:
-        load, rolling, number = Load(server, NAME, named=(1,)), Rolling(known, server, workers), 0
+        load, rolling, number = Load(server, NAME, named=(1,)), Rolling(known, server, workers, kind), 0
         with load.running():
             wait_until(lambda: {one.protocol for one in load.answers} == {"predict", "infer", "grpc"})
             while rolling.last < versions:
                 rolling.step(number)
                 number += 1
         rolling.close()
+        if kind == "onnx":  # one process for the version in force, and one for v1, which requests name
+            wait_until(lambda: len(psutil.Process(server.process.pid).children(recursive=True)) == 2)
         assert server.process.poll() is None
     assert not load.errors
     failed = [one for one in load.answers if one.refused]
@@ -126,7 +130,7 @@ def roll(tmp_path: Path, versions: int, workers: int) -> None:
 
 
 def test_seven_versions_follow_each_other_under_load_without_a_failed_or_mixed_answer(tmp_path: Path) -> None:
-    roll(tmp_path, 7, workers=1)
+    roll(tmp_path, 7)
 
 
 @pytest.mark.long
@@ -135,3 +139,10 @@ def test_fifty_versions_follow_each_other_under_load_without_a_failed_or_mixed_a
     tmp_path: Path, workers: int
 ) -> None:
     roll(tmp_path, 50, workers)
+
+
+@pytest.mark.long
+def test_foreign_versions_follow_each_other_and_each_process_ends_after_its_last_batch(tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+    roll(tmp_path, 13, kind="onnx")
