@@ -250,16 +250,20 @@ class Store:
         """The registered models, by name and version."""
         return [RegisteredModel.of(self.root, row) for row in self._registry.models.all()]
 
+    def model_names(self) -> list[str]:
+        """The names of the registered models. Their lineages, which may be long, are not read."""
+        return list(dict.fromkeys(one.partition("@")[0] for one in self._registry.models.names()))
+
     def model(self, name: str) -> RegisteredModel:
         """The version of a model with the largest share in force, or `name@v<n>`. Raises UnknownModel, which lists all models."""
         with self._registry.snapshot():
             wanted, version = parse_reference(name, self._registry.models.names)
             if version is None:
                 version = self.in_force(wanted).heaviest
-            for row in self._registry.models.all():
-                if (row.name, row.version) == (wanted, version):
-                    return RegisteredModel.of(self.root, row)
-            raise UnknownModel(name, self._registry.models.names())
+            row = self._registry.models.find(wanted, version)
+            if row is None:
+                raise UnknownModel(name, self._registry.models.names())
+            return RegisteredModel.of(self.root, row)
 
     def in_force(self, model: str) -> Weights:
         """The versions of a model that answer requests, with their shares. Raises UnknownModel, which lists all models."""

@@ -60,6 +60,14 @@ class ModelRows:
             for name, version, files, lineage, at in rows.fetchall()
         ]
 
+    def find(self, name: str, version: int) -> ModelRow | None:
+        """A version; None: it does not exist, or is deleted."""
+        row = self._db.execute(
+            "SELECT files, lineage, registered_at FROM models WHERE name = ? AND version = ? AND deleted_at IS NULL",
+            (name, version),
+        ).fetchone()
+        return None if row is None else ModelRow(name, version, json.loads(row[0]), row[1], row[2])
+
     def names(self) -> list[str]:
         """Every version that is not deleted as `name@v<n>`, by name and version."""
         rows = self._db.execute("SELECT name, version FROM models WHERE deleted_at IS NULL ORDER BY name, version")

@@ -11,6 +11,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
 
+from base.errors import CoveyError
+
 from .compute_threads import ComputeThreads
 from .loaded import LoadedVersion
 from .model_loader import InForce, ModelLoader
@@ -133,7 +135,11 @@ class Follower:
                     self._add(name)
         for model in list(self.models.values()):
             held = {version: one.model for version, one in model.held.items()}
-            found = await self._off_the_loop(partial(self._loader.look, model.name, held, tuple(model.extra)))
+            try:
+                found = await self._off_the_loop(partial(self._loader.look, model.name, held, tuple(model.extra)))
+            except CoveyError as error:  # its rows are damaged; the other models follow
+                _log.error("%s cannot be looked up, and stays as it is: %s", model.name, str(error))
+                continue
             self._take_up(model, found)
 
     def _take_up(self, model: ServedModel, found: InForce | None) -> None:

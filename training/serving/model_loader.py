@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -64,7 +65,7 @@ class ModelLoader:
 
     def names(self) -> list[str]:
         """The names of all registered models."""
-        return list(dict.fromkeys(model.name for model in self._store.models()))
+        return self._store.model_names()
 
     def look(self, name: str, held: Mapping[int, RegisteredModel], extra: Collection[int]) -> InForce | None:
         """Read the registry, and load what is missing; None: there is no such model.
@@ -74,22 +75,18 @@ class ModelLoader:
             extra: versions that are asked for beside those that answer.
         """
         try:
-            # read before the versions, so that one that is registered meanwhile is not in force yet
             history = self._store.model_history(name)
         except UnknownModel:
             return None
-        weights = history.in_force
-        models = {model.version: model for model in self._store.models() if model.name == name}
-        needed = dict.fromkeys(version for version in (*weights.versions, *extra) if version in models)
-        loaded: dict[int, Loaded] = {version: self._load(models[version]) for version in needed if version not in held}
+        weights, loaded = history.in_force, dict[int, Loaded]()
+        asked_for = (version for version in extra if version in history.versions)
+        self._load_missing(name, (*weights.versions, *asked_for), held, loaded)
         if not held and any(isinstance(loaded.get(version), Failed) for version in weights.versions):
-            weights = self._before(history, models, loaded)
+            weights = self._before(history, loaded)
         outdated = {version: why for version, model in held.items() if (why := self._outdated(model)) is not None}
-        return InForce(tuple(models), weights, loaded, outdated)
+        return InForce(history.versions, weights, loaded, outdated)
 
-    def _before(
-        self, history: ModelHistory, models: Mapping[int, RegisteredModel], loaded: dict[int, Loaded]
-    ) -> Weights:
+    def _before(self, history: ModelHistory, loaded: dict[int, Loaded]) -> Weights:
         """The versions that were in force before, if they can be loaded: a server that was running then has kept them.
 
         Args:
@@ -99,22 +96,32 @@ class ModelLoader:
             weights = history.in_force_before()
         except NothingToRollBack:
             return history.in_force
-        for version in weights.versions:
-            if version in models and version not in loaded:
-                loaded[version] = self._load(models[version])
+        self._load_missing(history.model, weights.versions, {}, loaded)
         if not all(isinstance(loaded.get(version), LoadedVersion) for version in weights.versions):
             return history.in_force
         _log.warning("%s: %s answers instead, which was in force before", history.model, weights)
         return weights
 
-    def _load(self, model: RegisteredModel) -> Loaded:
+    def _load_missing(
+        self, name: str, versions: Iterable[int], held: Collection[int], loaded: dict[int, Loaded]
+    ) -> None:
+        """Load those of some versions that are neither held nor loaded. One that was deleted meanwhile is left out."""
+        for version in versions:
+            if version not in held and version not in loaded:
+                with suppress(UnknownModel):
+                    loaded[version] = self._load(f"{name}@v{version}")
+
+    def _load(self, reference: str) -> Loaded:
+        """Load `name@v<n>`. Raises UnknownModel."""
         try:
-            return self._opened(model)
+            return self._opened(self._store.model(reference))
+        except UnknownModel:
+            raise
         except CoveyError as error:
-            _log.error("%s cannot be served: %s", str(model), str(error))
+            _log.error("%s cannot be served: %s", reference, str(error))
             return Failed(str(error))
         except Exception as error:  # noqa: BLE001 - a defect in one model must not prevent the others
-            _log.exception("%s cannot be served", str(model))
+            _log.exception("%s cannot be served", reference)
             return Failed(f"{type(error).__name__}; the server's log has the details")
 
     def _opened(self, model: RegisteredModel) -> LoadedVersion:

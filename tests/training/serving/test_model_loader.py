@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -35,7 +37,7 @@ def known(tmp_path: Path) -> KnownStore:
 
 
 class ChangedBetweenReads(Store):
-    """A store that somebody changes after its weights or its models were read."""
+    """A store that somebody changes after its promotions, or one of its models, were read."""
 
     change: Callable[[], object] = staticmethod(lambda: None)
 
@@ -44,8 +46,8 @@ class ChangedBetweenReads(Store):
         self._once()
         return found
 
-    def models(self) -> list[RegisteredModel]:
-        found = super().models()
+    def model(self, name: str) -> RegisteredModel:
+        found = super().model(name)
         self._once()
         return found
 
@@ -142,3 +144,18 @@ def test_without_an_earlier_version_that_answers_the_one_in_force_says_why(
     assert found is not None
     assert found.weights == Weights.single("late", 2)
     assert all(isinstance(one, Failed) for one in found.loaded.values())
+
+
+def test_a_damaged_lineage_is_a_fault_of_its_version_only(known: KnownStore) -> None:
+    promote(known.directory, "late", Weights.of("late", {1: 1, 2: 1}), clock)
+    with closing(sqlite3.connect(known.directory / "store" / "registry.db")) as database, database:
+        database.execute("UPDATE models SET lineage = 'damaged' WHERE version = 2")
+    with Store.open(known.directory) as store:
+        loader = ModelLoader(store, ServingSettings(), LOADING, None)
+        assert loader.names() == ["late"]
+        found = loader.look("late", {}, ())
+    assert found is not None
+    failed = found.loaded[2]
+    assert isinstance(failed, Failed)
+    assert "lineage of model 'late' v2 cannot be read" in failed.why
+    assert isinstance(found.loaded[1], LoadedVersion)
