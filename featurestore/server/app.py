@@ -265,7 +265,7 @@ def _make_app(store: Store, reads: Reads, beside: Beside, poll_s: float, extensi
     add_routes(app, reads)
     extension.add_routes(app)
     answer_with_problems(app)
-    describe(app, extension.described())
+    describe(app, extension.openapi_paths())
     add_docs(app)
     return app
 

@@ -25,7 +25,7 @@ class Extension(Protocol):
     def add_routes(self, app: FastAPI) -> None:
         """Add all other routes."""
 
-    def described(self) -> Mapping[str, Any]:
+    def openapi_paths(self) -> Mapping[str, Any]:
         """Paths of the OpenAPI document that FastAPI does not see."""
         ...
 
@@ -62,7 +62,7 @@ class NoExtension:
     def add_routes(self, app: FastAPI) -> None:
         """Add nothing."""
 
-    def described(self) -> Mapping[str, Any]:
+    def openapi_paths(self) -> Mapping[str, Any]:
         """No path."""
         return {}
 

@@ -26,7 +26,7 @@ class Front(Protocol):
     def add_routes(self, app: FastAPI) -> None:
         """Add all other routes."""
 
-    def described(self) -> Mapping[str, Any]:
+    def openapi_paths(self) -> Mapping[str, Any]:
         """Its paths of the OpenAPI document that FastAPI does not see."""
         ...
 
@@ -64,9 +64,9 @@ class ModelExtension:
         for front in self._fronts:
             front.add_routes(app)
 
-    def described(self) -> Mapping[str, Any]:
+    def openapi_paths(self) -> Mapping[str, Any]:
         """The paths of the OpenAPI document that FastAPI does not see."""
-        return {path: item for front in self._fronts for path, item in front.described().items()}
+        return {path: item for front in self._fronts for path, item in front.openapi_paths().items()}
 
     def is_probe(self, path: str) -> bool:
         """Whether a path needs no key."""

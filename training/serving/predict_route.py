@@ -68,7 +68,7 @@ class PredictFront:
                 HTTPStatus.NOT_FOUND
             )  # `find` answers POSTs; this describes them, and refuses other methods
 
-    def described(self) -> Mapping[str, Any]:
+    def openapi_paths(self) -> Mapping[str, Any]:
         """Nothing: FastAPI knows both paths."""
         return {}
 

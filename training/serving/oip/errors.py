@@ -29,7 +29,7 @@ _CODES: Final = {
 _log = logging.getLogger(__name__)
 
 
-def answered(error: Exception) -> Refusal:
+def shown_refusal(error: Exception) -> Refusal:
     """How an error is answered. The protocol's status for a mistake in the inputs is 400. A defect is logged."""
     if isinstance(error, Refused):
         return Refusal(error.status, error.detail, error.headers)
@@ -42,7 +42,7 @@ def answered(error: Exception) -> Refusal:
 
 def failed(error: Exception) -> Answer:
     """The answer to a request that failed, or that the guard refused."""
-    found = answered(error)
+    found = shown_refusal(error)
     return Answer(found.status, error_body(found.text), more=found.headers, pause_s=found.pause_s)
 
 

@@ -44,7 +44,7 @@ class OpenInference:
         """Add the calls to a server of gRPC."""
         InferenceService(self._models, gate).add_to(server)
 
-    def described(self) -> Mapping[str, Any]:
+    def openapi_paths(self) -> Mapping[str, Any]:
         """The paths of its OpenAPI document."""
         return PATHS
 

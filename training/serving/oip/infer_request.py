@@ -12,7 +12,7 @@ from featurestore.errors import BadRequest
 from training.serving.ask import Ask, Raw
 from training.serving.intervals.level import Level
 
-from .given import given_of
+from .tensor_inputs import inputs_of
 from .tensors import SHOWN, Tensor
 
 PREDICTION, LO, HI, FEATURES, ERRORS, STATUS = "prediction", "lo", "hi", "features", "se", "status"
@@ -136,7 +136,7 @@ class InferRequest:
         Raises:
             BadRequest: a tensor does not fit the model.
         """
-        given, rows = given_of(self.tensors, types)
+        given, rows = inputs_of(self.tensors, types)
         asked = self.parameters
         if asked.interval is not None and isinstance(given, Raw):
             raise BadRequest("an interval needs rows by key: the server does not know the noise of raw features")

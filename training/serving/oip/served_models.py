@@ -9,7 +9,7 @@ from training.errors import ModelNotReady
 from training.serving.serving import Serving
 from training.serving.states import ModelState
 
-from .described import model_config, model_metadata, repository_index, server_metadata
+from .model_metadata import model_config, model_metadata, repository_index, server_metadata
 from .model_statistics import model_statistics
 
 UNSUPPORTED: Final = (

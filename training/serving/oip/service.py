@@ -19,12 +19,12 @@ from featurestore.server.metrics import GONE
 from featurestore.server.refusal import Refused
 
 from . import inference_pb2 as pb
-from .errors import answered, code_of
-from .in_order import in_order
+from .errors import code_of, shown_refusal
 from .infer_proto import mark_final, parse_infer, render_infer
 from .infer_request import version_of
 from .infer_route import types_of
 from .served_models import UNSUPPORTED, ServedModels
+from .stream_order import in_order
 
 SERVICE: Final = "inference.GRPCInferenceService"
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
@@ -67,7 +67,7 @@ class InferenceService:
                 answer = await call(data, context, admitted(self._gate, context))
                 status = HTTPStatus.OK
             except Exception as error:  # noqa: BLE001 - every error becomes a status
-                status = answered(error).status
+                status = shown_refusal(error).status
                 await _end(context, error)
             finally:
                 self._count(name, status, start)
@@ -119,7 +119,7 @@ class InferenceService:
             ident = message.id
             return pb.ModelStreamInferResponse(infer_response=await self._inferred(message, context, charge))
         except Exception as error:  # noqa: BLE001 - every error becomes an answer
-            found = pb.ModelStreamInferResponse(error_message=answered(error).text)
+            found = pb.ModelStreamInferResponse(error_message=shown_refusal(error).text)
             found.infer_response.id = ident
             return found
 
@@ -179,7 +179,7 @@ def _refuse_change(_: Message) -> NoReturn:
 async def _end(context: Context, error: Exception) -> NoReturn:
     if isinstance(error, grpc.aio.BaseError | grpc.aio.AbortError):
         raise error
-    found = answered(error)
+    found = shown_refusal(error)
     wait = tuple((key.decode(), value.decode()) for key, value in found.headers if key == RETRY_KEY.encode())
     await context.abort(code_of(found), found.text, ((ERROR_KEY, type(error).__name__), *wait))
     raise error  # abort raises

@@ -14,9 +14,9 @@ import pytest
 from featurestore.server.request import MAX_BODY
 from tests.training.serving.conftest import ModelServer
 from training.serving.inputs import MAX_ROWS
-from training.serving.oip.in_order import MAX_AHEAD, MAX_BYTES
 from training.serving.oip.infer_request import OUTPUTS, PARAMETERS
 from training.serving.oip.openapi import PATHS
+from training.serving.oip.stream_order import MAX_AHEAD, MAX_BYTES
 from training.serving.oip.tensors import MAX_TENSORS
 
 PAGE = (Path(__file__).parents[4] / "docs" / "open-inference.md").read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ from training.serving.kinds.model_kind import kind_of
 from training.serving.settings import ModelSettings
 from training.serving.states import Failed, ModelState, Ready, ServedVersion, Starting
 
-from .given import DATATYPES, MASK, SE, X, takes_raw
 from .infer_request import ERRORS, FEATURES, HI, LO, PREDICTION, STATUS
+from .tensor_inputs import DATATYPES, MASK, SE, X, takes_raw
 from .tensors import BOOL, BYTES, FP32, FP64, Datatype
 
 EXTENSIONS: Final = (

@@ -9,7 +9,7 @@ from featurestore.define.entities import ColumnType
 from featurestore.errors import BadRequest
 from training.serving.arrays import Arrays
 from training.serving.ask import Keyed, Raw
-from training.serving.oip.given import given_of
+from training.serving.oip.tensor_inputs import inputs_of
 from training.serving.oip.tensors import Tensor, head_of
 
 TYPES: dict[str, ColumnType] = {"dest": "string", "seats": "int64", "night": "bool", "wind": "float64"}
@@ -20,7 +20,7 @@ def tensor(name: str, datatype: str, data: list[Any], *shape: int) -> Tensor:
 
 
 def column(kind: ColumnType, datatype: str, data: list[Any], *shape: int) -> list[Any]:
-    given, _ = given_of([tensor("a", datatype, data, *shape)], {"a": kind})
+    given, _ = inputs_of([tensor("a", datatype, data, *shape)], {"a": kind})
     assert isinstance(given, Keyed)
     return list(given.entities["a"])
 
@@ -32,13 +32,13 @@ def test_rows_by_key_become_lists_of_their_types() -> None:
         tensor("night", "BOOL", [True, False], 2, 1),
         tensor("wind", "FP64", [0.5, 1], 2, 1),
     ]
-    given, rows = given_of(tensors, TYPES)
+    given, rows = inputs_of(tensors, TYPES)
     assert given == Keyed({"dest": ["ATL", "JFK"], "seats": [3, 4], "night": [True, False], "wind": [0.5, 1.0]})
     assert rows == 2
 
 
 def test_a_model_without_inputs_is_asked_for_one_row() -> None:
-    assert given_of([], {}) == (Keyed({}), 1)
+    assert inputs_of([], {}) == (Keyed({}), 1)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_column_has_one_value_a_row() -> None:
 
 
 def raw(*tensors: Tensor) -> Arrays:
-    given, rows = given_of(tensors, TYPES)
+    given, rows = inputs_of(tensors, TYPES)
     assert isinstance(given, Raw)
     assert rows == len(given.arrays.x)
     return given.arrays
@@ -152,6 +152,6 @@ def test_raw_tensors_are_of_one_shape_and_come_without_keys() -> None:
 
 
 def test_a_model_whose_own_input_is_called_x_is_asked_by_key_only() -> None:
-    given, rows = given_of([tensor("x", "FP64", [1, 2])], {"x": "float64"})
+    given, rows = inputs_of([tensor("x", "FP64", [1, 2])], {"x": "float64"})
     assert given == Keyed({"x": [1.0, 2.0]})
     assert rows == 2

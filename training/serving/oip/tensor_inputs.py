@@ -32,7 +32,7 @@ def takes_raw(types: Mapping[str, ColumnType]) -> bool:
     return not RAW & types.keys()
 
 
-def given_of(tensors: Sequence[Tensor], types: Mapping[str, ColumnType]) -> tuple[Given, int]:
+def inputs_of(tensors: Sequence[Tensor], types: Mapping[str, ColumnType]) -> tuple[Given, int]:
     """(what the tensors give, number of rows).
 
     Args:

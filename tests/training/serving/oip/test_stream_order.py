@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from training.serving.oip import in_order as module
-from training.serving.oip.in_order import in_order
+from training.serving.oip import stream_order as module
+from training.serving.oip.stream_order import in_order
 
 
 async def sent(count: int, size: int, read: list[int]) -> AsyncIterator[bytes]:
