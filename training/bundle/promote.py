@@ -41,20 +41,16 @@ class PromoteStep:
         return None
 
     def run(self, progress: Progress) -> Made:
-        """Compare with the running version, and promote or keep.
-
-        A version that shares the requests with others takes them all over.
-        """
+        """Compare with the running version, and promote or keep. Of several that run, the one with most requests counts."""
         name = self.config.name
         with Store.open(self.config.store) as store:
             new, history = store.model(self.version), store.model_history(name)
-            heaviest = history.in_force.heaviest
-            others = [version for version in history.versions if version != new.version]
-            running = store.model(f"{name}@v{heaviest}")
-        if history.in_force == Weights.single(name, new.version):
+            rivals = [(share, version) for version, share in history.in_force.shares if version != new.version]
+            running = store.model(f"{name}@v{max(rivals)[1]}") if rivals else None
+        if running is None:
             if isinstance(history.serving, Newest):
                 promote(self.config.store, name, history.in_force, wall_clock)
-            return Made("in force", f"{new} is in force" if others else f"{new} is the first version")
+            return Made("in force", f"{new} is {'in force' if len(history.versions) > 1 else 'the first version'}")
         progress(name, "compare", 0, 1)
         compared = compare(self.config, new, running, trust=self.trust)
         progress(name, "compare", 1, 1)
@@ -68,7 +64,8 @@ class PromoteStep:
             case _:
                 assert_never(compared)
         if not promotes:
-            return Made("kept", f"{running} stays in force. {new}: {why}")
+            stays = str(running) if len(history.in_force.shares) == 1 else f"{name} {history.in_force}"
+            return Made("kept", f"{stays} stays in force. {new}: {why}")
         promote(self.config.store, name, Weights.single(name, new.version), wall_clock)
         return Made("promoted", f"{new} replaces {running}: {why}")
 

@@ -13,9 +13,12 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
+from deployment.run import RunReport
+from featurestore.publish.publish import Publisher
 from tests.covey.conftest import VIEWS, make_events
 from tests.training.program import write_config
 from training.bundle import collect as collect_module
+from training.fit.config import TrainConfig
 
 Covey = Callable[..., tuple[int, str, str]]
 DAY_US = 86_400_000_000
@@ -79,3 +82,20 @@ def test_events_are_collected_first_and_later_ones_train_nothing_that_no_label_c
     assert third["collect"]["why"] == "changed: events"
     assert " 0 panes opened" not in f" {third['collect']['result']}"
     assert [one["did"] for one in third.values()] == ["run", "skip", "skip", "skip", "left_out"]
+
+
+def test_a_collection_that_was_cut_off_is_resumed_first(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    report = RunReport(config.parent / "fresh", None, ())
+    monkeypatch.setattr("deployment.run.resume", lambda *_: done.append("resume"))
+    monkeypatch.setattr(collect_module, "collect_events", lambda *_: done.append("collect") or report)
+    settings = TrainConfig.load(config)
+    assert settings.collect is not None
+    step = collect_module.CollectStep(settings, settings.collect)
+    assert step.lost("0") == f"there is no store in {config.parent / 'fresh'}"
+    with Publisher(config.parent / "fresh", lambda: 0):
+        assert step.lost("0") is None
+        (config.parent / "fresh.unfinished").mkdir()
+        assert step.lost("0") == "a collection was cut off"
+    assert step.run(lambda *_: None).said == "0 panes opened, 0 were open already"
+    assert done == ["resume", "collect"]

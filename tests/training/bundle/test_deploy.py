@@ -203,6 +203,22 @@ def test_what_a_person_rolls_back_stays(project: Path) -> None:
     assert in_force(project) == "v1"
 
 
+def test_a_version_that_gets_some_requests_is_compared_with_the_one_that_gets_the_others(project: Path) -> None:
+    fewer_labels(project)
+    run(project)
+    promote(project, "late", Weights.of("late", {1: 0.1, 2: 0.9}), lambda: 0)
+    assert run(project) == NOTHING
+    assert in_force(project) == "v1=0.1 v2=0.9"
+    said = deploy(load(project, promote={"metric": "logloss"}), Watch(), trust=False)[3].said
+    assert said is not None
+    assert said.startswith("late v1=0.1 v2=0.9 stays in force. late@v2: logloss 0.")
+    assert said.endswith("the whole interval is on the worse side")
+    said = deploy(load(project, promote={"metric": "auc"}), Watch(), trust=False)[3].said
+    assert said is not None
+    assert said.startswith("late@v2 replaces late@v1: auc 0.")
+    assert in_force(project) == "v2"
+
+
 def test_a_worse_version_is_registered_and_not_promoted(project: Path) -> None:
     """The name serves its newest version when the training begins, so the registration alone would put it in force."""
     promote(project, "late", Newest(), lambda: 0)
