@@ -10,6 +10,7 @@ from typing import Any, Final, Self, assert_never
 import numpy as np
 
 from base.plain import is_text
+from deployment.errors import ModelOutdated
 from featurestore.define.entities import ColumnType
 from featurestore.define.on_demand import OnDemand
 from featurestore.errors import BadReference, RequestTooLarge
@@ -62,14 +63,22 @@ class ModelInputs:
 
     @classmethod
     def of(cls, model: RegisteredModel, signature: ModelSignature, store: Store, most_rows: int = MAX_ROWS) -> Self:
-        """The inputs of a model. Raises UnknownView, UnknownFeature, BadReference: the store does not have its features."""
+        """The inputs of a model. A join key, or an input of an on-demand view, may be a plain column, too.
+
+        Raises:
+            UnknownView, UnknownFeature, BadReference: the store does not have its features. ModelOutdated: a plain column is a
+                text now.
+        """
         needed = store.key_types(signature.features)
         requested = find_columns(signature.features, store.blocks.require(), store.on_demand, full_names=True)
         given: dict[str, ColumnType] = {name: kind for name, kind in needed.items() if name not in signature.constants}
+        for name in signature.columns:
+            if given.setdefault(name, "float64") == "string":
+                raise ModelOutdated(str(model), f"its plain column {name!r} is a text now")
         return cls(
             str(model),
             signature,
-            given | dict.fromkeys(signature.columns, "float64"),
+            given,
             {name: value for name, value in signature.constants.items() if name in needed},
             store.on_demand,
             most_rows,
@@ -139,15 +148,15 @@ class ModelInputs:
             )
 
     def _require_values(self, name: str, kind: ColumnType, values: Sequence[Any]) -> None:
-        is_plain = name in self.signature.columns
-        allowed = _PLAIN_TYPES if is_plain else _PYTHON_TYPES[kind]
+        is_plain, is_computed = name in self.signature.columns, name in self._computed
+        allowed = _PLAIN_TYPES if is_plain and kind == "float64" and not is_computed else _PYTHON_TYPES[kind]
         found = set(map(type, values))
         if not found <= allowed:
             wrong = ", ".join(sorted(one.__name__ for one in found - allowed))
             raise BadReference(f"{name!r} is {kind}, but the request holds {wrong}")
         if is_plain:
             _require_float32(name, values)
-        elif name in self._computed:
+        if is_computed:
             _require_arrow(name, kind, values)
 
     def _require_arrays(self, arrays: Arrays) -> int:

@@ -19,12 +19,13 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count, Histogram, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.on_demand import Feature, Input, on_demand
+from featurestore.define.release import BUDGET_SPENT
 from featurestore.errors import BadReference, RequestTooLarge, UnknownFeature
 from featurestore.online.settings import OnlineSettings
 from featurestore.publish.publish import Publisher
 from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
-from tests.featurestore.making import DAY, a_release, a_view
+from tests.featurestore.making import DAY, a_release, a_view, a_void
 from training.errors import InputRefused
 from training.serving.arrays import Arrays
 from training.serving.ask import Ask, Keyed, Raw
@@ -242,6 +243,35 @@ def test_null_and_stale_features_are_counted(store: Store, inputs: ModelInputs) 
     assert (
         counts.null == 5 + 2 + 1
     )  # of the unknown key: the view's five and what is computed of them; and the distance
+
+
+def test_stale_features_are_counted(tmp_path: Path) -> None:
+    view = a_view("busy", entity=Entity("dest", domain=DESTS), features=[Count("flights")], pane="1d", windows=[])
+    with Publisher(tmp_path, lambda: 20 * DAY) as publisher:
+        publisher.register(view)
+        publisher.publish([a_release(view, 9 * DAY, 5)])
+        publisher.publish([a_void(view, 10 * DAY, BUDGET_SPENT)])
+    signature = ModelSignature(("busy@v1:flights",), (), {}, ("busy@v1:flights",), None)
+    with Store.open(tmp_path) as opened:
+        plan = ModelInputs.of(MODEL, signature, opened).plan(opened.blocks.require())
+    keys = Keyed({"dest": ["ATL", "???", "LAX"]})
+    assert plan.fill([Ask("late", None, keys, 3)], NOW).counts() == (3, 1, 2)
+
+
+def test_a_join_key_and_an_input_may_be_plain_columns_too(store: Store) -> None:
+    signature = ModelSignature(("weighed:risk",), ("hour", "load"), {"area": "NYC"}, ("risk", "hour", "load"), None)
+    inputs = ModelInputs.of(MODEL, signature, store)
+    assert (inputs.types["hour"], inputs.types["load"]) == ("int64", "float64")
+    row = {"dest": ["ATL"] * 2, "hour": [7, None], "load": [None, 2], "kind": ["mail"] * 2}
+    given = Keyed(row)
+    assert inputs.require(given) == 2
+    filled = inputs.plan(store.blocks.require()).fill([Ask("late", None, given, 2)], NOW)
+    np.testing.assert_array_equal(filled.used(0).values[:, 1:], [[7, np.nan], [np.nan, 2]])
+    for changes in ({"hour": [7.5, 1.0]}, {"load": [True, False]}):
+        with pytest.raises(BadReference):
+            inputs.require(Keyed(row | changes))
+    with pytest.raises(ModelOutdated, match="its plain column 'dest' is a text now"):
+        ModelInputs.of(MODEL, replace(signature, columns=("dest",)), store)
 
 
 def test_a_model_says_what_it_takes(inputs: ModelInputs) -> None:
