@@ -51,6 +51,17 @@ def test_it_gets_what_the_model_predicts(client: ModelClient, model_store: Path)
     assert explained.status[:, 0].tolist() == [Status.OK, Status.NOT_FOUND]
 
 
+def test_it_gets_the_interval_of_each_prediction(client: ModelClient) -> None:
+    predicted = client.predict("late", KEYS, interval=0.9)
+    assert predicted.interval is not None
+    lo, hi = predicted.interval
+    assert lo.shape == hi.shape == (2,)
+    assert lo[0] <= hi[0]
+    assert lo[0] == pytest.approx(predicted.values[0], rel=1e-5)  # the store of the tests has no noise
+    with pytest.raises(InputRefused, match="level"):
+        client.predict("late", KEYS, interval=0.3)
+
+
 def test_keys_may_be_columns_of_arrow(client: ModelClient) -> None:
     table = {"dest": pa.array(["ATL", "???"]), "distance": pa.array([1400.0, None])}
     assert client.predict("trees", table).values.tolist() == client.predict("trees", KEYS).values.tolist()
