@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from featurestore.errors import StoreInUse, StoreNotFound
+from featurestore.errors import StoreCorrupt, StoreInUse, StoreNotFound
 from featurestore.online.settings import directory_of, store_path
-from featurestore.registry.models import parse_reference, version_folder
+from featurestore.registry.models import FOLDER, parse_reference, version_folder
 from featurestore.registry.registry import Registry
 from featurestore.registry.serving_versions import ModelHistory, Newest, Serving, Weights
 from featurestore.store_files import writing
@@ -88,10 +88,13 @@ def delete_models(directory: Path, reference: str, clock: Callable[[], int]) -> 
 
 
 def remove_deleted(registry: Registry) -> None:
-    """Remove the files of deleted versions, under the writer's lock."""
+    """Remove the files of deleted versions, under the writer's lock. Raises StoreCorrupt: a link leads elsewhere."""
+    root = registry.path.parent
     for name, version in registry.models.deleted():
-        folder = version_folder(registry.path.parent, name, version)
+        folder = version_folder(root, name, version)
         if folder.exists():
+            if folder.resolve() != (root / FOLDER).resolve() / name / folder.name:
+                raise StoreCorrupt(f"{folder} is a link, or in a linked folder: its files are not removed")
             with writing(folder):
                 shutil.rmtree(folder)
 

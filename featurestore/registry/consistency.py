@@ -13,9 +13,10 @@ from typing import Final
 from base.sqlite import connect
 from featurestore.define.release import Manifest
 from featurestore.define.wire import collection_hash, definition_hash, view_from_bytes
-from featurestore.errors import FeatureStoreError
+from featurestore.errors import FeatureStoreError, StoreCorrupt
 
 from .model_rows import read_promotion
+from .models import version_folder
 from .serving_versions import Weights
 from .tables import missing
 
@@ -141,8 +142,9 @@ def _services(database: sqlite3.Connection) -> Iterator[str]:
 def _models(database: sqlite3.Connection) -> Iterator[str]:
     for name, version, *texts in database.execute("SELECT name, version, files, lineage FROM models"):
         try:
+            version_folder(Path(), name, version)
             whole = all(isinstance(json.loads(text), dict) for text in texts)
-        except ValueError:
+        except (ValueError, StoreCorrupt):
             whole = False
         if not whole:
             yield f"model {name!r} v{version} cannot be read"

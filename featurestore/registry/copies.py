@@ -13,7 +13,7 @@ from base.sqlite import Identity, version_of
 from featurestore.errors import StoreCorrupt
 
 from .model_rows import DELETED_SINCE
-from .models import FOLDER
+from .models import version_folder
 from .tables import FORMAT
 
 
@@ -45,7 +45,7 @@ def listed_files(path: Path) -> ListedFiles:
         existing = "WHERE deleted_at IS NULL" if version_of(database) >= DELETED_SINCE else ""
         offline = {f"offline/{name}" for (name,) in database.execute("SELECT path FROM files")}
         models = {
-            f"{FOLDER}/{name}/v{version}/{file}"
+            f"{version_folder(Path(), name, version)}/{file}"
             for name, version, files in database.execute(f"SELECT name, version, files FROM models {existing}")
             for file in json.loads(files)
         }

@@ -59,6 +59,8 @@ class RegisteredModel:
 
     def read(self, file: str) -> bytes:
         """The content of one of its files. Raises StoreCorrupt: the file is missing, or differs from the registered one."""
+        if not _FILE.fullmatch(file):
+            raise StoreCorrupt(f"model {self}: a file cannot be called {file[:80]!r}")
         try:
             data = (self.folder / file).read_bytes()
         except OSError as error:
@@ -81,7 +83,11 @@ def parse_reference(reference: str, known: Callable[[], list[str]]) -> tuple[str
 
 
 def version_folder(root: Path, name: str, version: int) -> Path:
-    """The folder with the files of a version."""
+    """The folder with the files of a version. Raises StoreCorrupt: a registry that somebody else made names another place."""
+    if not (isinstance(name, str) and _NAME.fullmatch(name) and type(version) is int and version > 0):
+        raise StoreCorrupt(
+            f"the registry has a model {str(name)[:80]!r} v{str(version)[:80]}, which cannot be its name"
+        )
     return root / FOLDER / name / f"v{version}"
 
 

@@ -242,6 +242,50 @@ def test_a_promotion_that_somebody_wrote_into_the_file_is_refused_or_does_no_har
     assert "a promotion of model 'late' cannot be read" in str(registry_problems(directory / "store" / "registry.db"))
 
 
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("'../../../elsewhere'", "1"),
+        ("'..'", "1"),
+        ("'late'", "'1/../../../../elsewhere'"),
+        ("x'2e2e'", "1"),
+        ("'late'", "0"),
+    ],
+)
+def test_a_registry_that_names_a_place_outside_of_the_store_removes_and_reads_nothing(
+    directory: Path, tmp_path: Path, name: str, version: str
+) -> None:
+    for place in (tmp_path / "elsewhere" / "v1", directory / "v1", tmp_path / "v1"):
+        place.mkdir(parents=True)
+        (place / "model.bin").write_bytes(b"kept")
+    with closing(sqlite3.connect(directory / "store" / "registry.db")) as database, database:
+        database.execute(f"INSERT INTO models VALUES ({name}, {version}, '{{\"model.bin\": \"\"}}', '{{}}', 0, 0)")
+    with pytest.raises(StoreCorrupt, match="which cannot be its name"):
+        Publisher(directory, clock)
+    assert [one.read_bytes() for one in sorted(tmp_path.rglob("v1/model.bin"))].count(b"kept") == 3
+    assert "cannot be read" in str(registry_problems(directory / "store" / "registry.db"))
+    with closing(sqlite3.connect(directory / "store" / "registry.db")) as database, database:
+        database.execute("UPDATE models SET deleted_at = NULL")
+    with Store.open(directory) as store, pytest.raises(StoreCorrupt):
+        store.models()
+
+
+def test_a_linked_folder_of_a_deleted_version_is_left(directory: Path, tmp_path: Path) -> None:
+    models = directory / "store" / "models"
+    (models / "late").rename(tmp_path / "elsewhere")
+    (models / "late").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreCorrupt, match="in a linked folder"):
+        delete_models(directory, "late@v1", clock)
+    assert (tmp_path / "elsewhere" / "v1" / "model.bin").is_file()
+
+
+def test_a_file_outside_of_its_folder_is_not_read(directory: Path) -> None:
+    with closing(sqlite3.connect(directory / "store" / "registry.db")) as database, database:
+        database.execute('UPDATE models SET files = \'{"../../../secret": ""}\' WHERE version = 3')
+    with Store.open(directory) as store, pytest.raises(StoreCorrupt, match="a file cannot be called"):
+        store.model("late").read("../../../secret")
+
+
 def test_a_backup_has_what_is_in_force_and_no_deleted_version(directory: Path, tmp_path: Path) -> None:
     promote(directory, "late", single(2), clock)
     delete_models(directory, "late@v3", clock)
