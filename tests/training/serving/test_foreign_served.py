@@ -73,6 +73,11 @@ def test_a_model_that_throws_or_never_ends_is_the_only_one_that_fails(foreign_st
             assert ask("late").status_code == 200
 
         usual = ask("endless").json()["predictions"]
+        unknown = {"entities": {"dest": ["???", "ATL"], "distance": [USUAL, USUAL]}}
+        assert http.post("/predict/endless", json=unknown).json()["predictions"] == [
+            None,
+            *usual,
+        ]  # a missing value is NaN
         assert ask("throwing").json()["predictions"] == usual
         for _ in range(3):  # an error of the model fails one batch, and neither ends nor restarts anything
             fails("throwing", "Gather")

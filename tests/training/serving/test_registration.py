@@ -28,6 +28,7 @@ from training.fit.epochs import exported  # noqa: E402
 from training.fit.lineage import require_same  # noqa: E402
 from training.fit.served_model import ServedModel  # noqa: E402
 from training.serving import registration  # noqa: E402
+from training.serving.arrays import INPUTS  # noqa: E402
 from training.serving.inputs import ModelInputs  # noqa: E402
 from training.serving.signature import ModelSignature  # noqa: E402
 
@@ -108,6 +109,18 @@ def test_models_of_covey_train_are_recognised_and_need_no_trust(register: Covey,
         assert [store.model(name).lineage["kind"] for name in ("net", "trees")] == ["exported", "monotone"]
         with ServedModel.open(store, "net") as served:
             assert 0 < served.predict({"dest": ["ATL"], "distance": [100.0]}).values[0] < 1
+
+
+def test_a_network_that_was_saved_under_a_path_is_recognised_too(register: Covey, tmp_path: Path) -> None:
+    """torch.export.save calls the folder inside the archive as the file is called."""
+    model, x = network(), torch.zeros((2, 3))
+    shapes = {name: {0: torch.export.Dim("rows")} for name in INPUTS}
+    torch.export.save(
+        torch.export.export(model, (x, x > 0, torch.ones((2, 3))), dynamic_shapes=shapes), tmp_path / "own.pt2"
+    )
+    code, out, err = register("saved", (tmp_path / "own.pt2").read_bytes(), "--json")
+    assert code == 0, err
+    assert json.loads(out)["kind"] == "exported"
 
 
 def test_a_second_registration_is_the_next_version_and_pins_views_at_their_version(

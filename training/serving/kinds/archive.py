@@ -27,7 +27,6 @@ MAX_JSON: Final = 4 * 2**20
 SCHEMA: Final = 8
 """Supported major version of torch's graph schema."""
 
-_ROOT: Final = "archive/"
 _GRAPH: Final = "models/model.json"
 _WEIGHTS: Final = "data/weights/"
 _WEIGHTS_CONFIG: Final = f"{_WEIGHTS}model_weights_config.json"
@@ -72,11 +71,12 @@ class Archive:
 def read_archive(data: bytes) -> Archive:
     """Parse the bytes of a `model.pt2`. Raises ArchiveRefused."""
     members = read_members(data, MAX_BYTES)
-    named = {name.removeprefix(_ROOT): content for name, content in members.items() if name.startswith(_ROOT)}
+    root = min(members, default="").partition("/")[0] + "/"  # the name of the file that torch.export.save wrote
+    named = {name.removeprefix(root): content for name, content in members.items() if name.startswith(root)}
     files = {name.removeprefix(_WEIGHTS) for name in named if name.startswith(_WEIGHTS)}
     known = _NEEDED | _UNREAD | {f"{_WEIGHTS}{file}" for file in files if _WEIGHT.fullmatch(file)}
     for name in members:
-        if name.removeprefix(_ROOT) not in known or not name.startswith(_ROOT):
+        if name.removeprefix(root) not in known or not name.startswith(root):
             raise ArchiveRefused(f"it holds {name[:80]!r}, which no model of covey train has")
     for name in sorted(_NEEDED - named.keys()):
         raise ArchiveRefused(f"it has no {name!r}")

@@ -25,6 +25,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from training.errors import ModelFailed
 from training.serving.arrays import Arrays, Floats32
 
 from .compiler import LENGTH, MAX_ROWS
@@ -91,7 +92,10 @@ class CompilingRunner:
         compiled = self._compiled
         if compiled is None or arrays.x.shape[1] != self._width or not 0 < len(arrays.x) <= MAX_ROWS:
             return self._eager.run(arrays)
-        return compiled(arrays)
+        try:
+            return compiled(arrays)
+        except RuntimeError as error:
+            raise ModelFailed(self._model, str(error).splitlines()[0]) from None
 
     def close(self) -> None:
         """See `Runner`."""

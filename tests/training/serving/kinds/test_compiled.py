@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 
 from tests.training.serving.kinds.test_open_runner import WIDTH, network, registered, rows  # noqa: E402
 from tests.waiting import wait_until  # noqa: E402
+from training.errors import ModelFailed  # noqa: E402
 from training.fit.epochs import exported  # noqa: E402
 from training.serving.arrays import Arrays, Floats32  # noqa: E402
 from training.serving.kinds import compiled as module  # noqa: E402
@@ -78,6 +79,18 @@ def test_one_that_differs_or_was_not_made_is_not_taken_and_the_log_says_why(
     assert [record.getMessage() for record in caplog.records] == [
         f"late@v1 stays eager, because it was not compiled: {says}"
     ]
+
+
+def test_an_error_of_the_compiled_program_names_the_model() -> None:
+    def compiled(arrays: Arrays) -> Floats32:
+        if len(arrays.x) == 7:
+            raise RuntimeError("cannot allocate\nin a file")
+        return arrays.x.sum(axis=1)
+
+    made, _ = compiling(compiled)
+    with pytest.raises(ModelFailed, match=r"model late@v1 failed: cannot allocate$"):
+        made.run(rows(7))
+    assert made.how == "AOTInductor"
 
 
 def test_batches_that_were_not_compiled_for_run_step_by_step() -> None:
