@@ -22,6 +22,9 @@ from .oip.infer_request import seconds_of
 PREFIX: Final = b"/predict/"
 MAX_NUMBERS: Final = 1_000_000
 """The most numbers of the features of an answer (rows × features): about 30 MB of JSON."""
+MAX_CELLS: Final = 1_000_000
+"""The most values of a request. A body may have four times as many, which would hold up the event loop."""
+MAX_INPUTS: Final = 10_000
 MAX_IDENT: Final = 256
 _MAX_URL: Final = 1_024
 _KEYS: Final = {"entities", "id"}
@@ -99,7 +102,7 @@ def parse_predict(target: Target, headers: Iterable[Header], body: bytes) -> Ask
     """Parse the headers and the body, `{"entities": {"dest": ["ATL"]}, "id": "…"}`.
 
     Raises:
-        BadRequest: not such a body. The types of the values are checked with the model's inputs.
+        BadRequest: not such a body. RequestTooLarge. The types of the values are checked with the model's inputs.
     """
     try:
         data = orjson.loads(body)
@@ -112,6 +115,11 @@ def parse_predict(target: Target, headers: Iterable[Header], body: bytes) -> Ask
     entities, ident = data["entities"], data.get("id", "")
     if not isinstance(entities, dict) or set(map(type, entities.values())) - {list}:
         raise BadRequest("`entities` must be an object of lists, a list of values for each input of the model")
+    cells = sum(map(len, entities.values()))
+    if cells > MAX_CELLS or len(entities) > MAX_INPUTS:
+        raise RequestTooLarge(
+            f"{cells:,} values of {len(entities):,} inputs; at most {MAX_CELLS:,}. Send fewer rows at once"
+        )
     if not isinstance(ident, str) or len(ident) > MAX_IDENT:
         raise BadRequest(f"`id` must be a text of at most {MAX_IDENT} characters")
     if body.count(b":") != len(data) + len(entities):  # a text has a colon, or a name comes twice

@@ -97,6 +97,17 @@ def test_a_body_of_another_form_is_refused(body: bytes, says: str) -> None:
     assert says in str(found.value)
 
 
+@pytest.mark.parametrize(
+    "entities", [{"dest": [1] * 1_000_001}, {str(name): [":"] for name in range(10_001)}], ids=["values", "inputs"]
+)
+def test_more_values_than_the_event_loop_can_take_are_refused(
+    entities: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json, "loads", None)  # before the slow parser sees them
+    with pytest.raises(RequestTooLarge, match=r"values of .* inputs; at most 1,000,000"):
+        parsed(orjson.dumps({"entities": entities}))
+
+
 @pytest.mark.parametrize("value", [b"0", b"-1", b"nan", b"soon", b"inf", b""])
 def test_a_timeout_that_is_no_time_is_refused(value: bytes) -> None:
     with pytest.raises(BadRequest, match="Timeout"):
