@@ -117,16 +117,26 @@ def _predicted(runner: Runner, batch: pa.RecordBatch, layout: MatrixLayout, most
 
 def _summaries(batch: pa.RecordBatch, layout: MatrixLayout) -> pa.Array:
     """A text for each row that counts the statuses of its stored features. Rows have few different combinations."""
-    columns = [f"{one.column}__status" for one in layout.sources if one.has_se]
-    counts = np.zeros((batch.num_rows, len(Status)), np.uint16)
-    for name in columns:
-        counts[np.arange(batch.num_rows), status_codes(batch.column(name))] += 1
-    combinations, which = np.unique(counts, axis=0, return_inverse=True)
-    texts = pa.array([_summary(one) for one in combinations], pa.string())
-    return texts.take(pa.array(which.reshape(-1)))
+    codes = [status_codes(batch.column(f"{one.column}__status")) for one in layout.sources if one.has_se]
+    _, first, which = np.unique(_combinations(codes), return_index=True, return_inverse=True)
+    counts = [np.bincount([one[row] for one in codes], minlength=len(Status)) for row in first]
+    return pa.array(map(_summary, counts), pa.string()).take(pa.array(which))
 
 
-def _summary(counts: Sequence[int] | npt.NDArray[np.uint16]) -> str:
+def _combinations(codes: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.int64]:
+    """A number for each row, which is equal for rows with the same counts of statuses: their digits, if they fit int64."""
+    base = len(codes) + 1
+    if base ** (len(Status) - 1) < 2**63:
+        digits = np.array([0, *(base**i for i in range(len(Status) - 1))], np.int64)  # the number of OKs follows
+        keys: npt.NDArray[np.int64] = np.sum([digits[one] for one in codes], axis=0, dtype=np.int64)
+        return keys
+    counts = np.zeros((len(codes[0]), len(Status)), np.int64)
+    for one in codes:
+        counts[np.arange(len(one)), one] += 1
+    return np.unique(counts, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _summary(counts: npt.NDArray[np.int64]) -> str:
     """`OK`, or what differs from it."""
     parts = [f"{counts[status]} {status.name}" for status in Status if status is not Status.OK and counts[status]]
     return ", ".join(parts) or "OK"

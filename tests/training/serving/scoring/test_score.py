@@ -26,6 +26,7 @@ from training.fit.train import train  # noqa: E402
 from training.serving.arrays import Arrays, Floats32  # noqa: E402
 from training.serving.kinds.loading import Loading  # noqa: E402
 from training.serving.kinds.open_runner import open_runner  # noqa: E402
+from training.serving.scoring import score as score_module  # noqa: E402
 from training.serving.scoring.rows import AtLabelTimes, AtOnce, Moment, RowsToScore  # noqa: E402
 from training.serving.scoring.score import score  # noqa: E402
 
@@ -154,6 +155,15 @@ def test_a_constant_key_comes_from_the_lineage_and_an_infinite_column_is_named_w
             scored(store, "late", tmp_path / "rows.parquet", AtLabelTimes("at"), constants={"dest": "ATL"})
         with pytest.raises(BadReference, match="'area' is no join key of this model; it needs: dest"):
             scored(store, "late", tmp_path / "rows.parquet", AtLabelTimes("at"), rename={"area": "at"})
+
+
+@pytest.mark.parametrize("features", [1, 3, 140])
+def test_rows_with_the_same_counts_of_statuses_have_one_number_and_others_another(features: int) -> None:
+    rng = np.random.default_rng(features)
+    codes = list(rng.choice(10, (features, 300), p=[0.55] + [0.05] * 9).astype(np.uint8))
+    numbers = score_module._combinations(codes).tolist()
+    counts = [tuple(np.bincount(row, minlength=10)) for row in np.array(codes).T]
+    assert len(set(zip(numbers, counts, strict=True))) == len(set(numbers)) == len(set(counts))
 
 
 class Counting:
