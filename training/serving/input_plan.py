@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -199,14 +198,6 @@ _NO_READ: Final = _Read(
 )
 
 
-class Vectors(NamedTuple):
-    """The features of all rows of a batch that were read by key; see `Used`."""
-
-    values: Floats
-    se: Floats
-    status: Bytes
-
-
 class Filled:
     """The inputs of a batch.
 
@@ -221,11 +212,6 @@ class Filled:
     ) -> None:
         self._plan, self.arrays, self._read = plan, arrays, read
         self.places, self._read_places, self.epoch = places, read_places, plan.epoch
-
-    @cached_property
-    def vectors(self) -> Vectors:
-        """The features of the rows that were asked for by key, in their order."""
-        return Vectors(*self._read.values(slice(None)), self._read.codes)
 
     def used(self, at: int) -> Used:
         """The features of request `at`."""

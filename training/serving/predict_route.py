@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final
 from fastapi import FastAPI, HTTPException, Path
 
 from featurestore.define.entities import ColumnType
-from featurestore.define.on_demand import OnDemandView
 from featurestore.errors import FeatureStoreError, NotFoundError
 from featurestore.server.answer import Answer, Promised
 from featurestore.server.errors import DEFECT
@@ -22,6 +21,7 @@ from featurestore.server.request import MAX_BODY
 from featurestore.server.whole_routes import WholeRequest, WholeRoute
 from featurestore.store import Store
 from training.errors import ModelNotReady
+from training.fit.lineage import name_of, stored_refs
 
 from .ask import Predicted
 from .job import Outcome
@@ -43,6 +43,8 @@ class PredictFront:
 
     def __init__(self, serving: Serving, store: Store) -> None:
         self._serving, self._store, self._route = serving, store, PredictRoute(serving)
+        self._keys: dict[str, Mapping[str, Any]] = {}
+        """Join keys of examples, by version of a model."""
 
     def find(self, url: bytes) -> WholeRoute | None:
         """The route of `/predict/NAME`."""
@@ -64,9 +66,7 @@ class PredictFront:
         )
         async def predict(model: Annotated[str, Path(description="`name`, or `name@v2` for one version.")]) -> None:
             """The server reads the features of the keys, and runs the model on them."""
-            raise HTTPException(
-                HTTPStatus.NOT_FOUND
-            )  # `find` answers POSTs; this describes them, and refuses other methods
+            raise HTTPException(HTTPStatus.NOT_FOUND)  # `find` answers POSTs: this describes them, for other methods
 
     def openapi_paths(self) -> Mapping[str, Any]:
         """Nothing: FastAPI knows both paths."""
@@ -89,7 +89,10 @@ class PredictFront:
         except (ModelNotReady, NotFoundError) as error:
             return {"model": name, "ready": False, "why": str(error)}
         inputs = served.loaded.inputs.types
-        keys = await asyncio.to_thread(_first_keys, self._store, served.signature)
+        keys = self._keys.get(str(served.model))
+        if keys is None:  # a view's definition has all of its keys, so reading it takes a while
+            keys = await asyncio.to_thread(_first_keys, self._store, served.signature)
+            self._keys[str(served.model)] = keys
         example = {name: [keys.get(name, _EXAMPLES[kind])] for name, kind in inputs.items()}
         return {
             "model": name,
@@ -104,14 +107,8 @@ class PredictFront:
 
 def _first_keys(store: Store, signature: ModelSignature) -> dict[str, Any]:
     """A key of each entity that the features read."""
-    views: set[str] = set()
-    for ref in signature.features:
-        name = ref.partition(":")[0]
-        on_demand = store.on_demand.get(name)
-        of: OnDemandView | None = on_demand
-        views |= {name} if of is None else {one.partition(":")[0] for one in of.features.values()}
     keys: dict[str, Any] = {}
-    for name in sorted(views):
+    for name in sorted({name_of(ref) for ref in stored_refs(store, signature.features)}):
         entity = store.view(name).entity
         keys |= dict(zip(entity.keys, entity.domain[0], strict=True))
     return keys
