@@ -74,6 +74,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.trainer
 	$(BIN)/python -m benchmarks.table
 	$(BIN)/python -m benchmarks.utility
+	$(BIN)/python -m benchmarks.prediction_intervals
 	$(BIN)/python -m benchmarks.fleet --clients 1000000
 	$(BIN)/python -m benchmarks.fleet --clients 10000 --validity prio3
 	$(BIN)/python -m benchmarks.flower --sites 200

@@ -409,10 +409,16 @@ def test_the_model_serving_pages_commands_and_python_work_as_written(
         wait_until(lambda: "late@v1 is ready" in log.read_text() or server.poll() is not None)
         (port,) = re.findall(r"http://127\.0\.0\.1:([0-9]+)", log.read_text())[:1]
         curls = [block.replace("6566", port) for block in blocks if "/predict" in block and block.startswith("curl")]
-        (plain, listed, explained) = (
-            json.loads(subprocess.run(shlex.split(curl), capture_output=True, check=True).stdout) for curl in curls
+        (plain, listed, explained, sure) = (
+            json.loads(subprocess.run(shlex.split(curl), capture_output=True, check=True).stdout)
+            for curl in (block.splitlines()[0] for block in curls)
         )
         assert plain.keys() == {"model", "version", "epoch", "predictions"}
+        assert sure["interval"].keys() == {"level", "lo", "hi"}
+        (low,), (high,) = sure["interval"]["lo"], sure["interval"]["hi"]
+        assert low < high
+        predicted = next(block for block in blocks if "--interval" in block).splitlines()[1]
+        assert f"[{low:.4g}, {high:.4g}]" in _covey(predicted, tmp_path, COLUMNS="200")
         assert [0 < one < 1 for one in plain["predictions"]] == [True, True]
         assert listed["models"][0]["inputs"].keys() == {"carrier", "distance", "hour"}
         assert explained["predictions"] == [pytest.approx(plain["predictions"][0], rel=1e-5)]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from featurestore.store import Store  # noqa: E402
 from tests.featurestore.making import DAY, a_release  # noqa: E402
 from tests.training.program import DAYS, DESTS, everywhere, make_labels, make_store, traffic, write_config  # noqa: E402
 from training.fit.config import TrainConfig  # noqa: E402
+from training.fit.predictions import prediction_rows, print_predicted  # noqa: E402
 from training.fit.served_model import ServedModel  # noqa: E402
 from training.fit.train import train  # noqa: E402
 from training.serving.kinds.model_kind import Exported  # noqa: E402
@@ -214,7 +216,7 @@ def test_a_model_goes_on_with_its_version_of_a_view_and_needs_no_newer_one(covey
 
 
 def test_the_command_prints_intervals(covey: Covey, tmp_path: Path) -> None:
-    """The interval holds the prediction; a row whose features are null has none."""
+    """Of an unknown key only the view of all keys has values, so its noise is less."""
     make_labels(tmp_path, make_store(tmp_path, noise="full"))
     train(TrainConfig.load(write_config(tmp_path, labels={"constants": {"area": "NYC"}})))
     words = [
@@ -231,11 +233,20 @@ def test_the_command_prints_intervals(covey: Covey, tmp_path: Path) -> None:
     assert code == 0, err
     first, second = json.loads(out)
     assert first["interval"]["lo"] < first["prediction"] < first["interval"]["hi"]
-    assert second["interval"] is None
+    assert second["interval"]["lo"] <= second["prediction"] <= second["interval"]["hi"]
     code, out, _ = covey(*words)
     assert code == 0
     assert f"[{first['interval']['lo']:.4g}, {first['interval']['hi']:.4g}]" in out
-    assert "(no interval)" in out
+
+
+def test_a_prediction_without_an_interval_says_so(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given: dict[str, list[Any]] = {"dest": ["ATL"], "distance": [100.0]}
+    with Store.open(trained) as store:
+        served = ServedModel.open(store, "late")
+        none = replace(served.predict(given), interval=(np.array([np.nan]), np.array([np.nan])))
+        assert prediction_rows(served, given, none)[0]["interval"] is None
+        print_predicted(served, given, none)
+    assert "(no interval)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

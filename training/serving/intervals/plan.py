@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from featurestore.define.decoded import Bytes, Status, value_is_there
 from featurestore.define.on_demand import OnDemandView
 from featurestore.define.values import ServedFeature, served_features
 from featurestore.online.blocks import Snapshot
@@ -131,8 +132,7 @@ class IntervalPlan:
         sure = np.ones(count, dtype=bool)
         placed: dict[ViewRows, Rows] = {}
         for rows in self._vector.views:
-            if rows not in self._by_view:
-                sure[:] = False
+            if rows not in self._by_view:  # it has no rows, so its features are null
                 continue
             placed[rows], has_interval = self._copies_of(rows, level.copies).read(given, count)
             sure = sure & has_interval
@@ -141,7 +141,7 @@ class IntervalPlan:
         times = (level.copies, 1)
         x, mask, se = np.tile(released.x, times), np.tile(released.mask, times), np.tile(released.se, times)
         stored = slice(0, made.values.shape[1])
-        sure = sure & released.mask[:, stored].all(axis=1)
+        sure = sure & _without_noise_in_nulls(released.mask[:, stored], made.status[:count])
         mask[:, stored] = there = mask[:, stored] & ~np.isnan(made.values)
         with np.errstate(over="ignore"):
             x[:, stored] = np.where(there, made.values, 0)
@@ -154,6 +154,18 @@ class IntervalPlan:
             one = self._by_view[rows]
             known = self._copies.setdefault((rows, copies), ViewCopies(rows, one.names, one.sums, self.epoch, copies))
         return known
+
+
+def _without_noise_in_nulls(mask: Bools, status: Bytes) -> Bools:
+    """bool[N]: at least one feature of a row has a value, and none is null although its sources have values.
+
+    Such a feature is too old, or an on-demand view returned NaN for noised values.
+
+    Args:
+        mask: bool[N, V], where the released features have values; status: uint8[N, V], of the same features in a copy.
+    """
+    undefined = ~mask & (value_is_there(status) | (status == Status.UNDEFINED))
+    return np.asarray(mask.any(axis=1) & ~undefined.any(axis=1))
 
 
 def require_rows(count: int, level: Level) -> None:

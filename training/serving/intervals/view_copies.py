@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from featurestore.define.decoded import Floats, Ints, value_is_there
+from featurestore.define.decoded import Floats, Ints, Status, value_is_there
 from featurestore.define.values import ServedFeature, served_features
 from featurestore.errors import StoreCorrupt
 from featurestore.online.view_rows import Block, KeyColumns, Rows, ViewRows
@@ -22,6 +22,9 @@ Bools = npt.NDArray[np.bool_]
 
 MOST_KEPT: Final = 2**25
 """The most numbers of copies that are kept for one view: 256 MiB. More keys take their place."""
+_OF_NOISE: Final = (Status.DROWNED, Status.SUPPRESSED)
+"""The reasons of null that follow from noised sums. If a view withholds cells by their noised counts, so does the coverage of its
+windows."""
 _AT_ONCE: Final = 2**22
 """So many noised sums are made at once: 32 MiB."""
 
@@ -43,6 +46,10 @@ class ViewCopies:
         self._numbers_at = np.array([at for one in columns for at in range(one.start, one.start + one.width)])
         self._status_at = np.array([one.status for one in columns])
         self._status_of = np.repeat(self._status_at, [one.width for one in columns])
+        self._of_noise = [
+            *_OF_NOISE,
+            *([Status.LOW_COVERAGE] if layout.view.privacy.suppress_below is not None else ()),
+        ]
         self._seed = int.from_bytes(hashlib.sha256(f"{header.name} {epoch}".encode()).digest()[:8], "big")
         self._index = None if isinstance(rows, Block) else _index(layout.view.entity.domain)
         self._lock = threading.Lock()
@@ -52,7 +59,7 @@ class ViewCopies:
     def read(self, entities: Mapping[str, Sequence[Any]], count: int) -> tuple[Rows, Bools]:
         """Noised rows of `count` keys, all of the first copy, then all of the second one; and which keys have an interval.
 
-        A key has none where one of the features is null.
+        A key has none where noise may have made one of the features null.
 
         Raises:
             StoreCorrupt: the view's rows do not follow from its sums.
@@ -65,7 +72,7 @@ class ViewCopies:
         made[:, :, self._numbers_at] = noised.transpose(1, 0, 2)
         repeated = np.tile(codes, (self._copies, 1))
         rows = Rows(header, made.reshape(-1, header.width), repeated, np.arange(len(repeated)))
-        return rows, np.asarray(value_is_there(codes[:, self._status_at]).all(axis=1))
+        return rows, np.asarray(~np.isin(codes[:, self._status_at], self._of_noise).any(axis=1))
 
     def _keys(self, place: Ints, entities: Mapping[str, Sequence[Any]], count: int) -> Ints:
         """int64[N]: the place of each key in the domain; −1: it has no row."""

@@ -13,9 +13,10 @@ import pytest
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.filtered import Filtered
-from featurestore.define.kinds import Count, Histogram, Mean, Rate
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.on_demand import Feature, Input, on_demand
+from featurestore.define.privacy import Privacy
 from featurestore.define.release import RETRACTED, Void
 from featurestore.errors import StoreCorrupt
 from featurestore.publish.publish import Publisher
@@ -85,7 +86,7 @@ def store(directory: Path) -> Iterator[Store]:
         yield store
 
 
-def test_a_null_feature_has_no_interval_and_a_rough_one_has(store: Store) -> None:
+def test_a_drowned_feature_has_no_interval_and_a_rough_one_has(store: Store) -> None:
     keys = {"dest": [*KEYS, "nowhere", "calm"]}
     drawn = draws(inputs_of(store, ["daily@v1:late"]), store, keys)
     assert drawn.sure.tolist() == [True, True, False, True, False, True]
@@ -271,3 +272,49 @@ def test_rows_that_do_not_follow_from_the_sums_are_named(store: Store, monkeypat
     arrays = Arrays(*(array[:1] for array in released(inputs, store, {"dest": ["busy"]}, 1)))
     with pytest.raises(StoreCorrupt, match="do not follow from the released sums"):
         made.draws({"dest": ["busy"]}, 1, arrays, Level.of(0.9))
+
+
+def test_a_feature_that_is_null_without_noise_does_not_prevent_an_interval(tmp_path: Path) -> None:
+    """The newest pane is void with and without noise. The windows before it have values."""
+    view = daily()
+    publish(tmp_path, view, sums_of(view), voids=frozenset({DAYS - 1}))
+    with Store.open(tmp_path) as store:
+        inputs = inputs_of(store, ["daily@v1:late", "daily@v1:late_28d", "daily@v1:late_n"])
+        drawn = draws(inputs, store, {"dest": ["busy", "nowhere"]})
+        (void,) = draws(inputs_of(store, ["daily@v1:late"]), store, {"dest": ["busy"]}).sure
+    assert drawn.sure.tolist() == [True, False]  # of an unknown key nothing was released
+    assert drawn.arrays.mask[::2].tolist() == [[False, True, False]] * 39
+    assert len(np.unique(drawn.arrays.x[::2, 1])) > 30
+    assert not void  # no feature has a value, so there is no noise that an interval could cover
+
+
+def test_a_coverage_that_follows_from_noised_counts_prevents_an_interval(tmp_path: Path) -> None:
+    for name, privacy, expected in (("plain", {}, True), ("withheld", {"suppress_below": 5}, False)):
+        view = a_view(
+            "daily",
+            entity=Entity("dest", domain=KEYS),
+            features=[ClientCount("planes"), Count("flights")],
+            pane="1d",
+            windows=["7d", "28d"],
+            min_coverage=0.5,
+            privacy=Privacy(rho=0.5, min_clients=2, **privacy),
+        )
+        publish(tmp_path / name, view, np.full((9, 4, 2), 5000))
+        with Store.open(tmp_path / name) as store:
+            found = store.get(["daily:flights_28d"], {"dest": ["busy"]})["flights_28d__status"].to_pylist()
+            drawn = draws(inputs_of(store, ["daily@v1:flights_7d", "daily@v1:flights_28d"]), store, {"dest": ["busy"]})
+        assert found == ["LOW_COVERAGE"]
+        assert drawn.sure.tolist() == [expected]
+
+
+def test_a_value_that_is_too_old_prevents_an_interval(tmp_path: Path) -> None:
+    """Its row still has a value, which is not served."""
+    view, other = (
+        daily(ttl="3d"),
+        a_view("other", entity=Entity("dest", domain=KEYS), features=[Count("flights")], pane="1d", windows=[]),
+    )
+    publish(tmp_path, view, sums_of(view))
+    publish(tmp_path, other, np.full((2, 4, 1), 50))
+    with Store.open(tmp_path) as store:
+        drawn = draws(inputs_of(store, ["daily@v1:flights_7d", "other@v1:flights"]), store, {"dest": ["busy"]})
+    assert not drawn.sure.any()
