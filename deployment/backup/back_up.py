@@ -89,7 +89,7 @@ def back_up(
         _copy_roles(copying)
         _copy_ledgers(copying)
         _copy_settings(copying, with_keys=with_keys)
-        copying.sync()
+        copying.finish()
         manifest = Manifest(VERSION, made_at, with_keys, copying.folders, copying.files)
         manifest.save(fresh)
     return manifest, copying.linked

@@ -83,8 +83,12 @@ class Copying:
         del self.files[path]
         (self.target / path).unlink()
 
-    def sync(self) -> None:
-        """Make the names of all files durable."""
+    def finish(self) -> None:
+        """Remove folders whose files were deleted while they were copied, and make the names of all files durable."""
+        used = {folder.as_posix() for path in self.files for folder in Path(path).parents}
+        for folder in sorted(self.folders.keys() - used, reverse=True):  # what is in a folder comes after it
+            (self.target / folder).rmdir()
+            del self.folders[folder]
         for folder in ("", *self.folders):
             sync_folder(self.target / folder)
 

@@ -88,7 +88,7 @@ def print_model(one: ModelVersion, metrics: Mapping[str, Mapping[str, ReportedMe
     out.facts([(name, text or "–") for name, text in facts])
     if metrics:
         names = list(dict.fromkeys(name for of in metrics.values() for name in of))
-        table = Table("tested", *map(printable, names))
+        table = Table("tested", *map(printable, names), caption="intervals of 95 %, over resampled days of the test")
         for kind, of in metrics.items():
             table.add_row(printable(kind), *(_metric(of.get(name)) for name in names))
         out.table(table)

@@ -296,3 +296,18 @@ def test_a_backup_has_what_is_in_force_and_no_deleted_version(directory: Path, t
         assert [str(one) for one in store.models()] == ["demand@v1", "late@v1", "late@v2"]
     assert not (tmp_path / "again" / "store" / "models" / "late" / "v3").exists()
     assert not check_store(tmp_path / "again").damaged
+
+
+def test_a_version_that_is_deleted_during_a_backup_is_not_in_it(directory: Path, tmp_path: Path) -> None:
+    promote(directory, "late", single(2), clock)
+    gone: list[str] = []
+
+    def progress(done: int, _: int) -> None:
+        if done == 1 and not gone:
+            gone.extend(delete_models(directory, "late@v3", clock))
+
+    back_up(directory, tmp_path / "backup", clock, progress=progress)
+    assert gone == ["late@v3"]
+    restore(tmp_path / "backup", tmp_path / "again")
+    assert not (tmp_path / "again" / "store" / "models" / "late" / "v3").exists()
+    assert not check_store(tmp_path / "again").damaged
