@@ -91,16 +91,15 @@ class ModelCounters:
         self._bytes = memoryview(self._memory)
         self._cells = self._bytes.cast("d")
         self._workers, self._worker = workers, worker
-        self._mine: dict[str, VersionCounter] = {}
+        self._mine: dict[tuple[str, int], VersionCounter] = {}
         for slot in range(VERSIONS):
             if name := self._name(worker, slot):
-                self._mine[name] = VersionCounter(self._row(worker, slot))
+                self._mine[_parsed(name)] = VersionCounter(self._row(worker, slot))
 
     def of(self, model: str, version: int) -> VersionCounter:
         """The counter of a version."""
-        name = f"{model}@v{version}"
-        found = self._mine.get(name)
-        return found if found is not None else self._begin(name)
+        found = self._mine.get((model, version))
+        return found if found is not None else self._begin(model, version)
 
     def statistics(self) -> list[VersionStatistics]:
         """What all versions have done, by name."""
@@ -111,17 +110,17 @@ class ModelCounters:
                     rows.setdefault(name, []).append(self._row(worker, slot))
         return [_added(name, of_name) for name, of_name in sorted(rows.items())]
 
-    def _begin(self, name: str) -> VersionCounter:
+    def _begin(self, model: str, version: int) -> VersionCounter:
         free = (slot for slot in range(VERSIONS) if not self._name(self._worker, slot))
         slot = next(free, None)
         if slot is None:
             slot = min(range(VERSIONS), key=lambda one: self._row(self._worker, one)[_LAST_US])
-            del self._mine[self._name(self._worker, slot)]
+            del self._mine[_parsed(self._name(self._worker, slot))]
         at = self._at(self._worker, slot)
         self._bytes[at : at + 8 * _CELLS] = bytes(8 * _CELLS)
-        encoded = name.encode()
+        encoded = f"{model}@v{version}".encode()
         self._bytes[at : at + len(encoded)] = encoded
-        counter = self._mine[name] = VersionCounter(self._row(self._worker, slot))
+        counter = self._mine[model, version] = VersionCounter(self._row(self._worker, slot))
         return counter
 
     def _at(self, worker: int, slot: int) -> int:
@@ -147,10 +146,10 @@ def _distribution(cells: Sequence[float], at: int, buckets: int) -> Distribution
 
 def _added(name: str, rows: Sequence[memoryview[float]]) -> VersionStatistics:
     cells = [float(sum(row[i] for row in rows)) if i >= _NAME_BYTES // 8 else 0.0 for i in range(_CELLS)]
-    model, _, version = name.partition("@v")
+    model, version = _parsed(name)
     return VersionStatistics(
         model,
-        int(version),
+        version,
         {outcome: int(cells[at]) for outcome, at in _OUTCOME_AT.items()},
         cells[_SUCCEEDED_S],
         cells[_FAILED_S],
@@ -162,3 +161,8 @@ def _added(name: str, rows: Sequence[memoryview[float]]) -> VersionStatistics:
         int(cells[_WAITING]),
         max(int(row[_LAST_US]) for row in rows),
     )
+
+
+def _parsed(name: str) -> tuple[str, int]:
+    model, _, version = name.partition("@v")
+    return model, int(version)

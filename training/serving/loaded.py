@@ -30,6 +30,8 @@ from .signature import ModelSignature
 QUICK_S: Final = 0.002
 """Batches that take less of a processor's time are computed on the event loop. All other requests wait for them, as for large reads
 of features."""
+QUICK_ROWS: Final = 1_024
+"""Larger requests are computed by threads."""
 _SMOOTHING: Final = 0.1
 
 _NO_FEATURES: Final = FeatureCounts(0, 0, 0)
@@ -97,7 +99,9 @@ class LoadedVersion:
         if self.is_foreign:
             return self
         plan = self._plan
-        is_quick = self.busy_s < QUICK_S and ask.level is None and plan is not None and not plan[1].blocking
+        is_quick = self.busy_s < QUICK_S and ask.rows <= QUICK_ROWS and ask.level is None
+        if plan is None or plan[1].blocking:
+            is_quick = False
         return LOOP if is_quick else SHARED
 
     def compute(self, store: Store, asks: Sequence[Ask], clock: Callable[[], float] = time.perf_counter) -> Computed:

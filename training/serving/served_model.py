@@ -75,7 +75,7 @@ class ServedModel:
             if self._is_looked_up and not self.known:
                 raise UnknownModel(self.name, [])
             raise ModelNotReady(self.name, "it is being loaded")
-        return weights.versions[0] if len(weights.versions) == 1 else weights.pick(draw())
+        return weights.shares[0][0] if len(weights.shares) == 1 else weights.pick(draw())
 
     def take_up(self, found: InForce | None) -> list[LoadedVersion]:
         """Take up what the registry says, between two batches. Returns versions that are not held any more.

@@ -301,6 +301,7 @@ def test_quick_models_are_computed_on_the_event_loop_and_intervals_in_threads(ow
         loaded.busy_s = 0.0
         assert loaded.pool(asking()) == LOOP
         assert loaded.pool(asking(level=0.9)) == SHARED
+        assert loaded.pool(asking(rows=1_025)) == SHARED
         loaded.busy_s = 1.0
         assert loaded.pool(asking()) == SHARED
         loaded.is_foreign = True
