@@ -5,20 +5,28 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from importlib.abc import MetaPathFinder
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Final
 
 GC_THRESHOLD: Final = 100_000
 """New objects between two garbage collections. Imports make no garbage; with Python's 700, they take a tenth longer."""
 
 
-class _WithoutPandas(MetaPathFinder):
-    """Hides pandas. pyarrow imports it only to test whether a list is a Series, which takes most of a second."""
+class _WithoutPandas(MetaPathFinder, Loader):
+    """Hides pandas. pyarrow imports it only to test whether a list is a Series, which takes most of a second.
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        """Raise ModuleNotFoundError for pandas; other finders handle all other modules."""
-        if name == "pandas":
-            raise ModuleNotFoundError("pandas is not needed here", name=name)
+    It is found, and cannot be imported: PyTorch's compiler looks for pandas with `find_spec`, which must not raise.
+    """
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """Find pandas only; other finders find all other modules."""
+        return ModuleSpec(name, self) if name == "pandas" else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Raise ModuleNotFoundError."""
+        raise ModuleNotFoundError("pandas is not needed here", name=module.__name__)
 
 
 def only_tls_1_3() -> None:

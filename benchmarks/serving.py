@@ -201,7 +201,7 @@ def main() -> None:
         seconds, turns = (1, 1) if given.quick else (given.seconds, given.turns)
         measure = Measure(seconds, scratch)
         api_key = make_serving_store(scratch / "store")
-        own = stack.enter_context(serve_models(scratch / "store", api_key))
+        own = stack.enter_context(serve_models(scratch / "store", api_key, compiled=not given.quick))
         found, peers = measure_own(own, measure, turns), dict[str, Found]()
         if not given.quick:
             python = given.peer_python or _peer_python(scratch)

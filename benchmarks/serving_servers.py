@@ -19,7 +19,7 @@ import psutil
 
 from .read_path_client import Client
 from .read_path_servers import PRECOMPUTED, REFS, SERVICE, covey_serve
-from .serving_store import COLUMNS, FLOODED, MODEL, UNBATCHED, requests_of
+from .serving_store import COLUMNS, MODEL, MODELS, requests_of
 
 PATH: Final = f"/predict/{MODEL}"
 PEERS: Final = Path(__file__).with_name("serving_peers")
@@ -27,6 +27,7 @@ MAX_BATCH: Final = 64
 DELAY_MS: Final = 0.1
 """How long a batch waits for others: the default of our server; 1 ms at mosec, which counts milliseconds."""
 _START_S: Final = 120
+_COMPILE_S: Final = 300
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,32 @@ def serve_peer(peer: Peer, python: Path, model: Path, features: Target, log: Pat
 
 
 @contextmanager
-def serve_models(store: Path, api_key: str) -> Iterator[Target]:
-    """Run our server with all models until the end of the block."""
-    with covey_serve(store, "--models", "all") as address:
+def serve_models(store: Path, api_key: str, *, compiled: bool) -> Iterator[Target]:
+    """Run our server with all models until the end of the block.
+
+    Args:
+        compiled: wait until they run compiled, which takes a minute.
+    """
+    with covey_serve(store, "--models", "all", "--compile" if compiled else "--no-compile") as address:
         headers = {"Authorization": f"Bearer {api_key}"}
-        paths = [f"/predict/{name}" for name in (MODEL, UNBATCHED, FLOODED)]
-        yield _ready(Target(address.port, headers), "covey", lambda: psutil.pid_exists(address.pid), None, paths)
+        target = Target(address.port, headers)
+        paths = [f"/predict/{name}" for name in MODELS]
+        _ready(target, "covey", lambda: psutil.pid_exists(address.pid), None, paths)
+        if compiled:
+            _wait_until_compiled(target)
+        yield target
+
+
+def _wait_until_compiled(target: Target) -> None:
+    end, left = time.monotonic() + _COMPILE_S, list(MODELS)
+    with httpx.Client(base_url=target.url, headers=dict(target.headers), trust_env=False, timeout=5) as client:
+        while left:
+            if "AOTInductor" in client.get(f"/v2/models/{left[0]}/config").text:
+                left.pop(0)
+            elif time.monotonic() > end:
+                raise SystemExit(f"{left[0]} is not compiled (apt-get install g++)")
+            else:
+                time.sleep(0.5)
 
 
 def _ready(

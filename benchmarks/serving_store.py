@@ -19,6 +19,7 @@ MODEL: Final = "late"
 UNBATCHED: Final = "late_unbatched"
 FLOODED: Final = "demand"
 """The same network, under names with other settings."""
+MODELS: Final = (MODEL, UNBATCHED, FLOODED)
 COLUMNS: Final = ("distance", "hour")
 FLOOD_RATE: Final = 200
 """The rows a second that the flooded model may compute."""
@@ -42,7 +43,7 @@ def make_serving_store(folder: Path) -> str:
             "views": views_of(store, refs), "views_file_sha256": None,
         }  # fmt: skip
     with Publisher(folder, lambda: 0) as publisher:
-        for name in (MODEL, UNBATCHED, FLOODED):
+        for name in MODELS:
             publisher.register_model(name, {"model.pt2": network}, json.dumps(lineage))
     (folder.parent / "model.pt2").write_bytes(network)
     return api_key
