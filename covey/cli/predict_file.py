@@ -47,6 +47,7 @@ class FileScoring:
         from training.serving.kinds.open_runner import open_runner
         from training.serving.scoring.rows import RowsToScore
         from training.serving.scoring.score import BATCH, BATCH_S, score
+        from training.serving.signature import ModelSignature
 
         from .read_options import report_written
 
@@ -57,12 +58,13 @@ class FileScoring:
         with Store.open(store, on_demand=on_demand) as opened:
             found = opened.model(model)
             require_same(found, opened, views)
+            signature = ModelSignature.of(found)
             rows = RowsToScore(
                 self.labels,
                 self._moment(opened.clock()),
-                tuple(found.lineage["columns"]),
+                signature.columns,
                 {name: column for column, name in renamed_columns(self.rename).items()},
-                found.lineage["constants"],
+                signature.constants,
                 self.keep or None,
             )
             runner = open_runner(found, Loading(trust=trust, compile=False, limit_s=BATCH_S))

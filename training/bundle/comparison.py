@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -25,6 +24,7 @@ from training.serving.kinds.loading import Loading
 from training.serving.kinds.open_runner import open_runner
 from training.serving.kinds.runner import Runner
 from training.serving.scoring.score import BATCH_S
+from training.serving.signature import ModelSignature
 
 from .sections import MetricName, PromoteConfig, Rule
 
@@ -145,19 +145,18 @@ class _Tested:
 
 def _tested(config: TrainConfig, store: Store, model: RegisteredModel, *, trust: bool) -> _Tested:
     """Predict the test rows with a version, from the features that it was trained on."""
-    labels, lineage = config.labels, model.lineage
-    refs: Sequence[str] = lineage["features"]
-    constants = {**labels.constants, **lineage["constants"]}
-    needed = store.key_types(refs)
+    labels, signature = config.labels, ModelSignature.of(model)
+    constants = {**labels.constants, **signature.constants}
+    needed = store.key_types(signature.features)
     dataset = FeatureDataset(
         store,
         labels=labels.file,
-        features=refs,
+        features=signature.features,
         time=labels.time,
         target=labels.target,
         rename={name: column for name, column in labels.rename.items() if name in needed},
         constants={name: value for name, value in constants.items() if name in needed},
-        columns=lineage["columns"],
+        columns=signature.columns,
         outcome_time=labels.outcome_time,
         batch_size=config.model.batch_size,
         max_missing=1.0,

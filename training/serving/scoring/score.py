@@ -21,6 +21,7 @@ from training.data.training_labels import TIME
 from training.errors import ScoreColumnTaken
 from training.serving.arrays import Arrays, Floats32
 from training.serving.kinds.runner import Runner
+from training.serving.signature import ModelSignature
 
 from .rows import OpenedRows, RowsToScore
 
@@ -67,7 +68,7 @@ def score(
         ColumnMissing, ColumnNotNumeric, BadReference: the file does not fit the model. ScoreColumnTaken: a kept column has the
             name of a new one. MemoryLimitTooSmall and others, as `Store.join`.
     """
-    refs = list(model.lineage["features"])
+    refs = list(ModelSignature.of(model).features)
     opened = rows.opened(store.key_types(refs))
     for one in opened.kept:
         if one.name in {new.name for new in _SCORES}:
