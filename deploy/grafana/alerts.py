@@ -13,6 +13,8 @@ JOB: Final = "covey"
 SERVER_JOB: Final = f"{JOB}-server"
 """The job of a feature server with API keys."""
 READ: Final = "/get-online-features"
+_OF_MODELS: Final = "/predict|/v2/infer|/inference.*"
+"""Routes whose 503 and 504 are refusals: a timeout is the client's choice, and models have alerts of their own."""
 
 
 class AlertSeverity(StrEnum):
@@ -199,8 +201,8 @@ ALERTS: Final = (
     ),
     Alert(
         "CoveyReadsFail", AlertSeverity.PAGE,
-        f'sum by (instance) (rate({m.REQUESTS.name}{{status=~"5.."}}[5m])) '
-        f"/ sum by (instance) (rate({m.REQUESTS.name}[5m])) > 0.01", "5m",
+        f'sum by (instance) (rate({m.REQUESTS.name}{{status=~"5..",route!~"{_OF_MODELS}"}}[5m])) '
+        f'/ sum by (instance) (rate({m.REQUESTS.name}{{route!~"{_OF_MODELS}"}}[5m])) > 0.01', "5m",
         "more than one request in a hundred fails at {{ $labels.instance }}",
         "The feature server answers with errors of its own: a defect, or an online store that is away.",
         "Read the server's log and its /readyz.",

@@ -270,6 +270,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {
             f'covey_requests_total{{route="/get-online-features",status="404",{_AT}}}': "0+90x60",
             f'covey_requests_total{{route="/get-online-features",status="200",{_AT}}}': "0+10x60",
+            f'covey_requests_total{{route="/predict",status="504",{_AT}}}': "0+90x60",
         },
     ),
     "CoveyModelFailed": (

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.waiting import wait_until
 
@@ -44,18 +48,59 @@ def test_the_statistics_of_a_server_without_models_are_refused(
     assert "a server of models has a URL with http or https" in err
 
 
-def test_workers_count_together_and_any_of_them_answers_for_all(model_store: Path, tmp_path: Path) -> None:
-    options = ("--models", "late", "--workers", "2")
-    with serving_models(model_store, tmp_path / "log", options=options) as server:
-        wait_until(lambda: server.log.read_text().count("late@v1 is ready") == 2)
-        body = {"entities": {"dest": ["ATL"], "distance": [500]}}
-        for _ in range(40):  # each over a connection of its own, which either worker accepts
-            assert httpx.post(f"{server.url}/predict/late", json=body).status_code == 200
-        for _ in range(10):
-            assert counted(server) == 40
+@pytest.fixture(scope="module")
+def limited(model_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
+    """A server with two workers, each of which answers ten rows a second of `trees`."""
+    directory = Path(shutil.copytree(model_store, tmp_path_factory.mktemp("limited") / "models"))
+    (directory / "covey.toml").write_text("[serving.trees]\nrate = 10\n")
+    log = tmp_path_factory.mktemp("log") / "log"
+    with serving_models(directory, log, options=("--models", "late,trees", "--workers", "2")) as server:
+        wait_until(lambda: server.log.read_text().count("@v1 is ready") == 4)
+        yield server
 
 
-def counted(server: ModelServer) -> float:
+BODY = {"entities": {"dest": ["ATL"], "distance": [500]}}
+
+
+def test_workers_count_together_and_any_of_them_answers_for_all(limited: ModelServer) -> None:
+    before = counted(limited, "late")["ok"]
+    for _ in range(20):  # each over a connection of its own, which either worker accepts
+        assert httpx.post(f"{limited.url}/predict/late", json=BODY).status_code == 200
+    assert [counted(limited, "late")["ok"] for _ in range(10)] == [before + 20] * 10
+
+
+def test_a_flooded_model_is_refused_while_another_one_answers(limited: ModelServer) -> None:
+    stop, refused, odd = threading.Event(), list[httpx.Response](), list[httpx.Response]()
+
+    def flood() -> None:
+        with httpx.Client(base_url=limited.url) as client:
+            while not stop.is_set():
+                answer = client.post("/predict/trees", json=BODY)
+                {200: list[httpx.Response](), 429: refused}.get(answer.status_code, odd).append(answer)
+
+    threads = [threading.Thread(target=flood) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: len(refused) >= 50)
+        for path in ("/predict/late", "/v2/models/late/ready", "/readyz"):
+            for _ in range(10):
+                send = httpx.post if path.startswith("/predict") else httpx.get
+                answer = send(f"{limited.url}{path}", **({"json": BODY} if send is httpx.post else {}))
+                assert answer.status_code == 200, answer.text
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert odd == []
+    assert all(one.headers["retry-after"] == "1" for one in refused)
+    assert "its rate of 10 rows/s is reached" in refused[0].json()["detail"]
+    assert counted(limited, "trees")["busy"] == len(refused)
+    assert counted(limited, "late")["busy"] == 0
+
+
+def counted(server: ModelServer, model: str) -> dict[str, float]:
+    """The requests of a model by outcome."""
     text = httpx.get(f"{server.url}/metrics").text
-    name = 'covey_model_requests_total{model="late",outcome="ok",version="1"} '
-    return float(text.partition(name)[2].split()[0])
+    pattern = rf'^covey_model_requests_total\{{model="{model}",outcome="(\w+)",version="1"\}} (\S+)$'
+    return {outcome: float(count) for outcome, count in re.findall(pattern, text, flags=re.M)}
