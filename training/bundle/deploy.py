@@ -29,7 +29,7 @@ class StepOutcome:
     """What became of a step.
 
     Attributes:
-        said: the result in one line; None: it did not run.
+        said: the result in one line; None: there is none.
     """
 
     name: str

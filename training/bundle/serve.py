@@ -71,6 +71,6 @@ class ServeStep:
         """Start the server, or start it again, and wait until its models are ready. Raises ServeAddressTaken, ServerNotStarted."""
         progress(self.config.name, "start", 0, 1)
         settings = server_settings(self.config, self.serve, trust=self.trust)
-        state = start_server(self.folder, settings, lambda _: None)
+        state = start_server(self.folder, settings)
         progress(self.config.name, "start", 1, 1)
         return Made(settings.address, f"process {state.pid}; log: {self.folder.logs}")

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -29,13 +29,10 @@ _supervisors: Final[list[subprocess.Popen[bytes]]] = []
 """Supervisors outlive this process. Python warns about a running process that it forgets, so they are kept here."""
 
 
-def start_server(folder: ServerFolder, settings: ServerSettings, watch: Callable[[ServerState], None]) -> ServerState:
+def start_server(folder: ServerFolder, settings: ServerSettings) -> ServerState:
     """Start the server under a supervisor, and wait until it is ready. One that runs is stopped first.
 
     If the wait is interrupted, the server goes on.
-
-    Args:
-        watch: is called with each state.
 
     Raises:
         ServeAddressTaken. ServerNotStarted: it ended, or is not ready in time; it was stopped.
@@ -53,7 +50,6 @@ def start_server(folder: ServerFolder, settings: ServerSettings, watch: Callable
     while time.monotonic() < end:
         state = ServerState.running(folder)
         if state is not None and state.supervisor.pid == process.pid:
-            watch(state)
             if state.is_ready:
                 return state
             if state.why is not None:

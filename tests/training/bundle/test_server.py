@@ -59,7 +59,7 @@ def running(folder: ServerFolder) -> ServerState:
 def test_a_server_is_started_again_when_it_dies_and_stopped_for_good(
     folder: ServerFolder, settings: ServerSettings
 ) -> None:
-    first = start_server(folder, settings, lambda _: None)
+    first = start_server(folder, settings)
     assert first.is_ready
     assert first.address == settings.address
     assert first.pid is not None
@@ -76,8 +76,8 @@ def test_a_server_is_started_again_when_it_dies_and_stopped_for_good(
 
 @pytest.mark.long  # the first test starts and stops a server, too
 def test_a_second_start_replaces_the_server_at_the_same_address(folder: ServerFolder, settings: ServerSettings) -> None:
-    first = start_server(folder, settings, lambda _: None)
-    second = start_server(folder, settings, lambda _: None)
+    first = start_server(folder, settings)
+    second = start_server(folder, settings)
     assert first.supervisor != second.supervisor
     assert not first.supervisor.runs
     assert (folder.logs / "server.log").read_text() == "starts\nstarts\n"
@@ -85,7 +85,7 @@ def test_a_second_start_replaces_the_server_at_the_same_address(folder: ServerFo
 
 @pytest.mark.long  # the first test starts and stops a server, too
 def test_a_server_whose_supervisor_was_killed_is_stopped_too(folder: ServerFolder, settings: ServerSettings) -> None:
-    first = start_server(folder, settings, lambda _: None)
+    first = start_server(folder, settings)
     first.supervisor.send(signal.SIGKILL)
     wait_until(lambda: not first.supervisor.runs)
     assert ServerState.running(folder) is None
@@ -98,22 +98,22 @@ def test_a_server_that_does_not_start_is_named_with_its_last_line_and_not_starte
 ) -> None:
     broken = ServerSettings((sys.executable, "-c", "raise SystemExit('error: no model')"), settings.address)
     with pytest.raises(ServerNotStarted, match=r"does not start: .*error: no model.*\(log: .*/roles/deploy/late/logs"):
-        start_server(folder, broken, lambda _: None)
+        start_server(folder, broken)
     assert ServerState.running(folder) is None
 
 
 def test_an_address_of_another_process_is_named(folder: ServerFolder, settings: ServerSettings, tmp_path: Path) -> None:
     other = ServerFolder(tmp_path, "other")
-    start_server(other, settings, lambda _: None)
+    start_server(other, settings)
     try:
         with pytest.raises(ServeAddressTaken, match=r"is in use by process \d+ .* write another port under \[serve\]"):
-            start_server(folder, settings, lambda _: None)
+            start_server(folder, settings)
     finally:
         stop_server(other)
 
 
 def test_the_state_of_another_machines_start_counts_for_nothing(folder: ServerFolder, settings: ServerSettings) -> None:
-    state = start_server(folder, settings, lambda _: None)
+    state = start_server(folder, settings)
     stop_server(folder)
     assert not state.supervisor.runs
     for content in ("", "{}", '{"supervisor": 1}', "[]"):
