@@ -113,7 +113,7 @@ def test_the_glossary_has_a_word_of_the_field_or_a_dash_for_each_of_its_words() 
         "roster", "live secret", "epoch", "block",
     } <= set(words)  # fmt: skip
     fields = re.compile(
-        r"^(DAP|VDAF|Feast|Flower|DP|HE|MPC|Arrow|stream processing|X\.509|Prometheus|systemd|OpenTelemetry): "
+        r"^(DAP|VDAF|Feast|Flower|DP|HE|MPC|Arrow|stream processing|X\.509|Prometheus|systemd|OpenTelemetry|Triton): "
     )
     assert [
         elsewhere for word, elsewhere, _ in rows if word in words and elsewhere != "—" and not fields.match(elsewhere)
