@@ -181,7 +181,7 @@ def _try(asked: Registration, file: str, kind: ModelKind, data: bytes, signature
             case TorchProgram() | Onnx():
                 if not asked.trust:
                     raise ModelUntrusted(asked.name, file)
-                loading = Loading(trust=True, limit_s=_LIMIT_S)
+                loading = Loading(trust=True, compile=False, limit_s=_LIMIT_S)
                 runner = open_foreign(asked.name, kind, data, signature, loading)
                 try:
                     for batch in batches:

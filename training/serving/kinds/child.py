@@ -105,9 +105,14 @@ def _loaded(start: Mapping[str, Any], call: ForeignCall, file: int) -> Model:
     with mmap.mmap(file, size, access=mmap.ACCESS_READ) as mapped:
         data = mapped[:]
     os.close(file)
-    if start["library"] == "onnx":
-        return _onnx(data, call, start["threads"], start["memory"])
-    return _torch(data, call, start["device"], start["threads"], start["memory"])
+    threads, memory, at = start["threads"], start["memory"], start["output_at"]
+    match start["library"]:
+        case "onnx":
+            return _onnx(data, call, threads, memory)
+        case "package":
+            return _package(data, at, threads, memory)
+        case _:
+            return _torch(data, at, start["device"], threads, memory)
 
 
 def _bound(more: int | None) -> None:
@@ -140,7 +145,28 @@ def _onnx(data: bytes, call: ForeignCall, threads: int, memory: int | None) -> M
     return run
 
 
-def _torch(data: bytes, call: ForeignCall, device: str, threads: int, memory: int | None) -> Model:
+def _package(data: bytes, at: int, threads: int, memory: int | None) -> Model:
+    import tempfile
+
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    torch.set_num_threads(threads)
+    _bound(memory)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.pt2"
+        path.write_bytes(data)
+        program = torch._inductor.aoti_load_package(str(path))
+
+    def run(inputs: Inputs) -> npt.NDArray[Any]:
+        with torch.inference_mode():
+            array: npt.NDArray[Any] = tree_leaves(program(*map(torch.from_numpy, inputs.values())))[at].numpy()
+        return array
+
+    return run
+
+
+def _torch(data: bytes, at: int, device: str, threads: int, memory: int | None) -> Model:
     import io
 
     import torch
@@ -153,7 +179,6 @@ def _torch(data: bytes, call: ForeignCall, device: str, threads: int, memory: in
         from torch.export.passes import move_to_device_pass
 
         program = move_to_device_pass(program, device)
-    at = list(program.graph_signature.user_outputs).index(call.output.name)
     module = program.module()
 
     def run(inputs: Inputs) -> npt.NDArray[Any]:

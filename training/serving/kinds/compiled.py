@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -29,6 +30,8 @@ from training.errors import ModelFailed
 from training.serving.arrays import Arrays, Floats32
 
 from .compiler import LENGTH, MAX_ROWS
+from .model_kind import Exported, TorchProgram
+from .process import Foreign, ForeignRunner
 from .runner import Runner
 
 FORMAT: Final = 1
@@ -41,9 +44,8 @@ _PROBE_ROWS: Final = 33
 _KEPT: Final = ("CPATH", "CXX", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LIBRARY_PATH", "PATH", "TMPDIR")
 _log = logging.getLogger("covey.server")
 
-Compiled: TypeAlias = Callable[[Arrays], Floats32]
-Compile: TypeAlias = Callable[[threading.Event], Compiled | None]
-"""Compiles until the event is set; None: it was set."""
+Compile: TypeAlias = Callable[[threading.Event], Runner | None]
+"""Compiles until the event is set, and loads what was made; None: it was set."""
 
 
 def has_compiler() -> bool:
@@ -52,11 +54,11 @@ def has_compiler() -> bool:
 
 
 class CompilingRunner:
-    """A `Runner` that runs step by step, and compiled from when that is ready and agrees.
+    """A `Runner` that runs eager, and compiled from when that is ready and agrees.
 
     Args:
         model: its name and version.
-        eager: runs it until then, and batches beyond `MAX_ROWS`.
+        eager: runs it until then; it is closed by the first batch after that.
         width: F.
         compile_model: see `Compile`; it is called in a thread.
         settle_s: the time before that.
@@ -66,8 +68,9 @@ class CompilingRunner:
         self, model: str, eager: Runner, width: int, compile_model: Compile, settle_s: float = SETTLE_S
     ) -> None:
         self._model, self._eager, self._width, self._compile = model, eager, width, compile_model
-        self._compiled: Compiled | None = None
-        self._closed = threading.Event()
+        self._compiled: Runner | None = None
+        self._is_eager_open = True
+        self._closed, self._taking_over = threading.Event(), threading.Lock()
         self._settle_s = settle_s
         self._thread = threading.Thread(target=self._take_over, name=f"compilation of {model}", daemon=True)
         self._thread.start()
@@ -75,12 +78,12 @@ class CompilingRunner:
     @property
     def how(self) -> str:
         """See `Runner`."""
-        return self._eager.how if self._compiled is None else "AOTInductor"
+        return self._eager.how if self._compiled is None else self._compiled.how
 
     @property
     def failure(self) -> str | None:
         """See `Runner`."""
-        return self._eager.failure
+        return self._eager.failure if self._compiled is None else self._compiled.failure
 
     @property
     def is_compiling(self) -> bool:
@@ -90,17 +93,24 @@ class CompilingRunner:
     def run(self, arrays: Arrays) -> Floats32:
         """See `Runner`."""
         compiled = self._compiled
-        if compiled is None or arrays.x.shape[1] != self._width or not 0 < len(arrays.x) <= MAX_ROWS:
+        if compiled is None:
             return self._eager.run(arrays)
-        try:
-            return compiled(arrays)
-        except RuntimeError as error:
-            raise ModelFailed(self._model, str(error).splitlines()[0]) from None
+        if self._is_eager_open:
+            self._is_eager_open = False
+            self._eager.close()
+        rows, width = arrays.x.shape
+        if width != self._width:
+            raise ModelFailed(self._model, f"it takes {self._width:,} features, but {width:,} are given")
+        return compiled.run(arrays) if rows else np.empty(0, np.float32)
 
     def close(self) -> None:
         """See `Runner`."""
         self._closed.set()
-        self._eager.close()
+        if self._is_eager_open:
+            self._eager.close()
+        with self._taking_over:
+            if self._compiled is not None:
+                self._compiled.close()
 
     def _take_over(self) -> None:
         if self._closed.wait(self._settle_s):
@@ -109,41 +119,92 @@ class CompilingRunner:
             compiled = self._compile(self._closed)
             if compiled is None:
                 return
-            for rows in (_PROBE_ROWS, 1):
-                self._require_same(compiled, rows)
+            try:
+                for rows in (_PROBE_ROWS, 1):
+                    self._require_same(compiled, rows)
+            except BaseException:
+                compiled.close()
+                raise
         except Exception as error:  # noqa: BLE001 - whatever PyTorch or a compiler raises: eager goes on
             if not self._closed.is_set():
                 _log.warning("%s stays eager, because it was not compiled: %s", self._model, str(error))
             return
-        self._compiled = compiled
+        with self._taking_over:
+            if self._closed.is_set():
+                compiled.close()
+                return
+            self._compiled = compiled
         _log.info("%s runs compiled (AOTInductor)", self._model)
 
-    def _require_same(self, compiled: Compiled, rows: int) -> None:
+    def _require_same(self, compiled: Runner, rows: int) -> None:
         """Compare with eager on random rows. Raises ValueError."""
         random = np.random.default_rng(rows)
         shape = rows, self._width
         mask = random.random(shape) < 0.8
         x, se = (np.where(mask, random.normal(size=shape), 0).astype(np.float32) for _ in range(2))
         probe = Arrays(x, mask, np.abs(se))
-        made, due = compiled(probe), self._eager.run(probe)
+        made, due = compiled.run(probe), self._eager.run(probe)
         if made.shape != due.shape or not np.allclose(made, due, rtol=1e-4, atol=1e-5, equal_nan=True):
             raise ValueError("the compiled program gives other predictions")
 
 
-def compile_program(data: bytes, width: int, folder: Path | None = None) -> Compile:
+class PackageRunner:
+    """A `Runner` of a package that was made of a network of `covey train`, in this process."""
+
+    how, failure = "AOTInductor", None
+
+    def __init__(self, model: str, package: Path) -> None:
+        import torch
+
+        self._model = model
+        self._program = torch._inductor.aoti_load_package(str(package))
+
+    def run(self, arrays: Arrays) -> Floats32:
+        """See `Runner`."""
+        import torch
+
+        parts = [slice(at, at + MAX_ROWS) for at in range(0, len(arrays.x), MAX_ROWS)]
+        try:
+            with torch.inference_mode():
+                made = [self._program(*(torch.from_numpy(one[part]) for one in arrays)).numpy() for part in parts]
+        except RuntimeError as error:
+            raise ModelFailed(self._model, str(error).splitlines()[0]) from None
+        predicted: Floats32 = made[0] if len(made) == 1 else np.concatenate([*made, np.empty(0, np.float32)])
+        return predicted
+
+    def close(self) -> None:
+        """See `Runner`."""
+
+
+def compile_program(model: str, data: bytes, width: int, folder: Path | None = None) -> Compile:
     """Return a `Compile` of the bytes of a checked `model.pt2`.
 
     Args:
         folder: the cache; None: `covey/compiled` in the user's cache.
     """
-    return lambda stop: _compiled(data, width, folder or _default_folder(), stop)
+
+    def compile_model(stop: threading.Event) -> Runner | None:
+        package = _package(Exported.NAME, data, width, folder or _default_folder(), stop)
+        return None if package is None else PackageRunner(model, package)
+
+    return compile_model
 
 
-def _compiled(data: bytes, width: int, folder: Path, stop: threading.Event) -> Compiled | None:
+def compile_foreign(of: Foreign, folder: Path | None = None) -> Compile:
+    """Return a `Compile` of a `torch.export` program that was checked and is trusted. It gets a process of its own, too."""
+
+    def compile_model(stop: threading.Event) -> Runner | None:
+        package = _package(TorchProgram.NAME, of.data, of.width, folder or _default_folder(), stop)
+        return None if package is None else ForeignRunner(replace(of, library="package", data=package.read_bytes()))
+
+    return compile_model
+
+
+def _package(kind: str, data: bytes, width: int, folder: Path, stop: threading.Event) -> Path | None:
     import torch
 
     _require_private(folder)
-    key = f"{FORMAT}\0{torch.__version__}\0{platform.machine()}\0{torch.backends.cpu.get_cpu_capability()}\0{width}\0"
+    key = f"{FORMAT}\0{kind}\0{torch.__version__}\0{platform.machine()}\0{torch.backends.cpu.get_cpu_capability()}\0{width}\0"
     name = hashlib.sha256(key.encode() + hashlib.sha256(data).digest()).hexdigest()
     package = folder / f"{name}.pt2"
     with _one_at_a_time(folder, stop) as mine:
@@ -152,26 +213,19 @@ def _compiled(data: bytes, width: int, folder: Path, stop: threading.Event) -> C
         if not package.is_file():
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
                 made = Path(scratch) / package.name
-                if not _run(data, width, made, Path(scratch), stop):
+                if not _run(kind, data, width, made, Path(scratch), stop):
                     return None
                 made.replace(package)
-    program = torch._inductor.aoti_load_package(str(package))
-
-    def run(arrays: Arrays) -> Floats32:
-        with torch.inference_mode():
-            predicted: Floats32 = program(*map(torch.from_numpy, arrays)).numpy()
-        return predicted
-
-    return run
+    return package
 
 
-def _run(data: bytes, width: int, package: Path, scratch: Path, stop: threading.Event) -> bool:
+def _run(kind: str, data: bytes, width: int, package: Path, scratch: Path, stop: threading.Event) -> bool:
     """Compile in a process. Returns whether it did; False: it was stopped. Raises OSError: it failed."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TORCHINDUCTOR_CACHE_DIR": str(scratch / "cache")}
     with (scratch / "log").open("w+b") as log:
         process = subprocess.Popen(  # noqa: S603 - this program itself, without outside input
-            [sys.executable, "-P", "-m", "training.serving.kinds.compiler", str(package)],
+            [sys.executable, "-P", "-m", "training.serving.kinds.compiler", str(package), kind],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

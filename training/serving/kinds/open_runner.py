@@ -11,7 +11,7 @@ from training.errors import ArchiveRefused, ModelFileRefused, ModelUntrusted
 from training.serving.arrays import Arrays
 from training.serving.signature import ModelSignature
 
-from .compiled import CompilingRunner, compile_program, has_compiler
+from .compiled import CompilingRunner, compile_foreign, compile_program, has_compiler
 from .loading import Loading
 from .model_kind import Exported, Monotone, Onnx, TorchProgram, kind_of
 from .onnx_file import read_onnx
@@ -44,10 +44,10 @@ def open_runner(model: RegisteredModel, loading: Loading) -> Runner:
                 program = Program.of(data)
                 program.predict(_zeros(model))
                 eager = ProgramRunner(str(model), program, loading.device)
-                if not loading.compile or loading.device != "cpu" or not has_compiler():
+                if not _compiles(loading):
                     return eager
                 width = len(ModelSignature.of(model).names)
-                return CompilingRunner(str(model), eager, width, compile_program(data, width))
+                return CompilingRunner(str(model), eager, width, compile_program(str(model), data, width))
             case TorchProgram() | Onnx():
                 return open_foreign(str(model), kind, data, ModelSignature.of(model), loading)
             case _:
@@ -59,7 +59,7 @@ def open_runner(model: RegisteredModel, loading: Loading) -> Runner:
 
 def open_foreign(
     model: str, kind: TorchProgram | Onnx, data: bytes, signature: ModelSignature, loading: Loading
-) -> ForeignRunner:
+) -> Runner:
     """Load a foreign model in a process of its own. Nothing of its file is parsed without trust.
 
     Raises:
@@ -72,19 +72,31 @@ def open_foreign(
     try:
         match kind:
             case TorchProgram():
-                read_torch_program(data)
+                outputs = read_torch_program(data).outputs
                 library: Library = "torch"
             case Onnx():
                 require_extra("onnx", f"model {model}")
-                read_onnx(data)
+                outputs = read_onnx(data).outputs
                 library = "onnx"
             case _:
                 assert_never(kind)
     except ArchiveRefused as error:
         raise ModelFileRefused(model, kind.FILE, str(error)) from None
-    device = loading.device if library == "torch" else "cpu"
-    width = len(signature.names)
-    return ForeignRunner(Foreign(model, library, data, signature.call, width, device, loading.limit_s))
+    at = next((at for at, one in enumerate(outputs) if one.name == signature.call.output.name), None)
+    if at is None:
+        raise ModelFileRefused(
+            model, kind.FILE, f"it has no output {signature.call.output.name[:80]!r}; register it again"
+        )
+    device, width = loading.device if library == "torch" else "cpu", len(signature.names)
+    foreign = Foreign(model, library, data, signature.call, width, device, loading.limit_s, at)
+    eager = ForeignRunner(foreign)
+    if library == "torch" and _compiles(loading):
+        return CompilingRunner(model, eager, width, compile_foreign(foreign))
+    return eager
+
+
+def _compiles(loading: Loading) -> bool:
+    return loading.compile and loading.device == "cpu" and has_compiler()
 
 
 def _zeros(model: RegisteredModel) -> Arrays:

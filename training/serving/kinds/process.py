@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,6 +40,7 @@ _KEPT: Final = (
     "CUDA_VISIBLE_DEVICES", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ",
 )  # fmt: skip
 """The variables that the process gets. Keys, tokens and passwords of the server are not among them."""
+_HOW: Final[Mapping[Library, str]] = {"onnx": "onnxruntime", "torch": "eager", "package": "AOTInductor"}
 _SET: Final = {"OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
 """onnxruntime 1.29 and later sends hashes and names of models to its maker unless this variable is set."""
 
@@ -54,6 +55,7 @@ class Foreign:
         width: F.
         device: of PyTorch.
         limit_s: the time for one batch.
+        output_at: the place of the prediction among the outputs.
     """
 
     model: str
@@ -63,6 +65,7 @@ class Foreign:
     width: int
     device: str
     limit_s: float
+    output_at: int = 0
     threads: int = 1
 
     @property
@@ -111,6 +114,7 @@ class _Child:
             "call": of.call.to_json(),
             "width": of.width,
             "device": of.device,
+            "output_at": of.output_at,
             "threads": of.threads,
             "memory": of.memory,
         }
@@ -208,7 +212,7 @@ class ForeignRunner:
     def __init__(self, of: Foreign, clock: Callable[[], float] = time.monotonic) -> None:
         self._of, self._clock = of, clock
         self._rows = rows_of(of.width)
-        self._lock = threading.Lock()
+        self._lock, self._running = threading.Lock(), threading.Lock()
         self._child: _Child | None = _Child(of)
         self._again_at: float | None = None
         self._starting: threading.Thread | None = None
@@ -218,7 +222,7 @@ class ForeignRunner:
     @property
     def how(self) -> str:
         """See `Runner`."""
-        return "onnxruntime" if self._of.library == "onnx" else "eager"
+        return _HOW[self._of.library]
 
     @property
     def pid(self) -> int | None:
@@ -238,6 +242,10 @@ class ForeignRunner:
 
     def run(self, arrays: Arrays) -> Floats32:
         """See `Runner`."""
+        with self._running:  # a compiled one is compared with it beside its work
+            return self._run(arrays)
+
+    def _run(self, arrays: Arrays) -> Floats32:
         child = self._child
         if child is None:
             raise ModelFailed(self._of.model, self._failure or "its process is being started again")

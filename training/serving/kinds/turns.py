@@ -33,7 +33,8 @@ FAILED: Final = 1
 NO_MEMORY: Final = 2
 """The model needs more memory than it may have."""
 
-Library: TypeAlias = Literal["torch", "onnx"]
+Library: TypeAlias = Literal["torch", "onnx", "package"]
+"""What loads a model: PyTorch, onnxruntime, or PyTorch for a package of AOTInductor."""
 
 
 class Shared(NamedTuple):

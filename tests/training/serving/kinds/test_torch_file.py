@@ -68,7 +68,7 @@ def test_a_program_runs_in_its_process_as_pytorch_runs_it(other: tuple[Other, by
         "nan",
         ForeignOutput(output, None),
     )
-    runner = ForeignRunner(Foreign("late@v1", "torch", data, call, 3, "cpu", 30.0))
+    runner = ForeignRunner(Foreign("late@v1", "torch", data, call, 3, "cpu", 30.0, output_at=1))
     random = np.random.default_rng(0)
     for count in (1, 5, 64):
         mask = random.random((count, 3)) < 0.7
