@@ -78,7 +78,7 @@ class Follower:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
-        self._loading.shutdown(wait=False, cancel_futures=True)
+        self._loading.shutdown(wait=False)  # versions that are being closed are closed
         self._shared.close()
         for threads in self._own.values():
             threads.close()
@@ -124,6 +124,8 @@ class Follower:
             except Exception:  # noqa: BLE001 - a defect in one look must not prevent later ones
                 _log.exception("the models cannot be looked up")
                 await asyncio.sleep(FIRST_RETRY_S)
+            for loaded in list(self._retired):  # their last requests may have been withdrawn
+                self._close_if_idle(loaded)
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
                     await self._wake.wait()

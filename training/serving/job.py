@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable
 from typing import Final, TypeAlias
 
@@ -15,6 +16,8 @@ SHARED: Final = "shared"
 
 Done: TypeAlias = Callable[[Outcome], None]
 """Receives the outcome of a question, on the event loop, once."""
+
+_log = logging.getLogger("covey.server")
 
 
 class Job:
@@ -40,9 +43,12 @@ class Job:
         return self.ask.rows
 
     def end(self, outcome: Outcome) -> None:
-        """Give the outcome to the client; the first one counts."""
+        """Give the outcome to the client; the first one counts. A defect of its receiver does not reach other clients."""
         done, self._done = self._done, _nothing
-        done(outcome)
+        try:
+            done(outcome)
+        except Exception:  # noqa: BLE001 - the jobs of a batch end one after the other
+            _log.exception("an outcome cannot be answered")
 
     def drop(self) -> None:
         """The client has gone away: the outcome is dropped."""

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from featurestore.errors import OnlineUnavailable
 from featurestore.online.blocks import Snapshot
 from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
@@ -105,7 +106,7 @@ class LoadedVersion:
         return LOOP if is_quick else SHARED
 
     def compute(self, store: Store, asks: Sequence[Ask], clock: Callable[[], float] = time.perf_counter) -> Computed:
-        """Compute a batch of requests, whose inputs were checked, from the newest epoch. It runs in a compute thread."""
+        """Compute a batch of requests, whose inputs were checked, from the newest epoch. It raises nothing."""
         start, began = clock(), time.thread_time()
         try:
             snapshot = store.blocks.require()
@@ -113,20 +114,22 @@ class LoadedVersion:
             read = clock()
             drawn = self._drawn(store, snapshot, asks, filled)
         except Exception as error:  # noqa: BLE001 - every error is the outcome of a request
-            return self._each_alone(store, asks, error, clock) if len(asks) > 1 else _failed(error, 1, clock() - start)
+            if len(asks) == 1 or isinstance(error, OnlineUnavailable):
+                return _failed(error, len(asks), clock() - start)
+            return self._each_alone(store, asks, error, clock)
         transformed = clock()
         try:
             values = self._run(filled.arrays)
             intervals = {at: self._interval(one) for at, one in drawn.items()}
             outcomes = self._outcomes(asks, filled, values, intervals)
+            end = clock()
+            if not drawn:
+                self.busy_s += _SMOOTHING * (time.thread_time() - began - self.busy_s)
+            stages = Stages(read - start, transformed - read, end - transformed)
+            counted = () if self.tested is None else self.tested.count(values).tolist()
+            return Computed(outcomes, end - start, stages, filled.counts(), counted)
         except Exception as error:  # noqa: BLE001 - every error is the outcome of the requests
             return _failed(error, len(asks), clock() - start)
-        end = clock()
-        if not drawn:
-            self.busy_s += _SMOOTHING * (time.thread_time() - began - self.busy_s)
-        stages = Stages(read - start, transformed - read, end - transformed)
-        counted = () if self.tested is None else self.tested.count(values).tolist()
-        return Computed(outcomes, end - start, stages, filled.counts(), counted)
 
     def drift(self, outputs: Sequence[int]) -> float | None:
         """The population stability index of served outputs, by their counts; None: they are too few, or nothing is known of it."""

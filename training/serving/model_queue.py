@@ -86,7 +86,7 @@ class ModelQueue:
         if self.rows and self.rows + rows > self.settings.queue:
             raise self._full()
         wait_s = self.wait_s
-        if timeout_s <= 0 or wait_s > timeout_s:
+        if not 0 < timeout_s >= wait_s:  # also NaN
             raise DeadlineMissed(self.name, timeout_s, wait_s)
         if self.settings.rate is not None:
             self._tokens -= rows  # into debt, as for readers: no request is too large to be admitted

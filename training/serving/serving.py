@@ -82,6 +82,7 @@ class Serving:
     async def running(self) -> AsyncIterator[None]:
         """Load the models, and serve them until the end of the block."""
         loop, threads = asyncio.get_running_loop(), self._settings.threads
+        self._loop = loop
         self._batcher = Batcher(loop, threads, self._compute, self._too_late, self._finished, self._clock)
         self._preparing = Preparing(self._store, self._ask_again)
         self._follower.start()
@@ -210,6 +211,7 @@ class Serving:
             return _ENDED
         job = Job(ask, None, done, now, due)
         waiting.append(job)
+        self._loop.call_later(due - now, self._too_late, model.queue, job)  # without effect after its outcome
         model.name_version(ask.version)
         self._follower.look_soon()
         return Ticket(job.drop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from base.metrics import MODEL_BATCH_ROWS, MODEL_FEATURES, MODEL_READY, MODEL_REQUESTS, MODEL_SECONDS
 from base.times import wall_clock
-from featurestore.errors import BadReference, UnknownModel
+from featurestore.errors import BadReference, OnlineUnavailable, UnknownModel
 from featurestore.publish.model_versions import delete_models, promote
 from featurestore.publish.publish import Publisher
 from featurestore.registry.serving_versions import parse_serving
@@ -233,6 +234,85 @@ def test_requests_join_into_batches_of_one_epoch(own_model_store: Path) -> None:
         assert {MODEL_BATCH_ROWS, MODEL_FEATURES, MODEL_REQUESTS, MODEL_SECONDS} <= samples
 
     serve(own_model_store, scenario)
+
+
+def test_an_online_store_that_is_away_fails_a_batch_once(
+    own_model_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.serving.input_plan import InputPlan
+
+    tries: list[int] = []
+
+    def fill(_: InputPlan, asks: list[Ask], __: int) -> Any:
+        tries.append(len(asks))
+        raise OnlineUnavailable("no answer")  # each try may wait for a timeout
+
+    monkeypatch.setattr(InputPlan, "fill", fill)
+
+    async def scenario(running: Running) -> None:
+        got = await asyncio.gather(*(running.serving.asked(asking()) for _ in range(3)), return_exceptions=True)
+        assert [type(one) for one in got] == [OnlineUnavailable] * 3
+        assert tries == [3]
+
+    serve(own_model_store, scenario)
+
+
+def test_a_receiver_that_fails_does_not_take_the_answers_of_others(own_model_store: Path) -> None:
+    async def scenario(running: Running) -> None:
+        def fails(_: Outcome) -> None:
+            raise ValueError("a defect")
+
+        got: list[Outcome] = []
+        for done in (fails, got.append, fails, got.append):
+            running.serving.ask(asking(), done)
+        await running.until(lambda: len(got) == 2)
+        assert (await running.serving.asked(asking())).version == 1
+
+    serve(own_model_store, scenario)
+
+
+def test_a_version_that_was_taken_away_is_closed_although_its_last_request_was_withdrawn(
+    own_model_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow(monkeypatch)
+
+    async def scenario(running: Running) -> None:
+        first = running.serving.served("trees").loaded
+        closed: list[int] = []
+        monkeypatch.setattr(type(first.runner), "close", lambda _: closed.append(1))
+        ticket = running.serving.ask(asking(), lambda _: None)
+        await asyncio.sleep(0)
+        register(own_model_store)
+        await running.ready("trees", 2)
+        assert closed == []
+        ticket.withdraw()
+        await running.until(lambda: closed == [1])
+
+    serve(own_model_store, scenario, settings=ServingSettings(ModelSettings(max_queue_delay_us=10_000_000)))
+
+
+def test_a_request_does_not_wait_longer_than_its_timeout_for_a_version_to_load(
+    own_model_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(own_model_store)
+    loads = threading.Event()
+    real = ModelLoader._opened
+
+    def opened(self: ModelLoader, model: Any) -> LoadedVersion:
+        if model.version == 1:
+            assert loads.wait(30)
+        return real(self, model)
+
+    monkeypatch.setattr(ModelLoader, "_opened", opened)
+
+    async def scenario(running: Running) -> None:
+        await running.ready("trees", 2)
+        with pytest.raises(DeadlineMissed):
+            await running.serving.asked(asking(version=1, timeout_s=0.01))
+        loads.set()
+        assert (await running.serving.asked(asking(version=1, timeout_s=30))).version == 1
+
+    serve(own_model_store, scenario, ("trees",))
 
 
 SLOW = ServingSettings(ModelSettings(queue=4, max_queue_delay_us=200_000, timeout_ms=10_000))
