@@ -100,6 +100,8 @@ def main() -> None:
             tally.add(runners, rows, rng)
             asked += len(rows.sure)
         costs = cost(flights, Path(directory))
+    if not tally.rows:
+        sys.exit("no row has an interval; give more --moments")
     figures: dict[str, object] = {"worlds": given.worlds, "moments": given.moments, "rows": asked}
     figures["share_with_interval"] = round(tally.rows / asked, 3)
     for kind in KINDS:
