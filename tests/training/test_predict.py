@@ -239,7 +239,10 @@ def test_the_command_prints_intervals(covey: Covey, tmp_path: Path) -> None:
     assert f"[{first['interval']['lo']:.4g}, {first['interval']['hi']:.4g}]" in out
 
 
-def test_a_prediction_without_an_interval_says_so(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_prediction_without_an_interval_says_so(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow table breaks the words
     given: dict[str, list[Any]] = {"dest": ["ATL"], "distance": [100.0]}
     with Store.open(trained) as store:
         served = ServedModel.open(store, "late")
