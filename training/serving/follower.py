@@ -26,6 +26,7 @@ FIRST_RETRY_S: Final = 1.0
 LAST_RETRY_S: Final = 60.0
 """A version whose process was ended is loaded again after the first time, then after twice as long each time until the last."""
 
+_AFTER_DEFECT_S: Final = 1.0
 _NEVER_FAILED: Final = (-math.inf, FIRST_RETRY_S)
 
 _T = TypeVar("_T")
@@ -123,7 +124,7 @@ class Follower:
                     stamp = found
             except Exception:  # noqa: BLE001 - a defect in one look must not prevent later ones
                 _log.exception("the models cannot be looked up")
-                await asyncio.sleep(FIRST_RETRY_S)
+                await asyncio.sleep(_AFTER_DEFECT_S)
             for loaded in list(self._retired):  # their last requests may have been withdrawn
                 self._close_if_idle(loaded)
             with suppress(TimeoutError):

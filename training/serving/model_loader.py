@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -145,6 +145,3 @@ class ModelLoader:
         except CoveyError as error:
             return Failed(str(error))
         return None
-
-
-Load: TypeAlias = Callable[[str, Mapping[int, RegisteredModel], Collection[int]], InForce | None]

@@ -28,7 +28,6 @@ from .odd_bodies import VIEW
 from .test_http_in_one import Server
 
 URL = "/predict/late?explain=true"
-Keep = Callable[[Answer], None]
 
 
 class Echo(NoExtension):
