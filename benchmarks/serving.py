@@ -7,7 +7,8 @@ request. Our server answers `POST /predict/late`, with key check, throttle and m
 fetch the features of a whole batch from our server in one request; LitServe also with Feast's SDK in its own process, from SQLite
 and from Redis on a Valkey server, plain and precomputed. The monolith is one FastAPI process with Feast's SDK and the model. Each
 server has one worker, one thread of PyTorch, and batches of at most 64 rows that wait for 0.1 ms (mosec: 1 ms, its least). All get
-the same bodies from the same clients, and must predict the same. A peer runs alone beside our server, in turns with it.
+the same bodies from the same clients, and must predict the same. A peer runs alone beside our server, in turns with it. Our server
+has compiled the network (except with `--quick`), and the peers run it as `torch.export.load` gives it.
 
 * `p50_over_fetch_ms`: the p50 of a prediction minus that of a bare read of the same rows from the same server, one row. The bodies
   repeat, so the read is of an answer that is kept, and the prediction is computed.
