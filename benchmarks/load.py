@@ -4,7 +4,7 @@
 
 The reads are a mix: 1, 10 and 100 rows of three views, equally often. Nine of ten are answered as JSON, the form of Feast's
 clients, who read for single decisions; one of ten is answered as Arrow, with the interval of every feature, as trainers and
-batch jobs read. The bare application runs in the same uvicorn with the same settings, reads the same bodies, and answers as many
+batch jobs read. The requests repeat, so JSON answers of one row are kept ones. The bare application runs in the same uvicorn with the same settings, reads the same bodies, and answers as many
 constant bytes; its connections are as many, and the publisher publishes meanwhile, too. The servers are loaded in turns of a few
 seconds, so that other work of the machine meets all. Each has one worker.
 
