@@ -4,9 +4,10 @@
 
 The reads are a mix: 1, 10 and 100 rows of three views, equally often. Nine of ten are answered as JSON, the form of Feast's
 clients, who read for single decisions; one of ten is answered as Arrow, with the interval of every feature, as trainers and
-batch jobs read. The requests repeat, so JSON answers of one row are kept ones. The bare application runs in the same uvicorn with the same settings, reads the same bodies, and answers as many
-constant bytes; its connections are as many, and the publisher publishes meanwhile, too. The servers are loaded in turns of a few
-seconds, so that other work of the machine meets all. Each has one worker.
+batch jobs read. The requests repeat, so JSON answers of one row are kept ones until the next publication. The bare application
+runs in the same uvicorn with the same settings, reads the same bodies, and answers as many constant bytes; its connections are as
+many, and the publisher publishes meanwhile, too. The servers are loaded in turns of a few seconds, so that other work of the
+machine meets all. Each has one worker.
 
 * `rps_over_bare_asgi`: requests a second of `covey serve`, with key check, throttle and metrics, over those of the bare one.
 * `json_rows_1_over_bare_asgi`, …, `arrow_rows_100_over_bare_asgi`: the same for each form and number of rows alone.
