@@ -20,7 +20,7 @@ from training.serving.serving import Serving
 
 from .errors import failed
 from .infer_json import parse_infer, render_infer
-from .infer_request import version_of
+from .infer_request import InferRequest, version_of
 
 URL: Final = re.compile(rb"/v2/models/([^/?]+)(?:/versions/([^/?]+))?/infer(?:\?.*)?")
 NAME: Final = "/v2/infer"
@@ -63,7 +63,7 @@ class InferRoute:
         promised = Promised()
 
         def done(outcome: Outcome) -> None:
-            promised.keep(render_infer(parsed, outcome) if isinstance(outcome, Predicted) else failed(outcome))
+            promised.keep(_answered(parsed, outcome))
 
         promised.withdrawn = self._serving.ask(ask, done).withdraw
         return promised
@@ -73,19 +73,30 @@ class InferRoute:
         return failed(refused)
 
 
+def _answered(request: InferRequest, outcome: Outcome) -> Answer:
+    if not isinstance(outcome, Predicted):
+        return failed(outcome)
+    try:
+        return render_infer(request, outcome)
+    except Exception as error:  # noqa: BLE001 - the other requests of the batch get their outcomes after this one
+        return failed(error)
+
+
 def types_of(serving: Serving, name: str, version: int | None) -> Mapping[str, ColumnType]:
     """What a request by key gives to a version. Of a version that is not loaded yet, those of the one in force stand in.
 
+    Without one, nothing is known: a tensor then gives what its own datatype says.
+
     Raises:
-        UnknownModel. ModelNotReady: no version of the model answers.
+        UnknownModel. ModelNotReady: no version of the model is in force, and the request names none.
     """
-    try:
-        served = serving.served(name, version)
-    except ModelNotReady:
-        if version is None:
-            raise
-        served = serving.served(name)
-    return served.loaded.inputs.types
+    for one in (version, None):
+        try:
+            return serving.served(name, one).loaded.inputs.types
+        except ModelNotReady:
+            if version is None:
+                raise
+    return {}
 
 
 def _target(url: bytes) -> tuple[str, int | None]:

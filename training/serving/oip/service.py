@@ -17,6 +17,7 @@ from featurestore.server.grpc_service import admitted
 from featurestore.server.guard import Gate
 from featurestore.server.metrics import GONE
 from featurestore.server.refusal import Refused
+from training.serving.refusal_status import Refusal
 
 from . import inference_pb2 as pb
 from .errors import code_of, shown_refusal
@@ -67,8 +68,9 @@ class InferenceService:
                 answer = await call(data, context, admitted(self._gate, context))
                 status = HTTPStatus.OK
             except Exception as error:  # noqa: BLE001 - every error becomes a status
-                status = shown_refusal(error).status
-                await _end(context, error)
+                found = shown_refusal(error)
+                status = found.status
+                await _end(context, error, found)
             finally:
                 self._count(name, status, start)
             return answer
@@ -106,7 +108,7 @@ class InferenceService:
             status = HTTPStatus.OK
         except Refused as error:
             status = error.status
-            await _end(context, error)
+            await _end(context, error, shown_refusal(error))
         finally:
             self._count("ModelStreamInfer", status, start)
 
@@ -176,10 +178,8 @@ def _refuse_change(_: Message) -> NoReturn:
     raise Refused(HTTPStatus.NOT_IMPLEMENTED, UNSUPPORTED)
 
 
-async def _end(context: Context, error: Exception) -> NoReturn:
-    if isinstance(error, grpc.aio.BaseError | grpc.aio.AbortError):
-        raise error
-    found = shown_refusal(error)
+async def _end(context: Context, error: Exception, found: Refusal) -> NoReturn:
+    """End a call with the status of its error."""
     wait = tuple((key.decode(), value.decode()) for key, value in found.headers if key == RETRY_KEY.encode())
     await context.abort(code_of(found), found.text, ((ERROR_KEY, type(error).__name__), *wait))
     raise error  # abort raises

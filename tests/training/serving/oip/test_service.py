@@ -119,3 +119,14 @@ def test_a_version_that_is_not_loaded_is_asked_with_the_datatypes_of_the_one_in_
 
     served(serving, call)
     assert (serving.asks[0].version, serving.asks[0].given.entities) == (2, {"seats": [1, 2]})
+
+
+def test_without_a_version_in_force_a_named_one_is_asked_with_the_datatypes_of_the_request() -> None:
+    class NotInForce(OneModel):
+        def served(self, name: str, version: int | None = None) -> Any:
+            raise ModelNotReady(name, "it is being loaded")
+
+    serving: Any = NotInForce()
+    assert types_of(serving, "late", 2) == {}
+    with pytest.raises(ModelNotReady):
+        types_of(serving, "late", None)
