@@ -21,7 +21,8 @@ class Answer(NamedTuple):
     Attributes:
         kind: the media type of the body.
         more: headers beside the body's type and length.
-        pause_s: how long the connection is not read afterwards, so that a client that floods the server waits.
+        pause_s: how long a client that floods the server waits: its connection is not read afterwards, or, through ASGI, it gets
+            its answer later.
     """
 
     status: int

@@ -194,6 +194,8 @@ class FeatureServer:
                     answer = route.refusal(Refused(DEFECT, DEFECT_TEXT))
         made = await kept(answer, receive) if isinstance(answer, Promised) else answer
         if made is not None:
+            if made.pause_s:  # the client sends nothing more before it has its answer
+                await asyncio.sleep(made.pause_s)
             await made.send(send)
 
 

@@ -18,12 +18,9 @@ from featurestore.server.refusal import Header
 
 from .ask import Ask, Keyed, Predicted, Used
 from .oip.infer_request import seconds_of
+from .request_limits import MAX_CELLS, parsed_object, require_explainable
 
 PREFIX: Final = b"/predict/"
-MAX_NUMBERS: Final = 1_000_000
-"""The most numbers of the features of an answer (rows × features): about 30 MB of JSON."""
-MAX_CELLS: Final = 1_000_000
-"""The most values of a request. A body may have four times as many, which would hold up the event loop."""
 MAX_INPUTS: Final = 10_000
 MAX_IDENT: Final = 256
 _MAX_URL: Final = 1_024
@@ -104,11 +101,8 @@ def parse_predict(target: Target, headers: Iterable[Header], body: bytes) -> Ask
     Raises:
         BadRequest: not such a body. RequestTooLarge. The types of the values are checked with the model's inputs.
     """
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
-    if not isinstance(data, dict) or "entities" not in data:
+    data = parsed_object(body)
+    if "entities" not in data:
         raise BadRequest('the body must be a JSON object, such as {"entities": {"dest": ["ATL"]}}')
     for name in data.keys() - _KEYS:
         raise BadRequest(f"the body has {name[:_SHOWN]!r}; it may have `entities` and `id`")
@@ -142,12 +136,16 @@ def _require_flat(entities: Mapping[str, list[Any]]) -> None:
 
 def _require_unique(body: bytes) -> None:
     def pairs(found: list[tuple[str, Any]]) -> None:
-        names = [name for name, _ in found]
-        if len(set(names)) < len(names):
-            twice = next(name for i, name in enumerate(names) if name in names[:i])
-            raise BadRequest(f"the body has {twice[:_SHOWN]!r} twice")
+        known = set[str]()
+        for name, _ in found:
+            if name in known:
+                raise BadRequest(f"the body has {name[:_SHOWN]!r} twice")
+            known.add(name)
 
-    json.loads(body, object_pairs_hook=pairs)
+    try:
+        json.loads(body, object_pairs_hook=pairs)
+    except RecursionError:  # in a part that the other parser has replaced by its namesake
+        raise BadRequest("the body is nested too deep, and has a name twice") from None
 
 
 def render(predicted: Predicted, level: float | None) -> bytes:
@@ -171,10 +169,7 @@ def render(predicted: Predicted, level: float | None) -> bytes:
 
 
 def _explained(used: Used) -> dict[str, Any]:
-    if used.values.size > MAX_NUMBERS:
-        raise RequestTooLarge(
-            f"{used.values.size:,} features of all rows; at most {MAX_NUMBERS:,} are explained. Send fewer rows"
-        )
+    require_explainable(used)
     values, se = np.ascontiguousarray(used.values.T), np.ascontiguousarray(used.se.T)
     statuses = [*_STATUS_NAMES[used.status.T].tolist()]
     statuses += [[GIVEN] * len(used.values)] * (len(used.names) - len(statuses))

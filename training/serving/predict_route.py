@@ -160,7 +160,7 @@ def _answered(outcome: Outcome, level: float | None) -> Answer:
         return _failed(outcome)
     try:
         return Answer(200, render(outcome, level))
-    except FeatureStoreError as error:
+    except Exception as error:  # noqa: BLE001 - the client gets an answer, whatever fails
         return _failed(error)
 
 

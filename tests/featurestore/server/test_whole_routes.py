@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,8 +52,6 @@ class Echo(NoExtension):
         return Answer(429, b"busy") if self.busy else None
 
     def answer(self, request: WholeRequest, charge: Callable[[int], None]) -> Answer | Promised:
-        import asyncio
-
         self.loop = asyncio.get_running_loop()
         self.urls.append(request.url)
         charge(3)
@@ -212,6 +211,21 @@ def test_a_connection_rests_after_a_refusal_and_is_then_read_again(served: tuple
     server.send_alone(server.request(b"pause 1", path=URL))
     assert server.answers(1)[0][0] == 429
     assert server.send(server.request(b"hello", path=URL))[0][1].endswith(b"hello")
+
+
+def test_a_client_that_sends_its_body_in_parts_waits_for_a_refusal(
+    served: tuple[Server, Echo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, _ = served
+    slept, sleep = list[float](), asyncio.sleep
+
+    async def watched(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", watched)
+    assert server.send(*in_parts(server.request(b"pause", path=URL)))[0][0] == 429
+    assert 0.05 in slept
 
 
 def test_a_server_that_ends_gives_the_answers_that_it_has_promised(served: tuple[Server, Echo]) -> None:

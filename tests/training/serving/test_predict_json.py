@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from featurestore.define.decoded import Status
 from featurestore.errors import BadRequest, FeatureStoreError, RequestTooLarge
-from training.serving import predict_json
+from training.serving import request_limits
 from training.serving.ask import Ask, Keyed, Predicted, Used, UsedRelease
 from training.serving.predict_json import Target, parse_predict, parse_target, render
 
@@ -108,6 +108,19 @@ def test_more_values_than_the_event_loop_can_take_are_refused(
         parsed(orjson.dumps({"entities": entities}))
 
 
+@pytest.mark.parametrize(
+    ("replaced", "says"),
+    [
+        (b'{"a": ' + b"[" * 1_000 + b"]" * 1_000 + b"}", "nested too deep"),
+        (b"{" + b"".join(b'"%d": 1, ' % name for name in range(200_000)) + b'"199999": 1}', "'199999' twice"),
+    ],
+    ids=["deep", "many"],
+)
+def test_what_a_namesake_replaces_costs_little(replaced: bytes, says: str) -> None:
+    with pytest.raises(BadRequest, match=says):
+        parsed(b'{"entities": %s, "entities": {}}' % replaced)
+
+
 @pytest.mark.parametrize("value", [b"0", b"-1", b"nan", b"soon", b"inf", b""])
 def test_a_timeout_that_is_no_time_is_refused(value: bytes) -> None:
     with pytest.raises(BadRequest, match="Timeout"):
@@ -170,7 +183,7 @@ def test_an_answer_names_the_features_their_releases_and_the_interval() -> None:
 
 
 def test_more_numbers_than_an_answer_may_have_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict_json, "MAX_NUMBERS", 3)
+    monkeypatch.setattr(request_limits, "MAX_NUMBERS", 3)
     with pytest.raises(RequestTooLarge, match="4 features of all rows; at most 3"):
         render(predicted(used=used()), None)
     assert render(predicted(), None)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from featurestore.define.decoded import Status
 from training.serving.ask import Predicted, Used
+from training.serving.request_limits import require_explainable
 
 from .infer_request import FEATURES, HI, LO, PREDICTION, STATUS, InferRequest
 from .tensors import BYTES, FP32, FP64, Tensor
@@ -18,7 +19,9 @@ _STATUSES = tuple(status.name for status in Status)
 
 
 def outputs_of(request: InferRequest, predicted: Predicted) -> list[Tensor]:
-    """The outputs that a request names, in its order."""
+    """The outputs that a request names, in its order. Raises RequestTooLarge: the features of all rows are too many."""
+    if predicted.used is not None:
+        require_explainable(predicted.used)
     return [_output(one.name, predicted) for one in request.outputs]
 
 

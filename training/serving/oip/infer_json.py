@@ -11,11 +11,12 @@ from featurestore.errors import BadRequest
 from featurestore.server.answer import JSON, Answer
 from featurestore.server.refusal import Header
 from training.serving.ask import Predicted
+from training.serving.request_limits import parsed_object, require_cells
 
 from .infer_answer import answer_parameters, outputs_of
 from .infer_body import JSON_LENGTH, BodyHeaders
 from .infer_request import InferRequest, Parameters, RequestedOutput, require_in_body
-from .tensors import MAX_TENSORS, Tensor, bytes_of, head_of
+from .tensors import BYTES, MAX_TENSORS, Head, Tensor, bytes_of, head_of
 
 BINARY: Final = b"application/octet-stream"
 _SIZE: Final = "binary_data_size"
@@ -28,22 +29,16 @@ def parse_infer(headers: Iterable[Header], body: bytes) -> tuple[InferRequest, f
     return _request(parsed_object(text), raw), read.timeout_s
 
 
-def parsed_object(text: bytes) -> dict[str, Any]:
-    """The object of a JSON text. Raises BadRequest."""
-    try:
-        found = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise BadRequest("the body must be a JSON object")
-    return found
-
-
 def _request(data: dict[str, Any], raw: memoryview) -> InferRequest:
     parameters = Parameters.of(_object(data, "parameters", "the request"))
+    inputs = _objects(data, "inputs")
+    heads = [head_of(one.get("name"), one.get("datatype"), one.get("shape")) for one in inputs]
+    require_cells(
+        sum(head.size for head, one in zip(heads, inputs, strict=True) if "data" in one or head.datatype is BYTES)
+    )
     tensors, at = [], 0
-    for one in _objects(data, "inputs"):
-        tensor, took = _tensor(one, raw[at:])
+    for head, one in zip(heads, inputs, strict=True):
+        tensor, took = _tensor(head, one, raw[at:])
         tensors.append(tensor)
         at += took
     if at != len(raw):
@@ -55,9 +50,8 @@ def _request(data: dict[str, Any], raw: memoryview) -> InferRequest:
     return InferRequest.of(data.get("id", ""), tensors, parameters, outputs)
 
 
-def _tensor(data: dict[str, Any], raw: memoryview) -> tuple[Tensor, int]:
+def _tensor(head: Head, data: dict[str, Any], raw: memoryview) -> tuple[Tensor, int]:
     """(a tensor, how many of the raw bytes it has)."""
-    head = head_of(data.get("name"), data.get("datatype"), data.get("shape"))
     what = f"input {head.name!r}"
     parameters = _object(data, "parameters", what)
     require_in_body(parameters, what)

@@ -9,11 +9,12 @@ from google.protobuf.message import DecodeError
 
 from featurestore.errors import BadRequest
 from training.serving.ask import Predicted
+from training.serving.request_limits import require_cells
 
 from . import inference_pb2 as pb
 from .infer_answer import answer_parameters, outputs_of
 from .infer_request import InferRequest, Parameters, RequestedOutput, require_in_body
-from .tensors import BYTES, MAX_TENSORS, Tensor, bytes_of, head_of
+from .tensors import BYTES, MAX_TENSORS, Head, Tensor, bytes_of, head_of
 
 FINAL_ANSWER: Final = "triton_final_response"
 
@@ -33,7 +34,12 @@ def parse_infer(message: pb.ModelInferRequest) -> InferRequest:
         raise BadRequest(f"at most {MAX_TENSORS:,} inputs and as many outputs in a request")
     if raw and len(raw) != len(message.inputs):
         raise BadRequest(f"raw_input_contents has {len(raw):,} entries for {len(message.inputs):,} inputs")
-    tensors = [_tensor(one, raw[i] if raw else None) for i, one in enumerate(message.inputs)]
+    heads = [head_of(one.name, one.datatype, list(one.shape)) for one in message.inputs]
+    require_cells(sum(head.size for head in heads if not raw or head.datatype is BYTES))
+    tensors = [
+        _tensor(head, one, raw[i] if raw else None)
+        for i, (head, one) in enumerate(zip(heads, message.inputs, strict=True))
+    ]
     outputs = [RequestedOutput.of(one.name, _parameters(one.parameters), False) for one in message.outputs]
     return InferRequest.of(message.id, tensors, Parameters.of(_parameters(message.parameters)), outputs)
 
@@ -48,8 +54,7 @@ def _parameters(given: Mapping[str, pb.Parameter]) -> dict[str, Any]:
     return found
 
 
-def _tensor(one: pb.Tensor, raw: bytes | None) -> Tensor:
-    head = head_of(one.name, one.datatype, list(one.shape))
+def _tensor(head: Head, one: pb.Tensor, raw: bytes | None) -> Tensor:
     require_in_body(_parameters(one.parameters), f"input {head.name!r}")
     if raw is not None:
         if one.HasField("contents"):

@@ -78,7 +78,7 @@ def _answered(request: InferRequest, outcome: Outcome) -> Answer:
         return failed(outcome)
     try:
         return render_infer(request, outcome)
-    except Exception as error:  # noqa: BLE001 - the other requests of the batch get their outcomes after this one
+    except Exception as error:  # noqa: BLE001 - the client gets an answer, whatever fails
         return failed(error)
 
 

@@ -15,9 +15,9 @@ from featurestore.errors import BadRequest
 from featurestore.server.answer import Answer
 from featurestore.server.refusal import Refused
 from featurestore.server.whole_routes import WholeRequest
+from training.serving.request_limits import parsed_object
 
 from .errors import failed
-from .infer_json import parsed_object
 from .infer_request import version_of
 from .infer_route import URL as INFER
 from .served_models import UNSUPPORTED, ServedModels

@@ -5,13 +5,15 @@ import re
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featurestore.errors import BadRequest
+from featurestore.errors import BadRequest, RequestTooLarge
 from featurestore.server.refusal import Header
 from training.errors import InputRefused
+from training.serving import request_limits
 from training.serving.ask import Ask, Keyed, Predicted
 from training.serving.oip.infer_json import parse_infer, render_infer
 from training.serving.oip.infer_request import InferRequest
@@ -181,6 +183,43 @@ def test_an_output_overrides_the_requests_form() -> None:
 def test_a_body_that_cannot_be_is_refused(body: Any, why: str) -> None:
     with pytest.raises(BadRequest, match=re.escape(why)):
         parse(body)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "says"),
+    [
+        ([SEATS | {"shape": [1_000, 1_001], "data": [1]}], "1,001,000 values; at most 1,000,000"),
+        ([SEATS | {"name": str(i), "shape": [10_000], "data": [1]} for i in range(101)], "1,010,000 values"),
+        (
+            [
+                {"name": str(i), "shape": [10_000], "datatype": "BYTES", "parameters": {"binary_data_size": 0}}
+                for i in range(101)
+            ],
+            "1,010,000 values",
+        ),
+        ([[]] * 250_000, "250,002 lists and objects; at most 250,000"),
+    ],
+    ids=["one", "many", "texts", "lists"],
+)
+def test_more_values_than_the_event_loop_can_take_are_refused_before_they_are_converted(inputs: Any, says: str) -> None:
+    with pytest.raises(RequestTooLarge, match=says):
+        parse({"inputs": inputs})
+
+
+def test_numbers_as_raw_bytes_are_not_bounded_as_values() -> None:
+    x = {"name": "x", "shape": [10_000, 101], "datatype": "BOOL", "parameters": {"binary_data_size": 1_010_000}}
+    text = orjson.dumps({"inputs": [x]})
+    length = (b"inference-header-content-length", b"%d" % len(text))
+    made, _ = parse_infer([length], text + bytes(1_010_000))
+    assert made.tensors[0].shape == (10_000, 101)
+
+
+def test_more_numbers_than_an_answer_may_have_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_limits, "MAX_NUMBERS", 5)
+    asked = parse({"inputs": [SEATS], "outputs": [{"name": "status"}]})
+    with pytest.raises(RequestTooLarge, match="6 features of all rows; at most 5"):
+        render_infer(asked, explained())
+    assert render_infer(parse({"inputs": [SEATS]}), predicted()).status == 200
 
 
 def test_a_level_that_cannot_be_is_refused() -> None:

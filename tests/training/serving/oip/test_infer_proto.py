@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featurestore.errors import BadRequest
+from featurestore.errors import BadRequest, RequestTooLarge
 from training.serving.ask import Keyed
 from training.serving.oip import inference_pb2 as pb
 from training.serving.oip.infer_proto import parse_infer, parse_message, render_infer
@@ -70,6 +70,12 @@ def test_an_answer_has_the_form_of_its_request(raw: bool) -> None:
     else:
         assert list(made.outputs[0].contents.bytes_contents)[:3] == [b"OK", b"NOT_FOUND", b""]
         assert list(made.outputs[2].contents.fp64_contents) == [0.2, 0.0]
+
+
+def test_more_values_than_the_event_loop_can_take_are_refused_before_they_are_converted() -> None:
+    message = request(*(tensor(str(i), "INT64", 10_000) for i in range(101)))
+    with pytest.raises(RequestTooLarge, match="1,010,000 values; at most 1,000,000"):
+        parse_infer(message)
 
 
 def test_unknown_fields_are_ignored() -> None:
