@@ -71,6 +71,8 @@ class Connection(HttpToolsProtocol):
         self._reading: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
         self._valid: asyncio.TimerHandle | None = None
+        self._cycles: list[Any] = []
+        """The requests that wait for their answers. uvicorn knows only the last one."""
         self.begin: Callable[[], None] = lambda: None
         """Called before the connection is counted: a handshake that ends here was counted itself."""
 
@@ -95,8 +97,11 @@ class Connection(HttpToolsProtocol):
         self.loop.call_later(RETIRE_S, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timers."""
+        """Stop the timers, and end all requests of the client."""
         self.clients.open -= 1
+        for cycle in self._cycles:
+            cycle.disconnected = True
+            cycle.message_event.set()
         for timer in (self._reading, self._writing, self._valid):
             if timer is not None:
                 timer.cancel()
@@ -121,6 +126,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head of a request has arrived."""
         super().on_headers_complete()
+        self._cycles = [*(one for one in self._cycles if not one.response_complete), self.cycle]
         self.head_received()
 
     def on_message_complete(self) -> None:

@@ -178,6 +178,20 @@ def test_a_client_that_goes_away_withdraws_its_request(served: tuple[Server, Ech
     assert server.send(server.request(b"hello", path=URL))[0][0] == 200
 
 
+def test_a_client_that_goes_away_withdraws_a_request_although_others_are_behind_it(
+    served: tuple[Server, Echo], caplog: pytest.LogCaptureFixture
+) -> None:
+    server, echo = served
+    other = server.beside()
+    other.send_alone(server.request(b"wait", path=URL) * 3)
+    wait_until(lambda: len(echo.waiting) == 1)
+    other.close()
+    echo.keep(0, b"first")  # the connection is not read before
+    wait_until(lambda: len(echo.waiting) == 2 and echo.withdrawn == 1)
+    assert server.send(server.request(b"hello", path=URL))[0][0] == 200
+    assert not caplog.records
+
+
 def test_refusals_of_the_guard_have_the_form_of_the_route(served: tuple[Server, Echo]) -> None:
     server, _ = served
     good = server.request(b"hello", path=URL)
