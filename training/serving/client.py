@@ -101,7 +101,9 @@ class ModelClient:
         """
         entities, _ = as_lists(keys)
         body = _body({"entities": {name: _nullable(values) for name, values in entities.items()}, "id": ident})
-        query = ({"explain": "true"} if explain else {}) | ({} if interval is None else {"interval": repr(interval)})
+        query = ({"explain": "true"} if explain else {}) | (
+            {} if interval is None else {"interval": repr(float(interval))}
+        )
         url, due = f"/predict/{quote(model, safe='@')}", None if timeout is None else self._clock() + timeout
 
         def send() -> Predicted:

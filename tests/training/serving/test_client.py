@@ -121,7 +121,9 @@ def test_it_retries_a_busy_model_after_the_time_that_the_server_names() -> None:
     server = Answers(
         refusal(429, "ModelBusy", 2), refusal(503, "OnlineUnavailable", 1), refusal(429, None, 3), httpx.Response(200, json=GOOD)
     )  # fmt: skip
-    predicted = server.client().predict("late", {"dest": ["ATL", "LAX"]}, interval=0.9, explain=True, ident="7")
+    predicted = server.client().predict(
+        "late", {"dest": ["ATL", "LAX"]}, interval=np.float64(0.9), explain=True, ident="7"
+    )
     assert server.slept == [2, 1, 3]
     assert str(server.requests[-1].url) == "http://models/predict/late?explain=true&interval=0.9"
     assert json.loads(server.requests[-1].content) == {"entities": {"dest": ["ATL", "LAX"]}, "id": "7"}

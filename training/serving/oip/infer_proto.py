@@ -19,12 +19,12 @@ from .tensors import BYTES, MAX_TENSORS, Head, Tensor, bytes_of, head_of
 FINAL_ANSWER: Final = "triton_final_response"
 
 
-def parse_message(data: bytes) -> pb.ModelInferRequest:
-    """The message of a call. Raises BadRequest: it is no such message."""
+def parse_message(kind: Any, data: bytes) -> Any:
+    """The message of a call, of a class of messages. Raises BadRequest: it is no such message."""
     try:
-        return pb.ModelInferRequest.FromString(data)
+        return kind.FromString(data)
     except DecodeError:
-        raise BadRequest("the message is not a ModelInferRequest") from None
+        raise BadRequest(f"the message is no {kind.DESCRIPTOR.name}") from None
 
 
 def parse_infer(message: pb.ModelInferRequest) -> InferRequest:

@@ -9,9 +9,8 @@ from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.json_format import ParseDict
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
-from featurestore.errors import BadRequest
 from featurestore.remote.grpc_transport import ERROR_KEY, RETRY_KEY
 from featurestore.server.grpc_service import admitted
 from featurestore.server.guard import Gate
@@ -21,7 +20,7 @@ from training.serving.refusal_status import Refusal
 
 from . import inference_pb2 as pb
 from .errors import code_of, shown_refusal
-from .infer_proto import mark_final, parse_infer, render_infer
+from .infer_proto import mark_final, parse_infer, parse_message, render_infer
 from .infer_request import version_of
 from .infer_route import types_of
 from .served_models import UNSUPPORTED, ServedModels
@@ -81,7 +80,7 @@ class InferenceService:
         self._gate.counts.request(f"/{SERVICE}/{name}", status, time.perf_counter() - start)
 
     async def _infer(self, data: bytes, context: Context, charge: Charge) -> Message:
-        return await self._inferred(_parsed(pb.ModelInferRequest, data), context, charge)
+        return await self._inferred(parse_message(pb.ModelInferRequest, data), context, charge)
 
     async def _inferred(self, message: pb.ModelInferRequest, context: Context, charge: Charge) -> pb.ModelInferResponse:
         serving, name, version = self._models.serving, message.model_name, version_of(message.model_version)
@@ -117,7 +116,7 @@ class InferenceService:
         ident = ""
         try:
             charge = admitted(self._gate, context)
-            message = _parsed(pb.ModelInferRequest, data)
+            message = parse_message(pb.ModelInferRequest, data)
             ident = message.id
             return pb.ModelStreamInferResponse(infer_response=await self._inferred(message, context, charge))
         except Exception as error:  # noqa: BLE001 - every error becomes an answer
@@ -154,7 +153,7 @@ def _call(kind: Any, answer: Callable[[Any], Message]) -> _Call:
     """A call whose answer is there at once."""
 
     async def call(data: bytes, _: Context, __: Charge) -> Message:
-        return answer(_parsed(kind, data))
+        return answer(parse_message(kind, data))
 
     return call
 
@@ -165,13 +164,6 @@ def _unary(handle: Callable[[bytes, Context], Awaitable[Message]]) -> Any:
 
 def _serialized(message: Message) -> bytes:
     return message.SerializeToString()
-
-
-def _parsed(kind: Any, data: bytes) -> Any:
-    try:
-        return kind.FromString(data)
-    except DecodeError:
-        raise BadRequest(f"the message is no {kind.DESCRIPTOR.name}") from None
 
 
 def _refuse_change(_: Message) -> NoReturn:

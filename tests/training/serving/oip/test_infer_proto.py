@@ -37,7 +37,7 @@ def test_contents_of_each_kind_are_read() -> None:
         tensor("wind", "FP32", 1, fp32_contents=[0.5]),
         tensor("level", "INT16", 1, int_contents=[-4]),
     )
-    found = parse_infer(parse_message(message.SerializeToString())).ask("late", None, TYPES, None)
+    found = parse_infer(parse_message(pb.ModelInferRequest, message.SerializeToString())).ask("late", None, TYPES, None)
     assert found.given == Keyed({"dest": ["Jä"], "seats": [3], "night": [True], "wind": [0.5], "level": [-4]})
 
 
@@ -80,7 +80,7 @@ def test_more_values_than_the_event_loop_can_take_are_refused_before_they_are_co
 
 def test_unknown_fields_are_ignored() -> None:
     later = request(tensor("seats", "INT64", 1, int64_contents=[3])).SerializeToString() + b"\xfa\x07\x03abc"
-    assert parse_infer(parse_message(later)).tensors[0].name == "seats"
+    assert parse_infer(parse_message(pb.ModelInferRequest, later)).tensors[0].name == "seats"
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,6 @@ def test_hostile_bytes_are_named_mistakes_only(data: bytes, datatype: str, shape
     good = request(tensor("seats", datatype, *shape), raw=(data,)).SerializeToString()
     for bad in (data, good, good[: len(data)], good + data):
         try:
-            parse_infer(parse_message(bad))
+            parse_infer(parse_message(pb.ModelInferRequest, bad))
         except BadRequest:
             continue
