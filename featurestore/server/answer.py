@@ -68,7 +68,7 @@ class Promised:
         else:
             use(self._answer)
 
-    def keep(self, answer: Answer) -> None:
+    def give(self, answer: Answer) -> None:
         """Give the answer. It is dropped if the client has gone."""
         self._end(answer)
 

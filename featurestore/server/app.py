@@ -40,7 +40,7 @@ from .reads import Reads
 from .refusal import Header, Refused
 from .request import MAX_BODY, OnlineRequest, parse_request
 from .routes import add_routes
-from .whole_routes import WholeRequest, WholeRoute, kept
+from .whole_routes import WholeRequest, WholeRoute, wait_for
 
 POLL_S: Final = 0.1
 """How often the server looks for a new release."""
@@ -192,7 +192,7 @@ class FeatureServer:
                 except Exception:  # noqa: BLE001 - every error becomes an answer in the form of the route
                     _log.exception("%s failed", route.name)
                     answer = route.refusal(Refused(DEFECT, DEFECT_TEXT))
-        made = await kept(answer, receive) if isinstance(answer, Promised) else answer
+        made = await wait_for(answer, receive) if isinstance(answer, Promised) else answer
         if made is not None:
             if made.pause_s:  # the client sends nothing more before it has its answer
                 await asyncio.sleep(made.pause_s)

@@ -45,7 +45,7 @@ class WholeRoute(Protocol):
         ...
 
 
-async def kept(promised: Promised, receive: Receive) -> Answer | None:
+async def wait_for(promised: Promised, receive: Receive) -> Answer | None:
     """Wait for a promised answer; None: the client went away. For a request that has a task."""
     loop = asyncio.get_running_loop()
     made: asyncio.Future[Answer | None] = loop.create_future()

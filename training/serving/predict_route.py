@@ -145,7 +145,7 @@ class PredictRoute:
         promised = Promised()
 
         def done(outcome: Outcome) -> None:
-            promised.keep(_answered(outcome, target.level))
+            promised.give(_answered(outcome, target.level))
 
         promised.withdrawn = self._serving.ask(ask, done).withdraw
         return promised

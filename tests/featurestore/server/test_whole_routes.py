@@ -74,7 +74,7 @@ class Echo(NoExtension):
     def keep(self, at: int, body: bytes) -> None:
         """Give a promised answer, from the test's thread."""
         wait_until(lambda: len(self.waiting) > at)
-        self.loop.call_soon_threadsafe(self.waiting[at].keep, Answer(200, body))
+        self.loop.call_soon_threadsafe(self.waiting[at].give, Answer(200, body))
 
     def _gone(self) -> None:
         self.withdrawn += 1

@@ -63,7 +63,7 @@ class InferRoute:
         promised = Promised()
 
         def done(outcome: Outcome) -> None:
-            promised.keep(_answered(parsed, outcome))
+            promised.give(_answered(parsed, outcome))
 
         promised.withdrawn = self._serving.ask(ask, done).withdraw
         return promised
