@@ -6,6 +6,7 @@ protocol.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -60,7 +61,8 @@ def _keyed(by_name: Mapping[str, Tensor], types: Mapping[str, ColumnType]) -> Ke
 def _column(tensor: Tensor, kind: ColumnType | None) -> list[Any]:
     """The values of a tensor of one column; kind None: the model does not have it, and says so.
 
-    A number of another datatype is accepted if it converts exactly.
+    A number of another datatype is accepted if it converts exactly. NaN becomes null, which is a missing value: an on-demand view
+    computes with NaN.
     """
     if len(tensor.shape) == _MATRIX and tensor.shape[1] != 1:
         raise BadRequest(f"input {tensor.name!r}: `shape` must be [rows] or [rows, 1], not {list(tensor.shape)}")
@@ -70,7 +72,10 @@ def _column(tensor: Tensor, kind: ColumnType | None) -> list[Any]:
         if tensor.datatype is not wanted:
             raise _other_type(tensor, wanted)
         return list(elements)
-    found: list[Any] = (elements if wanted is tensor.datatype else _exactly(tensor, elements, wanted)).tolist()
+    made = elements if wanted is tensor.datatype else _exactly(tensor, elements, wanted)
+    found: list[Any] = made.tolist()
+    if made.dtype.kind == "f" and np.isnan(made).any():
+        found = [None if math.isnan(one) else one for one in found]
     return found
 
 

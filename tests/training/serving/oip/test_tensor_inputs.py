@@ -62,6 +62,11 @@ def test_a_number_of_another_datatype_is_taken_if_it_is_the_same_number(
     assert type(found[0]) is {"int64": int, "float64": float}[kind]
 
 
+@pytest.mark.parametrize("datatype", ["FP64", "FP32", "FP16"])
+def test_nan_is_null_as_in_the_other_protocols(datatype: str) -> None:
+    assert column("float64", datatype, [None, 0.5]) == [None, 0.5]
+
+
 @pytest.mark.parametrize(
     ("kind", "datatype", "data"),
     [
