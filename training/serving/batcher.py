@@ -159,7 +159,7 @@ class Batcher:
 
     def _begin(self, queue: ModelQueue, batch: Batch, pool: Hashable) -> None:
         self._free[pool] -= 1
-        expected = batch.rows * queue.row_s  # so that one model does not take all threads before its first charge
+        expected = queue.time.of(1, batch.rows)  # so that one model does not take all threads before its first charge
         self._shares.charge(queue, expected)
 
         def finished(made: Finished) -> None:

@@ -9,12 +9,11 @@ from typing import Final, NamedTuple
 
 from training.errors import DeadlineMissed, ModelBusy
 
+from .batch_time import BatchTime
 from .job import LOOP, Job
 from .settings import ModelSettings
 
 NEVER: Final = math.inf
-_SMOOTHING: Final = 0.2
-"""The weight of the newest batch in the measured seconds a row."""
 _LEAST_RETRY_S: Final = 0.001
 _BURST_S: Final = 1.0
 
@@ -47,14 +46,15 @@ class ModelQueue:
 
     Attributes:
         rows: how many rows wait.
-        row_s: measured seconds of computing a row, in batches as they are; 0 before the first one.
+        computing: how many rows are being computed.
+        time: how long its batches take.
         passed: the share of the compute threads that the model has used (see `Shares`).
     """
 
     def __init__(self, name: str, settings: ModelSettings, now: float) -> None:
         self.name, self.settings = name, settings
-        self.rows, self.row_s, self.passed = 0, 0.0, 0.0
-        self.computing = 0
+        self.rows, self.computing, self.passed = 0, 0, 0.0
+        self.time = BatchTime()
         self._lanes: dict[tuple[Hashable, Hashable], _Lane] = {}
         """By version and pool."""
         self._tokens, self._filled_s = self._burst, now
@@ -94,7 +94,8 @@ class ModelQueue:
     @property
     def wait_s(self) -> float:
         """How long the rows ahead of a new request take."""
-        return (self.rows + self.computing) * self.row_s
+        batches = math.ceil(self.rows / self.settings.max_batch) + (1 if self.computing else 0)
+        return self.time.of(batches, self.rows + self.computing)
 
     def add(self, job: Job) -> None:
         """Queue an admitted request."""
@@ -153,8 +154,7 @@ class ModelQueue:
     def finished(self, batch: Batch, seconds: float) -> None:
         """A batch has ended."""
         self.computing -= batch.rows
-        measured = seconds / batch.rows
-        self.row_s = measured if not self.row_s else self.row_s + _SMOOTHING * (measured - self.row_s)
+        self.time.add(batch.rows, seconds)
 
     def drain(self, target: Hashable) -> list[Job]:
         """Take all jobs of a version that cannot answer any more."""

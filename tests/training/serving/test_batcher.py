@@ -60,10 +60,11 @@ class Made:
 
 @dataclass
 class Server:
-    """A batcher whose batches take `row_s` a row."""
+    """A batcher whose batches take `batch_s`, and `row_s` a row."""
 
     threads: int = 1
     row_s: float = 0.001
+    batch_s: float = 0.0
     loop: FakeLoop = field(default_factory=FakeLoop)
     batches: list[tuple[str, Batch]] = field(default_factory=list)
     late: list[Job] = field(default_factory=list)
@@ -89,7 +90,7 @@ class Server:
 
     def _compute(self, queue: ModelQueue, batch: Batch, finished: Callable[[Finished], None]) -> None:
         self.batches.append((queue.name, batch))
-        seconds = batch.rows * self.row_s
+        seconds = self.batch_s + batch.rows * self.row_s
         made = Made([ValueError(str(id(job))) for job in batch.jobs], seconds)
         if batch.jobs[0].pool is LOOP:
             finished(made)
@@ -208,6 +209,20 @@ def test_a_deadline_that_the_rows_ahead_miss_is_refused_at_once() -> None:
     server.ask(queue, timeout_s=0.06)
     with pytest.raises(DeadlineMissed):
         server.ask(queue, timeout_s=0.0)
+
+
+def test_a_large_request_among_small_ones_makes_no_other_miss_its_deadline() -> None:
+    server = Server(row_s=1e-6, batch_s=3e-4)
+    queue = server.queue(max_queue_delay_us=0)
+    for _ in range(20):
+        server.ask(queue)
+        server.loop.run()
+    server.ask(queue, rows=10_000)  # 10 ms, and not 10,000 times 0.3 ms
+    server.loop.run(server.loop.now + 0.001)
+    assert queue.computing == 10_000
+    server.ask(queue, timeout_s=0.02)
+    server.loop.run()
+    assert server.late == []
 
 
 def test_a_request_whose_deadline_passes_in_the_queue_is_dropped_before_its_batch() -> None:
