@@ -105,8 +105,9 @@ class Follower:
     def fail(self, loaded: LoadedVersion, why: str) -> None:
         """A version's process was ended. It is loaded again later."""
         name, version = loaded.model.name, loaded.model.version
-        if self.models[name].fail(version, why) is not None:
-            self._retire(loaded)
+        if not self.models[name].fail(loaded, why):
+            return  # it is closed already, or after this batch
+        self._retire(loaded)
         now, (failed_at, last_s) = self._clock(), self._retries.get((name, version), _NEVER_FAILED)
         again_s = FIRST_RETRY_S if now - failed_at > 2 * LAST_RETRY_S else min(2 * last_s, LAST_RETRY_S)
         self._retries[name, version] = now, again_s

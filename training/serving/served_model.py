@@ -105,11 +105,15 @@ class ServedModel:
         kept = {*(self._weights.versions if self._weights else ()), *self.extra}
         return [*gone, *self._let_go(kept)]
 
-    def fail(self, version: int, why: str) -> LoadedVersion | None:
-        """A version cannot answer any more. Returns it, if it was held."""
+    def fail(self, loaded: LoadedVersion, why: str) -> bool:
+        """A version cannot answer any more. Returns whether it was held; it may have been taken away, and loaded again."""
+        version = loaded.model.version
+        held = self._held.get(version)
+        if held is None or held.loaded is not loaded:
+            return False
         self._failed[version] = Failed(why)
-        held = self._held.pop(version, None)
-        return None if held is None else held.loaded
+        del self._held[version]
+        return True
 
     def name_version(self, version: int) -> None:
         """A request names a version that is not held."""

@@ -398,9 +398,12 @@ class Ended:
     def __init__(self, inner: Any) -> None:
         self._inner, self.fails, self.closed = inner, False, 0
         self.failure: str | None = None
+        self.may_end = threading.Event()
+        self.may_end.set()
 
     def run(self, arrays: Any) -> Any:
         if self.fails:
+            self.may_end.wait(30)
             self.failure = "its process ended"
             raise ModelFailed("trees@v1", "its process ended")
         return self._inner.run(arrays)
@@ -409,9 +412,9 @@ class Ended:
         self.closed += 1
 
 
-def test_a_foreign_model_that_ends_is_not_ready_and_is_loaded_again(
-    own_model_store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[Ended]:
+    """The runners of `trees`, each loaded once, as of a foreign model."""
     made: list[Ended] = []
     real = ModelLoader._opened
 
@@ -423,18 +426,47 @@ def test_a_foreign_model_that_ends_is_not_ready_and_is_loaded_again(
         return loaded
 
     monkeypatch.setattr(ModelLoader, "_opened", opened)
+    return made
 
+
+def test_a_foreign_model_that_ends_is_not_ready_and_is_loaded_again(own_model_store: Path, ended: list[Ended]) -> None:
     async def scenario(running: Running) -> None:
         assert (await running.serving.asked(asking())).version == 1
-        made[0].fails = True
+        ended[0].fails = True
         with pytest.raises(ModelFailed, match="its process ended"):
             await running.serving.asked(asking())
         with pytest.raises(ModelNotReady, match="its process ended"):
             await running.serving.asked(asking())
         assert (await running.serving.asked(asking("late"))).version == 1
-        await running.until(lambda: len(made) == 2 and running.serving.models()[-1].why is None)
+        await running.until(lambda: len(ended) == 2 and running.serving.models()[-1].why is None)
         assert (await running.serving.asked(asking())).version == 1
-        await running.until(lambda: made[0].closed == 1)
+        await running.until(lambda: ended[0].closed == 1)
 
     serve(own_model_store, scenario)
-    assert made[1].closed == 1
+    assert ended[1].closed == 1
+
+
+def test_a_process_that_ends_after_its_version_was_loaded_again_takes_no_other_away(
+    own_model_store: Path, ended: list[Ended]
+) -> None:
+    register(own_model_store)
+
+    async def scenario(running: Running) -> None:
+        running.promote("v1")
+        await running.until(lambda: running.serving.models()[-1].weights == ((1, 1.0),))
+        first = next(one for one in ended if one is running.serving.served("trees").loaded.runner)
+        first.fails = True
+        first.may_end.clear()
+        asked = asyncio.ensure_future(running.serving.asked(asking(timeout_s=30.0)))
+        for version in (2, 1):
+            running.promote(f"v{version}")
+            await running.until(lambda version=version: running.serving.models()[-1].weights == ((version, 1.0),))
+        first.may_end.set()
+        with pytest.raises(ModelFailed):
+            await asked
+        assert (await running.serving.asked(asking())).version == 1
+        await running.until(lambda: first.closed == 1)
+        assert sum(one.closed == 0 for one in ended) == 1
+
+    serve(own_model_store, scenario, ("trees",))
+    assert [one.closed for one in ended] == [1] * len(ended)
