@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import mmap
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from base.metrics import BATCH_ROWS, FEATURE_STATES, LATENCIES, MODEL_OUTCOMES, MODEL_STAGES, Distribution
@@ -100,6 +100,14 @@ class ModelCounters:
         """The counter of a version."""
         found = self._mine.get((model, version))
         return found if found is not None else self._begin(model, version)
+
+    def waiting(self, rows: Mapping[tuple[str, int], int]) -> None:
+        """Set how many rows wait in this worker for each version; none for all others."""
+        for version in rows:
+            if len(self._mine) < VERSIONS:  # none takes the row of another
+                self.of(*version)
+        for version, counter in self._mine.items():
+            counter.waiting(rows.get(version, 0))
 
     def statistics(self) -> list[VersionStatistics]:
         """What all versions have done, by name."""

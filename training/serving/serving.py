@@ -32,6 +32,9 @@ from .settings import ModelSettings, ServingSettings
 from .states import ModelState, ServedVersion
 from .statistics import VersionStatistics, ready_samples
 
+COUNT_S: Final = 0.2
+"""How often a worker counts the rows that wait."""
+
 
 class Ticket:
     """A question that was asked."""
@@ -86,9 +89,11 @@ class Serving:
         self._batcher = Batcher(loop, threads, self._compute, self._too_late, self._finished, self._clock)
         self._preparing = Preparing(self._store, self._ask_again)
         self._follower.start()
+        counting = asyncio.create_task(self._go_on_counting())
         try:
             yield
         finally:
+            counting.cancel()
             self._preparing.close()
             await self._follower.stop()
 
@@ -287,9 +292,19 @@ class Serving:
             self._counters.of(job.ask.model, _version(job)).outcome(outcome, seconds)
 
     def _count_waiting(self) -> None:
-        for model in self._models.values():
-            for version, held in model.held.items():
-                self._counters.of(model.name, version).waiting(model.queue.waiting(held.loaded))
+        self._counters.waiting(
+            {
+                (model.name, version): model.queue.waiting(held.loaded)
+                for model in self._models.values()
+                for version, held in model.held.items()
+            }
+        )
+
+    async def _go_on_counting(self) -> None:
+        """Count what waits, for other workers, which may be asked for the metrics."""
+        while True:
+            self._count_waiting()
+            await asyncio.sleep(COUNT_S)
 
 
 def _version(job: Job) -> int:

@@ -25,7 +25,7 @@ def test_any_worker_answers_for_all_and_a_replaced_one_continues() -> None:
                 counter.batch(3, times)
                 counter.features((6, 2, 1))
                 counter.outputs((1, 2))
-            counter.waiting(times)
+            worker.waiting({(NAME, 999_999_999): times})
         second = ModelCounters(2, 1, file.fileno())
         second.of(NAME, 999_999_999).batch(1_000, 5)
         for worker in (first, second):
@@ -41,6 +41,14 @@ def test_any_worker_answers_for_all_and_a_replaced_one_continues() -> None:
             assert (found.waiting, found.last_us) == (11, 5)
 
 
+def test_a_version_that_is_not_held_any_more_has_no_row_that_waits() -> None:
+    counters = ModelCounters()
+    counters.waiting({("late", 1): 5, ("late", 2): 0})
+    assert [one.waiting for one in counters.statistics()] == [5, 0]
+    counters.waiting({("late", 2): 3})
+    assert [one.waiting for one in counters.statistics()] == [0, 3]
+
+
 def test_the_version_that_was_used_longest_ago_gives_its_row_to_a_new_one() -> None:
     counters = ModelCounters()
     for version in range(1, VERSIONS + 1):
@@ -51,3 +59,6 @@ def test_the_version_that_was_used_longest_ago_gives_its_row_to_a_new_one() -> N
     assert VERSIONS not in found
     assert found[99].rows == 2
     assert found[1].rows == 1
+    counters.waiting({("late", version): 1 for version in range(200)})
+    waiting = {one.version: one.waiting for one in counters.statistics()}
+    assert waiting == dict.fromkeys(found, 1)  # a version without a row takes none

@@ -344,6 +344,22 @@ def test_a_full_queue_refuses_before_the_inputs_are_read(
     serve(own_model_store, scenario, settings=SLOW)
 
 
+def test_other_workers_see_what_waits_in_this_one(own_model_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow(monkeypatch)
+
+    async def scenario(running: Running) -> None:
+        def waiting() -> dict[str, int]:
+            return {one.model: one.waiting for one in running.serving._counters.statistics()}
+
+        ticket = running.serving.ask(asking(), lambda _: None)
+        await running.until(lambda: waiting() == {"late": 0, "trees": 1})
+        ticket.withdraw()
+        await running.until(lambda: waiting() == {"late": 0, "trees": 0})
+
+    settings = ServingSettings(ModelSettings(max_queue_delay_us=10_000_000, timeout_ms=60_000))
+    serve(own_model_store, scenario, settings=settings)
+
+
 def test_a_request_that_is_withdrawn_is_not_computed(own_model_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow(monkeypatch)
 
