@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Final, Protocol
 
-from .job import LOOP, SHARED, Job, Outcome
+from .job import INTERVALS, LOOP, SHARED, Job, Outcome
 from .model_queue import NEVER, Batch, ModelQueue
 from .shares import Shares
 
@@ -73,7 +73,7 @@ class Batcher:
     ) -> None:
         self._loop, self._compute, self._late, self._finished = loop, compute, late, finished
         self._clock = clock
-        self._free: dict[Hashable, int] = {LOOP: 1, SHARED: threads}
+        self._free: dict[Hashable, int] = {LOOP: 1, SHARED: threads, INTERVALS: 1}
         """The free threads of each pool."""
         self._shares = Shares()
         self._queues: list[ModelQueue] = []

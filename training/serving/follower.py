@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from base.errors import CoveyError
 
 from .compute_threads import ComputeThreads
+from .job import INTERVALS, SHARED
 from .loaded import LoadedVersion
 from .model_loader import InForce, ModelLoader
 from .model_queue import ModelQueue
@@ -69,7 +70,10 @@ class Follower:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._loading = ThreadPoolExecutor(1, "covey-models")
-        self._shared = ComputeThreads(self._loop, self._settings.threads)
+        self._shared: dict[Hashable, ComputeThreads] = {
+            SHARED: ComputeThreads(self._loop, self._settings.threads),
+            INTERVALS: ComputeThreads(self._loop, 1, "covey-of-intervals"),
+        }
         for name in self._names or ():
             self._add(name)
         self._task = asyncio.create_task(self._follow())
@@ -80,8 +84,7 @@ class Follower:
         with suppress(asyncio.CancelledError):
             await self._task
         self._loading.shutdown(wait=False)  # versions that are being closed are closed
-        self._shared.close()
-        for threads in self._own.values():
+        for threads in (*self._shared.values(), *self._own.values()):
             threads.close()
         held = [one.loaded for model in self.models.values() for one in model.held.values()]
         for loaded in {*held, *self._retired}:
@@ -91,10 +94,10 @@ class Follower:
         """Look at once: a request names a version that is not loaded."""
         self._wake.set()
 
-    def begin(self, loaded: LoadedVersion) -> ComputeThreads:
-        """A version computes a batch; returns its threads."""
+    def begin(self, loaded: LoadedVersion, pool: Hashable) -> ComputeThreads:
+        """A version computes a batch; returns the threads of the pool, for which the event loop has no use."""
         self._computing[loaded] = self._computing.get(loaded, 0) + 1
-        return self._own.get(loaded, self._shared)
+        return self._own.get(loaded) or self._shared.get(pool, self._shared[SHARED])
 
     def end(self, loaded: LoadedVersion) -> None:
         """A batch of a version has ended."""

@@ -13,6 +13,8 @@ LOOP: Final = "loop"
 """The pool of batches that the event loop computes itself."""
 SHARED: Final = "shared"
 """The pool of compute threads that versions share. A version with a thread of its own has a pool of its own."""
+INTERVALS: Final = "intervals"
+"""The pool of requests with intervals: one thread, because the noised copies of many keys take seconds."""
 
 Done: TypeAlias = Callable[[Outcome], None]
 """Receives the outcome of a question, on the event loop, once."""
@@ -41,6 +43,11 @@ class Job:
     def rows(self) -> int:
         """How many predictions are asked for."""
         return self.ask.rows
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its client waits for an outcome."""
+        return self._done is not _nothing
 
     def end(self, outcome: Outcome) -> None:
         """Give the outcome to the client; the first one counts. A defect of its receiver does not reach other clients."""

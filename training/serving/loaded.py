@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -23,7 +22,7 @@ from .inputs import ModelInputs
 from .intervals.intervals import Intervals
 from .intervals.level import Level
 from .intervals.plan import Drawn
-from .job import LOOP, SHARED, Outcome
+from .job import INTERVALS, LOOP, SHARED, Outcome
 from .kinds.runner import Runner
 from .output_drift import OutputShares
 from .signature import ModelSignature
@@ -89,7 +88,6 @@ class LoadedVersion:
     intervals: Intervals = field(init=False, repr=False)
     tested: OutputShares | None = field(init=False, repr=False)
     _plan: tuple[Snapshot, InputPlan] | None = field(default=None, repr=False)
-    _running: Lock = field(default_factory=Lock, repr=False)
 
     def __post_init__(self) -> None:
         self.intervals = Intervals(self.inputs)
@@ -99,8 +97,10 @@ class LoadedVersion:
         """What computes a request."""
         if self.is_foreign:
             return self
+        if ask.level is not None:
+            return INTERVALS
         plan = self._plan
-        is_quick = self.busy_s < QUICK_S and ask.rows <= QUICK_ROWS and ask.level is None
+        is_quick = self.busy_s < QUICK_S and ask.rows <= QUICK_ROWS
         if plan is None or plan[1].blocking:
             is_quick = False
         return LOOP if is_quick else SHARED
@@ -167,8 +167,7 @@ class LoadedVersion:
         return drawn.ends(np.concatenate([self._run(part) for part in drawn.parts()]))
 
     def _run(self, arrays: Arrays) -> Floats32:
-        with self._running:  # a runner is used by one thread at a time
-            values = self.runner.run(arrays)
+        values = self.runner.run(arrays)
         if values.shape != (len(arrays.x),):
             raise ModelFailed(str(self.model), f"it gives {values.shape} for {len(arrays.x)} row(s)")
         return values

@@ -154,7 +154,8 @@ class ModelQueue:
     def finished(self, batch: Batch, seconds: float) -> None:
         """A batch has ended."""
         self.computing -= batch.rows
-        self.time.add(batch.rows, seconds)
+        if all(job.ask.level is None for job in batch.jobs):  # copies for intervals take other times
+            self.time.add(batch.rows, seconds)
 
     def drain(self, target: Hashable) -> list[Job]:
         """Take all jobs of a version that cannot answer any more."""

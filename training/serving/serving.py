@@ -216,7 +216,7 @@ class Serving:
             return _ENDED
         job = Job(ask, None, done, now, due)
         waiting.append(job)
-        self._loop.call_later(due - now, self._too_late, model.queue, job)  # without effect after its outcome
+        self._end_when_due(model, job)
         model.name_version(ask.version)
         self._follower.look_soon()
         return Ticket(job.drop)
@@ -230,9 +230,16 @@ class Serving:
     def _ask_prepared(self, model: ServedModel, loaded: LoadedVersion, job: Job) -> Ticket:
         """Read the sums behind the intervals of an epoch. The request waits for them."""
         self._preparing.add(loaded.intervals, job, model.queue.settings.queue)
+        self._end_when_due(model, job)
         return Ticket(job.drop)
 
+    def _end_when_due(self, model: ServedModel, job: Job) -> None:
+        """End a request that is in no queue at its deadline. It has no effect after the request's outcome."""
+        self._loop.call_later(job.due_s - job.arrived_s, self._too_late, model.queue, job)
+
     def _ask_again(self, job: Job) -> None:
+        if not job.is_open:
+            return
         left_s = job.due_s - self._clock()
         if left_s <= 0:
             self._too_late(self._models[job.ask.model].queue, job)
@@ -259,7 +266,7 @@ class Serving:
                 self._fail(queue, loaded, why)
             self._follower.end(loaded)
 
-        threads = self._follower.begin(loaded)
+        threads = self._follower.begin(loaded, batch.jobs[0].pool)
         if batch.jobs[0].pool is LOOP:
             done(loaded.compute(self._store, asks))
         else:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from training.errors import DeadlineMissed, ModelBusy
 from training.serving.ask import Ask, Keyed
 from training.serving.batcher import Batcher, Finished
-from training.serving.job import LOOP, SHARED, Job, Outcome
+from training.serving.job import INTERVALS, LOOP, SHARED, Job, Outcome
 from training.serving.model_queue import Batch, ModelQueue
 from training.serving.settings import ModelSettings
 
@@ -328,12 +328,23 @@ def test_a_version_with_a_thread_of_its_own_holds_up_no_other() -> None:
     assert server.sizes == [8, 8]
 
 
+def test_requests_with_intervals_hold_up_no_others() -> None:
+    server = Server(row_s=0.01)
+    queue = server.queue()
+    server.ask(queue, rows=800, pool=INTERVALS)
+    server.loop.run(0.001)
+    _, got = server.ask(queue, rows=8)
+    server.loop.run(0.09)
+    assert len(got) == 1
+    assert server.sizes == [800, 8]
+
+
 ARRIVALS = st.lists(
     st.tuples(
         st.sampled_from(["a", "b"]),
         st.integers(1, 12),
         st.integers(1, 3),
-        st.sampled_from([LOOP, SHARED]),
+        st.sampled_from([LOOP, SHARED, INTERVALS]),
         st.sampled_from([0.0, 0.0, 0.0001, 0.004, 0.05]),
         st.sampled_from([0.001, 0.02, 1e9]),
         st.booleans(),

@@ -20,9 +20,11 @@ from featurestore.registry.serving_versions import parse_serving
 from featurestore.store import Store
 from tests.featurestore.making import DAY
 from training.errors import DeadlineMissed, ModelBusy, ModelFailed, ModelNotReady
+from training.serving.arrays import Arrays
 from training.serving.ask import Ask, Keyed, Predicted
-from training.serving.job import LOOP, SHARED, Outcome
+from training.serving.job import INTERVALS, LOOP, SHARED, Outcome
 from training.serving.kinds.loading import Loading
+from training.serving.kinds.own_runners import TreesRunner
 from training.serving.loaded import LoadedVersion
 from training.serving.model_loader import ModelLoader
 from training.serving.serving import Serving
@@ -396,12 +398,37 @@ def test_quick_models_are_computed_on_the_event_loop_and_intervals_in_threads(ow
         loaded = running.serving.served("trees").loaded
         loaded.busy_s = 0.0
         assert loaded.pool(asking()) == LOOP
-        assert loaded.pool(asking(level=0.9)) == SHARED
+        assert loaded.pool(asking(level=0.9)) == INTERVALS
         assert loaded.pool(asking(rows=1_025)) == SHARED
         loaded.busy_s = 1.0
         assert loaded.pool(asking()) == SHARED
         loaded.is_foreign = True
         assert loaded.pool(asking()) is loaded
+
+    serve(own_model_store, scenario)
+
+
+def test_a_large_request_holds_up_no_small_one_of_its_model(
+    own_model_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, may_end, real = threading.Event(), threading.Event(), TreesRunner.run
+
+    def run(self: TreesRunner, arrays: Arrays) -> Any:
+        if len(arrays.x) > 1_024:
+            entered.set()
+            may_end.wait(10)
+        return real(self, arrays)
+
+    monkeypatch.setattr(TreesRunner, "run", run)
+
+    async def scenario(running: Running) -> None:
+        many = {name: values * 2_000 for name, values in ROW.items()}
+        large = asyncio.ensure_future(running.serving.asked(asking(entities=many, rows=2_000, timeout_s=60.0)))
+        await running.until(entered.is_set)
+        assert len((await running.serving.asked(asking(timeout_s=60.0))).values) == 1
+        assert not large.done()
+        may_end.set()
+        assert len((await large).values) == 2_000
 
     serve(own_model_store, scenario)
 

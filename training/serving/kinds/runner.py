@@ -8,7 +8,7 @@ from training.serving.arrays import Arrays, Floats32
 
 
 class Runner(Protocol):
-    """Runs one version of a model on whole batches. One thread at a time calls it."""
+    """Runs one version of a model on whole batches. Several threads may call `run` at a time, and none waits long for another."""
 
     @property
     def how(self) -> str:
