@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING, Annotated, Final
@@ -20,6 +20,7 @@ from .store_option import store_directory
 if TYPE_CHECKING:
     from featurestore.server.settings import ServerSettings
     from featurestore.server.tls import ServerTls
+    from training.serving.worker import ModelsToServe
 
 ALL: Final = "all"
 """The value of --models for all registered models, also later ones."""
@@ -122,6 +123,10 @@ def serve(
     if stats is not None:
         _print_statistics(stats, as_json=as_json)
         return
+    _require_companion({"--json": as_json}, "--stats")
+    if models is None:
+        of_models = {"--trust": trust, "--device": device != "cpu", "--no-compile": not compile_models}
+        _require_companion(of_models, "--models")
     require_extra("server", "the feature server")
     store = _given(store)
     from contextlib import ExitStack
@@ -152,6 +157,7 @@ def serve(
             else f"{problem}; run `covey store rebuild-online`"
         )
         _log.warning("not served yet: %s; %s", ", ".join(without), why)
+    wanted = None if models is None else _models_to_serve(store, views, models, trust, device, compile_models)
     consumers = Consumers(store).read()
     asked = tls or tls_certificate is not None or client_authority is not None
     if behind_proxy and asked:
@@ -184,7 +190,9 @@ def serve(
         limits = ServerLimits(Limits(rate, requests), Limits(total_rate, total_requests), connections)
         endpoint = Endpoint(hosts.address, hosts.names, grpc, own)
         settings = ServerSettings(store, with_keys, limits, workers, endpoint, views)
-        run = run_server if models is None else _with_models(settings, models, trust, device, compile_models)
+        if wanted is not None:
+            _log.info("serving %s", "all models" if wanted.names is None else f"model(s) {', '.join(wanted.names)}")
+        run = run_server if wanted is None else _with_models(wanted)
         try:
             run(settings, listening, lambda line: _log.warning("%s", line))
         except KeyboardInterrupt:  # SIGINT and SIGTERM end a server normally; they are not failures
@@ -211,25 +219,41 @@ def _print_statistics(url: str, *, as_json: bool) -> None:
         print_statistics(found, Output())
 
 
-def _with_models(
-    settings: ServerSettings, models: str, trust: bool, device: str, compile_models: bool
-) -> Callable[[ServerSettings, socket, Callable[[str], None]], None]:
-    """Runs a server of models as well."""
+def _require_companion(given: Mapping[str, bool], companion: str) -> None:
+    """Raises UsageError: an option was given that has no effect without another one."""
+    from deployment.errors import UsageError
+
+    for option, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{option} goes with {companion}")
+
+
+def _models_to_serve(
+    store: Path, views: Path | None, models: str, trust: bool, device: str, compile_models: bool
+) -> ModelsToServe:
+    """What is asked of the models. Raises UnknownModel, DeviceUnavailable, ConfigInvalid."""
     from featurestore.online.settings import directory_of
     from featurestore.store import Store
     from training.serving.kinds.loading import Loading
     from training.serving.settings import load_serving
-    from training.serving.worker import ModelsToServe, run_models
+    from training.serving.worker import ModelsToServe
 
     loading = Loading(trust, device, compile_models).checked()
     names = None
     if models != ALL:
         names = tuple(dict.fromkeys(name.strip() for name in models.split(",")))
-        with Store.open(settings.store) as opened:
+        with Store.open(store) as opened:
             for name in names:
                 opened.in_force(name)  # an unknown name is a mistake of the command
-    wanted = ModelsToServe(names, loading, load_serving(directory_of(settings.store)), settings.views)
-    _log.info("serving %s", "all models" if names is None else f"model(s) {', '.join(names)}")
+    return ModelsToServe(names, loading, load_serving(directory_of(store)), views)
+
+
+def _with_models(
+    wanted: ModelsToServe,
+) -> Callable[[ServerSettings, socket, Callable[[str], None]], None]:
+    """Runs a server of models as well."""
+    from training.serving.worker import run_models
+
     return lambda settings, listening, say: run_models(settings, wanted, listening, say)
 
 

@@ -48,6 +48,25 @@ def test_the_statistics_of_a_server_without_models_are_refused(
     assert "a server of models has a URL with http or https" in err
 
 
+@pytest.mark.parametrize(
+    ("options", "exit_code", "says"),
+    [
+        (["--trust"], 2, "--trust goes with --models"),
+        (["--device", "cuda"], 2, "--device goes with --models"),
+        (["--no-compile"], 2, "--no-compile goes with --models"),
+        (["--json"], 2, "--json goes with --stats"),
+        (["--models", "late,lat"], 5, "no model 'lat' in this store; it has: late@v1, trees@v1"),
+    ],
+)
+def test_a_mistake_about_models_is_one_line_before_anything_is_served(
+    covey: Callable[..., tuple[int, str, str]], model_store: Path, options: list[str], exit_code: int, says: str
+) -> None:
+    code, _, err = covey("serve", "--store", model_store, "--port", "0", *options)
+    assert code == exit_code
+    (line,) = err.strip().splitlines()
+    assert says in line
+
+
 @pytest.fixture(scope="module")
 def limited(model_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
     """A server with two workers, each of which answers ten rows a second of `trees`."""
