@@ -79,14 +79,14 @@ _ERROR: Final = {
 }
 
 
-_PROBLEM: Final = {
+PROBLEM: Final = {
     "type": "object",
     "required": ["title", "status", "detail"],
     "properties": {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
-        "error": {"type": "string", "description": "The name of the error, if it is one of the feature store."},
+        "error": {"type": "string", "description": "The name of the error, if it has one."},
     },
     "additionalProperties": False,
 }
@@ -165,13 +165,13 @@ _COUNTED: Final = {
             "description": "Metrics of all workers together.",
             "content": {"text/plain": {"schema": {"type": "string"}}},
         },
-        "405": _json("Another method than GET.", _PROBLEM, MEDIA_TYPE),
-        **_refusals(_PROBLEM, MEDIA_TYPE),
+        "405": _json("Another method than GET.", PROBLEM, MEDIA_TYPE),
+        **_refusals(PROBLEM, MEDIA_TYPE),
     },
 }
 _GET_ONLY: Final = {
-    "405": _json("Another method than GET.", _PROBLEM, MEDIA_TYPE),
-    **_refusals(_PROBLEM, MEDIA_TYPE, "403", "421"),
+    "405": _json("Another method than GET.", PROBLEM, MEDIA_TYPE),
+    **_refusals(PROBLEM, MEDIA_TYPE, "403", "421"),
 }
 _HEALTH_ANSWERS: Final = {"200": _json("The served releases.", _HEALTH), **_GET_ONLY}
 _PROBE: Final = {

@@ -5,23 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from featurestore.define.decoded import Status
+from featurestore.server.openapi import PROBLEM
 from featurestore.server.refusal import MEDIA_TYPE
 
 from .inputs import MAX_ROWS
 from .predict_json import GIVEN, MAX_IDENT
 
 _NUMBERS: Final = {"type": "array", "items": {"type": ["number", "null"]}}
-_PROBLEM: Final = {
-    "type": "object",
-    "required": ["title", "status", "detail"],
-    "properties": {
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "error": {"type": "string", "description": "The name of the error."},
-    },
-    "additionalProperties": False,
-}
 _REQUEST: Final = {
     "type": "object",
     "required": ["entities"],
@@ -109,7 +99,7 @@ def _json(description: str, schema: dict[str, Any], kind: str = "application/jso
 
 
 def _problem(description: str) -> dict[str, Any]:
-    return _json(description, _PROBLEM, MEDIA_TYPE)
+    return _json(description, PROBLEM, MEDIA_TYPE)
 
 
 _REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
