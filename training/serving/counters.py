@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import mmap
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Final
 
 from base.metrics import BATCH_ROWS, FEATURE_STATES, LATENCIES, MODEL_OUTCOMES, MODEL_STAGES, Distribution
 
 from .statistics import VersionStatistics
 
-VERSIONS: Final = 64
-"""The most versions with rows. Beyond it, the row of the version that was counted longest ago is used anew."""
+VERSIONS: Final = 256
+"""The most versions with rows: each of 200 models has one. Beyond it, the row of the version that was counted longest ago is used anew."""
 PARTS: Final = 10
 """The most parts of a model's outputs (`training.serving.output_drift`)."""
 
@@ -92,9 +93,8 @@ class ModelCounters:
         self._cells = self._bytes.cast("d")
         self._workers, self._worker = workers, worker
         self._mine: dict[tuple[str, int], VersionCounter] = {}
-        for slot in range(VERSIONS):
-            if name := self._name(worker, slot):
-                self._mine[_parsed(name)] = VersionCounter(self._row(worker, slot))
+        for slot, name in enumerate(self._names(worker)):
+            self._mine[_parsed(name)] = VersionCounter(self._row(worker, slot))
 
     def of(self, model: str, version: int) -> VersionCounter:
         """The counter of a version."""
@@ -113,15 +113,13 @@ class ModelCounters:
         """What all versions have done, by name."""
         rows: dict[str, list[memoryview[float]]] = {}
         for worker in range(self._workers):
-            for slot in range(VERSIONS):
-                if name := self._name(worker, slot):
-                    rows.setdefault(name, []).append(self._row(worker, slot))
+            for slot, name in enumerate(self._names(worker)):
+                rows.setdefault(name, []).append(self._row(worker, slot))
         return [_added(name, of_name) for name, of_name in sorted(rows.items())]
 
     def _begin(self, model: str, version: int) -> VersionCounter:
-        free = (slot for slot in range(VERSIONS) if not self._name(self._worker, slot))
-        slot = next(free, None)
-        if slot is None:
+        slot = len(self._mine)
+        if slot == VERSIONS:
             slot = min(range(VERSIONS), key=lambda one: self._row(self._worker, one)[_LAST_US])
             del self._mine[_parsed(self._name(self._worker, slot))]
         at = self._at(self._worker, slot)
@@ -137,6 +135,11 @@ class ModelCounters:
     def _row(self, worker: int, slot: int) -> memoryview[float]:
         at = self._at(worker, slot) // 8
         return self._cells[at : at + _CELLS]
+
+    def _names(self, worker: int) -> Iterator[str]:
+        """The names of a worker's rows, which it began in their order."""
+        names = (self._name(worker, slot) for slot in range(VERSIONS))
+        return takewhile(bool, names)
 
     def _name(self, worker: int, slot: int) -> str:
         at = self._at(worker, slot)

@@ -53,12 +53,12 @@ def test_the_version_that_was_used_longest_ago_gives_its_row_to_a_new_one() -> N
     counters = ModelCounters()
     for version in range(1, VERSIONS + 1):
         counters.of("late", version).batch(1, 1_000 - version)
-    counters.of("late", 99).batch(2, 2_000)
+    counters.of("late", 999).batch(2, 2_000)
     found = {one.version: one for one in counters.statistics()}
     assert len(found) == VERSIONS
     assert VERSIONS not in found
-    assert found[99].rows == 2
+    assert found[999].rows == 2
     assert found[1].rows == 1
-    counters.waiting({("late", version): 1 for version in range(200)})
+    counters.waiting({("late", version): 1 for version in range(1_000)})
     waiting = {one.version: one.waiting for one in counters.statistics()}
     assert waiting == dict.fromkeys(found, 1)  # a version without a row takes none
