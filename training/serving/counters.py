@@ -19,7 +19,8 @@ from base.metrics import BATCH_ROWS, FEATURE_STATES, LATENCIES, MODEL_OUTCOMES, 
 from .statistics import VersionStatistics
 
 VERSIONS: Final = 256
-"""The most versions with rows: each of 200 models has one. Beyond it, the row of the version that was counted longest ago is used anew."""
+"""The most versions with rows: each of 200 models has one. Beyond it, the row of the version that was counted longest ago is
+used anew."""
 PARTS: Final = 10
 """The most parts of a model's outputs (`training.serving.output_drift`)."""
 

@@ -46,35 +46,41 @@ class ServedModel:
         """The version with the largest share; None: none is in force yet."""
         return None if self._weights is None else self._weights.heaviest
 
-    def find(self, version: int | None, draw: Callable[[], str]) -> ServedVersion | None:
+    def find(self, version: int, *, is_named: bool) -> ServedVersion | None:
         """The version that answers a request; None: the request names one that is not loaded yet.
 
         Args:
-            draw: the id of the request, by which a version is drawn.
+            is_named: whether the request names the version; otherwise it was drawn.
 
         Raises:
             UnknownModel. ModelNotReady: it cannot be loaded.
         """
-        is_drawn = version is None
-        if version is None:
-            version = self._drawn(draw)
-        elif version not in self.known:
+        if is_named and version not in self.known:
             if not self._is_looked_up:
                 return None
             raise UnknownModel(f"{self.name}@v{version}", [f"{self.name}@v{one}" for one in self.known])
         found = self._held.get(version)
         if found is None and (failed := self._failed.get(version)) is not None:
             raise ModelNotReady(f"{self.name}@v{version}", failed.why)
-        if found is None and is_drawn:
+        if found is None and not is_named:
             raise ModelNotReady(f"{self.name}@v{version}", "it is being loaded")
         return found
 
-    def _drawn(self, draw: Callable[[], str]) -> int:
-        weights = self._weights
-        if weights is None:
-            if self._is_looked_up and not self.known:
-                raise UnknownModel(self.name, [])
-            raise ModelNotReady(self.name, "it is being loaded")
+    def in_force(self) -> Weights:
+        """The versions that answer requests. Raises UnknownModel. ModelNotReady: none is in force yet."""
+        if self._weights is not None:
+            return self._weights
+        if self._is_looked_up and not self.known:
+            raise UnknownModel(self.name, [])
+        raise ModelNotReady(self.name, "it is being loaded")
+
+    def drawn(self, draw: Callable[[], str]) -> int:
+        """The version of a request that names none. Raises as `in_force`.
+
+        Args:
+            draw: the id of the request, by which one of several versions is drawn.
+        """
+        weights = self.in_force()
         return weights.shares[0][0] if len(weights.shares) == 1 else weights.pick(draw())
 
     def take_up(self, found: InForce | None) -> list[LoadedVersion]:

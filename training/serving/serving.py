@@ -99,10 +99,12 @@ class Serving:
 
     def ask(self, ask: Ask, done: Done) -> Ticket:
         """Ask a model. `done` receives the predictions or the error on the event loop, perhaps at once."""
-        found = None
+        version = None
         try:
             model = self._model(ask.model)
-            found = model.find(ask.version, lambda: ask.ident or str(self._draw()))
+            is_named = ask.version is not None
+            version = model.drawn(lambda: ask.ident or str(self._draw())) if ask.version is None else ask.version
+            found = model.find(version, is_named=is_named)
             settings, now = model.queue.settings, self._clock()
             timeout_s = settings.timeout_ms / 1_000 if ask.timeout_s is None else ask.timeout_s
             if found is None:
@@ -116,8 +118,8 @@ class Serving:
                 return self._ask_prepared(model, found.loaded, waiting)
             model.queue.admit(rows, timeout_s, now)
         except Exception as error:  # noqa: BLE001 - every error is the outcome
-            if found is not None:
-                self._counters.of(ask.model, found.model.version).outcome(outcome_name(error), 0.0)
+            if version is not None and not isinstance(error, UnknownModel):
+                self._counters.of(ask.model, version).outcome(outcome_name(error), 0.0)
             done(error)
             return _ENDED
         loaded = found.loaded
@@ -160,9 +162,10 @@ class Serving:
             UnknownModel. ModelNotReady.
         """
         model = self._model(name)
+        is_named = version is not None
         if version is None:
-            version = model.heaviest
-        found = model.find(version, str)
+            version = model.in_force().heaviest
+        found = model.find(version, is_named=is_named)
         if found is None:
             raise ModelNotReady(f"{name}@v{version}", "it is not loaded; it is loaded when a request names it")
         return found

@@ -114,6 +114,10 @@ def test_a_version_that_cannot_be_loaded_leaves_the_former_one_in_force(own_mode
         assert "trees.json is refused" in second.why
         with pytest.raises(ModelNotReady, match=r"trees@v2 is not ready: .*trees\.json is refused"):
             await running.serving.asked(asking(version=2))
+        with pytest.raises(UnknownModel):
+            await running.serving.asked(asking(version=3))
+        counted = {(one.model, one.version): one.requests["not_ready"] for one in running.serving.statistics()}
+        assert counted == {("late", 1): 0, ("trees", 1): 0, ("trees", 2): 1}
         ready = {one.labels: one.value for one in running.serving.samples() if one.metric is MODEL_READY}
         assert ready == {("late", "1"): 1.0, ("trees", "1"): 1.0, ("trees", "2"): 0.0}
         register(own_model_store)
