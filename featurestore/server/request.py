@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from featurestore.errors import BadReference, BadRequest, RequestTooLarge
+
+from .json_body import parsed_object
 
 MAX_BODY: Final = 8 * 2**20
 """The most bytes of a request: 10,000 rows with long composite keys fit."""
@@ -45,12 +45,7 @@ def parse_request(body: bytes) -> OnlineRequest:
     Raises:
         BadRequest: the body is not JSON, or a field has a wrong type. RequestTooLarge. BadReference: there is no feature.
     """
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise BadRequest("the body must be a JSON object with `features` and `entities`")
+    data = parsed_object(body)
     service = _service(data)
     features = _features(data) if service is None else ()
     entities, rows = _entities(data.get("entities", {}))

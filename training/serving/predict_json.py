@@ -14,11 +14,12 @@ import orjson
 
 from featurestore.define.decoded import Status
 from featurestore.errors import BadRequest, RequestTooLarge
+from featurestore.server.json_body import parsed_object
 from featurestore.server.refusal import Header
 
 from .ask import Ask, Keyed, Predicted, Used
 from .oip.infer_request import seconds_of
-from .request_limits import MAX_CELLS, parsed_object, require_explainable
+from .request_limits import MAX_CELLS, require_explainable
 
 PREFIX: Final = b"/predict/"
 MAX_INPUTS: Final = 10_000

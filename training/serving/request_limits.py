@@ -3,33 +3,16 @@ clients wait meanwhile."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-import orjson
-
-from featurestore.errors import BadRequest, RequestTooLarge
+from featurestore.errors import RequestTooLarge
 
 from .ask import Used
 
 MAX_CELLS: Final = 1_000_000
 """The most values of a request that become objects of Python. A body may have four times as many, which take half a second."""
-MAX_LISTS: Final = 250_000
-"""The most lists and objects of a body. A body may have ten times as many, which take some seconds."""
 MAX_NUMBERS: Final = 1_000_000
 """The most numbers of the features of an answer (rows × features): about 30 MB of JSON."""
-
-
-def parsed_object(body: bytes) -> dict[str, Any]:
-    """The object of a JSON text. Raises BadRequest, RequestTooLarge."""
-    if (lists := body.count(b"[") + body.count(b"{")) > MAX_LISTS:
-        raise RequestTooLarge(f"{lists:,} lists and objects; at most {MAX_LISTS:,}. Send fewer rows at once")
-    try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise BadRequest("the body must be a JSON object")
-    return found
 
 
 def require_cells(cells: int) -> None:

@@ -59,5 +59,6 @@ ODD: list[tuple[bytes | dict[str, Any], int, str, str]] = [
     ({"features": ["delays:late"], "entities": {"dest": ["ATL"] * (MAX_ROWS + 1)}}, 413, "FeastError", "10,001 rows"),
     ({"features": ["delays:late"], "entities": {"dest": [1] * 10**6}}, 413, "FeastError", "1,000,000 rows"),
     ({"features": ["delays:late"] * (MAX_FEATURES + 1), "entities": KEYS}, 413, "FeastError", "1,001 features"),
+    (b'{"entities":{"dest":[' + b"[]," * 250_000 + b"[]]}}", 413, "FeastError", "250,004 lists and objects"),
     (b" " * (MAX_BODY + 1), 413, "FeastError", "8,388,608 bytes"),
 ]

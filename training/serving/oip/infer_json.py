@@ -9,9 +9,10 @@ import orjson
 
 from featurestore.errors import BadRequest
 from featurestore.server.answer import JSON, Answer
+from featurestore.server.json_body import parsed_object
 from featurestore.server.refusal import Header
 from training.serving.ask import Predicted
-from training.serving.request_limits import parsed_object, require_cells
+from training.serving.request_limits import require_cells
 
 from .infer_answer import answer_parameters, outputs_of
 from .infer_body import JSON_LENGTH, BodyHeaders

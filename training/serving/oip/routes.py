@@ -13,9 +13,9 @@ from fastapi import FastAPI, Request, Response
 from base.metrics import OTHER
 from featurestore.errors import BadRequest
 from featurestore.server.answer import Answer
+from featurestore.server.json_body import parsed_object
 from featurestore.server.refusal import Refused
 from featurestore.server.whole_routes import WholeRequest
-from training.serving.request_limits import parsed_object
 
 from .errors import failed
 from .infer_request import version_of
