@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self, assert_never
+from functools import partial
+from typing import Any, Final, Self
 
 import torch
 
@@ -41,44 +42,39 @@ _POSITIONAL: Final = 1
 
 
 @dataclass(frozen=True)
-class _Name:
-    """The name of an input, a weight, or the result of an earlier step."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class _Names:
-    """Several names."""
-
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Constant:
-    """A number, a truth value or a type."""
-
-    value: int | float | bool | torch.dtype
-
-
-_Argument = _Name | _Names | _Constant
-
-
-@dataclass(frozen=True)
 class _Step:
+    """One operation.
+
+    Attributes:
+        operation: with its named arguments, which are constants.
+        arguments: the places of the others in the values of a program; several: a list.
+        at: the place of the result.
+    """
+
     operation: Callable[..., torch.Tensor]
-    positional: tuple[_Argument, ...]
-    named: Mapping[str, _Argument]
+    arguments: tuple[int | tuple[int, ...], ...]
+    at: int
     result: str
+
+    def compute(self, values: Sequence[Any]) -> torch.Tensor:
+        """Return the result, from the values of the steps before."""
+        return self.operation(
+            *[values[one] if isinstance(one, int) else [values[i] for i in one] for one in self.arguments]
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A model's graph with its weights. Call it with `training.serving.arrays.INPUTS`."""
+    """A model's graph with its weights. Call it with `training.serving.arrays.INPUTS`.
 
-    weights: Mapping[str, torch.Tensor]
+    Attributes:
+        values: what the steps read and make: inputs (None here), weights, and then constants and results (None here) as they come.
+        result: the place of the prediction.
+    """
+
+    values: tuple[Any, ...]
     steps: tuple[_Step, ...]
-    result: str
+    result: int
 
     @classmethod
     def of(cls, data: bytes) -> Self:
@@ -87,22 +83,21 @@ class Program:
         try:
             module = archive.graph["graph_module"]
             weights, inputs = _inputs(module["signature"]["input_specs"])
-            steps = tuple(step for step in map(_step, _some(module["graph"]["nodes"])) if step is not None)
+            if tuple(inputs) != INPUTS:
+                raise ArchiveRefused(f"it takes {', '.join(inputs)[:80]}, not {', '.join(INPUTS)}")
+            graph = _Graph({name: torch.from_numpy(archive.weights[weight]) for name, weight in weights.items()})
+            steps = tuple(step for step in map(graph.step, _some(module["graph"]["nodes"])) if step is not None)
             (output,) = _some(module["signature"]["output_specs"])
-            result = str(output["user_output"]["arg"]["as_tensor"]["name"])
-            tensors = {name: torch.from_numpy(archive.weights[weight]) for name, weight in weights.items()}
+            result = graph.result(str(output["user_output"]["arg"]["as_tensor"]["name"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ArchiveRefused(
                 f"its graph is not as covey train writes it ({type(error).__name__}: {error})"
             ) from None
-        if tuple(inputs) != INPUTS:
-            raise ArchiveRefused(f"it takes {', '.join(inputs)[:80]}, not {', '.join(INPUTS)}")
-        _require_known({*tensors, *inputs}, steps, result)
-        return cls(tensors, steps, result)
+        return cls(tuple(graph.values), steps, result)
 
     def on(self, device: str) -> Self:
         """Return the program with its weights on a device of PyTorch."""
-        return replace(self, weights={name: one.to(device) for name, one in self.weights.items()})
+        return replace(self, values=tuple(one.to(device) if torch.is_tensor(one) else one for one in self.values))
 
     def predict(self, arrays: Arrays, device: str = "cpu") -> Floats32:
         """Return float32[B], computed on the device of the weights. Raises ArchiveRefused."""
@@ -115,21 +110,19 @@ class Program:
 
     def __call__(self, x: torch.Tensor, mask: torch.Tensor, se: torch.Tensor) -> torch.Tensor:
         """Return float32[B]. Raises ArchiveRefused: the steps do not fit each other or the inputs."""
-        known = {**self.weights, **dict(zip(INPUTS, (x, mask, se), strict=True))}
-        limit = MAX_WIDTH * max(len(x), 1)
+        values, rows = [x, mask, se, *self.values[len(INPUTS) :]], len(x)
+        limit = MAX_WIDTH * max(rows, 1)
         for step in self.steps:
-            arguments = [_value(one, known) for one in step.positional]
             try:
-                made = step.operation(*arguments, **{name: _value(one, known) for name, one in step.named.items()})
+                made = values[step.at] = step.compute(values)
             except (RuntimeError, IndexError, TypeError) as error:
                 raise ArchiveRefused(
                     f"its step {step.result!r} cannot be computed ({str(error).splitlines()[0]})"
                 ) from None
             if made.numel() > limit:
-                raise ArchiveRefused(f"its step {step.result!r} makes {made.numel():,} numbers of {len(x):,} row(s)")
-            known[step.result] = made
-        result = known[self.result]
-        if result.shape != (len(x),) or result.dtype != torch.float32:
+                raise ArchiveRefused(f"its step {step.result!r} makes {made.numel():,} numbers of {rows:,} row(s)")
+        result: torch.Tensor = values[self.result]
+        if result.shape != (rows,) or result.dtype != torch.float32:
             raise ArchiveRefused(f"it gives {result.dtype} of the shape {tuple(result.shape)}, not a number a row")
         return result
 
@@ -139,21 +132,75 @@ class Traced(torch.nn.Module):
 
     def __init__(self, program: Program) -> None:
         super().__init__()
-        self._program, self._names = program, {name: f"weight_{i}" for i, name in enumerate(program.weights)}
-        for name, buffer in self._names.items():
-            self.register_buffer(buffer, program.weights[name])
+        self._program = program
+        self._names = {i: f"weight_{i}" for i, one in enumerate(program.values) if torch.is_tensor(one)}
+        for i, name in self._names.items():
+            self.register_buffer(name, program.values[i])
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor, se: torch.Tensor) -> torch.Tensor:
         """Return float32[B]."""
-        known = {name: getattr(self, buffer) for name, buffer in self._names.items()}
-        known |= dict(zip(INPUTS, (x, mask, se), strict=True))
+        values = [x, mask, se, *self._program.values[len(INPUTS) :]]
+        for i, name in self._names.items():
+            values[i] = getattr(self, name)
         for step in self._program.steps:
-            arguments = [_value(one, known) for one in step.positional]
-            known[step.result] = step.operation(
-                *arguments, **{name: _value(one, known) for name, one in step.named.items()}
-            )
-        made: torch.Tensor = known[self._program.result]
+            values[step.at] = step.compute(values)
+        made: torch.Tensor = values[self._program.result]
         return made
+
+
+class _Graph:
+    """The graph of a file while it is read. Each input, weight, constant and result gets a place among the values."""
+
+    def __init__(self, weights: Mapping[str, torch.Tensor]) -> None:
+        self.values: list[Any] = [*(None for _ in INPUTS), *weights.values()]
+        self._places = {name: len(INPUTS) + i for i, name in enumerate(weights)}
+        self._places |= {name: i for i, name in enumerate(INPUTS)}
+
+    def step(self, node: Any) -> _Step | None:
+        """Read the next step; None: it checks what always holds."""
+        target = node["target"]
+        if target == _ASSERTION:
+            return None
+        if target not in _OPERATIONS:
+            raise ArchiveRefused(f"its graph calls {str(target)[:80]!r}, which is not an allowed operation")
+        (output,) = _some(node["outputs"])
+        result = str(output["as_tensor"]["name"])
+        positional, named = list[int | tuple[int, ...]](), dict[str, Any]()
+        for given in _some(node["inputs"]):
+            ((kind, value),) = given["arg"].items()
+            match kind:
+                case "as_tensor" | "as_tensors" if given["kind"] != _POSITIONAL:
+                    raise ArchiveRefused(
+                        f"its step {result[:80]!r} has a named tensor, which no model of covey train has"
+                    )
+                case "as_tensor":
+                    positional.append(self._place(value["name"], result))
+                case "as_tensors":
+                    positional.append(tuple(self._place(one["name"], result) for one in _some(value)))
+                case _ if given["kind"] == _POSITIONAL:
+                    positional.append(self._add(_constant(kind, value)))
+                case _:
+                    named[str(given["name"])] = _constant(kind, value)
+        if result in self._places:
+            raise ArchiveRefused(f"two of its steps make {result[:80]!r}")
+        self._places[result] = at = self._add(None)
+        operation = _OPERATIONS[target]
+        return _Step(partial(operation, **named) if named else operation, tuple(positional), at, result)
+
+    def result(self, name: str) -> int:
+        """Return the place of the prediction."""
+        if name not in self._places:
+            raise ArchiveRefused(f"its result {name[:80]!r} is made by no step")
+        return self._places[name]
+
+    def _place(self, name: Any, result: str) -> int:
+        if name not in self._places:
+            raise ArchiveRefused(f"its step {result[:80]!r} reads a name that no earlier step makes")
+        return self._places[name]
+
+    def _add(self, value: Any) -> int:
+        self.values.append(value)
+        return len(self.values) - 1
 
 
 def _inputs(specs: Any) -> tuple[dict[str, str], list[str]]:
@@ -172,35 +219,13 @@ def _inputs(specs: Any) -> tuple[dict[str, str], list[str]]:
     return weights, inputs
 
 
-def _step(node: Any) -> _Step | None:
-    target = node["target"]
-    if target == _ASSERTION:
-        return None
-    if target not in _OPERATIONS:
-        raise ArchiveRefused(f"its graph calls {str(target)[:80]!r}, which is not an allowed operation")
-    (output,) = _some(node["outputs"])
-    arguments = [
-        (given["kind"] == _POSITIONAL, str(given["name"]), _argument(given["arg"])) for given in _some(node["inputs"])
-    ]
-    return _Step(
-        _OPERATIONS[target],
-        tuple(one for positional, _, one in arguments if positional),
-        {name: one for positional, name, one in arguments if not positional},
-        str(output["as_tensor"]["name"]),
-    )
-
-
-def _argument(given: Any) -> _Argument:
-    ((kind, value),) = given.items()
+def _constant(kind: str, value: Any) -> int | float | bool | torch.dtype:
     match kind:
-        case "as_tensor":
-            return _Name(str(value["name"]))
-        case "as_tensors":
-            return _Names(tuple(str(one["name"]) for one in _some(value)))
         case "as_scalar_type":
-            return _Constant(_TYPES[value])
+            return _TYPES[value]
         case "as_int" | "as_float" | "as_bool" if type(value) in (int, float, bool):
-            return _Constant(value)
+            constant: int | float | bool = value
+            return constant
         case _:
             raise ArchiveRefused(f"a step has an argument of the kind {kind[:80]!r}, which no model of covey train has")
 
@@ -210,37 +235,3 @@ def _some(given: Any) -> Sequence[Any]:
     if not isinstance(given, list) or len(given) > MAX_NODES:
         raise ArchiveRefused(f"its graph lacks a list, or has one with more than {MAX_NODES} entries")
     return given
-
-
-def _require_known(known: set[str], steps: Sequence[_Step], result: str) -> None:
-    """Check that each step reads earlier names and makes a new name."""
-    for step in steps:
-        for one in (*step.positional, *step.named.values()):
-            match one:
-                case _Name(name):
-                    needed: tuple[str, ...] = (name,)
-                case _Names(names):
-                    needed = names
-                case _Constant():
-                    needed = ()
-                case _:
-                    assert_never(one)
-            if not known.issuperset(needed):
-                raise ArchiveRefused(f"its step {step.result[:80]!r} reads a name that no earlier step makes")
-        if step.result in known:
-            raise ArchiveRefused(f"two of its steps make {step.result[:80]!r}")
-        known.add(step.result)
-    if result not in known:
-        raise ArchiveRefused(f"its result {result[:80]!r} is made by no step")
-
-
-def _value(argument: _Argument, known: Mapping[str, torch.Tensor]) -> Any:
-    match argument:
-        case _Name(name):
-            return known[name]
-        case _Names(names):
-            return [known[name] for name in names]
-        case _Constant(value):
-            return value
-        case _:
-            assert_never(argument)
