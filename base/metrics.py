@@ -335,7 +335,8 @@ MODEL_BATCH_ROWS: Final = Metric(
 )
 MODEL_SECONDS: Final = Metric(
     "covey_model_seconds", Kind.HISTOGRAM,
-    "Seconds: a request waits for its batch; a batch reads its features, draws noise for intervals, and runs the model.",
+    "Seconds. queue: a request waits for its batch. fetch: a batch reads stored features. transform: it computes "
+    "on-demand features and draws noise for intervals. infer: it runs the model.",
     (Role.SERVER,), (*_OF_MODEL, Label("stage", Choice(MODEL_STAGES))), LATENCIES,
 )  # fmt: skip
 MODEL_REQUESTS: Final = Metric(

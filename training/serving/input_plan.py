@@ -5,7 +5,8 @@ The rows of several requests become one batch. A row has the same bits in each b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -74,12 +75,13 @@ class InputPlan:
             for one in (view.header for view in self._vector.views)
         )
 
-    def fill(self, asks: Sequence[Ask], now_us: int) -> Filled:
+    def fill(self, asks: Sequence[Ask], now_us: int, clock: Callable[[], float] = time.perf_counter) -> Filled:
         """The inputs of all rows of some requests, in their order. It reads disk or network for views that need them.
 
         Args:
             asks: requests that `ModelInputs.require` has accepted.
             now_us: wall clock, µs since the epoch, for ttl.
+            clock: seconds, of on-demand functions.
 
         Raises:
             OnDemandFailed. StoreCorrupt, OnlineUnavailable: a view outside of memory cannot be read.
@@ -87,13 +89,13 @@ class InputPlan:
         places = _places(asks)
         keyed = [ask.given.entities for ask in asks if isinstance(ask.given, Keyed)]
         if len(keyed) == len(asks):
-            read = self._read(keyed, places[-1].stop, now_us)
+            read = self._read(keyed, places[-1].stop, now_us, clock)
             return Filled(self, read.arrays, read, places, places)
         count, read_places = 0, list[slice | None]()
         for ask in asks:
             read_places.append(slice(count, count + ask.rows) if isinstance(ask.given, Keyed) else None)
             count += ask.rows if isinstance(ask.given, Keyed) else 0
-        read = self._read(keyed, count, now_us) if keyed else _NO_READ
+        read = self._read(keyed, count, now_us, clock) if keyed else _NO_READ
         arrays = _empty(places[-1].stop, self._width)
         for ask, place, at in zip(asks, places, read_places, strict=True):
             if isinstance(ask.given, Keyed):
@@ -108,7 +110,7 @@ class InputPlan:
                 )
         return Filled(self, arrays, read, places, read_places)
 
-    def _read(self, keyed: Sequence[Entities], count: int, now_us: int) -> _Read:
+    def _read(self, keyed: Sequence[Entities], count: int, now_us: int, clock: Callable[[], float]) -> _Read:
         given = self._given(keyed, count)
         arrays = _empty(count, self._width)
         x, mask, se = arrays
@@ -120,20 +122,25 @@ class InputPlan:
                 found.rows.place, found.rows.numbers, found.rows.status, part.values_at, part.se_at, part.status_at, part.to,
                 found.expired, x, mask, se, codes,
             )  # fmt: skip
+        if self._vector.computed:  # also the views that only on-demand functions read
+            for view in self._vector.views:
+                reading.rows(view)
         computed: list[tuple[int, Floats]] = []
+        computed_s = -clock()
         with np.errstate(over="ignore"):
             for one, at in self._vector.computed:
                 values, codes[:, at] = reading.values(one)
                 computed.append((at, values))
                 mask[:, at] = there = value_is_there(codes[:, at])
                 x[:, at], se[:, at] = np.where(there, values, 0), np.where(there, np.nan, 0)
+            computed_s += clock()
             columns = np.empty((count, len(self._columns)))
             for j, name in enumerate(self._columns):
                 columns[:, j] = np.array(given[name], np.float64)
             if len(self._columns):
                 mask[:, self._stored :] = there = ~np.isnan(columns)
                 x[:, self._stored :], se[:, self._stored :] = np.where(there, columns, 0), 0
-        return _Read(arrays, codes, reading, tuple(self._vector.parts), tuple(computed), columns)
+        return _Read(arrays, codes, reading, tuple(self._vector.parts), tuple(computed), computed_s, columns)
 
     def _given(self, keyed: Sequence[Entities], count: int) -> dict[str, Sequence[Any]]:
         """The columns of all requests, and constants."""
@@ -157,6 +164,7 @@ class _Read:
     Attributes:
         codes: uint8[K, V] of `Status`.
         computed: the place of each output of an on-demand view, and its values, float64[K].
+        computed_s: how long the on-demand functions took, seconds.
         columns: float64[K, C], the plain columns.
     """
 
@@ -165,6 +173,7 @@ class _Read:
     reading: Reading | None
     parts: tuple[VectorPart, ...]
     computed: tuple[tuple[int, Floats], ...]
+    computed_s: float
     columns: Floats
 
     def values(self, rows: slice) -> tuple[Floats, Floats]:
@@ -194,6 +203,7 @@ _NO_READ: Final = _Read(
     None,
     (),
     (),
+    0.0,
     np.empty((0, 0)),
 )
 
@@ -205,13 +215,14 @@ class Filled:
         arrays: of all rows, in the order of the requests.
         places: the rows of each request.
         epoch: of the store.
+        computed_s: how long on-demand functions took, seconds.
     """
 
     def __init__(
         self, plan: InputPlan, arrays: Arrays, read: _Read, places: Sequence[slice], read_places: Sequence[slice | None]
     ) -> None:
         self._plan, self.arrays, self._read = plan, arrays, read
-        self.places, self._read_places, self.epoch = places, read_places, plan.epoch
+        self.places, self._read_places, self.epoch, self.computed_s = places, read_places, plan.epoch, read.computed_s
 
     def used(self, at: int) -> Used:
         """The features of request `at`."""

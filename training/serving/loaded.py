@@ -39,7 +39,7 @@ _NO_FEATURES: Final = FeatureCounts(0, 0, 0)
 
 @dataclass(frozen=True)
 class Stages:
-    """The seconds of a batch: reading its features, drawing their noise for intervals, and running the model."""
+    """The seconds of a batch: reading stored features; on-demand functions and noise for intervals; running the model."""
 
     fetch_s: float
     transform_s: float
@@ -110,7 +110,7 @@ class LoadedVersion:
         start, began = clock(), time.thread_time()
         try:
             snapshot = store.blocks.require()
-            filled = self._plan_of(snapshot).fill(asks, store.clock())
+            filled = self._plan_of(snapshot).fill(asks, store.clock(), clock)
             read = clock()
             drawn = self._drawn(store, snapshot, asks, filled)
         except Exception as error:  # noqa: BLE001 - every error is the outcome of a request
@@ -125,7 +125,8 @@ class LoadedVersion:
             end = clock()
             if not drawn:
                 self.busy_s += _SMOOTHING * (time.thread_time() - began - self.busy_s)
-            stages = Stages(read - start, transformed - read, end - transformed)
+            on_demand_s = filled.computed_s
+            stages = Stages(read - start - on_demand_s, transformed - read + on_demand_s, end - transformed)
             counted = () if self.tested is None else self.tested.count(values).tolist()
             return Computed(outcomes, end - start, stages, filled.counts(), counted)
         except Exception as error:  # noqa: BLE001 - every error is the outcome of the requests

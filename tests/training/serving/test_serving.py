@@ -209,10 +209,10 @@ def test_a_batch_that_cannot_be_read_is_computed_request_by_request(
 
     real = InputPlan.fill
 
-    def fill(self: InputPlan, asks: list[Ask], now_us: int) -> Any:
+    def fill(self: InputPlan, asks: list[Ask], *more: Any) -> Any:
         if any(ask.ident == "bad" for ask in asks):
             raise OSError("a disk")
-        return real(self, asks, now_us)
+        return real(self, asks, *more)
 
     monkeypatch.setattr(InputPlan, "fill", fill)
 
@@ -249,7 +249,7 @@ def test_an_online_store_that_is_away_fails_a_batch_once(
 
     tries: list[int] = []
 
-    def fill(_: InputPlan, asks: list[Ask], __: int) -> Any:
+    def fill(_: InputPlan, asks: list[Ask], *__: Any) -> Any:
         tries.append(len(asks))
         raise OnlineUnavailable("no answer")  # each try may wait for a timeout
 
