@@ -65,9 +65,9 @@ def lock_file(path: Path, *, private: bool, wait: bool) -> FileLock:
         wait: wait for the holder to end.
 
     Raises:
-        LockHeld: another process holds it, and `wait` is false. NotPrivate, OSError: the file cannot be used.
+        LockHeld: another process holds it, and `wait` is false. NotPrivate, OSError: the file cannot be used; it is a link.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = open_private(path, os.O_RDWR) if private else os.open(path, flags, _PUBLIC)
     return _hold(path, descriptor, fcntl.LOCK_EX, wait)
 

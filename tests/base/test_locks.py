@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from base.errors import LockHeld
+from base.errors import LockHeld, NotPrivate
 from base.locks import lock_file, lock_file_shared, lock_folder, temporary_lock
 
 
@@ -20,6 +20,14 @@ def test_a_lock_file_is_held_by_one_and_free_once_it_is_released(tmp_path: Path)
     held.release()
     lock_file(path, private=True, wait=False).release()
     assert (path.stat().st_mode & 0o777, path.read_bytes()) == (0o600, b"")
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_lock_file_that_is_a_link_is_refused(tmp_path: Path, private: bool) -> None:
+    (tmp_path / "lock").symlink_to(tmp_path / "else")
+    with pytest.raises((OSError, NotPrivate), match="link"):
+        lock_file(tmp_path / "lock", private=private, wait=False)
+    assert not (tmp_path / "else").exists()
 
 
 def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from featurestore.errors import StoreWriteFailed
 from training.bundle.lock import deploying
 from training.bundle.record import BundleRecord, StepRecord
 from training.errors import BundleRecordBroken, DeployUnderWay
@@ -59,6 +60,17 @@ def test_the_written_file_is_json_for_people(tmp_path: Path) -> None:
         "steps": {"train": {"inputs": {"labels": "ab", "torch": "2.9"}, "output": "late@v1", "at": STEP.at}},
     }
     assert json.loads(record.path.read_text()) == expected
+
+
+def test_a_link_in_a_store_of_somebody_else_is_not_followed(tmp_path: Path) -> None:
+    """The lock file gets the number of the process: a link would overwrite the file that it names."""
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    (tmp_path / "bundles").mkdir()
+    (tmp_path / "bundles" / "late.lock").symlink_to(precious)
+    with pytest.raises(StoreWriteFailed), deploying(tmp_path, "late"):
+        pass
+    assert precious.read_text() == "kept"
 
 
 def test_one_process_deploys_a_bundle_at_a_time(tmp_path: Path) -> None:
