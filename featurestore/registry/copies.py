@@ -34,7 +34,8 @@ def listed_files(path: Path) -> ListedFiles:
     """Read the list of files of a registry that no other process has open.
 
     Raises:
-        OfNewerVersion. StoreCorrupt: it is no registry, or too old to be migrated.
+        OfNewerVersion. StoreCorrupt: it is no registry, or too old to be migrated; or it lists a file outside of the store, as
+            somebody else may have written.
     """
     with closing(sqlite3.connect(path)) as database:
         match FORMAT.identify(database):
@@ -49,4 +50,7 @@ def listed_files(path: Path) -> ListedFiles:
             for name, version, files in database.execute(f"SELECT name, version, files FROM models {existing}")
             for file in json.loads(files)
         }
+    for name in offline | models:
+        if name.startswith("/") or not {"", ".", ".."}.isdisjoint(name.split("/")):
+            raise StoreCorrupt(f"{path} lists the file {name[:200]!r}, which lies elsewhere; it is not copied")
     return ListedFiles(frozenset(offline), frozenset(models))
