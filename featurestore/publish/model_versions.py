@@ -50,6 +50,23 @@ def promote(directory: Path, name: str, serving: Serving, clock: Callable[[], in
         return _change(registry, history)
 
 
+def promote_unless_changed(
+    directory: Path, name: str, serving: Serving, seen: ModelHistory, clock: Callable[[], int]
+) -> bool:
+    """Promote as `promote` does, if what is in force is still what a decision was made from; returns whether it is.
+
+    Args:
+        seen: the versions and promotions from which the caller decided.
+    """
+    with _registry(directory) as registry, registry.transaction():
+        history = registry.models.history(name)
+        if (history.promotions, history.in_force) != (seen.promotions, seen.in_force):
+            return False
+        history.require_versions(serving)
+        registry.models.promote(name, serving, history.newest, clock())
+        return True
+
+
 def roll_back(directory: Path, name: str, clock: Callable[[], int]) -> Change:
     """Bring back the versions that were in force before the last change; see `ModelHistory.before`.
 

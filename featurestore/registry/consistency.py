@@ -15,8 +15,8 @@ from featurestore.define.release import Manifest
 from featurestore.define.wire import collection_hash, definition_hash, view_from_bytes
 from featurestore.errors import FeatureStoreError, StoreCorrupt
 
-from .model_rows import read_promotion
-from .models import version_folder
+from .model_rows import read_promotion, read_row
+from .models import RegisteredModel
 from .serving_versions import Weights
 from .tables import missing
 
@@ -140,14 +140,11 @@ def _services(database: sqlite3.Connection) -> Iterator[str]:
 
 
 def _models(database: sqlite3.Connection) -> Iterator[str]:
-    for name, version, *texts in database.execute("SELECT name, version, files, lineage FROM models"):
+    for row in database.execute("SELECT name, version, files, lineage, registered_at FROM models"):
         try:
-            version_folder(Path(), name, version)
-            whole = all(isinstance(json.loads(text), dict) for text in texts)
-        except (ValueError, StoreCorrupt):
-            whole = False
-        if not whole:
-            yield f"model {name!r} v{version} cannot be read"
+            RegisteredModel.of(Path(), read_row(*row))
+        except StoreCorrupt as error:
+            yield str(error)
 
 
 def _promotions(database: sqlite3.Connection) -> Iterator[str]:

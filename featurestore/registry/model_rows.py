@@ -55,10 +55,7 @@ class ModelRows:
         rows = self._db.execute(
             "SELECT name, version, files, lineage, registered_at FROM models WHERE deleted_at IS NULL ORDER BY name, version"
         )
-        return [
-            ModelRow(name, version, json.loads(files), lineage, at)
-            for name, version, files, lineage, at in rows.fetchall()
-        ]
+        return [read_row(*row) for row in rows.fetchall()]
 
     def find(self, name: str, version: int) -> ModelRow | None:
         """A version; None: it does not exist, or is deleted."""
@@ -66,7 +63,7 @@ class ModelRows:
             "SELECT files, lineage, registered_at FROM models WHERE name = ? AND version = ? AND deleted_at IS NULL",
             (name, version),
         ).fetchone()
-        return None if row is None else ModelRow(name, version, json.loads(row[0]), row[1], row[2])
+        return None if row is None else read_row(name, version, *row)
 
     def names(self) -> list[str]:
         """Every version that is not deleted as `name@v<n>`, by name and version."""
@@ -86,6 +83,8 @@ class ModelRows:
         versions = tuple(version for (version,) in rows.fetchall())
         if not versions:
             raise UnknownModel(name, self.names())
+        if not all(isinstance(version, int) for version in versions):
+            raise StoreCorrupt(f"the version of a model {name!r} cannot be read")
         promotions = self._db.execute(
             "SELECT weights, newest, is_rollback, at FROM promotions WHERE name = ? ORDER BY id", (name,)
         )
@@ -110,6 +109,22 @@ class ModelRows:
         ).fetchone()
         models, deleted, promotions = (int(one or 0) for one in row)
         return models, deleted, promotions
+
+
+def read_row(name: object, version: object, files: object, lineage: object, at: object) -> ModelRow:
+    """A row of models; a column of SQLite may hold a value of any type. Raises StoreCorrupt."""
+    damaged = StoreCorrupt(f"model {str(name)[:80]!r} v{str(version)[:80]} cannot be read")
+    if not (isinstance(name, str) and isinstance(version, int) and isinstance(files, str)):
+        raise damaged
+    if not (isinstance(lineage, str) and isinstance(at, int)):
+        raise damaged
+    try:
+        hashes = json.loads(files)
+    except (ValueError, RecursionError):
+        raise damaged from None
+    if not isinstance(hashes, dict) or not all(isinstance(digest, str) for digest in hashes.values()):
+        raise damaged
+    return ModelRow(name, version, hashes, lineage, at)
 
 
 def read_promotion(name: str, weights: object, newest: object, is_rollback: object, at: object) -> Promotion:

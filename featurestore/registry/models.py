@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 import shutil
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from featurestore.store_files import writing
 from .model_rows import ModelRow
 
 FOLDER: Final = "models"
+MAX_FILE_BYTES: Final = 2**30
+"""The most bytes that are read of a file. The largest model that Covey registers has a quarter."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _FILE: Final = re.compile(r"[a-z][a-z0-9_]{0,30}\.[a-z0-9]{1,8}")
 _REFERENCE: Final = re.compile(r"([a-z][a-z0-9_]{0,62})(?:@v([0-9]{1,9}))?")
@@ -47,11 +50,13 @@ class RegisteredModel:
     @classmethod
     def of(cls, root: Path, row: ModelRow) -> Self:
         """A model from its row of the registry. Raises StoreCorrupt."""
+        folder = version_folder(root, row.name, row.version)
         try:
             made_from = json.loads(row.lineage)
-        except ValueError:
-            raise StoreCorrupt(f"the lineage of model {row.name!r} v{row.version} cannot be read") from None
-        folder = version_folder(root, row.name, row.version)
+        except (ValueError, TypeError, RecursionError):
+            made_from = None
+        if not isinstance(made_from, dict):
+            raise StoreCorrupt(f"the lineage of model {row.name!r} v{row.version} cannot be read")
         return cls(row.name, row.version, folder, row.files, made_from, row.registered_at)
 
     def __str__(self) -> str:
@@ -62,7 +67,11 @@ class RegisteredModel:
         if not _FILE.fullmatch(file):
             raise StoreCorrupt(f"model {self}: a file cannot be called {file[:80]!r}")
         try:
-            data = (self.folder / file).read_bytes()
+            path = self.folder / file
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:  # reading a pipe would never end
+                raise StoreCorrupt(f"model {self}: {file} is no file of up to {MAX_FILE_BYTES:,} bytes")
+            data = path.read_bytes()
         except OSError as error:
             raise StoreCorrupt(f"model {self}: {file} cannot be read ({error.strerror})") from None
         if hashlib.sha256(data).hexdigest() != self.files.get(file):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -23,11 +24,12 @@ from featurestore.errors import (
     UnknownModel,
 )
 from featurestore.publish import model_versions
-from featurestore.publish.model_versions import delete_models, promote, roll_back
+from featurestore.publish.model_versions import delete_models, promote, promote_unless_changed, roll_back
 from featurestore.publish.publish import Publisher
 from featurestore.publish.verify import Mend, check_store
 from featurestore.publish.writer_lock import no_writer
 from featurestore.registry.consistency import registry_problems
+from featurestore.registry.models import MAX_FILE_BYTES
 from featurestore.registry.serving_versions import Newest, Weights, parse_serving
 from featurestore.store import Store
 
@@ -263,7 +265,7 @@ def test_a_registry_that_names_a_place_outside_of_the_store_removes_and_reads_no
     with pytest.raises(StoreCorrupt, match="which cannot be its name"):
         Publisher(directory, clock)
     assert [one.read_bytes() for one in sorted(tmp_path.rglob("v1/model.bin"))].count(b"kept") == 3
-    assert "cannot be read" in str(registry_problems(directory / "store" / "registry.db"))
+    assert registry_problems(directory / "store" / "registry.db")
     with closing(sqlite3.connect(directory / "store" / "registry.db")) as database, database:
         database.execute("UPDATE models SET deleted_at = NULL")
     with Store.open(directory) as store, pytest.raises(StoreCorrupt):
@@ -284,6 +286,69 @@ def test_a_file_outside_of_its_folder_is_not_read(directory: Path) -> None:
         database.execute('UPDATE models SET files = \'{"../../../secret": ""}\' WHERE version = 3')
     with Store.open(directory) as store, pytest.raises(StoreCorrupt, match="a file cannot be called"):
         store.model("late").read("../../../secret")
+
+
+@pytest.mark.parametrize("table", ["models", "files"])
+def test_a_backup_of_somebodys_store_reads_and_writes_nothing_outside(
+    directory: Path, tmp_path: Path, table: str
+) -> None:
+    (tmp_path / "secret").write_text("kept")
+    with closing(sqlite3.connect(directory / "store" / "registry.db")) as database, database:
+        if table == "models":
+            database.execute('UPDATE models SET files = \'{"../../../../../secret": ""}\' WHERE version = 3')
+        else:
+            columns = [row[1] for row in database.execute("PRAGMA table_info(files)")]
+            values = ["'../../../secret'" if name == "path" else "0" for name in columns]
+            database.execute(f"INSERT INTO files VALUES ({', '.join(values)})")
+    (tmp_path / "backups").mkdir()
+    with pytest.raises(StoreCorrupt, match=r"secret', which lies elsewhere; it is not copied"):
+        back_up(directory, tmp_path / "backups" / "one", clock)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["backups", "project", "secret"]
+    assert not [*(tmp_path / "backups").iterdir()]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "lineage = '[]'", f"lineage = '{'[' * 100_000}'", "lineage = x'00'", "files = '[]'", "files = '{\"a.txt\": 5}'",
+        f"files = '{'[' * 100_000}'", "registered_at = 'soon'", "version = 'two' WHERE version = 2",
+    ],
+)  # fmt: skip
+def test_a_damaged_row_of_a_model_is_named(directory: Path, column: str) -> None:
+    with closing(sqlite3.connect(directory / "store" / "registry.db")) as database, database:
+        database.execute(f"UPDATE models SET {column}")
+    with Store.open(directory) as store:
+        for call in (store.models, lambda: store.model("late")):
+            with pytest.raises(StoreCorrupt, match=r"model '(late|demand)'.* cannot be read"):
+                call()
+    assert "cannot be read" in str(registry_problems(directory / "store" / "registry.db"))
+    assert check_store(directory).damaged
+
+
+def test_a_pipe_or_a_huge_file_is_not_read_as_a_model(directory: Path) -> None:
+    file = directory / "store" / "models" / "late" / "v3" / "model.bin"
+    file.unlink()
+    os.mkfifo(file)
+    with Store.open(directory) as store:
+        with pytest.raises(StoreCorrupt, match=r"model late@v3: model.bin is no file of up to 1,073,741,824 bytes"):
+            store.model("late").read("model.bin")
+        file.unlink()
+        file.touch()
+        os.truncate(file, MAX_FILE_BYTES + 1)
+        with pytest.raises(StoreCorrupt, match="is no file of up to"):
+            store.model("late").read("model.bin")
+
+
+def test_a_decision_is_not_applied_to_what_it_was_not_made_from(directory: Path) -> None:
+    with Store.open(directory) as store:
+        seen = store.model_history("late")
+        assert promote_unless_changed(directory, "late", single(2), seen, clock)
+        assert not promote_unless_changed(directory, "late", single(1), seen, clock)
+        seen = store.model_history("demand")
+        with Publisher(directory, clock) as publisher:
+            publisher.register_model("demand", {"model.bin": b"2"}, "{}")
+        assert not promote_unless_changed(directory, "demand", Weights.single("demand", 1), seen, clock)
+    assert (in_force(directory), in_force(directory, "demand")) == ("v2", "v2")
 
 
 def test_a_backup_has_what_is_in_force_and_no_deleted_version(directory: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 
 from deployment.errors import ModelOutdated, ModelRefused  # noqa: E402
 from featurestore.define.kinds import Count, Rate  # noqa: E402
-from featurestore.errors import BadReference  # noqa: E402
+from featurestore.errors import BadReference, StoreCorrupt  # noqa: E402
 from featurestore.publish.publish import Publisher  # noqa: E402
 from featurestore.store import Store  # noqa: E402
 from tests.featurestore.making import DAY, a_release  # noqa: E402
@@ -163,6 +163,23 @@ def test_a_model_that_was_changed_is_not_loaded(covey: Covey, project: Path) -> 
     code, _, err = covey("predict", "late", "dest=ATL,distance=1", "--store", project)
     assert code == 1
     assert "differs from the registered file" in err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"features": None}, {"features": [1]}, {"views": None}, {"views": [1]}, {"views": "traffic"},
+        {"views": [{"name": "traffic", "version": "1", "definition_hash": "00"}]}, {"views_file_sha256": 7},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_lineage_that_somebody_changed_is_refused_by_name(project: Path, change: dict[str, Any]) -> None:
+    with Publisher(project, lambda: 100 * DAY) as publisher, Store.open(project) as store:
+        model = store.model("late")
+        files = {name: model.read(name) for name in model.files}
+        publisher.register_model("late", files, json.dumps({**model.lineage, **change}))
+        with pytest.raises(StoreCorrupt, match="the lineage of model late@v2 does not say which views it reads"):
+            ServedModel.open(store, "late")
 
 
 def test_a_model_that_is_no_archive_is_refused(project: Path) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self, TypeVar
 
 from base.times import utc_text
 from deployment.errors import ModelOutdated
 from featurestore.define.release import Clock
 from featurestore.define.wire import definition_hash
+from featurestore.errors import StoreCorrupt
 from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
 
 FORMAT: Final = 1
+_T = TypeVar("_T")
 
 
 def file_hash(path: Path) -> str:
@@ -92,6 +95,45 @@ def pinned(store: Store, refs: Sequence[str]) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class _Trained:
+    """What a lineage says about views.
+
+    Attributes:
+        features: references.
+        views: the name, version and definition hash of each view.
+        views_file: the hex SHA-256 of the file of on-demand views.
+    """
+
+    features: tuple[str, ...]
+    views: tuple[tuple[str, int, str], ...]
+    views_file: str | None
+
+    @classmethod
+    def of(cls, model: RegisteredModel) -> Self:
+        """Read a model's lineage, which somebody else may have written. Raises StoreCorrupt."""
+        lineage = model.lineage
+        try:
+            views = tuple(
+                (_typed(one["name"], str), _typed(one["version"], int), _typed(one["definition_hash"], str))
+                for one in lineage["views"]
+            )
+            file = lineage["views_file_sha256"]
+            features = tuple(_typed(ref, str) for ref in lineage["features"])
+            return cls(features, views, None if file is None else _typed(file, str))
+        except (KeyError, TypeError) as error:
+            raise StoreCorrupt(
+                f"the lineage of model {model} does not say which views it reads ({type(error).__name__}: {error}); "
+                "register it again"
+            ) from None
+
+
+def _typed(given: Any, kind: type[_T]) -> _T:
+    if not isinstance(given, kind):
+        raise TypeError(f"{given!r:.40} is no {kind.__name__}")
+    return given
+
+
 def require_same(model: RegisteredModel, store: Store, views_file: Path | None) -> None:
     """Check that the store's views and the file of on-demand views are those of the lineage.
 
@@ -99,25 +141,24 @@ def require_same(model: RegisteredModel, store: Store, views_file: Path | None) 
     version that the name serves, which must then be the one of the training.
 
     Raises:
-        ModelOutdated.
+        ModelOutdated. StoreCorrupt: the lineage does not have them.
     """
-    lineage: Mapping[str, Any] = model.lineage
+    trained = _Trained.of(model)
     served = {view.name: view for view in store.views()}
     definitions = store.definitions()
-    follows = {name_of(ref) for ref in stored_refs(store, lineage["features"])}
-    for view in lineage["views"]:
-        name = view["name"]
+    follows = {name_of(ref) for ref in stored_refs(store, trained.features)}
+    for name, trained_version, definition in trained.views:
         if name not in served:
             raise ModelOutdated(str(model), f"the store has no view {name!r} any more")
         version, current = store.blocks.snapshot.find(name).header.version, definition_hash(served[name]).hex()
-        is_there = definitions.get(view["definition_hash"]) == f"{name}@v{view['version']}"
-        if not is_there or (name in follows and version != view["version"]):
+        is_there = definitions.get(definition) == f"{name}@v{trained_version}"
+        if not is_there or (name in follows and version != trained_version):
             raise ModelOutdated(
                 str(model),
-                f"view {name!r} is v{version}, {current[:12]}…; it was trained on v{view['version']}, "
-                f"{view['definition_hash'][:12]}…",
+                f"view {name!r} is v{version}, {current[:12]}…; it was trained on v{trained_version}, "
+                f"{definition[:12]}…",
             )
-    wanted = lineage["views_file_sha256"]
+    wanted = trained.views_file
     if wanted is not None and views_file is None:
         raise ModelOutdated(
             str(model), "it reads on-demand views; name the file that declares them", settings=("views",)
