@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from base.times import wall_clock
 from featurestore.errors import StoreCorrupt, UnknownModel
-from featurestore.publish.model_versions import promote
+from featurestore.publish.model_versions import promote_unless_changed
 from featurestore.publish.publish import Publisher
 from featurestore.registry.serving_versions import Newest
 from featurestore.store import Store
@@ -66,10 +67,7 @@ class RegisterStep:
         return Made(str(found), f"{found}, in {found.folder.resolve()}")
 
     def _pin(self) -> None:
-        with Store.open(self.store) as store:
-            try:
-                history = store.model_history(self.model)
-            except UnknownModel:
-                return
-        if isinstance(history.serving, Newest):
-            promote(self.store, self.model, history.in_force, wall_clock)
+        with Store.open(self.store) as store, suppress(UnknownModel):
+            while isinstance((history := store.model_history(self.model)).serving, Newest):
+                if promote_unless_changed(self.store, self.model, history.in_force, history, wall_clock):
+                    return

@@ -10,8 +10,10 @@ from featurestore.online.settings import store_path
 from featurestore.store import Store
 from training.fit.config import TrainConfig
 
+from .collect import COLLECT
 from .deploy import STEPS
 from .record import BundleRecord
+from .serve import SERVE
 from .server_files import ServerFolder, ServerState
 
 
@@ -31,6 +33,7 @@ def status_of(config: TrainConfig) -> dict[str, Any]:
             for name in STEPS
             if name in record.steps
         },
+        "left_out": [name for name, section in ((COLLECT, config.collect), (SERVE, config.serve)) if section is None],
         "in_force": shares,
         "server": _server(ServerState.running(ServerFolder(config.store, config.name))),
     }
@@ -40,7 +43,8 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
     """The state for people."""
     for name in STEPS:
         done = status["steps"].get(name)
-        yield f"{name:8}  {'not done' if done is None else 'done ' + done['at']}"
+        state = "left out" if name in status["left_out"] else "not done" if done is None else f"done {done['at']}"
+        yield f"{name:8}  {state}"
     shares = " ".join(f"{version}={share:.4g}" for version, share in status["in_force"].items())
     yield f"in force  {shares or 'no version'}"
     server = status["server"]

@@ -88,7 +88,8 @@ class TrainStep:
         path = waiting_folder(self.config.store, self.config.name)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(path, ignore_errors=True)
+            for old in (path, *path.parent.glob(f".{path.name}-*")):  # also those of a run that was killed
+                shutil.rmtree(old, ignore_errors=True)
             with created_folder(path) as fresh:
                 for name, content in made.files.items():
                     replace_file(fresh / name, content, private=False)

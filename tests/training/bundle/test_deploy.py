@@ -26,6 +26,7 @@ from tests.training.program import DAYS, make_labels, make_store, traffic, write
 from training.bundle import promote as promote_module  # noqa: E402
 from training.bundle import register as register_module  # noqa: E402
 from training.bundle import train_step as train_module  # noqa: E402
+from training.bundle.comparison import Decision  # noqa: E402
 from training.bundle.deploy import StepOutcome, Watch, deploy, planned  # noqa: E402
 from training.bundle.lock import deploying  # noqa: E402
 from training.bundle.serve import ServeStep  # noqa: E402
@@ -219,6 +220,29 @@ def test_a_version_that_gets_some_requests_is_compared_with_the_one_that_gets_th
     assert in_force(project) == "v2"
 
 
+@pytest.mark.parametrize("promotes", [True, False])
+def test_what_a_person_promotes_during_the_comparison_is_compared_next(
+    project: Path, monkeypatch: pytest.MonkeyPatch, promotes: bool
+) -> None:
+    fewer_labels(project)
+    run(project)
+    compared: list[str] = []
+
+    def comparing(config: TrainConfig, new: Any, running: Any, *, trust: bool) -> Any:
+        compared.append(f"{new} {running}")
+        if len(compared) == 1:
+            promote(project, "late", Weights.single("late", 1), lambda: 0)
+        return real(config, new, running, trust=trust)
+
+    real = promote_module.compare
+    monkeypatch.setattr(promote_module, "compare", comparing)
+    monkeypatch.setattr(promote_module, "decide", lambda *_: Decision(promotes, "as the test says"))
+    fewer_labels(project, 2400)
+    assert run(project) == ALL
+    assert compared == ["late@v3 late@v2", "late@v3 late@v1"]
+    assert in_force(project) == ("v3" if promotes else "v1")
+
+
 def test_a_worse_version_is_registered_and_not_promoted(project: Path) -> None:
     """The name serves its newest version when the training begins, so the registration alone would put it in force."""
     promote(project, "late", Newest(), lambda: 0)
@@ -290,8 +314,8 @@ class TestCutOff:
             (register_module.Publisher, "register_model", False, AFTER_TRAINING),
             (register_module.Publisher, "register_model", True, AFTER_TRAINING),
             pytest.param(promote_module, "compare", False, AFTER_REGISTRATION, marks=pytest.mark.long),
-            pytest.param(promote_module, "promote", False, AFTER_REGISTRATION, marks=pytest.mark.long),
-            (promote_module, "promote", True, AFTER_REGISTRATION),
+            pytest.param(promote_module, "promote_unless_changed", False, AFTER_REGISTRATION, marks=pytest.mark.long),
+            (promote_module, "promote_unless_changed", True, AFTER_REGISTRATION),
         ],
     )
     def test_the_next_run_goes_on(
@@ -308,7 +332,7 @@ class TestCutOff:
             self.cut(patch, module, name, after=after)
             with pytest.raises(KeyboardInterrupt):
                 run(project)
-        expected = "v2" if (name, after) == ("promote", True) else "v1"
+        expected = "v2" if (name, after) == ("promote_unless_changed", True) else "v1"
         assert in_force(project) == expected
         assert run(project) == next_run
         assert versions(project) == ["late@v1", "late@v2"]
@@ -415,6 +439,9 @@ class TestCommand:
         assert status["in_force"] == {"v1": 1.0}
         assert status["server"] is None
         assert set(status["steps"]) == {"train", "register", "promote"}
+        assert status["left_out"] == ["collect", "serve"]
+        lines = covey("deploy", path, "--status")[1].splitlines()
+        assert [line.split()[:2] for line in lines[::4]] == [["collect", "left"], ["serve", "left"]]
 
     def test_what_cannot_be_is_one_line(self, covey: Covey, project: Path) -> None:
         path = write_config(project, model=QUICK)
