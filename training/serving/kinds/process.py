@@ -78,7 +78,7 @@ class _Child:
     """A process that has loaded the model. Raises ModelFailed, TooLittleMemory."""
 
     def __init__(self, of: Foreign) -> None:
-        self._of, self._turn = of, 0
+        self._of, self._turn, self._is_open = of, 0, True
         need, have = _LIBRARY_BYTES + _PER_BYTE * len(of.data), psutil.virtual_memory().available
         if need > have:
             raise TooLittleMemory(of.model, need, have)
@@ -144,11 +144,16 @@ class _Child:
     def alive(self) -> bool:
         return self._process.returncode is None
 
+    def end(self) -> None:
+        """End the process, whatever it does: a batch that runs in another thread fails. Can be called again."""
+        self._process.kill()
+        self._process.wait()
+
     def kill(self) -> None:
-        """End the process, whatever it does. Can be called again."""
-        if self._process.returncode is None:
-            self._process.kill()
-            self._process.wait()
+        """End the process, and close its pipes, which no other thread may use any more. Can be called again."""
+        self.end()
+        if self._is_open:
+            self._is_open = False
             os.close(self._to)
             os.close(self._from)
 
@@ -190,11 +195,7 @@ class _Child:
             code = self._process.wait(1)
         except subprocess.TimeoutExpired:
             code = None
-        if code is None:
-            self.kill()
-        else:
-            os.close(self._to)
-            os.close(self._from)
+        self.kill()
         how = f"with signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"with exit code {code}"
         return ModelFailed(self._of.model, f"its process ended {how}")
 
@@ -262,13 +263,18 @@ class ForeignRunner:
         """See `Runner`."""
         with self._lock:
             self._closed = True
-            if self._child is not None:
-                self._child.kill()
-                self._child = None
+            child, self._child = self._child, None
+        if child is not None:
+            child.end()
+            with self._running:  # a batch that runs fails now; its thread reads from the pipes
+                child.kill()
 
     def _start_again(self, why: str) -> None:
+        with self._lock:
+            self._child = None
+            if self._closed:
+                return
         now = self._clock()
-        self._child = None
         if self._again_at is not None and now - self._again_at < AGAIN_S:
             self._failure = f"{why}; it had been started again less than {AGAIN_S:g} s before"
             return

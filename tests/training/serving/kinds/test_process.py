@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,6 +73,28 @@ def test_an_answer_is_not_overwritten_by_the_next_one(summing: ForeignRunner) ->
     first = summing.run(rows([[1, 2, 3]]))
     summing.run(rows([[4, 5, 6]]))
     assert first.tolist() == [6.0]
+
+
+def test_a_runner_that_is_closed_during_a_batch_fails_it_and_closes_each_pipe_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A number that is closed twice may be another client's connection the second time."""
+    made = runner(model_of(endless_nodes(), [AXIS, constant("hundred", np.float32(100))]), limit_s=60.0)
+    child = psutil.Process(made.pid)
+    wait_until(lambda: child.status() == psutil.STATUS_SLEEPING)
+    closed: list[int] = []
+    real = os.close
+    monkeypatch.setattr(os, "close", lambda number: (closed.append(number), real(number)))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(made.run, rows([[100, 2, 3]]))
+        wait_until(lambda: child.status() == psutil.STATUS_RUNNING)
+        made.close()
+        with pytest.raises(ModelFailed, match="its process ended with signal SIGKILL"):
+            running.result()
+    assert len(closed) == len(set(closed)) == 2
+    assert not made.is_starting
+    assert not child.is_running()
+    made.close()
 
 
 def test_a_missing_value_is_nan_or_zero_and_a_row_without_a_number_spoils_no_other(summing: ForeignRunner) -> None:
