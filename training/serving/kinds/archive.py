@@ -104,7 +104,7 @@ def read_members(data: bytes, limit: int) -> dict[str, bytes]:
                 if one.compress_type != zipfile.ZIP_STORED or one.filename in found:
                     raise ArchiveRefused(f"its member {one.filename[:80]!r} is compressed or occurs twice")
                 found[one.filename] = archive.read(one)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, UnicodeError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise ArchiveRefused(f"it is no whole zip file ({error})") from None
     return found
 

@@ -89,7 +89,7 @@ class Program:
             steps = tuple(step for step in map(graph.step, _some(module["graph"]["nodes"])) if step is not None)
             (output,) = _some(module["signature"]["output_specs"])
             result = graph.result(str(output["user_output"]["arg"]["as_tensor"]["name"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArchiveRefused(
                 f"its graph is not as covey train writes it ({type(error).__name__}: {error})"
             ) from None
@@ -115,7 +115,7 @@ class Program:
         for step in self.steps:
             try:
                 made = values[step.at] = step.compute(values)
-            except (RuntimeError, IndexError, TypeError) as error:
+            except (RuntimeError, IndexError, TypeError, OverflowError) as error:
                 raise ArchiveRefused(
                     f"its step {step.result!r} cannot be computed ({str(error).splitlines()[0]})"
                 ) from None

@@ -71,7 +71,7 @@ def read_torch_program(data: bytes) -> Ports:
             )
         _require_data(graph)
         return _ports(graph["graph_module"])
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         raise ArchiveRefused(
             f"its graph is not as torch.export.save writes it ({type(error).__name__}: {error})"
         ) from None

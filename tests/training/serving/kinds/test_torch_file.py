@@ -152,6 +152,12 @@ def _outside(members: Members) -> None:
     members["../evil.so"] = b""
 
 
+def _deep_tree(members: Members) -> None:
+    read = json.loads(members["archive/models/model.json"])
+    read["graph_module"]["module_call_graph"][0]["signature"]["in_spec"] = "[" * 100_000
+    members["archive/models/model.json"] = json.dumps(read).encode()
+
+
 def _without_graph(members: Members) -> None:
     del members["archive/models/model.json"]
 
@@ -178,6 +184,7 @@ def _without_graph(members: Members) -> None:
         (_graph(lambda graph: graph.update(guards_code=["__import__('os')"])), "which PyTorch would run as Python"),
         (_graph(lambda graph: graph.update(guards_code=["L['x'].evil"])), "which PyTorch would run as Python"),
         (_graph(lambda graph: graph.update(schema_version={"major": 99})), "but only 8 is supported"),
+        (_deep_tree, "its graph is not as torch.export.save writes it (RecursionError"),
         (_graph(lambda graph: graph.pop("graph_module")), "its graph is not as torch.export.save writes it"),
         (_graph(lambda graph: graph["graph_module"]["graph"].update(more={"as_custom_obj": {"name": "x"}})),
          "it has objects of other classes than tensors"),
