@@ -239,13 +239,16 @@ def _models_to_serve(
     from training.serving.worker import ModelsToServe
 
     loading = Loading(trust, device, compile_models).checked()
-    names = None
-    if models != ALL:
-        names = tuple(dict.fromkeys(name.strip() for name in models.split(",")))
-        with Store.open(store) as opened:
+    settings, names = load_serving(directory_of(store)), None
+    with Store.open(store) as opened:
+        if models != ALL:
+            names = tuple(dict.fromkeys(name.strip() for name in models.split(",")))
             for name in names:
                 opened.in_force(name)  # an unknown name is a mistake of the command
-    return ModelsToServe(names, loading, load_serving(directory_of(store)), views)
+        unused = settings.models.keys() - (opened.model_names() if names is None else names)
+    for name in sorted(unused):
+        _log.warning("covey.toml: [serving.%s]: no model %r is served", name, name)
+    return ModelsToServe(names, loading, settings, views)
 
 
 def _with_models(

@@ -71,7 +71,7 @@ def test_a_mistake_about_models_is_one_line_before_anything_is_served(
 def limited(model_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
     """A server with two workers, each of which answers ten rows a second of `trees`."""
     directory = Path(shutil.copytree(model_store, tmp_path_factory.mktemp("limited") / "models"))
-    (directory / "covey.toml").write_text("[serving.trees]\nrate = 10\n")
+    (directory / "covey.toml").write_text("[serving.trees]\nrate = 10\n[serving.tree]\nrate = 5\n")
     log = tmp_path_factory.mktemp("log") / "log"
     with serving_models(directory, log, options=("--models", "late,trees", "--workers", "2")) as server:
         wait_until(lambda: server.log.read_text().count("@v1 is ready") == 4)
@@ -79,6 +79,10 @@ def limited(model_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 BODY = {"entities": {"dest": ["ATL"], "distance": [500]}}
+
+
+def test_settings_of_a_model_that_is_not_served_are_named(limited: ModelServer) -> None:
+    assert "covey.toml: [serving.tree]: no model 'tree' is served" in limited.log.read_text()
 
 
 def test_workers_count_together_and_any_of_them_answers_for_all(limited: ModelServer) -> None:

@@ -57,9 +57,14 @@ class Drawn:
             yield self.arrays.rows(slice(at, at + _ROWS_AT_ONCE))
 
     def ends(self, values: Floats32) -> tuple[Floats, Floats]:
-        """The ends of the intervals from the predictions for `arrays`: float64[N] each, NaN where a row has none."""
-        low, high = self.level.ends(values.astype(np.float64).reshape(self.level.copies, -1))
-        return np.where(self.sure, low, np.nan), np.where(self.sure, high, np.nan)
+        """The ends of the intervals from the predictions for `arrays`: float64[N] each, NaN where a row has none.
+
+        A row has none either if the model gives no number for one of its copies.
+        """
+        of_copies = values.astype(np.float64).reshape(self.level.copies, -1)
+        sure = self.sure & ~np.isnan(of_copies).any(axis=0)
+        low, high = self.level.ends(of_copies)
+        return np.where(sure, low, np.nan), np.where(sure, high, np.nan)
 
 
 @dataclass(frozen=True, eq=False)

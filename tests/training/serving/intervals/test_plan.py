@@ -210,6 +210,15 @@ def test_sums_without_noise_have_an_interval_without_width(tmp_path: Path) -> No
     assert low == high == [500 * 28]
 
 
+def test_a_model_that_gives_no_number_for_a_copy_has_no_interval(store: Store) -> None:
+    drawn = draws(inputs_of(store, ["daily@v1:flights_28d"]), store, {"dest": ["busy", "busy"]})
+    values = drawn.arrays.x[:, 0].copy()
+    values[0] = np.nan  # of the first row, in one copy
+    low, high = drawn.ends(values)
+    assert np.isnan([low[0], high[0]]).all()
+    assert low[1] < high[1]
+
+
 def test_a_view_without_rows_has_no_interval(tmp_path: Path) -> None:
     with Publisher(tmp_path, lambda: NOW) as publisher:
         publisher.register(daily())
