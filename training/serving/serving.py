@@ -214,6 +214,7 @@ class Serving:
         """Load the version that a request names. The request waits for it."""
         assert ask.version is not None
         waiting = self._waiting.setdefault((model.name, ask.version), [])
+        waiting[:] = [job for job in waiting if job.is_open]
         if sum(job.rows for job in waiting) >= model.queue.settings.queue:
             done(ModelBusy(f"{model.name}@v{ask.version}", "it is being loaded, and requests wait for it", POLL_S))
             return _ENDED

@@ -161,6 +161,32 @@ def test_a_request_may_name_a_version_that_does_not_answer_others(own_model_stor
     serve(own_model_store, scenario, ("trees",))
 
 
+def test_requests_that_have_ended_take_no_place_of_others_that_wait_for_a_version(
+    own_model_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(own_model_store)
+    real, may_load = ModelLoader._opened, threading.Event()
+
+    def opened(self: ModelLoader, model: Any) -> LoadedVersion:
+        assert model.version == 2 or may_load.wait(30)
+        return real(self, model)
+
+    monkeypatch.setattr(ModelLoader, "_opened", opened)
+
+    async def scenario(running: Running) -> None:
+        await running.ready("trees", 2)
+        for _ in range(2):
+            named = [running.serving.asked(asking(version=1, timeout_s=0.01)) for _ in range(4)]
+            ended = await asyncio.gather(*named, return_exceptions=True)
+            assert [type(one) for one in ended] == [DeadlineMissed] * 4
+        last = asyncio.ensure_future(running.serving.asked(asking(version=1, timeout_s=30.0)))
+        await asyncio.sleep(0)
+        may_load.set()
+        assert (await last).version == 1
+
+    serve(own_model_store, scenario, ("trees",), ServingSettings(ModelSettings(queue=4)))
+
+
 def test_weights_draw_by_the_request_and_a_deleted_version_is_unknown(own_model_store: Path) -> None:
     register(own_model_store)
 

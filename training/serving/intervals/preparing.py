@@ -43,6 +43,7 @@ class Preparing:
             task = asyncio.get_running_loop().create_task(self._prepare(intervals))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        waiting[:] = [one for one in waiting if one.is_open]
         if sum(one.rows for one in waiting) >= most_rows:
             raise ModelBusy(job.ask.model, "the sums behind its intervals are being read, and requests wait", _PAUSE_S)
         waiting.append(job)
