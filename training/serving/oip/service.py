@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -102,7 +103,8 @@ class InferenceService:
         start, status = time.perf_counter(), int(GONE)
         try:
             admitted(self._gate, context)
-            async for answer in in_order(requests, lambda data: self._one_of_stream(data, context)):
+            one = partial(self._one_of_stream, context=context)
+            async for answer in in_order(requests, one, pb.ModelStreamInferResponse.ByteSize):
                 yield answer
             status = HTTPStatus.OK
         except Refused as error:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from featurestore.read.messages import MAX_ROWS
 from featurestore.server.request import MAX_BODY
 from tests.training.serving.conftest import ModelServer
-from training.serving.inputs import MAX_ROWS
 from training.serving.oip.infer_request import OUTPUTS, PARAMETERS
 from training.serving.oip.openapi import PATHS
-from training.serving.oip.stream_order import MAX_AHEAD, MAX_BYTES
+from training.serving.oip.stream_order import MAX_AHEAD, MAX_BYTES, MAX_UNREAD
 from training.serving.oip.tensors import MAX_TENSORS
 
 PAGE = (Path(__file__).parents[4] / "docs" / "open-inference.md").read_text(encoding="utf-8")
@@ -65,3 +65,4 @@ def test_its_limits_are_those_of_the_code() -> None:
     assert f"at most {MAX_BODY // 2**20} MiB" in PAGE
     assert f"at most {MAX_ROWS:,} rows, {MAX_TENSORS:,} inputs and {MAX_TENSORS:,} outputs" in PAGE
     assert f"most {MAX_AHEAD} requests and {MAX_BYTES // 2**20} MiB" in PAGE
+    assert f"{MAX_UNREAD // 2**20} MiB of answers" in PAGE

@@ -16,7 +16,7 @@ async def sent(count: int, size: int, read: list[int]) -> AsyncIterator[bytes]:
 
 
 async def collected(requests: AsyncIterator[bytes], answer: Callable[[bytes], Awaitable[int]]) -> list[int]:
-    return [one async for one in in_order(requests, answer)]
+    return [one async for one in in_order(requests, answer, lambda _: 0)]
 
 
 async def settled() -> None:
@@ -66,6 +66,36 @@ def test_a_stream_is_not_read_further_than_its_bounds(size: int, most: int) -> N
     ahead, answers = asyncio.run(run())
     assert ahead <= most
     assert answers == 200
+
+
+@pytest.mark.parametrize(
+    ("size", "ahead"), [(0, range(0)), (module.MAX_UNREAD // 4, range(5, 8)), (2 * module.MAX_UNREAD, range(2, 4))]
+)
+def test_a_stream_whose_answers_are_not_read_is_not_read_either(size: int, ahead: range) -> None:
+    async def run() -> tuple[int, int, list[int]]:
+        read: list[int] = []
+
+        async def answer(data: bytes) -> int:
+            return int.from_bytes(data[:4], "big")
+
+        async def slowly() -> AsyncIterator[bytes]:
+            async for one in sent(60, 0, read):
+                await settled()  # the answers of the requests before are made
+                yield one
+
+        answers = in_order(slowly(), answer, lambda _: size)
+        found, counts = list[int](), list[int]()
+        for _ in range(2):
+            found += [await anext(answers) for _ in range(20)]
+            for _ in range(100):
+                await settled()
+            counts.append(len(read))
+        return counts[0], counts[1], found + [one async for one in answers]
+
+    first, second, answers = asyncio.run(run())
+    assert first - 19 in ahead or first == 60
+    assert second - 39 in ahead or second == 60
+    assert answers == list(range(60))
 
 
 def test_what_is_computed_for_a_client_that_has_gone_is_cancelled() -> None:
