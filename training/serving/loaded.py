@@ -171,7 +171,7 @@ class LoadedVersion:
         values = self.runner.run(arrays)
         if values.shape != (len(arrays.x),):
             raise ModelFailed(str(self.model), f"it gives {values.shape} for {len(arrays.x)} row(s)")
-        return values
+        return np.ascontiguousarray(values)  # a foreign model may give a column; answers are written from whole memory
 
     def _outcomes(
         self,

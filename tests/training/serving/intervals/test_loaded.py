@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from featurestore.define.definitions import FeatureView
@@ -24,6 +25,7 @@ from training.serving.intervals.intervals import Intervals, require_interval
 from training.serving.intervals.preparing import Preparing
 from training.serving.job import Job, Outcome
 from training.serving.loaded import LoadedVersion
+from training.serving.predict_json import render
 
 from .noised_stores import Names, inputs_of, noise_of, publish
 
@@ -113,6 +115,15 @@ def test_a_model_that_fails_for_a_copy_fails_the_request(store: Store, monkeypat
     monkeypatch.setattr(runner, "run", lambda arrays: np.zeros(min(len(arrays.x), 5), np.float32))
     (failed,) = version.compute(store, [an_ask("ATL")]).outcomes
     assert isinstance(failed, ModelFailed)
+
+
+def test_outputs_that_are_a_column_are_answered(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    version, runner = loaded(store)
+    monkeypatch.setattr(runner, "run", lambda arrays: np.repeat(arrays.x, 2, axis=1)[:, 0])
+    (made,) = version.compute(store, [an_ask("ATL", "LAX")]).outcomes
+    assert isinstance(made, Predicted)
+    answer = orjson.loads(render(made, 0.9))
+    assert answer["predictions"] == made.values.tolist()
 
 
 def test_many_copies_come_in_parts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
