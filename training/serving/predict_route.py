@@ -39,7 +39,7 @@ _log = logging.getLogger("covey.server")
 
 
 class PredictFront:
-    """Covey's own protocol of predictions. See `training.serving.extension.Front`."""
+    """Covey's own protocol of predictions. It is a `Front` of the server."""
 
     def __init__(self, serving: Serving, store: Store) -> None:
         self._serving, self._store, self._route = serving, store, PredictRoute(serving)
@@ -126,7 +126,8 @@ class PredictRoute:
     def turned_away(self, url: bytes) -> Answer | None:
         """The answer to a request to a model that is too busy."""
         try:
-            busy = self._serving.busy(parse_target(url).model)
+            target = parse_target(url)
+            busy = self._serving.busy(target.model, target.version)
         except FeatureStoreError as error:
             return _failed(error)
         return None if busy is None else _failed(busy)
@@ -135,7 +136,7 @@ class PredictRoute:
         """The answer to a request. `charge` receives the number of rows."""
         try:
             target = parse_target(request.url)
-            busy = self._serving.busy(target.model)
+            busy = self._serving.busy(target.model, target.version)
             if busy is not None:
                 return _failed(busy)
             ask = parse_predict(target, request.headers, request.body)

@@ -147,12 +147,18 @@ class Serving:
             raise outcome
         return outcome
 
-    def busy(self, name: str) -> ModelBusy | None:
-        """Why a request to a model is refused now, whatever it asks; None: it may be admitted. The body need not be read."""
+    def busy(self, name: str, version: int | None) -> ModelBusy | None:
+        """Why a request to a model is refused now, whatever it asks; None: it may be admitted. The body need not be read.
+
+        Args:
+            version: the one that the request names; None: it names none, and its refusal counts for the heaviest version.
+        """
         model = self._models.get(name)
         busy = None if model is None else model.queue.busy(self._clock())
-        if busy is not None and model is not None and (version := model.heaviest) is not None:
-            self._counters.of(name, version).outcome(outcome_name(busy), 0.0)
+        if busy is not None and model is not None:
+            counted = model.heaviest if version is None else version
+            if counted in model.known:
+                self._counters.of(name, counted).outcome(outcome_name(busy), 0.0)
         return busy
 
     def served(self, name: str, version: int | None = None) -> ServedVersion:

@@ -361,19 +361,38 @@ def test_a_full_queue_refuses_before_the_inputs_are_read(
     slow(monkeypatch)
 
     async def scenario(running: Running) -> None:
-        assert running.serving.busy("trees") is None
+        assert running.serving.busy("trees", None) is None
         waiting = [asyncio.ensure_future(running.serving.asked(asking())) for _ in range(4)]
         await asyncio.sleep(0)
-        assert isinstance(running.serving.busy("trees"), ModelBusy)
+        assert isinstance(running.serving.busy("trees", None), ModelBusy)
         with pytest.raises(ModelBusy):
             await running.serving.asked(asking(entities={}))
         assert (await running.serving.asked(asking("late"))).model == "late"
         assert len(await asyncio.gather(*waiting)) == 4
-        assert running.serving.busy("trees") is None
+        assert running.serving.busy("trees", None) is None
         counted = {one.model: one for one in running.serving.statistics()}["trees"]
         assert (counted.requests["busy"], counted.requests["ok"]) == (2, 4)
 
     serve(own_model_store, scenario, settings=SLOW)
+
+
+def test_a_refusal_counts_for_the_version_that_the_request_names(
+    own_model_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow(monkeypatch)
+    register(own_model_store)
+
+    async def scenario(running: Running) -> None:
+        await running.ready("trees", 2)
+        waiting = [asyncio.ensure_future(running.serving.asked(asking())) for _ in range(4)]
+        await asyncio.sleep(0)
+        for version in (1, 1, None, 3):  # 3: there is none
+            assert isinstance(running.serving.busy("trees", version), ModelBusy)
+        await asyncio.gather(*waiting)
+        counted = {one.version: one.requests["busy"] for one in running.serving.statistics() if one.model == "trees"}
+        assert counted == {1: 2, 2: 1}
+
+    serve(own_model_store, scenario, ("trees",), settings=SLOW)
 
 
 def test_other_workers_see_what_waits_in_this_one(own_model_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,17 +42,17 @@ class InferRoute:
     def turned_away(self, url: bytes) -> Answer | None:
         """The refusal of a request to a model that has too many; None: its body is read."""
         try:
-            name, _ = _target(url)
+            name, version = _target(url)
         except BadRequest as error:
             return failed(error)
-        busy = self._serving.busy(name)
+        busy = self._serving.busy(name, version)
         return None if busy is None else failed(busy)
 
     def answer(self, request: WholeRequest, charge: Callable[[int], None]) -> Answer | Promised:
         """The answer to a request, or to its mistakes."""
         try:
             name, version = _target(request.url)
-            if (busy := self._serving.busy(name)) is not None:  # before the body is parsed
+            if (busy := self._serving.busy(name, version)) is not None:  # before the body is parsed
                 raise busy
             types = types_of(self._serving, name, version)
             parsed, timeout_s = parse_infer(request.headers, request.body)

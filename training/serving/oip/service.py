@@ -85,7 +85,7 @@ class InferenceService:
 
     async def _inferred(self, message: pb.ModelInferRequest, context: Context, charge: Charge) -> pb.ModelInferResponse:
         serving, name, version = self._models.serving, message.model_name, version_of(message.model_version)
-        if (busy := serving.busy(name)) is not None:
+        if (busy := serving.busy(name, version)) is not None:
             raise busy
         types = types_of(serving, name, version)
         request = parse_infer(message)

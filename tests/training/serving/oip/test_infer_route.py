@@ -22,7 +22,7 @@ class OneModel:
     def __init__(self) -> None:
         self.waiting: list[Done] = []
 
-    def busy(self, _: str) -> None:
+    def busy(self, _: str, __: int | None) -> None:
         """Never."""
 
     def served(self, name: str, version: int | None = None) -> Any:

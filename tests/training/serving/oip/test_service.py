@@ -30,7 +30,7 @@ class OneModel:
     def __init__(self) -> None:
         self.asks: list[Ask] = []
 
-    def busy(self, _: str) -> None:
+    def busy(self, _: str, __: int | None) -> None:
         """Never."""
 
     def served(self, name: str, version: int | None = None) -> Any:
