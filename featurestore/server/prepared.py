@@ -66,8 +66,12 @@ class Prepared(Generic[_Answer]):
         return len(self._recent) + len(self._former)
 
     def find(self, snapshot: Snapshot, request: bytes, now_us: int) -> Kept[_Answer] | None:
-        """The answer of a request; None: it must be computed."""
-        if snapshot is not self._snapshot or len(request) > MAX_REQUEST:
+        """The answer of a request; None: it must be computed. Nothing of another snapshot is held afterwards, so that the files
+        of a former one can be closed."""
+        if snapshot is not self._snapshot:
+            self._snapshot, self._recent, self._former, self._size = snapshot, {}, {}, 0
+            return None
+        if len(request) > MAX_REQUEST:
             return None
         kept = self._recent.get(request)
         if kept is None:
@@ -78,11 +82,11 @@ class Prepared(Generic[_Answer]):
         return kept if now_us <= kept.until else None
 
     def keep(self, snapshot: Snapshot, request: bytes, kept: Kept[_Answer]) -> None:
-        """Keep an answer, if it is small and its request comes again."""
+        """Keep an answer, if it is small, its request comes again, and its snapshot is the one of the last `find`."""
         if len(request) > MAX_REQUEST or kept.size > MAX_ANSWER or kept.rows > MAX_ROWS:
             return
         if snapshot is not self._snapshot:
-            self._snapshot, self._recent, self._former, self._size = snapshot, {}, {}, 0
+            return
         if (mark := hash(request)) in self._seen:
             self._put(request, kept)
             return

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -158,6 +160,7 @@ def test_a_reader_of_arrow_does_not_get_json_that_is_kept(world: World) -> None:
 def test_an_answer_is_kept_when_its_request_comes_for_the_second_time(world: World) -> None:
     prepared, snapshot = Prepared[str](), world.snapshots[0]
     kept = Kept("answer", 6, 1, until=5)
+    assert prepared.find(snapshot, b"request", 0) is None
     prepared.keep(snapshot, b"request", kept)
     assert prepared.find(snapshot, b"request", 0) is None
     prepared.keep(snapshot, b"request", kept)
@@ -166,9 +169,25 @@ def test_an_answer_is_kept_when_its_request_comes_for_the_second_time(world: Wor
     assert prepared.find(world.snapshots[1], b"request", 0) is None
 
 
+def test_a_former_snapshot_is_dropped_when_a_newer_one_is_asked(world: World) -> None:
+    prepared, snapshot = Prepared[str](), copy.copy(world.snapshots[0])
+    is_there, kept = weakref.ref(snapshot), Kept("answer", 6, 1, until=5)
+    prepared.find(snapshot, b"request", 0)
+    for _ in range(2):
+        prepared.keep(snapshot, b"request", kept)
+    assert len(prepared) == 1
+    assert prepared.find(world.snapshots[1], b"x" * (MAX_REQUEST + 1), 0) is None
+    for _ in range(2):
+        prepared.keep(snapshot, b"request", kept)  # of a read that took its time
+    assert len(prepared) == 0
+    del snapshot
+    assert is_there() is None
+
+
 def test_long_requests_and_large_answers_are_not_kept(world: World) -> None:
     prepared, snapshot = Prepared[str](), world.snapshots[0]
     most = MAX_REQUEST, MAX_ANSWER, MAX_ROWS
+    prepared.find(snapshot, b"", 0)
     for length, size, rows in np.array(most) + np.eye(3, dtype=int):
         for _ in range(3):
             prepared.keep(snapshot, b"x" * length, Kept("", size, rows, until=5))
@@ -191,6 +210,7 @@ def test_the_memory_is_bounded_and_what_is_asked_often_stays(world: World) -> No
 def test_a_newer_epoch_releases_the_answers_of_the_one_before(world: World) -> None:
     prepared, kept = Prepared[str](), Kept("answer", 6, 1, until=5)
     for snapshot in world.snapshots:
+        prepared.find(snapshot, b"", 0)
         for _ in range(2):
             prepared.keep(snapshot, b"%d" % snapshot.epoch, kept)
     assert len(prepared) == 1
