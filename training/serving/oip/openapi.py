@@ -137,11 +137,24 @@ _REFUSED: Final = {
     "413": "Too many bytes or rows.",
     "421": "The Host header is not a name of this server.",
     "429": "The model has too many requests, or the consumer is over its limit; see Retry-After.",
+    "500": "The server, or a function of an on-demand view, has a defect.",
     "501": "Not supported.",
-    "503": "The model, or the store behind it, does not answer now.",
+    "503": "The model, or the store behind it, does not answer now, or the server has too many connections; see Retry-After.",
     "504": "The prediction cannot be made in the time that the client waits; it was not computed.",
 }
-_COMMON: Final = ("401", "403", "405", "421", "429")
+_COMMON: Final = ("401", "403", "405", "421", "429", "500", "503")
+_JSON_LENGTH: Final = "Inference-Header-Content-Length"
+
+
+def _header(name: str, kind: str, description: str, **bounds: Any) -> dict[str, Any]:
+    schema = {"type": kind, **bounds}
+    return {"name": name, "in": "header", "schema": schema, "description": description}
+
+
+_HEADERS: Final = [
+    _header("Timeout", "number", "How long the client waits, in seconds.", exclusiveMinimum=0),
+    _header(_JSON_LENGTH, "integer", "How many bytes of the body are JSON; raw bytes of inputs follow.", minimum=0),
+]
 
 
 def _json(description: str, schema: Any) -> dict[str, Any]:
@@ -163,16 +176,20 @@ def _operation(ident: str, summary: str, schema: Any, *statuses: str, **more: An
 
 
 def _of_model(place: str, ident: str, named: list[dict[str, Any]]) -> dict[str, Any]:
-    wrong = ("400", "404", "503")
+    wrong = ("400", "404")
     infer = _operation(
         f"infer{ident}",
         "Predictions",
         _INFERRED,
         *(*wrong, "413", "504"),
+        parameters=_HEADERS,
         requestBody={"required": True, "content": {"application/json": {"schema": _INFER}}},
     )
     infer["responses"]["200"]["content"]["application/octet-stream"] = {
         "schema": {"type": "string", "format": "binary", "description": "The JSON, then raw bytes of outputs."}
+    }
+    infer["responses"]["200"]["headers"] = {
+        _JSON_LENGTH: {"schema": _COUNT, "description": "How many bytes are JSON, if raw bytes follow."}
     }
     gets = {
         "": _operation(f"metadata{ident}", "The inputs and outputs of a model", _METADATA, *wrong),
@@ -212,7 +229,6 @@ PATHS: Final[dict[str, Any]] = {
             "ready",
             "All models that the server was asked for answer",
             _object("live ready", **_LIVE, ready={"const": True}),
-            "503",
         )
     },
     "/v2/models/stats": {"get": _operation("all_stats", "What all models have done", _STATISTICS)},

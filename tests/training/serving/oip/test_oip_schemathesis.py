@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.training.serving.conftest import ModelServer
+from training.serving.oip.infer_body import JSON_LENGTH
 from training.serving.oip.openapi import PATHS
 
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -63,7 +64,15 @@ def test_every_answer_is_as_described_and_none_is_a_defect(document: Any, path: 
             BOUNDED(given(case=operation.as_strategy(generation_mode=mode), parameters=known)(one))()
         except Unsatisfiable:
             assert mode is GenerationMode.NEGATIVE  # a GET without parameters has no invalid requests
-    assert statuses <= {200, 400, 404, 413, 501, 503}
+    assert statuses <= {200, 400, 404, 413, 501, 503, 504}
+
+
+def test_the_headers_and_defects_of_a_prediction_are_described() -> None:
+    for place in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+        infer = PATHS[f"{place}/infer"]["post"]
+        described = {one["name"].lower().encode() for one in infer["parameters"] if one["in"] == "header"}
+        assert described == {b"timeout", JSON_LENGTH}
+        assert {"500", "503", "504"} <= set(infer["responses"])
 
 
 def test_a_prediction_is_as_described(document: Any, model_server: ModelServer) -> None:
