@@ -17,6 +17,7 @@ from .vectors import Vectors
 MAX_REQUEST: Final = 8 * 2**20
 """The most bytes of a request."""
 MAX_ROWS: Final = 10_000
+"""The most rows of a request. Its answer takes about 20 ms on the event loop for ten features. A join reads more rows."""
 MAX_NAMES: Final = 1_000
 """The most references of a request, and the most join keys and inputs."""
 MAX_NUMBERS: Final = 4_000_000

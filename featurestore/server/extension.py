@@ -16,8 +16,8 @@ from .refusal import Refused
 from .whole_routes import WholeRoute
 
 
-class Extension(Protocol):
-    """What is added to a feature server."""
+class Front(Protocol):
+    """One protocol that is added to a feature server."""
 
     def find(self, url: bytes) -> WholeRoute | None:
         """The route of a POST; None: another route of the server, or none, answers it."""
@@ -39,6 +39,10 @@ class Extension(Protocol):
 
     def add_services(self, server: Any, gate: Gate) -> None:
         """Add calls to a server of gRPC (grpc.aio.Server). `gate` admits their callers and counts them."""
+
+
+class Extension(Front, Protocol):
+    """What is added to a feature server: protocols, and what runs behind them."""
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Runs while the server answers, on its event loop."""

@@ -9,9 +9,11 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from featurestore.read.messages import MAX_ROWS
+
 from .probes import HEALTHZ, READYZ
 from .refusal import MEDIA_TYPE
-from .request import MAX_FEATURES, MAX_ROWS
+from .request import MAX_FEATURES
 
 ROUTE: Final = "/get-online-features"
 METRICS: Final = "/metrics"

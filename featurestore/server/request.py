@@ -7,13 +7,12 @@ from types import NoneType
 from typing import Any, Final, NamedTuple
 
 from featurestore.errors import BadReference, BadRequest, RequestTooLarge
+from featurestore.read.messages import MAX_ROWS
 
 from .json_body import parsed_object
 
 MAX_BODY: Final = 8 * 2**20
 """The most bytes of a request: 10,000 rows with long composite keys fit."""
-MAX_ROWS: Final = 10_000
-"""The most rows of an answer, which takes about 20 ms on the event loop for ten features. Use a join for more rows."""
 MAX_FEATURES: Final = 1_000
 
 _SCALARS: Final = {str, int, float, bool, NoneType}

@@ -4,42 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import FastAPI
 
 from base.metrics import Sample
 from featurestore.server.answer import Answer
+from featurestore.server.extension import Front
 from featurestore.server.guard import Gate
 from featurestore.server.refusal import Refused
 from featurestore.server.whole_routes import WholeRoute
 
 from .serving import Serving
-
-
-class Front(Protocol):
-    """One protocol of a server of models."""
-
-    def find(self, url: bytes) -> WholeRoute | None:
-        """The route of a POST; None: it is of another protocol."""
-
-    def add_routes(self, app: FastAPI) -> None:
-        """Add all other routes."""
-
-    def openapi_paths(self) -> Mapping[str, Any]:
-        """Its paths of the OpenAPI document that FastAPI does not see."""
-        ...
-
-    def is_probe(self, path: str) -> bool:
-        """Whether a path needs no key, because probes have none."""
-        ...
-
-    def refusal(self, path: str, refused: Refused) -> Answer | None:
-        """A refusal of the guard in the form of this protocol; None: the path is of another one."""
-        ...
-
-    def add_services(self, server: Any, gate: Gate) -> None:
-        """Add calls to a server of gRPC."""
 
 
 class ModelExtension:

@@ -15,6 +15,7 @@ from featurestore.define.entities import ColumnType
 from featurestore.define.on_demand import OnDemand
 from featurestore.errors import BadReference, RequestTooLarge
 from featurestore.online.blocks import Snapshot
+from featurestore.read.messages import MAX_ROWS
 from featurestore.read.request import find_columns, inputs_of
 from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
@@ -25,8 +26,6 @@ from .ask import Given, Keyed, Raw
 from .input_plan import InputPlan
 from .signature import ModelSignature
 
-MAX_ROWS: Final = 10_000
-"""The most rows of a request, as for reads of features."""
 _PYTHON_TYPES: Final[Mapping[ColumnType, frozenset[type]]] = {
     "string": frozenset((str, NoneType)),
     "int64": frozenset((int, NoneType)),

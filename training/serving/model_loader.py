@@ -11,12 +11,13 @@ from typing import TypeAlias
 
 from base.errors import CoveyError
 from featurestore.errors import NothingToRollBack, UnknownModel
+from featurestore.read.messages import MAX_ROWS
 from featurestore.registry.models import RegisteredModel
 from featurestore.registry.serving_versions import ModelHistory, Weights
 from featurestore.store import Store
 from training.fit.lineage import require_same
 
-from .inputs import MAX_ROWS, ModelInputs
+from .inputs import ModelInputs
 from .kinds.loading import Loading
 from .kinds.model_kind import is_foreign, kind_of
 from .kinds.open_runner import open_runner

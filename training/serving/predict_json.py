@@ -18,8 +18,9 @@ from featurestore.server.json_body import parsed_object
 from featurestore.server.refusal import Header
 
 from .ask import Ask, Keyed, Predicted, Used
-from .oip.infer_request import seconds_of
+from .intervals.level import Level
 from .request_limits import MAX_CELLS, require_explainable
+from .timeout_header import timeout_of
 
 PREFIX: Final = b"/predict/"
 MAX_INPUTS: Final = 10_000
@@ -51,7 +52,7 @@ class Target:
 
 @lru_cache(1_024)
 def parse_target(url: bytes) -> Target:
-    """Parse `/predict/NAME[@vN][?explain=true&interval=0.9]`. Raises BadRequest."""
+    """Parse `/predict/NAME[@vN][?explain=true&interval=0.9]`. Raises BadRequest. InputRefused: no such level."""
     if len(url) > _MAX_URL:
         raise BadRequest(f"the URL has {len(url):,} bytes; at most {_MAX_URL:,}")
     path, _, query = url.partition(b"?")
@@ -88,12 +89,9 @@ def _level(asked: dict[str, str]) -> float | None:
     if text is None:
         return None
     try:
-        level = float(text)
+        return Level.of(float(text)).level
     except ValueError:
-        level = 0.0
-    if not 0 < level < 1:
-        raise BadRequest(f"interval={text[:_SHOWN]!r} must be a level between 0 and 1, such as 0.9")
-    return level
+        raise BadRequest(f"interval={text[:_SHOWN]!r} must be a number, such as 0.9") from None
 
 
 def parse_predict(target: Target, headers: Iterable[Header], body: bytes) -> Ask:
@@ -120,12 +118,9 @@ def parse_predict(target: Target, headers: Iterable[Header], body: bytes) -> Ask
     if body.count(b":") != len(data) + len(entities):  # a text has a colon, or a name comes twice
         _require_flat(entities)
         _require_unique(body)
-    timeout = [value for name, value in headers if name == b"timeout"]
-    if len(timeout) > 1:
-        raise BadRequest("the header Timeout comes twice")
-    timeout_s = seconds_of(timeout[0].decode("latin-1")) if timeout else None
     rows = len(next(iter(entities.values()))) if entities else 1
-    return Ask(target.model, target.version, Keyed(entities), rows, ident, target.explain, target.level, timeout_s)
+    waits = timeout_of(headers)
+    return Ask(target.model, target.version, Keyed(entities), rows, ident, target.explain, target.level, waits)
 
 
 def _require_flat(entities: Mapping[str, list[Any]]) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from featurestore.define.decoded import Status
+from featurestore.read.messages import MAX_ROWS
 from featurestore.server.openapi import PROBLEM
 from featurestore.server.refusal import MEDIA_TYPE
 
-from .inputs import MAX_ROWS
 from .predict_json import GIVEN, MAX_IDENT
 
 _NUMBERS: Final = {"type": "array", "items": {"type": ["number", "null"]}}

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from featurestore.server.extension import Extension
+from featurestore.server.extension import Extension, Front
 from featurestore.server.metrics import Counts
 from featurestore.server.settings import ServerSettings, WorkerFiles
 from featurestore.server.supervisor import WorkerProgram, serve_with_workers
@@ -19,7 +19,7 @@ from featurestore.server.worker import run_supervised, run_worker
 from featurestore.store import Store
 
 from .counters import COUNT_BYTES, ModelCounters
-from .extension import Front, ModelExtension
+from .extension import ModelExtension
 from .kinds.loading import Loading
 from .model_loader import ModelLoader
 from .oip.front import OpenInference

@@ -6,7 +6,8 @@ from typing import Any
 
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count, Histogram, Rate
-from featurestore.server.request import MAX_BODY, MAX_FEATURES, MAX_ROWS
+from featurestore.read.messages import MAX_ROWS
+from featurestore.server.request import MAX_BODY, MAX_FEATURES
 from tests.featurestore.making import a_view
 
 VIEW = a_view(features=[Count("flights"), Rate("late", where="delay >= 15"), Histogram("delay", edges=[0])])

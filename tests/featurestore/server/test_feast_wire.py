@@ -22,11 +22,12 @@ from featurestore.define.privacy import Privacy
 from featurestore.define.release import CountedSites, Release
 from featurestore.online.blocks import Snapshot, open_blocks
 from featurestore.publish.publish import Publisher
+from featurestore.read.messages import MAX_ROWS
 from featurestore.read.request import Reading
 from featurestore.server import app as app_module
 from featurestore.server.app import FeatureServer
 from featurestore.server.feast_wire import AnswerPlans, render
-from featurestore.server.request import MAX_ROWS, parse_request
+from featurestore.server.request import parse_request
 from featurestore.store import Store
 from tests.featurestore.making import DAY, HOUR, a_release, a_view, a_void, fill, manifest_of
 

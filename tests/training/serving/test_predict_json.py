@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from featurestore.define.decoded import Status
 from featurestore.errors import BadRequest, FeatureStoreError, RequestTooLarge
+from training.errors import InputRefused
 from training.serving import request_limits
 from training.serving.ask import Ask, Keyed, Predicted, Used, UsedRelease
 from training.serving.predict_json import Target, parse_predict, parse_target, render
@@ -45,15 +46,15 @@ def test_a_url_names_the_model_its_version_and_what_is_asked(url: bytes, target:
         (b"/predict/late?explain", "cannot be read"),
         (b"/predict/late?%ff=1", "cannot be read"),
         (b"/predict/late?more=1", "it may have explain and interval"),
-        (b"/predict/late?interval=1", "must be a level between 0 and 1"),
-        (b"/predict/late?interval=nan", "must be a level between 0 and 1"),
-        (b"/predict/late?interval=high", "must be a level between 0 and 1"),
+        (b"/predict/late?interval=1", "interval=1: a level must be above 0.5 and at most 0.999"),
+        (b"/predict/late?interval=nan", "interval=nan: a level must be above"),
+        (b"/predict/late?interval=high", "interval='high' must be a number"),
         (b"/predict/late?" + b"x" * 2_000, "the URL has 2,014 bytes; at most 1,024"),
         (b"/predict/late?" + b"&".join(b"explain=true" for _ in range(9)), "cannot be read"),
     ],
 )
 def test_a_url_that_asks_something_else_is_refused(url: bytes, says: str) -> None:
-    with pytest.raises(BadRequest) as found:
+    with pytest.raises((BadRequest, InputRefused)) as found:
         parse_target(url)
     assert says in str(found.value)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 from featurestore.errors import BadRequest, RequestTooLarge
 from featurestore.server.refusal import Header
 from featurestore.server.request import MAX_BODY
+from training.serving.timeout_header import timeout_of
 
-from .infer_request import seconds_of
 from .tensors import SHOWN
 
 JSON_LENGTH: Final = b"inference-header-content-length"
@@ -34,17 +34,15 @@ class BodyHeaders:
     timeout_s: float | None = None
 
     @classmethod
-    def of(cls, headers: Iterable[Header]) -> Self:
+    def of(cls, headers: Sequence[Header]) -> Self:
         """Read the headers of a request. Raises BadRequest."""
-        length = coding = timeout = None
+        length = coding = None
         for name, value in headers:
             if name == JSON_LENGTH:
                 length = _length(value)
             elif name == b"content-encoding":
                 coding = _coding(value)
-            elif name == b"timeout":
-                timeout = seconds_of(value.decode("latin-1"))
-        return cls(length, coding, timeout)
+        return cls(length, coding, timeout_of(headers))
 
     def divide(self, body: bytes) -> tuple[bytes, memoryview]:
         """(the JSON, the raw bytes after it). Raises BadRequest, RequestTooLarge."""

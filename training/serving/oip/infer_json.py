@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -23,7 +23,7 @@ BINARY: Final = b"application/octet-stream"
 _SIZE: Final = "binary_data_size"
 
 
-def parse_infer(headers: Iterable[Header], body: bytes) -> tuple[InferRequest, float | None]:
+def parse_infer(headers: Sequence[Header], body: bytes) -> tuple[InferRequest, float | None]:
     """(a request, how long its headers say that the client waits). Raises BadRequest, RequestTooLarge."""
     read = BodyHeaders.of(headers)
     text, raw = read.divide(body)

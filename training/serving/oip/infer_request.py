@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -158,17 +157,6 @@ def version_of(text: str) -> int | None:
     if not (text.isascii() and text.isdigit()) or text[0] == "0" or len(text) > 9:
         raise BadRequest(f"the version {text[:SHOWN]!r} must be a whole number of 1 or more, such as 2")
     return int(text)
-
-
-def seconds_of(text: str) -> float:
-    """The seconds of a `Timeout` header. Raises BadRequest."""
-    try:
-        found = float(text)
-    except ValueError:
-        found = math.nan
-    if not 0 < found < math.inf:
-        raise BadRequest(f"the header Timeout: {text[:SHOWN]!r} must be seconds above 0, such as 0.05")
-    return found
 
 
 def _whole(given: Mapping[str, Any], name: str) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from featurestore.errors import BadRequest, RequestTooLarge
-from training.serving.inputs import MAX_ROWS
+from featurestore.read.messages import MAX_ROWS
 
 SHOWN: Final = 60
 """How many characters of a client's text an error repeats."""

@@ -277,6 +277,8 @@ def test_so_is_a_size_that_is_none(size: Any) -> None:
 def test_a_timeout_is_a_number_of_seconds(value: bytes) -> None:
     with pytest.raises(BadRequest, match="the header Timeout"):
         parse({"inputs": [SEATS]}, (b"timeout", value))
+    with pytest.raises(BadRequest, match="the header Timeout comes twice"):
+        parse({"inputs": [SEATS]}, (b"timeout", b"1"), (b"timeout", b"1"))
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(
