@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from base.errors import OfNewerVersion
 from base.sqlite import Identity, version_of
 from featurestore.errors import StoreCorrupt
 
-from .model_rows import DELETED_SINCE
+from .model_rows import DELETED_SINCE, read_row
 from .models import version_folder
 from .tables import FORMAT
 
@@ -46,9 +45,9 @@ def listed_files(path: Path) -> ListedFiles:
         existing = "WHERE deleted_at IS NULL" if version_of(database) >= DELETED_SINCE else ""
         offline = {f"offline/{name}" for (name,) in database.execute("SELECT path FROM files")}
         models = {
-            f"{version_folder(Path(), name, version)}/{file}"
-            for name, version, files in database.execute(f"SELECT name, version, files FROM models {existing}")
-            for file in json.loads(files)
+            f"{version_folder(Path(), *row[:2])}/{file}"
+            for row in database.execute(f"SELECT name, version, files, lineage, registered_at FROM models {existing}")
+            for file in read_row(*row).files
         }
     for name in offline | models:
         if name.startswith("/") or not {"", ".", ".."}.isdisjoint(name.split("/")):

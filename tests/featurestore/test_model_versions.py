@@ -314,7 +314,7 @@ def test_a_backup_of_somebodys_store_reads_and_writes_nothing_outside(
         f"files = '{'[' * 100_000}'", "registered_at = 'soon'", "version = 'two' WHERE version = 2",
     ],
 )  # fmt: skip
-def test_a_damaged_row_of_a_model_is_named(directory: Path, column: str) -> None:
+def test_a_damaged_row_of_a_model_is_named(directory: Path, tmp_path: Path, column: str) -> None:
     with closing(sqlite3.connect(directory / "store" / "registry.db")) as database, database:
         database.execute(f"UPDATE models SET {column}")
     with Store.open(directory) as store:
@@ -323,6 +323,9 @@ def test_a_damaged_row_of_a_model_is_named(directory: Path, column: str) -> None
                 call()
     assert "cannot be read" in str(registry_problems(directory / "store" / "registry.db"))
     assert check_store(directory).damaged
+    if "files" in column:
+        with pytest.raises(StoreCorrupt, match="cannot be read"):
+            back_up(directory, tmp_path / "backup", clock)
 
 
 def test_a_pipe_or_a_huge_file_is_not_read_as_a_model(directory: Path) -> None:
