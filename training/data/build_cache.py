@@ -30,6 +30,7 @@ import pyarrow as pa
 from base.atomic_files import replace_file
 from base.disk import reason_of, sync_folder
 from base.locks import temporary_lock
+from base.user_cache import user_cache
 from featurestore.define.release import Clock
 from featurestore.define.services import FeatureService, refs_of
 from featurestore.join.labels import label_times
@@ -84,7 +85,7 @@ class CacheRequest:
 
 def default_cache_dir() -> Path:
     """Return the folder of joined caches: `covey/joined` in XDG_CACHE_HOME, by default ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "covey" / "joined"
+    return user_cache() / "joined"
 
 
 def joined_cache(store: AnyStore, request: CacheRequest, cache_dir: Path, progress: Progress) -> JoinedCache:

@@ -19,13 +19,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from base.user_cache import user_cache
 from training.errors import ModelFailed
 from training.serving.arrays import Arrays, Floats32
 
@@ -204,7 +205,16 @@ def _package(kind: str, data: bytes, width: int, folder: Path, stop: threading.E
     import torch
 
     _require_private(folder)
-    key = f"{FORMAT}\0{kind}\0{torch.__version__}\0{platform.machine()}\0{torch.backends.cpu.get_cpu_capability()}\0{width}\0"
+    parts = (
+        FORMAT,
+        kind,
+        torch.__version__,
+        platform.machine(),
+        torch.backends.cpu.get_cpu_capability(),
+        _processor(),
+        width,
+    )
+    key = "\0".join(map(str, parts)) + "\0"
     name = hashlib.sha256(key.encode() + hashlib.sha256(data).digest()).hexdigest()
     package = folder / f"{name}.pt2"
     with _one_at_a_time(folder, stop) as mine:
@@ -276,7 +286,16 @@ def _one_at_a_time(folder: Path, stop: threading.Event) -> Iterator[bool]:
 
 
 def _default_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "covey" / "compiled"
+    return user_cache() / "compiled"
+
+
+def _processor() -> str:
+    """The instructions of this processor. The compiler uses all of them, and machines may share a home folder."""
+    with suppress(OSError):  # not Linux
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(("flags", "Features")):
+                return line
+    return platform.processor()
 
 
 def _require_private(folder: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
+from tests.training.serving.kinds.children import children_of  # noqa: E402
 from tests.training.serving.kinds.test_open_runner import WIDTH, network, registered, rows  # noqa: E402
 from tests.training.serving.kinds.test_torch_file import Other, saved  # noqa: E402
 from tests.waiting import wait_until  # noqa: E402
@@ -196,6 +197,21 @@ def test_a_folder_that_others_can_write_is_not_used(tmp_path: Path) -> None:
         compile_program("late@v1", b"", WIDTH, tmp_path / "open")(threading.Event())
 
 
+def test_another_processor_gets_a_package_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Path] = []
+
+    def run(_kind: str, _data: bytes, _width: int, package: Path, *_: object) -> bool:
+        package.write_bytes(b"made")
+        made.append(package)
+        return True
+
+    monkeypatch.setattr(module, "_run", run)
+    for processor in ("flags: avx2", "flags: avx2 avx512f", "flags: avx2"):
+        monkeypatch.setattr(module, "_processor", lambda processor=processor: processor)
+        module._package("exported", b"data", WIDTH, tmp_path / "cache", threading.Event())
+    assert len(made) == len({one.name for one in made}) == 2
+
+
 def test_a_compilation_is_ended_with_its_version(tmp_path: Path) -> None:
     """The process waits for a file that never comes whole, as a long compilation would."""
     stop, ended = threading.Event(), threading.Event()
@@ -207,7 +223,7 @@ def test_a_compilation_is_ended_with_its_version(tmp_path: Path) -> None:
     threading.Thread(target=compile_it, daemon=True).start()
 
     def compilers() -> list[psutil.Process]:
-        return [one for one in psutil.Process().children() if "training.serving.kinds.compiler" in one.cmdline()]
+        return children_of("training.serving.kinds.compiler")
 
     wait_until(lambda: bool(compilers()))
     (process,) = compilers()

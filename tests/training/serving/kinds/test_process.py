@@ -24,6 +24,7 @@ if find_spec("onnxruntime") is None:  # it is not imported here: it sends data o
 from onnx import TensorProto, helper
 
 from tests.installed import ROOT
+from tests.training.serving.kinds.children import children_of
 from tests.training.serving.kinds.foreign import (
     AXIS,
     CALL,
@@ -50,7 +51,7 @@ def rows(x: Any, mask: Any = None) -> Arrays:
 
 
 def children() -> list[psutil.Process]:
-    return [one for one in psutil.Process().children() if any("kinds.child" in word for word in one.cmdline())]
+    return children_of("training.serving.kinds.child")
 
 
 @pytest.fixture(scope="module")
