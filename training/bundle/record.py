@@ -46,8 +46,8 @@ class StepRecord:
             raise ValueError("a step has inputs, output and at")
         inputs, output, at = read["inputs"], read["output"], read["at"]
         texts = (output, at, *inputs.values()) if isinstance(inputs, dict) else (None,)
-        if not all(isinstance(text, str) for text in texts):
-            raise ValueError("the inputs, the output and the time of a step are texts")
+        if not all(isinstance(text, str) and text.isprintable() for text in (*texts, *(inputs or ()))):
+            raise ValueError("the inputs, the output and the time of a step are texts of one line")
         return cls(inputs, output, at)
 
 

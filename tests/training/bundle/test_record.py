@@ -36,6 +36,14 @@ def test_a_record_is_read_as_it_was_written_and_one_that_is_missing_is_empty(tmp
         ('{"format": 1, "steps": []}', "has no attribute"),
         ('{"format": 1, "steps": {"train": {}}}', "a step has inputs, output and at"),
         ('{"format": 1, "steps": {"train": {"inputs": [], "output": "", "at": ""}}}', "are texts"),
+        (
+            '{"format": 1, "steps": {"train": {"inputs": {}, "output": "", "at": "\\u001b[2J"}}}',
+            "are texts of one line",
+        ),
+        (
+            '{"format": 1, "steps": {"train": {"inputs": {"\\u001b[2J": ""}, "output": "", "at": ""}}}',
+            "are texts of one line",
+        ),
         ('{"format": 1, "steps": {"train": {"inputs": {"a": 1}, "output": "", "at": ""}}}', "are texts"),
         ("[" * 60_000, "recursion"),
         (" " * 70_000, "larger than 65,536 bytes"),
