@@ -44,7 +44,6 @@ def read_onnx(data: bytes) -> Ports:
         raise ArchiveRefused("it has functions, training steps or device settings of its own, which are not supported")
     for used in model.opset_import:
         _require_standard(used.domain, "operators")
-    initialized: set[str] = set()
     nodes = 0
     for graph in _graphs(model.graph):
         nodes += len(graph.node)

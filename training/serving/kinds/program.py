@@ -17,6 +17,8 @@ from .archive import read_archive
 MAX_NODES: Final = 256
 MAX_WIDTH: Final = 2**16
 """The most numbers a row in a step."""
+MAX_NUMBERS: Final = 8 * MAX_WIDTH
+"""The most numbers a row in all steps, which are kept until the last one. The largest network of covey train makes a third."""
 
 _ATEN: Final = torch.ops.aten
 _OPERATIONS: Final[Mapping[str, Callable[..., torch.Tensor]]] = {
@@ -111,7 +113,7 @@ class Program:
     def __call__(self, x: torch.Tensor, mask: torch.Tensor, se: torch.Tensor) -> torch.Tensor:
         """Return float32[B]. Raises ArchiveRefused: the steps do not fit each other or the inputs."""
         values, rows = [x, mask, se, *self.values[len(INPUTS) :]], len(x)
-        limit = MAX_WIDTH * max(rows, 1)
+        limit, left = MAX_WIDTH * max(rows, 1), MAX_NUMBERS * max(rows, 1)
         for step in self.steps:
             try:
                 made = values[step.at] = step.compute(values)
@@ -119,8 +121,12 @@ class Program:
                 raise ArchiveRefused(
                     f"its step {step.result!r} cannot be computed ({str(error).splitlines()[0]})"
                 ) from None
-            if made.numel() > limit:
-                raise ArchiveRefused(f"its step {step.result!r} makes {made.numel():,} numbers of {rows:,} row(s)")
+            size = made.numel()
+            left -= size
+            if size > limit:
+                raise ArchiveRefused(f"its step {step.result!r} makes {size:,} numbers of {rows:,} row(s)")
+            if left < 0:
+                raise ArchiveRefused(f"its steps make more than {MAX_NUMBERS:,} numbers a row")
         result: torch.Tensor = values[self.result]
         if result.shape != (rows,) or result.dtype != torch.float32:
             raise ArchiveRefused(f"it gives {result.dtype} of the shape {tuple(result.shape)}, not a number a row")

@@ -16,15 +16,16 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 from tests.training.serving.kinds.test_open_runner import WIDTH, network, rows  # noqa: E402
 from training.errors import ArchiveRefused  # noqa: E402
 from training.fit.epochs import exported  # noqa: E402
+from training.fit.model import Baseline, Scaling  # noqa: E402
 from training.serving.kinds.program import Program  # noqa: E402
 
 GRAPH = "archive/models/model.json"
 
 
-def changed(change: Callable[[Any], Any]) -> bytes:
+def changed(change: Callable[[Any], Any], of: Baseline | None = None) -> bytes:
     """The file of a network after a change of its graph."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(exported(network(), WIDTH))) as archive, zipfile.ZipFile(made, "w") as other:
+    made, before = io.BytesIO(), exported(network() if of is None else of, WIDTH)
+    with zipfile.ZipFile(io.BytesIO(before)) as archive, zipfile.ZipFile(made, "w") as other:
         for name in archive.namelist():
             content = archive.read(name)
             if name == GRAPH:
@@ -60,6 +61,8 @@ def gives(module: Any, name: str) -> None:
         (lambda module: node(module, "sub")["inputs"][0].update(kind=2), "its step 'sub' has a named tensor"),
         (lambda module: gives(module, "other"), "its result 'other' is made by no step"),
         (lambda module: reads(module, []), "its graph is not as covey train writes it"),
+        (lambda module: node(module, "sub")["inputs"][0].update(arg=7), "its graph is not as covey train writes it"),
+        (lambda module: module["signature"]["input_specs"].insert(0, "x"), "its graph is not as covey train writes it"),
     ],
 )  # fmt: skip
 def test_a_graph_that_does_not_fit_together_is_refused(change: Callable[[Any], None], says: str) -> None:
@@ -84,9 +87,28 @@ def test_a_step_that_makes_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) 
         Program.of(exported(network(), WIDTH)).predict(rows(9))
 
 
+def test_steps_that_make_too_much_together_are_refused() -> None:
+    """Each of 200 steps makes few enough numbers, but 64 rows would take 3 GB: results are kept until the last step."""
+    wide = Baseline(Scaling(np.zeros(WIDTH), np.ones(WIDTH), 0.0, 1.0), [60_000], "binary", mask=True, se=True)
+
+    def repeat(module: Any) -> None:
+        nodes = module["graph"]["nodes"]
+        relu = node(module, "relu")
+        at = nodes.index(relu) + 1
+        nodes[at:at] = [relu | {"outputs": [{"as_tensor": {"name": f"again_{i}"}}]} for i in range(200)]
+
+    Program.of(exported(wide, WIDTH)).predict(rows(2))
+    with pytest.raises(ArchiveRefused, match="its steps make more than 524,288 numbers a row"):
+        Program.of(changed(repeat, wide)).predict(rows(2))
+
+
 def test_a_step_that_cannot_be_computed_is_named() -> None:
     def turn(module: Any) -> None:
         node(module, "cat")["inputs"][1]["arg"]["as_int"] = 0
 
-    with pytest.raises(ArchiveRefused, match="its step 'linear' cannot be computed"):
-        Program.of(changed(turn)).predict(rows(9))
+    def large(module: Any) -> None:
+        node(module, "div")["inputs"][1]["arg"] = {"as_int": 10**30}
+
+    for change, name in ((turn, "linear"), (large, "div")):
+        with pytest.raises(ArchiveRefused, match=f"its step '{name}' cannot be computed"):
+            Program.of(changed(change)).predict(rows(9))
