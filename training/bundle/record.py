@@ -83,10 +83,6 @@ class BundleRecord:
         """The record with a step that was done."""
         return type(self)(self.path, {**self.steps, step: done})
 
-    def without(self, step: str) -> Self:
-        """The record without a step."""
-        return type(self)(self.path, {name: one for name, one in self.steps.items() if name != step})
-
     def save(self) -> None:
         """Write the file. Raises StoreWriteFailed."""
         steps = {name: {**vars(one), "inputs": dict(one.inputs)} for name, one in self.steps.items()}
