@@ -285,3 +285,17 @@ def test_what_is_no_interval_is_one_line(covey: Covey, trained: Path, words: lis
     assert code == 2
     assert not out
     assert says in err
+
+
+def test_a_runner_is_closed_if_the_model_cannot_be_opened(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[object] = []
+
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreCorrupt("a view")
+
+    with Store.open(project) as store:
+        monkeypatch.setattr("training.serving.kinds.own_runners.ProgramRunner.close", lambda self: closed.append(self))
+        monkeypatch.setattr("training.serving.inputs.ModelInputs.of", refuse)
+        with pytest.raises(StoreCorrupt):
+            ServedModel.open(store, "late")
+    assert len(closed) == 1

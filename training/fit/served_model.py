@@ -72,7 +72,12 @@ class ServedModel:
         """
         model = store.model(name)
         require_same(model, store, views_file)
-        return cls(model, store, open_runner(model, Loading(trust=trust, compile=False)))
+        runner = open_runner(model, Loading(trust=trust, compile=False))
+        try:
+            return cls(model, store, runner)
+        except BaseException:
+            runner.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

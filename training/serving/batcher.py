@@ -107,6 +107,12 @@ class Batcher:
             job.end(error)
         return jobs
 
+    def drain(self, queue: ModelQueue) -> list[Job]:
+        """Take all waiting jobs of a model, when the server ends."""
+        if queue.rows:
+            self._queues.remove(queue)
+        return queue.drain_all()
+
     def open_pool(self, pool: Hashable) -> None:
         """A version has a thread of its own."""
         self._free[pool] = 1

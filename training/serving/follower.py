@@ -6,12 +6,12 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
 
 from base.errors import CoveyError
+from featurestore.registry.serving_versions import ModelHistory
 
 from .compute_threads import ComputeThreads
 from .job import INTERVALS, SHARED
@@ -64,12 +64,16 @@ class Follower:
         self._retired: set[LoadedVersion] = set()
         self._retries: dict[tuple[str, int], tuple[float, float]] = {}
         """When a version failed last, and how long it then waited."""
+        self._resting: dict[tuple[str, int], asyncio.TimerHandle] = {}
+        """The versions that are not loaded again yet."""
+        self._histories: dict[str, ModelHistory] = {}
+        """Of each model, at the last look."""
 
     def start(self) -> None:
         """Begin, on the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
-        self._loading = ThreadPoolExecutor(1, "covey-models")
+        self._loading = ComputeThreads(self._loop, 1, "covey-models")  # a load that hangs does not hold up the end
         self._shared: dict[Hashable, ComputeThreads] = {
             SHARED: ComputeThreads(self._loop, self._settings.threads),
             INTERVALS: ComputeThreads(self._loop, 1, "covey-of-intervals"),
@@ -83,8 +87,9 @@ class Follower:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
-        self._loading.shutdown(wait=False)  # versions that are being closed are closed
-        for threads in (*self._shared.values(), *self._own.values()):
+        for timer in self._resting.values():
+            timer.cancel()
+        for threads in (self._loading, *self._shared.values(), *self._own.values()):
             threads.close()
         held = [one.loaded for model in self.models.values() for one in model.held.values()]
         for loaded in {*held, *self._retired}:
@@ -107,15 +112,21 @@ class Follower:
 
     def fail(self, loaded: LoadedVersion, why: str) -> None:
         """A version's process was ended. It is loaded again later."""
-        name, version = loaded.model.name, loaded.model.version
+        key = name, _ = loaded.model.name, loaded.model.version
         if not self.models[name].fail(loaded, why):
             return  # it is closed already, or after this batch
         self._retire(loaded)
-        now, (failed_at, last_s) = self._clock(), self._retries.get((name, version), _NEVER_FAILED)
+        now, (failed_at, last_s) = self._clock(), self._retries.get(key, _NEVER_FAILED)
         again_s = FIRST_RETRY_S if now - failed_at > 2 * LAST_RETRY_S else min(2 * last_s, LAST_RETRY_S)
-        self._retries[name, version] = now, again_s
+        self._retries[key] = now, again_s
         _log.error("%s has failed, and is loaded again in %d s: %s", str(loaded.model), again_s, why)
-        self._loop.call_later(again_s, self._wake.set)
+        if (former := self._resting.get(key)) is not None:
+            former.cancel()
+        self._resting[key] = self._loop.call_later(again_s, self._load_again, key)
+
+    def _load_again(self, key: tuple[str, int]) -> None:
+        del self._resting[key]
+        self._wake.set()
 
     async def _follow(self) -> None:
         stamp: object = None
@@ -143,7 +154,10 @@ class Follower:
         for model in list(self.models.values()):
             held = {version: one.model for version, one in model.held.items()}
             try:
-                found = await self._off_the_loop(partial(self._loader.look, model.name, held, tuple(model.extra)))
+                resting = {version for name, version in self._resting if name == model.name}
+                former = self._histories.get(model.name)
+                look = partial(self._loader.look, model.name, held, tuple(model.extra), resting, former)
+                found = await self._off_the_loop(look)
             except CoveyError as error:  # its rows are damaged; the other models follow
                 _log.error("%s cannot be looked up, and stays as it is: %s", model.name, str(error))
                 continue
@@ -151,6 +165,8 @@ class Follower:
 
     def _take_up(self, model: ServedModel, found: InForce | None) -> None:
         """Take up what was loaded, between two batches: it runs on the event loop, where batches are made."""
+        if found is not None:
+            self._histories[model.name] = found.history
         for loaded in () if found is None else found.loaded.values():
             if isinstance(loaded, LoadedVersion) and loaded.is_foreign:
                 self._own[loaded] = ComputeThreads(self._loop, 1)
@@ -175,7 +191,23 @@ class Follower:
         if (own := self._own.pop(loaded, None)) is not None:
             own.close()
             self._closed(loaded)
-        self._loading.submit(loaded.runner.close)
+        self._submit(loaded.runner.close)
 
     async def _off_the_loop(self, call: Callable[[], _T]) -> _T:
-        return await self._loop.run_in_executor(self._loading, call)
+        return await self._submit(call)
+
+    def _submit(self, call: Callable[[], _T]) -> asyncio.Future[_T]:
+        made: asyncio.Future[_T] = self._loop.create_future()
+
+        def work() -> Callable[[], None]:
+            try:
+                return partial(made.set_result, call())
+            except Exception as error:  # noqa: BLE001 - it is raised where the result is awaited
+                return partial(made.set_exception, error)
+
+        def done(give: Callable[[], None]) -> None:
+            if not made.done():
+                give()
+
+        self._loading.submit(work, done)
+        return made

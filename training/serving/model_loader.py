@@ -38,6 +38,7 @@ class InForce:
 
     Attributes:
         known: the registered versions.
+        history: what the registry says, by which a later look sees changes.
         weights: those that answer: the ones in force or, if one of these cannot be loaded and no other version is held, the ones
             that were in force before.
         loaded: versions that were loaded now, or failed.
@@ -45,6 +46,7 @@ class InForce:
     """
 
     known: tuple[int, ...]
+    history: ModelHistory
     weights: Weights
     loaded: Mapping[int, Loaded]
     outdated: Mapping[int, Failed]
@@ -68,12 +70,21 @@ class ModelLoader:
         """The names of all registered models."""
         return self._store.model_names()
 
-    def look(self, name: str, held: Mapping[int, RegisteredModel], extra: Collection[int]) -> InForce | None:
+    def look(
+        self,
+        name: str,
+        held: Mapping[int, RegisteredModel],
+        extra: Collection[int],
+        resting: Collection[int] = (),
+        former: ModelHistory | None = None,
+    ) -> InForce | None:
         """Read the registry, and load what is missing; None: there is no such model.
 
         Args:
             held: versions that are loaded.
             extra: versions that are asked for beside those that answer.
+            resting: versions that have failed, and are not loaded again as long as the registry says the same of the model.
+            former: what it said at the last look.
         """
         try:
             history = self._store.model_history(name)
@@ -81,11 +92,12 @@ class ModelLoader:
             return None
         weights, loaded = history.in_force, dict[int, Loaded]()
         asked_for = (version for version in extra if version in history.versions)
-        self._load_missing(name, (*weights.versions, *asked_for), held, loaded)
+        left_out = {*held, *(resting if history == former else ())}
+        self._load_missing(name, (*weights.versions, *asked_for), left_out, loaded)
         if not held and any(isinstance(loaded.get(version), Failed) for version in weights.versions):
             weights = self._before(history, loaded)
         outdated = {version: why for version, model in held.items() if (why := self._outdated(model)) is not None}
-        return InForce(history.versions, weights, loaded, outdated)
+        return InForce(history.versions, history, weights, loaded, outdated)
 
     def _before(self, history: ModelHistory, loaded: dict[int, Loaded]) -> Weights:
         """The versions that were in force before, if they can be loaded: a server that was running then has kept them.
@@ -104,11 +116,11 @@ class ModelLoader:
         return weights
 
     def _load_missing(
-        self, name: str, versions: Iterable[int], held: Collection[int], loaded: dict[int, Loaded]
+        self, name: str, versions: Iterable[int], left_out: Collection[int], loaded: dict[int, Loaded]
     ) -> None:
-        """Load those of some versions that are neither held nor loaded. One that was deleted meanwhile is left out."""
+        """Load those of some versions that are neither left out nor loaded. One that was deleted meanwhile is left out."""
         for version in versions:
-            if version not in held and version not in loaded:
+            if version not in left_out and version not in loaded:
                 with suppress(UnknownModel):
                     loaded[version] = self._load(f"{name}@v{version}")
 

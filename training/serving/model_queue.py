@@ -166,6 +166,13 @@ class ModelQueue:
             jobs += lane.jobs
         return jobs
 
+    def drain_all(self) -> list[Job]:
+        """Take all jobs."""
+        jobs = [job for lane in self._lanes.values() for job in lane.jobs]
+        self._lanes.clear()
+        self.rows = 0
+        return jobs
+
     def waiting(self, target: Hashable) -> int:
         """How many rows wait for a version."""
         return sum(lane.rows for (of, _), lane in self._lanes.items() if of is target)

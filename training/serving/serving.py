@@ -50,6 +50,7 @@ class Ticket:
 
 
 _ENDED: Final = Ticket(lambda: None)
+_ENDING: Final = "the server is ending"
 
 
 class Serving:
@@ -80,6 +81,9 @@ class Serving:
         self._models = self._follower.models
         self._waiting: dict[tuple[str, int], list[Job]] = {}
         """Jobs of versions that are not loaded yet, and that requests have named."""
+        self._computing: dict[int, Batch] = {}
+        """Batches that threads compute."""
+        self._is_ending = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -94,13 +98,25 @@ class Serving:
             yield
         finally:
             counting.cancel()
-            self._preparing.close()
+            self._end_requests()
+            self._preparing.close(_ending)
             await self._follower.stop()
+
+    def _end_requests(self) -> None:
+        """Give an outcome to all that wait."""
+        self._is_ending = True
+        waiting = [job for jobs in self._waiting.values() for job in jobs]
+        computing = [job for batch in self._computing.values() for job in batch.jobs]
+        queued = [job for model in self._models.values() for job in self._batcher.drain(model.queue)]
+        for job in (*waiting, *computing, *queued):
+            job.end(_ending(job))
 
     def ask(self, ask: Ask, done: Done) -> Ticket:
         """Ask a model. `done` receives the predictions or the error on the event loop, perhaps at once."""
         version = None
         try:
+            if self._is_ending:
+                raise ModelNotReady(ask.model, _ENDING)
             model = self._model(ask.model)
             is_named = ask.version is not None
             version = model.drawn(lambda: ask.ident or str(self._draw())) if ask.version is None else ask.version
@@ -271,6 +287,7 @@ class Serving:
         assert isinstance(loaded, LoadedVersion)
 
         def done(made: Computed) -> None:
+            self._computing.pop(id(batch), None)
             finished(made)
             if (why := loaded.runner.failure) is not None:
                 self._fail(queue, loaded, why)
@@ -280,6 +297,7 @@ class Serving:
         if batch.jobs[0].pool is LOOP:
             done(loaded.compute(self._store, asks))
         else:
+            self._computing[id(batch)] = batch
             threads.submit(partial(loaded.compute, self._store, asks), done)
 
     def _fail(self, queue: ModelQueue, loaded: LoadedVersion, why: str) -> None:
@@ -322,6 +340,10 @@ class Serving:
         while True:
             self._count_waiting()
             await asyncio.sleep(COUNT_S)
+
+
+def _ending(job: Job) -> ModelNotReady:
+    return ModelNotReady(job.ask.model, _ENDING)
 
 
 def _version(job: Job) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -562,3 +564,96 @@ def test_a_process_that_ends_after_its_version_was_loaded_again_takes_no_other_a
 
     serve(own_model_store, scenario, ("trees",))
     assert [one.closed for one in ended] == [1] * len(ended)
+
+
+def test_requests_that_wait_at_the_end_get_an_outcome(own_model_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(own_model_store)
+    may_go_on, computing, real, real_run = threading.Event(), threading.Event(), ModelLoader._opened, TreesRunner.run
+    got: list[Outcome] = []
+
+    def opened(self: ModelLoader, model: Any) -> LoadedVersion:
+        assert model.version == 2 or may_go_on.wait(30)
+        return real(self, model)
+
+    def run(self: TreesRunner, arrays: Arrays) -> Any:
+        if len(arrays.x) == 2_000:
+            computing.set()
+            may_go_on.wait(30)
+        return real_run(self, arrays)
+
+    monkeypatch.setattr(ModelLoader, "_opened", opened)
+    monkeypatch.setattr(TreesRunner, "run", run)
+    monkeypatch.setattr(LoadedVersion, "pool", lambda self, ask: SHARED)
+    servings: list[Serving] = []
+
+    async def scenario(running: Running) -> None:
+        await running.ready("trees", 2)
+        servings.append(running.serving)
+        many = {name: values * 2_000 for name, values in ROW.items()}
+        running.serving.ask(asking(entities=many, rows=2_000, timeout_s=60.0), got.append)
+        await running.until(computing.is_set)
+        running.serving.ask(asking(timeout_s=60.0), got.append)
+        running.serving.ask(asking(version=1, timeout_s=60.0), got.append)
+        assert got == []
+
+    try:
+        serve(own_model_store, scenario, ("trees",), ServingSettings(threads=1))
+    finally:
+        may_go_on.set()
+    servings[0].ask(asking(), got.append)  # nothing computes any more
+    assert [str(one) for one in got] == ["model trees is not ready: the server is ending"] * 4
+    assert {type(one) for one in got} == {ModelNotReady}
+
+
+def test_a_load_that_hangs_does_not_hold_up_the_end(own_model_store: Path) -> None:
+    program = f"""
+import threading
+from pathlib import Path
+from tests.training.serving import test_serving as t
+
+entered = threading.Event()
+
+def hang(self, model):
+    entered.set()
+    threading.Event().wait()
+
+async def scenario(running):
+    await running.until(entered.is_set)
+
+t.ModelLoader._opened = hang
+t.serve(Path({str(own_model_store)!r}), scenario, ("trees",))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_a_version_that_failed_is_loaded_again_after_its_pause_or_if_its_model_has_changed(
+    own_model_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.serving.follower.FIRST_RETRY_S", 3_600.0)
+    looks: list[str] = []
+    real = ModelLoader.look
+
+    def look(self: ModelLoader, name: str, *more: Any) -> Any:
+        looks.append(name)
+        return real(self, name, *more)
+
+    monkeypatch.setattr(ModelLoader, "look", look)
+
+    async def scenario(running: Running) -> None:
+        follower = running.serving._follower
+        await running.ready("trees", 1)
+        follower.fail(running.serving.served("trees").loaded, "it ended")
+        looks.clear()
+        follower.look_soon()  # as for a release
+        await running.until(lambda: "trees" in looks)
+        follower.look_soon()
+        await running.until(lambda: looks.count("trees") == 2)
+        with pytest.raises(ModelNotReady, match="it ended"):
+            running.serving.served("trees")
+        follower._load_again(("trees", 1))
+        await running.ready("trees", 1)
+        follower.fail(running.serving.served("trees").loaded, "it ended")
+        running.promote("v1")
+        await running.ready("trees", 1)
+
+    serve(own_model_store, scenario, ("trees", "late"))

@@ -48,11 +48,13 @@ class Preparing:
             raise ModelBusy(job.ask.model, "the sums behind its intervals are being read, and requests wait", _PAUSE_S)
         waiting.append(job)
 
-    def close(self) -> None:
-        """Prepare no more. Requests that wait get no answer."""
+    def close(self, error: Callable[[Job], Exception]) -> None:
+        """Prepare no more. Requests that wait end with an error."""
         for task in self._tasks:
             task.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
+        for job in [job for waiting in self._waiting.values() for job in waiting]:
+            job.end(error(job))
 
     async def _prepare(self, intervals: Intervals) -> None:
         error = await self._plan(intervals)

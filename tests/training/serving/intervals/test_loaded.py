@@ -172,7 +172,7 @@ def test_requests_wait_until_the_sums_are_read_and_then_are_asked_again(store: S
         async with asyncio.timeout(30):
             await done.wait()
         assert asked == jobs[:2]
-        preparing.close()
+        preparing.close(lambda job: ModelNotReady(job.ask.model, "it ends"))
 
     asyncio.run(ask())
     assert not outcomes
@@ -201,7 +201,7 @@ def test_what_prevents_intervals_is_the_outcome(
         )
         async with asyncio.timeout(30):
             outcome = await made
-        preparing.close()
+        preparing.close(lambda job: ModelNotReady(job.ask.model, "it ends"))
         return outcome
 
     assert asyncio.run(ask()) is error
