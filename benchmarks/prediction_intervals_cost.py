@@ -11,11 +11,11 @@ from simulations.tasks.flights import views
 from simulations.tasks.worlds import WorldNoise, published
 from training.fit.train import train
 from training.serving.ask import Ask, Keyed
-from training.serving.inputs import ModelInputs
+from training.serving.inputs.model_inputs import ModelInputs
 from training.serving.kinds.loading import Loading
 from training.serving.kinds.open_runner import open_runner
-from training.serving.loaded import LoadedVersion
 from training.serving.signature import ModelSignature
+from training.serving.versions.loaded import LoadedVersion
 
 from .prediction_intervals_flights import Flights
 

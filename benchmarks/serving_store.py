@@ -11,7 +11,7 @@ import orjson
 
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
-from training.fit.lineage import pinned, views_of
+from training.lineage import pinned, views_of
 
 from .read_path_servers import KEYS, REFS, make_store
 

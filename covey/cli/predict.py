@@ -89,13 +89,13 @@ def predict(
     from deployment.inspect.row_keys import key_columns
     from featurestore.define.views_file import load_declared
     from featurestore.store import Store
-    from training.fit.predictions import prediction_rows, print_predicted
-    from training.fit.served_model import ServedModel
+    from training.serving.in_process.opened_model import OpenedModel
+    from training.serving.in_process.predictions import prediction_rows, print_predicted
 
     on_demand = () if views is None else load_declared(views, need_views=False).on_demand
     with (
         Store.open(store, on_demand=on_demand) as opened,
-        ServedModel.open(opened, model, views, trust=trust) as served,
+        OpenedModel.open(opened, model, views, trust=trust) as served,
     ):
         given = key_columns(served.inputs, keys or [])
         predicted = served.predict(given, interval)

@@ -42,7 +42,7 @@ class FileScoring:
         from deployment.printing.console import progress_bars, talk_console
         from featurestore.define.views_file import load_declared
         from featurestore.store import Store
-        from training.fit.lineage import require_same
+        from training.lineage import require_same
         from training.serving.kinds.loading import Loading
         from training.serving.kinds.open_runner import open_runner
         from training.serving.scoring.rows import RowsToScore

@@ -210,7 +210,7 @@ def _given(store: Path | None) -> Path:
 
 def _print_statistics(url: str, *, as_json: bool) -> None:
     from deployment.printing.output import Output
-    from training.serving.remote_statistics import print_statistics, read_statistics
+    from training.serving.statistics.remote_statistics import print_statistics, read_statistics
 
     found = read_statistics(url)
     if as_json:

@@ -45,9 +45,9 @@ def train(
     from featurestore.join.mixed_clocks import MixedClocks
     from featurestore.store import Store
     from training.fit.config import TrainConfig
-    from training.fit.predictions import print_predicted
-    from training.fit.served_model import ServedModel
     from training.fit.train import train as train_model
+    from training.serving.in_process.opened_model import OpenedModel
+    from training.serving.in_process.predictions import print_predicted
 
     settings = TrainConfig.load(config, store)
     talk = talk_console()
@@ -66,7 +66,7 @@ def train(
     views = settings.features.views
     on_demand = () if views is None else load_declared(views, need_views=False).on_demand
     with Store.open(settings.store, on_demand=on_demand) as opened:
-        served = ServedModel.open(opened, str(trained.model), views)
+        served = OpenedModel.open(opened, str(trained.model), views)
         example = {name: [value] for name, value in trained.example.items()}
         typer.echo("\nthe last label's keys, served now:")
         print_predicted(served, example, served.predict(example))

@@ -25,9 +25,9 @@ from featurestore.store import Store  # noqa: E402
 from tests.featurestore.making import DAY  # noqa: E402
 from tests.training.program import DAYS, make_labels, make_store, write_config  # noqa: E402
 from training.fit.epochs import exported  # noqa: E402
-from training.fit.lineage import views_of  # noqa: E402
 from training.fit.model import Baseline, Scaling  # noqa: E402
-from training.fit.served_model import ServedModel  # noqa: E402
+from training.lineage import views_of  # noqa: E402
+from training.serving.in_process.opened_model import OpenedModel  # noqa: E402
 from training.serving.kinds.model_kind import Exported  # noqa: E402
 
 REFS = ["traffic@v1:flights"]
@@ -158,7 +158,7 @@ def test_a_registered_model_runs_nothing(good: Members, store: Path, tmp_path: P
     refused: Exception | None = None
     with Store.open(store) as opened:
         try:
-            assert ServedModel.open(opened, "late").predict({"dest": ["ATL"]}).values.shape == (1,)
+            assert OpenedModel.open(opened, "late").predict({"dest": ["ATL"]}).values.shape == (1,)
         except Exception as error:  # noqa: BLE001 - what matters first is what ran until then
             refused = error
     assert not marker.exists()

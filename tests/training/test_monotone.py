@@ -24,8 +24,8 @@ from tests.training.program import make_labels, make_store, write_config  # noqa
 from training.errors import ArchiveRefused  # noqa: E402
 from training.fit.config import Monotone, TrainConfig  # noqa: E402
 from training.fit.directions import directions_of  # noqa: E402
-from training.fit.served_model import ServedModel  # noqa: E402
 from training.fit.train import train  # noqa: E402
+from training.serving.in_process.opened_model import OpenedModel  # noqa: E402
 from training.serving.kinds.model_kind import Monotone as MonotoneKind  # noqa: E402
 from training.serving.kinds.trees import Trees  # noqa: E402
 
@@ -103,7 +103,7 @@ def test_the_command_predicts_with_what_it_has_registered(covey: Covey, project:
     assert "late: monotone for a binary target, 3 features" in out
     assert "served now" in out
     with Store.open(project) as store:
-        served = ServedModel.open(store, "late")
+        served = OpenedModel.open(store, "late")
         given = {"dest": ["ATL", "LAX"], "distance": [200.0, float("nan")]}
         predicted = served.predict(given)
         x = predicted.used.values
@@ -121,7 +121,7 @@ def test_a_registered_file_that_is_no_trees_is_refused(project: Path) -> None:
     with Publisher(project, lambda: 7) as publisher:
         publisher.register_model("late", {MonotoneKind.FILE: b"[]"}, json.dumps(lineage))
     with Store.open(project) as store, pytest.raises(ModelRefused, match=r"trees\.json is refused"):
-        ServedModel.open(store, "late")
+        OpenedModel.open(store, "late")
 
 
 class TestDirections:

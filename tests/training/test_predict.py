@@ -21,9 +21,9 @@ from featurestore.store import Store  # noqa: E402
 from tests.featurestore.making import DAY, a_release  # noqa: E402
 from tests.training.program import DAYS, DESTS, everywhere, make_labels, make_store, traffic, write_config  # noqa: E402
 from training.fit.config import TrainConfig  # noqa: E402
-from training.fit.predictions import prediction_rows, print_predicted  # noqa: E402
-from training.fit.served_model import ServedModel  # noqa: E402
 from training.fit.train import train  # noqa: E402
+from training.serving.in_process.opened_model import OpenedModel  # noqa: E402
+from training.serving.in_process.predictions import prediction_rows, print_predicted  # noqa: E402
 from training.serving.kinds.model_kind import Exported  # noqa: E402
 
 Covey = Callable[..., tuple[int, str, str]]
@@ -64,7 +64,7 @@ def project(trained: Path, tmp_path: Path) -> Path:
 def test_it_is_what_the_exported_model_says_of_a_join_at_this_moment(trained: Path) -> None:
     given: dict[str, list[Any]] = {"dest": [*DESTS, "???"], "distance": [100.0, 500.0, 900.0, 500.0]}
     with Store.open(trained) as store:
-        served = ServedModel.open(store, "late")
+        served = OpenedModel.open(store, "late")
         assert served.inputs == {"dest": "string", "distance": "float64"}
         predicted = served.predict(given)
         labels = pa.table({**given, "at": pa.array([99 * DAY] * 4, pa.timestamp("us", "UTC"))})
@@ -84,7 +84,7 @@ def test_it_is_what_the_exported_model_says_of_a_join_at_this_moment(trained: Pa
 def test_it_reads_what_was_published_since(project: Path) -> None:
     given = {"dest": ["ATL"], "distance": [500.0]}
     with Store.open(project) as store:
-        served = ServedModel.open(store, "late")
+        served = OpenedModel.open(store, "late")
         before = served.predict(given).values
         with Publisher(project, lambda: 100 * DAY) as publisher:
             publisher.publish([a_release(traffic(), DAYS * DAY, 1000)])
@@ -179,7 +179,7 @@ def test_a_lineage_that_somebody_changed_is_refused_by_name(project: Path, chang
         files = {name: model.read(name) for name in model.files}
         publisher.register_model("late", files, json.dumps({**model.lineage, **change}))
         with pytest.raises(StoreCorrupt, match="the lineage of model late@v2 does not say which views it reads"):
-            ServedModel.open(store, "late")
+            OpenedModel.open(store, "late")
 
 
 def test_a_model_that_is_no_archive_is_refused(project: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_model_that_is_no_archive_is_refused(project: Path) -> None:
         lineage = store.model("late").lineage
         publisher.register_model("late", {Exported.FILE: b"no zip file"}, json.dumps(lineage))
         with pytest.raises(ModelRefused, match=r"model late@v2: model\.pt2 is refused: it is no whole zip"):
-            ServedModel.open(store, "late")
+            OpenedModel.open(store, "late")
 
 
 def test_on_demand_views_are_those_of_the_training(
@@ -214,7 +214,7 @@ def test_on_demand_views_are_those_of_the_training(
     assert code == 4
     assert "is not the file of on-demand views that it was trained with" in err
     with Store.open(project) as store, pytest.raises(ModelOutdated, match="name the file that declares them"):
-        ServedModel.open(store, "weighed")
+        OpenedModel.open(store, "weighed")
 
 
 def test_a_model_goes_on_with_its_version_of_a_view_and_needs_no_newer_one(covey: Covey, project: Path) -> None:
@@ -262,7 +262,7 @@ def test_a_prediction_without_an_interval_says_so(
     monkeypatch.setenv("COLUMNS", "200")  # a narrow table breaks the words
     given: dict[str, list[Any]] = {"dest": ["ATL"], "distance": [100.0]}
     with Store.open(trained) as store:
-        served = ServedModel.open(store, "late")
+        served = OpenedModel.open(store, "late")
         none = replace(served.predict(given), interval=(np.array([np.nan]), np.array([np.nan])))
         assert prediction_rows(served, given, none)[0]["interval"] is None
         print_predicted(served, given, none)
@@ -295,7 +295,7 @@ def test_a_runner_is_closed_if_the_model_cannot_be_opened(project: Path, monkeyp
 
     with Store.open(project) as store:
         monkeypatch.setattr("training.serving.kinds.own_runners.ProgramRunner.close", lambda self: closed.append(self))
-        monkeypatch.setattr("training.serving.inputs.ModelInputs.of", refuse)
+        monkeypatch.setattr("training.serving.inputs.model_inputs.ModelInputs.of", refuse)
         with pytest.raises(StoreCorrupt):
-            ServedModel.open(store, "late")
+            OpenedModel.open(store, "late")
     assert len(closed) == 1

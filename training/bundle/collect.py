@@ -10,8 +10,8 @@ from deployment.collecting import run_folder
 from edge_client.sources.files.paths import event_files
 from featurestore.online.settings import store_path
 from training.fit.config import CollectConfig, TrainConfig
-from training.fit.lineage import file_hash
 from training.fit.train import collect_events
+from training.lineage import file_hash
 
 from .step import Inputs, Made, Progress, digest
 

@@ -16,17 +16,16 @@ from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
 from training.data.dataset import FeatureDataset
 from training.fit.config import TrainConfig
+from training.fit.deploy_sections import MetricName, PromoteConfig, Rule
 from training.fit.epochs import predictions
-from training.fit.lineage import require_same
 from training.fit.metrics import LEVEL, Measured, Metric, measure_difference, metrics_of
+from training.lineage import require_same
 from training.serving.arrays import Arrays
 from training.serving.kinds.loading import Loading
 from training.serving.kinds.open_runner import open_runner
 from training.serving.kinds.runner import Runner
 from training.serving.scoring.score import BATCH_S
 from training.serving.signature import ModelSignature
-
-from .sections import MetricName, PromoteConfig, Rule
 
 _SMALLER_IS_BETTER = frozenset({"logloss", "rmse"})
 

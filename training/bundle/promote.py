@@ -10,9 +10,9 @@ from featurestore.publish.model_versions import promote_unless_changed
 from featurestore.registry.serving_versions import ModelHistory, Newest, Weights
 from featurestore.store import Store
 from training.fit.config import TrainConfig
+from training.fit.deploy_sections import PromoteConfig
 
 from .comparison import Difference, Incomparable, compare, decide
-from .sections import PromoteConfig
 from .step import Inputs, Made, Progress, digest
 
 PROMOTE: Final = "promote"

@@ -9,9 +9,9 @@ from typing import Any, Final
 from base.toml import toml_entries
 from featurestore.store import Store
 from training.fit.config import TrainConfig
-from training.fit.lineage import file_hash
+from training.fit.deploy_sections import ServeConfig
+from training.lineage import file_hash
 
-from .sections import ServeConfig
 from .server_command import server_settings
 from .server_control import start_server
 from .server_files import ServerFolder, ServerState

@@ -6,8 +6,8 @@ import sys
 
 from base.tls.hosts import join_address
 from training.fit.config import TrainConfig
+from training.fit.deploy_sections import ServeConfig
 
-from .sections import ServeConfig
 from .server_files import ServerSettings
 
 

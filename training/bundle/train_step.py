@@ -24,8 +24,8 @@ from featurestore.store import Store
 from featurestore.store_files import writing
 from training.errors import ColumnMissing
 from training.fit.config import TrainConfig
-from training.fit.lineage import file_hash, name_of, pinned, stored_refs
 from training.fit.train import fit_and_test, requested
+from training.lineage import file_hash, name_of, pinned, stored_refs
 from training.serving.kinds.archive import MAX_BYTES
 
 from .record import bundle_folder

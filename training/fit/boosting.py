@@ -14,8 +14,8 @@ import numpy.typing as npt
 from deployment.errors import TrainingRefused, UsageError
 from training.data.dataset import FeatureDataset
 from training.serving.kinds.trees import Floats, Trees
+from training.task import Task
 
-from .config import Task
 from .epochs import FittedModel
 
 TREES: Final = 150

@@ -25,10 +25,11 @@ from base.toml import parse_toml, toml_text
 from featurestore.define.release import Clock
 from featurestore.online.settings import directory_of
 from featurestore.registry.models import require_name
-from training.bundle.sections import PromoteConfig, ServeConfig
+from training.task import Task
+
+from .deploy_sections import PromoteConfig, ServeConfig
 
 KindName = Literal["linear", "mlp", "monotone"]
-Task = Literal["binary", "regression"]
 Constant = str | int | bool | float
 
 

@@ -16,8 +16,9 @@ import torch
 from deployment.errors import TrainingRefused
 from training.data.dataset import Batch, FeatureDataset
 from training.serving.arrays import INPUTS
+from training.task import Task
 
-from .config import NeuralNetwork, Task
+from .config import NeuralNetwork
 from .model import Baseline, Scaling, make_model
 
 Progress = Callable[[int, int], None]

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from base.times import DAY_US
-
-from .config import Task
+from training.task import Task
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

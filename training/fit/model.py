@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from training.data.dataset import Batch
+from training.task import Task
 
-from .config import NeuralNetwork, Task
+from .config import NeuralNetwork
 
 Floats = npt.NDArray[np.float64]
 

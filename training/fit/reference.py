@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from training.data.dataset import FeatureDataset
+from training.task import Task
 
 from .boosting import boosting, rows_of
-from .config import Task
 
 
 def boosted(train: FeatureDataset, test: FeatureDataset, task: Task, seed: int) -> npt.NDArray[np.float64]:

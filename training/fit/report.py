@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .config import Task, TrainConfig
+from training.task import Task
+
+from .config import TrainConfig
 from .metrics import LEVEL, Measured
 
 _BINS = 10

@@ -22,16 +22,17 @@ from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
 from training.data.dataset import FeatureDataset
 from training.errors import StoreBusy
+from training.lineage import FORMAT, file_hash, pinned, views_of
 from training.serving.kinds.model_kind import Exported, ModelKind
 from training.serving.kinds.model_kind import Monotone as MonotoneKind
 from training.serving.kinds.trees import Trees
 from training.serving.output_drift import OutputShares
+from training.task import Task
 
 from .boosting import fit_monotone
-from .config import CollectConfig, FeaturesConfig, Learner, Monotone, NeuralNetwork, Task, TrainConfig
+from .config import CollectConfig, FeaturesConfig, Learner, Monotone, NeuralNetwork, TrainConfig
 from .directions import directions_of
 from .epochs import FittedModel, exported, fit, predictions
-from .lineage import FORMAT, file_hash, pinned, views_of
 from .metrics import Measured, measure
 from .model import Baseline
 from .picture import drawn
@@ -66,7 +67,7 @@ class ModelFiles:
 
     Attributes:
         files: content by file name, with the lineage and the report.
-        lineage: see `training.fit.lineage`.
+        lineage: see `training.lineage`.
         example: as in `TrainedModel`.
     """
 

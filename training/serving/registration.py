@@ -18,7 +18,7 @@ from featurestore.read.request import find_columns
 from featurestore.registry.models import RegisteredModel, require_name
 from featurestore.store import Store
 from training.errors import ArchiveRefused, CallUnclear, ModelFileRefused, ModelUntrusted
-from training.fit.lineage import FORMAT, file_hash, pinned, views_of
+from training.lineage import FORMAT, file_hash, pinned, views_of
 
 from .arrays import Arrays
 from .kinds.archive import MAX_BYTES

@@ -15,22 +15,22 @@ from base.metrics import MODEL_PSI, Sample
 from featurestore.errors import UnknownModel
 from featurestore.store import Store
 from training.errors import DeadlineMissed, ModelBusy, ModelNotReady
+from training.serving.batches.batcher import Batcher, Finished
+from training.serving.batches.job import LOOP, Done, Job, Outcome
+from training.serving.batches.model_queue import Batch, ModelQueue
+from training.serving.batches.outcomes import outcome_name
+from training.serving.statistics.counters import ModelCounters
+from training.serving.statistics.statistics import VersionStatistics, ready_samples
+from training.serving.versions.follower import POLL_S, Follower
+from training.serving.versions.loaded import Computed, LoadedVersion
+from training.serving.versions.model_loader import ModelLoader
+from training.serving.versions.served_model import ServedModel
+from training.serving.versions.states import ModelState, ServedVersion
 
 from .ask import Ask, Predicted
-from .batcher import Batcher, Finished
-from .counters import ModelCounters
-from .follower import POLL_S, Follower
 from .intervals.intervals import require_interval
 from .intervals.preparing import Preparing
-from .job import LOOP, Done, Job, Outcome
-from .loaded import Computed, LoadedVersion
-from .model_loader import ModelLoader
-from .model_queue import Batch, ModelQueue
-from .outcomes import outcome_name
-from .served_model import ServedModel
 from .settings import ModelSettings, ServingSettings
-from .states import ModelState, ServedVersion
-from .statistics import VersionStatistics, ready_samples
 
 COUNT_S: Final = 0.2
 """How often a worker counts the rows that wait."""

@@ -17,13 +17,13 @@ from featurestore.server.settings import ServerSettings, WorkerFiles
 from featurestore.server.supervisor import WorkerProgram, serve_with_workers
 from featurestore.server.worker import run_supervised, run_worker
 from featurestore.store import Store
+from training.serving.predict.route import PredictFront
+from training.serving.statistics.counters import COUNT_BYTES, ModelCounters
+from training.serving.versions.model_loader import ModelLoader
 
-from .counters import COUNT_BYTES, ModelCounters
 from .extension import ModelExtension
 from .kinds.loading import Loading
-from .model_loader import ModelLoader
 from .oip.front import OpenInference
-from .predict_route import PredictFront
 from .serving import Serving
 from .settings import ServingSettings
 

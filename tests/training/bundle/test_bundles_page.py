@@ -17,7 +17,7 @@ from base.ports import free_port
 from tests.training.bundle.test_deploy import QUICK
 from tests.training.program import make_labels, make_store, write_config
 from training.bundle.deploy import STEPS
-from training.bundle.sections import PromoteConfig, ServeConfig
+from training.fit.deploy_sections import PromoteConfig, ServeConfig
 
 Covey = Callable[..., tuple[int, str, str]]
 

@@ -25,7 +25,7 @@ from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
 from tests.featurestore.making import DAY, a_release
 from tests.training.program import DESTS, everywhere, traffic
-from training.fit.lineage import views_of
+from training.lineage import views_of
 from training.serving.kinds.trees import Trees
 from training.serving.signature import ForeignCall, ForeignInput, ForeignOutput
 

@@ -34,10 +34,10 @@ def client(model_server: ModelServer) -> Iterator[ModelClient]:
 
 
 def test_it_gets_what_the_model_predicts(client: ModelClient, model_store: Path) -> None:
-    from training.fit.served_model import ServedModel
+    from training.serving.in_process.opened_model import OpenedModel
 
     with Store.open(model_store) as store:
-        expected = ServedModel.open(store, "late").predict(KEYS)
+        expected = OpenedModel.open(store, "late").predict(KEYS)
     predicted = client.predict("late", KEYS)
     assert (predicted.model, predicted.version, predicted.used, predicted.interval) == ("late", 1, None, None)
     assert predicted.values.dtype == np.float32

@@ -14,9 +14,9 @@ from featurestore.registry.serving_versions import Weights
 from featurestore.store import Store
 from training.serving.ask import Ask, Keyed
 from training.serving.kinds.loading import Loading
-from training.serving.model_loader import ModelLoader
 from training.serving.serving import Serving
 from training.serving.settings import ServingSettings
+from training.serving.versions.model_loader import ModelLoader
 
 from .known_models import KnownStore
 

@@ -25,11 +25,11 @@ from tests.training.program import make_store, traffic  # noqa: E402
 from tests.training.serving.kinds.foreign import AXIS, constant, endless_nodes, model_of  # noqa: E402
 from tests.training.serving.kinds.test_open_runner import network, some_trees  # noqa: E402
 from training.fit.epochs import exported  # noqa: E402
-from training.fit.lineage import require_same  # noqa: E402
-from training.fit.served_model import ServedModel  # noqa: E402
+from training.lineage import require_same  # noqa: E402
 from training.serving import registration  # noqa: E402
 from training.serving.arrays import INPUTS  # noqa: E402
-from training.serving.inputs import ModelInputs  # noqa: E402
+from training.serving.in_process.opened_model import OpenedModel  # noqa: E402
+from training.serving.inputs.model_inputs import ModelInputs  # noqa: E402
 from training.serving.signature import ModelSignature  # noqa: E402
 
 Covey = Callable[..., tuple[int, str, str]]
@@ -76,7 +76,7 @@ def test_an_onnx_file_gets_a_lineage_and_predicts(register: Covey, covey: Covey,
         assert all(view["releases"] for view in lineage["views"])
         inputs = ModelInputs.of(model, ModelSignature.of(model), store)
         assert dict(inputs.types) == {"dest": "string", "distance": "float64"}
-        with ServedModel.open(store, "onnx_sum", trust=True) as served:
+        with OpenedModel.open(store, "onnx_sum", trust=True) as served:
             given = {"dest": ["ATL", "???"], "distance": [100.0, 5.0]}
             first, second = served.predict(given).values
             row = store.reader(served.features).read({"dest": ["ATL"]}).values[0]
@@ -107,7 +107,7 @@ def test_models_of_covey_train_are_recognised_and_need_no_trust(register: Covey,
     assert register("trees", some_trees())[0] == 0
     with Store.open(filled) as store:
         assert [store.model(name).lineage["kind"] for name in ("net", "trees")] == ["exported", "monotone"]
-        with ServedModel.open(store, "net") as served:
+        with OpenedModel.open(store, "net") as served:
             assert 0 < served.predict({"dest": ["ATL"], "distance": [100.0]}).values[0] < 1
 
 

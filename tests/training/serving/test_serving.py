@@ -24,14 +24,14 @@ from tests.featurestore.making import DAY
 from training.errors import DeadlineMissed, ModelBusy, ModelFailed, ModelNotReady
 from training.serving.arrays import Arrays
 from training.serving.ask import Ask, Keyed, Predicted
-from training.serving.job import INTERVALS, LOOP, SHARED, Outcome
+from training.serving.batches.job import INTERVALS, LOOP, SHARED, Outcome
 from training.serving.kinds.loading import Loading
 from training.serving.kinds.own_runners import TreesRunner
-from training.serving.loaded import LoadedVersion
-from training.serving.model_loader import ModelLoader
 from training.serving.serving import Serving
 from training.serving.settings import ModelSettings, ServingSettings
-from training.serving.states import Failed, Ready
+from training.serving.versions.loaded import LoadedVersion
+from training.serving.versions.model_loader import ModelLoader
+from training.serving.versions.states import Failed, Ready
 
 TREES = "trees.json"
 ROW = {"dest": ["ATL"], "distance": [500.0]}
@@ -233,7 +233,7 @@ def test_the_mistakes_of_one_request_do_not_reach_another(own_model_store: Path)
 def test_a_batch_that_cannot_be_read_is_computed_request_by_request(
     own_model_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training.serving.input_plan import InputPlan
+    from training.serving.inputs.input_plan import InputPlan
 
     real = InputPlan.fill
 
@@ -273,7 +273,7 @@ def test_requests_join_into_batches_of_one_epoch(own_model_store: Path) -> None:
 def test_an_online_store_that_is_away_fails_a_batch_once(
     own_model_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training.serving.input_plan import InputPlan
+    from training.serving.inputs.input_plan import InputPlan
 
     tries: list[int] = []
 
@@ -629,7 +629,7 @@ t.serve(Path({str(own_model_store)!r}), scenario, ("trees",))
 def test_a_version_that_failed_is_loaded_again_after_its_pause_or_if_its_model_has_changed(
     own_model_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.serving.follower.FIRST_RETRY_S", 3_600.0)
+    monkeypatch.setattr("training.serving.versions.follower.FIRST_RETRY_S", 3_600.0)
     looks: list[str] = []
     real = ModelLoader.look
 

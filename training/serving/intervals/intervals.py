@@ -8,7 +8,7 @@ from featurestore.online.blocks import Snapshot
 from featurestore.store import Store
 from training.errors import InputRefused
 from training.serving.ask import Ask, Keyed, Raw
-from training.serving.inputs import ModelInputs
+from training.serving.inputs.model_inputs import ModelInputs
 
 from .level import Level
 from .plan import IntervalPlan, require_rows

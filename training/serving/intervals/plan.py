@@ -24,7 +24,7 @@ from featurestore.store import Store
 from training.errors import InputRefused, ModelNotReady
 from training.serving.arrays import Arrays, Floats32
 from training.serving.ask import Floats
-from training.serving.inputs import ModelInputs
+from training.serving.inputs.model_inputs import ModelInputs
 
 from .level import Level
 from .newest_sums import NewestSums, reach_us

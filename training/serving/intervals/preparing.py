@@ -9,7 +9,7 @@ from typing import Final
 
 from featurestore.store import Store
 from training.errors import ModelBusy, ModelNotReady
-from training.serving.job import Job
+from training.serving.batches.job import Job
 
 from .intervals import Intervals
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from training.errors import ArchiveRefused
-from training.fit.config import Task
 from training.serving.arrays import Floats32
+from training.task import Task
 
 from .tree_walk import walk
 

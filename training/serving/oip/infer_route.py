@@ -15,7 +15,7 @@ from featurestore.server.request import MAX_BODY
 from featurestore.server.whole_routes import WholeRequest
 from training.errors import ModelNotReady
 from training.serving.ask import Predicted
-from training.serving.job import Outcome
+from training.serving.batches.job import Outcome
 from training.serving.serving import Serving
 
 from .errors import failed

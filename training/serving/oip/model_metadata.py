@@ -9,7 +9,7 @@ from typing import Any, Final, assert_never
 from base.version import VERSION
 from training.serving.kinds.model_kind import kind_of
 from training.serving.settings import ModelSettings
-from training.serving.states import Failed, ModelState, Ready, ServedVersion, Starting
+from training.serving.versions.states import Failed, ModelState, Ready, ServedVersion, Starting
 
 from .infer_request import ERRORS, FEATURES, HI, LO, PREDICTION, STATUS
 from .tensor_inputs import DATATYPES, MASK, SE, X, takes_raw

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from base.metrics import Distribution
-from training.serving.statistics import VersionStatistics
+from training.serving.statistics.statistics import VersionStatistics
 
 _NS = 1e9
 _OK = "ok"

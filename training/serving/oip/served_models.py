@@ -7,7 +7,7 @@ from typing import Any, Final
 from featurestore.errors import UnknownModel
 from training.errors import ModelNotReady
 from training.serving.serving import Serving
-from training.serving.states import ModelState
+from training.serving.versions.states import ModelState
 
 from .model_metadata import model_config, model_metadata, repository_index, server_metadata
 from .model_statistics import model_statistics

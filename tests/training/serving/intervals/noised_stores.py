@@ -17,7 +17,7 @@ from featurestore.store import Store
 from tests.featurestore.making import DAY, a_release, a_void, manifest_of
 from training.serving.arrays import Arrays
 from training.serving.ask import Ask, Keyed
-from training.serving.inputs import ModelInputs
+from training.serving.inputs.model_inputs import ModelInputs
 from training.serving.intervals.level import Level
 from training.serving.intervals.plan import Drawn, IntervalPlan
 

@@ -21,11 +21,11 @@ from tests.featurestore.making import a_view
 from training.errors import InputRefused, ModelBusy, ModelFailed, ModelNotReady
 from training.serving.arrays import Arrays, Floats32
 from training.serving.ask import Ask, Keyed, Predicted, Raw
+from training.serving.batches.job import Job, Outcome
 from training.serving.intervals.intervals import Intervals, require_interval
 from training.serving.intervals.preparing import Preparing
-from training.serving.job import Job, Outcome
-from training.serving.loaded import LoadedVersion
-from training.serving.predict_json import render
+from training.serving.predict.bodies import render
+from training.serving.versions.loaded import LoadedVersion
 
 from .noised_stores import Names, inputs_of, noise_of, publish
 

@@ -10,7 +10,7 @@ import pytest
 from featurestore.server.answer import Answer, Promised
 from featurestore.server.whole_routes import WholeRequest
 from training.serving.ask import Ask, Predicted
-from training.serving.job import Done
+from training.serving.batches.job import Done
 from training.serving.oip.infer_route import InferRoute
 
 BODY = orjson.dumps({"inputs": [{"name": "seats", "shape": [2], "datatype": "INT64", "data": [1, 2]}]})

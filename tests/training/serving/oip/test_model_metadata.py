@@ -3,8 +3,8 @@ from __future__ import annotations
 from base.metrics import Distribution
 from training.serving.oip.model_metadata import repository_index
 from training.serving.oip.model_statistics import model_statistics
-from training.serving.states import Failed, ModelState, Ready, Starting
-from training.serving.statistics import VersionStatistics
+from training.serving.statistics.statistics import VersionStatistics
+from training.serving.versions.states import Failed, ModelState, Ready, Starting
 
 LATE = ModelState(
     "late", ((1, 0.9), (3, 0.1)), ((1, Ready()), (2, Failed("the file is damaged")), (3, Starting())), None

@@ -21,9 +21,9 @@ from training.data.dataset import FeatureDataset  # noqa: E402
 from training.errors import ColumnMissing, PlainTooLarge, ScoreColumnTaken  # noqa: E402
 from training.fit.config import TrainConfig  # noqa: E402
 from training.fit.epochs import predictions  # noqa: E402
-from training.fit.served_model import ServedModel  # noqa: E402
 from training.fit.train import train  # noqa: E402
 from training.serving.arrays import Arrays, Floats32  # noqa: E402
+from training.serving.in_process.opened_model import OpenedModel  # noqa: E402
 from training.serving.kinds.loading import Loading  # noqa: E402
 from training.serving.kinds.open_runner import open_runner  # noqa: E402
 from training.serving.scoring import score as score_module  # noqa: E402
@@ -106,7 +106,7 @@ def test_the_newest_values_are_those_that_are_served(trained: Path, tmp_path: Pa
     csv.write_csv(pa.table(given), tmp_path / "keys.csv")
     with Store.open(trained) as store:
         table = scored(store, "trees", tmp_path / "keys.csv", AtOnce(99 * DAY), kept=("dest",))
-        served = ServedModel.open(store, "trees").predict(given)
+        served = OpenedModel.open(store, "trees").predict(given)
         assert table.column_names == ["dest", "prediction", "version", "epoch", "statuses"]
         assert table["prediction"].to_pylist() == served.values.tolist()
         assert table["statuses"].to_pylist() == ["OK", "OK", "OK", "1 NOT_FOUND"]

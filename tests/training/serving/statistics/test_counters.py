@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 
-from training.serving.counters import COUNT_BYTES, VERSIONS, ModelCounters
+from training.serving.statistics.counters import COUNT_BYTES, VERSIONS, ModelCounters
 
 NAME = "n" * 63
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from featurestore.registry.models import RegisteredModel
+from training.serving.signature import ModelSignature
 
 from .loaded import LoadedVersion
-from .signature import ModelSignature
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ from tests.featurestore.making import DAY, a_release, a_view, a_void
 from training.errors import InputRefused
 from training.serving.arrays import Arrays
 from training.serving.ask import Ask, Keyed, Raw
-from training.serving.input_plan import Filled
-from training.serving.inputs import ModelInputs
+from training.serving.inputs.input_plan import Filled
+from training.serving.inputs.model_inputs import ModelInputs
 from training.serving.signature import ModelSignature
 
 DESTS = ["ATL", "LAX", "SFO"]

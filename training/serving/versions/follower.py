@@ -12,14 +12,14 @@ from typing import Final, TypeVar
 
 from base.errors import CoveyError
 from featurestore.registry.serving_versions import ModelHistory
+from training.serving.batches.compute_threads import ComputeThreads
+from training.serving.batches.job import INTERVALS, SHARED
+from training.serving.batches.model_queue import ModelQueue
+from training.serving.settings import ServingSettings
 
-from .compute_threads import ComputeThreads
-from .job import INTERVALS, SHARED
 from .loaded import LoadedVersion
 from .model_loader import InForce, ModelLoader
-from .model_queue import ModelQueue
 from .served_model import ServedModel
-from .settings import ServingSettings
 
 POLL_S: Final = 0.2
 """How often the server looks for new versions and promotions."""

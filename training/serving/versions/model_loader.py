@@ -15,15 +15,15 @@ from featurestore.read.messages import MAX_ROWS
 from featurestore.registry.models import RegisteredModel
 from featurestore.registry.serving_versions import ModelHistory, Weights
 from featurestore.store import Store
-from training.fit.lineage import require_same
+from training.lineage import require_same
+from training.serving.inputs.model_inputs import ModelInputs
+from training.serving.kinds.loading import Loading
+from training.serving.kinds.model_kind import is_foreign, kind_of
+from training.serving.kinds.open_runner import open_runner
+from training.serving.settings import ServingSettings
+from training.serving.signature import ModelSignature
 
-from .inputs import ModelInputs
-from .kinds.loading import Loading
-from .kinds.model_kind import is_foreign, kind_of
-from .kinds.open_runner import open_runner
 from .loaded import LoadedVersion
-from .settings import ServingSettings
-from .signature import ModelSignature
 from .states import Failed
 
 _log = logging.getLogger("covey.server")

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Hashable
 from typing import Final, TypeAlias
 
-from .ask import Ask, Predicted
+from training.serving.ask import Ask, Predicted
 
 Outcome: TypeAlias = Predicted | Exception
 LOOP: Final = "loop"

@@ -10,10 +10,10 @@ from deployment.printing.output import Output
 from deployment.printing.tables import Table
 from featurestore.define.decoded import Status
 
-from .served_model import Predictions, ServedModel
+from .opened_model import OpenedModel, Predictions
 
 
-def print_predicted(served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Predictions) -> None:
+def print_predicted(served: OpenedModel, given: Mapping[str, Sequence[Any]], predicted: Predictions) -> None:
     """Print a table with a row for each feature of each prediction, with standard error and status."""
     table = Table("prediction", "of", "feature", "value ± se", "status")
     for row in prediction_rows(served, given, predicted):
@@ -40,7 +40,7 @@ def _cell(value: float | None, se: float | None) -> str:
 
 
 def prediction_rows(
-    served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Predictions
+    served: OpenedModel, given: Mapping[str, Sequence[Any]], predicted: Predictions
 ) -> list[dict[str, Any]]:
     """Convert predictions to JSON values: join keys, value, and each feature with standard error and status.
 

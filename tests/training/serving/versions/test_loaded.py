@@ -13,12 +13,12 @@ from featurestore.online.settings import OnlineSettings
 from featurestore.read.request import RequestedRows
 from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
-from tests.training.serving.test_inputs import NOW, make_store
+from tests.training.serving.inputs.test_model_inputs import NOW, make_store
 from training.serving.arrays import Arrays, Floats32
 from training.serving.ask import Ask, Keyed, Predicted
-from training.serving.inputs import ModelInputs
-from training.serving.loaded import LoadedVersion, Stages
+from training.serving.inputs.model_inputs import ModelInputs
 from training.serving.signature import ModelSignature
+from training.serving.versions.loaded import LoadedVersion, Stages
 
 
 class Clock:

@@ -21,10 +21,9 @@ from featurestore.online.blocks import Snapshot
 from featurestore.read.gather import gather, gather_inputs
 from featurestore.read.request import Entities, Reading
 from featurestore.read.vectors import VectorPart, VectorPlan
-
-from .arrays import Arrays, Bools, Floats32
-from .ask import Ask, Keyed, Used, UsedRelease
-from .signature import ModelSignature
+from training.serving.arrays import Arrays, Bools, Floats32
+from training.serving.ask import Ask, Keyed, Used, UsedRelease
+from training.serving.signature import ModelSignature
 
 _STALE: Final = np.uint8(Status.STALE_BUDGET)
 

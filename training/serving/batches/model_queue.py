@@ -8,10 +8,10 @@ from collections.abc import Hashable
 from typing import Final, NamedTuple
 
 from training.errors import DeadlineMissed, ModelBusy
+from training.serving.batch_time import BatchTime
+from training.serving.settings import ModelSettings
 
-from .batch_time import BatchTime
 from .job import LOOP, Job
-from .settings import ModelSettings
 
 NEVER: Final = math.inf
 _LEAST_RETRY_S: Final = 0.001

@@ -8,10 +8,10 @@ from typing import Final
 from featurestore.errors import UnknownModel
 from featurestore.registry.serving_versions import Weights
 from training.errors import ModelNotReady
+from training.serving.batches.model_queue import ModelQueue
 
 from .loaded import LoadedVersion
 from .model_loader import InForce
-from .model_queue import ModelQueue
 from .states import Failed, ModelState, Ready, ServedVersion, Starting, VersionState
 
 MAX_EXTRA: Final = 4

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from training.errors import DeadlineMissed, ModelBusy
 from training.serving.ask import Ask, Keyed
-from training.serving.batcher import Batcher, Finished
-from training.serving.job import INTERVALS, LOOP, SHARED, Job, Outcome
-from training.serving.model_queue import Batch, ModelQueue
+from training.serving.batches.batcher import Batcher, Finished
+from training.serving.batches.job import INTERVALS, LOOP, SHARED, Job, Outcome
+from training.serving.batches.model_queue import Batch, ModelQueue
 from training.serving.settings import ModelSettings
 
 DELAY_US = 10_000

@@ -20,11 +20,11 @@ from featurestore.read.request import find_columns, inputs_of
 from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
 from training.errors import InputRefused
+from training.serving.arrays import Arrays
+from training.serving.ask import Given, Keyed, Raw
+from training.serving.signature import ModelSignature
 
-from .arrays import Arrays
-from .ask import Given, Keyed, Raw
 from .input_plan import InputPlan
-from .signature import ModelSignature
 
 _PYTHON_TYPES: Final[Mapping[ColumnType, frozenset[type]]] = {
     "string": frozenset((str, NoneType)),

@@ -23,9 +23,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from featurestore.store import Store
+from tests.training.serving.conftest import ModelServer
 from tests.waiting import wait_until
-
-from .conftest import ModelServer
 
 BODY: dict[str, Any] = {"entities": {"dest": ["ATL", "???", None], "distance": [1400, None, 250.5]}}
 CHECKS = [
@@ -45,10 +44,10 @@ def http(model_server: ModelServer) -> Iterator[httpx.Client]:
 
 @pytest.mark.parametrize("model", ["late", "trees"])
 def test_it_predicts_what_the_command_predicts(http: httpx.Client, model_store: Path, model: str) -> None:
-    from training.fit.served_model import ServedModel
+    from training.serving.in_process.opened_model import OpenedModel
 
     with Store.open(model_store) as store:
-        expected = ServedModel.open(store, model).predict(BODY["entities"])
+        expected = OpenedModel.open(store, model).predict(BODY["entities"])
         epoch = store.newest_snapshot().epoch
     answer = http.post(f"/predict/{model}", json=BODY)
     assert answer.status_code == 200

@@ -9,7 +9,7 @@ from featurestore.read.messages import MAX_ROWS
 from featurestore.server.openapi import PROBLEM
 from featurestore.server.refusal import MEDIA_TYPE
 
-from .predict_json import GIVEN, MAX_IDENT
+from .bodies import GIVEN, MAX_IDENT
 
 _NUMBERS: Final = {"type": "array", "items": {"type": ["number", "null"]}}
 _REQUEST: Final = {

@@ -14,16 +14,15 @@ import numpy.typing as npt
 from featurestore.read.vectors import as_lists
 from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
+from training.lineage import require_same
 from training.serving.ask import Ask, Floats, Keyed, Used
-from training.serving.inputs import ModelInputs
+from training.serving.inputs.model_inputs import ModelInputs
 from training.serving.intervals.intervals import Intervals, require_interval
 from training.serving.intervals.level import Level
 from training.serving.kinds.loading import Loading
 from training.serving.kinds.open_runner import open_runner
 from training.serving.kinds.runner import Runner
 from training.serving.signature import ModelSignature
-
-from .lineage import require_same
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +40,8 @@ class Predictions:
     interval: tuple[Floats, Floats] | None = None
 
 
-class ServedModel:
-    """A registered model, ready to predict. Open it with `ServedModel.open`.
+class OpenedModel:
+    """A registered model, ready to predict. Open it with `OpenedModel.open`.
 
     Attributes:
         model: the registered model.

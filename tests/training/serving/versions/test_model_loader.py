@@ -13,13 +13,12 @@ from featurestore.publish.model_versions import delete_models, promote
 from featurestore.registry.models import RegisteredModel
 from featurestore.registry.serving_versions import ModelHistory, Weights
 from featurestore.store import Store
+from tests.training.serving.known_models import KnownStore
 from training.serving.kinds.loading import Loading
-from training.serving.loaded import LoadedVersion
-from training.serving.model_loader import ModelLoader
 from training.serving.settings import ServingSettings
-from training.serving.states import Failed
-
-from .known_models import KnownStore
+from training.serving.versions.loaded import LoadedVersion
+from training.serving.versions.model_loader import ModelLoader
+from training.serving.versions.states import Failed
 
 LOADING = Loading(trust=False, device="cpu", compile=False, limit_s=1)
 

@@ -18,8 +18,7 @@ from base.metrics import (
     Distribution,
     Sample,
 )
-
-from .states import Failed, ModelState, Ready, Starting
+from training.serving.versions.states import Failed, ModelState, Ready, Starting
 
 
 @dataclass(frozen=True)

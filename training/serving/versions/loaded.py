@@ -14,18 +14,17 @@ from featurestore.online.blocks import Snapshot
 from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
 from training.errors import ModelFailed
-
-from .arrays import Arrays, Floats32
-from .ask import Ask, Floats, Keyed, Predicted
-from .input_plan import FeatureCounts, Filled, InputPlan
-from .inputs import ModelInputs
-from .intervals.intervals import Intervals
-from .intervals.level import Level
-from .intervals.plan import Drawn
-from .job import INTERVALS, LOOP, SHARED, Outcome
-from .kinds.runner import Runner
-from .output_drift import OutputShares
-from .signature import ModelSignature
+from training.serving.arrays import Arrays, Floats32
+from training.serving.ask import Ask, Floats, Keyed, Predicted
+from training.serving.batches.job import INTERVALS, LOOP, SHARED, Outcome
+from training.serving.inputs.input_plan import FeatureCounts, Filled, InputPlan
+from training.serving.inputs.model_inputs import ModelInputs
+from training.serving.intervals.intervals import Intervals
+from training.serving.intervals.level import Level
+from training.serving.intervals.plan import Drawn
+from training.serving.kinds.runner import Runner
+from training.serving.output_drift import OutputShares
+from training.serving.signature import ModelSignature
 
 QUICK_S: Final = 0.002
 """Batches that take less of a processor's time are computed on the event loop. All other requests wait for them, as for large reads

@@ -16,11 +16,10 @@ from featurestore.define.decoded import Status
 from featurestore.errors import BadRequest, RequestTooLarge
 from featurestore.server.json_body import parsed_object
 from featurestore.server.refusal import Header
-
-from .ask import Ask, Keyed, Predicted, Used
-from .intervals.level import Level
-from .request_limits import MAX_CELLS, require_explainable
-from .timeout_header import timeout_of
+from training.serving.ask import Ask, Keyed, Predicted, Used
+from training.serving.intervals.level import Level
+from training.serving.request_limits import MAX_CELLS, require_explainable
+from training.serving.timeout_header import timeout_of
 
 PREFIX: Final = b"/predict/"
 MAX_INPUTS: Final = 10_000

@@ -14,7 +14,7 @@ from featurestore.errors import BadRequest, FeatureStoreError, RequestTooLarge
 from training.errors import InputRefused
 from training.serving import request_limits
 from training.serving.ask import Ask, Keyed, Predicted, Used, UsedRelease
-from training.serving.predict_json import Target, parse_predict, parse_target, render
+from training.serving.predict.bodies import Target, parse_predict, parse_target, render
 
 LATE = Target("late", None, explain=False, level=None)
 

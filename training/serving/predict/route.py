@@ -21,15 +21,15 @@ from featurestore.server.request import MAX_BODY
 from featurestore.server.whole_routes import WholeRequest, WholeRoute
 from featurestore.store import Store
 from training.errors import ModelNotReady
-from training.fit.lineage import name_of, stored_refs
+from training.lineage import name_of, stored_refs
+from training.serving.ask import Predicted
+from training.serving.batches.job import Outcome
+from training.serving.refusal_status import refusal_of
+from training.serving.serving import Serving
+from training.serving.signature import ModelSignature
 
-from .ask import Predicted
-from .job import Outcome
-from .predict_json import PREFIX, parse_predict, parse_target, render
-from .predict_openapi import LISTED, PREDICT, PREDICTED
-from .refusal_status import refusal_of
-from .serving import Serving
-from .signature import ModelSignature
+from .bodies import PREFIX, parse_predict, parse_target, render
+from .openapi import LISTED, PREDICT, PREDICTED
 
 LIST: Final = "/predict"
 _PROBLEM: Final = MEDIA_TYPE.encode()

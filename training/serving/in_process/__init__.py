@@ -1,0 +1,1 @@
+"""A registered model in this process: `covey predict`, and tests."""

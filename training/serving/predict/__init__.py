@@ -1,0 +1,1 @@
+"""`POST /predict/NAME`: its requests and answers, and their description."""

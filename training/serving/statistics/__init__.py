@@ -1,0 +1,1 @@
+"""What is counted of each version, and how it is shown."""

@@ -1,0 +1,1 @@
+"""The versions of models that a server holds, loads and takes up."""
