@@ -476,6 +476,7 @@ def as_format_5(path: Path) -> None:
         INSERT INTO views SELECT versions.id, name, version, data, hash FROM versions JOIN definitions ON view_id = versions.id;
         ALTER TABLE panes RENAME COLUMN collection_id TO view_id;
         DROP INDEX panes_by_publication; DROP INDEX panes_without_budget; DROP TABLE running;
+        DROP TABLE promotions; DROP INDEX models_deleted; ALTER TABLE models DROP COLUMN deleted_at;
         DROP TABLE renewals; DROP TABLE expiries; DROP TABLE schedule; DROP TABLE definitions; DROP TABLE versions; DROP TABLE collections;
         PRAGMA user_version = 5;
     """)

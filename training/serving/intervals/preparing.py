@@ -52,7 +52,9 @@ class Preparing:
         """Prepare no more. Requests that wait end with an error."""
         for task in self._tasks:
             task.cancel()
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.shutdown(
+            cancel_futures=True
+        )  # it waits for a reading under way, because the store may be closed afterwards
         for job in [job for waiting in self._waiting.values() for job in waiting]:
             job.end(error(job))
 

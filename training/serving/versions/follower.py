@@ -87,6 +87,7 @@ class Follower:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
+        self._loader.close()
         for timer in self._resting.values():
             timer.cancel()
         for threads in (self._loading, *self._shared.values(), *self._own.values()):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -52,6 +53,10 @@ class InForce:
     outdated: Mapping[int, Failed]
 
 
+class _LoaderClosed(Exception):
+    """The server is ending: its store may be closed, and is not read any more."""
+
+
 class ModelLoader:
     """Loads models of a store.
 
@@ -61,14 +66,29 @@ class ModelLoader:
 
     def __init__(self, store: Store, settings: ServingSettings, loading: Loading, views_file: Path | None) -> None:
         self._store, self._settings, self._loading, self._views_file = store, settings, loading, views_file
+        self._reads, self._is_open = threading.Lock(), True
+
+    def close(self) -> None:
+        """Read the store no more, so that it may be closed. A read under way is waited for, a model that hangs is not."""
+        with self._reads:
+            self._is_open = False
+
+    @contextmanager
+    def _reading(self) -> Iterator[Store]:
+        with self._reads:
+            if not self._is_open:
+                raise _LoaderClosed
+            yield self._store
 
     def stamp(self) -> object:
         """A value that changes when models, promotions or releases have changed."""
-        return self._store.models_stamp(), self._store.blocks.snapshot
+        with self._reading() as store:
+            return store.models_stamp(), store.blocks.snapshot
 
     def names(self) -> list[str]:
         """The names of all registered models."""
-        return self._store.model_names()
+        with self._reading() as store:
+            return store.model_names()
 
     def look(
         self,
@@ -87,7 +107,8 @@ class ModelLoader:
             former: what it said at the last look.
         """
         try:
-            history = self._store.model_history(name)
+            with self._reading() as store:
+                history = store.model_history(name)
         except UnknownModel:
             return None
         weights, loaded = history.in_force, dict[int, Loaded]()
@@ -127,8 +148,10 @@ class ModelLoader:
     def _load(self, reference: str) -> Loaded:
         """Load `name@v<n>`. Raises UnknownModel."""
         try:
-            return self._opened(self._store.model(reference))
-        except UnknownModel:
+            with self._reading() as store:
+                model = store.model(reference)
+            return self._opened(model)
+        except (UnknownModel, _LoaderClosed):
             raise
         except CoveyError as error:
             _log.error("%s cannot be served: %s", reference, str(error))
@@ -138,14 +161,15 @@ class ModelLoader:
             return Failed(f"{type(error).__name__}; the server's log has the details")
 
     def _opened(self, model: RegisteredModel) -> LoadedVersion:
-        store, settings = self._store, self._settings.of(model.name)
-        signature = ModelSignature.of(model)
-        require_same(model, store, self._views_file)
-        inputs = ModelInputs.of(model, signature, store, MAX_ROWS)
+        settings, signature = self._settings.of(model.name), ModelSignature.of(model)
+        with self._reading() as store:
+            require_same(model, store, self._views_file)
+            inputs = ModelInputs.of(model, signature, store, MAX_ROWS)
         runner = open_runner(model, replace(self._loading, limit_s=settings.limit_ms / 1_000))
         loaded = LoadedVersion(model, signature, inputs, runner, store.clock(), is_foreign(kind_of(model)))
         try:
-            loaded.warm(store, (1, *settings.preferred, settings.max_batch))
+            with self._reading() as store:
+                loaded.warm(store, (1, *settings.preferred, settings.max_batch))
         except BaseException:
             runner.close()
             raise
@@ -154,7 +178,8 @@ class ModelLoader:
 
     def _outdated(self, model: RegisteredModel) -> Failed | None:
         try:
-            require_same(model, self._store, self._views_file)
+            with self._reading() as store:
+                require_same(model, store, self._views_file)
         except CoveyError as error:
             return Failed(str(error))
         return None
