@@ -52,7 +52,7 @@ KINDS: Final = {
     "monotone": 'kind = "monotone"',
 }
 TRAINING_SEED: Final = 1_000
-"""The world in which the models are trained; it is none of those that are measured."""
+"""The seed of the world in which the models are trained. The measured worlds have other seeds."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,7 +69,7 @@ class World:
         self.reads = Reads(self.store, Batcher(), FirstReads(directory))
 
     def serve(self, epoch: int) -> Snapshot:
-        self.store.blocks.require = lambda: self.snapshots[epoch]  # type: ignore[method-assign]
+        self.store.blocks.require = lambda: self.snapshots[epoch]
         return self.snapshots[epoch]
 
     def read(self, body: bytes, charged: Callable[[int], None] = lambda _: None) -> bytes:

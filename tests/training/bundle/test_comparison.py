@@ -24,7 +24,7 @@ DAY = 86_400_000_000
 )
 def test_the_interval_of_the_difference_decides(ahead: Measured, not_worse: str | None, better: str | None) -> None:
     for rule, why in (("not-worse", not_worse), ("better", better)):
-        decision = decide(rule, ahead)  # type: ignore[arg-type]
+        decision = decide(rule, ahead)
         assert decision.promotes == (why is not None)
         if why is not None:
             assert decision == Decision(promotes=True, why=why)
@@ -48,6 +48,6 @@ def test_the_interval_of_a_difference_is_of_the_same_days_and_so_narrower_than_b
     difference = measure_difference(metrics[0], metrics[1], day * DAY, 0)
     assert difference.value == pytest.approx(one.value - other.value)
     for measured in (one, other):
-        assert difference.high - difference.low < 0.5 * (measured.high - measured.low)  # type: ignore[operator]
+        assert difference.high - difference.low < 0.5 * (measured.high - measured.low)
     same = measure_difference(metrics[0], metrics[0], day * DAY, 0)
     assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)

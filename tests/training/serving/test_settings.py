@@ -70,7 +70,7 @@ def test_the_page_has_every_key_with_its_default(tmp_path: Path) -> None:
     defaults = {one.name: one.default for one in fields(ModelSettings)}
     defaults |= {"threads": ServingSettings.threads, "torch_threads": ServingSettings.torch_threads}
     for name, default in defaults.items():
-        shown = {None: "none", (): "`[]`"}.get(default, f"{default:g}" if isinstance(default, float | int) else "")  # type: ignore[call-overload]
+        shown = {None: "none", (): "`[]`"}.get(default, f"{default:g}" if isinstance(default, float | int) else "")
         assert rows[name].strip() == shown, name
     (example,) = re.findall(r"```toml\n(\[serving\].*?)```", page, flags=re.S)
     found = settings(tmp_path, example)

@@ -57,7 +57,7 @@ def served(serving: OneModel, call: Callable[[grpc.aio.Channel], Awaitable[T]], 
 
     async def run() -> T:
         server = grpc.aio.server()
-        InferenceService(ServedModels(serving), gate).add_to(server)  # type: ignore[arg-type]
+        InferenceService(ServedModels(serving), gate).add_to(server)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         try:
