@@ -53,7 +53,7 @@ class InForce:
     outdated: Mapping[int, Failed]
 
 
-class _LoaderClosed(Exception):
+class LoaderClosed(Exception):
     """The server is ending: its store may be closed, and is not read any more."""
 
 
@@ -77,7 +77,7 @@ class ModelLoader:
     def _reading(self) -> Iterator[Store]:
         with self._reads:
             if not self._is_open:
-                raise _LoaderClosed
+                raise LoaderClosed
             yield self._store
 
     def stamp(self) -> object:
@@ -151,7 +151,7 @@ class ModelLoader:
             with self._reading() as store:
                 model = store.model(reference)
             return self._opened(model)
-        except (UnknownModel, _LoaderClosed):
+        except (UnknownModel, LoaderClosed):
             raise
         except CoveyError as error:
             _log.error("%s cannot be served: %s", reference, str(error))

@@ -15,9 +15,11 @@ from featurestore.registry.serving_versions import ModelHistory, Weights
 from featurestore.store import Store
 from tests.training.serving.known_models import KnownStore
 from training.serving.kinds.loading import Loading
+from training.serving.kinds.runner import Runner
 from training.serving.settings import ServingSettings
+from training.serving.versions import model_loader
 from training.serving.versions.loaded import LoadedVersion
-from training.serving.versions.model_loader import ModelLoader
+from training.serving.versions.model_loader import LoaderClosed, ModelLoader
 from training.serving.versions.states import Failed
 
 LOADING = Loading(trust=False, device="cpu", compile=False, limit_s=1)
@@ -158,3 +160,26 @@ def test_a_damaged_lineage_is_a_fault_of_its_version_only(known: KnownStore) -> 
     assert isinstance(failed, Failed)
     assert "lineage of model 'late' v2 cannot be read" in failed.why
     assert isinstance(found.loaded[1], LoadedVersion)
+
+
+def test_a_loader_that_was_closed_while_a_model_was_opened_reads_no_store(
+    known: KnownStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[str] = []
+    real = model_loader.open_runner
+    with Store.open(known.directory) as store:
+        loader = ModelLoader(store, ServingSettings(), LOADING, None)
+
+        def open_runner(model: RegisteredModel, loading: Loading) -> Runner:
+            runner = real(model, loading)
+            monkeypatch.setattr(runner, "close", lambda: closed.append("runner"), raising=False)
+            loader.close()
+            return runner
+
+        monkeypatch.setattr(model_loader, "open_runner", open_runner)
+        with pytest.raises(LoaderClosed):
+            loader.look("late", {}, ())
+        assert closed == ["runner"]
+        for read in (loader.stamp, loader.names):
+            with pytest.raises(LoaderClosed):
+                read()
