@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -64,10 +63,7 @@ def stop_server(folder: ServerFolder) -> None:
     """Stop the server, gracefully, then by force; also one whose supervisor was killed. Raises ServerNotRunning."""
     state = ServerState.running(folder)
     if state is not None:
-        state.supervisor.send(signal.SIGTERM)
-        if not _ends(state, STOP_S):
-            state.supervisor.send(signal.SIGKILL)
-            _ends(state, STOP_S)
+        state.supervisor.stop(STOP_S)
     with _only_supervisor(folder):
         processes = folder.processes()
         left = processes.marked()
@@ -111,12 +107,3 @@ def _only_supervisor(folder: ServerFolder) -> Iterator[FileLock]:
         raise ServerNotStarted(folder.name, "another supervisor starts or stops it", str(folder.logs)) from None
     with lock:
         yield lock
-
-
-def _ends(state: ServerState, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if not state.supervisor.runs:
-            return True
-        time.sleep(_LOOK_S)
-    return False

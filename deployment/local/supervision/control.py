@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -165,22 +164,10 @@ def take_down(project: Path) -> Stopped:
 
 
 def _stop(project: Path, state: DeploymentState) -> Stopped:
-    state.supervisor.send(signal.SIGTERM)
-    if not _ends(state, STOP_S):
-        state.supervisor.send(signal.SIGKILL)
-        _ends(state, STOP_S)
+    state.supervisor.stop(STOP_S)
     with suppress(AlreadyUp), only_supervisor(project):  # a deployment that has started since then keeps its roles
         end_leftovers(project)
     return Stopped(tuple(one.name for one in state.roles), 0, plan_folder(project).exists())
-
-
-def _ends(state: DeploymentState, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if not state.supervisor.runs:
-            return True
-        time.sleep(_LOOK_S)
-    return False
 
 
 def _is_settled(one: RoleStatus, collects: RoleStatus | None) -> bool:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import psutil
+
+_LOOK_S: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -47,3 +52,18 @@ class ProcessIdentity:
         if self.runs:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
+
+    def stop(self, seconds: float) -> None:
+        """End it by SIGTERM, and by SIGKILL if it still runs after some seconds. It waits as long again at most."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self.send(number)
+            if self._ends_within(seconds):
+                return
+
+    def _ends_within(self, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if not self.runs:
+                return True
+            time.sleep(_LOOK_S)
+        return False
