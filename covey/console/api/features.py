@@ -1,0 +1,12 @@
+"""Features: values with their errors over time."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from covey.console.console import Console
+
+
+def router(_console: Console) -> APIRouter:
+    """The routes of this place."""
+    return APIRouter(prefix="/features", tags=["features"])

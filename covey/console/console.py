@@ -1,0 +1,51 @@
+"""What the routes of the console need of the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from featurestore.store import Store
+
+
+@dataclass(frozen=True)
+class EventSource:
+    """The events that the console may collect over, and whose columns the composer offers.
+
+    Attributes:
+        path: as `covey run --events` takes it.
+        site_column: None: all clients are of one site.
+    """
+
+    path: str
+    client_column: str
+    time_column: str
+    site_column: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Console:
+    """What the routes of the console need of the outside.
+
+    Attributes:
+        directory: of the store, or of the project that has it.
+        store: opened by the feature server; any thread may read it.
+        views_file: the file that the composer edits; None: the composer only shows what is pasted.
+        trust_views: whether `views_file` may be executed.
+        source: None: the console cannot collect.
+        lab: the folder of the laboratory's runs.
+        serving: the URL of a running `covey serve --models`.
+        clock: wall clock, µs since the epoch.
+        randomness: random bytes from the operating system.
+    """
+
+    directory: Path
+    store: Store
+    views_file: Path | None
+    trust_views: bool
+    source: EventSource | None
+    lab: Path | None
+    serving: str | None
+    clock: Callable[[], int]
+    randomness: Callable[[int], bytes]
