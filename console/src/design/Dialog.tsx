@@ -1,0 +1,33 @@
+import { type ReactNode, useEffect, useId, useRef } from "react";
+import { Button } from "./Button";
+
+interface DialogProps {
+  title: string;
+  children: ReactNode;
+  /** The buttons beside "Cancel". */
+  actions?: ReactNode;
+  onClose: () => void;
+  /** The text of the button that closes. */
+  closeText?: string;
+}
+
+/** A modal dialog: the browser keeps the focus inside, and Escape closes it. */
+export function Dialog({ title, children, actions, onClose, closeText = "Cancel" }: DialogProps) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const heading = useId();
+  useEffect(() => {
+    const shown = dialog.current;
+    shown?.showModal();
+    return () => shown?.close();
+  }, []);
+  return (
+    <dialog ref={dialog} className="dialog" aria-labelledby={heading} onCancel={onClose} onClose={onClose}>
+      <h2 id={heading}>{title}</h2>
+      <div className="dialog-body">{children}</div>
+      <div className="dialog-actions">
+        <Button onClick={onClose}>{closeText}</Button>
+        {actions}
+      </div>
+    </dialog>
+  );
+}

@@ -1,0 +1,11 @@
+import { expect, test } from "vitest";
+import { moment, number, rho } from "./format";
+
+test("a midnight is a date, another time has its minutes", () => {
+  expect(moment(1_367_366_400_000_000)).toBe("2013-05-01");
+  expect(moment(1_367_416_800_000_000)).toBe("2013-05-01 14:00");
+});
+
+test("nothing is a dash, and a micro-ρ is a ρ", () => {
+  expect([number(null), number(Number.NaN), rho(50_000)]).toEqual(["–", "–", "0.05"]);
+});

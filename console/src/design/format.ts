@@ -1,0 +1,27 @@
+// Numbers and times as the page writes them. Times are UTC, as everywhere in Covey.
+
+/** A number with at most so many significant digits. */
+export function number(value: number | null | undefined, digits = 4): string {
+  if (value === null || value === undefined || Number.isNaN(value)) {
+    return "–";
+  }
+  return value.toLocaleString("en", { maximumSignificantDigits: digits });
+}
+
+export function count(value: number): string {
+  return value.toLocaleString("en");
+}
+
+/** µs since the epoch as `2013-05-01 14:00` (UTC), without a time where it is midnight. */
+export function moment(us: number | null | undefined): string {
+  if (us === null || us === undefined) {
+    return "–";
+  }
+  const text = new Date(us / 1000).toISOString();
+  return text.slice(11, 16) === "00:00" ? text.slice(0, 10) : `${text.slice(0, 10)} ${text.slice(11, 16)}`;
+}
+
+/** A micro-ρ as ρ. */
+export function rho(micro: number): string {
+  return number(micro / 1e6, 6);
+}
