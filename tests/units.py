@@ -91,13 +91,15 @@ _LONG: Final = [
 """Units of one file that start among the first."""
 FILES: Final = [f"tests/{file}" for files in (*_TOGETHER.values(), _LONG) for file in files]
 _UNIT_OF: Final = {f"tests/{file}": unit for unit, files in _TOGETHER.items() for file in files}
-_RANKS: Final = {unit: rank for rank, unit in enumerate([*_TOGETHER, *(f"tests/{file}" for file in _LONG)])}
+_BROWSER: Final = "tests/covey/console/browser/"
+"""A folder whose tests share one browser and one server."""
+_RANKS: Final = {unit: rank for rank, unit in enumerate([*_TOGETHER, _BROWSER, *(f"tests/{file}" for file in _LONG)])}
 
 
 def unit_of(test: str) -> str:
     """The unit of a test, by its node ID."""
     file = test.partition("::")[0]
-    return _UNIT_OF.get(file, file)
+    return _BROWSER if file.startswith(_BROWSER) else _UNIT_OF.get(file, file)
 
 
 def rank_of(test: str) -> int:

@@ -1,0 +1,100 @@
+"""The console in a real Chromium. Tests take these fixtures:
+
+* `page`: an operator's page (1280 × 800, light) on the shared `console_server`, which is opened and shows its first place.
+* `open_page(server=…, role=…, width=…, height=…, colour=…)`: more pages, other roles ("reader" or "operator"), sizes, or servers.
+* `watch_of(page)`: the page's `Watch`. A page that asks another host, writes an error to its console, has an exception, or sends
+  a request that fails, fails the test; `watch_of(page).expect(409, "/composer/file")` says before which failures are meant.
+* `open_place(page, "features", "key=ATL")` of `.places`: go to a place, and wait until it shows what it has.
+* `own_world` and `serving_console(own_world, tmp_path / "log")` of the folder above: a console that the test may change or stop.
+
+The tests are skipped where there is no Chromium or no Playwright, or where the page is not built. Playwright's loop runs in this
+thread while the package's tests run: such a test cannot call `asyncio.run`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Literal
+
+import pytest
+
+pytest.importorskip("playwright", reason="playwright is not installed")
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.covey.console.server import ConsoleServer
+
+from .places import wait_until_shown
+from .watch import Watch
+
+CHROMIUM: Final = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
+PHONE: Final = 390
+"""CSS pixels: the width of a phone."""
+
+OpenPage = Callable[..., Page]
+WatchOf = Callable[[Page], Watch]
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests of this folder."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def watches() -> Iterator[dict[Page, Watch]]:
+    """The watch of each page of a test. After the test, their defects fail it."""
+    watches: dict[Page, Watch] = {}
+    yield watches
+    assert [defect for watch in watches.values() for defect in watch.defects] == []
+
+
+@pytest.fixture
+def watch_of(watches: dict[Page, Watch]) -> WatchOf:
+    """The watch of a page that `open_page` has opened."""
+    return watches.__getitem__
+
+
+@pytest.fixture
+def open_page(chromium: Browser, request: pytest.FixtureRequest, watches: dict[Page, Watch]) -> Iterator[OpenPage]:
+    """Opens pages, each with its own session."""
+    contexts = []
+
+    def opened(
+        server: ConsoleServer | None = None,
+        *,
+        role: Literal["reader", "operator"] = "operator",
+        width: int = 1280,
+        height: int = 800,
+        colour: Literal["light", "dark"] = "light",
+        **options: Any,
+    ) -> Page:
+        server = server or request.getfixturevalue("console_server")
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, color_scheme=colour, reduced_motion="reduce", **options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        watches[page] = Watch(page, server.origin)
+        page.goto(server.operator_url if role == "operator" else server.url)
+        wait_until_shown(page)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(open_page: OpenPage) -> Page:
+    """An operator's page on the shared console."""
+    return open_page()
