@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ from federation.he.view import he_parameters, leak_micro_rho
 from federation.parties import DEFAULT_SITE_CLIENTS
 
 CLIENTS: Final = (50, 1_000, 10_000)
-"""The numbers of clients of one join key, each with one event, for which errors are predicted."""
+"""The numbers of clients of one join key and pane for which `covey explain` predicts errors."""
 ENOUGH: Final = np.array([round(a * 10**k / 10) for k in range(9) for a in range(10, 100)], dtype=np.int64)
 """Numbers of clients with two significant digits, 1 to 990 million: candidates for `enough_clients`."""
 ELEMENT_BYTES: Final = 8
@@ -48,11 +49,14 @@ class ExpectedError:
     """The effect of noise on one feature of one pane with n clients.
 
     Attributes:
+        value: the value without noise of the assumed events (see `_imagined`), of a histogram that of each cell; None where it
+            would be null.
         se: standard error due to noise; None where the value would be null.
         drowned: the value would be null, or is a count below three standard errors.
     """
 
     clients: int
+    value: float | None
     se: float | None
     drowned: bool
 
@@ -241,12 +245,19 @@ def _without_usual(view: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def label_of(views: Sequence[FeatureView], site_clients: int = 0, store: Path | None = None) -> PrivacyLabel:
+def label_of(
+    views: Sequence[FeatureView],
+    site_clients: int = 0,
+    store: Path | None = None,
+    *,
+    clients: Sequence[int] = CLIENTS,
+) -> PrivacyLabel:
     """The privacy label of one or more views.
 
     Args:
         site_clients: above 0: a report is the sum of at most so many clients.
         store: the directory of a store, or of none yet. A view that an earlier version registered there keeps its price.
+        clients: the numbers of clients of one join key and pane, each with one event, for which errors are predicted.
     """
     if store is None:
         forms: tuple[ViewForms, ...] = tuple(ViewForms(view, view) for view in views)
@@ -255,15 +266,15 @@ def label_of(views: Sequence[FeatureView], site_clients: int = 0, store: Path | 
     total = _cost(
         cost_of_day(layout_of(one.in_force) for one in forms), min(one.in_force.privacy.delta for one in forms)
     )
-    return PrivacyLabel(tuple(_explain(one, site_clients) for one in forms), total, DEFAULT_BUDGET.micro_rho)
+    return PrivacyLabel(tuple(_explain(one, site_clients, clients) for one in forms), total, DEFAULT_BUDGET.micro_rho)
 
 
 def explain(view: FeatureView, site_clients: int = 0) -> ViewExplanation:
     """The slots, bytes, sensitivities, scales, cost and expected errors of a view."""
-    return _explain(ViewForms(view, view), site_clients)
+    return _explain(ViewForms(view, view), site_clients, CLIENTS)
 
 
-def _explain(forms: ViewForms, site_clients: int) -> ViewExplanation:
+def _explain(forms: ViewForms, site_clients: int, clients: Sequence[int]) -> ViewExplanation:
     view, asked = forms.in_force, forms.defined.privacy
     layout, privacy = layout_of(view), view.privacy
     pure = layout.micro_epsilon
@@ -295,7 +306,7 @@ def _explain(forms: ViewForms, site_clients: int) -> ViewExplanation:
         cost=_cost(cost_of_day([layout]), privacy.delta),
         outside_claim=dict(OUTSIDE_CLAIM),
         groups=tuple(_group(layout, group) for group in layout.groups),
-        features=tuple(_feature(layout, feature) for feature in view.pane_features),
+        features=tuple(_feature(layout, feature, clients) for feature in view.pane_features),
         filtered=tuple(map(_filtered, view.filtered)),
         site_clients=site_clients,
         present=_present(forms),
@@ -332,7 +343,9 @@ def _encrypted(view: FeatureView) -> EncryptedCost:
     )
 
 
+@lru_cache(maxsize=256)
 def _cost(day: Cost, delta: float) -> CostExplanation:
+    """The claims of a price; kept, because they compose distributions, and an editor explains the same views again and again."""
     return CostExplanation(day.micro_rho, day.price.outsiders.micro_rho, delta, day.claims(delta))
 
 
@@ -353,7 +366,7 @@ def _group(layout: Layout, group: Group) -> GroupExplanation:
     )
 
 
-def _feature(layout: Layout, feature: PaneFeature) -> FeatureExplanation:
+def _feature(layout: Layout, feature: PaneFeature, clients: Sequence[int]) -> FeatureExplanation:
     source, other = None, None
     if isinstance(feature, DerivableFeature):
         source = derivation(layout.view.features, feature)
@@ -361,14 +374,14 @@ def _feature(layout: Layout, feature: PaneFeature) -> FeatureExplanation:
             with suppress(
                 DefinitionError
             ):  # the alternative may be impossible: too many slots, or too small a part of the price
-                other = _expected(*_other_way(layout.view, feature))
+                other = _expected(*_other_way(layout.view, feature), clients)
     fine = ENOUGH[~_drowned(feature, *_imagined(layout, feature, ENOUGH))]
     return FeatureExplanation(
         feature.name,
         feature.kind,
         0 if feature.derive else sum(len(group.slots) for group in layout.groups_of(feature)),
         source.name if source is not None and feature.derive else None,
-        _expected(layout, feature),
+        _expected(layout, feature, clients),
         int(fine[0]) if len(fine) else None,
         other,
     )
@@ -400,13 +413,14 @@ def _other_way(view: FeatureView, feature: DerivableFeature) -> tuple[Layout, Pa
     return layout_of(other), turned
 
 
-def _expected(layout: Layout, feature: PaneFeature) -> tuple[ExpectedError, ...]:
-    clients, decoded = _imagined(layout, feature, np.array(CLIENTS, dtype=np.int64))
+def _expected(layout: Layout, feature: PaneFeature, clients: Sequence[int]) -> tuple[ExpectedError, ...]:
+    n, decoded = _imagined(layout, feature, np.array(clients, dtype=np.int64))
     there = value_is_there(decoded.status)
+    values = decoded.value[:, 0] if decoded.value.ndim > 1 else decoded.value
     return tuple(
-        ExpectedError(int(n), float(se) if is_there else None, bool(drowned))
-        for n, se, is_there, drowned in zip(
-            clients, decoded.se, there, _drowned(feature, clients, decoded), strict=True
+        ExpectedError(int(one), float(value) if is_there else None, float(se) if is_there else None, bool(drowned))
+        for one, value, se, is_there, drowned in zip(
+            n, values, decoded.se, there, _drowned(feature, n, decoded), strict=True
         )
     )
 

@@ -77,6 +77,23 @@ class TestLabel:
             assert [error.clients for error in count.expected] == list(CLIENTS)
             assert {error.se for error in count.expected} == {told.groups[0].opened_se}
 
+    def test_errors_are_predicted_for_a_stated_number_of_clients(self) -> None:
+        features = (Count("n"), Mean("x", clip=(0, 10)), Rate("r", where="x > 1"), Histogram("x", edges=[1, 2, 3]))
+        (told,) = label_of([view(*features)], clients=[10, 4_000]).views
+        (usual,) = label_of([view(*features)]).views
+        assert replace(told, features=usual.features) == usual
+        by_name = {feature.feature: feature.expected for feature in told.features}
+        assert [error.clients for error in by_name["n"]] == [10, 4_000]
+        assert [(error[1].value, error[0].value) for error in by_name.values()] == [
+            (4_000, 10),
+            (5.0, None),
+            (0.5, None),
+            (1_000, 2),
+        ]
+        assert {error[1].drowned for error in by_name.values()} == {False}
+        (again,) = label_of([view(*features)], clients=[50, 1_000, 10_000]).views
+        assert again == usual
+
     def test_an_equal_view_that_was_made_again_is_told_alike(self) -> None:
         """Layouts are cached by equality, so a view's layout may hold the features of another, equal object."""
 
