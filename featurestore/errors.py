@@ -36,12 +36,17 @@ class ExpressionRefused(DefinitionError):
 
 
 class ExpressionError(FeatureStoreError):
-    """A `where` outside the closed grammar (see `featurestore.define.expressions`)."""
+    """A `where` outside the closed grammar (see `featurestore.define.expressions`).
+
+    Attributes:
+        why: what is wrong with it, without the text.
+        span: the characters [from, to) of `where` that it is about; None: the whole text.
+    """
 
     exit_code = USAGE
 
-    def __init__(self, where: str, message: str) -> None:
-        self.where = where
+    def __init__(self, where: str, message: str, span: tuple[int, int] | None = None) -> None:
+        self.where, self.why, self.span = where, message, span
         super().__init__(f"where={where if len(where) <= 80 else where[:77] + '...'!r}: {message}")
 
 

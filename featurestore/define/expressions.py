@@ -23,7 +23,7 @@ from typing import Final, Literal
 
 import sqlglot
 from sqlglot import expressions as sql
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ParseError, SqlglotError
 
 from base.plain import is_text
 from featurestore.errors import ExpressionError
@@ -148,12 +148,33 @@ def _parsed(text: str) -> Predicate:
     try:
         with _quiet():
             statements = sqlglot.parse(text, read="duckdb")
+    except ParseError as error:
+        raise _unparsed(text, error) from None
     except (SqlglotError, RecursionError, ValueError) as error:
         raise ExpressionError(text, f"it cannot be parsed ({str(error).splitlines()[0]})") from None
     if len(statements) != 1 or statements[0] is None:
         raise ExpressionError(text, "it must be one condition")
     root = _Builder(text).build(statements[0], 0)
     return Predicate(text, root, _infer(text, root))
+
+
+def _unparsed(text: str, error: ParseError) -> ExpressionError:
+    """The error of a text that is no SQL: in sqlglot's words, or plainly where a part is missing."""
+    found = error.errors[0] if error.errors else {}
+    word, line, column = found.get("highlight"), found.get("line"), found.get("col")
+    if not isinstance(word, str) or not word or not isinstance(line, int) or not isinstance(column, int):
+        return ExpressionError(text, f"it cannot be parsed ({str(error).splitlines()[0]})")
+    end = min(len(text), sum(map(len, text.splitlines(keepends=True)[: line - 1])) + column)
+    span = max(0, end - len(word)), end
+    said = str(found.get("description")).splitlines()[0]
+    why = f"a part is missing beside {word!r}" if said.startswith("Required keyword") else f"{said}, at {word!r}"
+    return ExpressionError(text, f"it cannot be parsed ({why})", span)
+
+
+def _span(node: sql.Expr) -> tuple[int, int] | None:
+    """The characters [from, to) of the names and literals below a node; None: it has none."""
+    known = [part.meta for part in node.walk() if "start" in part.meta and "end" in part.meta]
+    return (min(meta["start"] for meta in known), max(meta["end"] for meta in known) + 1) if known else None
 
 
 @contextmanager
@@ -181,7 +202,9 @@ class _Builder:
 
     def refuse(self, node: sql.Expr, hint: str = "") -> ExpressionError:
         allowed = "use columns, literals, comparisons, AND, OR, NOT, IS NULL, IN, BETWEEN and LIKE"
-        return ExpressionError(self.text, f"{type(node).__name__.upper()} is not allowed here; {hint or allowed}")
+        return ExpressionError(
+            self.text, f"{type(node).__name__.upper()} is not allowed here; {hint or allowed}", _span(node)
+        )
 
     def build(self, node: object, depth: int) -> Node:
         self.nodes += 1
