@@ -117,6 +117,28 @@ class BadReference(FeatureStoreError):
     exit_code = USAGE
 
 
+class UnknownKey(NotFoundError):
+    """The domain of a view has no such join key."""
+
+    def __init__(self, view: str, key: str) -> None:
+        self.view, self.key = view, key
+        super().__init__(f"the domain of view {view!r} has no key {key!r}")
+
+
+class SeriesTooLong(FeatureStoreError):
+    """A series of values over time that would take too long to read, or too much memory."""
+
+    exit_code = USAGE
+
+    def __init__(self, view: str, rows: int, most_rows: int, numbers: int, most_numbers: int) -> None:
+        self.view, self.rows, self.most_rows = view, rows, most_rows
+        self.numbers, self.most_numbers = numbers, most_numbers
+        super().__init__(
+            f"view {view!r}: this series has {numbers:,} values from {rows:,} stored rows; one request may have "
+            f"{most_numbers:,} values from {most_rows:,} rows. Ask for a shorter time, or for fewer keys"
+        )
+
+
 class StoreInUse(FeatureStoreError):
     """Another process writes to this store; a store has one writer."""
 

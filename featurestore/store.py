@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar, overload
 import pyarrow as pa
 
 from base.times import to_us, wall_clock
+from featurestore.define.decoded import Ints
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import ColumnType
 from featurestore.define.on_demand import OnDemandView, on_demand_by_name
 from featurestore.define.panes import Panes
 from featurestore.define.references import Reference
 from featurestore.define.release import Clock, Release, Void, release_id
+from featurestore.define.schema import history_schema
 from featurestore.define.services import FeatureService, refs_of
+from featurestore.define.values import served_features
 from featurestore.define.wire import definition_hash
 from featurestore.join.labels import LabelSource, open_labels
 from featurestore.join.on_demand import find_join_columns
@@ -27,6 +30,7 @@ from featurestore.join.plan import RowSource, ViewToJoin, joined, joined_schema
 from featurestore.join.view_history import StoredRows
 from featurestore.offline.history import History
 from featurestore.offline.parquet import CLOCKS, Offline
+from featurestore.offline.series import Series, SeriesCache, read_series
 from featurestore.online.blocks import Snapshot, open_blocks
 from featurestore.online.settings import directory_of, store_path
 from featurestore.publish.newest_panes import newest_panes
@@ -45,6 +49,7 @@ from .errors import (
     ReleaseExpired,
     StoreCorrupt,
     StoreNotFound,
+    UnknownFeature,
     UnknownFeatureService,
     UnknownModel,
 )
@@ -295,6 +300,64 @@ class Store:
         low = None if start is None else to_us(start)
         high = None if end is None else to_us(end)
         return self._history.table(self._registry.named(view), low, high, intervals=intervals)
+
+    def history_parts(
+        self, view: str, between: tuple[int | None, int | None], *, intervals: bool
+    ) -> tuple[pa.Schema, Iterator[pa.Table]]:
+        """The rows of `history` in parts of whole days, so that few of them are in memory; and their schema.
+
+        Each part is read when it is asked for. A part that is read after a publication has its rows.
+
+        Args:
+            between: [start, end) of the panes, µs; None: an open end.
+
+        Raises:
+            UnknownView, UnknownVersion.
+        """
+        registered = self._registry.named(view)
+        return history_schema(registered.view, intervals=intervals), self._history.parts(
+            registered, *between, intervals=intervals
+        )
+
+    def series(
+        self,
+        view: str,
+        feature: str,
+        places: Ints,
+        between: tuple[int | None, int | None],
+        cache: SeriesCache,
+    ) -> Series:
+        """One feature of some keys over time: the values and statuses of `history`, as arrays.
+
+        Args:
+            places: int64[K], of the keys in the sorted domain of the view's entity; at least one.
+            between: [start, end) of the panes, µs; None: an open end.
+            cache: keeps what was read of files, which do not change.
+
+        Raises:
+            UnknownView, UnknownVersion, UnknownFeature. SeriesTooLong.
+        """
+        registered = self._registry.named(view)
+        served = {one.name: one for one in served_features(registered.view)}
+        if feature not in served:
+            raise UnknownFeature(view, feature[:80], list(served))
+        return read_series(self._registry, self._history, registered, served[feature], places, between, cache)
+
+    def not_opened(self, view: str, between: tuple[int | None, int | None], most: int) -> list[Published]:
+        """The first voids and retractions among the panes with start ≤ pane_start < end (µs), by pane; at most `most`.
+
+        Raises:
+            UnknownView, UnknownVersion.
+        """
+        return self._registry.not_opened(self._registry.named(view), *between, most)
+
+    def newest_at(self, view: str, moment: int) -> Published | None:
+        """The pane whose row `join` gives to a label of this moment (µs), in its state of that moment; None: there was none.
+
+        Raises:
+            UnknownView, UnknownVersion.
+        """
+        return self._registry.newest_at(self._registry.named(view), moment)
 
     def join(
         self,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from base.times import day_of, utc_text
+from base.times import day_of, span_of, utc_text
 from featurestore.define.decoded import Ints, made_stale
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
@@ -30,6 +31,7 @@ from .last_issues import last_issue_of_each_pane
 from .parquet import Offline, as_us
 
 _RETRIES: Final = 5
+_PART_ROWS: Final = 65_536
 _T = TypeVar("_T")
 
 
@@ -64,6 +66,19 @@ class History:
         wanted = history_schema(view, intervals=intervals)
         return rows.select(wanted.names).cast(wanted)
 
+    def parts(
+        self, registered: RegisteredView, start: int | None, end: int | None, *, intervals: bool
+    ) -> Iterator[pa.Table]:
+        """The rows of `table`, in parts of one or more whole days with about `_PART_ROWS` rows."""
+        first, last = None if start is None else day_of(start), None if end is None else day_of(end)
+        rows: Counter[int] = Counter()
+        for file in self.read(registered, first, last, lambda files: files):
+            rows[file.day] += file.rows
+        for days in _grouped(rows):
+            low, high = span_of(days)
+            between = low if start is None else max(low, start), high if end is None else min(high, end)
+            yield self.table(registered, *between, intervals=intervals)
+
     def slots(self, registered: RegisteredView, pane_start: int) -> Ints:
         """int64[keys, slots_per_key] of an opened pane, from its day's files. Raises StoreCorrupt: they are missing."""
         day, keys = day_of(pane_start), layout_of(registered.view).keys
@@ -88,6 +103,17 @@ class History:
             except FileNotFoundError as error:
                 missing = error
         raise StoreCorrupt(f"a file that the registry lists is missing: {missing}")
+
+
+def _grouped(rows: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """[first, end) of each group of days, by day, with about `_PART_ROWS` rows; a day is in one group."""
+    days = sorted(rows)
+    held = begun = 0
+    for at, day in enumerate(days):
+        held += rows[day]
+        if held >= _PART_ROWS or day == days[-1]:
+            yield days[begun], day + 1
+            held, begun = 0, at + 1
 
 
 def _with_intervals(rows: pa.Table, view: FeatureView) -> pa.Table:

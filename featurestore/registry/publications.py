@@ -152,10 +152,27 @@ class Publications:
             "WHERE seq > ? ORDER BY seq, pane_start, tombstone",
             (*given, seq),
         )
-        return [
-            PublishedPane(number, ident, start, bool(opened), bool(tombstone), *rest)
-            for number, ident, start, opened, tombstone, *rest in rows
-        ]
+        return _published(rows)
+
+    def not_opened(self, of: Selection, start: int | None, end: int | None, most: int) -> list[PublishedPane]:
+        """The first voids and tombstones with start ≤ pane_start < end, by pane; at most `most`."""
+        query, given = of.within(start, end).query
+        rows = self._db.execute(
+            f"{query} SELECT seq, release_id, pane_start, opened, tombstone, reason, released_at, published_at FROM chosen "
+            "WHERE NOT opened AND pane_start >= ? AND pane_start < ? ORDER BY pane_start, tombstone LIMIT ?",
+            (*given, *_bounds(start, end), most),
+        )
+        return _published(rows)
+
+    def newest_at(self, of: Selection, moment: int) -> PublishedPane | None:
+        """The newest pane that makes rows among those that were released by a moment (µs), in its state of that moment."""
+        query, given = of.query
+        rows = self._db.execute(
+            f"{query} SELECT seq, release_id, pane_start, opened, tombstone, reason, released_at, published_at FROM chosen "
+            "WHERE released_at <= ? AND reason IS NOT ? ORDER BY pane_start DESC, tombstone DESC LIMIT 1",
+            (*given, moment, BUDGET_SPENT),
+        )
+        return next(iter(_published(rows)), None)
 
     def pane_starts(self, of: Selection, start: int | None = None, end: int | None = None) -> npt.NDArray[np.int64]:
         """int64[P], the published panes with start ≤ pane_start < end, increasing."""
@@ -407,6 +424,13 @@ class Publications:
         self._db.execute("INSERT OR IGNORE INTO manifests (hash, json) VALUES (?, ?)", (digest, text))
         row: tuple[Any, ...] = self._db.execute("SELECT id FROM manifests WHERE hash = ?", (digest,)).fetchone()
         return int(row[0])
+
+
+def _published(rows: Iterable[Sequence[Any]]) -> list[PublishedPane]:
+    return [
+        PublishedPane(number, ident, start, bool(opened), bool(tombstone), *rest)
+        for number, ident, start, opened, tombstone, *rest in rows
+    ]
 
 
 def _bounds(start: int | None, end: int | None) -> tuple[int, int]:

@@ -58,6 +58,7 @@ PEER_FLOODS base.PeerFloods 1
 PEER_SPEAKS_ANOTHER_PROTOCOL base.PeerSpeaksAnotherProtocol 1
 CRYPTO_ERROR crypto.CryptoError 1
 FIELD_ELEMENT_OUT_OF_RANGE crypto.FieldElementOutOfRange 1
+UNKNOWN_KEY featurestore.UnknownKey 5
 UNKNOWN_VERSION featurestore.UnknownVersion 5
 VALUE_OUT_OF_RANGE crypto.ValueOutOfRange 1
 INDEX_OUT_OF_RANGE crypto.IndexOutOfRange 1
@@ -121,6 +122,7 @@ ADDRESS_UNAVAILABLE featurestore.AddressUnavailable 1
 COORDINATOR_REPLACED deployment.CoordinatorReplaced 1
 SCHEDULE_BROKEN deployment.ScheduleBroken 1
 SCHEDULE_WRITE_FAILED deployment.ScheduleWriteFailed 1
+SERIES_TOO_LONG featurestore.SeriesTooLong 2
 SERVER_EXPOSED featurestore.ServerExposed 2
 CONSUMER_INVALID featurestore.ConsumerInvalid 2
 CONSUMER_EXISTS featurestore.ConsumerExists 2
