@@ -1,0 +1,72 @@
+import { expect, test } from "vitest";
+import { FLIGHTS, GRAPH } from "../fixture";
+import { setField } from "../graph/edits";
+import { literal } from "../graph/graph";
+import { flowOf, placesOf, reused, shownColumns } from "./flow";
+
+const FLOW = flowOf(GRAPH, [FLIGHTS], []);
+
+test("sources, filters and windows are nodes of the canvas", () => {
+  const ids = FLOW.cards.map((card) => card.id);
+  expect(ids).toContain("source:events");
+  expect(ids).toContain("filter:dest_delay.features.3");
+  expect(ids).toContain("windows:dest_delay");
+  expect(ids).toHaveLength(GRAPH.nodes.length + 3);
+});
+
+test("columns join what reads them, and parts their view", () => {
+  const joins = FLOW.lines.map((line) => [line.source, line.sourceHandle, line.target].join(" "));
+  expect(joins).toContain("source:events column:dest dest_delay.entity");
+  expect(joins).toContain("source:events column:arr_delay dest_delay.features.1");
+  expect(joins).toContain("source:events column:arr_delay filter:dest_delay.features.3");
+  expect(joins).toContain("filter:dest_delay.features.3 out dest_delay.features.3");
+  expect(joins).toContain("BOUNDS out dest_delay");
+  expect(joins).toContain("dest_delay out late_model");
+  expect(new Set(FLOW.lines.map((line) => line.id)).size).toBe(FLOW.lines.length);
+});
+
+test("a problem shows at the card that has its field", () => {
+  const problems = [
+    { node: "dest_delay", field: "windows", message: "no multiple of the pane" },
+    { node: "dest_delay.features.3", field: "where", message: "unknown column" },
+  ];
+  const shown = flowOf(GRAPH, [FLIGHTS], problems).cards.filter(
+    (card) => "problem" in card.data && card.data.problem,
+  );
+  expect(shown.map((card) => card.id)).toEqual(["windows:dest_delay", "filter:dest_delay.features.3"]);
+});
+
+test("cards do not overlap, and a moved one stays where it was put", () => {
+  const places = placesOf(FLOW, { BOUNDS: { x: 5000, y: 7 }, gone: { x: 0, y: 0 } });
+  expect(places.get("BOUNDS")).toEqual({ x: 5000, y: 7 });
+  expect(places.has("gone")).toBe(false);
+  expect(new Set([...places.values()].map(({ x, y }) => `${x} ${y}`)).size).toBe(FLOW.cards.length);
+});
+
+test("an edit of one node draws one card again", () => {
+  const next = flowOf(setField(GRAPH, "BOUNDS", "max_cells", literal(9)), [FLIGHTS], []);
+  const cards = reused(FLOW.cards, next.cards);
+  expect(cards.filter((card, index) => card !== FLOW.cards[index]).map((card) => card.id)).toEqual([
+    "BOUNDS",
+  ]);
+});
+
+test("a wide source shows its first columns and those that are read", () => {
+  const columns = Array.from({ length: 300 }, (_, index) => ({ name: `c${index}`, type: "number" as const }));
+  const shown = shownColumns({ ...FLIGHTS, columns }, "c250");
+  expect(shown).toHaveLength(41);
+  expect(shown.at(-1)?.name).toBe("c250");
+});
+
+test("a graph of over 200 nodes is laid out", () => {
+  const nodes = Array.from({ length: 25 }, (_, index) =>
+    GRAPH.nodes.map((node) => ({
+      ...node,
+      id: `${node.id}#${index}`,
+      links: Object.fromEntries(
+        Object.entries(node.links).map(([field, ids]) => [field, ids.map((id) => `${id}#${index}`)]),
+      ),
+    })),
+  ).flat();
+  expect(placesOf(flowOf({ nodes }, [FLIGHTS], []), {}).size).toBe(25 * 11 + 1);
+});

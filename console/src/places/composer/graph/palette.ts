@@ -1,0 +1,93 @@
+// What can be placed: each type of node with its fields, as the server's classes declare them.
+
+import type { Field, Graph, GraphNode, Json, Kind } from "./graph";
+import { freeId, freeName } from "./names";
+
+export interface PaletteField {
+  readonly name: string;
+  /** The kind of control that edits it. */
+  readonly editor: string;
+  readonly required: boolean;
+  /** The value that an unwritten field has; null where it has none. */
+  readonly default: Json;
+  readonly help: string;
+  /** The values of a closed choice. */
+  readonly choices: readonly string[];
+}
+
+export interface PaletteType {
+  readonly kind: Kind;
+  readonly type: string;
+  readonly help: string;
+  readonly fields: readonly PaletteField[];
+}
+
+export interface Palette {
+  readonly types: readonly PaletteType[];
+}
+
+export const NO_PALETTE: Palette = { types: [] };
+
+export function typeOf(palette: Palette, node: GraphNode): PaletteType | undefined {
+  return (
+    palette.types.find((one) => one.kind === node.kind && one.type === node.type) ??
+    palette.types.find((one) => one.kind === node.kind && node.type === "")
+  );
+}
+
+/** What a new node begins with, so that most need one or two further entries only. */
+const BEGINNINGS: Readonly<Record<string, Readonly<Record<string, Json>>>> = {
+  FeatureView: { pane: "1d" },
+  Bounds: { max_cells: 1, max_events_per_cell: 1 },
+  Privacy: { rho: 0.1, min_clients: 50 },
+  Rate: { where: "" },
+};
+
+/** The names that new nodes of a type begin with; the others get theirs from a column. */
+const NAMES: Readonly<Record<string, string>> = {
+  FeatureView: "new_view",
+  FeatureService: "new_service",
+  ClientCount: "clients",
+  Count: "events",
+  Rate: "share",
+};
+
+/** A new node of a type. It is free: nothing links to it. */
+export function newNode(graph: Graph, item: PaletteType): GraphNode {
+  const fields: Record<string, Field> = {};
+  const wanted = NAMES[item.type];
+  const name = wanted === undefined ? "" : freeName(graph, wanted);
+  if (name !== "") {
+    fields.name = { kind: "literal", value: name };
+  }
+  for (const [field, value] of Object.entries(BEGINNINGS[item.type] ?? {})) {
+    fields[field] = { kind: "literal", value };
+  }
+  const isStatement = item.kind === "view" || item.kind === "service";
+  return {
+    id: freeId(graph),
+    kind: item.kind,
+    type: item.type,
+    name: isStatement ? name : "",
+    fields: { ...fields, ...bodyOf(graph, item) },
+    links: item.kind === "view" ? { features: [] } : {},
+    lines: [0, 0],
+  };
+}
+
+/** Blocks that are text: a new one begins with something to write over. */
+function bodyOf(graph: Graph, item: PaletteType): Readonly<Record<string, Field>> {
+  if (item.kind === "code") {
+    return { text: { kind: "code", text: "# A comment, a constant or a function." } };
+  }
+  if (item.kind === "on_demand") {
+    const name = freeName(graph, "new_transformation");
+    return {
+      function: {
+        kind: "code",
+        text: `@on_demand(outputs=["value"])\ndef ${name}(x: Annotated[np.ndarray, Input("float64")]) -> np.ndarray:\n    return x`,
+      },
+    };
+  }
+  return {};
+}

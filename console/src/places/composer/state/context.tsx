@@ -1,0 +1,83 @@
+// What every part of the composer shares: the editing state, the file, the events' columns and the palette.
+
+import {
+  createContext,
+  type Dispatch,
+  type ReactNode,
+  use,
+  useCallback,
+  useMemo,
+  useReducer,
+  useState,
+} from "react";
+import type { Graph, GraphProblem } from "../graph/graph";
+import type { Join } from "../graph/joins";
+import type { Palette } from "../graph/palette";
+import type { Source } from "../graph/sources";
+import { type Action, type Editing, NOTHING, reduce } from "./editing";
+
+/** The views file as it was read or written last. */
+export interface ViewsFile {
+  /** Empty where the console has no views file. */
+  readonly path: string;
+  readonly text: string;
+  readonly sha256: string;
+  readonly graph: Graph;
+  readonly editable: boolean;
+  /** Why it cannot be edited. */
+  readonly whyNot: string;
+  readonly problems: readonly GraphProblem[];
+}
+
+export interface Composer {
+  readonly editing: Editing;
+  readonly problems: readonly GraphProblem[];
+  readonly file: ViewsFile;
+  readonly sources: readonly Source[];
+  readonly palette: Palette;
+  readonly dispatch: Dispatch<Action>;
+  /** The file was read or written: what later saves are based on. It does not touch what is edited. */
+  readonly setFile: (file: ViewsFile) => void;
+  /** Applies a join, or says why it is refused. */
+  readonly apply: (join: Join) => void;
+}
+
+const ComposerContext = createContext<Composer | undefined>(undefined);
+
+export function useComposer(): Composer {
+  const composer = use(ComposerContext);
+  if (composer === undefined) {
+    throw new Error("useComposer needs a ComposerProvider around it");
+  }
+  return composer;
+}
+
+interface ProviderProps {
+  file: ViewsFile;
+  sources: readonly Source[];
+  palette: Palette;
+  children: ReactNode;
+}
+
+export function ComposerProvider({ file: read, sources, palette, children }: ProviderProps) {
+  const [file, setFile] = useState(read);
+  const [editing, dispatch] = useReducer(reduce, read, opened);
+  const apply = useCallback((join: Join) => {
+    dispatch(
+      join.kind === "joined"
+        ? { type: "edit", graph: join.graph, says: join.says }
+        : { type: "say", says: join.why },
+    );
+  }, []);
+  const problems = useMemo(() => Object.values(editing.problems).flat(), [editing.problems]);
+  const composer = useMemo(
+    () => ({ editing, problems, file, sources, palette, dispatch, setFile, apply }),
+    [editing, problems, file, sources, palette, apply],
+  );
+  return <ComposerContext value={composer}>{children}</ComposerContext>;
+}
+
+function opened(file: ViewsFile): Editing {
+  const loaded = reduce(NOTHING, { type: "load", text: file.text, graph: file.graph });
+  return reduce(loaded, { type: "problems", origin: "file", problems: file.problems });
+}

@@ -1,0 +1,182 @@
+// The state of the editor: what was read, what is edited, what can be undone. All of it is one reducer.
+
+import { EMPTY, type Graph, type GraphProblem } from "../graph/graph";
+
+/** The text that was parsed last, and its graph. An edited graph is always written into this text. */
+export interface Base {
+  readonly text: string;
+  readonly graph: Graph;
+}
+
+interface Moment {
+  readonly base: Base;
+  readonly graph: Graph;
+}
+
+export interface Editing extends Moment {
+  readonly past: readonly Moment[];
+  readonly future: readonly Moment[];
+  /** The gesture that the newest edit belongs to; further edits of it are one step of undo. */
+  readonly gesture: string;
+  /** Ids on the canvas, of nodes and of the parts that only the canvas has. */
+  readonly selection: readonly string[];
+  /** What is wrong, by who says so: the writer of the file, the check of the definitions. */
+  readonly problems: Readonly<Record<string, readonly GraphProblem[]>>;
+  /** The new id of each old one since the file was last parsed anew. */
+  readonly renewed: Readonly<Record<string, string>>;
+  /** What a screen reader is to say of the newest edit. */
+  readonly said: string;
+}
+
+export type Action =
+  | { readonly type: "load"; readonly text: string; readonly graph: Graph }
+  | {
+      readonly type: "edit";
+      readonly graph: Graph;
+      /** Edits with the same gesture in a row, such as those of one slider, are undone together. */
+      readonly gesture?: string;
+      readonly select?: readonly string[];
+      readonly says?: string;
+    }
+  /** The file was written, or edited as text: the graph of `text`, and the new id of each old one. */
+  | {
+      readonly type: "rebase";
+      readonly text: string;
+      readonly graph: Graph;
+      readonly ids: Readonly<Record<string, string>>;
+    }
+  | { readonly type: "undo" }
+  | { readonly type: "redo" }
+  | { readonly type: "select"; readonly ids: readonly string[] }
+  | { readonly type: "problems"; readonly origin: string; readonly problems: readonly GraphProblem[] }
+  | { readonly type: "say"; readonly says: string };
+
+const MAX_STEPS = 200;
+
+export const NOTHING: Editing = {
+  base: { text: "", graph: EMPTY },
+  graph: EMPTY,
+  past: [],
+  future: [],
+  gesture: "",
+  selection: [],
+  problems: {},
+  renewed: {},
+  said: "",
+};
+
+export function reduce(state: Editing, action: Action): Editing {
+  switch (action.type) {
+    case "load":
+      return { ...NOTHING, base: { text: action.text, graph: action.graph }, graph: action.graph };
+    case "edit":
+      return edited(state, action);
+    case "rebase":
+      return {
+        ...stepped(state),
+        base: { text: action.text, graph: action.graph },
+        graph: action.graph,
+        renewed: action.ids,
+        selection: carried(state.selection, action.ids),
+      };
+    case "undo":
+      return undone(state);
+    case "redo":
+      return redone(state);
+    case "select":
+      return same(state.selection, action.ids) ? state : { ...state, selection: action.ids, gesture: "" };
+    case "problems":
+      return { ...state, problems: { ...state.problems, [action.origin]: action.problems } };
+    case "say":
+      return { ...state, said: action.says };
+  }
+}
+
+function edited(state: Editing, action: Action & { type: "edit" }): Editing {
+  if (action.graph === state.graph) {
+    return state;
+  }
+  const goesOn = action.gesture !== undefined && action.gesture === state.gesture;
+  return {
+    ...(goesOn ? { ...state, future: [] } : stepped(state)),
+    graph: action.graph,
+    gesture: action.gesture ?? "",
+    selection: action.select ?? kept(state.selection, action.graph),
+    said: action.says ?? state.said,
+  };
+}
+
+function stepped(state: Editing): Editing {
+  const now: Moment = { base: state.base, graph: state.graph };
+  return { ...state, past: [...state.past, now].slice(-MAX_STEPS), future: [], gesture: "" };
+}
+
+function undone(state: Editing): Editing {
+  const before = state.past.at(-1);
+  if (before === undefined) {
+    return state;
+  }
+  const now: Moment = { base: state.base, graph: state.graph };
+  return {
+    ...state,
+    ...before,
+    past: state.past.slice(0, -1),
+    future: [now, ...state.future],
+    gesture: "",
+    selection: kept(state.selection, before.graph),
+    said: "Undone",
+  };
+}
+
+function redone(state: Editing): Editing {
+  const [after, ...future] = state.future;
+  if (after === undefined) {
+    return state;
+  }
+  const now: Moment = { base: state.base, graph: state.graph };
+  return {
+    ...state,
+    ...after,
+    past: [...state.past, now],
+    future,
+    gesture: "",
+    selection: kept(state.selection, after.graph),
+    said: "Done again",
+  };
+}
+
+/** The id of the node that a part of the canvas belongs to: `windows:dest_delay` belongs to `dest_delay`. */
+export function nodeIdOf(canvasId: string): string {
+  return canvasId.replace(/^(?:windows|filter):/, "");
+}
+
+function kept(selection: readonly string[], graph: Graph): readonly string[] {
+  const ids = new Set(graph.nodes.map((node) => node.id));
+  const rest = selection.filter((id) => id.startsWith("source:") || ids.has(nodeIdOf(id)));
+  return rest.length === selection.length ? selection : rest;
+}
+
+/** Ids of the canvas after a graph was parsed anew. */
+export function carried(
+  selection: readonly string[],
+  ids: Readonly<Record<string, string>>,
+): readonly string[] {
+  return selection.flatMap((id) => {
+    const own = nodeIdOf(id);
+    const renewed = ids[own];
+    return renewed === undefined
+      ? id.startsWith("source:")
+        ? [id]
+        : []
+      : [id.slice(0, id.length - own.length) + renewed];
+  });
+}
+
+function same(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((id, index) => id === other[index]);
+}
+
+/** Whether the graph has edits that its base does not have. */
+export function isEdited(state: Editing): boolean {
+  return state.graph !== state.base.graph;
+}
