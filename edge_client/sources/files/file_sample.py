@@ -43,7 +43,7 @@ def _first(file: Path, chosen: Sequence[Path], mapping: Mapping, most: int) -> p
         case "CSV":
             columns = dict.fromkeys(csv_names(file), pa.string())
         case "JSON":
-            columns = _json_types(chosen, mapping)
+            columns = json_types(chosen, mapping)
         case _:
             columns = dict.fromkeys(parquet_names(file), pa.null())
     table = pa.concat_tables(_until(file_batches(file, columns), most)).slice(0, most)
@@ -59,7 +59,7 @@ def _until(batches: Iterable[pa.Table], most: int) -> Iterator[pa.Table]:
             return
 
 
-def _json_types(files: Sequence[Path], mapping: Mapping) -> dict[str, pa.DataType]:
+def json_types(files: Sequence[Path], mapping: Mapping) -> dict[str, pa.DataType]:
     """The names of the first records of all files: declared ones with the type that they are read as, others with that of their
     first value. Whole and other numbers in one column are numbers.
     """
