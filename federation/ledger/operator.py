@@ -74,9 +74,13 @@ def require_together(ledgers: Path) -> None:
             raise LedgersApart(str(apart))
 
 
-def operator_state(ledgers: Path) -> LedgerState:
-    """The operator's ledger as it is now; empty if there is none. Reads only. Raises LedgerBroken, LedgersApart."""
+def operator_state(ledgers: Path, role: str = LEADER) -> LedgerState:
+    """The operator's ledger as it is now, for one of its roles; empty if there is none. Reads only.
+
+    Raises:
+        LedgerBroken, LedgersApart.
+    """
     require_together(ledgers)
     path = operator_path(ledgers)
     there = path.exists() or head_path(path).exists()  # a head without its ledger: the ledger was deleted
-    return read_ledger(path, OPERATOR, LEADER).state if there else LedgerState(LEADER)
+    return read_ledger(path, OPERATOR, role).state if there else LedgerState(role)
