@@ -323,3 +323,31 @@ class RoleKeepsDying(ProcessFailed):
     def __init__(self, role: str, why: str, log: str) -> None:
         self.role, self.why, self.log = role, why, log
         super().__init__(f"the {role} does not start: {why} (log: {log}). The other roles are stopped again")
+
+
+class ViewSourceInvalid(DeploymentError):
+    """The text of a views file is no Python, so it has no graph.
+
+    Attributes:
+        line, column: where, from 1; why: the parser's reason.
+    """
+
+    def __init__(self, line: int, column: int, why: str) -> None:
+        self.line, self.column, self.why = line, column, why
+        super().__init__(f"line {line:,}, column {column:,}: {why}. Correct the text of the views file there")
+
+
+class ViewSourceTooLarge(DeploymentError):
+    """A views file that is too large to be shown as a graph.
+
+    Attributes:
+        what: what was counted; have: how many there are; most: how many are allowed.
+    """
+
+    exit_code = REFUSED
+
+    def __init__(self, what: str, have: int, most: int) -> None:
+        self.what, self.have, self.most = what, have, most
+        super().__init__(
+            f"the views file has {have:,} {what}, but a graph shows at most {most:,}. Edit this file as text, or split it"
+        )

@@ -281,6 +281,8 @@ TRAINING_REFUSED deployment.TrainingRefused 2
 MODEL_OUTDATED deployment.ModelOutdated 4
 MODEL_REFUSED deployment.ModelRefused 4
 CODE_UNTRUSTED deployment.CodeUntrusted 4
+VIEW_SOURCE_INVALID deployment.ViewSourceInvalid 2
+VIEW_SOURCE_TOO_LARGE deployment.ViewSourceTooLarge 4
 RUN_REFUSED deployment.RunRefused 2
 COLLECTION_UNDER_WAY deployment.CollectionUnderWay 1
 ALREADY_UP deployment.AlreadyUp 2
