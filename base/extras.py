@@ -16,6 +16,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "aggregator": ("dp_accounting", "numba"),
     "proofs": ("numba",),
     "server": ("fastapi", "httptools", "numba", "orjson", "starlette", "uvicorn", "uvloop"),
+    "console": ("fastapi", "httptools", "libcst", "numba", "orjson", "starlette", "uvicorn", "uvloop"),
     "he": ("tenseal", "zstandard"),
     "redis": ("redis",),
     "train": ("numba", "torch", "sklearn", "lightning", "torchdata"),

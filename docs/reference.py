@@ -29,7 +29,7 @@ from federation.refusal_codes import RefusalCode
 
 FOLDER: Final = Path(__file__).parent
 ROOMS: Final = (
-    "base", "crypto", "featurestore", "federation", "edge_client", "aggregator", "deployment", "training", "simulations",
+    "base", "crypto", "featurestore", "federation", "edge_client", "aggregator", "deployment", "training", "simulations", "covey",
 )  # fmt: skip
 _LISTED: Final = 8
 """The most values of a label that its row lists."""

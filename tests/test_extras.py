@@ -67,9 +67,9 @@ def _declares(*extras: str) -> set[str]:
         ("crypto", ("he",)),
         ("featurestore", ("server", "redis", "coordinator")),
         ("aggregator", ("aggregator",)),
-        ("deployment", ("coordinator",)),
+        ("deployment", ("coordinator", "console")),
         ("training", ("train", "server", "onnx")),
-        ("covey", ("ray",)),
+        ("covey", ("ray", "console")),
         ("simulations", ("lab", "he", "ray")),
     ],
 )

@@ -18,6 +18,7 @@ from covey import __version__
 from . import (
     apply,
     collect,
+    console,
     consumers,
     demo,
     deploy,
@@ -98,6 +99,7 @@ app.command("get")(get.get)
 app.command("history")(history.history)
 app.command("join")(join.join)
 app.command("serve")(serve.serve)
+app.command("console")(console.console)
 app.command("watch")(watch.watch)
 app.command("views")(views.views)
 app.command("train")(train.train)

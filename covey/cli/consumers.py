@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,14 @@ _Store = Annotated[
     Path, typer.Option("--store", metavar="DIR", callback=store_directory, help="The store's (or project's) directory.")
 ]
 _Name = Annotated[str, typer.Argument(help="1 to 64 letters, digits, '.', '_', '-'.")]
+
+
+class _Role(StrEnum):
+    READER = "reader"
+    AUTHOR = "author"
+    OPERATOR = "operator"
+
+
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -31,6 +40,10 @@ def add(
         int | None,
         typer.Option(min=1, metavar="N", help="The limit in requests a second. Default: the limit of `covey serve`."),
     ] = None,
+    role: Annotated[
+        _Role,
+        typer.Option(help="What it may do in `covey console`: look; also write views.py; also collect and promote."),
+    ] = _Role.READER,
     as_json: _Json = False,
 ) -> None:
     """Make an API key and print it once; the store keeps only its SHA-256. Running servers accept it immediately."""
@@ -39,10 +52,11 @@ def add(
     from base.times import wall_clock
     from deployment.printing.console import talk_console
     from featurestore.server.api_keys import Consumers
+    from featurestore.server.roles import ROLES
     from featurestore.server.throttle import Limits
 
     consumers = Consumers(store)
-    key = consumers.add(name, Limits(rate, requests), wall_clock(), os.urandom)
+    key = consumers.add(name, Limits(rate, requests), wall_clock(), os.urandom, ROLES[role])
     typer.echo(json.dumps({"name": name, "key": key}) if as_json else key)
     talk = talk_console()
     talk.print(f"this key of {name} is shown only once; send it as `Authorization: Bearer KEY`", soft_wrap=True)
@@ -64,16 +78,19 @@ def list_(store: _Store, as_json: _Json = False) -> None:
                 "key_id": one.key_id,
                 "rows_per_s": one.limits.rows,
                 "requests_per_s": one.limits.requests,
+                "role": one.role.label,
                 "added_at": f"{from_us(one.added_at):%Y-%m-%dT%H:%M:%SZ}",
             }
             for one in found
         ]
         typer.echo(json.dumps(rows))
         return
-    table = Table("consumer", "key", "rows a second", "requests a second", "added")
+    table = Table("consumer", "role", "key", "rows a second", "requests a second", "added")
     for one in found:
         limits = ("default" if limit is None else f"{limit:,}" for limit in (one.limits.rows, one.limits.requests))
-        table.add_row(one.name, f"covey_{one.key_id}_…", *limits, f"{from_us(one.added_at):%Y-%m-%dT%H:%M:%SZ}")
+        table.add_row(
+            one.name, one.role.label, f"covey_{one.key_id}_…", *limits, f"{from_us(one.added_at):%Y-%m-%dT%H:%M:%SZ}"
+        )
     Output().table(table)
 
 

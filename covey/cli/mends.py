@@ -5,7 +5,7 @@ The keys of the table are error codes, so that a command does not import layers 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,8 +103,16 @@ _OPTIONS: Final[Mapping[str, str]] = {"start": "--from", "end": "--to", "site_cl
 
 def line_of(error: BaseException) -> str:
     """One line: the error, and its mend if the error does not contain it."""
-    mends = dict.fromkeys(filter(None, _mends(error)))  # without duplicates
-    return "; ".join([str(error), *mends])
+    return "; ".join([str(error), *_distinct(error)])
+
+
+def mend_of(error: BaseException) -> str:
+    """The mend of an error that does not contain it; otherwise an empty text."""
+    return "; ".join(_distinct(error))
+
+
+def _distinct(error: BaseException) -> Iterable[str]:
+    return dict.fromkeys(filter(None, _mends(error)))
 
 
 def _mends(error: BaseException) -> Iterator[str]:

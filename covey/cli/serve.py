@@ -14,12 +14,26 @@ import typer
 from base.extras import require_extra
 from base.logs import LogFormat
 
+from .listening import AddressOptions, TlsOptions, listening
+from .listening_options import (
+    AllowedHostOption,
+    BehindProxyOption,
+    ClientAuthorityOption,
+    ConnectionsOption,
+    HostOption,
+    KeysOption,
+    PortOption,
+    RateOption,
+    RequestsOption,
+    TlsCertificateOption,
+    TlsKeyOption,
+    TlsOption,
+)
 from .log_option import LogFormatOption
 from .store_option import store_directory
 
 if TYPE_CHECKING:
     from featurestore.server.settings import ServerSettings
-    from featurestore.server.tls import ServerTls
     from training.serving.worker import ModelsToServe
 
 ALL: Final = "all"
@@ -33,33 +47,13 @@ def serve(
         Path | None,
         typer.Option("--store", callback=store_directory, help="The store's directory. Only --stats needs none."),
     ] = None,
-    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="The port; 0 finds a free one.")] = 6566,
-    allowed_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Another host name of this server, such as a proxy's. Requests to unknown names are refused (DNS rebinding).",
-            show_default=False,
-        ),
-    ] = None,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 6566,
+    allowed_host: AllowedHostOption = None,
     workers: Annotated[int, typer.Option(min=1, max=256, help="The number of processes that answer requests.")] = 1,
-    keys: Annotated[
-        bool | None,
-        typer.Option(
-            "--keys/--no-keys",
-            help="Whether readers need an API key (`covey consumers add`). Default: no on a loopback address, otherwise yes.",
-            show_default=False,
-        ),
-    ] = None,
-    rate: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="ROWS", help="Rows a second of a consumer without a limit. Default: no limit."),
-    ] = None,
-    requests: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Requests a second of a consumer without a limit. Default: no limit."),
-    ] = None,
+    keys: KeysOption = None,
+    rate: RateOption = None,
+    requests: RequestsOption = None,
     total_rate: Annotated[
         int | None,
         typer.Option(min=1, metavar="ROWS", help="Rows a second of all readers together. Default: no limit."),
@@ -68,29 +62,12 @@ def serve(
         int | None,
         typer.Option(min=1, metavar="N", help="Requests a second of all readers together. Default: no limit."),
     ] = None,
-    connections: Annotated[
-        int, typer.Option(min=1, max=100_000, help="The most open connections, and the most calls over gRPC at a time.")
-    ] = 1_000,
-    tls: Annotated[
-        bool,
-        typer.Option(
-            "--tls",
-            help="Use the project's certificate, keys/tls/server.crt. Default: no on a loopback address, otherwise yes.",
-        ),
-    ] = False,
-    tls_certificate: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Another certificate (PEM), with --tls-key.")
-    ] = None,
-    tls_key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The key of --tls-certificate (PEM, EC).")
-    ] = None,
-    client_authority: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Serve only clients with a certificate of these authorities (PEM)."),
-    ] = None,
-    behind_proxy: Annotated[
-        bool, typer.Option("--behind-proxy", help="Speak clear text: a proxy in front of the server has TLS.")
-    ] = False,
+    connections: ConnectionsOption = 1_000,
+    tls: TlsOption = False,
+    tls_certificate: TlsCertificateOption = None,
+    tls_key: TlsKeyOption = None,
+    client_authority: ClientAuthorityOption = None,
+    behind_proxy: BehindProxyOption = False,
     views: Annotated[
         Path | None,
         typer.Option("--views", metavar="VIEWS.py", help="A file with on-demand views, which are served as well."),
@@ -131,15 +108,8 @@ def serve(
     store = _given(store)
     from contextlib import ExitStack
 
-    from base.times import from_us, wall_clock
-    from deployment.errors import UsageError
-    from deployment.project.folders import KEYS
     from featurestore.define.views_file import load_declared
-    from featurestore.online.settings import directory_of
-    from featurestore.server.api_keys import Consumers
-    from featurestore.server.exposure import Exposure
-    from featurestore.server.hosts import hosts_of
-    from featurestore.server.listen import address_of, hold_port, listens_on_loopback, open_socket, url_of
+    from featurestore.server.listen import address_of, hold_port
     from featurestore.server.settings import Endpoint, ServerSettings
     from featurestore.server.supervisor import run_server
     from featurestore.server.throttle import Limits, ServerLimits
@@ -158,43 +128,26 @@ def serve(
         )
         _log.warning("not served yet: %s; %s", ", ".join(without), why)
     wanted = None if models is None else _models_to_serve(store, views, models, trust, device, compile_models)
-    consumers = Consumers(store).read()
-    asked = tls or tls_certificate is not None or client_authority is not None
-    if behind_proxy and asked:
-        raise UsageError("--behind-proxy is for a server in clear text; leave out --tls, or the certificates")
-    certificate = _certificate(directory_of(store) / KEYS, tls_certificate, tls_key, client_authority, needed=asked)
-    with ExitStack() as sockets:
-        listening = sockets.enter_context(open_socket(host, port))
-        loopback = listens_on_loopback(listening)
-        own = None if behind_proxy or (loopback and not asked) else certificate
-        with_keys = not loopback if keys is None else keys
-        Exposure(own, behind_proxy, with_keys and bool(consumers)).require(
-            address_of(listening), directory_of(store), loopback=loopback
-        )
-        url = url_of(listening, "http" if own is None else "https")
-        if with_keys and not consumers:
-            raise UsageError(
-                f"readers of {url} need an API key, and the store has none: `covey consumers add NAME --store {store}` makes one"
-            )
-        if own is not None:
-            own.require_usable(from_us(wall_clock()))
+    given_tls = TlsOptions(tls, tls_certificate, tls_key, client_authority, behind_proxy)
+    address = AddressOptions(host, port, allowed_host or (), keys, given_tls)
+    with listening(address, store) as server, ExitStack() as sockets:
         grpc = None if grpc_port is None else address_of(sockets.enter_context(hold_port(host, grpc_port)))
-        _log.info("serving %d view(s) at %s", len(names) - len(without), url)
-        _log.info("POST %s/get-online-features (Feast's format); GET %s/health, /metrics, /docs", url, url)
+        _log.info("serving %d view(s) at %s", len(names) - len(without), server.url)
+        _log.info(
+            "POST %s/get-online-features (Feast's format); GET %s/health, /metrics, /docs", server.url, server.url
+        )
         if grpc is not None:
-            scheme = "grpc" if own is None else "grpcs"
+            scheme = "grpc" if server.tls is None else "grpcs"
             _log.info("%s://%s answers GetFeatures and Subscribe, and remote stores", scheme, grpc)
-        who = f"the API key of one of {len(consumers)} consumer(s)" if with_keys else "no API key"
-        _log.info("%d worker(s); readers need %s", workers, who)
-        hosts = hosts_of(listening, host, allowed_host or ())
+        _log.info("%d worker(s); readers need %s", workers, server.readers)
         limits = ServerLimits(Limits(rate, requests), Limits(total_rate, total_requests), connections)
-        endpoint = Endpoint(hosts.address, hosts.names, grpc, own)
-        settings = ServerSettings(store, with_keys, limits, workers, endpoint, views)
+        endpoint = Endpoint(server.hosts.address, server.hosts.names, grpc, server.tls)
+        settings = ServerSettings(store, server.keys, limits, workers, endpoint, views)
         if wanted is not None:
             _log.info("serving %s", "all models" if wanted.names is None else f"model(s) {', '.join(wanted.names)}")
         run = run_server if wanted is None else _with_models(wanted)
         try:
-            run(settings, listening, lambda line: _log.warning("%s", line))
+            run(settings, server.socket, lambda line: _log.warning("%s", line))
         except KeyboardInterrupt:  # SIGINT and SIGTERM end a server normally; they are not failures
             _log.info("stopped")
 
@@ -258,20 +211,3 @@ def _with_models(
     from training.serving.worker import run_models
 
     return lambda settings, listening, say: run_models(settings, wanted, listening, say)
-
-
-def _certificate(
-    keys: Path, certificate: Path | None, key: Path | None, authority: Path | None, *, needed: bool
-) -> ServerTls | None:
-    """The brought certificate, or the project's; None: it has none, and none is needed."""
-    from base.tls.files import certificate_path, key_path
-    from base.tls.roles import TlsRole
-    from deployment.errors import UsageError
-    from featurestore.server.tls import ServerTls
-
-    if (certificate is None) != (key is None):
-        raise UsageError("--tls-certificate goes with --tls-key")
-    if certificate is not None and key is not None:
-        return ServerTls(certificate, key, authority)
-    own = certificate_path(keys, TlsRole.SERVER)
-    return ServerTls(own, key_path(keys, TlsRole.SERVER), authority) if needed or own.exists() else None

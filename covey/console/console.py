@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployment.project.project import Project
 from featurestore.store import Store
 
 
@@ -49,3 +50,8 @@ class Console:
     serving: str | None
     clock: Callable[[], int]
     randomness: Callable[[int], bytes]
+
+    @property
+    def has_project(self) -> bool:
+        """Whether the directory is a project, not a store alone."""
+        return Project.find(self.directory) is not None

@@ -1,16 +1,48 @@
-"""What a user of the console may do."""
+"""The dependencies of routes that require a role of their user.
+
+A route that changes something takes `Author` or `Operator`:
+
+    @router.put("/file", operation_id="saveFile")
+    def save(body: SaveRequest, user: Author) -> Saved: ...
+
+A POST that changes nothing takes `Reader`. A GET may be called by every user and takes none of them.
+"""
 
 from __future__ import annotations
 
-from enum import IntEnum
+from collections.abc import Callable
+from typing import Annotated, Final, TypeAlias
+
+from fastapi import Depends, Request
+
+from covey.errors import RoleTooSmall
+from featurestore.server.roles import Role
+
+from .sessions import User
+
+__all__ = ["Author", "Operator", "Reader", "Role", "role_of"]
+
+USER: Final = "covey.console.user"
+"""The key in a request's scope of its user, which `covey.console.gate` sets."""
+_ROLE: Final = "required_role"
 
 
-class Role(IntEnum):
-    """A role includes all smaller ones.
+def _requires(role: Role) -> Callable[[Request], User]:
+    def check(request: Request) -> User:
+        user: User = request.scope[USER]
+        if user.role < role:
+            raise RoleTooSmall(user.role, role)
+        return user
 
-    READER: look. AUTHOR: also write views.py. OPERATOR: also what spends a budget or changes what is served.
-    """
+    setattr(check, _ROLE, role)
+    return check
 
-    READER = 1
-    AUTHOR = 2
-    OPERATOR = 3
+
+def role_of(dependency: object) -> Role | None:
+    """The role that a dependency requires; None: it is another one."""
+    return getattr(dependency, _ROLE, None)
+
+
+Reader: TypeAlias = Annotated[User, Depends(_requires(Role.READER))]
+Author: TypeAlias = Annotated[User, Depends(_requires(Role.AUTHOR))]
+Operator: TypeAlias = Annotated[User, Depends(_requires(Role.OPERATOR))]

@@ -29,6 +29,7 @@ from base.errors import ConfigInvalid
 from base.locks import lock_folder
 from featurestore.errors import ConsumerExists, ConsumerInvalid, ConsumersFileBroken, StoreNotFound, UnknownConsumer
 
+from .roles import ROLES, Role
 from .throttle import Limits
 
 FILE: Final = "consumers.json"
@@ -61,6 +62,7 @@ class Consumer:
         digest: SHA-256 of the whole key.
         limits: the consumer's own limits.
         added_at: µs since the epoch.
+        role: what it may do in the console. Reading features needs none.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Consumer:
     digest: bytes = field(repr=False)
     limits: Limits
     added_at: int
+    role: Role = Role.READER
 
 
 class Consumers:
@@ -107,7 +110,14 @@ class Consumers:
         except (ValueError, RecursionError, ConsumerInvalid) as error:
             raise ConsumersFileBroken(str(self.path), str(error).splitlines()[0][:200]) from None
 
-    def add(self, name: str, limits: Limits, now_us: int, random: Callable[[int], bytes]) -> str:
+    def add(
+        self,
+        name: str,
+        limits: Limits,
+        now_us: int,
+        random: Callable[[int], bytes],
+        role: Role = Role.READER,
+    ) -> str:
         """Add a consumer; returns its key, which is not stored.
 
         Args:
@@ -129,7 +139,7 @@ class Consumers:
                 key_id = random(_ID_BYTES).hex()
             secret = base64.urlsafe_b64encode(random(_SECRET_BYTES)).rstrip(b"=").decode()
             key = f"{_PREFIX}{key_id}_{secret}"
-            self._replace((*known, Consumer(name, key_id, _digest(key.encode()), limits, now_us)))
+            self._replace((*known, Consumer(name, key_id, _digest(key.encode()), limits, now_us, role)))
         return key
 
     def remove(self, name: str) -> None:
@@ -190,6 +200,12 @@ class KeyRing:
         self._verified[key] = consumer
         return consumer
 
+    def holds(self, consumer: Consumer) -> bool:
+        """Whether a consumer that was found before still has its key."""
+        if self._clock() - self._checked >= CHECK_S:
+            self._look()
+        return self._by_id.get(consumer.key_id.encode()) == consumer
+
     def _look(self) -> None:
         self._checked = self._clock()
         try:
@@ -221,6 +237,7 @@ def _written(consumers: tuple[Consumer, ...]) -> str:
             "rows_per_s": one.limits.rows,
             "requests_per_s": one.limits.requests,
             "added_at": one.added_at,
+            "role": one.role.label,
         }
         for one in sorted(consumers, key=lambda one: one.name)
     ]
@@ -259,11 +276,13 @@ class _Row(ConfigModel):
     rows_per_s: int | None
     requests_per_s: int | None
     added_at: int
+    role: Literal["reader", "author", "operator"] = "reader"
 
     @property
     def consumer(self) -> Consumer:
         limits = Limits(self.rows_per_s, self.requests_per_s)
-        return Consumer(self.name, self.key_id, bytes.fromhex(self.sha256), limits, self.added_at)
+        digest = bytes.fromhex(self.sha256)
+        return Consumer(self.name, self.key_id, digest, limits, self.added_at, ROLES[self.role])
 
 
 class _File(ConfigModel):

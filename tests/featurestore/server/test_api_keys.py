@@ -47,6 +47,7 @@ def test_the_file_holds_a_digest_and_only_its_owner_may_read_it(tmp_path: Path) 
             "rows_per_s": 50,
             "requests_per_s": None,
             "added_at": 7,
+            "role": "reader",
         }
     ]
     assert [path.name for path in tmp_path.iterdir()] == [FILE]

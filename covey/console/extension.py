@@ -1,0 +1,105 @@
+"""The console as an extension of the feature server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from starlette.routing import Mount
+
+from base.metrics import Sample
+from featurestore.server.answer import Answer, App
+from featurestore.server.guard import Gate as FeatureGate
+from featurestore.server.refusal import Refused
+from featurestore.server.throttle import Throttle
+from featurestore.server.whole_routes import WholeRoute
+
+from .api.session import about_router, session_router
+from .assets import AssetFiles, Assets
+from .console import Console
+from .gate import PREFIX, Gate
+from .page import page_router
+from .places import routers_of
+from .problems import PROBLEMS, answer_of, answer_with_problems
+from .sessions import Sessions
+
+_TITLE: Final = "Covey console"
+
+
+class ConsoleExtension:
+    """An `Extension` of the feature server: the page at `/console/`, and its API.
+
+    Args:
+        cookie: the name of the cookie of a session.
+        secure: whether pages are read over TLS.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        sessions: Sessions,
+        throttle: Throttle,
+        *,
+        cookie: str,
+        secure: bool,
+        assets: Assets | None = None,
+    ) -> None:
+        self._console = console
+        app = app_of(console, sessions, assets or AssetFiles(), cookie=cookie, secure=secure)
+        self._app: App = Gate(app, sessions, cookie, throttle)
+
+    def find(self, url: bytes) -> WholeRoute | None:
+        """No route."""
+        return None
+
+    def add_routes(self, app: FastAPI) -> None:
+        """Add the console, as an app of its own."""
+        app.router.routes.append(Mount(PREFIX, self._app))
+
+    def openapi_paths(self) -> Mapping[str, Any]:
+        """No path: the console has a document of its own; see `covey.console.openapi`."""
+        return {}
+
+    def is_probe(self, path: str) -> bool:
+        """The console's paths need no API key of the feature server: they need a session."""
+        return path == PREFIX or path.startswith(f"{PREFIX}/")
+
+    def refusal(self, path: str, refused: Refused) -> Answer | None:
+        """A refusal of the guard as a problem with a code."""
+        return answer_of(refused) if self.is_probe(path) else None
+
+    def add_services(self, server: Any, gate: FeatureGate) -> None:
+        """No call of gRPC."""
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Run nothing."""
+        return _running()
+
+    def waits_for(self) -> str | None:
+        """Nothing."""
+        return None
+
+    def samples(self) -> Iterable[Sample]:
+        """No samples."""
+        return ()
+
+
+def app_of(console: Console, sessions: Sessions, assets: Assets, *, cookie: str, secure: bool) -> FastAPI:
+    """The app of the console, without its gate. Its paths begin after `/console`."""
+    app = FastAPI(title=_TITLE, docs_url=None, redoc_url=None, openapi_url=None)
+    api = APIRouter(prefix="/api", responses=PROBLEMS)
+    api.include_router(session_router(sessions, cookie, secure))
+    api.include_router(about_router(console))
+    for router in routers_of(console):
+        api.include_router(router)
+    app.include_router(api)
+    app.include_router(page_router(assets))
+    answer_with_problems(app)
+    return app
+
+
+@asynccontextmanager
+async def _running() -> AsyncIterator[None]:
+    yield

@@ -1,0 +1,166 @@
+"""What every request of the console passes: limits, session, page token, and the headers of every answer.
+
+It is raw ASGI around the app of the console, behind the guard of the feature server, which checks Host and Origin. A route
+cannot forget it: without a session a request reaches only the page's files and the route that opens one.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+
+from starlette.datastructures import Headers
+
+from covey.errors import BodyTooLarge, TooManyRequests
+from featurestore.server.answer import App, Message, Receive, Send
+from featurestore.server.connections import SURPLUS
+from featurestore.server.errors import DEFECT
+from featurestore.server.refusal import Refused
+from featurestore.server.throttle import Throttle
+
+from .commands import NAMED
+from .problems import answer_of
+from .roles import USER
+from .sessions import Session, Sessions
+
+PREFIX: Final = "/console"
+API: Final = "/console/api"
+SESSION: Final = "/console/api/session"
+HEADER: Final = "X-Covey-Console"
+MAX_BODY: Final = 8 * 2**20
+"""A views.py of 1 MB, as JSON, and its graph."""
+
+_SAFE: Final = frozenset({"GET", "HEAD"})
+_SECRET: Final = re.compile(r"covey_[0-9a-f]{8}_[A-Za-z0-9_-]+|token=[A-Za-z0-9_-]+")
+_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "frame-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+ANSWERED: Final[Mapping[bytes, bytes]] = {
+    b"content-security-policy": _POLICY.encode(),
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"cache-control": b"no-store",
+}
+"""Of every answer that does not set them itself."""
+
+_log = logging.getLogger(__name__)
+
+
+class Gate:
+    """The ASGI callable.
+
+    Args:
+        app: the routes of the console.
+        cookie: the name of the cookie.
+        throttle: the limits of a user.
+    """
+
+    def __init__(self, app: App, sessions: Sessions, cookie: str, throttle: Throttle) -> None:
+        self._app, self._sessions, self._cookie, self._throttle = app, sessions, cookie, throttle
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it."""
+        started, status = False, 0
+
+        async def complete(message: Message) -> None:
+            nonlocal started, status
+            if message["type"] == "http.response.start":
+                started, status = True, message["status"]
+                given = {name.lower() for name, _ in message["headers"]}
+                added = [(name, value) for name, value in ANSWERED.items() if name not in given]
+                message = {**message, "headers": [*message["headers"], *added]}
+            await send(message)
+
+        session: Session | None = None
+        commands: list[str] = []
+        NAMED.set(commands)
+        try:
+            session = self._admit(scope)
+            await self._app(scope, _bounded(scope, receive), complete)
+        except Exception as error:
+            if started and status >= DEFECT:  # starlette answers a defect, and raises it again
+                return
+            if started:
+                raise
+            await answer_of(error).send(complete)
+        finally:
+            if session is not None and scope["method"] not in _SAFE:
+                _record(session, scope, status, commands)
+
+    def _admit(self, scope: Message) -> Session | None:
+        """The session of a request; None: it needs none. Raises ConsoleError, Refused."""
+        if SURPLUS in scope:
+            raise Refused(503, f"the server has {scope[SURPLUS]:,} open connections, its limit")
+        path: str = scope["path"]
+        headers = Headers(scope=scope)
+        if scope["method"] not in _SAFE and _length(headers) > MAX_BODY:
+            raise BodyTooLarge(MAX_BODY)
+        if path == SESSION or not path.startswith(f"{API}/"):
+            return None
+        session = self._sessions.find(cookie_of(headers, self._cookie))
+        if scope["method"] not in _SAFE:
+            session.require_page_token(headers.get(HEADER), HEADER)
+        wait = self._throttle.allowance(session.user.ident, session.user.limits).admit()
+        if wait is not None:
+            raise TooManyRequests(wait.seconds)
+        scope[USER] = session.user
+        return session
+
+
+def cookie_of(headers: Headers, name: str) -> str | None:
+    """The value of a cookie of a request."""
+    try:
+        found = SimpleCookie(headers.get("cookie", "")[:8_192]).get(name)
+    except CookieError:
+        return None
+    return None if found is None else found.value
+
+
+def _length(headers: Headers) -> int:
+    text = headers.get("content-length", "0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+
+
+def _bounded(scope: Message, receive: Receive) -> Receive:
+    """Receives no more than a body may have. Raises BodyTooLarge."""
+    size = 0
+
+    async def bounded() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > MAX_BODY:
+            raise BodyTooLarge(MAX_BODY)
+        return message
+
+    return bounded
+
+
+def _record(session: Session, scope: Message, status: int, commands: list[str]) -> None:
+    """Log a request that may have changed something."""
+    done = f"; {'; '.join(commands)}" if commands else ""
+    _log.info(
+        "%s (%s): %s %s answered %d%s",
+        session.user.name,
+        session.user.role.label,
+        scope["method"],
+        _SECRET.sub("…", str(scope["path"])[:300]),
+        status,
+        _SECRET.sub("…", done),
+    )

@@ -1,0 +1,90 @@
+"""Server-sent events: what happens while a page is open. A lost stream goes on after the last event that the page has seen."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from typing import Annotated, Final, NamedTuple, TypeAlias
+
+import orjson
+from fastapi import Header
+from fastapi.responses import StreamingResponse
+
+HEARTBEAT_S: Final = 15.0
+"""How often an idle stream sends a comment, which reveals a page that has gone."""
+LOOK_S: Final = 0.05
+"""How often a stream looks for new events."""
+MAX_EVENTS: Final = 10_000
+"""A log keeps so many events; a page that missed older ones continues with what is kept."""
+
+LastEvent: TypeAlias = Annotated[int | None, Header(alias="Last-Event-ID", ge=0, le=2**53)]
+"""A parameter of a route: the id of the last event that the page has seen."""
+
+
+class Event(NamedTuple):
+    """An event: its number, its name, and what JSON can hold."""
+
+    number: int
+    name: str
+    data: object
+
+
+class EventLog:
+    """The events of one matter, in order. Any thread may append; any number of pages may follow."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._first = self._next = 1
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def append(self, name: str, data: object) -> Event:
+        """Append an event."""
+        with self._lock:
+            event = Event(self._next, name, data)
+            self._events.append(event)
+            self._next += 1
+            if len(self._events) > MAX_EVENTS:
+                del self._events[: MAX_EVENTS // 10]
+                self._first = self._events[0].number
+        return event
+
+    def close(self) -> None:
+        """No further event follows: streams end after the last one."""
+        self._closed = True
+
+    def after(self, number: int) -> tuple[Event, ...]:
+        """The kept events after one."""
+        with self._lock:
+            return tuple(self._events[max(0, number + 1 - self._first) :])
+
+    async def follow(self, last: int | None) -> AsyncIterator[Event | None]:
+        """The events after `last`, as they come; None: nothing is new for a while."""
+        seen, idle = last or 0, 0.0
+        while True:
+            ended, found = self._closed, self.after(seen)
+            for event in found:
+                seen, idle = event.number, 0.0
+                yield event
+            if ended:
+                return
+            await asyncio.sleep(LOOK_S)
+            idle += LOOK_S
+            if idle >= HEARTBEAT_S:
+                idle = 0.0
+                yield None
+
+
+def stream(events: AsyncIterator[Event | None]) -> StreamingResponse:
+    """The answer of a route that sends events."""
+    return StreamingResponse(_lines(events), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+async def _lines(events: AsyncIterator[Event | None]) -> AsyncIterator[bytes]:
+    yield b": open\n\n"
+    async for event in events:
+        if event is None:
+            yield b": nothing new\n\n"
+        else:
+            yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event.number, event.name.encode(), orjson.dumps(event.data))

@@ -1,0 +1,80 @@
+"""Runs the console: the feature server of a store with the console beside it, in this process."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from base.times import wall_clock
+from featurestore.errors import StoreNotFound
+from featurestore.publish.publish import Publisher
+from featurestore.server.api_keys import Consumers, KeyRing
+from featurestore.server.metrics import Counts
+from featurestore.server.settings import ServerSettings
+from featurestore.server.throttle import Throttle
+from featurestore.server.worker import run_worker
+from featurestore.store import Store
+
+from .console import Console, EventSource
+from .extension import ConsoleExtension
+from .sessions import Sessions
+
+
+@dataclass(frozen=True)
+class ConsoleSettings:
+    """What the console has beside the store; see `Console`.
+
+    Attributes:
+        token: of the URL that is printed; it makes an operator where the server needs no API keys.
+        secure: whether pages are read over TLS, also that of a proxy.
+    """
+
+    views_file: Path | None
+    trust_views: bool
+    source: EventSource | None
+    lab: Path | None
+    serving: str | None
+    token: str
+    secure: bool
+
+
+def run_console(settings: ServerSettings, console: ConsoleSettings, listening: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM, which is raised again."""
+    cookie = f"covey_console_{listening.getsockname()[1]}"  # browsers send a cookie to all ports of a host
+    run_worker(settings, Counts(), listening, lambda store: extension_of(store, settings, console, cookie))
+
+
+def extension_of(store: Store, settings: ServerSettings, given: ConsoleSettings, cookie: str) -> ConsoleExtension:
+    """The console of a store that the server has opened."""
+    console = Console(
+        directory=settings.store,
+        store=store,
+        views_file=given.views_file,
+        trust_views=given.trust_views,
+        source=given.source,
+        lab=given.lab,
+        serving=given.serving,
+        clock=wall_clock,
+        randomness=os.urandom,
+    )
+    keys = KeyRing(Consumers(settings.store)) if settings.keys else None
+    sessions = Sessions(keys, given.token, time.monotonic, os.urandom)
+    return ConsoleExtension(console, sessions, Throttle(settings.limits), cookie=cookie, secure=given.secure)
+
+
+def require_store(directory: Path, *, is_project: bool) -> None:
+    """Return if the directory has a store. A project without one gets the empty store that its first collection would make.
+
+    Raises:
+        StoreNotFound: the directory is neither.
+    """
+    try:
+        Store.open(directory).close()
+    except StoreNotFound:
+        if not is_project:
+            raise
+        with Publisher(directory, wall_clock):
+            pass

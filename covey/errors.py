@@ -1,0 +1,146 @@
+"""Errors of the console. Each has the HTTP status of its answer."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from base.errors import NOT_FOUND, REFUSED, USAGE, CoveyError
+from featurestore.server.roles import Role
+
+
+class ConsoleError(CoveyError):
+    """The root.
+
+    Attributes:
+        status: the HTTP status of the answer.
+    """
+
+    status: ClassVar[int] = 400
+    exit_code = USAGE
+
+
+class SessionMissing(ConsoleError):
+    """A request without the cookie of a session that runs."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("this page has no session, or its session has ended; reload the page")
+
+
+class CredentialsRefused(ConsoleError):
+    """A token or an API key that the console does not know."""
+
+    status = 401
+    exit_code = REFUSED
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"the console does not know this {what}")
+
+
+class KeyNeeded(ConsoleError):
+    """A console with API keys was opened without one."""
+
+    status = 401
+    exit_code = REFUSED
+
+    def __init__(self) -> None:
+        super().__init__("this console needs an API key of its store")
+
+
+class TooManyAttempts(ConsoleError):
+    """Too many wrong tokens or keys; names how long to wait."""
+
+    status = 429
+    exit_code = REFUSED
+
+    def __init__(self, wait_s: int) -> None:
+        self.wait_s = wait_s
+        super().__init__(f"too many wrong tokens or keys; try again in {wait_s} s")
+
+
+class TooManyRequests(ConsoleError):
+    """A consumer over its limit; names how long to wait."""
+
+    status = 429
+    exit_code = REFUSED
+
+    def __init__(self, wait_s: int) -> None:
+        self.wait_s = wait_s
+        super().__init__(f"over the limit of requests; try again in {wait_s} s")
+
+
+class TooManySessions(ConsoleError):
+    """All sessions are in use by roles that are not smaller."""
+
+    status = 503
+    exit_code = REFUSED
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        super().__init__(f"{most:,} sessions are open, the most that the console allows; restart it to end them")
+
+
+class PageTokenMissing(ConsoleError):
+    """A request that may change something, without the header that only the console's own page can send."""
+
+    status = 403
+    exit_code = REFUSED
+
+    def __init__(self, header: str) -> None:
+        self.header = header
+        super().__init__(f"the header {header} is missing, or is of another session; reload the page")
+
+
+class RoleTooSmall(ConsoleError):
+    """The user's role does not include what was asked for."""
+
+    status = 403
+    exit_code = REFUSED
+
+    def __init__(self, has: Role, needs: Role) -> None:
+        self.has, self.needs = has, needs
+        super().__init__(f"this needs the role {needs.label}; this session has the role {has.label}")
+
+
+class NotConfirmed(ConsoleError):
+    """A request that spends a budget, or changes what is served, without the user's yes."""
+
+    status = 409
+    exit_code = REFUSED
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"{what} needs a confirmation: send confirmed=true")
+
+
+class BodyTooLarge(ConsoleError):
+    """A request body over the limit; it was not read further."""
+
+    status = 413
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        super().__init__(f"the body of a request may have {most:,} bytes")
+
+
+class PageNotFound(ConsoleError):
+    """A path of the console that does not exist."""
+
+    status = 404
+    exit_code = NOT_FOUND
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"the console has no {path[:200]!r}")
+
+
+def require_confirmed(confirmed: bool, what: str) -> None:
+    """Return if the user has confirmed. Raises NotConfirmed.
+
+    Args:
+        what: what is about to happen, as the subject of a sentence.
+    """
+    if not confirmed:
+        raise NotConfirmed(what)
