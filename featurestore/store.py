@@ -37,8 +37,11 @@ from featurestore.publish.newest_panes import newest_panes
 from featurestore.read.answer import AnswerTable, Keys, entities_of, key_table, key_types
 from featurestore.read.request import Reading, find_columns, inputs_of, views_of
 from featurestore.registry.consistency import registry_problems
+from featurestore.registry.lineage import Lineage
 from featurestore.registry.models import RegisteredModel, parse_reference
+from featurestore.registry.pane_index import PaneFilter, PanePlace
 from featurestore.registry.registry import Registry
+from featurestore.registry.release_pages import ListedPane, PlanTally, ReleasePage, find_pane, plan_tallies, read_page
 from featurestore.registry.releases import published_release, published_void, releases_table
 from featurestore.registry.serving_versions import ModelHistory, Weights
 from featurestore.registry.staleness import SpentPanes
@@ -483,6 +486,24 @@ class Store:
             return releases_table(registered.view, self._registry.panes(registered))
         own = [releases_table(of.view, panes) for of, panes in self._registry.all_panes(view)]
         return pa.concat_tables(own).sort_by("pane_start")
+
+    def release_page(
+        self, view: str | None, wanted: PaneFilter, after: PanePlace | None = None, limit: int = 100
+    ) -> ReleasePage:
+        """A page of the published panes of a view, or of all views, the newest first. Raises UnknownView."""
+        return read_page(self._registry, view, wanted, after, limit)
+
+    def pane(self, release_id: bytes) -> ListedPane:
+        """The pane of a release id, also after its sums have left. Raises UnknownRelease."""
+        return find_pane(self._registry, release_id)
+
+    def plan_tallies(self) -> list[PlanTally]:
+        """How many panes each plan has of each view, by view, in order of the first pane. It reads the row of every pane."""
+        return plan_tallies(self._registry)
+
+    def lineages(self) -> list[Lineage]:
+        """The versions of every view, with what is collected of them when."""
+        return self._registry.lineages()
 
     def published(self, view: str, after: int) -> list[Published]:
         """The panes of a view that were published after a publication (0: all), in the order of publication.

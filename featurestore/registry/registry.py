@@ -42,6 +42,7 @@ from featurestore.store_files import writing
 from .hand_over import HandOver, Timing, hand_over
 from .lineage import Lineage
 from .model_rows import ModelRows
+from .pane_index import PaneIndex
 from .publications import Publications, PublishedPane, Selection
 from .tables import FORMAT, SCHEMA_VERSION, missing
 from .upkeep import Upkeep
@@ -74,6 +75,7 @@ class Registry:
 
     Attributes:
         publications: panes, evidence and files, by the number of their collection or version.
+        pane_index: the places of panes in lists.
         models: versions of models, and which of them are in force.
         upkeep: rows that leave, files that are merged.
     """
@@ -88,6 +90,7 @@ class Registry:
             self._db = connect(path, private=False, read_only=read_only, busy_s=_BUSY_S, factory=damaged)
             self.publications = Publications(self._db, path, self._lock)
             self._versions = Versions(self._db, self._lock)
+            self.pane_index = PaneIndex(self._db, self._lock)
             self.models = ModelRows(self._db)
             self.upkeep = Upkeep(self._db)
             try:
