@@ -119,9 +119,9 @@ class Cost:
         saved = sum(floor(10**6 * one.delta2_sq / (4 * one.sigma_sq)) for one in self.moves if _doubles(one))
         return Cost(self.micro_rho - self.leak - saved, seen, self.laplace)
 
-    def claims(self, delta: float) -> tuple[EpsilonClaim, ...]:
-        """The claims about a client that pays this on 1, 7 and 30 days."""
-        return tuple(self.over(days)._claim(delta, days) for days in CLAIMED_DAYS)
+    def claims(self, delta: float, spans: Iterable[int] = CLAIMED_DAYS) -> tuple[EpsilonClaim, ...]:
+        """The claims about a client that pays this on 1, 7 and 30 days, or on other numbers of days."""
+        return tuple(self.over(days)._claim(delta, days) for days in spans)
 
     def _claim(self, delta: float, days: int) -> EpsilonClaim:
         pure = None if self.micro_epsilon is None else self.micro_epsilon / 10**6
