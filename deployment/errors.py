@@ -133,6 +133,23 @@ class TrainingRefused(DeploymentError):
     """The labels, or their split, are not sufficient to train or test a model."""
 
 
+class LineageNotSent(DeploymentError):
+    """A collector of OpenLineage events did not take an event.
+
+    Attributes:
+        sent: how many events before it were taken.
+    """
+
+    exit_code = FAILURE
+
+    def __init__(self, url: str, why: str, sent: int) -> None:
+        self.url, self.why, self.sent = url, why, sent
+        super().__init__(
+            f"the collector at {url} did not take an event ({why}); it took {sent:,} before. Check its address and its log, then "
+            "send again: events that it has replace themselves"
+        )
+
+
 class ModelOutdated(DeploymentError):
     """The views or functions of a model have changed since it was trained, or cannot be compared with these settings."""
 

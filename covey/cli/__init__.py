@@ -33,6 +33,7 @@ from . import (
     keys,
     lab,
     ledger,
+    lineage,
     logs,
     models,
     monitor,
@@ -102,6 +103,7 @@ app.command("serve")(serve.serve)
 app.command("console")(console.console)
 app.command("watch")(watch.watch)
 app.command("views")(views.views)
+app.command("lineage")(lineage.lineage)
 app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("deploy")(deploy.deploy)

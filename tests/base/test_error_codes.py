@@ -278,6 +278,7 @@ RUN_FAILED deployment.RunFailed 1
 PROCESS_FAILED deployment.ProcessFailed 1
 COLLECTION_FAILED deployment.CollectionFailed 1
 TRAINING_REFUSED deployment.TrainingRefused 2
+LINEAGE_NOT_SENT deployment.LineageNotSent 1
 MODEL_OUTDATED deployment.ModelOutdated 4
 MODEL_REFUSED deployment.ModelRefused 4
 CODE_UNTRUSTED deployment.CodeUntrusted 4

@@ -1,0 +1,1 @@
+"""Where values come from and go to: sources, views, plans, releases, services, models; as a graph and as OpenLineage events."""

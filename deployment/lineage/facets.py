@@ -1,0 +1,117 @@
+"""Facets of OpenLineage events: those of its specification that Covey fills, and one of its own. All are public terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, assert_never
+
+from base.times import utc_text
+from edge_client.columns import columns_read
+from featurestore.define.definitions import FeatureView
+from featurestore.define.encoding import EachClient, EachEvent, OffsetSum, OneHot, TrueOrFalse
+from featurestore.define.feature import PaneFeature
+from featurestore.registry.release_pages import PlanTally
+
+SPEC: Final = "https://openlineage.io/spec"
+PRIVACY_SCHEMA: Final = "urn:covey:openlineage:1-0-0:CoveyPrivacyRunFacet"
+"""The schema of the facet `covey_privacy`. docs/lineage.md describes it."""
+
+Facets = dict[str, dict[str, Any]]
+Dataset = dict[str, Any]
+
+
+def standard(producer: str, name: str, version: str, /, **fields: Any) -> dict[str, Any]:
+    """A facet of the specification, such as `SchemaDatasetFacet` in version `1-2-0`."""
+    url = f"{SPEC}/facets/{version}/{name}.json#/$defs/{name}"
+    return {"_producer": producer, "_schemaURL": url, **fields}
+
+
+def job_facets(producer: str, kind: str, processing: str = "BATCH") -> Facets:
+    """What a job is. `kind`: COLLECTION, TRAINING or SERVICE."""
+    typed = {"processingType": processing, "integration": "COVEY", "jobType": kind}
+    return {"jobType": standard(producer, "JobTypeJobFacet", "2-0-4", **typed)}
+
+
+def plan_facets(producer: str, version: str, tally: PlanTally) -> Facets:
+    """The run of a plan: the time that its panes cover, and the terms under which they were opened.
+
+    No count of events or clients is in it, and no name of a site.
+    """
+    terms = tally.manifest
+    end = utc_text(tally.last + tally.keeper.view.pane_us)
+    nominal = {"nominalStartTime": utc_text(tally.first), "nominalEndTime": end}
+    return {
+        "nominalTime": standard(producer, "NominalTimeRunFacet", "1-0-1", **nominal),
+        "processing_engine": standard(producer, "ProcessingEngineRunFacet", "1-1-1", version=version, name="covey"),
+        "covey_privacy": {
+            "_producer": producer,
+            "_schemaURL": PRIVACY_SCHEMA,
+            "planHash": terms.plan_hash,
+            "definitionHash": terms.definition_hash,
+            "protection": terms.protection,
+            "validity": terms.validity,
+            "noise": terms.noise,
+            "noiseSplit": terms.noise_split,
+            "microRho": terms.micro_rho,
+            "microEpsilon": terms.micro_epsilon,
+            "delta": terms.delta,
+            "minClients": terms.min_clients,
+            "participation": terms.participation,
+            "outsideClaim": list(terms.outside_claim),
+            "trust": terms.trust,
+            "openedPanes": tally.opened,
+            "voidPanes": tally.void,
+            "retractedPanes": tally.retracted,
+        },
+    }
+
+
+def engine_facets(producer: str, version: str) -> Facets:
+    """The run of a training."""
+    return {"processing_engine": standard(producer, "ProcessingEngineRunFacet", "1-1-1", version=version, name="covey")}
+
+
+def dataset_facets(producer: str, kind: str, fields: Sequence[str] = (), version: int | None = None) -> Facets:
+    """What a dataset is. `kind`: STREAM, TABLE, VIEW or MODEL."""
+    facets = {"datasetType": standard(producer, "DatasetTypeDatasetFacet", "1-0-1", datasetType=kind)}
+    if fields:
+        named = [{"name": name} for name in fields]
+        facets["schema"] = standard(producer, "SchemaDatasetFacet", "1-2-0", fields=named)
+    if version is not None:
+        numbered = {"datasetVersion": f"v{version}"}
+        facets["version"] = standard(producer, "DatasetVersionDatasetFacet", "1-0-1", **numbered)
+    return facets
+
+
+def source_columns(view: FeatureView) -> tuple[str, ...]:
+    """The columns of the events that a view reads, as its definition names them."""
+    read = columns_read(view)
+    time = () if read.time is None else (read.time,)
+    return tuple(dict.fromkeys((*time, *read.join_keys, *read.values, *read.where)))
+
+
+def column_lineage(producer: str, view: FeatureView, namespace: str, source: str) -> dict[str, Any]:
+    """Which columns of the events each feature of a view comes from. Noise masks them all."""
+
+    def of(column: str, kind: str, subtype: str) -> dict[str, Any]:
+        transformed = {"type": kind, "subtype": subtype, "masking": True}
+        return {"namespace": namespace, "name": source, "field": column, "transformations": [transformed]}
+
+    fields = {
+        feature.name: {"inputFields": [of(column, "DIRECT", "AGGREGATION") for column in _columns(feature)]}
+        for feature in view.pane_features
+    }
+    whole = [of(column, "INDIRECT", "GROUP_BY") for column in columns_read(view).join_keys]
+    return standard(producer, "ColumnLineageDatasetFacet", "1-2-0", fields=fields, dataset=whole)
+
+
+def _columns(feature: PaneFeature) -> tuple[str, ...]:
+    match feature.encoding:
+        case OffsetSum(column=column) | OneHot(column=column):
+            return (column,)
+        case TrueOrFalse() as condition:
+            return tuple(column for column, _ in condition.columns)
+        case EachEvent() | EachClient():
+            return ()
+        case encoding:
+            assert_never(encoding)
