@@ -34,7 +34,7 @@ def require_writable(out: Path, *inputs: Path) -> None:
 def write_rows(batches: Any, schema: pa.Schema, out: Path) -> int:
     """Write tables or record batches to a new file, which appears when it is complete; returns the number of rows."""
     is_parquet = out.suffix.lower() == ".parquet"
-    flat = schema if is_parquet else _flat_schema(schema)
+    flat = schema if is_parquet else flat_schema(schema)
     rows = 0
     with (
         replaced_file(out, private=False, durable=False) as file,
@@ -44,11 +44,11 @@ def write_rows(batches: Any, schema: pa.Schema, out: Path) -> int:
             rows += batch.num_rows
             table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
             # a table becomes a row group at once, so no batch is kept in memory
-            writer.write_table(table if flat is schema else _flat(table, flat))
+            writer.write_table(table if flat is schema else flat_rows(table, flat))
     return rows
 
 
-def _flat_schema(schema: pa.Schema) -> pa.Schema:
+def flat_schema(schema: pa.Schema) -> pa.Schema:
     """The schema of a CSV file, which has JSON text for lists."""
     return pa.schema([pa.field(f.name, pa.string() if pa.types.is_nested(f.type) else _plain(f.type)) for f in schema])
 
@@ -57,7 +57,8 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _flat(batch: Any, schema: pa.Schema) -> Any:
+def flat_rows(batch: Any, schema: pa.Schema) -> Any:
+    """The rows of a table or a batch in the schema of a CSV file."""
     columns = [
         pa.array([None if v is None else json.dumps(v) for v in column.to_pylist()], pa.string())
         if pa.types.is_nested(column.type)

@@ -26,7 +26,7 @@ def key_columns(types: Mapping[str, ColumnType], words: list[str]) -> dict[str, 
         if set(parts) != set(types):
             raise BadReference(f"{word!r} must give {', '.join(types)}, as {','.join(f'{name}=…' for name in types)}")
         for name, text in parts.items():
-            columns[name].append(_typed(name, text, types[name]))
+            columns[name].append(typed_value(name, text, types[name]))
     if types and not words:
         raise BadReference(f"no join key is given; add {','.join(f'{name}=…' for name in types)} for each row")
     return columns
@@ -44,7 +44,7 @@ def constant_keys(types: Mapping[str, ColumnType], words: Sequence[str]) -> dict
         if name not in types:
             raise BadReference(f"these features have no join key {name!r}; they have: {', '.join(types) or 'none'}")
         try:
-            values[name] = pa.scalar(_typed(name, text, types[name]), arrow_type(types[name]))
+            values[name] = pa.scalar(typed_value(name, text, types[name]), arrow_type(types[name]))
         except (pa.ArrowInvalid, OverflowError):
             raise BadReference(f"{name} must be a whole number of 64 bits, got {text!r}") from None
     return values
@@ -62,7 +62,8 @@ def _pairs(words: Sequence[str], form: str) -> dict[str, str]:
     return pairs
 
 
-def _typed(name: str, text: str, kind: str) -> str | int | float | bool:
+def typed_value(name: str, text: str, kind: ColumnType) -> str | int | float | bool:
+    """The value of a join key or an input from its text. Raises BadReference."""
     if kind == "int64":
         try:
             return int(text)

@@ -1,0 +1,105 @@
+"""The views, on-demand views and services of a store, with what a list of them shows."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+from deployment.inspect.view_versions import ViewVersions, read_versions
+from featurestore.define.definitions import FeatureView
+from featurestore.define.kinds import Histogram
+from featurestore.define.on_demand import OnDemandView
+from featurestore.define.values import ServedFeature, served_features
+from featurestore.store import Store
+
+from .forms import FeatureForm, FeatureList, KeyColumn, OnDemandForm, ServiceForm, ViewForm
+
+Freshness = Literal["fresh", "late", "expired", "replayed", "empty"]
+
+
+def feature_list(directory: Path, store: Store, now: int) -> FeatureList:
+    """All that can be read from a store."""
+    views = [view_form(directory, store, view.name, now) for view in store.views()]
+    on_demand = [_on_demand_form(one) for one in store.on_demand.values()]
+    services = [ServiceForm(name=one.name, refs=one.refs) for one in store.services()]
+    return FeatureList(now=now, views=tuple(views), on_demand=tuple(on_demand), services=tuple(services))
+
+
+def view_form(directory: Path, store: Store, name: str, now: int) -> ViewForm:
+    """A view as its name serves it, or the version that a name pins. Raises UnknownView, UnknownVersion."""
+    base, _, _ = name.partition("@")
+    view, versions = store.view(name), read_versions(directory, base)
+    number = int(store.version_names(name)[0].rpartition("@v")[2]) if "@" in name else _served(versions)
+    detail = next(one for one in versions.versions if one.version == number)
+    served, entity = served_features(view), view.entity
+    end = None if detail.last is None else detail.last + view.pane_us
+    due_at = versions.due_at if "@" not in name else None
+    return ViewForm(
+        name=base,
+        version=number,
+        versions=tuple(one.version for one in versions.versions),
+        owner=view.owner,
+        description=view.description,
+        tags=dict(view.tags),
+        entity=tuple(KeyColumn(name=key, type=kind) for key, kind in zip(entity.keys, entity.types, strict=True)),
+        keys=len(entity.domain),
+        constant=entity.constant,
+        pane=view.pane,
+        pane_us=view.pane_us,
+        windows=view.windows,
+        ttl_us=view.ttl_us,
+        features=tuple(_feature_form(one) for one in served),
+        freshness=_freshness(store, view, f"{name}:{served[0].name}", end, due_at, now),
+        first_start=detail.first,
+        newest_end=end,
+        due_at=due_at,
+        opened=detail.opened,
+        void=detail.void,
+        missing=detail.due,
+    )
+
+
+def _served(versions: ViewVersions) -> int:
+    return next(one.version for one in versions.versions if one.state == "served")
+
+
+def _freshness(store: Store, view: FeatureView, ref: str, end: int | None, due_at: int | None, now: int) -> Freshness:
+    if end is None:
+        return "empty"
+    if view.ttl_us is not None and now - end > view.ttl_us:
+        return "expired"
+    if not any(counts["live"] for counts in store.clocks([ref]).values()):
+        return "replayed"
+    return "late" if due_at is not None and now > due_at else "fresh"
+
+
+def _feature_form(served: ServedFeature) -> FeatureForm:
+    feature = served.feature
+    return FeatureForm(
+        name=served.name,
+        feature=feature.name,
+        kind=feature.kind,
+        window=None if served.window is None else served.window.name,
+        shape=served.serving.shape,
+        cells=_cells(served),
+        description=feature.description,
+    )
+
+
+def _cells(served: ServedFeature) -> tuple[str, ...]:
+    """The label of each cell of a list."""
+    if not served.is_list:
+        return ()
+    feature = served.feature
+    if not isinstance(feature, Histogram):
+        return tuple(f"cell {i + 1}" for i in range(served.width))
+    edges = [f"{edge:g}" for edge in feature.edges]
+    inner = [f"{low} to {high}" for low, high in pairwise(edges)]
+    return (f"below {edges[0]}", *inner, f"{edges[-1]} and above", *(["no value"] if feature.nulls else []))
+
+
+def _on_demand_form(view: OnDemandView) -> OnDemandForm:
+    return OnDemandForm(
+        name=view.name, outputs=view.outputs, features=tuple(view.features.values()), inputs=dict(view.inputs)
+    )
