@@ -21,13 +21,11 @@ class ConsoleServer:
     """A running console.
 
     Attributes:
-        world: what it was started on.
         url: `http://127.0.0.1:PORT/console/`; opened without the token, a page is a reader's.
         token: of the printed URL; a page that is opened with it is an operator's.
         log: what the process has written.
     """
 
-    world: World
     url: str
     token: str
     process: subprocess.Popen[bytes]
@@ -47,8 +45,15 @@ class ConsoleServer:
 
 @contextmanager
 def serving_console(world: World, log: Path, *options: str) -> Iterator[ConsoleServer]:
-    """`covey console` on a free port, until the block ends."""
-    command = [sys.executable, "-m", "covey", "console", *world.options(), "--port", "0", "--no-open", *options]
+    """`covey console` on a world, until the block ends."""
+    with running_console([*world.options(), *options], log) as server:
+        yield server
+
+
+@contextmanager
+def running_console(options: list[str], log: Path) -> Iterator[ConsoleServer]:
+    """`covey console` with some options on a free port, until the block ends."""
+    command = [sys.executable, "-m", "covey", "console", *options, "--port", "0", "--no-open"]
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
 
@@ -59,7 +64,7 @@ def serving_console(world: World, log: Path, *options: str) -> Iterator[ConsoleS
         wait_until(lambda: found() is not None or process.poll() is not None)
         printed = found()
         assert printed is not None, log.read_text()
-        yield ConsoleServer(world, printed[1].decode(), printed[2].decode(), process, log)
+        yield ConsoleServer(printed[1].decode(), printed[2].decode(), process, log)
     finally:
         process.terminate()
         try:
