@@ -23,6 +23,7 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from covey.console.assets import INDEX, AssetFiles
 from tests.covey.console.server import ConsoleServer
 
 from .places import wait_until_shown
@@ -41,6 +42,8 @@ def chromium() -> Iterator[Browser]:
     """One browser for all tests of this folder."""
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed: apt-get install chromium")
+    if AssetFiles().find(INDEX) is None:
+        pytest.skip("the console's page is not built: make console")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
