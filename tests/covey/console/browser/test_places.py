@@ -52,4 +52,4 @@ def test_only_the_consoles_own_address_is_asked(open_page: OpenPage, watch_of: W
         open_place(page, place)
     asked = watch_of(page).requests
     assert len(asked) > len(PLACES)
-    assert all(url.startswith(page.url.partition("#")[0]) or url.startswith("data:") for url in asked)
+    assert all(url.startswith((page.url.partition("#")[0], "data:")) for url in asked)
