@@ -144,3 +144,83 @@ def require_confirmed(confirmed: bool, what: str) -> None:
     """
     if not confirmed:
         raise NotConfirmed(what)
+
+
+class NoViewsFile(ConsoleError):
+    """A console without a views file has nothing to save into."""
+
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("this console was started without a views file")
+
+
+class ViewsFileChanged(ConsoleError):
+    """The views file is no longer the one that the page has read; nothing was written."""
+
+    status = 409
+    exit_code = REFUSED
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"{path} was changed by somebody else since this page read it; nothing was written")
+
+
+class ViewsFileUnusable(ConsoleError):
+    """A views file that the composer neither reads nor writes; names it and says why."""
+
+    status = 422
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"{path} cannot be used: {why}")
+
+
+class NoEvents(ConsoleError):
+    """A console without events can compose views, but not collect them."""
+
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("this console was started without events, so it cannot collect")
+
+
+class ViewsNotKnown(ConsoleError):
+    """Views that cannot be collected, because their text is not evaluated.
+
+    Attributes:
+        missing: names that the text has no known view for; why: what is not evaluated.
+    """
+
+    status = 422
+
+    def __init__(self, missing: list[str], why: list[str]) -> None:
+        self.missing, self.why = missing, why
+        what = f"the text defines no view {', '.join(missing)}" if missing else "some of the text is not evaluated"
+        super().__init__("; ".join([what, *why[:5]]))
+
+
+class RunUnderWay(ConsoleError):
+    """A console has one run at a time.
+
+    Attributes:
+        run: the id of the run; views: what it collects.
+    """
+
+    status = 409
+    exit_code = REFUSED
+
+    def __init__(self, run: str, views: tuple[str, ...]) -> None:
+        self.run, self.views = run, views
+        super().__init__(f"a run of {', '.join(views)} is under way; wait for it to end, or cancel it")
+
+
+class UnknownRun(ConsoleError):
+    """A run that this console has not started, or has forgotten."""
+
+    status = 404
+    exit_code = NOT_FOUND
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        super().__init__(f"this console has started no run {run[:80]!r}")

@@ -15,6 +15,7 @@ from featurestore.define.definitions import FeatureView
 
 if TYPE_CHECKING:
     from deployment.panes import PaneChoice
+    from deployment.project.fleet import EventColumns
     from deployment.request import CollectionRequest
     from edge_client.events import Events
     from featurestore.registry.registry import Registry
@@ -77,9 +78,7 @@ def preview(
     events: str | Path,
     *,
     store: str | Path,
-    client_column: str,
-    time_column: str,
-    site_column: str | None = None,
+    columns: EventColumns,
     start: date | None = None,
     end: date | None = None,
     noise: Literal["on", "off"] = "on",
@@ -113,8 +112,8 @@ def preview(
         budget_within(directory, budget_of_text(str(budget))),
         between=utc_range(start, end),
     )
-    table = read_events(Path(events), collected, client_column, time_column, site_column)
-    made = make_events(table, client_column, time_column, site_column)
+    table = read_events(Path(events), collected, columns.client, columns.time, columns.site)
+    made = make_events(table, columns.client, columns.time, columns.site)
     for view in collected:
         check_schema(view, made)
     now, state = wall_clock(), operator_state(directory / LEDGERS, IN_PROCESS)

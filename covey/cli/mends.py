@@ -94,6 +94,13 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "PEER_SPEAKS_ANOTHER_PROTOCOL": lambda error: f"see --{_command(error.role)} for another address",
     "KEY_HOLDER_UNKNOWN": lambda _: "start the leader with --keyholder HOST:PORT",
     "PROVIDER_UNKNOWN": lambda _: "start the leader with --provider HOST:PORT",
+    # the console
+    "NO_VIEWS_FILE": lambda _: "`covey console --views FILE` names one",
+    "NO_EVENTS": lambda _: "`covey console --events PATH --client-column NAME --time-column NAME` names them",
+    "VIEWS_FILE_CHANGED": lambda _: "compare both texts, and take theirs, keep yours, or download yours",
+    "VIEWS_NOT_KNOWN": lambda _: (
+        "write these views out, or save the file and start the console with --trust-views, which executes it"
+    ),
 }
 """By code: the end of the error's line, or an empty text."""
 

@@ -352,6 +352,13 @@ ROLE_TOO_SMALL covey.RoleTooSmall 4
 NOT_CONFIRMED covey.NotConfirmed 4
 BODY_TOO_LARGE covey.BodyTooLarge 2
 PAGE_NOT_FOUND covey.PageNotFound 5
+NO_EVENTS covey.NoEvents 2
+NO_VIEWS_FILE covey.NoViewsFile 2
+RUN_UNDER_WAY covey.RunUnderWay 4
+UNKNOWN_RUN covey.UnknownRun 5
+VIEWS_FILE_CHANGED covey.ViewsFileChanged 4
+VIEWS_FILE_UNUSABLE covey.ViewsFileUnusable 2
+VIEWS_NOT_KNOWN covey.ViewsNotKnown 2
 """
 SHARED = {
     "PANE_ALREADY_REPORTED": {

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from deployment.errors import OverBudget
+from deployment.project.fleet import EventColumns
 from deployment.run import run
 from deployment.run_preview import RunPreview, preview
 from featurestore.define.definitions import FeatureView
@@ -31,9 +32,7 @@ def previewed(views: tuple[FeatureView, ...], folder: Path, budget: str = "1", *
         views,
         folder / "events.parquet",
         store=folder / "store",
-        client_column="who",
-        time_column="at",
-        site_column="site",
+        columns=EventColumns("who", "at", "site"),
         budget=budget,
         **settings,  # type: ignore[arg-type]
     )
