@@ -125,6 +125,16 @@ class BodyTooLarge(ConsoleError):
         super().__init__(f"the body of a request may have {most:,} bytes")
 
 
+class CursorInvalid(ConsoleError):
+    """A cursor that no page of a list has given."""
+
+    status = 422
+
+    def __init__(self, cursor: str) -> None:
+        self.cursor = cursor
+        super().__init__(f"{cursor[:80]!r} is no cursor; begin with the first page")
+
+
 class PageNotFound(ConsoleError):
     """A path of the console that does not exist."""
 

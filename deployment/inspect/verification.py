@@ -42,6 +42,8 @@ REGISTRY: Final = "registry"
 """The check of the registry: its file is intact, and no publication or part of one is missing."""
 UNSIGNED: Final = "in-process: one process saw everything and signed nothing"
 
+_BY_STATEMENTS: Final = ("commitments", "statement", "agreement", "sites", "outcome", "values")
+
 Progress = Callable[[int, int], None]
 """(done, total)."""
 
@@ -96,6 +98,19 @@ class VerificationResult:
     expired: bool = False
     key: bytes | None = None
     roster: tuple[str, ...] = ()
+
+
+def skipped_checks(pinned: Pinned, void_reason: str | None) -> frozenset[str]:
+    """The checks that a release or void does not need.
+
+    Args:
+        void_reason: why it is void; None: it is opened. An aggregator has signed nothing for a void by a decision, and no sums
+            for any void.
+    """
+    skipped = {"parties"} if pinned == Pinned() else set()
+    if void_reason is not None:
+        skipped |= set(_BY_STATEMENTS) if is_unattempted(void_reason) else {"values"}
+    return frozenset(skipped)
 
 
 class Verifier:

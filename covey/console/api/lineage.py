@@ -2,11 +2,90 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from pathlib import PurePath
+from typing import Annotated, Self
 
-from covey.console.console import Console
+from fastapi import APIRouter, Query
+
+from covey.console.commands import command
+from covey.console.console import Console, EventSource
+from deployment.lineage.graph import Edge, LineageGraph, Node, NodeKind, lineage_of
+
+from .form import Form
 
 
-def router(_console: Console) -> APIRouter:
+class LineageFact(Form):
+    """Something about a part."""
+
+    name: str
+    value: str
+
+
+class LineageNode(Form):
+    """A part: a source, a view, a plan, the releases of a view, an on-demand view, a service or a model."""
+
+    id: str
+    kind: NodeKind
+    name: str
+    facts: list[LineageFact]
+    problem: str | None
+
+    @classmethod
+    def of(cls, node: Node) -> Self:
+        """A node of the graph."""
+        facts = [LineageFact(name=fact.name, value=fact.value) for fact in node.facts]
+        return cls(id=node.id, kind=node.kind, name=node.name, facts=facts, problem=node.problem)
+
+
+class LineageEdge(Form):
+    """`target` was made from `source`. `what`: the columns or features that went into it."""
+
+    source: str
+    target: str
+    what: list[str]
+
+    @classmethod
+    def of(cls, edge: Edge) -> Self:
+        """An edge of the graph."""
+        return cls(source=edge.source, target=edge.target, what=list(edge.what))
+
+
+class Lineage(Form):
+    """The graph, and the commands that print it and send it."""
+
+    nodes: list[LineageNode]
+    edges: list[LineageEdge]
+    command: str
+    openlineage_command: str
+
+    @classmethod
+    def of(cls, graph: LineageGraph, directory: str) -> Self:
+        """The graph of the store of a directory."""
+        return cls(
+            nodes=list(map(LineageNode.of, graph.nodes)),
+            edges=list(map(LineageEdge.of, graph.edges)),
+            command=command("covey", "lineage", "--store", directory),
+            openlineage_command=command("covey", "lineage", "--store", directory, "--openlineage", "URL"),
+        )
+
+
+def router(console: Console) -> APIRouter:
     """The routes of this place."""
-    return APIRouter(prefix="/lineage", tags=["lineage"])
+    routes = APIRouter(prefix="/lineage", tags=["lineage"])
+
+    @routes.get("", operation_id="showLineage")
+    def lineage(
+        part: Annotated[str | None, Query(max_length=200, description="A view, service or model; default: all")] = None,
+    ) -> Lineage:
+        """Where values come from and go to."""
+        graph = lineage_of(console.store, _name_of(console.source))
+        if part is not None:
+            graph = graph.around(graph.find(part).id)
+        return Lineage.of(graph, str(console.directory))
+
+    return routes
+
+
+def _name_of(source: EventSource | None) -> str | None:
+    """The last part of a path or URL: the rest may have a password."""
+    return None if source is None else PurePath(source.path.partition("?")[0]).name or None

@@ -1,0 +1,103 @@
+"""The routes of budgets. They read; a budget is changed in covey.toml and policy.toml."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query
+
+from covey.console.console import Console
+from covey.console.roles import Reader
+from deployment.inspect.budgets_in import budgets_in
+from deployment.inspect.ledger_check import verify_ledgers
+from deployment.inspect.ledger_view import BrokenLedger, LedgerView, owners_in, read_ledgers
+from deployment.inspect.what_if import what_if
+from deployment.project.budgets import budgets_of
+from featurestore.define.layout import layout_of
+from federation.accountant import cost_of_day
+from federation.ledger.operator import LEDGERS
+
+from .ledger_forms import Ledger, LedgerCheck, LedgerDay, LedgerDays, LedgerList, Refusals, day_of_date
+from .what_if_forms import PricedView, PricedViews, WhatIfAnswer, WhatIfRequest
+
+MOST_DAYS: Final = 1_500
+"""The most charged days of an answer: four years."""
+MOST_LEDGERS: Final = 100
+
+Owner = Annotated[str, Path(max_length=100, description="operator, or site-ID")]
+Name = Annotated[str | None, Query(max_length=200)]
+
+
+def router(console: Console) -> APIRouter:
+    """The routes of this place."""
+    routes = APIRouter(prefix="/budgets", tags=["budgets"])
+
+    @routes.get("/ledgers", operation_id="listLedgers")
+    def ledgers(after: Name = None, limit: Annotated[int, Query(ge=1, le=MOST_LEDGERS)] = 50) -> LedgerList:
+        """Every ledger: its budget, what today has left, its refusals, and what is wrong with it."""
+        owners = owners_in(console.directory / LEDGERS)
+        rest = owners[owners.index(after) + 1 :] if after in owners else owners if after is None else []
+        shown, now = rest[:limit], console.clock()
+        return LedgerList(
+            ledgers=[Ledger.of(_read(console, owner, None), now) for owner in shown],
+            next=shown[-1] if len(rest) > limit else None,
+        )
+
+    @routes.get("/ledgers/{owner}/days", operation_id="listLedgerDays")
+    def days(
+        owner: Owner,
+        view: Name = None,
+        first: date | None = None,
+        last: date | None = None,
+        limit: Annotated[int, Query(ge=1, le=MOST_DAYS)] = 400,
+    ) -> LedgerDays:
+        """The charged days of a ledger, or the newest of them."""
+        ledger = _whole(console, owner, view)
+        low = None if first is None else day_of_date(first)
+        high = None if last is None else day_of_date(last)
+        chosen = [one for one in ledger.days if (low is None or one.day >= low) and (high is None or one.day <= high)]
+        shown = list(map(LedgerDay.of, chosen[-limit:]))
+        return LedgerDays(
+            owner=owner, budget_micro_rho=ledger.budget.micro_rho, days=shown, more=len(chosen) > len(shown)
+        )
+
+    @routes.get("/ledgers/{owner}/refusals", operation_id="listRefusals")
+    def refusals(owner: Owner, view: Name = None, limit: Annotated[int, Query(ge=1, le=500)] = 100) -> Refusals:
+        """What a ledger has refused, and why."""
+        return Refusals.of(_whole(console, owner, view), limit)
+
+    @routes.get("/ledgers/{owner}/check", operation_id="checkLedger")
+    def check(owner: Owner) -> LedgerCheck:
+        """Read and check every entry of a ledger, as `covey ledger verify` does."""
+        (found,) = verify_ledgers(console.directory, owner)
+        return LedgerCheck.of(found)
+
+    @routes.get("/views", operation_id="listPricedViews")
+    def views() -> PricedViews:
+        """The views that can be collected, with their prices."""
+        return PricedViews(
+            views=[PricedView.of(view, cost_of_day([layout_of(view)]).micro_rho) for view in console.store.views()]
+        )
+
+    @routes.post("/what-if", operation_id="whatIf")
+    def collect_every_day(body: WhatIfRequest, _user: Reader) -> WhatIfAnswer:
+        """What views would cost if they were collected every day. Nothing is charged."""
+        chosen = [one.change.applied(console.store.view(one.view)) for one in body.views]
+        budgets = budgets_in(console.directory, MOST_LEDGERS)
+        return WhatIfAnswer.of(what_if(chosen, budgets, body.days, body.epsilon))
+
+    return routes
+
+
+def _read(console: Console, owner: str, view: str | None) -> LedgerView | BrokenLedger:
+    (ledger,) = read_ledgers(console.directory, budgets_of(console.directory), owner=owner, view=view)
+    return ledger
+
+
+def _whole(console: Console, owner: str, view: str | None) -> LedgerView:
+    """An intact ledger. Raises LedgerBroken, ItemMissing."""
+    ledger = _read(console, owner, view)
+    if isinstance(ledger, BrokenLedger):
+        raise ledger.error
+    return ledger
