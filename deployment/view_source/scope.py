@@ -53,13 +53,15 @@ class Scope:
 
     def spelling(self, wanted: PartType) -> str | None:
         """How the file spells a class here; None: it has not imported it."""
-        package = None
         for name, meaning in self.meanings.items():
             if meaning == wanted:
                 return name
-            if isinstance(meaning, PackageName):
-                package = name
+        package = self.package()
         return f"{package}.{wanted.name}" if package is not None and wanted.public else None
+
+    def package(self) -> str | None:
+        """The name of the package `covey` here, if the file has imported it."""
+        return next((name for name, one in self.meanings.items() if isinstance(one, PackageName)), None)
 
     def binding(self, name: str, meaning: Meaning) -> Scope:
         """The scope after a name is bound."""
