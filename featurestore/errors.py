@@ -455,6 +455,19 @@ class NothingToRollBack(FeatureStoreError):
         )
 
 
+class ModelChanged(FeatureStoreError):
+    """Somebody else has promoted, registered or deleted a version since the caller looked."""
+
+    exit_code = REFUSED
+
+    def __init__(self, model: str, in_force: str) -> None:
+        self.model, self.in_force = model, in_force
+        super().__init__(
+            f"model {model!r} was changed since it was shown, so nothing was done: {in_force} is in force now; look again, and "
+            "decide anew"
+        )
+
+
 class ModelInUse(FeatureStoreError):
     """A version that cannot be deleted, because it answers requests."""
 

@@ -20,6 +20,7 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "UNKNOWN_VIEW": lambda error: "--views FILE names the file" if error.named else "",
     "UNKNOWN_MODEL": lambda _: "`covey train CONFIG.toml` makes one",
     "MODEL_IN_USE": lambda error: f"`covey models promote {error.model} vN` does",
+    "MODEL_CHANGED": lambda error: f"`covey models list {error.model}` shows it",
     "NOTHING_TO_ROLL_BACK": lambda error: f"`covey models promote {error.model} vN` does",
     "SERVER_EXPOSED": lambda error: (
         f"`covey keys tls --project {error.directory} --role server --name HOST` makes a certificate (--behind-proxy: a "

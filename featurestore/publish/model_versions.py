@@ -37,14 +37,21 @@ class Change:
     serving: Serving
 
 
-def promote(directory: Path, name: str, serving: Serving, clock: Callable[[], int]) -> Change:
+def promote(
+    directory: Path, name: str, serving: Serving, clock: Callable[[], int], *, seen: str | None = None
+) -> Change:
     """Put versions of a model in force: pinned ones by weight, or always the newest.
+
+    Args:
+        seen: `ModelHistory.stamp` of what the decision was made from; None: whatever is in force.
 
     Raises:
         StoreNotFound, UnknownModel: no such model, or a version is unknown or deleted. StoreInUse, StoreWriteFailed.
+        ModelChanged: it is not what was seen.
     """
     with _registry(directory) as registry, registry.transaction():
         history = registry.models.history(name)
+        history.require_unchanged(seen)
         history.require_versions(serving)
         registry.models.promote(name, serving, history.newest, clock())
         return _change(registry, history)
@@ -67,22 +74,29 @@ def promote_unless_changed(
         return True
 
 
-def roll_back(directory: Path, name: str, clock: Callable[[], int]) -> Change:
+def roll_back(directory: Path, name: str, clock: Callable[[], int], *, seen: str | None = None) -> Change:
     """Bring back the versions that were in force before the last change; see `ModelHistory.before`.
+
+    Args:
+        seen: as in `promote`.
 
     Raises:
         NothingToRollBack. And the errors of `promote`.
     """
     with _registry(directory) as registry, registry.transaction():
         history = registry.models.history(name)
+        history.require_unchanged(seen)
         registry.models.promote(name, history.before(), history.newest, clock(), is_rollback=True)
         return _change(registry, history)
 
 
-def delete_models(directory: Path, reference: str, clock: Callable[[], int]) -> list[str]:
+def delete_models(directory: Path, reference: str, clock: Callable[[], int], *, seen: str | None = None) -> list[str]:
     """Delete `name@v<n>`, or all versions of `name`; returns them as `name@v<n>`. It waits for a publication to end.
 
     The files are removed after the registry has committed. If that is interrupted, the next publication removes them.
+
+    Args:
+        seen: as in `promote`.
 
     Raises:
         ModelInUse: the version is in force. UnknownModel. And the errors of `promote`.
@@ -91,6 +105,7 @@ def delete_models(directory: Path, reference: str, clock: Callable[[], int]) -> 
         with registry.transaction():
             name, version = parse_reference(reference, registry.models.names)
             history = registry.models.history(name)
+            history.require_unchanged(seen)
             if version is None:
                 gone = history.versions
                 if isinstance(history.serving, Weights):  # a later registration has another number, and takes over

@@ -15,7 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self, TypeAlias, assert_never
 
-from featurestore.errors import ModelInUse, NothingToRollBack, PromotionInvalid, StoreCorrupt, UnknownModel
+from featurestore.errors import (
+    ModelChanged,
+    ModelInUse,
+    NothingToRollBack,
+    PromotionInvalid,
+    StoreCorrupt,
+    UnknownModel,
+)
 
 NEWEST: Final = "newest"
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
@@ -191,6 +198,21 @@ class ModelHistory:
         return self.versions[-1]
 
     @property
+    def stamp(self) -> str:
+        """Another text after each change: 32 hex digits."""
+        state = [self.versions, [(str(one.serving), one.newest, one.is_rollback, one.at) for one in self.promotions]]
+        return hashlib.blake2b(json.dumps(state).encode(), digest_size=16).hexdigest()
+
+    def require_unchanged(self, seen: str | None) -> None:
+        """Return if a decision was made from this state. Raises ModelChanged.
+
+        Args:
+            seen: the stamp of the state that the caller has seen; None: any.
+        """
+        if seen not in (None, self.stamp):
+            raise ModelChanged(self.model, str(self.in_force))
+
+    @property
     def serving(self) -> Serving:
         """What the last promotion or rollback asks for."""
         return self.promotions[-1].serving if self.promotions else Newest()
@@ -198,7 +220,11 @@ class ModelHistory:
     @property
     def in_force(self) -> Weights:
         """The versions that answer requests now."""
-        return self._weights(self.serving, self.newest)
+        return self.weights_of(self.serving)
+
+    def weights_of(self, serving: Serving) -> Weights:
+        """The versions that would answer requests if this was in force now."""
+        return self._weights(serving, self.newest)
 
     def require_versions(self, serving: Serving) -> None:
         """Return if all versions of a promotion exist. Raises UnknownModel."""
@@ -222,13 +248,13 @@ class ModelHistory:
         *earlier, current = self._states()
         for state in reversed(earlier):
             if state.weights != current.weights and set(state.weights.versions) <= set(self.versions):
-                again = self._weights(state.serving, self.newest)
+                again = self.weights_of(state.serving)
                 return state.serving if again == state.weights else state.weights
         raise NothingToRollBack(self.model, str(self.in_force))
 
     def in_force_before(self) -> Weights:
         """The versions that a rollback would put in force. Raises NothingToRollBack."""
-        return self._weights(self.before(), self.newest)
+        return self.weights_of(self.before())
 
     def _states(self) -> list[_State]:
         """What was in force one after the other, without what was rolled back; the last is in force now."""

@@ -15,6 +15,7 @@ import pytest
 from deployment.backup.back_up import back_up
 from deployment.backup.restore import restore
 from featurestore.errors import (
+    ModelChanged,
     ModelInUse,
     NothingToRollBack,
     StoreCorrupt,
@@ -352,6 +353,34 @@ def test_a_decision_is_not_applied_to_what_it_was_not_made_from(directory: Path)
             publisher.register_model("demand", {"model.bin": b"2"}, "{}")
         assert not promote_unless_changed(directory, "demand", Weights.single("demand", 1), seen, clock)
     assert (in_force(directory), in_force(directory, "demand")) == ("v2", "v2")
+
+
+@pytest.mark.parametrize("change", ["promotion", "rollback", "registration", "deletion"])
+def test_who_decides_from_an_older_state_is_refused_and_changes_nothing(directory: Path, change: str) -> None:
+    promote(directory, "late", single(2), clock)
+    with Store.open(directory) as store:
+        seen = store.model_history("late").stamp
+    match change:
+        case "promotion":
+            promote(directory, "late", single(2), clock, seen=seen)  # the same versions, and yet another decision
+        case "rollback":
+            roll_back(directory, "late", clock, seen=seen)
+        case "registration":
+            with Publisher(directory, clock) as publisher:
+                publisher.register_model("late", {"model.bin": b"4"}, "{}")
+        case "deletion":
+            delete_models(directory, "late@v1", clock, seen=seen)
+    before = in_force(directory)
+    with pytest.raises(ModelChanged, match=f"{before} is in force now"):
+        promote(directory, "late", single(3), clock, seen=seen)
+    with pytest.raises(ModelChanged):
+        roll_back(directory, "late", clock, seen=seen)
+    with pytest.raises(ModelChanged):
+        delete_models(directory, "late", clock, seen=seen)
+    with Store.open(directory) as store:
+        history = store.model_history("late")
+    assert str(history.in_force) == before
+    assert 3 in history.versions
 
 
 def test_a_backup_has_what_is_in_force_and_no_deleted_version(directory: Path, tmp_path: Path) -> None:
