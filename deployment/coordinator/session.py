@@ -37,6 +37,7 @@ from federation.key_rotation import erase_ended
 from federation.plan import Plan, plan_from_bytes, plan_to_bytes
 
 from .announcement import Announcement
+from .answer_log import AnswerLog
 from .batches import CollectionOutcome, Conditions
 from .grid import grid_of
 from .job import Job
@@ -75,7 +76,7 @@ class Session:
     ) -> None:
         self._directory, self._addresses = directory, addresses
         self._clock, self._progress, self._meters = clock, progress, meters
-        self._unfinished = Unfinished(directory)
+        self._unfinished, self._answers = Unfinished(directory), AnswerLog(directory, clock)
         self._run = OpenRun(lambda: grid_of(superlink_folder(directory)), time.monotonic)
         self._links = _OpenLinks()
         self._proven = ProvenPlan(time.monotonic)
@@ -120,7 +121,9 @@ class Session:
                 ready = self._preflight(plan, job, conditions)
                 if (why := why_not(ready, conditions)) is not None:
                     outcome = CollectionOutcome(sites=ready.of(conditions.roster), why_freed=f"{why}; {_NOT_ANNOUNCED}")
-                    return summary_of(Announcement(plan, b""), outcome, [], keeps_due=True)
+                    refused = summary_of(Announcement(plan, b""), outcome, [], keeps_due=True)
+                    self._answers.add(refused)
+                    return refused
                 sites = ready.answered(conditions.roster)
             wanting = {one.view.name: one for one in plan.views if one.min_sites > sites}
             if wanting:
@@ -214,6 +217,7 @@ class Session:
                 self._unfinished.finish()  # no site has seen the plan, and nothing is charged before a plan is closed
                 raise CollectionFailed(f"{error}; {_NOT_ANNOUNCED}") from error
         result: dict[str, Any] = json.loads(job.result.read_text(encoding="utf-8"))
+        self._answers.add(result)
         self._unfinished.finish()
         return result
 

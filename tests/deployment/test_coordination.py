@@ -15,6 +15,7 @@ from aggregator.errors import RemoteRefusal
 from deployment.collecting import collecting, require_nothing_unfinished
 from deployment.coordinator import job_run
 from deployment.coordinator.announcement import Announcement
+from deployment.coordinator.answer_log import AnswerLog
 from deployment.coordinator.job import Job
 from deployment.coordinator.session import still_to_do
 from deployment.local.unfinished_collection import Unfinished
@@ -92,6 +93,8 @@ class TestThePlanThatIsKept:
             Unfinished(flights).begin(job(flights)).finish(result)
         code, out, err = covey("start", "coordinator", "--resume", "--project", flights)
         assert code == 0
+        (answers,) = AnswerLog(flights, lambda: 0).read()
+        assert {site: one.to_json() for site, one in answers.sites.items()} == sites
         assert " ".join(out.replace("│", " ").split()).endswith("visits 2 1 1 " + "└" + out.split("└")[1].strip())
         for text in (
             "1 site(s) answered: 1\n",
