@@ -78,6 +78,18 @@ class RunUnreadable(SimulationError):
         super().__init__(f"{path} is no record of a run: {why}")
 
 
+class ReportMissing(SimulationError):
+    """A folder of the laboratory has no report of this name, or it is too large to show."""
+
+    exit_code = NOT_FOUND
+
+    def __init__(self, folder: str, most_bytes: int) -> None:
+        self.folder, self.most_bytes = folder, most_bytes
+        super().__init__(
+            f"{folder[:200]!r} has no report of at most {most_bytes:,} bytes in this folder of the laboratory"
+        )
+
+
 class DiskFull(RunFailed):
     """The disk is full; the message names the command that resumes the run."""
 

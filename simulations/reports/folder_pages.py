@@ -22,6 +22,8 @@ from .run_page import run_page
 from .sweep_page import sweep_page
 
 RUN, SWEEP, VALUES, REPORT = "run.json", "sweep.json", "values.parquet", "report.html"
+PART: Final = ".part"
+"""The end of the name of a folder that is not complete."""
 MAX_JSON_BYTES: Final = 2**28
 
 
@@ -33,7 +35,7 @@ def write_run_report(folder: Path) -> None:
     """
     require_renderers()
     values = folder / VALUES
-    write_page(folder / REPORT, run_page(_read(folder / RUN), values if values.is_file() else None))
+    write_page(folder / REPORT, run_page(read_record(folder / RUN), values if values.is_file() else None))
 
 
 def write_sweep_report(folder: Path) -> None:
@@ -43,7 +45,7 @@ def write_sweep_report(folder: Path) -> None:
         RunUnreadable: the record of the sweep is unreadable. UsageError: matplotlib or Jinja2 is not installed.
     """
     require_renderers()
-    sweep = _read(folder / SWEEP)
+    sweep = read_record(folder / SWEEP)
     runs = [_run_of(folder, planned) for planned in sweep.parts("runs")]
     write_page(folder / REPORT, sweep_page(sweep, runs))
 
@@ -54,17 +56,18 @@ def _run_of(folder: Path, planned: Record) -> Record | None:
     if not path.resolve().is_relative_to(folder.resolve()):
         return None
     try:
-        return _read(path)
+        return read_record(path)
     except RunUnreadable:
         return None
 
 
-def _read(path: Path) -> Record:
+def read_record(path: Path, most_bytes: int = MAX_JSON_BYTES) -> Record:
+    """Read a record. Raises RunUnreadable."""
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_JSON_BYTES + 1)
-        if len(content) > MAX_JSON_BYTES:
-            raise RunUnreadable(path, f"it has more than {MAX_JSON_BYTES:,} bytes")
+            content = file.read(most_bytes + 1)
+        if len(content) > most_bytes:
+            raise RunUnreadable(path, f"it has more than {most_bytes:,} bytes")
         stored: Any = json.loads(content)
     except (OSError, ValueError, RecursionError) as error:
         raise RunUnreadable(path, str(error)) from None
