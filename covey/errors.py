@@ -104,6 +104,17 @@ class RoleTooSmall(ConsoleError):
         super().__init__(f"this needs the role {needs.label}; this session has the role {has.label}")
 
 
+class TooManyStreams(ConsoleError):
+    """All streams of live events are in use."""
+
+    status = 503
+    exit_code = REFUSED
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        super().__init__(f"{most:,} pages follow the fleet live, the most that the console allows; close one of them")
+
+
 class NotConfirmed(ConsoleError):
     """A request that spends a budget, or changes what is served, without the user's yes."""
 

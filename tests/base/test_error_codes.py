@@ -64,6 +64,7 @@ VALUE_OUT_OF_RANGE crypto.ValueOutOfRange 1
 INDEX_OUT_OF_RANGE crypto.IndexOutOfRange 1
 VERSION_IN_USE featurestore.VersionInUse 4
 PROMOTION_INVALID featurestore.PromotionInvalid 2
+MODEL_CHANGED featurestore.ModelChanged 4
 NOTHING_TO_ROLL_BACK featurestore.NothingToRollBack 4
 MODEL_IN_USE featurestore.ModelInUse 4
 VERSION_NOT_SERVED training.VersionNotServed 1
@@ -338,6 +339,7 @@ TRACE_INVALID simulations.TraceInvalid 2
 WORKER_DIED simulations.WorkerDied 2
 SETTING_REFUSED simulations.SettingRefused 2
 REPORT_CONFIG_INVALID simulations.ReportConfigInvalid 2
+REPORT_MISSING simulations.ReportMissing 5
 RUN_UNREADABLE simulations.RunUnreadable 1
 DISK_FULL simulations.DiskFull 1
 CONSOLE_ERROR covey.ConsoleError 2
@@ -350,6 +352,7 @@ TOO_MANY_SESSIONS covey.TooManySessions 4
 PAGE_TOKEN_MISSING covey.PageTokenMissing 4
 ROLE_TOO_SMALL covey.RoleTooSmall 4
 NOT_CONFIRMED covey.NotConfirmed 4
+TOO_MANY_STREAMS covey.TooManyStreams 4
 BODY_TOO_LARGE covey.BodyTooLarge 2
 PAGE_NOT_FOUND covey.PageNotFound 5
 NO_EVENTS covey.NoEvents 2

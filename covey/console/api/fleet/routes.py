@@ -1,0 +1,101 @@
+"""The routes of the place of the fleet."""
+
+from __future__ import annotations
+
+import threading
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+
+from covey.console.commands import command
+from covey.console.console import Console
+from covey.console.live import LastEvent, stream
+from deployment.drift.report import Report, Terms
+from deployment.drift.stored_panes import StoredPanes
+from deployment.inspect.arrivals import newest_publication
+from deployment.inspect.fleet import Fleet
+from deployment.inspect.site_coverage import SiteCoverage
+
+from .drift_forms import Drift, drift_form
+from .live import FleetEvents
+from .pane_forms import Coverage, coverage_form
+from .parts import FleetParts, read_parts
+
+View = Annotated[str, Query(min_length=1, max_length=200)]
+Panes = Annotated[int, Query(ge=1, le=400)]
+Last = Annotated[int, Query(ge=1, le=90)]
+
+
+class FleetState(FleetParts):
+    """Everything about a fleet. `project` None: the directory has a store, and no project."""
+
+    project: str | None
+    directory: str
+    collect_command: str
+
+
+def router(console: Console) -> APIRouter:
+    """The routes of this place."""
+    routes = APIRouter(prefix="/fleet", tags=["fleet"])
+    directory, lock = str(console.directory), threading.Lock()
+    fleet = Fleet(console.directory, console.store, console.clock)
+    coverage, checks = SiteCoverage(console.directory), DriftChecks(console)
+
+    def read() -> FleetParts:
+        with lock:
+            return read_parts(fleet, directory)
+
+    events = FleetEvents(read, console.clock)
+
+    @routes.get("", operation_id="readFleet")
+    def state() -> FleetState:
+        """Sites, panes, the plan under way, roles and the newest panes."""
+        project = fleet.project()
+        return FleetState(
+            project=None if project is None else project.name,
+            directory=directory,
+            collect_command=command("covey", "collect", "--project", directory, "--once"),
+            **dict(read()),
+        )
+
+    @routes.get("/events", operation_id="followFleet", response_class=StreamingResponse)
+    async def follow(last: LastEvent = None) -> StreamingResponse:
+        """The same parts as events, when they change."""
+        events.require_room()
+        return stream(events.follow(last))
+
+    @routes.get("/coverage", operation_id="readCoverage")
+    def read_coverage(view: View, panes: Panes = 60) -> Coverage:
+        """Which sites are in the newest panes of a view."""
+        project = fleet.project()
+        roster = frozenset[str]() if project is None else frozenset(one.site for one in project.roster.entries)
+        with lock:
+            return coverage_form(coverage.read(view, roster, panes))
+
+    @routes.get("/drift", operation_id="checkDrift")
+    def check_drift(last: Last = 1) -> Drift:
+        """Whether the newest panes of each view differ from their own past. It costs no budget."""
+        line = command("covey", "monitor", "--last", str(last), "--store", directory)
+        return Drift(views=tuple(map(drift_form, checks.of(last))), command=line)
+
+    return routes
+
+
+class DriftChecks:
+    """The newest check of all views, which is kept until something is published. Threads may share it."""
+
+    def __init__(self, console: Console) -> None:
+        self._directory, self._lock = console.directory, threading.Lock()
+        self._found: dict[int, tuple[int, tuple[Report, ...]]] = {}
+
+    def of(self, last: int) -> tuple[Report, ...]:
+        """The reports on the newest `last` panes. Raises StoreCorrupt."""
+        from deployment.drift.checks import check_views  # scipy is slow to import
+
+        with self._lock:
+            newest = newest_publication(self._directory)
+            if self._found.get(last, (None,))[0] != newest:
+                with StoredPanes(self._directory) as store:
+                    self._found[last] = newest, tuple(check_views(store, store.names(), Terms(last=last)))
+            return self._found[last][1]
