@@ -128,18 +128,29 @@ function line(source: string, target: string, joined: Joined, sourceHandle = "ou
 
 export const CARD_WIDTH = 232;
 
-/** The height of a card, which follows from its rows; CSS gives the same. */
+const EDGES = 12;
+const LINE = 20;
+const TITLE = 22;
+
+/** The height of a card, which follows from its lines; the style sheet gives the same. */
 export function heightOf(card: Card): number {
   switch (card.type) {
     case "source":
-      return 44 + 22 * shownColumns(card.data.source, card.data.used).length + 8;
-    case "part":
-      return 52 + 20 * rowsOf(card.data.node).length + (card.data.draft ? 22 : 0) + 8;
+      return EDGES + LINE + TITLE + 22 * shownColumns(card.data.source, card.data.used).length;
+    case "part": {
+      const title = hasTitle(card.data.node) ? TITLE : 0;
+      return EDGES + LINE + title + LINE * rowsOf(card.data.node).length + (card.data.draft ? LINE : 0);
+    }
     case "windows":
-      return 40 + 20 * windowRows(card.data.node).length + 8;
+      return EDGES + LINE + LINE * windowRows(card.data.node).length;
     default:
-      return 76;
+      return EDGES + LINE + 40;
   }
+}
+
+/** Bounds and privacy have a title only where they have a Python name. */
+export function hasTitle(node: GraphNode): boolean {
+  return node.name !== "" || (node.kind !== "bounds" && node.kind !== "privacy");
 }
 
 /** The columns of a source's card: all of a small source, and of a large one its first and those that are read. */
@@ -148,16 +159,36 @@ export function shownColumns(source: Source, used: string): Source["columns"] {
   return source.columns.filter((column, index) => index < MAX_COLUMNS || read.has(column.name));
 }
 
-/** Where cards go: in layers, except those that a person has moved. */
-export function placesOf(flow: Flow, moved: Readonly<Record<string, Point>>): ReadonlyMap<string, Point> {
+/** What the places of cards depend on: two flows of one shape have the same places. */
+export function shapeOf(flow: Flow): string {
+  const cards = flow.cards.map((card) => `${card.id} ${heightOf(card)}`);
+  return JSON.stringify([cards, flow.lines.map((one) => one.id)]);
+}
+
+/**
+ * Where cards go: in layers. Windows, bounds and privacy go one layer before the features,
+ * so that no layer becomes much higher than the others: an empty box stands between each of them and its view.
+ */
+export function placesOf(flow: Flow): ReadonlyMap<string, Point> {
   const boxes = flow.cards.map((card) => ({ id: card.id, width: CARD_WIDTH, height: heightOf(card) }));
-  const places = layered(boxes, flow.lines, { gap: 20, layerGap: 64 });
-  for (const [id, point] of Object.entries(moved)) {
-    if (places.has(id)) {
-      places.set(id, point);
-    }
-  }
-  return places;
+  const early = new Set(flow.cards.filter(isEarly).map((card) => card.id));
+  const spacers = [...early].map((id) => ({ id: `${id}/`, width: CARD_WIDTH, height: 1 }));
+  const lines = flow.lines.flatMap(({ source, target }) =>
+    early.has(source)
+      ? [
+          { source, target: `${source}/` },
+          { source: `${source}/`, target },
+        ]
+      : [{ source, target }],
+  );
+  const places = layered([...boxes, ...spacers], lines, { gap: 12, layerGap: 52 });
+  return new Map(flow.cards.map(({ id, position }) => [id, places.get(id) ?? position]));
+}
+
+function isEarly(card: Card): boolean {
+  return (
+    card.type === "windows" || (card.type === "part" && ["bounds", "privacy"].includes(card.data.node.kind))
+  );
 }
 
 /** The next cards with the former objects wherever nothing has changed, so that only changed cards are drawn again. */
@@ -177,6 +208,15 @@ export function reused(before: readonly Card[], next: readonly Card[]): Card[] {
       ? old
       : ({ ...old, ...card, data: sameData(old.data, card.data) ? old.data : card.data } as Card);
   });
+}
+
+/** The next lines with the former objects: an id says all of a line. */
+export function sameLines(before: readonly JoinLine[], next: readonly JoinLine[]): readonly JoinLine[] {
+  const former = new Map(before.map((one) => [one.id, one]));
+  const lines = next.map((one) => former.get(one.id) ?? one);
+  return lines.length === before.length && lines.every((one, index) => one === before[index])
+    ? before
+    : lines;
 }
 
 function sameData(one: object, other: object): boolean {

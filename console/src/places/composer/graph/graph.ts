@@ -104,10 +104,10 @@ export function titleOf(node: GraphNode): string {
     return own;
   }
   if (node.kind === "entity") {
-    return textsOf(node, "keys").join(", ") || node.name || "no key yet";
+    return textsOf(node, "keys").join(", ") || node.name;
   }
   if (node.kind === "feature") {
-    return defaultFeatureName(node) || node.name || "no name yet";
+    return defaultFeatureName(node) || node.name;
   }
   return node.name;
 }

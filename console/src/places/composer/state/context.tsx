@@ -40,7 +40,12 @@ export interface Composer {
   readonly setFile: (file: ViewsFile) => void;
   /** Applies a join, or says why it is refused. */
   readonly apply: (join: Join) => void;
+  /** The dialog of the canvas and the outline that is open. */
+  readonly dialog: ComposerDialog;
+  readonly setDialog: (dialog: ComposerDialog) => void;
 }
+
+export type ComposerDialog = "none" | "help" | "join";
 
 const ComposerContext = createContext<Composer | undefined>(undefined);
 
@@ -69,10 +74,11 @@ export function ComposerProvider({ file: read, sources, palette, children }: Pro
         : { type: "say", says: join.why },
     );
   }, []);
+  const [dialog, setDialog] = useState<ComposerDialog>("none");
   const problems = useMemo(() => Object.values(editing.problems).flat(), [editing.problems]);
   const composer = useMemo(
-    () => ({ editing, problems, file, sources, palette, dispatch, setFile, apply }),
-    [editing, problems, file, sources, palette, apply],
+    () => ({ editing, problems, file, sources, palette, dispatch, setFile, apply, dialog, setDialog }),
+    [editing, problems, file, sources, palette, apply, dialog],
   );
   return <ComposerContext value={composer}>{children}</ComposerContext>;
 }

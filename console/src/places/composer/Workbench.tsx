@@ -1,0 +1,38 @@
+import type { ReactNode } from "react";
+import { Canvas } from "./canvas/Canvas";
+import { Inspector } from "./inspector/Inspector";
+import { HelpDialog } from "./outline/HelpDialog";
+import { JoinDialog } from "./outline/JoinDialog";
+import { Outline } from "./outline/Outline";
+import { Parts } from "./palette/Parts";
+import { useComposer } from "./state/context";
+import { useRootKeys } from "./state/rootKeys";
+import { Toolbar } from "./Toolbar";
+import "./composer.css";
+
+/** Palette, outline, fields and canvas, and below the canvas what the graph means. */
+export function Workbench({ children }: { children?: ReactNode }) {
+  const { editing, dialog } = useComposer();
+  const keys = useRootKeys();
+  return (
+    <div className="workbench" {...keys}>
+      <div className="workbench-top">
+        <Parts />
+        <Toolbar />
+      </div>
+      <div className="workbench-side">
+        <Outline />
+        <Inspector />
+      </div>
+      <div className="workbench-main">
+        <Canvas />
+        <p className="workbench-said" role="status">
+          {editing.said}
+        </p>
+        {children}
+      </div>
+      {dialog === "help" && <HelpDialog />}
+      {dialog === "join" && <JoinDialog />}
+    </div>
+  );
+}

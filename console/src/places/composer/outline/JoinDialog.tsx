@@ -1,0 +1,67 @@
+import { useMemo, useState } from "react";
+import { Button } from "../../../design/Button";
+import { Combobox } from "../../../design/Combobox";
+import { Dialog } from "../../../design/Dialog";
+import { typeWord } from "../canvas/words";
+import { type GraphNode, nodeOf, titleOf } from "../graph/graph";
+import { useComposer } from "../state/context";
+import { nodeIdOf } from "../state/editing";
+import { joinChoices } from "./joinChoices";
+
+const MAX_SHOWN = 30;
+
+/** Joins the chosen part to another one, which is chosen from a list: the keyboard's way to draw a line. */
+export function JoinDialog() {
+  const { editing, sources, apply, setDialog } = useComposer();
+  const node = nodeOf(editing.graph, nodeIdOf(editing.selection[0] ?? ""));
+  const [text, setText] = useState("");
+  const choices = useMemo(
+    () => (node === undefined ? [] : joinChoices(editing.graph, sources, node)),
+    [editing.graph, sources, node],
+  );
+  const shown = choices.filter((choice) => choice.title.toLowerCase().includes(text.toLowerCase()));
+  const close = () => setDialog("none");
+
+  function join(title: string): void {
+    const choice = choices.find((one) => one.title === title);
+    if (choice !== undefined) {
+      apply(choice.join());
+      close();
+    }
+  }
+
+  return (
+    <Dialog
+      title={node === undefined ? "Join" : `Join ${described(node)}`}
+      onClose={close}
+      actions={
+        <Button
+          kind="primary"
+          disabled={!choices.some((one) => one.title === text)}
+          onClick={() => join(text)}
+        >
+          Join
+        </Button>
+      }
+    >
+      {node === undefined ? (
+        <p>Choose a part in the outline or on the canvas first.</p>
+      ) : choices.length === 0 ? (
+        <p>Nothing in this file or in its sources can be joined to this part.</p>
+      ) : (
+        <Combobox
+          label="To"
+          hint={`${choices.length} possible joins. Type to search.`}
+          value={text}
+          options={shown.slice(0, MAX_SHOWN).map((choice) => choice.title)}
+          onChange={setText}
+          onChoose={join}
+        />
+      )}
+    </Dialog>
+  );
+}
+
+function described(node: GraphNode): string {
+  return `${typeWord(node)} ${titleOf(node)}`.trim();
+}

@@ -1,0 +1,32 @@
+import { expect, test } from "vitest";
+import { FLIGHTS, GRAPH } from "../fixture";
+import { add } from "../graph/edits";
+import { nodeOf } from "../graph/graph";
+import { newNode } from "../graph/palette";
+import { joinChoices } from "./joinChoices";
+
+const MEAN = newNode(GRAPH, { kind: "feature", type: "Mean", help: "", fields: [] });
+const WITH_MEAN = add(GRAPH, MEAN);
+
+test("a free feature joins to views and reads numeric columns", () => {
+  expect(joinChoices(WITH_MEAN, [FLIGHTS], MEAN).map((choice) => choice.title)).toEqual([
+    "to view dest_delay",
+    "read column arr_delay",
+  ]);
+});
+
+test("a view takes free parts", () => {
+  const view = nodeOf(WITH_MEAN, "dest_delay");
+  const titles = view && joinChoices(WITH_MEAN, [FLIGHTS], view).map((choice) => choice.title);
+  expect(titles).toContain("take mean");
+  expect(titles).toContain("to service late_model");
+  expect(titles).toContain("read column arrived_at");
+});
+
+test("two parts of one name are told apart", () => {
+  const twice = add(WITH_MEAN, { ...MEAN, id: "new-99" });
+  const view = nodeOf(twice, "dest_delay");
+  const titles = view && joinChoices(twice, [], view).map((choice) => choice.title);
+  expect(titles).toContain("take mean");
+  expect(titles).toContain("take mean (2)");
+});

@@ -1,0 +1,45 @@
+// Every join that a part can have, in words.
+
+import { typeWord } from "../canvas/words";
+import { type Graph, type GraphNode, titleOf } from "../graph/graph";
+import { type Join, joinColumn, joinNodes } from "../graph/joins";
+import { allColumns, type Source } from "../graph/sources";
+
+export interface JoinChoice {
+  readonly title: string;
+  readonly join: () => Join;
+}
+
+export function joinChoices(
+  graph: Graph,
+  sources: readonly Source[],
+  node: GraphNode,
+): readonly JoinChoice[] {
+  const out = graph.nodes
+    .filter((other) => joinNodes(graph, node.id, other.id).kind === "joined")
+    .map((other) => ({ title: `to ${worded(other)}`, join: () => joinNodes(graph, node.id, other.id) }));
+  const taken = graph.nodes
+    .filter((other) => joinNodes(graph, other.id, node.id).kind === "joined")
+    .map((other) => ({ title: `take ${worded(other)}`, join: () => joinNodes(graph, other.id, node.id) }));
+  const read = allColumns(sources)
+    .filter((column) => joinColumn(graph, column, node.id).kind === "joined")
+    .map((column) => ({
+      title: `read column ${column.name}`,
+      join: () => joinColumn(graph, column, node.id),
+    }));
+  return distinct([...out, ...taken, ...read]);
+}
+
+function worded(node: GraphNode): string {
+  return `${typeWord(node).toLowerCase()} ${titleOf(node)}`.trim();
+}
+
+/** Two parts of one name are told apart by a number. */
+function distinct(choices: readonly JoinChoice[]): readonly JoinChoice[] {
+  const seen = new Map<string, number>();
+  return choices.map((choice) => {
+    const count = (seen.get(choice.title) ?? 0) + 1;
+    seen.set(choice.title, count);
+    return count === 1 ? choice : { ...choice, title: `${choice.title} (${count})` };
+  });
+}
