@@ -7,6 +7,7 @@ import "./chart/chart.css";
 import { aligned, type ChartGap, type ChartLine, panned, type Range, zoomed } from "./chart/lines";
 import { dataOf, optionsOf, stripsHeight } from "./chart/plot";
 import { useColours } from "./useColours";
+import { useWidth } from "./useWidth";
 
 interface ChartProps {
   /** What is shown, in a few words; the page also has the numbers as a table. */
@@ -142,20 +143,4 @@ export function Chart({
       <ChartKey lines={lines} gaps={gaps} statuses={statuses} data={data} place={place} />
     </figure>
   );
-}
-
-/** The width of an element in CSS pixels, as it changes. */
-export function useWidth(element: { current: HTMLElement | null }): number {
-  const [width, setWidth] = useState(0);
-  useEffect(() => {
-    const target = element.current;
-    if (target === null) {
-      return;
-    }
-    const observer = new ResizeObserver(() => setWidth(Math.floor(target.clientWidth)));
-    observer.observe(target);
-    setWidth(Math.floor(target.clientWidth));
-    return () => observer.disconnect();
-  }, [element]);
-  return width;
 }

@@ -1,0 +1,133 @@
+import { keepPreviousData } from "@tanstack/react-query";
+import { useEffect, useMemo, useState } from "react";
+import { $api } from "../../api/client";
+import { Card } from "../../design/Card";
+import { Empty } from "../../design/Empty";
+import { Checkbox, Select, TextField } from "../../design/Field";
+import { Loaded } from "../../design/Loaded";
+import { inline } from "../../design/text";
+import {
+  asDefined,
+  type Choice,
+  daysError,
+  limitError,
+  PANES,
+  type PricedView,
+  priceError,
+  requestOf,
+} from "./choice";
+import { WhatIfResult } from "./WhatIfResult";
+
+/** What views would cost if they were collected every day. Nothing is charged. */
+export function WhatIf() {
+  const views = $api.useQuery("get", "/console/api/budgets/views");
+  return (
+    <Loaded query={views} label="the views">
+      {(found) =>
+        found.views.length === 0 ? (
+          <Empty>{inline("The store has no view yet. `covey apply` registers the views of a file.")}</Empty>
+        ) : (
+          <Planned views={found.views} />
+        )
+      }
+    </Loaded>
+  );
+}
+
+function Planned({ views }: { views: readonly PricedView[] }) {
+  const [choices, setChoices] = useState<ReadonlyMap<string, Choice>>(new Map());
+  const [days, setDays] = useState("365");
+  const [limit, setLimit] = useState("10");
+  const request = useSettled(
+    useMemo(() => requestOf(views, choices, days, limit), [views, choices, days, limit]),
+  );
+  const choose = (view: string, choice: Choice) => setChoices(new Map([...choices, [view, choice]]));
+  return (
+    <>
+      <Card title="Collect every day">
+        <ul className="choices">
+          {views.map((view) => (
+            <ViewChoice
+              key={view.view}
+              view={view}
+              choice={choices.get(view.view) ?? asDefined(view)}
+              onChange={(choice) => choose(view.view, choice)}
+            />
+          ))}
+        </ul>
+        <div className="span-fields">
+          <TextField label="For so many days" value={days} onChange={setDays} error={daysError(days)} />
+          <TextField
+            label="How long does ε stay at most"
+            value={limit}
+            onChange={setLimit}
+            error={limitError(limit)}
+          />
+        </div>
+      </Card>
+      {request === undefined ? <Empty>Choose a view, and a price.</Empty> : <Answer request={request} />}
+    </>
+  );
+}
+
+/** A value once it has not changed for a moment: nobody waits for the cost of a half-typed number. */
+function useSettled<Value>(value: Value): Value {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), 200);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return settled;
+}
+
+function ViewChoice({
+  view,
+  choice,
+  onChange,
+}: {
+  view: PricedView;
+  choice: Choice;
+  onChange: (choice: Choice) => void;
+}) {
+  const unit = view.mechanism === "gaussian" ? "ρ" : "ε";
+  return (
+    <li className="choice">
+      <Checkbox
+        label={view.view}
+        checked={choice.chosen}
+        onChange={(chosen) => onChange({ ...choice, chosen })}
+      />
+      <TextField
+        label={`${unit} of a client-day of ${view.view}`}
+        hideLabel
+        value={choice.price}
+        disabled={!choice.chosen}
+        onChange={(price) => onChange({ ...choice, price })}
+        error={choice.chosen ? priceError(choice.price) : undefined}
+        hint={`${unit} of a client-day`}
+      />
+      <Select
+        label={`Pane of ${view.view}`}
+        hideLabel
+        value={choice.pane}
+        disabled={!choice.chosen}
+        options={PANES.map((pane) => [pane, `pane of ${pane}`])}
+        onChange={(pane) => onChange({ ...choice, pane })}
+      />
+    </li>
+  );
+}
+
+function Answer({ request }: { request: NonNullable<ReturnType<typeof requestOf>> }) {
+  const answer = $api.useQuery(
+    "post",
+    "/console/api/budgets/what-if",
+    { body: request },
+    { placeholderData: keepPreviousData },
+  );
+  return (
+    <Loaded query={answer} label="the cost">
+      {(found) => <WhatIfResult found={found} />}
+    </Loaded>
+  );
+}

@@ -1,0 +1,125 @@
+import type { components } from "../../api/schema";
+import { Badge } from "../../design/Badge";
+import { Card } from "../../design/Card";
+import { count, number, rho } from "../../design/format";
+import { Table } from "../../design/Table";
+import { Claims } from "./Claims";
+import { EpsilonCurve } from "./EpsilonCurve";
+
+type Answer = components["schemas"]["WhatIfAnswer"];
+type Fit = components["schemas"]["BudgetFit"];
+
+/** The cost of the chosen views, and whether the budgets pay for it. */
+export function WhatIfResult({ found }: { found: Answer }) {
+  return (
+    <>
+      <Card title="Cost">
+        <p>
+          A client-day costs ρ = {rho(found.micro_rho)} against an aggregator and{" "}
+          {rho(found.outsiders_micro_rho)} against outsiders. A client that takes part every day pays this
+          each day.
+        </p>
+        <Claims
+          caption="Privacy loss of all chosen views"
+          delta={found.delta}
+          rows={[["all chosen", found.claims]]}
+        />
+        <EpsilonCurve claims={found.curve} limit={found.lasting?.epsilon} />
+        {found.lasting !== null && <p>{lasting(found.lasting)}</p>}
+      </Card>
+      <Card title="Budgets">
+        <FitTable fits={found.budgets} />
+      </Card>
+      <Card title="Views">
+        <Table
+          caption="Cost of each view"
+          rows={found.views}
+          rowKey={(one) => one.view}
+          columns={[
+            { key: "view", title: "View", cell: (one) => one.view, order: (one) => one.view },
+            {
+              key: "pane",
+              title: "Panes of a day",
+              numeric: true,
+              cell: (one) => `${count(one.panes_per_day)} of ${one.pane}`,
+              order: (one) => one.panes_per_day,
+            },
+            {
+              key: "rho",
+              title: "ρ of a day",
+              numeric: true,
+              cell: (one) => rho(one.micro_rho),
+              order: (one) => one.micro_rho,
+            },
+            {
+              key: "day",
+              title: "ε of a day",
+              numeric: true,
+              cell: (one) => number(one.claims[0]?.aggregator, 3),
+              order: (one) => one.claims[0]?.aggregator ?? null,
+            },
+            {
+              key: "year",
+              title: "ε of a year",
+              numeric: true,
+              cell: (one) => number(one.claims.at(-1)?.aggregator, 3),
+              order: (one) => one.claims.at(-1)?.aggregator ?? null,
+            },
+          ]}
+        />
+      </Card>
+    </>
+  );
+}
+
+function lasting(found: NonNullable<Answer["lasting"]>): string {
+  const days = (some: number) =>
+    some >= found.at_least ? `for more than ${count(found.at_least)} days` : `for ${count(some)} days`;
+  return (
+    `ε stays at most ${number(found.epsilon)} ${days(found.outsiders_days)} against outsiders, and ` +
+    `${days(found.aggregator_days)} against an aggregator.`
+  );
+}
+
+function FitTable({ fits }: { fits: readonly Fit[] }) {
+  return (
+    <Table
+      caption="Whether each budget pays for a day"
+      rows={fits}
+      rowKey={(one) => one.owner}
+      columns={[
+        { key: "owner", title: "Ledger", cell: (one) => one.owner, order: (one) => one.owner },
+        {
+          key: "fits",
+          title: "Every day",
+          cell: (one) => (
+            <Badge tone={one.fits ? "good" : "bad"}>{one.fits ? "can be collected" : "refused"}</Badge>
+          ),
+        },
+        {
+          key: "budget",
+          title: "Budget",
+          numeric: true,
+          cell: (one) => rho(one.budget_micro_rho),
+          order: (one) => one.budget_micro_rho,
+        },
+        {
+          key: "cost",
+          title: "Cost",
+          numeric: true,
+          cell: (one) => rho(one.micro_rho),
+          order: (one) => one.micro_rho,
+        },
+        { key: "left", title: "Left", numeric: true, cell: (one) => rho(one.left), order: (one) => one.left },
+        {
+          key: "quotas",
+          title: "Over quota",
+          cell: (one) =>
+            one.over_quota
+              .map((over) => `${over.view}: ${rho(over.micro_rho)} of ${rho(over.quota)}`)
+              .join(", ") || "–",
+        },
+      ]}
+    />
+  );
+}
