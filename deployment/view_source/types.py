@@ -12,7 +12,7 @@ from typing import Any, Final
 from featurestore.define import kinds
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.feature import KINDS
+from featurestore.define.feature import KINDS, ViewFeature
 from featurestore.define.filtered import Filtered
 from featurestore.define.on_demand import on_demand
 from featurestore.define.privacy import Bounds, Privacy
@@ -70,11 +70,12 @@ class PartType:
 
 def part_types() -> Mapping[str, PartType]:
     """The classes by name; installations may have registered kinds of features of their own."""
-    own = {getattr(kinds, name) for name in kinds.__all__} | {Filtered}
+    own: list[type[ViewFeature]] = [*(getattr(kinds, name) for name in kinds.__all__), Filtered]
+    registered = [kind for kind in KINDS.values() if kind not in own]
     found = [
         PartType("FeatureView", "view", FeatureView),
         PartType("Entity", "entity", Entity),
-        *(PartType(kind.__name__, "feature", kind, kind in own) for kind in KINDS.values()),
+        *(PartType(kind.__name__, "feature", kind, kind in own) for kind in [*own, *registered]),
         PartType("Bounds", "bounds", Bounds),
         PartType("Privacy", "privacy", Privacy),
         PartType("on_demand", "on_demand", on_demand),
