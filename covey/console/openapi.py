@@ -11,6 +11,7 @@ from typing import Any
 from fastapi.openapi.utils import get_openapi
 
 from featurestore.publish.publish import Publisher
+from featurestore.server.refusal import MEDIA_TYPE
 from featurestore.store import Store
 
 from .assets import AssetFiles
@@ -30,6 +31,12 @@ def document() -> dict[str, Any]:
             console = Console(directory, store, None, False, None, None, None, lambda: 0, bytes)
             app = app_of(console, Sessions(None, "", lambda: 0.0, bytes), AssetFiles(), cookie="", secure=True)
     found = get_openapi(title=app.title, version="1", routes=app.routes)
+    for item in found["paths"].values():
+        for operation in item.values():
+            content = operation["responses"]["default"]["content"]
+            content[MEDIA_TYPE] = content.pop(
+                "application/json"
+            )  # FastAPI describes an error as an answer that succeeds
     return {**found, "paths": {f"{PREFIX}{path}": item for path, item in found["paths"].items()}}
 
 
