@@ -1,4 +1,4 @@
-import { type Aligned, type ChartGap, type ChartLine, pointAt } from "./chart/lines";
+import { type Aligned, type ChartGap, type ChartLine, lastAt } from "./chart/lines";
 import { meaningOf, statusColour } from "./chart/statuses";
 import { seriesColour } from "./colours";
 import { moment, number } from "./format";
@@ -66,7 +66,7 @@ function readOut(
   place: number,
   statuses: readonly string[],
 ): string {
-  const point = pointAt(places, place);
+  const point = lastAt(places, place);
   if (point < 0 || places[point] !== place) {
     return "–";
   }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { aligned, alone, type ChartLine, panned, pointAt, runs, zoomed } from "./lines";
+import { aligned, alone, type ChartLine, lastAt, panned, runs, zoomed } from "./lines";
 
 function line(moments: number[], value: (number | null)[], more: Partial<ChartLine> = {}): ChartLine {
   return { id: "a", label: "A", colour: 0, moments, value, ...more };
@@ -53,8 +53,8 @@ test("pan moves by a part of the width, and stops at the ends", () => {
 });
 
 test("the point at a place is the last one at or before it", () => {
-  expect([0, 1, 2, 3, 9].map((place) => pointAt([1, 3, 4], place))).toEqual([-1, 0, 0, 1, 2]);
-  expect(pointAt([], 3)).toBe(-1);
+  expect([0, 1, 2, 3, 9].map((place) => lastAt([1, 3, 4], place))).toEqual([-1, 0, 0, 1, 2]);
+  expect(lastAt([], 3)).toBe(-1);
 });
 
 test("runs of a status are as long as they can be, and OK makes none", () => {

@@ -86,13 +86,18 @@ function within(range: Range, whole: Range): Range {
   return [Math.round(start), Math.round(start + width)];
 }
 
-/** The number of the point of a line at or before a place of the time axis; -1: there is none. */
-export function pointAt(places: readonly number[], place: number): number {
+/** The number of the last entry at or before a place, of entries in order; -1: there is none. */
+export function lastAt(places: readonly number[], place: number): number {
+  return pointAt(places, place, (one) => one);
+}
+
+/** As `lastAt`, of entries whose places a function gives. */
+export function pointAt<One>(entries: readonly One[], place: number, placeOf: (one: One) => number): number {
   let low = 0;
-  let high = places.length;
+  let high = entries.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((places[middle] ?? 0) <= place) {
+    if (placeOf(entries[middle] as One) <= place) {
       low = middle + 1;
     } else {
       high = middle;

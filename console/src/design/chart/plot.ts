@@ -8,6 +8,7 @@ import { statusColour } from "./statuses";
 
 const SECOND = 1e6;
 const STRIP_PX = 6;
+const NARROW_PX = 4;
 /** With at most so many points on a line, each has a bar of its own. */
 const BARS_UP_TO = 60;
 
@@ -49,7 +50,7 @@ export function optionsOf(input: PlotInput): uPlot.Options {
       points: { size: 7 },
       focus: { prox: 24 },
     },
-    padding: [8, hasRight ? 0 : 12, stripsHeight(lines), 0],
+    padding: [8, hasRight ? 0 : 20, stripsHeight(lines), 0],
     scales: {
       x: {
         time: true,
@@ -118,8 +119,11 @@ function drawGaps(plot: uPlot, gaps: readonly ChartGap[]): void {
     const left = Math.max(bbox.left, plot.valToPos(gap.start / SECOND, "x", true));
     const right = Math.min(bbox.left + bbox.width, plot.valToPos(gap.end / SECOND, "x", true));
     if (right > left) {
-      ctx.fillStyle = translucent(colour(gap.kind === "void" ? "--text-2" : "--bad"), 0.14);
-      ctx.fillRect(left, bbox.top, Math.max(1, right - left), bbox.height);
+      ctx.fillStyle = translucent(colour(gap.kind === "void" ? "--text-2" : "--bad"), 0.16);
+      // many narrow gaps side by side would hide the lines: they are marked at the top only
+      const high =
+        right - left < NARROW_PX * devicePixelRatio ? 2 * STRIP_PX * devicePixelRatio : bbox.height;
+      ctx.fillRect(left, bbox.top, Math.max(1, right - left), high);
     }
   }
   ctx.restore();

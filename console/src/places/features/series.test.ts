@@ -25,7 +25,7 @@ function answer(more: Partial<SeriesForm> = {}): SeriesForm {
       { key: "LAX", value: [3, 4], se: [1, 1], low: [1, 2], high: [5, 6], n: null, status: [0, 0] },
     ],
     statuses: ["OK", "ROUGH_SE", "STALE_BUDGET", "VOID", "LOW_COVERAGE", "DROWNED"],
-    gaps: [{ start: 30, end: 40, state: "void", reason: "BUDGET_SPENT", release: "cc" }],
+    gaps: [{ start: 30, end: 40, panes: 1, state: "void", reason: "BUDGET_SPENT", release: "cc" }],
     more_gaps: false,
     ...more,
   };
@@ -66,7 +66,9 @@ test("rows are newest first, and a pane without a row has one with its reason", 
 });
 
 test("a void pane with rows says its reason in them", () => {
-  const gaps = [{ start: 20, end: 30, state: "void" as const, reason: "BATCH_TOO_SMALL", release: "bb" }];
+  const gaps = [
+    { start: 20, end: 30, panes: 1, state: "void" as const, reason: "BATCH_TOO_SMALL", release: "bb" },
+  ];
   const rows = rowsOf([{ ...ONE, data: answer({ gaps }) }]);
   expect(rows.map((row) => row.reason)).toEqual(["BATCH_TOO_SMALL", "BATCH_TOO_SMALL", "", ""]);
 });

@@ -1,7 +1,7 @@
 // From the answers of the API to the lines of a chart and the rows of its table.
 
 import type { components } from "../../api/schema";
-import type { ChartGap, ChartLine } from "../../design/chart/lines";
+import { type ChartGap, type ChartLine, pointAt } from "../../design/chart/lines";
 
 export type SeriesForm = components["schemas"]["SeriesForm"];
 
@@ -59,11 +59,11 @@ export interface Row {
   release: string;
 }
 
-/** A row for each pane, key and feature, the newest first; and one for each pane without any row. */
+/** A row for each pane, key and feature, the newest first; and one for each gap without any row. */
 export function rowsOf(shown: readonly Shown[]): Row[] {
   const rows: Row[] = [];
   for (const { feature, data } of shown) {
-    const gaps = new Map(data.gaps.map((gap) => [gap.start, gap]));
+    const reasons = data.moments.map((moment) => gapAt(data.gaps, moment)?.reason ?? "");
     for (const one of data.keys) {
       for (const [i, moment] of data.moments.entries()) {
         rows.push({
@@ -77,14 +77,13 @@ export function rowsOf(shown: readonly Shown[]): Row[] {
           high: one.high[i] ?? null,
           n: one.n?.[i] ?? null,
           status: data.statuses[one.status[i] ?? 0] ?? "",
-          reason: gaps.get(moment)?.reason ?? "",
+          reason: reasons[i] ?? "",
           release: data.releases[i] ?? "",
         });
       }
     }
-    const known = new Set(data.moments);
     for (const gap of data.every === 1 ? data.gaps : []) {
-      if (!known.has(gap.start)) {
+      if (!data.moments.some((moment) => gap.start <= moment && moment < gap.end)) {
         const nothing = { value: null, se: null, low: null, high: null, n: null };
         const id = `${feature} – ${gap.start}`;
         const more = { status: "VOID", reason: gap.reason, release: gap.release };
@@ -93,6 +92,14 @@ export function rowsOf(shown: readonly Shown[]): Row[] {
     }
   }
   return rows.sort((a, b) => b.moment - a.moment);
+}
+
+type Gap = SeriesForm["gaps"][number];
+
+/** The gap that holds a moment; gaps are in order. */
+function gapAt(gaps: readonly Gap[], moment: number): Gap | undefined {
+  const gap = gaps[pointAt(gaps, moment, (one) => one.start)];
+  return gap !== undefined && moment < gap.end ? gap : undefined;
 }
 
 /** How many values there are of each status, without OK, the most frequent first. */

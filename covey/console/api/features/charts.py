@@ -17,7 +17,7 @@ from featurestore.errors import BadReference
 from featurestore.offline.series import Series, SeriesCache
 from featurestore.store import Store
 
-from .forms import MOST_CELLS, MOST_GAPS
+from .forms import MOST_CELLS, MOST_GAP_PANES, MOST_GAPS
 from .keys import KeySearch, key_text, place_of
 
 STATUSES: Final = tuple(status.name for status in Status)
@@ -41,8 +41,7 @@ class Charts:
             raise BadReference(f"view {view!r}: no join key is given")
         found = self._store.series(view, feature, np.array(places), between, self._cache)
         shown = _Shown(found, definition, feature, cell, most)
-        gaps = self._store.not_opened(view, between, MOST_GAPS + 1)
-        last_of_pane = {one.pane_start: one for one in gaps[:MOST_GAPS]}
+        gaps, more_gaps = self._gaps(view, between)
         return {
             "view": view,
             **shown.about,
@@ -61,17 +60,8 @@ class Charts:
                 for i, place in enumerate(places)
             ],
             "statuses": STATUSES,
-            "gaps": [
-                {
-                    "start": one.pane_start,
-                    "end": one.pane_end,
-                    "state": one.state,
-                    "reason": one.reason or "",
-                    "release": one.release_id.hex(),
-                }
-                for one in last_of_pane.values()
-            ],
-            "more_gaps": len(gaps) > MOST_GAPS,
+            "gaps": gaps,
+            "more_gaps": more_gaps,
         }
 
     def heat_map(self, view: str, feature: str, cell: int, between: Between, first: int, keys: int) -> dict[str, Any]:
@@ -93,6 +83,20 @@ class Charts:
             "status": np.ascontiguousarray(shown.of(found.status).T).reshape(-1),
             "statuses": STATUSES,
         }
+
+    def _gaps(self, view: str, between: Between) -> tuple[list[dict[str, Any]], bool]:
+        """Runs of panes that are void or retracted for one reason, as `Gap`; and whether there are more."""
+        found = self._store.not_opened(view, between, MOST_GAP_PANES + 1)
+        runs: list[dict[str, Any]] = []
+        for one in {one.pane_start: one for one in found[:MOST_GAP_PANES]}.values():
+            kind = {"state": one.state, "reason": one.reason or ""}
+            if runs and runs[-1]["end"] == one.pane_start and kind.items() <= runs[-1].items():
+                runs[-1]["end"] = one.pane_end
+                runs[-1]["panes"] += 1
+            else:
+                place = {"start": one.pane_start, "end": one.pane_end, "release": one.release_id.hex(), "panes": 1}
+                runs.append(place | kind)
+        return runs[:MOST_GAPS], len(found) > MOST_GAP_PANES or len(runs) > MOST_GAPS
 
 
 class _Shown:

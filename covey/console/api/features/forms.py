@@ -17,7 +17,9 @@ MOST_KEYS: Final = 8
 MOST_CELLS: Final = 250_000
 """The most cells of a heat map."""
 MOST_GAPS: Final = 2_000
-"""The most voids and retractions in one answer."""
+"""The most gaps in one answer."""
+MOST_GAP_PANES: Final = 50_000
+"""The most voids and retractions that one answer looks at."""
 
 ViewName: TypeAlias = Annotated[
     str, Path(max_length=200, description="The name of a view, or `view@v<n>` for a pinned version.")
@@ -141,10 +143,11 @@ class KeySeries(Form):
 
 
 class Gap(Form):
-    """A pane that was not opened, or was retracted."""
+    """Panes one after the other that were not opened, or were retracted, for one reason; `release` is of the first."""
 
     start: int
     end: int
+    panes: int
     state: Literal["void", "retracted"]
     reason: str
     release: str
@@ -158,7 +161,7 @@ class SeriesForm(Form):
         panes: how many panes there are in the time range.
         moments, released: the start of each pane, and when its row was released.
         statuses: the name of each code in `status`.
-        gaps: voids and retractions in the time range, at most 2,000.
+        gaps: voids and retractions in the time range; `more_gaps`: later ones are left out.
     """
 
     view: str

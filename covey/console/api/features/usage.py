@@ -85,12 +85,12 @@ def _notebook(
             f"    own = rows[(rows[{columns!r}] == list(key)).all(axis=1)]",
         ]
         series, indent = "own", "    "
-    at, value = f'{series}["pane_start"]', f"{series}[{feature!r}]{chosen}"
-    low, high = f"{series}[{feature + '__lo'!r}]{chosen}", f"{series}[{feature + '__hi'!r}]{chosen}"
+    names = f"({feature!r}, {f'{feature}__lo'!r}, {f'{feature}__hi'!r})"
     label = '", ".join(map(str, key))' if keys else repr(feature)
     lines += [
-        f"{indent}line = plt.plot({at}, {value}, label={label})[0]",
-        f"{indent}plt.fill_between({at}, {low}, {high}, color=line.get_color(), alpha=0.2)  # 95 %",
+        f"{indent}value, low, high = ({series}[name]{chosen} for name in {names})",
+        f"{indent}line = plt.plot({series}.pane_start, value, label={label})[0]",
+        f"{indent}plt.fill_between({series}.pane_start, low, high, color=line.get_color(), alpha=0.2)  # 95 %",
         f"plt.ylabel({feature!r})",
         "plt.legend()",
     ]

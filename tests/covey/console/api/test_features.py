@@ -28,7 +28,7 @@ from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from tests.covey.console.asking import API, Api, console_of
 from tests.featurestore import whole_store
-from tests.featurestore.making import DAY, HOUR, a_release, a_view, fill
+from tests.featurestore.making import DAY, HOUR, a_release, a_view, a_void, fill
 
 HOSTILE = ['<img src=x onerror="alert(1)">', "=1+1", "-2", "@sum", "plain", "c,d=e"]
 
@@ -400,8 +400,26 @@ def test_a_reader_may_look(directory: Path) -> None:
         assert Api(console, "reader").post("/features/look", body)["rows"][0]["values"][0]["value"] == 3
 
 
+def test_panes_in_a_row_with_one_reason_are_one_gap(tmp_path: Path) -> None:
+    view = a_view()
+    reasons = ["A", "A", "B", "B", "B"]
+    with Publisher(tmp_path, lambda: DAY) as publisher:
+        publisher.register(view)
+        publisher.publish([a_void(view, i * HOUR, reason) for i, reason in enumerate(reasons)])
+        publisher.publish([a_void(view, 7 * HOUR, "B")])
+    with console_of(tmp_path) as console:
+        gaps = series_of(Api(console), "delays", "late", key="ATL")["gaps"]
+    assert [(gap["start"] // HOUR, gap["end"] // HOUR, gap["panes"], gap["reason"]) for gap in gaps] == [
+        (0, 2, 2, "A"),
+        (2, 5, 3, "B"),
+        (7, 8, 1, "B"),
+    ]
+
+
 def test_gaps_are_bounded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     assert forms.MOST_GAPS == charts.MOST_GAPS
-    monkeypatch.setattr(charts, "MOST_GAPS", 1)
-    found = series_of(api, "delays", "flights", key="ATL")
-    assert (len(found["gaps"]), found["more_gaps"]) == (1, True)
+    for bound in ("MOST_GAPS", "MOST_GAP_PANES"):
+        with monkeypatch.context() as patch:
+            patch.setattr(charts, bound, 1)
+            found = series_of(api, "delays", "flights", key="ATL")
+            assert (len(found["gaps"]), found["more_gaps"]) == (1, True)
