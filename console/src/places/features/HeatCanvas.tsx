@@ -1,9 +1,9 @@
 import { type KeyboardEvent, type MouseEvent, useEffect, useMemo, useRef } from "react";
-import { useWidth } from "../../design/Chart";
 import { statusColour } from "../../design/chart/statuses";
 import { colour } from "../../design/colours";
 import { moment } from "../../design/format";
 import { useColours } from "../../design/useColours";
+import { useWidth } from "../../design/useWidth";
 import { type HeatMap, type Mode, type Palette, pixels, rgbOf, type Scale } from "./heat";
 
 export interface Cell {
