@@ -16,9 +16,15 @@ export function Dialog({ title, children, actions, onClose, closeText = "Cancel"
   const dialog = useRef<HTMLDialogElement>(null);
   const heading = useId();
   useEffect(() => {
+    const before = document.activeElement;
     const shown = dialog.current;
     shown?.showModal();
-    return () => shown?.close();
+    return () => {
+      shown?.close();
+      if (before instanceof HTMLElement) {
+        before.focus(); // the dialog has left the page by now, so the browser does not go back by itself
+      }
+    };
   }, []);
   return (
     <dialog ref={dialog} className="dialog" aria-labelledby={heading} onCancel={onClose} onClose={onClose}>

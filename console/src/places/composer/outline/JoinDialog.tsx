@@ -6,19 +6,23 @@ import { typeWord } from "../canvas/words";
 import { type GraphNode, nodeOf, titleOf } from "../graph/graph";
 import { useComposer } from "../state/context";
 import { nodeIdOf } from "../state/editing";
-import { joinChoices } from "./joinChoices";
+import { columnAt, joinChoices, readers } from "./joinChoices";
 
 const MAX_SHOWN = 30;
 
 /** Joins the chosen part to another one, which is chosen from a list: the keyboard's way to draw a line. */
 export function JoinDialog() {
   const { editing, sources, apply, setDialog } = useComposer();
-  const node = nodeOf(editing.graph, nodeIdOf(editing.selection[0] ?? ""));
+  const [chosen = ""] = editing.selection;
+  const node = nodeOf(editing.graph, nodeIdOf(chosen));
+  const column = columnAt(sources, chosen);
   const [text, setText] = useState("");
-  const choices = useMemo(
-    () => (node === undefined ? [] : joinChoices(editing.graph, sources, node)),
-    [editing.graph, sources, node],
-  );
+  const choices = useMemo(() => {
+    if (column !== undefined) {
+      return readers(editing.graph, column);
+    }
+    return node === undefined ? [] : joinChoices(editing.graph, sources, node);
+  }, [editing.graph, sources, node, column]);
   const shown = choices.filter((choice) => choice.title.toLowerCase().includes(text.toLowerCase()));
   const close = () => setDialog("none");
 
@@ -32,7 +36,7 @@ export function JoinDialog() {
 
   return (
     <Dialog
-      title={node === undefined ? "Join" : `Join ${described(node)}`}
+      title={`Join ${column === undefined ? described(node) : `column ${column.name}`}`.trim()}
       onClose={close}
       actions={
         <Button
@@ -44,7 +48,7 @@ export function JoinDialog() {
         </Button>
       }
     >
-      {node === undefined ? (
+      {node === undefined && column === undefined ? (
         <p>Choose a part in the outline or on the canvas first.</p>
       ) : choices.length === 0 ? (
         <p>Nothing in this file or in its sources can be joined to this part.</p>
@@ -62,6 +66,6 @@ export function JoinDialog() {
   );
 }
 
-function described(node: GraphNode): string {
-  return `${typeWord(node)} ${titleOf(node)}`.trim();
+function described(node: GraphNode | undefined): string {
+  return node === undefined ? "" : `${typeWord(node)} ${titleOf(node)}`.trim();
 }

@@ -31,6 +31,12 @@ export function Outline() {
     tree.current?.querySelector<HTMLElement>(`[data-key="${CSS.escape(row.key)}"]`)?.focus();
   }
 
+  function rowOf(target: EventTarget): TreeRow | undefined {
+    const key =
+      target instanceof Element ? target.closest<HTMLElement>("[data-key]")?.dataset.key : undefined;
+    return rows.find((row) => row.key === key);
+  }
+
   function toggle(row: TreeRow): void {
     const next = new Set(closed);
     if (!next.delete(row.key)) {
@@ -40,25 +46,24 @@ export function Outline() {
   }
 
   function press(event: KeyboardEvent): void {
-    if (current === undefined || event.ctrlKey || event.metaKey) {
+    const row = rowOf(event.target);
+    if (row === undefined || event.ctrlKey || event.metaKey) {
       return;
     }
-    const at = rows.indexOf(current);
+    const at = rows.indexOf(row);
     const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (by !== undefined && event.altKey) {
-      moveAmong(current, by);
+      moveAmong(row, by);
     } else if (by !== undefined) {
       go(rows[at + by], event.shiftKey);
     } else if (event.key === "Home" || event.key === "End") {
       go(event.key === "Home" ? rows[0] : rows.at(-1));
     } else if (event.key === "ArrowRight") {
-      current.open === false ? toggle(current) : current.open === true && go(rows[at + 1]);
+      row.open === false ? toggle(row) : row.open === true && go(rows[at + 1]);
     } else if (event.key === "ArrowLeft") {
-      current.open === true
-        ? toggle(current)
-        : go(rows.slice(0, at).findLast((row) => row.level < current.level));
+      row.open === true ? toggle(row) : go(rows.slice(0, at).findLast((one) => one.level < row.level));
     } else if (event.key === "Enter" || event.key === " ") {
-      go(current);
+      go(row);
       document.getElementById(INSPECTOR_ID)?.focus();
     } else {
       return;
@@ -67,9 +72,7 @@ export function Outline() {
   }
 
   function click(event: MouseEvent): void {
-    const key =
-      event.target instanceof Element && event.target.closest<HTMLElement>("[data-key]")?.dataset.key;
-    const row = rows.find((one) => one.key === key);
+    const row = rowOf(event.target);
     if (row?.open !== undefined && chosen.has(row.id)) {
       toggle(row);
     }

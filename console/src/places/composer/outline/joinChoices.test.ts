@@ -3,7 +3,7 @@ import { FLIGHTS, GRAPH } from "../fixture";
 import { add } from "../graph/edits";
 import { nodeOf } from "../graph/graph";
 import { newNode } from "../graph/palette";
-import { joinChoices } from "./joinChoices";
+import { columnAt, joinChoices, readers } from "./joinChoices";
 
 const MEAN = newNode(GRAPH, { kind: "feature", type: "Mean", help: "", fields: [] });
 const WITH_MEAN = add(GRAPH, MEAN);
@@ -29,4 +29,15 @@ test("two parts of one name are told apart", () => {
   const titles = view && joinChoices(twice, [], view).map((choice) => choice.title);
   expect(titles).toContain("take mean");
   expect(titles).toContain("take mean (2)");
+});
+
+test("a column of the outline joins to what can read it", () => {
+  const column = columnAt([FLIGHTS], "source:events/tail num");
+  expect(column?.name).toBe("tail num");
+  expect(columnAt([FLIGHTS], "source:events")).toBeUndefined();
+  expect(column && readers(GRAPH, column).map((choice) => choice.title)).toEqual([
+    "to view dest_delay",
+    "to entity dest",
+    "to rate late",
+  ]);
 });

@@ -3,11 +3,25 @@
 import { typeWord } from "../canvas/words";
 import { type Graph, type GraphNode, titleOf } from "../graph/graph";
 import { type Join, joinColumn, joinNodes } from "../graph/joins";
-import { allColumns, type Source } from "../graph/sources";
+import { allColumns, type Source, type SourceColumn } from "../graph/sources";
 
 export interface JoinChoice {
   readonly title: string;
   readonly join: () => Join;
+}
+
+/** Every part that can read a column. */
+export function readers(graph: Graph, column: SourceColumn): readonly JoinChoice[] {
+  const found = graph.nodes
+    .filter((node) => joinColumn(graph, column, node.id).kind === "joined")
+    .map((node) => ({ title: `to ${worded(node)}`, join: () => joinColumn(graph, column, node.id) }));
+  return distinct(found);
+}
+
+/** The column that an id of the outline names: `source:events/dest`. */
+export function columnAt(sources: readonly Source[], id: string): SourceColumn | undefined {
+  const source = sources.find((one) => id.startsWith(`source:${one.id}/`));
+  return source?.columns.find((column) => id === `source:${source.id}/${column.name}`);
 }
 
 export function joinChoices(

@@ -6,6 +6,7 @@ import {
   type ReactNode,
   use,
   useCallback,
+  useEffect,
   useMemo,
   useReducer,
   useState,
@@ -15,6 +16,7 @@ import type { Join } from "../graph/joins";
 import type { Palette } from "../graph/palette";
 import type { Source } from "../graph/sources";
 import { type Action, type Editing, NOTHING, reduce } from "./editing";
+import { hasUnsaved, keep, keptOf } from "./kept";
 
 /** The views file as it was read or written last. */
 export interface ViewsFile {
@@ -65,8 +67,15 @@ interface ProviderProps {
 }
 
 export function ComposerProvider({ file: read, sources, palette, children }: ProviderProps) {
-  const [file, setFile] = useState(read);
-  const [editing, dispatch] = useReducer(reduce, read, opened);
+  const [first] = useState(() => keptOf(read) ?? { file: read, editing: opened(read) });
+  const [file, setFile] = useState(first.file);
+  const [editing, dispatch] = useReducer(reduce, first.editing);
+  useEffect(() => keep({ file, editing }), [file, editing]);
+  useEffect(() => {
+    const ask = (event: BeforeUnloadEvent) => hasUnsaved({ file, editing }) && event.preventDefault();
+    window.addEventListener("beforeunload", ask);
+    return () => window.removeEventListener("beforeunload", ask);
+  }, [file, editing]);
   const apply = useCallback((join: Join) => {
     dispatch(
       join.kind === "joined"
