@@ -1,9 +1,10 @@
-import { useState } from "react";
+import { Fragment, type ReactNode, useState } from "react";
 import { $api } from "../../api/client";
 import type { components } from "../../api/schema";
 import { Badge } from "../../design/Badge";
 import { Button } from "../../design/Button";
 import { Card } from "../../design/Card";
+import { Facts } from "../../design/Facts";
 import { TextField } from "../../design/Field";
 import { count, moment, rho } from "../../design/format";
 import { Loaded } from "../../design/Loaded";
@@ -21,7 +22,7 @@ export function LedgerCard({ owner, state }: { owner: string; state: State }) {
   return (
     <>
       <Card title={owner} tools={<WholeCheck owner={owner} />}>
-        <Facts state={state} />
+        <Facts facts={factsOf(state)} />
         {state.exact_sums && (
           <p>
             <Badge tone="bad">exact sums</Badge> Sums without noise were opened: no ε holds for these days.
@@ -52,23 +53,19 @@ export function LedgerCard({ owner, state }: { owner: string; state: State }) {
   );
 }
 
-function Facts({ state }: { state: State }) {
-  const quotas = Object.entries(state.quotas);
-  return (
-    <dl className="facts">
-      <dt>Budget of a client-day</dt>
-      <dd>
-        ρ = {rho(state.budget_micro_rho)}, counted against{" "}
-        {state.counts === "aggregator" ? "an aggregator" : "outsiders"}
-      </dd>
-      {quotas.length > 0 && (
-        <>
-          <dt>Quotas</dt>
-          <dd>{quotas.map(([view, most]) => `${view} ${rho(most)}`).join(", ")}</dd>
-        </>
-      )}
-      <dt>Today, {moment(state.today)}</dt>
-      <dd>
+function factsOf(state: State): (readonly [string, ReactNode])[] {
+  const quotas = Object.entries(state.quotas).map(([view, most]) => `${view} ${rho(most)}`);
+  const unfinished =
+    state.plans_unfinished > 0 ? `, ${count(state.plans_unfinished)} of them unfinished` : "";
+  return [
+    [
+      "Budget of a client-day",
+      `ρ = ${rho(state.budget_micro_rho)}, counted against ${state.counts === "aggregator" ? "an aggregator" : "outsiders"}`,
+    ],
+    ...(quotas.length > 0 ? [["Quotas", quotas.join(", ")] as const] : []),
+    [
+      `Today, ${moment(state.today)}`,
+      <Fragment key="today">
         <meter
           aria-label="Spent of today's budget"
           min={0}
@@ -76,16 +73,11 @@ function Facts({ state }: { state: State }) {
           value={state.today_spent}
         />{" "}
         {rho(state.today_spent)} spent, {rho(state.today_left)} left
-      </dd>
-      <dt>Charged</dt>
-      <dd>
-        {count(state.days_charged)} days by {count(state.plans_charged)} plans
-        {state.plans_unfinished > 0 ? `, ${count(state.plans_unfinished)} of them unfinished` : ""}
-      </dd>
-      <dt>Entries</dt>
-      <dd>{count(state.entries)}</dd>
-    </dl>
-  );
+      </Fragment>,
+    ],
+    ["Charged", `${count(state.days_charged)} days by ${count(state.plans_charged)} plans${unfinished}`],
+    ["Entries", count(state.entries)],
+  ];
 }
 
 /** Reads every entry of the ledger on request. */

@@ -1,10 +1,46 @@
-import { Empty } from "../../design/Empty";
+import { lazy, Suspense } from "react";
+import { hrefOf, navigate, useRoute } from "../../app/routes";
 import { Page } from "../../design/Page";
+import { Spinner } from "../../design/Progress";
+import { Tabs } from "../../design/Tabs";
+import { ReleaseDetail } from "./ReleaseDetail";
+import { ReleaseList } from "./ReleaseList";
+import "./releases.css";
+
+const Lineage = lazy(() => import("./lineage/Lineage"));
+const TABS = [
+  ["list", "Releases"],
+  ["lineage", "Lineage"],
+] as const;
+const ID = /^[0-9a-f]{32}$/;
 
 export default function Releases() {
+  const { path } = useRoute();
+  const part = path[0] === "lineage" ? "lineage" : "list";
+  const release = path[0] !== undefined && ID.test(path[0]) ? path[0] : undefined;
   return (
-    <Page title="Releases">
-      <Empty>Nothing yet.</Empty>
+    <Page
+      title="Releases"
+      lead="Every published pane with the terms under which it was opened, its signatures, and where values come from and go to."
+    >
+      <Tabs
+        label="Parts of releases"
+        tabs={TABS}
+        chosen={part}
+        onChoose={(key) => navigate(hrefOf("releases", key === "list" ? [] : [key]))}
+      >
+        <div className="stack">
+          {part === "lineage" ? (
+            <Suspense fallback={<Spinner label="Opening the lineage" />}>
+              <Lineage />
+            </Suspense>
+          ) : release === undefined ? (
+            <ReleaseList />
+          ) : (
+            <ReleaseDetail key={release} id={release} />
+          )}
+        </div>
+      </Tabs>
     </Page>
   );
 }
