@@ -34,7 +34,7 @@ export function ChartKey({ lines, gaps, statuses, data, place }: ChartKeyProps) 
               className={line.dashed ? "chart-swatch chart-swatch-dashed" : "chart-swatch"}
               style={{ color: `var(${seriesColour(line.colour)})` }}
             />
-            {line.label}
+            <span>{line.label}</span>
             <span className="chart-value">{readOut(line, data.places[index] ?? [], at, statuses)}</span>
           </li>
         ))}

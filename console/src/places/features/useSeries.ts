@@ -1,5 +1,5 @@
-import { keepPreviousData, useQueries } from "@tanstack/react-query";
-import { useMemo } from "react";
+import { useQueries } from "@tanstack/react-query";
+import { useEffect, useMemo, useRef } from "react";
 import { $api } from "../../api/client";
 import type { ViewForm } from "./freshness";
 import type { Shown } from "./series";
@@ -34,7 +34,7 @@ export function useSeries(
         "get",
         "/console/api/features/{view}/series",
         { params: { path: { view: pinned }, query } },
-        { enabled: view.constant || keys.length > 0, placeholderData: keepPreviousData },
+        { enabled: view.constant || keys.length > 0 },
       );
     }),
   });
@@ -48,8 +48,15 @@ export function useSeries(
       }),
     [...answers, features.join(" "), view],
   );
+  const isComplete = answers.length > 0 && answers.every((one) => one !== undefined);
+  const earlier = useRef<Shown[]>([]);
+  useEffect(() => {
+    if (isComplete) {
+      earlier.current = shown;
+    }
+  }, [isComplete, shown]);
   return {
-    shown,
+    shown: isComplete ? shown : earlier.current, // a chart that goes away for a moment would lose the focus
     error: results.find((one) => one.error)?.error,
     reading: results.some((one) => one.isFetching),
     refetch: () => results.forEach((one) => void one.refetch()),
