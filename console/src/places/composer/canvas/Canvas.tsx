@@ -3,6 +3,7 @@ import {
   Background,
   type FinalConnectionState,
   type NodeChange,
+  Panel,
   ReactFlow,
   ReactFlowProvider,
   useReactFlow,
@@ -22,7 +23,7 @@ import { CanvasTools } from "./CanvasTools";
 import { Filter, Part, SourceColumns, Windows } from "./cards";
 import { DRAGGED, draggedOf } from "./dragged";
 import { type Card, flowOf, type JoinLine, placesOf, reused, sameLines, shapeOf } from "./flow";
-import { useCanvasKeys } from "./keys";
+import { useCanvasKeys, useShownCard } from "./keys";
 
 const CARDS = { part: Part, filter: Filter, windows: Windows, source: SourceColumns };
 
@@ -146,6 +147,7 @@ function Drawing() {
   );
 
   const press = useCanvasKeys(cards, moved, setMoved, frame);
+  useShownCard(selection.length === 1 ? selection[0] : undefined, cards, frame);
   return (
     <section
       ref={frame}
@@ -185,6 +187,11 @@ function Drawing() {
         fitViewOptions={FIT}
       >
         <Background gap={20} />
+        {graph.nodes.length === 0 && (
+          <Panel position="top-center" className="canvas-empty">
+            Drag a part here, or click one above. A view is a good beginning.
+          </Panel>
+        )}
         <CanvasTools onArrange={() => setMoved({})} />
       </ReactFlow>
     </section>

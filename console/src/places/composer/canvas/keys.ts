@@ -1,10 +1,10 @@
 // The keys of the canvas: arrows go from card to card, Alt and arrows move a card, Enter opens its fields.
 
 import { useReactFlow } from "@xyflow/react";
-import { type KeyboardEvent, type RefObject, useCallback } from "react";
+import { type KeyboardEvent, type RefObject, useCallback, useEffect, useRef } from "react";
 import { useComposer } from "../state/context";
 import type { Moved } from "../state/moved";
-import type { Card } from "./flow";
+import { CARD_WIDTH, type Card, heightOf } from "./flow";
 import { isDirection, stepFrom } from "./steps";
 
 const STEP = 20;
@@ -17,6 +17,41 @@ const OFFSETS = {
 
 export const INSPECTOR_ID = "composer-inspector";
 
+function cardIn(frame: HTMLElement | null, id: string): HTMLElement | null {
+  return frame?.querySelector<HTMLElement>(`[data-card="${CSS.escape(id)}"]`) ?? null;
+}
+
+/** Moves the canvas where the chosen card is outside of what is seen of it. */
+export function useShownCard(
+  chosen: string | undefined,
+  cards: readonly Card[],
+  frame: RefObject<HTMLElement | null>,
+): void {
+  const canvas = useReactFlow();
+  const shown = useRef<string>(undefined);
+  useEffect(() => {
+    const place = cards.find((card) => card.id === chosen);
+    if (chosen === shown.current || place === undefined) {
+      return;
+    }
+    const card = cardIn(frame.current, place.id)?.getBoundingClientRect();
+    const around = frame.current?.getBoundingClientRect();
+    if (card === undefined || around === undefined) {
+      return; // it is not drawn yet
+    }
+    shown.current = chosen;
+    const isInside =
+      card.left >= around.left &&
+      card.right <= around.right &&
+      card.top >= around.top &&
+      card.bottom <= around.bottom;
+    if (!isInside) {
+      const { x, y } = place.position;
+      void canvas.setCenter(x + CARD_WIDTH / 2, y + heightOf(place) / 2, { zoom: canvas.getZoom() });
+    }
+  }, [chosen, cards, frame, canvas]);
+}
+
 export function useCanvasKeys(
   cards: readonly Card[],
   moved: Moved,
@@ -25,28 +60,9 @@ export function useCanvasKeys(
 ): (event: KeyboardEvent) => void {
   const { editing, dispatch } = useComposer();
   const { selection } = editing;
-  const canvas = useReactFlow();
-
-  const show = useCallback(
-    (id: string) => {
-      const card = frame.current?.querySelector<HTMLElement>(`[data-card="${CSS.escape(id)}"]`);
-      card?.focus({ preventScroll: true });
-      const shown = card?.getBoundingClientRect();
-      const around = frame.current?.getBoundingClientRect();
-      const place = cards.find((one) => one.id === id)?.position;
-      if (shown === undefined || around === undefined || place === undefined) {
-        return;
-      }
-      const isInside =
-        shown.left >= around.left &&
-        shown.right <= around.right &&
-        shown.top >= around.top &&
-        shown.bottom <= around.bottom;
-      if (!isInside) {
-        void canvas.setCenter(place.x + 116, place.y + 50, { zoom: canvas.getZoom() });
-      }
-    },
-    [canvas, cards, frame],
+  const focus = useCallback(
+    (id: string) => cardIn(frame.current, id)?.focus({ preventScroll: true }),
+    [frame],
   );
 
   return useCallback(
@@ -71,10 +87,10 @@ export function useCanvasKeys(
         if (next !== undefined) {
           const ids = event.shiftKey ? [...new Set([...selection, next])] : [next];
           dispatch({ type: "select", ids });
-          show(next);
+          focus(next);
         }
       }
     },
-    [cards, selection, moved, setMoved, dispatch, show],
+    [cards, selection, moved, setMoved, dispatch, focus],
   );
 }

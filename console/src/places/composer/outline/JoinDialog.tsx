@@ -51,7 +51,7 @@ export function JoinDialog() {
       {node === undefined && column === undefined ? (
         <p>Choose a part in the outline or on the canvas first.</p>
       ) : choices.length === 0 ? (
-        <p>Nothing in this file or in its sources can be joined to this part.</p>
+        <p>It is joined to everything that it fits, or nothing in the file fits it.</p>
       ) : (
         <Combobox
           label="To"
