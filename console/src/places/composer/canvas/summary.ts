@@ -57,8 +57,13 @@ function shortValue(value: Json): string {
     case "number":
       return value.toLocaleString("en", { maximumFractionDigits: 6 });
     default:
-      return value === null ? "none" : JSON.stringify(value);
+      return value === null ? "none" : named(value);
   }
+}
+
+function named(value: object): string {
+  const name: unknown = Reflect.get(value, "name");
+  return typeof name === "string" ? name : JSON.stringify(value);
 }
 
 function cut(text: string): string {

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { FLIGHTS, GRAPH, PALETTE } from "../fixture";
 import { disconnected } from "./disconnect";
-import { add } from "./edits";
-import { type Graph, nodeOf, textOf, textsOf } from "./graph";
+import { add, setField } from "./edits";
+import { type Graph, literal, nodeOf, textOf, textsOf } from "./graph";
 import { featuresOf, type Join, joinColumn, joinNodes, targetsOf } from "./joins";
 import { newNode, type PaletteType } from "./palette";
 import { place, viewFor } from "./place";
@@ -143,4 +143,15 @@ test("a new part joins the chosen view, or the only one, and replaces nothing", 
   expect(nodeOf(placed.graph, "dest_delay")?.links.bounds).toEqual(["BOUNDS"]);
   const mean = newNode(GRAPH, item("Mean"));
   expect(nodeOf(place(GRAPH, mean, view).graph, "dest_delay")?.links.features).toContain(mean.id);
+});
+
+test("a view joins a transformation whose function is not written yet", () => {
+  const made = newNode(GRAPH, { kind: "on_demand", type: "on_demand", help: "", fields: [] });
+  expect(made.name).toBe("new_transformation");
+  const joined = graphOf(joinNodes(add(GRAPH, made), "dest_delay", made.id));
+  const after = nodeOf(joined, made.id);
+  expect(after?.fields.arguments).toEqual(literal([{ name: "planes", feature: "dest_delay:planes" }]));
+  expect(after?.links.sources).toEqual(["dest_delay"]);
+  const written = setField(joined, made.id, "function", { kind: "code", text: "def f(): ..." });
+  expect(why(joinNodes(written, "dest_delay", made.id))).toContain("in its code");
 });

@@ -1,7 +1,18 @@
 // What may be joined to what. A refused join says why.
 
 import { link, setField } from "./edits";
-import { type Graph, type GraphNode, literal, nodeOf, owners, textOf, textsOf, titleOf } from "./graph";
+import {
+  type Graph,
+  type GraphNode,
+  type Json,
+  literal,
+  literalOf,
+  nodeOf,
+  owners,
+  textOf,
+  textsOf,
+  titleOf,
+} from "./graph";
 import { quoted, type SourceColumn } from "./sources";
 
 export type Join =
@@ -37,9 +48,7 @@ export function joinNodes(graph: Graph, from: string, to: string): Join {
       return joinService(graph, source, target);
     }
     if (target.kind === "on_demand") {
-      return refused(
-        "A transformation names its features in its code: open it and write them as annotations there.",
-      );
+      return joinArgument(graph, source, target);
     }
   }
   return refused(
@@ -86,6 +95,35 @@ function joinService(graph: Graph, member: GraphNode, service: GraphNode): Join 
     graph: link(listed, service.id, "members", member.id),
     says: `${free} added to service ${titleOf(service)}`,
   };
+}
+
+/** A function that is not written yet reads what is joined to it; later, its text says what it reads. */
+function joinArgument(graph: Graph, member: GraphNode, transformation: GraphNode): Join {
+  if ("function" in transformation.fields) {
+    return refused(
+      "A transformation names its features in its code: open it and write them as annotations there.",
+    );
+  }
+  const before = argumentsOf(transformation);
+  const name = textOf(member, "name") || member.name;
+  const free = featuresOf(graph, member).find(
+    (one) => !before.some(({ feature }) => feature === `${name}:${one}`),
+  );
+  if (free === undefined) {
+    return refused(`The transformation reads every feature of ${name} already, or ${name} has none yet.`);
+  }
+  const added = { name: free, feature: `${name}:${free}` };
+  const listed = setField(graph, transformation.id, "arguments", literal([...before, added]));
+  return {
+    kind: "joined",
+    graph: link(listed, transformation.id, "sources", member.id),
+    says: `${wordFor(transformation)} reads ${added.feature}`,
+  };
+}
+
+function argumentsOf(node: GraphNode): readonly { readonly [key: string]: Json }[] {
+  const value = literalOf(node, "arguments");
+  return Array.isArray(value) ? value.filter((one) => typeof one === "object" && one !== null) : [];
 }
 
 /** The names under which a view or a transformation serves its features. */

@@ -1,6 +1,6 @@
 // What can be placed: each type of node with its fields, as the server's classes declare them.
 
-import type { Field, Graph, GraphNode, Json, Kind } from "./graph";
+import { type Field, type Graph, type GraphNode, type Json, type Kind, literal } from "./graph";
 import { freeId, freeName } from "./names";
 
 export interface PaletteField {
@@ -47,6 +47,7 @@ const BEGINNINGS: Readonly<Record<string, Readonly<Record<string, Json>>>> = {
 const NAMES: Readonly<Record<string, string>> = {
   FeatureView: "new_view",
   FeatureService: "new_service",
+  on_demand: "new_transformation",
   ClientCount: "clients",
   Count: "events",
   Rate: "share",
@@ -57,37 +58,32 @@ export function newNode(graph: Graph, item: PaletteType): GraphNode {
   const fields: Record<string, Field> = {};
   const wanted = NAMES[item.type];
   const name = wanted === undefined ? "" : freeName(graph, wanted);
-  if (name !== "") {
+  if (name !== "" && item.kind !== "on_demand") {
     fields.name = { kind: "literal", value: name };
   }
   for (const [field, value] of Object.entries(BEGINNINGS[item.type] ?? {})) {
     fields[field] = { kind: "literal", value };
   }
-  const isStatement = item.kind === "view" || item.kind === "service";
+  const isStatement = item.kind === "view" || item.kind === "service" || item.kind === "on_demand";
   return {
     id: freeId(graph),
     kind: item.kind,
     type: item.type,
     name: isStatement ? name : "",
-    fields: { ...fields, ...bodyOf(graph, item) },
+    fields: { ...fields, ...bodyOf(item) },
     links: item.kind === "view" ? { features: [] } : {},
     lines: [0, 0],
   };
 }
 
-/** Blocks that are text: a new one begins with something to write over. */
-function bodyOf(graph: Graph, item: PaletteType): Readonly<Record<string, Field>> {
-  if (item.kind === "code") {
-    return { text: { kind: "code", text: "# A comment, a constant or a function." } };
+/** A new block of text or transformation begins with something to go on from. The server writes the function's first text. */
+function bodyOf(item: PaletteType): Readonly<Record<string, Field>> {
+  switch (item.kind) {
+    case "code":
+      return { text: { kind: "code", text: "# A comment, a constant or a function." } };
+    case "on_demand":
+      return { outputs: literal(["value"]), arguments: literal([]) };
+    default:
+      return {};
   }
-  if (item.kind === "on_demand") {
-    const name = freeName(graph, "new_transformation");
-    return {
-      function: {
-        kind: "code",
-        text: `@on_demand(outputs=["value"])\ndef ${name}(x: Annotated[np.ndarray, Input("float64")]) -> np.ndarray:\n    return x`,
-      },
-    };
-  }
-  return {};
 }

@@ -142,8 +142,8 @@ function Control({ node, props, now, onField }: ControlProps) {
 function Arguments({ label, now }: { label: string; now: Field | undefined }) {
   return (
     <p className="inspector-hint">
-      {label}: {now === undefined ? "none yet" : shortText(now)}. They follow from the annotations of the
-      function.
+      {label}: {(now && shortText(now)) || "none yet"}. Join views to add some. Once the function is written,
+      they follow from its annotations.
     </p>
   );
 }

@@ -148,10 +148,10 @@ function PythonName({ node }: { node: GraphNode }) {
         gesture: `${node.id}/name in Python`,
       }),
   );
-  if (node.kind === "code" || node.kind === "on_demand") {
+  if (node.kind === "code") {
     return null;
   }
-  const isPart = node.kind !== "view" && node.kind !== "service";
+  const isPart = ["entity", "feature", "bounds", "privacy"].includes(node.kind);
   return (
     <TextField
       label="Name in Python"
