@@ -10,14 +10,16 @@ from pydantic import Field
 from base.plain import is_text
 from covey.console.commands import command
 from covey.console.console import Console
+from covey.console.evaluation import views_of
 from covey.console.roles import Author, Reader
 from covey.console.views_file import read_views, replace_views
 from covey.errors import ViewsFileUnusable
 from deployment.errors import ViewSourceInvalid
+from deployment.view_source.render import render
 from deployment.view_source.source import parse
 
 from .comparison import DiffLine, diff_of
-from .graph import Graph, GraphProblem, Model, Text, graph_of
+from .graph import Graph, GraphProblem, Model, Text, graph_of, problems_of
 
 EMPTY = Graph(nodes=())
 
@@ -62,6 +64,28 @@ class TextBody(Model):
     text: Text
 
 
+class RenderBody(Model):
+    """A text, and what its graph was edited to."""
+
+    text: Text
+    graph: Graph
+
+
+class RenderedText(Model):
+    """The text with the edits of the graph.
+
+    Attributes:
+        diff: every line, compared with the text before.
+        graph: of the new text; ids: by id in the edited graph, the id in the new one.
+    """
+
+    text: str
+    diff: tuple[DiffLine, ...]
+    graph: Graph
+    ids: dict[str, str]
+    problems: tuple[GraphProblem, ...]
+
+
 class CompareBody(Model):
     """Two texts."""
 
@@ -102,7 +126,7 @@ def add_routes(router: APIRouter, console: Console) -> None:
             found = read_views(path)
         except ViewsFileUnusable as error:
             return _unopened(str(path), str(error))
-        read = _parsed(found.text)
+        read = _parsed(console, found.text)
         return ViewsFile(
             **dict(read),
             path=str(path),
@@ -116,7 +140,20 @@ def add_routes(router: APIRouter, console: Console) -> None:
     @router.post("/parse", operation_id="parseViews")
     def parse_views(body: TextBody, _user: Reader) -> ParsedText:
         """A text as a graph. Nothing is executed."""
-        return _parsed(body.text)
+        return _parsed(console, body.text)
+
+    @router.post("/render", operation_id="renderViews")
+    def render_views(body: RenderBody, _user: Reader) -> RenderedText:
+        """A text with the edits of its graph."""
+        made = render(body.text, body.graph.read())
+        source = parse(made.text)
+        return RenderedText(
+            text=made.text,
+            diff=diff_of(body.text, made.text),
+            graph=graph_of(source.graph),
+            ids=dict(made.ids),
+            problems=problems_of(made.problems),
+        )
 
     @router.post("/compare", operation_id="compareViews")
     def compare_views(body: CompareBody, _user: Reader) -> Comparison:
@@ -147,13 +184,13 @@ def _unopened(path: str, why_not: str) -> ViewsFile:
     )
 
 
-def _parsed(text: str) -> ParsedText:
+def _parsed(console: Console, text: str) -> ParsedText:
     try:
         source = parse(text)
     except ViewSourceInvalid as error:
         fault = SyntaxFault(line=error.line, column=error.column, message=error.why)
         return ParsedText(graph=EMPTY, problems=(), fault=fault)
-    return ParsedText(graph=graph_of(source.graph), problems=(), fault=None)
+    return ParsedText(graph=graph_of(source.graph), problems=problems_of(views_of(console, text).problems), fault=None)
 
 
 def _next(console: Console) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from base.errors import CoveyError
 from covey.console.console import Console
 from deployment.project.fleet import SITES
+from deployment.view_source import palette as parts
 from edge_client.site_config import site_files, source_in
 from edge_client.sources.source_columns import SourceColumn, columns_of_files, columns_of_source
 
@@ -45,6 +46,11 @@ class Sources(Model):
 
 def add_routes(router: APIRouter, console: Console) -> None:
     """Add the routes of the palette and of the sources."""
+
+    @router.get("/palette", operation_id="getPalette")
+    def get_palette() -> parts.Palette:
+        """Every type of node, with its fields."""
+        return parts.palette()
 
     @router.get("/sources", operation_id="getSources")
     def get_sources() -> Sources:

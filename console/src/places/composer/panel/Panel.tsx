@@ -1,0 +1,31 @@
+import { useState } from "react";
+import { Tabs } from "../../../design/Tabs";
+import { RunPanel } from "../runs/RunPanel";
+import { SaveBar } from "../save/SaveBar";
+import { LabelPanel } from "./LabelPanel";
+import { PythonPanel } from "./PythonPanel";
+import { WrittenProvider } from "./written";
+import "./panel.css";
+
+const TABS = [
+  ["label", "Privacy label"],
+  ["python", "Python"],
+  ["runs", "Runs"],
+] as const;
+
+/** What the graph means: its price and errors, its Python, and its runs. */
+export function Panel() {
+  const [chosen, choose] = useState<string>("label");
+  return (
+    <WrittenProvider>
+      <section className="panel" aria-label="What the graph means">
+        <SaveBar />
+        <Tabs label="What the graph means" tabs={TABS} chosen={chosen} onChoose={choose}>
+          {chosen === "label" && <LabelPanel />}
+          {chosen === "python" && <PythonPanel />}
+          {chosen === "runs" && <RunPanel />}
+        </Tabs>
+      </section>
+    </WrittenProvider>
+  );
+}

@@ -1,0 +1,58 @@
+import { keepPreviousData } from "@tanstack/react-query";
+import { useState } from "react";
+import { $api } from "../../../api/client";
+import { asProblem } from "../../../api/problem";
+import { Button } from "../../../design/Button";
+import { Problem } from "../../../design/Problem";
+import { Spinner } from "../../../design/Progress";
+import { useComposer } from "../state/context";
+import { DiffView } from "./DiffView";
+import { TextEditor } from "./TextEditor";
+import { useWritten } from "./written";
+
+/** The Python that the graph means, with the lines that differ from the file; and its text, to edit. */
+export function PythonPanel() {
+  const { file } = useComposer();
+  const written = useWritten();
+  const [isText, setText] = useState(false);
+  const [copied, setCopied] = useState(false);
+  const query = $api.useQuery(
+    "post",
+    "/console/api/composer/compare",
+    { body: { before: file.text, after: written.text } },
+    {
+      staleTime: Number.POSITIVE_INFINITY,
+      gcTime: 60_000,
+      refetchOnWindowFocus: false,
+      retry: false,
+      placeholderData: keepPreviousData,
+    },
+  );
+  if (isText) {
+    return <TextEditor text={written.text} onClose={() => setText(false)} />;
+  }
+  return (
+    <div className="python">
+      <div className="python-tools">
+        <Button onClick={() => setText(true)}>Edit as text</Button>
+        <Button
+          onClick={() => {
+            navigator.clipboard?.writeText(written.text).then(
+              () => setCopied(true),
+              () => setCopied(false),
+            );
+          }}
+        >
+          {copied ? "Copied" : "Copy"}
+        </Button>
+      </div>
+      {written.problem !== undefined && <Problem problem={written.problem} />}
+      {query.error ? <Problem problem={asProblem(query.error)} /> : null}
+      {query.data === undefined ? (
+        <Spinner label="Comparing the texts" />
+      ) : (
+        <DiffView diff={query.data.diff} label="Python of the views, compared with the file" />
+      )}
+    </div>
+  );
+}

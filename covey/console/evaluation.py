@@ -1,0 +1,63 @@
+"""The views of a text. It is parsed, and evaluated only as far as literals go; a trusted file may also be executed.
+
+Only `--trust-views` of the operator executes anything, and only the file on disk: never a text that came from a page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from base.errors import CoveyError
+from covey.errors import ViewsFileUnusable
+from deployment.view_source.evaluate import Evaluated, evaluate
+from deployment.view_source.graph import Problem
+from deployment.view_source.source import parse
+from featurestore.define.definitions import FeatureView
+from featurestore.define.views_file import Declared, load_declared
+
+from .console import Console
+from .views_file import read_views
+
+
+@dataclass(frozen=True)
+class KnownViews:
+    """The views of a text.
+
+    Attributes:
+        problems: why the others are not known.
+        executed: the file was executed, because the operator trusts it.
+    """
+
+    views: tuple[FeatureView, ...]
+    problems: tuple[Problem, ...]
+    executed: bool
+
+
+def views_of(console: Console, text: str) -> KnownViews:
+    """The views of a text. Raises ViewSourceInvalid, ViewSourceTooLarge."""
+    path = console.views_file
+    found: Evaluated = evaluate(parse(text), None if path is None else path.parent)
+    if found.not_evaluated and console.trust_views and path is not None and _is_saved(path, text):
+        declared = _executed(path, text)
+        if isinstance(declared, Declared):
+            return KnownViews(declared.views, (), executed=True)
+        return KnownViews(found.declared.views, (*found.not_evaluated, declared), executed=True)
+    return KnownViews(found.declared.views, found.not_evaluated, executed=False)
+
+
+def _is_saved(path: Path, text: str) -> bool:
+    try:
+        return read_views(path).text == text
+    except ViewsFileUnusable:
+        return False
+
+
+@lru_cache(maxsize=4)
+def _executed(path: Path, _text: str) -> Declared | Problem:
+    """What the file declares when it runs; its text is part of the key."""
+    try:
+        return load_declared(path, need_views=False)
+    except CoveyError as error:
+        return Problem("", "", str(error))
