@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _END_OF_LINE = re.compile(r"\r\n?|\n")
+_EMPTY_LINES = re.compile(r"(?:[ \t\f]*(?:\r\n?|\n))*")
 
 
 @dataclass(eq=False)
@@ -39,12 +40,10 @@ class Document:
         """Remove a statement; comments that are not its own stay."""
         place = self.place_of(node)
         gap = self.blocks.pop(place).gap
-        if place == len(self.blocks):
-            self.end = self.end if not gap.strip() else gap.rstrip(" \t\r\n") + self.newline + self.end
-        elif not gap.strip() and not self.blocks[place].gap.strip():
-            self.blocks[place].gap = max(gap, self.blocks[place].gap, key=len)
-        else:
-            self.blocks[place].gap = gap + self.blocks[place].gap
+        if place < len(self.blocks):
+            self.blocks[place].gap = _joined(gap, self.blocks[place].gap, is_first=place == 0)
+        elif gap.strip():
+            self.end = gap.rstrip(" \t\r\n") + self.newline + self.end
 
     def move(self, node: str, place: int) -> None:
         """Move a statement up to a smaller place."""
@@ -83,6 +82,19 @@ def document_of(text: str, spans: Sequence[tuple[str, tuple[int, int]]], newline
     return Document(blocks, text[at:], newline)
 
 
+def _joined(gap: str, following: str, *, is_first: bool) -> str:
+    """What stands between two statements when the one between them goes: the longer one of two runs of empty lines."""
+    ending = gap[len(gap.rstrip(" \t\r\n")) :]
+    if gap.strip():
+        ending = ending[len(ending) - len(ending.split("\n", 1)[-1]) :]  # the first end is the comment's
+    starting = _blank_start(following)
+    if not gap and is_first:
+        return following[len(starting) :]
+    kept = max(ending, starting, key=lambda blank: len(_END_OF_LINE.findall(blank)))
+    return gap[: len(gap) - len(ending)] + kept + following[len(starting) :]
+
+
 def _blank_start(gap: str) -> str:
     """The empty lines with which the lines before a statement begin."""
-    return gap[: len(gap) - len(gap.lstrip())]
+    match = _EMPTY_LINES.match(gap)
+    return "" if match is None else match[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import libcst as cst
@@ -12,7 +13,10 @@ from deployment.errors import ViewSourceInvalid, ViewSourceTooLarge
 
 from .checked_text import check_text
 from .graph import Code, Literal, Node, Problem
+from .imports import ANNOTATED, NUMPY, Import
 from .layout import text_layout
+from .source import parse
+from .types import COVEY
 
 
 def first_text(name: str, arguments: Sequence[Mapping[str, Any]], marks: Mapping[str, str]) -> str:
@@ -30,6 +34,31 @@ def _mark(argument: Mapping[str, Any], marks: Mapping[str, str]) -> str:
     if "feature" in argument:
         return f"{marks['Feature']}({text_layout(argument['feature'])})"
     return f"{marks['Input']}({text_layout(argument.get('input', 'float64'))})"
+
+
+def with_read_function(node: Node) -> Node:
+    """An on-demand node whose fields follow from the text of its function, which may have its decorator with it.
+
+    A text that is not one function stays as it is; its writer reports that.
+    """
+    given = node.fields.get("function")
+    if not isinstance(given, Code):
+        return node
+    try:
+        nodes = parse(f"import covey\nfrom covey import *\n{given.text}\n").graph.nodes
+        decorated = [one for one in nodes if one.kind == "on_demand"]
+        nodes = nodes if decorated else parse(f"from covey import *\n@on_demand()\n{given.text}\n").graph.nodes
+    except (ViewSourceInvalid, ViewSourceTooLarge):
+        return node
+    if len(nodes) != 2 or nodes[1].kind != "on_demand":
+        return node
+    return replace(node, name=nodes[1].name, fields={**node.fields, **nodes[1].fields})
+
+
+def imports_of(function: str) -> set[Import]:
+    """What the text of a function uses of what its first text would import."""
+    found = {ANNOTATED, NUMPY, Import(COVEY, "Feature"), Import(COVEY, "Input")}
+    return {one for one in found if re.search(rf"(?<![\w.]){one.alias or one.name}\b", function)}
 
 
 def edited_function(old: Node, node: Node, name: str, problems: list[Problem]) -> str:

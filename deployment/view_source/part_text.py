@@ -288,8 +288,11 @@ class PartTexts:
         text = self.source.spans.text
         begin = max(text.rfind("\n", 0, span[0]), text.rfind("\r", 0, span[0])) + 1
         line = text[begin : span[0]]
-        is_one_line = not {"\n", "\r"} & {*text[span[0] : span[1]], *inside} and not {*map(type, entries)} <= {Kept}
-        if not is_one_line or len(line) + opening + len(inside) + 2 <= WIDTH:
+        if {"\n", "\r"} & {*text[span[0] : span[1]], *inside} or {*map(type, entries)} <= {Kept}:
+            return inside
+        before = len(re.split(r"[\r\n]", text[begin:], maxsplit=1)[0])
+        after = before + opening + len(inside) + 1 - (span[1] - span[0])
+        if before > WIDTH or after <= WIDTH:
             return inside
         newline, indent = self.source.spans.module.default_newline, line[: len(line) - len(line.lstrip())]
         return "".join(f"{newline}{indent}{INDENT}{entry.text}," for entry in entries) + newline + indent

@@ -16,7 +16,7 @@ from .graph import Code, Graph, Literal, Node, Problem
 from .imports import ANNOTATED, NUMPY, Import, with_imports
 from .naming import names_of
 from .on_demand_parts import function_span
-from .on_demand_text import edited_function, first_text, is_function
+from .on_demand_text import edited_function, first_text, imports_of, is_function, with_read_function
 from .part_text import PartTexts, iterate_owners
 from .source import ViewSource, parse
 from .types import COVEY, LINKS, PartType, part_types
@@ -49,7 +49,7 @@ def render(text: str, graph: Graph) -> Rendered:
         ViewSourceInvalid, ViewSourceTooLarge: the text has no graph.
     """
     source = parse(text)
-    writer = _Writer(source, *_sound(graph))
+    writer = _Writer(source, *_sound(source, graph))
     new = writer.text()
     try:
         after = parse(new)
@@ -65,7 +65,7 @@ def render(text: str, graph: Graph) -> Rendered:
     )
 
 
-def _sound(graph: Graph) -> tuple[Graph, list[Problem]]:
+def _sound(source: ViewSource, graph: Graph) -> tuple[Graph, list[Problem]]:
     """The graph without links to nodes that it does not have, nor nodes of unknown types."""
     types, problems, nodes = part_types(), [], []
     seen: set[str] = set()
@@ -77,7 +77,9 @@ def _sound(graph: Graph) -> tuple[Graph, list[Problem]]:
                 Problem(node.id, "", f"{node.type!r} is no type of a {node.kind}; choose one of the palette")
             )
         else:
-            nodes.append(node)
+            old = source.graph.by_id.get(node.id)
+            is_new = old is None or old.fields.get("function") != node.fields.get("function")
+            nodes.append(with_read_function(node) if node.kind == "on_demand" and is_new else node)
             seen.add(node.id)
     kinds = {node.id: node.kind for node in nodes}
     for i, node in enumerate(nodes):
@@ -223,8 +225,11 @@ class _Writer:
 
     def _new_function(self, node: Node, name: str) -> str:
         given = node.fields.get("function")
-        if isinstance(given, Code) and is_function(given.text):
-            return given.text.strip()
+        if isinstance(given, Code):
+            if is_function(given.text):
+                self.needs |= imports_of(given.text)
+                return given.text.strip()
+            self.problems.append(Problem(node.id, "function", "this is not one function of Python; correct its text"))
         self.needs |= {ANNOTATED, NUMPY}
         marks = {mark: self._covey_name(mark) for mark in _MARKS}
         arguments = node.fields.get("arguments")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -70,8 +70,13 @@ class PartType:
 
 def part_types() -> Mapping[str, PartType]:
     """The classes by name; installations may have registered kinds of features of their own."""
+    return _types_with(tuple(KINDS.values()))
+
+
+@lru_cache(maxsize=4)
+def _types_with(features: tuple[type[ViewFeature], ...]) -> Mapping[str, PartType]:
     own: list[type[ViewFeature]] = [*(getattr(kinds, name) for name in kinds.__all__), Filtered]
-    registered = [kind for kind in KINDS.values() if kind not in own]
+    registered = [kind for kind in features if kind not in own]
     found = [
         PartType("FeatureView", "view", FeatureView),
         PartType("Entity", "entity", Entity),
@@ -81,4 +86,4 @@ def part_types() -> Mapping[str, PartType]:
         PartType("on_demand", "on_demand", on_demand),
         PartType("FeatureService", "service", FeatureService),
     ]
-    return {one.name: one for one in found}
+    return MappingProxyType({one.name: one for one in found})

@@ -1,0 +1,385 @@
+"""Writing a graph into the text of a views file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from deployment.view_source.graph import Code, Graph, Literal, Node
+from deployment.view_source.part_text import is_default
+from deployment.view_source.render import Rendered, render
+from deployment.view_source.source import parse
+from deployment.view_source.types import LINKS, part_types
+
+from .graphs import graphs
+
+TEXT = '''"""Two views."""
+
+from covey import Bounds, Count, Entity, FeatureView, Mean, Privacy
+
+# The bounds of all views.
+BOUNDS = Bounds(max_cells=3)  # of one day
+
+# Detached.
+
+# Its first view.
+first = FeatureView(
+    "first",
+    entity=Entity("dest", domain=["ATL", "BOS"]),  # public
+    pane="1d",
+    features=[
+        # how many
+        Count("n"),  # events
+        # how late
+        Mean("delay", clip=(-60, 180)),  # minutes
+    ],
+    bounds=BOUNDS,
+    privacy=Privacy(rho=0.1, min_clients=50),  # cheap
+)
+
+second = FeatureView("second", entity=Entity("a", value="x"), features=[Count("m")], pane="1h", bounds=BOUNDS, privacy=Privacy(0.2))
+'''
+
+
+def _edit(text: str, *nodes: Node, without: tuple[str, ...] = ()) -> Rendered:
+    changed = {node.id: node for node in nodes}
+    kept = [changed.pop(node.id, node) for node in parse(text).graph if node.id not in without]
+    return render(text, Graph((*kept, *changed.values())))
+
+
+def _node(node_id: str, text: str = TEXT) -> Node:
+    return parse(text).graph[node_id]
+
+
+def _set(node_id: str, field: str, value: object, text: str = TEXT) -> str:
+    rendered = _edit(text, _node(node_id, text).with_field(field, Literal(value)))
+    assert rendered.problems == ()
+    return rendered.text
+
+
+@given(graphs())
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_graph_is_the_same_after_it_is_written_and_read(graph: Graph) -> None:
+    rendered = render("", graph)
+    assert rendered.problems == ()
+    found = parse(rendered.text).graph
+    for node in graph:
+        _assert_same(node, found[rendered.ids[node.id]], rendered)
+    again = render(rendered.text, found)
+    assert (again.text, again.problems) == (rendered.text, ())
+
+
+def _assert_same(node: Node, found: Node, rendered: Rendered) -> None:
+    kind = part_types()[node.type]
+    assert (node.kind, node.type) == (found.kind, found.type)
+    assert node.name in ("", found.name)
+    assert {k: v for k, v in node.fields.items() if not is_default(kind, k, v)} == {
+        k: v for k, v in found.fields.items() if not is_default(kind, k, v) and k not in ("function", "arguments")
+    }
+    if node.kind == "view":
+        wanted = {name: tuple(rendered.ids[one] for one in ids) for name, ids in node.links.items() if ids}
+        assert wanted == {name: ids for name, ids in found.links.items() if ids and name in LINKS}
+
+
+def test_a_changed_value_changes_alone() -> None:
+    assert _set("first.privacy", "rho", 0.2) == TEXT.replace("rho=0.1", "rho=0.2")
+    assert _set("second.privacy", "rho", 0.3) == TEXT.replace("Privacy(0.2)", "Privacy(0.3)")
+    assert _set("BOUNDS", "max_cells", 5) == TEXT.replace("max_cells=3", "max_cells=5")
+    assert _set("first.features.1", "clip", [0, 100]) == TEXT.replace("(-60, 180)", "(0, 100)")
+    assert _set("first.entity", "domain", ["ATL", "BOS", "LAX"]) == TEXT.replace('"BOS"]', '"BOS", "LAX"]')
+
+
+def test_a_new_field_stands_where_people_write_it() -> None:
+    assert _set("first", "windows", ["7d"]) == TEXT.replace('pane="1d",\n', 'pane="1d",\n    windows=["7d"],\n')
+    assert _set("first", "owner", "me") == TEXT.replace("# cheap\n", '# cheap\n    owner="me",\n')
+    assert _set("second.privacy", "min_clients", 9) == TEXT.replace("Privacy(0.2)", "Privacy(0.2, min_clients=9)")
+
+
+def test_a_default_that_is_not_written_stays_unwritten() -> None:
+    assert _set("first.privacy", "delta", 1e-6) == TEXT
+    assert _set("first", "windows", []) == TEXT
+    assert _set("first", "tags", {}) == TEXT
+
+
+def test_a_removed_field_goes_with_its_line() -> None:
+    text = TEXT.replace('pane="1d",\n', 'pane="1d",\n    # long ones\n    windows=["7d"],  # a week\n')
+    assert _edit(text, _node("first", text).with_field("windows", None)).text == TEXT
+    rendered = _edit(TEXT, _node("first.privacy").with_field("min_clients", None))
+    assert rendered.text == TEXT.replace(", min_clients=50", "")
+
+
+def test_arguments_after_a_removed_one_get_their_names() -> None:
+    text = "from covey import Entity\ne = Entity('a', ['x'], 'b')\n"
+    rendered = _edit(text, _node("e", text).with_field("domain", None))
+    assert rendered.text == "from covey import Entity\ne = Entity('a', column='b')\n"
+
+
+def test_features_move_with_their_comments() -> None:
+    rendered = _edit(TEXT, _node("first").with_link("features", ("first.features.1", "first.features.0")))
+    count, mean = TEXT.index("        # how many"), TEXT.index("        # how late")
+    end = TEXT.index("    ],")
+    assert rendered.text == TEXT[:count] + TEXT[mean:end] + TEXT[count:mean] + TEXT[end:]
+    assert rendered.ids["first.features.1"] == "first.features.0"
+
+
+def test_a_feature_goes_with_its_comments() -> None:
+    rendered = _edit(TEXT, _node("first").with_link("features", ("first.features.1",)), without=("first.features.0",))
+    count, mean = TEXT.index("        # how many"), TEXT.index("        # how late")
+    assert rendered.text == TEXT[:count] + TEXT[mean:]
+    assert rendered.problems == ()
+
+
+def test_a_new_feature_follows_the_style_of_its_list() -> None:
+    rate = Node("new-1", "feature", "Rate", "", {"name": Literal("late"), "where": Literal("delay >= 15")})
+    features = _node("first").links["features"]
+    rendered = _edit(TEXT, rate, _node("first").with_link("features", (*features, "new-1")))
+    expected = TEXT.replace("# minutes\n", '# minutes\n        Rate("late", where="delay >= 15"),\n')
+    assert rendered.text == expected.replace("Mean, Privacy", "Mean, Privacy, Rate")
+    rendered = _edit(
+        TEXT,
+        replace(rate, type="Mean", fields={"column": Literal("d")}),
+        _node("second").with_link("features", ("new-1", "second.features.0")),
+    )
+    assert rendered.text == TEXT.replace('Count("m")', 'Mean("d"), Count("m")')
+
+
+def test_the_last_feature_of_a_list_goes() -> None:
+    rendered = _edit(TEXT, _node("second").with_link("features", ()), without=("second.features.0",))
+    assert rendered.text == TEXT.replace('[Count("m")]', "[]")
+
+
+def test_a_line_that_gets_too_long_is_broken() -> None:
+    means = [Node(f"new-{i}", "feature", "Mean", "", {"column": Literal(f"column_{i}")}) for i in range(5)]
+    text = (
+        "from covey import Count, FeatureView, Mean\nv = FeatureView(\n    'v',\n    features=[Count('m')],  # few\n)\n"
+    )
+    features = ("v.features.0", *(one.id for one in means))
+    rendered = _edit(text, *means, _node("v", text).with_link("features", features))
+    assert rendered.problems == ()
+    rows = "".join(f'        Mean("column_{i}"),\n' for i in range(5))
+    assert rendered.text == text.replace("[Count('m')]", f"[\n        Count('m'),\n{rows}    ]")
+
+
+def test_a_new_view_follows_the_last_one() -> None:
+    view = Node(
+        "new-1",
+        "view",
+        "FeatureView",
+        "",
+        {"name": Literal("third"), "pane": Literal("1d"), "windows": Literal(["7d"])},
+        {"entity": ("new-2",), "features": ("new-3",), "bounds": ("BOUNDS",), "privacy": ("new-4",)},
+    )
+    parts = [
+        Node("new-2", "entity", "Entity", "", {"keys": Literal("dest"), "domain": Literal(["A"])}),
+        Node("new-3", "feature", "Histogram", "", {"column": Literal("d"), "edges": Literal([0, 1.5])}),
+        Node("new-4", "privacy", "Privacy", "", {"rho": Literal(0.1)}),
+    ]
+    rendered = _edit(TEXT, view, *parts)
+    assert rendered.problems == ()
+    assert rendered.text == TEXT.replace("FeatureView, Mean", "FeatureView, Histogram, Mean") + (
+        "\nthird = FeatureView(\n"
+        '    "third",\n'
+        '    entity=Entity("dest", domain=["A"]),\n'
+        '    pane="1d",\n'
+        '    windows=["7d"],\n'
+        '    features=[Histogram("d", edges=[0, 1.5])],\n'
+        "    bounds=BOUNDS,\n"
+        "    privacy=Privacy(rho=0.1),\n"
+        ")\n"
+    )
+    assert rendered.ids["new-3"] == "third.features.0"
+
+
+def test_a_deleted_view_goes_with_its_own_comments() -> None:
+    gone = tuple(node.id for node in parse(TEXT).graph if node.id.startswith("first"))
+    rendered = _edit(TEXT, without=gone)
+    start, end = TEXT.index("# Its first view."), TEXT.index("second = ")
+    assert rendered.text == TEXT[:start] + TEXT[end:]
+    assert rendered.problems == ()
+
+
+def test_a_shared_part_changes_for_all_and_one_view_can_leave_it() -> None:
+    assert _set("BOUNDS", "max_events_per_cell", 2).count("max_events_per_cell=2") == 1
+    own = Node("new-1", "bounds", "Bounds", "", {"max_cells": Literal(9)})
+    rendered = _edit(TEXT, own, _node("second").with_link("bounds", ("new-1",)))
+    assert rendered.text == TEXT.replace('"1h", bounds=BOUNDS', '"1h", bounds=Bounds(max_cells=9)')
+
+
+def test_a_part_that_a_second_view_uses_gets_a_name() -> None:
+    rendered = _edit(TEXT, _node("second").with_link("privacy", ("first.privacy",)), without=("second.privacy",))
+    assert rendered.problems == ()
+    expected = TEXT.replace("privacy=Privacy(rho=0.1, min_clients=50)", "privacy=PRIVACY").replace(
+        "privacy=Privacy(0.2)", "privacy=PRIVACY"
+    )
+    assert rendered.text == expected.replace(
+        "# Its first view.\n", "PRIVACY = Privacy(rho=0.1, min_clients=50)\n\n# Its first view.\n"
+    )
+    assert rendered.ids["first.privacy"] == "PRIVACY"
+
+
+def test_a_part_moves_above_the_view_that_begins_to_use_it() -> None:
+    text = TEXT + "\nSMALL = Bounds(max_cells=1)  # one\n"
+    rendered = _edit(text, _node("first", text).with_link("bounds", ("SMALL",)))
+    assert rendered.problems == ()
+    expected = TEXT.replace("    bounds=BOUNDS,\n", "    bounds=SMALL,\n")
+    assert rendered.text == expected.replace(
+        "# Its first view.\n", "SMALL = Bounds(max_cells=1)  # one\n\n# Its first view.\n"
+    )
+
+
+def test_a_part_is_renamed_where_it_is_used() -> None:
+    rendered = _edit(TEXT, replace(_node("BOUNDS"), name="LIMITS"))
+    assert rendered.problems == ()
+    assert rendered.text == TEXT.replace("BOUNDS", "LIMITS")
+    used = TEXT + "print(BOUNDS)\n"
+    rendered = _edit(used, replace(_node("BOUNDS", used), name="LIMITS"))
+    assert rendered.text == used
+    assert [(one.node, "other code" in one.message) for one in rendered.problems] == [("BOUNDS", True)]
+
+
+@pytest.mark.parametrize(
+    ("imports", "spelling"),
+    [
+        ("import covey\n", "covey.Mean("),
+        ("import covey as c\n", "c.Mean("),
+        ("from covey import *\n", "Mean("),
+        ("from covey import FeatureView as V, Mean as M\n", "M("),
+        ("from covey import (\n    Count,\n    FeatureView,\n)\n", "Mean("),
+        ("import covey\nfrom covey import FeatureView\n", "covey.Mean("),
+    ],
+)
+def test_a_new_part_is_spelled_as_the_file_spells_others(imports: str, spelling: str) -> None:
+    view = (
+        "c.FeatureView"
+        if " as c" in imports
+        else "V"
+        if " as V" in imports
+        else "FeatureView"
+        if "FeatureView" in imports or "*" in imports
+        else "covey.FeatureView"
+    )
+    text = f"{imports}v = {view}('v', features=[])\n"
+    mean = Node("new-1", "feature", "Mean", "", {"column": Literal("d")})
+    rendered = _edit(text, mean, _node("v", text).with_link("features", ("new-1",)))
+    assert rendered.problems == ()
+    assert f'features=[{spelling}"d")]' in rendered.text
+    assert rendered.text.startswith(imports.replace("    FeatureView,\n", "    FeatureView,\n    Mean,\n"))
+
+
+def test_a_text_with_windows_line_ends_keeps_them() -> None:
+    text = TEXT.replace("\n", "\r\n")
+    mean = Node("new-1", "feature", "Rate", "", {"name": Literal("r"), "where": Literal("x")})
+    rendered = _edit(
+        text,
+        mean,
+        _node("first", text).with_link("features", ("first.features.0", "new-1")),
+        without=("first.features.1",),
+    )
+    assert rendered.text.count("\n") == rendered.text.count("\r\n")
+    view = Node("new-1", "view", "FeatureView", "", {"name": Literal("v")}, {})
+    assert _edit(text, view).text.count("\n") == _edit(text, view).text.count("\r\n")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "1), Count(2",
+        "1  # note",
+        "",
+        "x = 1",
+        "a; b",
+        "a\nb",
+        "(" * 300,
+        "*a",
+        "yield",
+        "a := 1",
+        "'\ud800'",
+        "1,",
+        "\\",
+    ],
+)
+def test_code_that_is_no_expression_is_a_problem_and_changes_nothing(code: str) -> None:
+    rendered = _edit(TEXT, _node("first.entity").with_field("domain", Code(code)))
+    assert rendered.text == TEXT
+    assert [(one.node, one.field) for one in rendered.problems] == [("first.entity", "domain")]
+    new = _edit(TEXT, _node("first").with_field("ttl", Code(code)))
+    assert (new.text, [one.field for one in new.problems]) == (TEXT, ["ttl"])
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        Node("new-1", "feature", "Nothing", "", {}),
+        Node("new-1", "view", "Entity", "", {}),
+        Node("new-1", "bounds", "Bounds", "", {"max_cells": Literal(1)}),
+        Node("BOUNDS", "bounds", "Bounds", "BOUNDS", {}),
+    ],
+)
+def test_a_node_that_the_file_cannot_have_is_a_problem(node: Node) -> None:
+    rendered = render(TEXT, Graph((*parse(TEXT).graph, node)))
+    assert rendered.text == TEXT
+    assert [one.node for one in rendered.problems] == [node.id]
+
+
+def test_a_link_to_what_is_no_fitting_part_is_a_problem() -> None:
+    rendered = _edit(TEXT, _node("first").with_link("bounds", ("gone",)))
+    assert [(one.node, one.field) for one in rendered.problems] == [("first", "bounds")]
+
+
+ON_DEMAND = """from typing import Annotated
+import numpy as np
+from covey import Feature, Input, on_demand
+
+@on_demand(outputs=["risk"])  # one
+def late(a: Annotated[np.ndarray, Feature("v:n")], b: Annotated[np.ndarray, Input("int64")]) -> np.ndarray:
+    # double it
+    return a * 2
+
+
+x = 1
+"""
+
+
+def test_a_function_is_edited_as_text_and_its_references_as_fields() -> None:
+    node = _node("late", ON_DEMAND)
+    assert _set("late", "outputs", ["risk", "more"], ON_DEMAND) == ON_DEMAND.replace('"risk"]', '"risk", "more"]')
+    assert _set("late", "name", "other", ON_DEMAND) == ON_DEMAND.replace('"risk"])', '"risk"], name="other")')
+    function = node.fields["function"]
+    assert isinstance(function, Code)
+    edited = _edit(ON_DEMAND, node.with_field("function", Code(function.text.replace("* 2", "* 3"))))
+    assert (edited.text, edited.problems) == (ON_DEMAND.replace("* 2", "* 3"), ())
+    arguments = [{"name": "a", "feature": "w:m"}, {"name": "b", "input": "int64"}]
+    assert _set("late", "arguments", arguments, ON_DEMAND) == ON_DEMAND.replace("v:n", "w:m")
+    renamed = _edit(ON_DEMAND, replace(node, name="later"))
+    assert (renamed.text, renamed.problems) == (ON_DEMAND.replace("def late(", "def later("), ())
+    refused = _edit(ON_DEMAND, node.with_field("function", Code("x = 1")))
+    assert (refused.text, [one.field for one in refused.problems]) == (ON_DEMAND, ["function"])
+
+
+@pytest.mark.parametrize("decorated", [True, False])
+def test_a_new_function_may_be_given_with_its_decorator(decorated: bool) -> None:
+    function = 'def value(x: Annotated[np.ndarray, Input("float64")]) -> np.ndarray:\n    return x'
+    fields = (
+        {"function": Code(f'@on_demand(outputs=["value"])\n{function}')}
+        if decorated
+        else {"function": Code(function), "outputs": Literal(["value"])}
+    )
+    rendered = render("", Graph((Node("new-1", "on_demand", "on_demand", "", fields),)))
+    assert rendered.problems == ()
+    assert rendered.text == (
+        "from typing import Annotated\n\nimport numpy as np\nfrom covey import Input, on_demand\n\n"
+        f'@on_demand(outputs=["value"])\n{function}\n'
+    )
+    assert rendered.ids == {"new-1": "value"}
+
+
+def test_code_is_edited_as_text() -> None:
+    text = "X = 1  # one\n\nfrom covey import Bounds\n\nb = Bounds(X)\n"
+    edited = _edit(text, _node("code-0", text).with_field("text", Code("X = 2")))
+    assert (edited.text, edited.problems) == (text.replace("1  # one", "2"), ())
+    assert _edit(text, _node("code-0", text).with_field("text", Code("X = ("))).text == text
+    assert _edit(text, without=("code-0",)).text == text.partition("\n\n")[2]
+    new = _edit(text, Node("new-1", "code", fields={"text": Code("Y = 2\n")}))
+    assert (new.text, new.ids["new-1"]) == (text + "\nY = 2\n", "code-2")
