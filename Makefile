@@ -9,7 +9,7 @@ test quick: export PYTHONDONTWRITEBYTECODE =
 # Stores and ledgers wait for the disk thousands of times: memory has the same semantics, where 4 GB of it are free.
 test quick: export PYTEST_DEBUG_TEMPROOT = $(shell df --output=avail /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 > 4e6 {print "/dev/shm"}')
 
-.PHONY: demo test quick check format proto diagrams reference bench clean
+.PHONY: demo test quick check format proto diagrams reference console-shots bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/covey demo
@@ -51,6 +51,10 @@ reference: $(VENV)/.dev
 	$(BIN)/python -m docs.reference
 	$(BIN)/python -m deploy.grafana.generate
 
+# Pictures of every place of the console, in build/console-shots; ARGS=--docs also writes those of docs/console.md.
+console-shots: $(VENV)/.dev
+	$(BIN)/python -m docs.console_shots $(ARGS)
+
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.shares
 	$(BIN)/python -m benchmarks.core
@@ -67,6 +71,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.guards
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.console
 	$(BIN)/python -m benchmarks.freshness
 	$(BIN)/python -m benchmarks.sources
 	$(BIN)/python -m benchmarks.aged

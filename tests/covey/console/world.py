@@ -102,15 +102,21 @@ class World:
     def copied(self, directory: Path) -> World:
         """A copy that a test may change."""
         shutil.copytree(self.project.parent, directory, dirs_exist_ok=True)
-        return _world(directory)
+        return existing_world(directory)
 
 
 def make_world(directory: Path) -> World:
     """Make it, in a few seconds. Everything lies in the directory."""
-    world = _world(directory)
+    world = collect_world(directory, some_flights())
+    _publish_by_hand(world.project)
+    return world
+
+
+def collect_world(directory: Path, flights: pa.Table) -> World:
+    """What is collected and run: no view of HTML, no service, and no model."""
+    world = existing_world(directory)
     unpacked(VERSIONS[-1], "project", world.project)
     world.views_file.write_text(VIEWS, encoding="utf-8")
-    flights = some_flights()
     pq.write_table(flights, world.events)
     declared = load_declared(world.views_file, need_views=True)
     run(
@@ -124,7 +130,6 @@ def make_world(directory: Path) -> World:
         in_process=True,
         replay="pane",
     )
-    _publish_by_hand(world.project)
     assert call(["lab", "run", "-m", "fleet.clients=200,300", "view.k=20", "noise=on", "--out", str(world.lab)]) == 0
     return world
 
@@ -136,7 +141,8 @@ def some_flights() -> pa.Table:
     return flights.filter(pc.and_(pc.greater_equal(at, FIRST), pc.less(at, FIRST + DAYS * DAY_US)))
 
 
-def _world(directory: Path) -> World:
+def existing_world(directory: Path) -> World:
+    """What `collect_world` has made in a directory."""
     project = directory / "project"
     return World(project, project / "views.py", directory / "flights.parquet", directory / "lab")
 

@@ -9,6 +9,9 @@ from playwright.sync_api import Page, expect
 
 PLACES: Final = ("composer", "features", "budgets", "releases", "fleet", "lab", "models")
 
+PAGES: Final = (*PLACES, "features/dest_delay")
+"""The places, and pages inside of them."""
+
 
 def open_place(page: Page, place: str, query: str = "") -> None:
     """Go to a place, such as `features` or `features/dest_delay`, and wait until it shows what it has."""
