@@ -1,0 +1,74 @@
+"""The place of budgets in Chromium."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.covey.console.server import serving_console
+from tests.covey.console.world import World
+
+from .conftest import OpenPage
+from .places import open_place
+from .test_axe import violations
+
+
+def test_ledgers_are_listed_and_one_is_shown_with_its_days_and_refusals(page: Page) -> None:
+    open_place(page, "budgets", "ledger=site-1")
+    ledgers = page.get_by_role("table", name="Ledgers")
+    expect(ledgers.get_by_role("link")).to_have_text(["operator", "site-1", "site-2"])
+    expect(page.get_by_role("heading", name="site-1")).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("ρ of each day by view"))).to_be_visible()
+    expect(page.get_by_role("table", name="Charged days").get_by_role("row").nth(1)).to_contain_text("2020-05-02")
+    ledgers.get_by_role("link", name="operator").click()
+    expect(page.get_by_role("heading", name="operator")).to_be_visible()
+    page.get_by_role("button", name="Check every entry").click()
+    expect(page.get_by_text(re.compile("all .* entries are whole"))).to_be_visible()
+
+
+def test_days_can_be_bounded(page: Page) -> None:
+    open_place(page, "budgets", "ledger=site-1")
+    page.get_by_label("From (UTC day)").fill("2020-05-02")
+    expect(page.get_by_role("table", name="Charged days").get_by_role("row")).to_have_count(2)
+    page.get_by_label("From (UTC day)").fill("2031-01-01")
+    expect(page.get_by_text("No day was charged in this time.")).to_be_visible()
+
+
+def test_what_if_follows_the_price_that_is_written(page: Page) -> None:
+    open_place(page, "budgets/what-if")
+    for box in page.get_by_role("checkbox").all():
+        if "dest_delay" not in (box.evaluate("box => box.parentElement.textContent") or ""):
+            box.uncheck()
+    expect(page.get_by_text("A client-day costs ρ = 0.099998 against an aggregator")).to_be_visible()
+    price = page.get_by_label("ρ of a client-day of dest_delay")
+    price.fill("0.01")
+    expect(page.get_by_text("A client-day costs ρ = 0.009998 against an aggregator")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"ε stays at most 10 for \d+ days against outsiders"))).to_be_visible()
+    price.fill("0.01x")
+    expect(page.get_by_text("A number above 0, at most 1,000")).to_be_visible()
+    price.fill("2")
+    expect(
+        page.get_by_role("table", name="Whether each budget pays for a day").get_by_text("refused").first
+    ).to_be_visible()
+    assert violations(page) == []
+
+
+@pytest.mark.long
+def test_a_broken_ledger_is_named_with_its_mend_beside_the_others(
+    own_world: World, open_page: OpenPage, tmp_path: Path
+) -> None:
+    broken = sqlite3.connect(own_world.project / "ledgers" / "site-2.db")
+    with broken:
+        broken.execute("DELETE FROM entries WHERE seq = (SELECT max(seq) FROM entries)")
+    broken.close()
+    with serving_console(own_world, tmp_path / "log") as server:
+        page = open_page(server)
+        open_place(page, "budgets")
+        alert = page.get_by_role("alert")
+        expect(alert).to_contain_text("The ledger of site-2 cannot be used")
+        expect(alert).to_contain_text("covey ledger rebuild")
+        expect(page.get_by_role("heading", name="operator")).to_be_visible()
