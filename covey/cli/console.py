@@ -11,6 +11,7 @@ import typer
 from base.extras import require_extra
 from base.logs import LogFormat
 
+from .lineage import KEY
 from .listening import AddressOptions, TlsOptions, listening
 from .listening_options import (
     AllowedHostOption,
@@ -64,6 +65,10 @@ def console(
         str | None,
         typer.Option("--serving", metavar="URL", help="A running `covey serve --models`, for its statistics."),
     ] = None,
+    openlineage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help=f"Send the lineage to a collector of OpenLineage events. Its key: {KEY}."),
+    ] = None,
     host: HostOption = "127.0.0.1",
     port: PortOption = 6580,
     allowed_host: AllowedHostOption = None,
@@ -90,10 +95,13 @@ def console(
     import os
     import webbrowser
 
+    from covey import __version__
     from covey.console.gate import PREFIX
     from covey.console.sessions import new_secret
     from covey.console.worker import ConsoleSettings, require_store, run_console
     from deployment.errors import UsageError
+    from deployment.lineage.emission import Collector, Following
+    from deployment.lineage.openlineage import Emitter
     from deployment.project.project import Project
     from featurestore.server.settings import Endpoint, ServerSettings
     from featurestore.server.throttle import NO_LIMITS, Limits, ServerLimits
@@ -105,6 +113,9 @@ def console(
     require_store(store, is_project=Project.find(store) is not None)
     found = views if views is not None else store / _VIEWS
     views_file = found.absolute() if views is not None or found.exists() or Project.find(store) is not None else None
+    following = None
+    if openlineage is not None:
+        following = Following(Collector.parse(openlineage, os.environ.get(KEY)), Emitter.of(store, __version__))
     token = new_secret(os.urandom)
     given_tls = TlsOptions(tls, tls_certificate, tls_key, client_authority, behind_proxy)
     with listening(AddressOptions(host, port, allowed_host or (), keys, given_tls), store) as server:
@@ -117,7 +128,7 @@ def console(
         settings = ServerSettings(store, server.keys, limits, 1, endpoint, views_file if trust_views else None)
         if open_browser:
             webbrowser.open(shown)
-        given = ConsoleSettings(views_file, trust_views, source, lab, serving, token, server.secure)
+        given = ConsoleSettings(views_file, trust_views, source, lab, serving, token, server.secure, following)
         try:
             run_console(settings, given, server.socket)
         except KeyboardInterrupt:  # SIGINT and SIGTERM end a server normally; they are not failures

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployment.lineage.emission import Follower
 from deployment.project.project import Project
 from featurestore.store import Store
 
@@ -39,6 +40,7 @@ class Console:
         serving: the URL of a running `covey serve --models`.
         clock: wall clock, µs since the epoch.
         randomness: random bytes from the operating system.
+        lineage: sends the lineage to a collector; None: it is not sent.
     """
 
     directory: Path
@@ -50,6 +52,7 @@ class Console:
     serving: str | None
     clock: Callable[[], int]
     randomness: Callable[[int], bytes]
+    lineage: Follower | None = None
 
     @property
     def has_project(self) -> bool:

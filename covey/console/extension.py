@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
@@ -74,8 +74,8 @@ class ConsoleExtension:
         """No call of gRPC."""
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Run nothing."""
-        return _running()
+        """Send the lineage, if there is a collector for it."""
+        return _running(self._console)
 
     def waits_for(self) -> str | None:
         """Nothing."""
@@ -101,5 +101,6 @@ def app_of(console: Console, sessions: Sessions, assets: Assets, *, cookie: str,
 
 
 @asynccontextmanager
-async def _running() -> AsyncIterator[None]:
-    yield
+async def _running(console: Console) -> AsyncIterator[None]:
+    with console.lineage or nullcontext():
+        yield

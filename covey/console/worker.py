@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.times import wall_clock
+from deployment.lineage.emission import Follower, Following
 from featurestore.errors import StoreNotFound
 from featurestore.publish.publish import Publisher
 from featurestore.server.api_keys import Consumers, KeyRing
@@ -30,6 +31,7 @@ class ConsoleSettings:
     Attributes:
         token: of the URL that is printed; it makes an operator where the server needs no API keys.
         secure: whether pages are read over TLS, also that of a proxy.
+        following: where the lineage is sent; None: nowhere.
     """
 
     views_file: Path | None
@@ -39,6 +41,7 @@ class ConsoleSettings:
     serving: str | None
     token: str
     secure: bool
+    following: Following | None = None
 
 
 def run_console(settings: ServerSettings, console: ConsoleSettings, listening: socket.socket) -> None:
@@ -59,6 +62,7 @@ def extension_of(store: Store, settings: ServerSettings, given: ConsoleSettings,
         serving=given.serving,
         clock=wall_clock,
         randomness=os.urandom,
+        lineage=None if given.following is None else Follower(store, given.following, wall_clock),
     )
     keys = KeyRing(Consumers(settings.store)) if settings.keys else None
     sessions = Sessions(keys, given.token, time.monotonic, os.urandom)

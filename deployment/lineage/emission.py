@@ -131,6 +131,14 @@ def _attempt(connection: HTTPConnection, collector: Collector, body: bytes) -> _
 
 
 @dataclass(frozen=True)
+class Following:
+    """Where a follower sends events, and as whom."""
+
+    collector: Collector
+    emitter: Emitter
+
+
+@dataclass(frozen=True)
 class EmissionState:
     """What a follower has sent. `problem`: why its last attempt failed; None: it did not."""
 
@@ -145,12 +153,11 @@ class Follower:
     A failed attempt is logged and made again at the next look, so a collector that is away costs nothing but its events' delay.
     """
 
-    def __init__(
-        self, store: Store, collector: Collector, emitter: Emitter, clock: Callable[[], int], every_s: float = FOLLOW_S
-    ) -> None:
-        self._store, self._collector, self._emitter, self._clock = store, collector, emitter, clock
+    def __init__(self, store: Store, following: Following, clock: Callable[[], int], every_s: float = FOLLOW_S) -> None:
+        self._store, self._clock = store, clock
+        self._collector, self._emitter = following.collector, following.emitter
         self._every_s, self._end, self._known = every_s, Flag(), dict[str, str]()
-        self.state = EmissionState(collector.url, 0, None)
+        self.state = EmissionState(self._collector.url, 0, None)
         self._thread = Thread(target=self._follow, name="openlineage", daemon=True)
 
     def __enter__(self) -> Self:

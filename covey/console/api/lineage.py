@@ -50,22 +50,34 @@ class LineageEdge(Form):
         return cls(source=edge.source, target=edge.target, what=list(edge.what))
 
 
+class Emission(Form):
+    """What was sent to a collector of OpenLineage events. `problem`: why the last attempt failed; null: it did not."""
+
+    url: str
+    sent: int
+    problem: str | None
+
+
 class Lineage(Form):
-    """The graph, and the commands that print it and send it."""
+    """The graph, and the commands that print it and send it. `emission`: null: the console sends no events."""
 
     nodes: list[LineageNode]
     edges: list[LineageEdge]
     command: str
     openlineage_command: str
+    emission: Emission | None
 
     @classmethod
-    def of(cls, graph: LineageGraph, directory: str) -> Self:
-        """The graph of the store of a directory."""
+    def of(cls, graph: LineageGraph, console: Console) -> Self:
+        """The graph of the console's store."""
+        directory = str(console.directory)
+        state = None if console.lineage is None else console.lineage.state
         return cls(
             nodes=list(map(LineageNode.of, graph.nodes)),
             edges=list(map(LineageEdge.of, graph.edges)),
             command=command("covey", "lineage", "--store", directory),
             openlineage_command=command("covey", "lineage", "--store", directory, "--openlineage", "URL"),
+            emission=None if state is None else Emission(url=state.url, sent=state.sent, problem=state.problem),
         )
 
 
@@ -81,7 +93,7 @@ def router(console: Console) -> APIRouter:
         graph = lineage_of(console.store, _name_of(console.source))
         if part is not None:
             graph = graph.around(graph.find(part).id)
-        return Lineage.of(graph, str(console.directory))
+        return Lineage.of(graph, console)
 
     return routes
 

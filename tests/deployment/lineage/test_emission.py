@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployment.errors import LineageNotSent, UsageError
-from deployment.lineage.emission import PATH, Collector, Follower, emit
+from deployment.lineage.emission import PATH, Collector, Follower, Following, emit
 from deployment.lineage.openlineage import Emitter
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
@@ -113,11 +113,15 @@ class TestAddress:
         assert "a-key" not in repr(collector)
 
 
+def following(url: str) -> Following:
+    return Following(Collector.parse(url), Emitter("covey://shop", "1"))
+
+
 class TestFollower:
     def test_a_later_publication_is_sent_alone(self, url: str, received: Received, tmp_path: Path) -> None:
         make_store(tmp_path)
         with Store.open(tmp_path) as store:
-            follower = Follower(store, Collector.parse(url), Emitter("covey://shop", "1"), lambda: 100 * DAY)
+            follower = Follower(store, following(url), lambda: 100 * DAY)
             follower.step()
             first = len(received.bodies)
             follower.step()
@@ -133,7 +137,7 @@ class TestFollower:
         make_store(tmp_path)
         received.statuses = [400]
         with Store.open(tmp_path) as store:
-            follower = Follower(store, Collector.parse(url), Emitter("covey://shop", "1"), lambda: 100 * DAY)
+            follower = Follower(store, following(url), lambda: 100 * DAY)
             follower.step()
             assert follower.state.problem is not None
             assert follower.state.sent == 0
@@ -143,7 +147,7 @@ class TestFollower:
     def test_it_follows_in_a_thread_until_it_ends(self, url: str, received: Received, tmp_path: Path) -> None:
         make_store(tmp_path)
         with Store.open(tmp_path) as store:
-            follower = Follower(store, Collector.parse(url), Emitter("covey://shop", "1"), lambda: 100 * DAY, 0.01)
+            follower = Follower(store, following(url), lambda: 100 * DAY, 0.01)
             with follower:
                 wait_until(lambda: len(received.bodies) == 7)
         assert not follower._thread.is_alive()

@@ -1,10 +1,12 @@
 import { useState } from "react";
 import { $api } from "../../../api/client";
 import { hrefOf } from "../../../app/routes";
+import { Badge } from "../../../design/Badge";
 import { Button } from "../../../design/Button";
 import { Card } from "../../../design/Card";
 import { Command } from "../../../design/Command";
 import { Facts } from "../../../design/Facts";
+import { count } from "../../../design/format";
 import { Loaded } from "../../../design/Loaded";
 import { Table } from "../../../design/Table";
 import { Graph } from "./Graph";
@@ -45,9 +47,13 @@ export default function Lineage() {
               <PartCard lineage={found} part={part} />
             )}
             <Command>{found.command}</Command>
-            <Command about="Send it to a collector of OpenLineage events">
-              {found.openlineage_command}
-            </Command>
+            {found.emission === null ? (
+              <Command about="Send it to a collector of OpenLineage events">
+                {found.openlineage_command}
+              </Command>
+            ) : (
+              <EmissionState emission={found.emission} />
+            )}
           </>
         );
       }}
@@ -99,6 +105,17 @@ function PartCard({ lineage, part }: { lineage: Found; part: Part }) {
         ]}
       />
     </Card>
+  );
+}
+
+/** What the console sends to a collector by itself. */
+function EmissionState({ emission }: { emission: NonNullable<Found["emission"]> }) {
+  return (
+    <p>
+      <Badge tone={emission.problem === null ? "good" : "bad"}>OpenLineage</Badge> {count(emission.sent)}{" "}
+      events were sent to {emission.url}.
+      {emission.problem === null ? "" : ` The last attempt failed: ${emission.problem}`}
+    </p>
   );
 }
 

@@ -17,6 +17,7 @@ const LINEAGE: Lineage = {
   ],
   command: "",
   openlineage_command: "",
+  emission: null,
 };
 
 test("the way of a part is what it was made from and what was made from it", () => {
