@@ -40,6 +40,7 @@ from featurestore.registry.consistency import registry_problems
 from featurestore.registry.lineage import Lineage
 from featurestore.registry.models import RegisteredModel, parse_reference
 from featurestore.registry.pane_index import PaneFilter, PanePlace
+from featurestore.registry.pane_span import PaneSpan
 from featurestore.registry.registry import Registry
 from featurestore.registry.release_pages import ListedPane, PlanTally, ReleasePage, find_pane, plan_tallies, read_page
 from featurestore.registry.releases import published_release, published_void, releases_table
@@ -353,6 +354,10 @@ class Store:
             UnknownView, UnknownVersion.
         """
         return self._registry.not_opened(self._registry.named(view), *between, most)
+
+    def pane_span(self, view: str) -> PaneSpan:
+        """How many panes the served version of `view` has, or `view@v<n>`, and which. Raises UnknownView, UnknownVersion."""
+        return PaneSpan.read(self._registry, self._registry.named(view))
 
     def newest_at(self, view: str, moment: int) -> Published | None:
         """The pane whose row `join` gives to a label of this moment (µs), in its state of that moment; None: there was none.

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
 from deployment.project.evolution import budget_of
 from deployment.project.known_releases import registry_of
 from featurestore.define.definitions import FeatureView
@@ -17,6 +14,7 @@ from featurestore.define.panes import NEVER
 from featurestore.define.records import FIRST_MOMENT, RegisteredView, Version
 from featurestore.errors import StoreNotFound
 from featurestore.registry.lineage import Lineage
+from featurestore.registry.pane_span import PaneSpan
 from featurestore.registry.registry import Registry
 from federation.accountant import cost_of_day
 from federation.ledger.state import Budget
@@ -102,7 +100,7 @@ def read_versions(directory: Path, name: str) -> ViewVersions:
         budget.counted(cost_of_day([layout_of(newest)]).price),
         budget,
         newest_end,
-        None if last is None else _due_at(newest, last),
+        None if last is None else due_after(newest, last),
     )
 
 
@@ -114,16 +112,15 @@ def definition_of(directory: Path, name: str, version: int) -> FeatureView:
         return registry.view(name, version).view
 
 
-def _due_at(view: FeatureView, last: int) -> int:
+def due_after(view: FeatureView, last: int) -> int:
     """When the pane after a published one is due, µs: its end and the release delay, which its grace is a part of."""
     return (last // view.pane_us + 2) * view.pane_us + view.release_delay_us
 
 
 def _detail(registry: Registry, lineage: Lineage, version: Version) -> VersionDetail:
     registered = version.registered
-    starts = registry.pane_starts(registered)
-    opened, last_opened = registry.publications.opened(registry.selection(registered))
-    plan, release = _last(registry, registered, last_opened)
+    panes = PaneSpan.read(registry, registered)
+    plan, release = _last(registry, registered, panes.last_opened)
     return VersionDetail(
         registered.version,
         _state(lineage, version),
@@ -135,11 +132,11 @@ def _detail(registry: Registry, lineage: Lineage, version: Version) -> VersionDe
         tuple(one.hex() for one in version.definitions),
         version.applied_at,
         version.deprecated_at,
-        opened,
-        len(starts) - opened,
-        _missing(starts, registered.view.pane_us),
-        int(starts[0]) if len(starts) else None,
-        int(starts[-1]) if len(starts) else None,
+        panes.opened,
+        panes.void,
+        panes.missing,
+        panes.first,
+        panes.last,
         plan,
         release,
     )
@@ -151,12 +148,6 @@ def _state(lineage: Lineage, version: Version) -> str:
     if version.deprecated_at is not None:
         return DEPRECATED
     return WAITING if version is lineage.newest else OLDER
-
-
-def _missing(starts: npt.NDArray[np.int64], pane_us: int) -> int:
-    """How many panes between the first and the last are not there. Panes of an older version may be wider."""
-    gaps = np.diff(starts) // pane_us
-    return int(np.maximum(gaps - 1, 0).sum())
 
 
 def _last(registry: Registry, registered: RegisteredView, start: int | None) -> tuple[str | None, str | None]:

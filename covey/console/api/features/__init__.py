@@ -51,7 +51,7 @@ def router(console: Console) -> APIRouter:
     @routes.get("", operation_id="listFeatures")
     def list_all() -> FeatureList:
         """Views, on-demand views and services."""
-        return feature_list(directory, store, console.clock())
+        return feature_list(store, console.clock())
 
     @routes.post("/needed", operation_id="neededColumns")
     def needed_columns(body: NeededRequest, user: Reader) -> Needed:
@@ -66,7 +66,7 @@ def router(console: Console) -> APIRouter:
     @routes.get("/{view}", operation_id="readView")
     def read_view(view: ViewName) -> ViewForm:
         """One view, or `view@v<n>`."""
-        return view_form(directory, store, view, console.clock())
+        return view_form(store, view, console.clock())
 
     @routes.get("/{view}/keys", operation_id="findKeys")
     def find_keys(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal
 
-from deployment.inspect.view_versions import ViewVersions, read_versions
+from deployment.inspect.view_versions import due_after
 from featurestore.define.definitions import FeatureView
 from featurestore.define.kinds import Histogram
 from featurestore.define.on_demand import OnDemandView
@@ -18,27 +18,25 @@ from .forms import FeatureForm, FeatureList, KeyColumn, OnDemandForm, ServiceFor
 Freshness = Literal["fresh", "late", "expired", "replayed", "empty"]
 
 
-def feature_list(directory: Path, store: Store, now: int) -> FeatureList:
+def feature_list(store: Store, now: int) -> FeatureList:
     """All that can be read from a store."""
-    views = [view_form(directory, store, view.name, now) for view in store.views()]
+    views = [view_form(store, view.name, now) for view in store.views()]
     on_demand = [_on_demand_form(one) for one in store.on_demand.values()]
     services = [ServiceForm(name=one.name, refs=one.refs) for one in store.services()]
     return FeatureList(now=now, views=tuple(views), on_demand=tuple(on_demand), services=tuple(services))
 
 
-def view_form(directory: Path, store: Store, name: str, now: int) -> ViewForm:
+def view_form(store: Store, name: str, now: int) -> ViewForm:
     """A view as its name serves it, or the version that a name pins. Raises UnknownView, UnknownVersion."""
-    base, _, _ = name.partition("@")
-    view, versions = store.view(name), read_versions(directory, base)
-    number = int(store.version_names(name)[0].rpartition("@v")[2]) if "@" in name else _served(versions)
-    detail = next(one for one in versions.versions if one.version == number)
+    base, at, _ = name.partition("@")
+    view, panes, versions = store.view(name), store.pane_span(name), store.version_names(base)
     served, entity = served_features(view), view.entity
-    end = None if detail.last is None else detail.last + view.pane_us
-    due_at = versions.due_at if "@" not in name else None
+    end = None if panes.last is None else panes.last + view.pane_us
+    due_at = None if at else _due_at(store, versions)
     return ViewForm(
         name=base,
-        version=number,
-        versions=tuple(one.version for one in versions.versions),
+        version=panes.version,
+        versions=tuple(int(one.rpartition("@v")[2]) for one in versions),
         owner=view.owner,
         description=view.description,
         tags=dict(view.tags),
@@ -51,17 +49,19 @@ def view_form(directory: Path, store: Store, name: str, now: int) -> ViewForm:
         ttl_us=view.ttl_us,
         features=tuple(_feature_form(one) for one in served),
         freshness=_freshness(store, view, f"{name}:{served[0].name}", end, due_at, now),
-        first_start=detail.first,
+        first_start=panes.first,
         newest_end=end,
         due_at=due_at,
-        opened=detail.opened,
-        void=detail.void,
-        missing=detail.due,
+        opened=panes.opened,
+        void=panes.void,
+        missing=panes.missing,
     )
 
 
-def _served(versions: ViewVersions) -> int:
-    return next(one.version for one in versions.versions if one.state == "served")
+def _due_at(store: Store, versions: Sequence[str]) -> int | None:
+    """When the pane after the newest one of any version is due, as the newest version defines it."""
+    last = [panes.last for panes in map(store.pane_span, versions) if panes.last is not None]
+    return due_after(store.view(versions[-1]), max(last)) if last else None
 
 
 def _freshness(store: Store, view: FeatureView, ref: str, end: int | None, due_at: int | None, now: int) -> Freshness:
