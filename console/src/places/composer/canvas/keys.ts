@@ -16,6 +16,7 @@ const OFFSETS = {
 } as const;
 
 export const INSPECTOR_ID = "composer-inspector";
+export const PARTS_ID = "composer-parts";
 
 function cardIn(frame: HTMLElement | null, id: string): HTMLElement | null {
   return frame?.querySelector<HTMLElement>(`[data-card="${CSS.escape(id)}"]`) ?? null;

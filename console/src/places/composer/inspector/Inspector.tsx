@@ -1,4 +1,4 @@
-import { useMemo } from "react";
+import { useMemo, useState } from "react";
 import { Button } from "../../../design/Button";
 import { TextField } from "../../../design/Field";
 import { flowOf } from "../canvas/flow";
@@ -83,7 +83,8 @@ function Fields({ chosen, node }: { chosen: string; node: GraphNode }) {
     ({ name }) =>
       (only?.has(name) ?? true) && !(node.kind === "view" && JOINED.has(name) && !(name in node.fields)),
   );
-  const shown = fields.filter((field) => only !== undefined || field.required || field.name in node.fields);
+  const [first] = useState(() => new Set(Object.keys(node.fields))); // a field that is written now keeps its place, and the focus
+  const shown = fields.filter((field) => only !== undefined || field.required || first.has(field.name));
   const rest = fields.filter((field) => !shown.includes(field));
   const general = problems.filter(
     (one) => one.node === node.id && isWhole && !fields.some((field) => field.name === one.field),

@@ -6,6 +6,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ["Arrow keys", "go through the outline, or from card to card on the canvas"],
   ["Enter", "opens the fields of the chosen part"],
   ["Escape", "in the fields: goes back to the outline"],
+  ["A", "goes to the parts that can be added; the arrow keys choose one, and Enter adds it"],
   ["C", "joins the chosen part: choose to what from a list"],
   ["Alt ↑, Alt ↓", "in the outline: moves a feature among the features of its view"],
   ["Alt and arrow keys", "on the canvas: moves the chosen cards"],

@@ -1,6 +1,7 @@
 // The keys of the whole composer. Where one writes text they keep their usual meaning.
 
 import { type ClipboardEvent, type KeyboardEvent, useMemo } from "react";
+import { PARTS_ID } from "../canvas/keys";
 import { useCommands } from "./commands";
 import { useComposer } from "./context";
 
@@ -34,6 +35,7 @@ export function useRootKeys(): RootKeys {
     const plainKeys: Keys = {
       Delete: commands.removeChosen,
       Backspace: commands.removeChosen,
+      a: () => document.querySelector<HTMLElement>(`#${PARTS_ID} button[tabindex="0"]`)?.focus(),
       c: () => setDialog("join"),
       "?": () => setDialog("help"),
     };
