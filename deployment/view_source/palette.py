@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Final, Literal
 
 from base.times import PANES
@@ -105,10 +105,14 @@ _CODE: Final = NodeType(
 )
 
 
-@cache
 def palette() -> Palette:
     """Every type of node that a views file can have; also the kinds of features that an installation has registered."""
-    return Palette((*(_node_type(one) for one in part_types().values()), _CODE))
+    return _palette_of(tuple(part_types().values()))
+
+
+@lru_cache(maxsize=4)
+def _palette_of(types: tuple[PartType, ...]) -> Palette:
+    return Palette((*map(_node_type, types), _CODE))
 
 
 def _node_type(kind: PartType) -> NodeType:

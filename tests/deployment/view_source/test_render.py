@@ -12,6 +12,7 @@ from deployment.view_source.part_text import is_default
 from deployment.view_source.render import Rendered, render
 from deployment.view_source.source import parse
 from deployment.view_source.types import LINKS, part_types
+from tests.examples import examples
 
 from .graphs import graphs
 
@@ -60,8 +61,12 @@ def _set(node_id: str, field: str, value: object, text: str = TEXT) -> str:
 
 
 @given(graphs())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.too_slow])
 def test_any_graph_is_the_same_after_it_is_written_and_read(graph: Graph) -> None:
+    assert_written_and_read(graph)
+
+
+def assert_written_and_read(graph: Graph) -> None:
     rendered = render("", graph)
     assert rendered.problems == ()
     found = parse(rendered.text).graph
