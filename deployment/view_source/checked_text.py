@@ -11,6 +11,8 @@ from deployment.errors import ViewSourceInvalid, ViewSourceTooLarge
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 120
 """The deepest nesting of expressions and statements. A views file has about ten; libcst recurses once a level, in C too."""
+MAX_EXPRESSIONS: Final = 40_000
+"""The most nodes of the syntax tree. A thousand lines of views have about 6,000; each costs libcst some kilobytes."""
 
 
 def check_text(text: str) -> None:
@@ -20,7 +22,7 @@ def check_text(text: str) -> None:
 
     Raises:
         ViewSourceInvalid: the text is no Python, or nests too deeply.
-        ViewSourceTooLarge: it has too many bytes.
+        ViewSourceTooLarge: it has too many bytes, or too many expressions.
     """
     try:
         size = len(text.encode())
@@ -45,13 +47,17 @@ def check_text(text: str) -> None:
         raise ViewSourceInvalid(1, 1, f"the text nests more than {MAX_DEPTH} levels") from None
     except ValueError as error:  # a number with too many digits
         raise ViewSourceInvalid(1, 1, str(error)) from None
-    _check_depth(tree)
+    _check_tree(tree)
 
 
-def _check_depth(tree: ast.Module) -> None:
+def _check_tree(tree: ast.Module) -> None:
     level: list[ast.AST] = [tree]
+    count = 0
     for _ in range(MAX_DEPTH):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
+        count += len(level)
+        if count > MAX_EXPRESSIONS:
+            raise ViewSourceTooLarge("expressions", count, MAX_EXPRESSIONS)
         if not level:
             return
     first = min(level, key=lambda node: getattr(node, "lineno", 10**9))

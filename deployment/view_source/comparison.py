@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from .graph import Code, Field, Graph, Literal, Node, Problem
-from .part_text import READ_ONLY, is_default
+from .parameters import FUNCTION_FIELDS, is_default
 from .types import LINKS, PartType, part_types
 
 
@@ -81,7 +81,7 @@ class _Comparison:
             name: Code(value.text.strip()) if isinstance(value, Code) else value
             for name, value in node.fields.items()
             if kind is None
-            or (not is_default(kind, name, value) and not (kind.kind == "on_demand" and name in READ_ONLY))
+            or (not is_default(kind, name, value) and not (kind.kind == "on_demand" and name in FUNCTION_FIELDS))
         }
 
     def _code_ids(self) -> Iterator[tuple[str, str]]:

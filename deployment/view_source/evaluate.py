@@ -23,8 +23,8 @@ from featurestore.errors import DefinitionError, ExpressionRefused, FeatureStore
 from .arithmetic import Evaluation, NotEvaluated
 from .calls import CallRefused, field_in, require_callable, unexecuted
 from .graph import Node, Problem
+from .parts import Part, Statement, ViewSource
 from .scope import alias_of, bound_names, dotted
-from .source import Part, Statement, ViewSource
 from .types import LINKS
 
 _FUNCTIONS: Final[Mapping[str, Mapping[str, str]]] = {"itertools": {"product": "product"}, "pathlib": {"Path": "Path"}}

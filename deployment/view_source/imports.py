@@ -10,9 +10,10 @@ from typing import Final
 import libcst as cst
 
 from .layout import WIDTH, Group, written
+from .parts import ViewSource
 from .scope import bound_names, dotted
 from .sequences import Added, Entry, Kept, edited
-from .source import ViewSource, parse
+from .source import parse
 
 
 @dataclass(frozen=True, order=True)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from .graph import Graph, Literal, Node, Problem
-from .part_text import iterate_owners
-from .source import ViewSource
+from .parts import ViewSource
+from .types import iterate_owners
 
 _WORD: Final = re.compile(r"[^\W\d]\w*")
 NAMED: Final = ("view", "on_demand", "service")

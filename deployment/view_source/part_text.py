@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Final
 
 import libcst as cst
 
-from deployment.errors import ViewSourceInvalid
-
-from .checked_text import check_text
+from .expressions import why_no_expression
 from .graph import Code, Field, Graph, Json, Literal, Node, Problem
 from .layout import INDENT, WIDTH, Group, Layout, value_layout, written
+from .parameters import FUNCTION_FIELDS, is_default, place_of
+from .parts import Argument, Part, ViewSource
 from .sequences import Added, Entry, Kept, edited
-from .source import Argument, Part, ViewSource
 from .spans import Span
 from .types import LINKS, PartType
 
-READ_ONLY: Final = frozenset({"arguments", "function"})
-"""Fields of an on-demand view that are no arguments of its decorator."""
-_VIEW_ORDER: Final = ("name", "entity", "pane", "windows", "features", "bounds", "privacy")
 _KEYWORD: Final = re.compile(r"[^\W\d]\w*")
 
 
@@ -61,7 +57,7 @@ class PartTexts:
         kind = self.types[node.type]
         items: list[tuple[str, Layout]] = []
         may_be_positional = kind.kind != "bounds"
-        for name in sorted({*node.fields, *node.links}, key=lambda one: _place(kind, one)):
+        for name in sorted({*node.fields, *node.links}, key=lambda one: place_of(kind, one)):
             layout = self._value_layout(node, name, kind)
             if layout is None:
                 continue
@@ -88,7 +84,7 @@ class PartTexts:
             case Code(text):
                 return f"{name.rstrip('0123456789')}{text.strip()}" if name.startswith("*") else text.strip()
             case Literal(given):
-                if _is_default(kind, name, value):
+                if is_default(kind, name, value):
                     return None
                 return value_layout(given, "()" if name == "clip" else "[]")
 
@@ -100,7 +96,7 @@ class PartTexts:
         return self._new_layout(self.graph[node_id])
 
     def _is_writable(self, node: Node, name: str, kind: PartType) -> bool:
-        if name in READ_ONLY and kind.kind == "on_demand":
+        if name in FUNCTION_FIELDS and kind.kind == "on_demand":
             return False
         value = node.fields[name]
         if not _KEYWORD.fullmatch(name) and not name.startswith("*"):
@@ -136,13 +132,13 @@ class PartTexts:
             text = self._argument_text(old, node, argument)
             named = argument.node.keyword is not None or argument.node.star
             entries.append(Kept(i, f"{name}={text}" if dropped_positional and not named else text))
-            places.append(_place(kind, name) if named else -1)
+            places.append(place_of(kind, name) if named else -1)
         written_before = {one.field for one in part.arguments}
-        for name in sorted(set(wanted) - written_before, key=lambda one: _place(kind, one)):
+        for name in sorted(set(wanted) - written_before, key=lambda one: place_of(kind, one)):
             indent = self._indent_of(part)
             layout = self._value_layout(node, name, kind)
             if layout is not None:
-                place = _place(kind, name)
+                place = place_of(kind, name)
                 after = max((i for i, one in enumerate(places) if one < place), default=-1) + 1
                 before = "" if name.startswith("*") else f"{name}="
                 entries.insert(after, Added(before + written(layout, indent, len(indent) + len(before), 1)))
@@ -160,7 +156,7 @@ class PartTexts:
 
     def _has(self, node: Node, name: str) -> bool:
         """Whether a node has a parameter, as a field or as a link."""
-        if name in READ_ONLY and node.kind == "on_demand":
+        if name in FUNCTION_FIELDS and node.kind == "on_demand":
             return False
         if node.kind == "view" and name in LINKS and node.links.get(name):
             return True
@@ -298,45 +294,6 @@ class PartTexts:
         return "".join(f"{newline}{indent}{INDENT}{entry.text}," for entry in entries) + newline + indent
 
 
-def why_no_expression(text: str) -> str | None:
-    """Why a text is no expression that may stand between two commas; None if it may."""
-    stripped = text.strip()
-    try:
-        check_text(f"(\n{stripped}\n)")
-        expression = cst.parse_expression(stripped)
-    except ViewSourceInvalid as error:
-        return f"this is no expression of Python: {error.why}"
-    except (cst.ParserSyntaxError, RecursionError):
-        return "this is no expression of Python; write one value"
-    if isinstance(expression, cst.NamedExpr | cst.Yield | cst.Tuple | cst.GeneratorExp) and not expression.lpar:
-        return "put this expression in parentheses"
-    if cst.Module([]).code_for_node(expression) != stripped:
-        return "this expression ends with a comment; remove it"
-    return None
-
-
-def is_default(kind: PartType, name: str, value: Field) -> bool:
-    """Whether a field has the parameter's default."""
-    return _is_default(kind, name, value)
-
-
-def _is_default(kind: PartType, name: str, value: Field) -> bool:
-    parameter = kind.parameters.get(name)
-    if parameter is None or parameter.default is parameter.empty or not isinstance(value, Literal):
-        return False
-    return (
-        Literal(parameter.default) == value
-        or (name == "tags" and value == Literal({}))
-        or (parameter.default == () and value == Literal([]))
-    )
-
-
-def _place(kind: PartType, name: str) -> int:
-    """The place of an argument in a call as people write it; unpacked ones come last."""
-    order = [*_VIEW_ORDER, *kind.parameters] if kind.kind == "view" else [*kind.parameters]
-    return order.index(name) if name in order else len(order) + (1 if name.startswith("*") else 0)
-
-
 def _keys(values: Sequence[Json]) -> list[str]:
     """Texts that are equal if values are, as `Literal` compares them."""
     return [json.dumps(_plain(value)) for value in values]
@@ -346,12 +303,3 @@ def _plain(value: Json) -> Json:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
-
-
-def iterate_owners(graph: Graph) -> Iterator[tuple[str, str]]:
-    """Every owner with each node that it links to as a part."""
-    for node in graph:
-        if node.kind == "view":
-            for name in LINKS:
-                for linked in node.links.get(name, ()):
-                    yield node.id, linked

@@ -17,9 +17,10 @@ from .imports import ANNOTATED, NUMPY, Import, with_imports
 from .naming import names_of
 from .on_demand_parts import function_span
 from .on_demand_text import edited_function, first_text, imports_of, is_function, with_read_function
-from .part_text import PartTexts, iterate_owners
-from .source import ViewSource, parse
-from .types import COVEY, LINKS, PartType, part_types
+from .part_text import PartTexts
+from .parts import ViewSource
+from .source import parse
+from .types import COVEY, LINKS, PartType, iterate_owners, part_types
 
 _MARKS: Final = ("Feature", "Input")
 

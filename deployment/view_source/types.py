@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from featurestore.define.on_demand import on_demand
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.services import FeatureService
 
-from .graph import Kind
+from .graph import Graph, Kind
 
 LINKS: Final[Mapping[str, Kind]] = MappingProxyType(
     {"entity": "entity", "features": "feature", "bounds": "bounds", "privacy": "privacy"}
@@ -87,3 +87,12 @@ def _types_with(features: tuple[type[ViewFeature], ...]) -> Mapping[str, PartTyp
         PartType("FeatureService", "service", FeatureService),
     ]
     return MappingProxyType({one.name: one for one in found})
+
+
+def iterate_owners(graph: Graph) -> Iterator[tuple[str, str]]:
+    """Every owner with each node that it links to as a part."""
+    for node in graph:
+        if node.kind == "view":
+            for name in LINKS:
+                for linked in node.links.get(name, ()):
+                    yield node.id, linked

@@ -10,9 +10,9 @@ import pytest
 
 from deployment.view_source.graph import Code, Graph, Literal, Node
 from deployment.view_source.palette import FieldType, palette
-from deployment.view_source.part_text import iterate_owners
 from deployment.view_source.render import render
 from deployment.view_source.source import parse
+from deployment.view_source.types import iterate_owners
 
 from .view_files import view_files
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from deployment.view_source.graph import Code, Graph, Literal, Node
-from deployment.view_source.part_text import is_default
+from deployment.view_source.parameters import is_default
 from deployment.view_source.render import Rendered, render
 from deployment.view_source.source import parse
 from deployment.view_source.types import LINKS, part_types
