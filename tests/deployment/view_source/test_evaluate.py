@@ -37,7 +37,7 @@ def _plain(declared: Declared) -> tuple[object, ...]:
 
 
 def test_what_is_evaluated_is_what_running_the_file_declares(tmp_path: Path) -> None:
-    evaluated = 0
+    loadable = evaluated = 0
     for where, text in view_files().items():
         path = tmp_path / "views.py"
         path.write_text(text, encoding="utf-8", newline="")
@@ -47,12 +47,13 @@ def test_what_is_evaluated_is_what_running_the_file_declares(tmp_path: Path) -> 
         except CoveyError:
             assert found.not_evaluated, where
             continue
+        loadable += 1
         if not found.not_evaluated:
             assert _plain(found.declared) == _plain(loaded), where
             evaluated += 1
         else:
             assert {*found.declared.views} <= {*loaded.views}, where
-    assert evaluated >= 0.8 * len(view_files())
+    assert evaluated >= 0.9 * loadable > 0.6 * len(view_files())
 
 
 def test_an_on_demand_view_is_read_and_not_executed() -> None:
