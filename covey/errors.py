@@ -19,6 +19,17 @@ class ConsoleError(CoveyError):
     exit_code = USAGE
 
 
+class NothingToShow(ConsoleError):
+    """A folder that is neither a project nor a store; names it."""
+
+    status = 404
+    exit_code = NOT_FOUND
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        super().__init__(f"{folder} has neither a covey.toml nor a store")
+
+
 class SessionMissing(ConsoleError):
     """A request without the cookie of a session that runs."""
 

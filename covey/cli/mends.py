@@ -31,6 +31,9 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
         "`covey diff` says what the change would do, and `covey apply` makes the view's next version"
     ),
     "OF_OLDER_VERSION": lambda error: f"`covey store migrate --project {_project_of(error.path)}` migrates it",
+    "NOTHING_TO_SHOW": lambda error: (
+        f"`covey init {error.folder}` makes a project, `covey demo --store {error.folder}` a store with data"
+    ),
     # keys
     "KEY_FILE_MISSING": lambda _: "`covey keys init ROLE` makes it, `covey init` makes those of a whole project",
     "KEY_FILE_OUTDATED": lambda _: "`covey keys init ROLE` makes keys, `covey init` makes project files",

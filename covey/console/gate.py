@@ -76,10 +76,12 @@ class Gate:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
-        started, status = False, 0
+        started, status, body = False, 0, _Body(receive)
 
         async def complete(message: Message) -> None:
             nonlocal started, status
+            if body.is_too_large and not started:
+                return  # the app answers that it cannot read the body
             if message["type"] == "http.response.start":
                 started, status = True, message["status"]
                 given = {name.lower() for name, _ in message["headers"]}
@@ -92,12 +94,15 @@ class Gate:
         NAMED.set(commands)
         try:
             session = self._admit(scope)
-            await self._app(scope, _bounded(scope, receive), complete)
+            await self._app(scope, body.read, complete)
+            if body.is_too_large and not started:
+                raise BodyTooLarge(MAX_BODY)
         except Exception as error:
             if started and status >= DEFECT:  # starlette answers a defect, and raises it again
                 return
             if started:
                 raise
+            body.is_too_large = False
             await answer_of(error).send(complete)
         finally:
             if session is not None and scope["method"] not in _SAFE:
@@ -137,19 +142,20 @@ def _length(headers: Headers) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
 
 
-def _bounded(scope: Message, receive: Receive) -> Receive:
-    """Receives no more than a body may have. Raises BodyTooLarge."""
-    size = 0
+class _Body:
+    """The body of a request, of which no more is read than a body may have."""
 
-    async def bounded() -> Message:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > MAX_BODY:
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self._size, self.is_too_large = receive, 0, False
+
+    async def read(self) -> Message:
+        """Receive a part. Raises BodyTooLarge."""
+        message = await self._receive()
+        self._size += len(message.get("body", b""))
+        if self._size > MAX_BODY:
+            self.is_too_large = True
             raise BodyTooLarge(MAX_BODY)
         return message
-
-    return bounded
 
 
 def _record(session: Session, scope: Message, status: int, commands: list[str]) -> None:

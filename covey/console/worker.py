@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.times import wall_clock
+from covey.errors import NothingToShow
 from deployment.lineage.emission import Follower, Following
 from featurestore.errors import StoreNotFound
 from featurestore.publish.publish import Publisher
@@ -73,12 +74,12 @@ def require_store(directory: Path, *, is_project: bool) -> None:
     """Return if the directory has a store. A project without one gets the empty store that its first collection would make.
 
     Raises:
-        StoreNotFound: the directory is neither.
+        NothingToShow: the directory is neither. StoreCorrupt, StoreInUse.
     """
     try:
         Store.open(directory).close()
     except StoreNotFound:
         if not is_project:
-            raise
+            raise NothingToShow(str(directory)) from None
         with Publisher(directory, wall_clock):
             pass

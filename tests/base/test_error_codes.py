@@ -343,6 +343,7 @@ REPORT_MISSING simulations.ReportMissing 5
 RUN_UNREADABLE simulations.RunUnreadable 1
 DISK_FULL simulations.DiskFull 1
 CONSOLE_ERROR covey.ConsoleError 2
+NOTHING_TO_SHOW covey.NothingToShow 5
 SESSION_MISSING covey.SessionMissing 2
 CREDENTIALS_REFUSED covey.CredentialsRefused 4
 KEY_NEEDED covey.KeyNeeded 4

@@ -1,0 +1,216 @@
+"""The gate of the console: what a request needs before a route sees it, and what every answer carries."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+from pydantic import BaseModel, Field
+
+from covey.console import extension, gate
+from covey.console.assets import AssetFiles
+from covey.console.commands import command
+from covey.console.console import Console
+from covey.console.gate import HEADER
+from covey.console.roles import Author, Operator, Reader, Role, role_of
+from covey.console.sessions import Sessions
+from covey.errors import require_confirmed
+
+from .asking import API, Api, console_of
+
+
+class Body(BaseModel):
+    text: Annotated[str, Field(max_length=100)] = ""
+    confirmed: bool = False
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Iterator[Console]:
+    with console_of(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def api(console: Console, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """A console whose only place has a route of every kind."""
+    router = APIRouter(prefix="/place")
+
+    @router.get("")
+    def look() -> dict[str, str]:
+        return {"seen": "all"}
+
+    @router.get("/defect")
+    def defect() -> None:
+        raise ZeroDivisionError("a secret value")
+
+    @router.get("/lost")
+    def lost() -> None:
+        raise PermissionError(13, "Permission denied", "/a/secret/path")
+
+    @router.post("/write")
+    def write(body: Body, user: Author) -> dict[str, str]:
+        return {"by": user.name, "command": command("covey", "apply", body.text)}
+
+    @router.post("/spend")
+    def spend(body: Body, user: Operator) -> dict[str, str]:
+        require_confirmed(body.confirmed, "A collection")
+        return {"by": user.name}
+
+    monkeypatch.setattr(extension, "routers_of", lambda _: (router,))
+    return Api(console)
+
+
+def test_without_a_session_every_route_of_the_api_is_refused(api: Api) -> None:
+    api.client.cookies.clear()
+    for method, path in (("GET", "/about"), ("GET", "/place"), ("POST", "/place/write"), ("GET", "/no-such-route")):
+        status, problem = api.ask(method, path)
+        assert (status, problem["code"]) == (401, "SESSION_MISSING")
+
+
+@pytest.mark.parametrize(
+    "cookie", ["", "x", "covey_console=", "covey_console=guess", 'covey_console="; a=b', "é=1", ";" * 9_000]
+)
+def test_an_odd_cookie_is_no_session(api: Api, cookie: str) -> None:
+    api.client.cookies.clear()
+    status, problem = api.ask("GET", "/about", headers={"cookie": cookie.encode()})
+    assert (status, problem["code"]) == (401, "SESSION_MISSING")
+
+
+def test_what_may_change_something_needs_the_token_of_the_page(api: Api) -> None:
+    del api.client.headers[HEADER]
+    assert api.ask("GET", "/place")[0] == 200
+    for given in ({}, {HEADER: "guess"}):
+        status, problem = api.ask("POST", "/place/write", json={}, headers=given)
+        assert (status, problem["code"]) == (403, "PAGE_TOKEN_MISSING")
+
+
+def test_a_reader_changes_nothing(console: Console, api: Api) -> None:
+    reader = Api(console, "reader")
+    assert reader.ask("GET", "/place")[0] == 200
+    for path in ("/place/write", "/place/spend"):
+        status, problem = reader.ask("POST", path, json={"confirmed": True})
+        assert (status, problem["code"]) == (403, "ROLE_TOO_SMALL")
+
+
+def test_what_spends_needs_a_confirmation(api: Api) -> None:
+    status, problem = api.ask("POST", "/place/spend", json={})
+    assert (status, problem["code"]) == (409, "NOT_CONFIRMED")
+    assert api.post("/place/spend", {"confirmed": True}) == {"by": "operator"}
+
+
+def test_a_body_beyond_the_limit_is_not_read(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "MAX_BODY", 1_000)
+    large = b'{"text": "' + b"x" * 1_000 + b'"}'
+    status, problem = api.ask("POST", "/place/write", content=large)
+    assert (status, problem["code"]) == (413, "BODY_TOO_LARGE")
+    in_parts = (large[at : at + 100] for at in range(0, len(large), 100))  # without a length
+    status, problem = api.ask("POST", "/place/write", content=in_parts, headers={"content-type": "application/json"})
+    assert (status, problem["code"]) == (413, "BODY_TOO_LARGE")
+
+
+def test_the_route_that_opens_sessions_reads_no_large_body_either(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "MAX_BODY", 1_000)
+    assert api.ask("POST", "/session", json={"token": "x" * 2_000})[0] == 413
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[", b"[]", b'{"token": 7}', b'{"other": 1}', b'{"token": "%s"}' % (b"x" * 201), b"\xff", b"[" * 100_000],
+)
+def test_odd_credentials_are_a_problem(api: Api, body: bytes) -> None:
+    status, problem = api.ask("POST", "/session", content=body, headers={"content-type": "application/json"})
+    assert status in (400, 422)
+    assert problem["code"] in ("REQUEST_INVALID", "HTTP_400")
+
+
+def test_credentials_are_json_and_no_form_of_another_page(api: Api) -> None:
+    assert api.ask("POST", "/session", content=b'{"token": "x"}', headers={"content-type": "text/plain"})[0] == 422
+
+
+def test_a_page_that_is_loaded_again_keeps_its_session(api: Api) -> None:
+    again = api.post("/session", {})
+    assert (again["role"], again["csrf"]) == ("operator", api.client.headers[HEADER])
+
+
+def test_the_cookie_is_for_this_server_alone_and_no_script_reads_it(api: Api) -> None:
+    api.client.cookies.clear()
+    cookie = api.client.post(f"{API}/session", json={}).headers["set-cookie"].lower()
+    assert all(part in cookie for part in ("httponly", "samesite=strict", "path=/console"))
+    assert "secure" not in cookie
+    assert "domain" not in cookie
+
+
+@pytest.mark.parametrize("path", ["/console/", f"{API}/about", f"{API}/none", "/console/none", f"{API}/place/defect"])
+def test_every_answer_carries_the_policy_of_the_page(api: Api, path: str) -> None:
+    headers = api.client.get(path).headers
+    policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_a_defect_is_a_problem_without_its_text(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    status, problem = api.ask("GET", "/place/defect")
+    assert (status, problem["code"]) == (500, "DEFECT")
+    assert "secret" not in str(problem)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_with_its_mend(api: Api) -> None:
+    status, problem = api.ask("GET", "/place/lost")
+    assert (status, problem["code"]) == (500, "STORE_UNREADABLE")
+    assert "covey store verify" in problem["mend"]
+    assert "/a/secret" not in str(problem)
+
+
+def test_every_change_is_logged_with_its_user_and_command(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    key = "covey_0123abcd_" + "A" * 43
+    with caplog.at_level(logging.INFO, "covey.console"):
+        api.ask("GET", "/place")
+        assert caplog.messages == []
+        api.post("/place/write", {"text": f"key {key}"})
+        api.ask("POST", "/place/spend", json={})
+    written, refused = caplog.messages
+    assert written == "operator (operator): POST /console/api/place/write answered 200; covey apply 'key …'"
+    assert refused == "operator (operator): POST /console/api/place/spend answered 409"
+    assert key not in caplog.text
+
+
+def routes(console: Console) -> Iterator[tuple[str, str, Role | None]]:
+    """(method, path, role) of every route of the real places."""
+    sessions = Sessions(None, "", lambda: 0.0, bytes)
+    app: FastAPI = extension.app_of(console, sessions, AssetFiles(), cookie="", secure=False)
+    for context in iter_route_contexts(app.routes):
+        route: Any = context
+        if isinstance(context.original_route, APIRoute):
+            needed = [role for one in route.dependant.dependencies if (role := role_of(one.call)) is not None]
+            for method in route.methods:
+                yield method, route.path, max(needed, default=None)
+
+
+def test_no_route_that_reads_needs_more_than_a_reader(console: Console) -> None:
+    """A page of another site can cause a GET, so a GET changes nothing."""
+    found = list(routes(console))
+    assert ("GET", "/api/about", None) in found
+    assert [one for one in found if one[0] in ("GET", "HEAD") and (one[2] or Role.READER) > Role.READER] == []
+
+
+def test_every_other_route_says_which_role_it_needs(console: Console) -> None:
+    assert [one for one in routes(console) if one[0] not in ("GET", "HEAD") and one[2] is None] == [
+        ("POST", "/api/session", None)
+    ]
+
+
+def test_the_dependencies_of_roles_name_their_roles() -> None:
+    named = [role_of(one.__metadata__[0].dependency) for one in (Reader, Author, Operator)]
+    assert named == [Role.READER, Role.AUTHOR, Role.OPERATOR]
