@@ -125,10 +125,11 @@ class ServedVersion(Form):
 
 
 class ServingStatistics(Form):
-    """The statistics of the server of models; `url` None: the console does not know one."""
+    """The statistics of the server of models; `url` None: the console does not know one. `problem`: why they are not known."""
 
     url: str | None
     versions: tuple[ServedVersion, ...]
+    problem: str | None
 
 
 class SeenRequest(Form):

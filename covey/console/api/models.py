@@ -6,6 +6,8 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 
+from base.errors import CoveyError
+from covey.cli.mends import line_of
 from covey.console.commands import command
 from covey.console.console import Console
 from covey.console.roles import Operator
@@ -54,9 +56,12 @@ def router(console: Console) -> APIRouter:
     def statistics() -> ServingStatistics:
         """What the running server of models has done."""
         if console.serving is None:
-            return ServingStatistics(url=None, versions=())
-        found = read_statistics(console.serving)
-        return ServingStatistics(url=console.serving, versions=tuple(map(ServedVersion.of, found)))
+            return ServingStatistics(url=None, versions=(), problem=None)
+        try:
+            found = read_statistics(console.serving)
+        except CoveyError as error:  # the other server's trouble is no error of this one
+            return ServingStatistics(url=console.serving, versions=(), problem=line_of(error))
+        return ServingStatistics(url=console.serving, versions=tuple(map(ServedVersion.of, found)), problem=None)
 
     @routes.get("/{name}/promotion", operation_id="previewPromotion")
     def preview_promotion(name: Name, versions: Versions) -> ServingChange:

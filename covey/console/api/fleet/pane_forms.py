@@ -11,6 +11,8 @@ from deployment.inspect.fleet import PanesOfView
 from deployment.inspect.site_coverage import ViewCoverage
 from featurestore.registry.watch import Published
 
+from .part import Part
+
 MOST_PANES: Final = 100
 """The most panes of a list; beside it stands how many there are."""
 
@@ -40,11 +42,10 @@ class PanesOf(Form):
     next: tuple[NextPanes, ...]
 
 
-class PanesPart(Form):
+class PanesPart(Part):
     """The panes of each view."""
 
     views: tuple[PanesOf, ...] = ()
-    problem: str | None = None
 
 
 class Arrival(Form):
@@ -61,11 +62,10 @@ class Arrival(Form):
     reason: str | None
 
 
-class ArrivalsPart(Form):
+class ArrivalsPart(Part):
     """The panes that were published last, the newest first."""
 
     panes: tuple[Arrival, ...] = ()
-    problem: str | None = None
 
 
 class PaneCoverage(Form):

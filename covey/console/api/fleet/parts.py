@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
 from base.errors import CoveyError
 from covey.cli.mends import line_of
@@ -12,11 +12,11 @@ from covey.console.api.form import Form
 from deployment.inspect.fleet import Fleet
 
 from .pane_forms import ArrivalsPart, PanesPart, arrival_form, panes_form
+from .part import Part
 from .role_forms import RolesPart, roles_form
 from .site_forms import PlanPart, SitesPart, plan_form, site_form
 
-Part: TypeAlias = SitesPart | PanesPart | PlanPart | RolesPart | ArrivalsPart
-_Part = TypeVar("_Part", SitesPart, PanesPart, PlanPart, RolesPart, ArrivalsPart)
+_Part = TypeVar("_Part", bound=Part)
 
 
 class FleetParts(Form):

@@ -6,6 +6,8 @@ from covey.console.api.form import Form
 from covey.console.commands import command
 from deployment.local.supervision.state_file import DeploymentState
 
+from .part import Part
+
 
 class Role(Form):
     """A role that `covey up` has started."""
@@ -21,12 +23,11 @@ class Role(Form):
     log_command: str
 
 
-class RolesPart(Form):
+class RolesPart(Part):
     """The roles that run here. `since` None: `covey up` runs none."""
 
     since: int | None = None
     roles: tuple[Role, ...] = ()
-    problem: str | None = None
 
 
 def roles_form(one: DeploymentState | None, project: str) -> RolesPart:

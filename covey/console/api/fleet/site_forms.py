@@ -8,6 +8,8 @@ from deployment.inspect.ledger_view import sentence_of
 from deployment.inspect.plan_under_way import PlanUnderWay
 from deployment.inspect.site_activity import SiteActivity
 
+from .part import Part
+
 
 class Refusal(Form):
     """How often a site gave a code; `sentence` and `mend` are those of the code."""
@@ -35,11 +37,10 @@ class Site(Form):
     ledger_problem: str | None
 
 
-class SitesPart(Form):
-    """The sites of the project; `problem`: why they cannot be read."""
+class SitesPart(Part):
+    """The sites of the project."""
 
     sites: tuple[Site, ...] = ()
-    problem: str | None = None
 
 
 class SiteInPlan(Form):
@@ -64,11 +65,10 @@ class Plan(Form):
     commands: tuple[str, ...]
 
 
-class PlanPart(Form):
+class PlanPart(Part):
     """The plan that the coordinator carries out; None: none."""
 
     plan: Plan | None = None
-    problem: str | None = None
 
 
 def site_form(one: SiteActivity) -> Site:

@@ -287,6 +287,7 @@ async def _next(stream: AsyncIterator[Event | None]) -> Event:
             return event
 
 
+@pytest.mark.long
 def test_a_page_follows_a_store_that_changes_and_resumes_after_the_console_was_started_again(own_world: World) -> None:
     def publish(day: int) -> None:
         with Publisher(own_world.project, lambda: 2**51) as publisher, Store.open(own_world.project) as store:

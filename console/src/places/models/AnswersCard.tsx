@@ -1,0 +1,98 @@
+import { $api } from "../../api/client";
+import { Card } from "../../design/Card";
+import { Command } from "../../design/Command";
+import { Empty } from "../../design/Empty";
+import { count, number } from "../../design/format";
+import { Loaded } from "../../design/Loaded";
+import { type Column, Table } from "../../design/Table";
+import { inline } from "../../design/text";
+import type { Served } from "./types";
+
+const READ_EVERY_MS = 5_000;
+const STAGES = [
+  ["queue_ms", "In the queue"],
+  ["read_ms", "Reading features"],
+  ["infer_ms", "Computing"],
+] as const;
+
+/** What a running server of models has answered, and how long each stage took. */
+export function AnswersCard({ name, serving }: { name: string; serving: string | null }) {
+  const query = $api.useQuery("get", "/console/api/models/statistics", undefined, {
+    enabled: serving !== null,
+    refetchInterval: READ_EVERY_MS,
+    retry: false,
+  });
+  return (
+    <Card title="Answers and latency">
+      {serving === null ? (
+        <>
+          <Empty>
+            The console does not know a server of models. Start one, and name it with --serving URL to see its
+            answers and latencies.
+          </Empty>
+          <Command about="Starts a server of models">{`covey serve --models ${name}`}</Command>
+        </>
+      ) : (
+        <Loaded query={query} label="the statistics of the server of models">
+          {(found) =>
+            found.problem === null ? (
+              <Answers rows={found.versions.filter((one) => one.model === name)} url={serving} />
+            ) : (
+              <Empty>{inline(found.problem)}</Empty>
+            )
+          }
+        </Loaded>
+      )}
+    </Card>
+  );
+}
+
+function Answers({ rows, url }: { rows: readonly Served[]; url: string }) {
+  if (rows.length === 0) {
+    return <Empty>The server at {url} has answered nothing with this model since it began.</Empty>;
+  }
+  return (
+    <>
+      <p className="models-note">Since the server at {url} began. Times are means in milliseconds.</p>
+      <Table
+        caption="Answers by version"
+        columns={COLUMNS}
+        rows={rows}
+        rowKey={(row) => String(row.version)}
+      />
+    </>
+  );
+}
+
+const COLUMNS: Column<Served>[] = [
+  { key: "version", title: "Version", cell: (row) => `v${row.version}`, order: (row) => row.version },
+  {
+    key: "requests",
+    title: "Answered",
+    cell: (row) => count(row.requests),
+    order: (row) => row.requests,
+    numeric: true,
+  },
+  {
+    key: "failed",
+    title: "Refused or failed",
+    cell: (row) => count(row.refused_or_failed),
+    order: (row) => row.refused_or_failed,
+    numeric: true,
+  },
+  { key: "rows", title: "Rows", cell: (row) => count(row.rows), order: (row) => row.rows, numeric: true },
+  {
+    key: "batch",
+    title: "Rows a batch",
+    cell: (row) => number(row.batch_rows, 3),
+    order: (row) => row.batch_rows,
+    numeric: true,
+  },
+  ...STAGES.map(([key, title]) => ({
+    key,
+    title: `${title} (ms)`,
+    cell: (row: Served) => number(row[key], 3),
+    order: (row: Served) => row[key],
+    numeric: true,
+  })),
+];
