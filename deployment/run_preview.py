@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deployment.request import CollectionRequest
     from edge_client.events import Events
     from featurestore.registry.registry import Registry
+    from federation.errors import LedgerRefusal
     from federation.ledger.state import LedgerState
 
 UNLIMITED: Final = 2**62
@@ -65,7 +66,7 @@ class RunPreview:
     views: tuple[ViewPreview, ...]
     budget_micro_rho: int
     days: tuple[DayPreview, ...]
-    refusal: str | None
+    refusal: LedgerRefusal | None
 
     @property
     def panes(self) -> int:
@@ -119,11 +120,11 @@ def preview(
     now, state = wall_clock(), operator_state(directory / LEDGERS, IN_PROCESS)
     with registry_of(directory) as registry:
         choices = tuple(_choice(request, view, registry, made, now) for view in collected)
-    refusal = None
+    refusal: LedgerRefusal | None = None
     try:
         charged = _charged(request, state, choices, now)
     except LedgerRefusal as error:
-        refusal = str(error)
+        refusal = error
         unlimited = replace(request, budget=replace(request.budget, micro_rho=UNLIMITED, quotas={}))
         charged = _charged(unlimited, state, choices, now)
     return RunPreview(

@@ -78,13 +78,12 @@ def collect(request: RunRequest, lines: Lines) -> int:
 
 def failure_of(error: CoveyError | OSError) -> dict[str, Any]:
     """An error for the page: its code, its text and its mend."""
-    from covey.cli.mends import line_of
+    from covey.cli.mends import mend_of
 
-    detail = str(error)
     return {
         "code": error.code if isinstance(error, CoveyError) else type(error).__name__,
-        "detail": detail,
-        "mend": line_of(error).removeprefix(detail).removeprefix("; "),
+        "detail": str(error),
+        "mend": mend_of(error),
         "exit_code": exit_code(error) or FAILURE,
     }
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from base.errors import CoveyError
 from base.times import utc_text
+from covey.cli.mends import mend_of
 from covey.console.commands import command
 from covey.console.console import Console, EventSource
 from covey.console.evaluation import KnownViews, views_of
@@ -77,6 +78,14 @@ class PreviewedDay(Model):
     left_micro_rho: int
 
 
+class RunFailure(Model):
+    """Why a run has failed, or would be refused, and the mend."""
+
+    code: str
+    detail: str
+    mend: str
+
+
 class Previewed(Model):
     """What a run would collect and charge.
 
@@ -85,7 +94,7 @@ class Previewed(Model):
         epsilon: what 1, 7 and 30 such days cost a client, over all of these views.
         least_left: the day with the least left of those that would be charged.
         days: how many days would be charged.
-        refusal: why the ledger or the views would refuse the run, with the mend; empty: they would not.
+        refusal: why the ledger or the views would refuse the run; None: they would not.
         command: the command that does the same.
     """
 
@@ -96,7 +105,7 @@ class Previewed(Model):
     day_micro_rho: int
     epsilon: tuple[EpsilonClaim, ...]
     least_left: PreviewedDay | None
-    refusal: str
+    refusal: RunFailure | None
     problems: tuple[GraphProblem, ...]
     command: str
 
@@ -120,14 +129,6 @@ class ViewResult(Model):
     rejected: int
     already_open: int
     dropped: dict[str, int]
-
-
-class RunFailure(Model):
-    """Why a run has failed, and the mend."""
-
-    code: str
-    detail: str
-    mend: str
 
 
 class CollectionRun(Model):
@@ -177,7 +178,7 @@ def add_routes(router: APIRouter, console: Console, registry: RunRegistry) -> No
                 budget=body.budget,
             )
         except CoveyError as error:
-            return _refused(str(error), known, line)
+            return _refused(error, known, line)
         return _previewed(found, views, known, line)
 
     @router.post("/runs", operation_id="startRun")
@@ -280,13 +281,13 @@ def _previewed(found: RunPreview, views: Sequence[FeatureView], known: KnownView
         least_left=None
         if least is None
         else PreviewedDay(day=date_of(least.day), micro_rho=least.micro_rho, left_micro_rho=least.left_micro_rho),
-        refusal=found.refusal or "",
+        refusal=None if found.refusal is None else _failure(found.refusal),
         problems=problems_of(known.problems),
         command=line,
     )
 
 
-def _refused(why: str, known: KnownViews, line: str) -> Previewed:
+def _refused(error: CoveyError, known: KnownViews, line: str) -> Previewed:
     return Previewed(
         views=(),
         panes=0,
@@ -295,10 +296,14 @@ def _refused(why: str, known: KnownViews, line: str) -> Previewed:
         day_micro_rho=0,
         epsilon=(),
         least_left=None,
-        refusal=why,
+        refusal=_failure(error),
         problems=problems_of(known.problems),
         command=line,
     )
+
+
+def _failure(error: CoveyError) -> RunFailure:
+    return RunFailure(code=error.code, detail=str(error), mend=mend_of(error))
 
 
 def _shown(run: RunSnapshot) -> CollectionRun:

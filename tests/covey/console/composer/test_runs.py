@@ -35,7 +35,7 @@ def test_a_run_is_previewed_confirmed_followed_and_published(folder: Path) -> No
     with console_of(folder, views_file=folder / "views.py", source=source_of(folder)) as console:
         api = Api(console)
         preview = api.post("/composer/runs/preview", BODY)
-        assert (preview["refusal"], preview["panes"], preview["days"]) == ("", 3, 3)
+        assert (preview["refusal"], preview["panes"], preview["days"]) == (None, 3, 3)
         assert preview["least_left"]["left_micro_rho"] == preview["budget_micro_rho"] == 1_000_000
         assert 0 < preview["day_micro_rho"] == preview["views"][0]["micro_rho"] <= 500_000
         assert preview["epsilon"][0]["days"] == 1
@@ -75,10 +75,21 @@ def test_a_refusal_is_shown_before_and_after_with_its_mend(folder: Path) -> None
     body = BODY | {"budget": "0.001"}
     with console_of(folder, source=source_of(folder)) as console:
         api = Api(console)
-        assert "costs rho" in api.post("/composer/runs/preview", body)["refusal"]
+        refusal = api.post("/composer/runs/preview", body)["refusal"]
+        assert (refusal["code"], "costs rho" in refusal["detail"]) == ("DAY_BUDGET_SPENT", True)
         found = ended(api, api.post("/composer/runs", body | {"confirmed": True})["id"])
     assert (found["status"], found["failure"]["code"]) == ("failed", "OVER_BUDGET")
     assert "--budget" in found["failure"]["mend"]
+
+
+def test_another_definition_of_a_collected_view_is_refused_with_the_command_that_takes_it_over(folder: Path) -> None:
+    with console_of(folder, source=source_of(folder)) as console:
+        api = Api(console)
+        ended(api, api.post("/composer/runs", BODY | {"confirmed": True})["id"])
+        changed = BODY | {"text": VIEWS.replace("Bounds(max_cells=2", "Bounds(max_cells=1")}
+        refusal = api.post("/composer/runs/preview", changed)["refusal"]
+    assert refusal["code"] == "VIEW_CHANGED"
+    assert "covey apply" in refusal["mend"]
 
 
 def test_only_an_operator_runs_and_only_where_there_are_events(folder: Path) -> None:

@@ -10,9 +10,7 @@ export function RunCost({ cost, noise }: { cost: Cost; noise: "on" | "off" }) {
   const [day] = cost.epsilon;
   return (
     <div className="run-cost">
-      {cost.refusal !== "" && (
-        <Problem problem={new ApiProblem({ status: 409, code: "REFUSED", detail: cost.refusal, mend: "" })} />
-      )}
+      {cost.refusal !== null && <Problem problem={new ApiProblem({ status: 409, ...cost.refusal })} />}
       {cost.views.length > 0 && (
         <ul>
           {cost.views.map((view) => (

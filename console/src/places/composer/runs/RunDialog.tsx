@@ -45,7 +45,7 @@ export function RunDialog({ text, onClose }: { text: string; onClose: () => void
     { enabled: chosen.length > 0, staleTime: 0, gcTime: 0, refetchOnWindowFocus: false, retry: false },
   );
   const found = query.data;
-  const isReady = found !== undefined && isSettled && found.refusal === "" && found.panes > 0 && !isBusy;
+  const isReady = found !== undefined && isSettled && found.refusal === null && found.panes > 0 && !isBusy;
 
   async function run(): Promise<void> {
     setBusy(true);
@@ -103,7 +103,15 @@ export function RunDialog({ text, onClose }: { text: string; onClose: () => void
           {(data) => (
             <>
               <RunCost cost={data} noise={noise} />
-              <Command>{data.command}</Command>
+              <Command
+                about={
+                  chosen.length === names.length
+                    ? "The same as a command, for the saved file"
+                    : "As a command, which collects all views of the saved file"
+                }
+              >
+                {data.command}
+              </Command>
             </>
           )}
         </Loaded>
