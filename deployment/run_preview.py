@@ -89,11 +89,12 @@ def preview(
 
     Raises:
         EventsError, EventColumnError, BadReference: the events do not fit a view. ViewChanged: the store has another definition of
-        a view. UsageError, RunRefused: as `covey.run`. LedgerBroken.
+        a view. UsageError, RunRefused: as `covey.run`. LedgerBroken: also if the ledger lacks plans that the store has releases of.
     """
     from base.times import wall_clock
+    from deployment.collecting import require_nothing_unfinished
     from deployment.project.budgets import budget_of_text, budget_within
-    from deployment.project.known_releases import registry_of
+    from deployment.project.known_releases import of_runs, registry_of, require_known_releases
     from deployment.project.project import as_collected_in
     from deployment.project.view_forms import views_in_force
     from deployment.request import CollectionRequest
@@ -103,7 +104,7 @@ def preview(
     from featurestore.online.settings import directory_of
     from federation.errors import LedgerRefusal
     from federation.ledger.entries import IN_PROCESS
-    from federation.ledger.operator import LEDGERS, operator_state
+    from federation.ledger.operator import LEDGERS, operator_path, operator_state
 
     directory = directory_of(Path(store))
     collected = views_in_force(directory, as_collected_in(directory, views))
@@ -117,7 +118,9 @@ def preview(
     made = make_events(table, columns.client, columns.time, columns.site)
     for view in collected:
         check_schema(view, made)
+    require_nothing_unfinished(directory)
     now, state = wall_clock(), operator_state(directory / LEDGERS, IN_PROCESS)
+    require_known_releases(directory, operator_path(directory / LEDGERS), lambda: state, of_runs(directory))
     with registry_of(directory) as registry:
         choices = tuple(_choice(request, view, registry, made, now) for view in collected)
     refusal: LedgerRefusal | None = None

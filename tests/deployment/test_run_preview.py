@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from deployment.run_preview import RunPreview, preview
 from featurestore.define.definitions import FeatureView
 from featurestore.define.views_file import load_views
 from featurestore.errors import ViewChanged
+from federation.errors import LedgerBehind
 from federation.ledger.entries import IN_PROCESS
 from federation.ledger.operator import LEDGERS, operator_state
 from tests.covey.conftest import VIEWS, make_events
@@ -104,3 +106,11 @@ def test_another_definition_of_a_collected_view_is_refused_as_the_run_does(
     (tmp_path / "views.py").write_text(other)
     with pytest.raises(ViewChanged):
         previewed(load_views(tmp_path / "views.py"), tmp_path)
+
+
+def test_a_ledger_that_was_lost_is_refused_as_the_run_does(views: tuple[FeatureView, ...], tmp_path: Path) -> None:
+    collect(views, tmp_path)
+    shutil.rmtree(tmp_path / "store" / LEDGERS)
+    for attempt in (previewed, collect):
+        with pytest.raises(LedgerBehind):
+            attempt(views, tmp_path)

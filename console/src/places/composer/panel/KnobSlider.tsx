@@ -1,16 +1,18 @@
 import { useId } from "react";
 import { number } from "../../../design/format";
-import { type Scale, STEPS, stepOf, valueAt } from "./scale";
+import { movedTo, type Scale, STEPS, stepOf } from "./scale";
 
 interface SliderProps {
   label: string;
   value: number;
   scale: Scale;
+  /** Only whole numbers. */
+  whole: boolean;
   onChange: (value: number) => void;
 }
 
 /** A slider and its value. */
-export function KnobSlider({ label, value, scale, onChange }: SliderProps) {
+export function KnobSlider({ label, value, scale, whole, onChange }: SliderProps) {
   const id = useId();
   return (
     <div className="knob">
@@ -24,7 +26,7 @@ export function KnobSlider({ label, value, scale, onChange }: SliderProps) {
         step={1}
         value={stepOf(scale, value)}
         aria-valuetext={number(value)}
-        onChange={(event) => onChange(valueAt(scale, Number(event.target.value)))}
+        onChange={(event) => onChange(movedTo(scale, value, Number(event.target.value), whole))}
       />
     </div>
   );

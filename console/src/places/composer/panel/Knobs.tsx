@@ -33,6 +33,7 @@ export function Knobs({ view }: { view: GraphNode }) {
           key={knob.key}
           label={knob.label}
           value={knob.value}
+          whole={knob.whole}
           scale={held?.key === knob.key ? held.scale : knob.scale}
           onChange={(value) => turn(held?.key === knob.key ? { ...knob, scale: held.scale } : knob, value)}
         />

@@ -97,6 +97,7 @@ function ViewPart({
           label="Clients of one key and pane"
           value={clients}
           scale={CLIENTS}
+          whole
           onChange={onClients}
         />
         {explained === undefined ? (

@@ -91,12 +91,11 @@ function clipKnobs(feature: GraphNode, low: unknown, high: unknown): readonly Kn
 
 /** The value of the field when the knob is turned. */
 export function turned(graph: Graph, knob: Knob, value: number): number | readonly number[] {
-  const set = knob.whole ? Math.round(value) : value;
   if (knob.end === undefined) {
-    return set;
+    return value;
   }
   const node = nodeOf(graph, knob.node);
   const pair = node === undefined ? undefined : literalOf(node, knob.field);
-  const ends = Array.isArray(pair) ? pair.map(Number) : [set, set];
-  return ends.map((one, index) => (index === knob.end ? set : one));
+  const ends = Array.isArray(pair) ? pair.map(Number) : [value, value];
+  return ends.map((one, index) => (index === knob.end ? value : one));
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CLIENTS, type Scale, STEPS, stepOf, valueAt } from "./scale";
+import { CLIENTS, movedTo, type Scale, STEPS, stepOf, valueAt } from "./scale";
 
 const RHO: Scale = { min: 0.001, max: 10, kind: "log" };
 const WIDTH: Scale = { min: -60, max: 180, kind: "linear" };
@@ -12,10 +12,27 @@ describe("a slider", () => {
     }
   });
   it("gives plain numbers that rise with the step", () => {
-    const values = Array.from({ length: STEPS + 1 }, (_, step) => valueAt(CLIENTS, step));
+    const values = Array.from({ length: STEPS + 1 }, (_, step) => valueAt(RHO, step));
     expect(values).toEqual([...values].sort((a, b) => a - b));
-    expect(values.every((value) => Number.isInteger(value))).toBe(true);
-    expect(valueAt(RHO, 77)).toBe(Number(valueAt(RHO, 77).toPrecision(2)));
+    expect(values.every((value) => value === Number(value.toPrecision(3)))).toBe(true);
+  });
+  it("never sticks: each step leads to the next, up and down", () => {
+    for (const [scale, whole] of [
+      [CLIENTS, true],
+      [{ min: 2, max: 10_000, kind: "log" }, true],
+      [RHO, false],
+      [WIDTH, false],
+    ] as const) {
+      let value: number = scale.min;
+      for (let moves = 0; value < scale.max; moves += 1) {
+        const next = movedTo(scale, value, stepOf(scale, value) + 1, whole);
+        expect(next).toBeGreaterThan(value);
+        expect(whole ? Number.isInteger(next) : true).toBe(true);
+        expect(moves).toBeLessThan(2 * STEPS);
+        value = next;
+      }
+      expect(movedTo(scale, value, stepOf(scale, value) - 1, whole)).toBeLessThan(value);
+    }
   });
   it("holds values outside at its ends", () => {
     expect([stepOf(CLIENTS, 1), stepOf(CLIENTS, 1e9)]).toEqual([0, STEPS]);

@@ -1,0 +1,175 @@
+"""Around the canvas: the label that follows a slider, conditions as one types, Python, saving, and a run on flights."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from covey.cli import call
+from tests.covey.console.server import serving_console
+from tests.covey.console.world import VIEWS, World
+
+from .conftest import OpenPage, WatchOf
+from .places import open_place
+
+WEEKLY = """
+weekly = FeatureView(
+    "weekly",
+    entity=Entity("origin", domain=["EWR", "JFK", "LGA"]),
+    pane="1d",
+    features=[Rate("late", where="arr_delay >= 15")],
+    bounds=Bounds(max_cells=2, max_events_per_cell=1),
+    privacy=Privacy(rho=0.01, min_clients=50),
+)
+"""
+
+
+@pytest.fixture
+def fresh_world(console_world: World, tmp_path: Path) -> World:
+    """A new project without a collection, and the flights of the shared one."""
+    project = tmp_path / "fresh"
+    assert call(["init", str(project), "--sites", "1"]) == 0
+    world = World(project, project / "views.py", console_world.events, console_world.lab)
+    world.views_file.write_text(VIEWS, encoding="utf-8")
+    return world
+
+
+def panel(page: Page) -> Locator:
+    return page.get_by_role("region", name="What the graph means")
+
+
+def edit_as_text(page: Page, text: str) -> None:
+    panel(page).get_by_role("tab", name="Python").click()
+    panel(page).get_by_role("button", name="Edit as text").click()
+    panel(page).get_by_label("Text of the views").fill(text)
+    panel(page).get_by_role("button", name="Apply the text").click()
+
+
+def test_the_label_follows_a_slider_which_edits_the_graph_and_can_be_undone(page: Page) -> None:
+    row = panel(page).get_by_role("row", name=re.compile("^area_delay"))
+    expect(row).to_contain_text("0.08")
+    slider = panel(page).get_by_label("ρ of a client-day")
+    slider.focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    expect(row).to_contain_text(re.compile("0.09[5-9]"))
+    expect(panel(page).get_by_text("not saved")).to_be_visible()
+    error = panel(page).get_by_role("img", name=re.compile("^late: 0.5 ± "))
+    before = error.get_attribute("aria-label")
+    clients = panel(page).get_by_label("Clients of one key and pane")
+    clients.focus()
+    page.keyboard.press("Home")
+    expect(panel(page).get_by_role("img", name=re.compile("^late: "))).not_to_have_attribute("aria-label", before or "")
+    page.get_by_role("button", name="Undo").click()
+    expect(row).to_contain_text("0.08")
+    expect(panel(page).get_by_text("not saved")).to_have_count(0)
+
+
+def test_a_condition_is_completed_and_checked_as_one_types(page: Page) -> None:
+    page.get_by_role("treeitem", name=re.compile("^Rate late")).first.click()
+    where = page.get_by_role("combobox", name="Where")
+    where.fill("")
+    where.press_sequentially("dep_")
+    expect(page.get_by_role("option", name=re.compile("^dep_delay"))).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(where).to_have_value("dep_delay ")
+    where.press_sequentially(">= ")
+    expect(page.get_by_text("it cannot be parsed")).to_be_visible()
+    expect(where).to_have_attribute("aria-invalid", "true")
+    expect(page.locator(".condition-mark mark")).to_have_text(">=")
+    where.press_sequentially("30")
+    expect(where).to_have_attribute("aria-invalid", "false")
+    panel(page).get_by_role("tab", name="Python").click()
+    expect(panel(page).locator(".diff-added")).to_contain_text('where="dep_delay >= 30"')
+
+
+def test_a_mistake_in_the_text_is_shown_at_its_line_and_loses_nothing(page: Page) -> None:
+    broken = VIEWS + "\nlast = (\n"
+    edit_as_text(page, broken)
+    expect(panel(page).get_by_text(re.compile(r"Line \d+, column"))).to_be_visible()
+    area = panel(page).get_by_label("Text of the views")
+    expect(area).to_have_value(broken)
+    area.fill(VIEWS + "\n# <img src=x onerror=alert(1)>\n")
+    panel(page).get_by_role("button", name="Apply the text").click()
+    expect(panel(page).locator(".diff-added")).to_have_count(2)
+    expect(panel(page).get_by_text("# <img src=x onerror=alert(1)>")).to_be_visible()
+
+
+def test_a_reader_composes_and_cannot_save_or_run(open_page: OpenPage) -> None:
+    page = open_page(role="reader")
+    slider = panel(page).get_by_label("ρ of a client-day")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    expect(panel(page).get_by_text("Saving needs the role author.")).to_be_visible()
+    expect(panel(page).get_by_role("button", name="Save")).to_be_disabled()
+    panel(page).get_by_role("tab", name="Runs").click()
+    expect(panel(page).get_by_role("button", name="Run in process")).to_be_disabled()
+
+
+def test_whoever_saves_second_sees_both_changes_and_chooses(
+    own_world: World, tmp_path: Path, open_page: OpenPage, watch_of: WatchOf
+) -> None:
+    with serving_console(own_world, tmp_path / "log") as server:
+        page = open_page(server)
+        own_world.views_file.write_text(VIEWS + "# theirs\n", encoding="utf-8")
+        edit_as_text(page, VIEWS + "# mine\n")
+        watch_of(page).expect(409, "/composer/file")
+        panel(page).get_by_role("button", name="Save").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_role("region", name="Their changes").locator(".diff-added")).to_contain_text("# theirs")
+        expect(dialog.get_by_role("region", name="Your changes").locator(".diff-added")).to_contain_text("# mine")
+        assert own_world.views_file.read_text(encoding="utf-8") == VIEWS + "# theirs\n"
+        dialog.get_by_role("button", name="Overwrite theirs with mine").click()
+        expect(panel(page).get_by_text("covey apply")).to_be_visible()
+        assert own_world.views_file.read_text(encoding="utf-8") == VIEWS + "# mine\n"
+
+
+def test_a_new_view_is_explained_run_on_a_week_of_flights_and_seen_with_its_errors(
+    fresh_world: World, tmp_path: Path, open_page: OpenPage
+) -> None:
+    with serving_console(fresh_world, tmp_path / "log") as server:
+        page = open_page(server)
+        edit_as_text(page, VIEWS + WEEKLY)
+        panel(page).get_by_role("tab", name="Privacy label").click()
+        expect(panel(page).get_by_role("row", name=re.compile("^weekly"))).to_contain_text("0.01")
+        panel(page).get_by_role("tab", name="Runs").click()
+        panel(page).get_by_role("button", name="Run in process").click()
+        dialog = page.get_by_role("dialog")
+        for name in ("area_delay", "dest_delay", "weekly"):
+            dialog.get_by_label(name).set_checked(name == "weekly")
+        dialog.get_by_label("From (UTC)").fill("2013-06-01")
+        dialog.get_by_label("To, not included").fill("2013-06-08")
+        expect(dialog.get_by_text("7 day(s), at most ρ = 0.01 each")).to_be_visible()
+        dialog.get_by_role("button", name="Spend the budget and run").click()
+        run = panel(page).get_by_role("article", name="Run of weekly")
+        expect(run.get_by_text("done", exact=True)).to_be_visible(timeout=60_000)
+        expect(run).to_contain_text("7 pane(s) opened")
+        run.get_by_role("link", name="weekly").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("weekly")
+        expect(page.get_by_role("figure").first).to_be_visible()
+        expect(page.get_by_role("application").first).to_be_visible()
+
+
+@pytest.mark.long
+def test_a_page_that_is_loaded_anew_in_the_middle_of_a_run_follows_it_to_its_end(
+    fresh_world: World, tmp_path: Path, open_page: OpenPage
+) -> None:
+    with serving_console(fresh_world, tmp_path / "log") as server:
+        page = open_page(server)
+        edit_as_text(page, VIEWS + WEEKLY)
+        panel(page).get_by_role("tab", name="Runs").click()
+        panel(page).get_by_role("button", name="Run in process").click()
+        dialog = page.get_by_role("dialog")
+        for name in ("area_delay", "dest_delay", "weekly"):
+            dialog.get_by_label(name).set_checked(name == "weekly")
+        dialog.get_by_role("button", name="Spend the budget and run").click()
+        expect(panel(page).get_by_role("article", name="Run of weekly")).to_be_visible()
+        page.reload()
+        open_place(page, "composer")
+        panel(page).get_by_role("tab", name="Runs").click()
+        run = panel(page).get_by_role("article", name="Run of weekly")
+        expect(run.get_by_text("done", exact=True)).to_be_visible(timeout=60_000)
