@@ -198,7 +198,8 @@ function Drawing() {
   );
 }
 
-const FIT = { padding: 0.08, maxZoom: 1 };
+/** At first, a large graph is shown in part rather than too small to read. */
+const FIT = { padding: 0.08, minZoom: 0.55, maxZoom: 1 };
 
 /** The id of the card under the pointer. */
 function cardAt(event: MouseEvent | TouchEvent): string | undefined {

@@ -76,3 +76,20 @@ test("the layout depends on the shape of the graph, and not on values of the sam
   const shorter = flowOf(setField(GRAPH, "BOUNDS", "max_cells", undefined), [FLIGHTS], []);
   expect(shapeOf(shorter)).not.toBe(shapeOf(FLOW));
 });
+
+test("imports and the text at the top of a file are in the outline, and not on the canvas", () => {
+  const code = (text: string) => ({
+    id: "code-0",
+    kind: "code" as const,
+    type: "",
+    name: "",
+    fields: { text: { kind: "code" as const, text } },
+    links: {},
+    lines: [1, 1] as const,
+  });
+  const drawn = (text: string) => flowOf({ nodes: [code(text)] }, [], []).cards.length === 1;
+  expect(drawn('"""About the views."""')).toBe(false);
+  expect(drawn("# a comment\nfrom covey import (\n    Bounds,\n)\n\nimport numpy as np")).toBe(false);
+  expect(drawn("import numpy as np\nAIRPORTS = []")).toBe(true);
+  expect(drawn('NAME = """a text"""')).toBe(true);
+});

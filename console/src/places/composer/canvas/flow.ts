@@ -43,7 +43,7 @@ export function flowOf(graph: Graph, sources: readonly Source[], problems: reado
     deletable: false,
     data: { source, used: [...(used.get(`source:${source.id}`) ?? [])].join("\n") },
   }));
-  for (const node of graph.nodes) {
+  for (const node of graph.nodes.filter(isDrawn)) {
     const common = {
       position: ORIGIN,
       data: { node, problem: messages.get(node.id) ?? "", draft: isDraft(graph, node) },
@@ -148,9 +148,23 @@ export function heightOf(card: Card): number {
   }
 }
 
+const UNTITLED: ReadonlySet<GraphNode["kind"]> = new Set(["bounds", "privacy", "code"]);
+
 /** Bounds and privacy have a title only where they have a Python name. */
 export function hasTitle(node: GraphNode): boolean {
-  return node.name !== "" || (node.kind !== "bounds" && node.kind !== "privacy");
+  return node.name !== "" || !UNTITLED.has(node.kind);
+}
+
+const IMPORT = /^(?:from |import |#|\)|\s|$)/;
+const DOCSTRING = /^[rR]?("""|''')[\s\S]*\1\s*$/;
+
+/** Imports and the text at the top of a file say nothing about views; only the outline has them. */
+export function isDrawn(node: GraphNode): boolean {
+  const field = node.kind === "code" ? node.fields.text : undefined;
+  if (field?.kind !== "code") {
+    return true;
+  }
+  return !DOCSTRING.test(field.text) && !field.text.split("\n").every((line) => IMPORT.test(line));
 }
 
 /** The columns of a source's card: all of a small source, and of a large one its first and those that are read. */

@@ -155,5 +155,6 @@ export function labelOf(name: string): string {
 
 function firstSentence(help: string): string {
   const end = /[.;:](\s|$)/.exec(help);
-  return end === null ? help : help.slice(0, end.index + 1).replace(/[;:]$/, ".");
+  const sentence = end === null ? help : help.slice(0, end.index + 1).replace(/[;:]$/, ".");
+  return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }
