@@ -12,6 +12,9 @@ PLACES: Final = ("composer", "features", "budgets", "releases", "fleet", "lab", 
 PAGES: Final = (*PLACES, "features/dest_delay")
 """The places, and pages inside of them."""
 
+_PATIENCE_MS: Final = 20_000
+"""A busy machine may be slow."""
+
 
 def open_place(page: Page, place: str, query: str = "") -> None:
     """Go to a place, such as `features` or `features/dest_delay`, and wait until it shows what it has."""
@@ -22,5 +25,5 @@ def open_place(page: Page, place: str, query: str = "") -> None:
 
 def wait_until_shown(page: Page) -> None:
     """Wait until the place has its heading, and nothing is being read."""
-    expect(page.get_by_role("main").get_by_role("heading", level=1)).to_be_visible()
-    expect(page.locator(".spinner")).to_have_count(0)
+    expect(page.get_by_role("main").get_by_role("heading", level=1)).to_be_visible(timeout=_PATIENCE_MS)
+    expect(page.locator(".spinner")).to_have_count(0, timeout=_PATIENCE_MS)

@@ -5,6 +5,8 @@ import { number, rho } from "../../../design/format";
 type Label = components["schemas"]["Label"];
 type Cost = components["schemas"]["CostExplanation"];
 
+const CAPTION = "ε of a client, by view and days";
+
 /** What a client pays: ε of 1, 7 and 30 days, and the share of the budget that a day takes. */
 export function Price({ label }: { label: Label }) {
   const views = label.views.map((one) => [one.view, one.cost] as const);
@@ -13,9 +15,10 @@ export function Price({ label }: { label: Label }) {
   const days = rows[0]?.[1].epsilon.map((claim) => claim.days) ?? [];
   return (
     <div className="price">
-      <div className="table-scroll">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard */}
+      <section className="table-scroll" tabIndex={0} aria-label={CAPTION}>
         <table className="table">
-          <caption className="visually-hidden">ε of a client, by view and days</caption>
+          <caption className="visually-hidden">{CAPTION}</caption>
           <thead>
             <tr>
               <th scope="col">View</th>
@@ -43,7 +46,7 @@ export function Price({ label }: { label: Label }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </section>
       <p className="field-hint">
         ε at δ = {label.total?.delta.toExponential(0)}: against outsiders ·{" "}
         <strong>against an aggregator</strong>.
