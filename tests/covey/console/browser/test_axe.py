@@ -28,8 +28,9 @@ def violations(page: Page) -> list[str]:
     ]
 
 
-FITS = "document.documentElement.scrollWidth <= window.innerWidth"
+FITS = "() => document.documentElement.scrollWidth <= window.innerWidth"
 WIDER = """[...document.querySelectorAll('main *')].filter(one => one.getBoundingClientRect().right > window.innerWidth + 1)
+    .filter(one => !one.closest('.table-scroll, .react-flow'))
     .map(one => `${one.tagName}.${one.className}`).slice(0, 5)"""
 
 
