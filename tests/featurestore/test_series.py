@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pytest
 
 from base.times import from_us
+from featurestore.define.release import RETRACTED, Void
 from featurestore.define.schema import status_codes
 from featurestore.define.values import served_features
 from featurestore.errors import SeriesTooLong, UnknownFeature, UnknownVersion, UnknownView
@@ -76,6 +77,20 @@ def test_a_series_has_the_values_of_history(
     store: Store, view: str, places: list[int], between: tuple[int | None, int | None]
 ) -> None:
     assert_is_history(store, view, places, between)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_pane_that_was_reissued_has_its_last_values(tmp_path: Path, *, together: bool) -> None:
+    view = a_view()
+    releases = [a_release(view, 0, 1), a_release(view, 2 * HOUR, 2)]
+    late = replace(a_release(view, HOUR, 40), released_at=20 * HOUR)
+    with Publisher(tmp_path, lambda: 30 * HOUR) as publisher, Store.open(tmp_path) as store:
+        publisher.register(view)
+        for publication in [[*releases, late]] if together else [releases, [late]]:
+            publisher.publish(publication)
+        assert_is_history(store, "delays", [0, 1], ALWAYS)
+        found = store.series("delays", "flights_3h", np.array([0]), ALWAYS, SeriesCache())
+    assert (found.value[-1, 0], found.released_at[-1]) == (43, 20 * HOUR)  # it had no value before
 
 
 def test_a_file_that_is_read_in_batches_gives_the_same_series(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,6 +181,21 @@ def test_the_newest_pane_at_a_moment_is_the_one_that_a_join_reads(store: Store) 
                 assert (row[feature] is None) == (pane.state == "retracted")
             elif pane.state == "opened":
                 assert by_id[pane.release_id.hex()] == row[feature]
+
+
+def test_a_retracted_pane_is_retracted_from_its_retraction_on(tmp_path: Path) -> None:
+    view = a_view()
+    gone = a_release(view, 0, 1)
+    tombstone = Void(gone.manifest, 0, HOUR, 5 * HOUR, 0, "live", f"{RETRACTED}: broken", b"signed")
+    with Publisher(tmp_path, lambda: DAY) as publisher, Store.open(tmp_path) as store:
+        publisher.register(view)
+        publisher.publish([gone])
+        publisher.publish([tombstone])
+        found = [store.newest_at("delays", moment) for moment in (5 * HOUR - 1, 5 * HOUR)]
+    assert [pane and (pane.state, pane.reason) for pane in found] == [
+        ("opened", None),
+        ("retracted", "RETRACTED: broken"),
+    ]
 
 
 def test_a_pane_is_in_the_state_that_it_had_at_the_moment(tmp_path: Path) -> None:
