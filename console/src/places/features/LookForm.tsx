@@ -7,7 +7,7 @@ import { Empty } from "../../design/Empty";
 import { Select, TextField } from "../../design/Field";
 import { Problem } from "../../design/Problem";
 import { LookAnswer } from "./LookAnswer";
-import { keyParts, refsOf } from "./look";
+import { allRefs, keyParts, refsOf } from "./look";
 import { momentText, parseMoment } from "./state";
 
 interface LookFormProps {
@@ -81,6 +81,19 @@ export function LookForm({ refs, service: given, keys, moment }: LookFormProps) 
             value={text}
             mono
             onChange={setText}
+          />
+        )}
+        {service === "" && all !== undefined && (
+          <Select
+            label="Add a feature"
+            value=""
+            options={[
+              ["", "choose a feature"],
+              ...allRefs(all)
+                .filter((ref) => !features.includes(ref))
+                .map((ref) => [ref, ref] as const),
+            ]}
+            onChange={(ref) => setText([...features, ref].join(" "))}
           />
         )}
         {needed.data?.columns.map((one) => (

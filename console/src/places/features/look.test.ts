@@ -1,5 +1,14 @@
 import { expect, test } from "vitest";
-import { ageText, intervalText, keyParts, paneText, refsOf, type SeenValue, valueText } from "./look";
+import {
+  ageText,
+  allRefs,
+  intervalText,
+  keyParts,
+  paneText,
+  refsOf,
+  type SeenValue,
+  valueText,
+} from "./look";
 
 const SEEN: SeenValue = {
   ref: "v:late",
@@ -32,6 +41,16 @@ test("a key's text has a part for each column", () => {
 test("references are separated by blanks or commas", () => {
   expect(refsOf(" v:a, v:b\nv:a ")).toEqual(["v:a", "v:b"]);
   expect(refsOf("")).toEqual([]);
+});
+
+test("all references are stored and computed features", () => {
+  const list = {
+    now: 0,
+    views: [{ name: "v", features: [{ name: "a" }, { name: "a_7d" }] }],
+    on_demand: [{ name: "risk", outputs: ["high"] }],
+    services: [],
+  } as unknown as Parameters<typeof allRefs>[0];
+  expect(allRefs(list)).toEqual(["v:a", "v:a_7d", "risk:high"]);
 });
 
 test("what was seen is written in words", () => {

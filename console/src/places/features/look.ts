@@ -31,7 +31,17 @@ export function refsOf(text: string): string[] {
   return [...new Set(text.split(/[\s,]+/).filter((one) => one !== ""))];
 }
 
-/** A value with its interval; several of a histogram. */
+type FeatureList = components["schemas"]["FeatureList"];
+
+/** The references that the store has, stored features first. */
+export function allRefs(list: FeatureList): string[] {
+  return [
+    ...list.views.flatMap((view) => view.features.map((one) => `${view.name}:${one.name}`)),
+    ...list.on_demand.flatMap((view) => view.outputs.map((output) => `${view.name}:${output}`)),
+  ];
+}
+
+/** A value; several of a histogram. */
 export function valueText(seen: SeenValue): string {
   if (seen.value === null) {
     return "–";

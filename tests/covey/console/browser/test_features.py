@@ -198,10 +198,22 @@ def test_a_look_at_a_service_asks_for_its_keys(page: Page) -> None:
     expect(page.get_by_role("cell", name="dest_delay:late_7d")).to_be_visible()
 
 
+def test_a_look_at_any_feature_is_put_together_from_a_list(page: Page) -> None:
+    open_place(page, "features/-")
+    page.get_by_label("Add a feature").select_option("area_delay:late_3h")
+    page.get_by_label("Add a feature").select_option("dest_delay:planes")
+    expect(page.get_by_label("Features", exact=True)).to_have_value("area_delay:late_3h dest_delay:planes")
+    expect(page.get_by_role("button", name="Look")).to_be_disabled()
+    page.get_by_label("dest (string)").fill("BOS")
+    page.get_by_label("Moment of the label (UTC)").fill("2013-06-10T12:00")
+    page.get_by_label("Moment of the label (UTC)").press("Enter")
+    expect(page.get_by_role("cell", name="dest_delay:planes")).to_be_visible()
+
+
 def test_a_look_that_cannot_be_shows_the_problem(page: Page, watch_of: WatchOf) -> None:
     watch_of(page).expect(404, "/features/needed")
     open_place(page, "features/-")
-    page.get_by_label("Features").fill("dest_delay:nothing")
+    page.get_by_label("Features", exact=True).fill("dest_delay:nothing")
     expect(page.get_by_role("alert")).to_contain_text("serves no feature 'nothing'")
 
 
