@@ -129,6 +129,15 @@ def test_features_move_with_their_comments() -> None:
     assert rendered.ids["first.features.1"] == "first.features.0"
 
 
+def test_a_comment_that_moves_to_the_first_place_stays_a_comment() -> None:
+    text = "from covey import *\nv = FeatureView('v', features=[Count('a'),  # one\n    # two\n    Count('b')])\n"
+    rendered = _edit(text, _node("v", text).with_link("features", ("v.features.1", "v.features.0")))
+    assert rendered.problems == ()
+    assert rendered.text == (
+        "from covey import *\nv = FeatureView('v', features=[\n    # two\n    Count('b'),\n    Count('a')  # one\n])\n"
+    )
+
+
 def test_a_feature_goes_with_its_comments() -> None:
     rendered = _edit(TEXT, _node("first").with_link("features", ("first.features.1",)), without=("first.features.0",))
     count, mean = TEXT.index("        # how many"), TEXT.index("        # how late")
