@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
 from typing import Final
 
 from deployment.errors import ViewSourceInvalid, ViewSourceTooLarge
@@ -13,6 +16,7 @@ MAX_DEPTH: Final = 120
 """The deepest nesting of expressions and statements. A views file has about ten; libcst recurses once a level, in C too."""
 MAX_EXPRESSIONS: Final = 40_000
 """The most nodes of the syntax tree. A thousand lines of views have about 6,000; each costs libcst some kilobytes."""
+_FILTERS: Final = Lock()
 
 
 def check_text(text: str) -> None:
@@ -38,8 +42,7 @@ def check_text(text: str) -> None:
         before = text[:zero]
         raise ViewSourceInvalid(before.count("\n") + 1, zero - before.rfind("\n"), "a character is the null byte")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of "\d" and such, which is the author's matter
+        with without_warnings():
             tree = ast.parse(text)
     except SyntaxError as error:
         raise ViewSourceInvalid(max(error.lineno or 1, 1), max(error.offset or 1, 1), error.msg) from None
@@ -48,6 +51,14 @@ def check_text(text: str) -> None:
     except ValueError as error:  # a number with too many digits
         raise ViewSourceInvalid(1, 1, str(error)) from None
     _check_tree(tree)
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Ignore warnings of "\\d" and such, which are the author's matter. Filters are the process's, so one thread sets them."""
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _check_tree(tree: ast.Module) -> None:

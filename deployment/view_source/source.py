@@ -30,9 +30,11 @@ BOM: Final = "\ufeff"
 _END_SPACES: Final = re.compile(r"(?<=\n)[ \t]*\Z|\Z")
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=3)
 def parse(text: str) -> ViewSource:
     """Read a views file; its text is not executed.
+
+    The last texts are kept read, because an edit reads the same text again. The largest takes 200 MB.
 
     Args:
         text: as decoded, with its own ends of lines.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import math
-import warnings
 from typing import Final
 
 import libcst as cst
 
+from .checked_text import without_warnings
 from .graph import Code, Field, Json, Literal
 from .spans import Spans
 
@@ -65,8 +65,7 @@ def number_of(expression: cst.BaseExpression) -> int | float:
 
 
 def _evaluated(literal: str) -> str:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with without_warnings():
         value = ast.literal_eval(literal)
     if not isinstance(value, str):
         raise NotLiteral
