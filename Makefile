@@ -9,7 +9,7 @@ test quick: export PYTHONDONTWRITEBYTECODE =
 # Stores and ledgers wait for the disk thousands of times: memory has the same semantics, where 4 GB of it are free.
 test quick: export PYTEST_DEBUG_TEMPROOT = $(shell df --output=avail /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 > 4e6 {print "/dev/shm"}')
 
-.PHONY: demo test quick check format proto diagrams reference console-shots bench clean
+.PHONY: demo test quick check format proto diagrams reference console console-check console-shots bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/covey demo
@@ -50,6 +50,15 @@ docs/diagrams/%.svg: docs/diagrams/%.mmd docs/diagrams/mermaid.json
 reference: $(VENV)/.dev
 	$(BIN)/python -m docs.reference
 	$(BIN)/python -m deploy.grafana.generate
+
+# The page of the console, and the archive of it that is committed. Only these two need Node; see console/.node-version.
+console: $(VENV)/.dev
+	cd console && npm ci && PYTHON=$(CURDIR)/$(BIN)/python npm run api && npm run build
+	$(BIN)/python -m docs.console_archive
+
+console-check: $(VENV)/.dev
+	cd console && npm ci && PYTHON=$(CURDIR)/$(BIN)/python npm run api && npm run check && npm run build
+	$(BIN)/python -m docs.console_archive --check
 
 # Pictures of every place of the console, in build/console-shots; ARGS=--docs also writes those of docs/console.md.
 console-shots: $(VENV)/.dev
