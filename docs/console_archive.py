@@ -1,6 +1,6 @@
 """Packs the built page of the console into `covey/console/assets.zip`: `python -m docs.console_archive`, by `make console`.
 
-The archive is committed, so that `make demo` needs no Node. It names the hash of its sources; a test compares that with the sources.
+The archive is committed, so that `make demo` needs no Node. It names the hash of its sources, which a test compares.
 `--check` compares the files of a new build with those of the archive.
 """
 

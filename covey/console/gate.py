@@ -23,7 +23,7 @@ from featurestore.server.throttle import Throttle
 
 from .commands import NAMED
 from .problems import answer_of
-from .roles import USER
+from .roles import CHANGE, USER, Change, Role
 from .sessions import Session, Sessions
 
 PREFIX: Final = "/console"
@@ -92,6 +92,7 @@ class Gate:
         session: Session | None = None
         commands: list[str] = []
         NAMED.set(commands)
+        scope[CHANGE] = change = Change()
         try:
             session = self._admit(scope)
             await self._app(scope, body.read, complete)
@@ -105,7 +106,7 @@ class Gate:
             body.is_too_large = False
             await answer_of(error).send(complete)
         finally:
-            if session is not None and scope["method"] not in _SAFE:
+            if session is not None and change.role > Role.READER:
                 _record(session, scope, status, commands)
 
     def _admit(self, scope: Message) -> Session | None:
@@ -159,7 +160,7 @@ class _Body:
 
 
 def _record(session: Session, scope: Message, status: int, commands: list[str]) -> None:
-    """Log a request that may have changed something."""
+    """Log a request to change something, with its outcome."""
     done = f"; {'; '.join(commands)}" if commands else ""
     _log.info(
         "%s (%s): %s %s answered %d%s",

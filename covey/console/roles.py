@@ -11,6 +11,7 @@ A POST that changes nothing takes `Reader`. A GET may be called by every user an
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Final, TypeAlias
 
 from fastapi import Depends, Request
@@ -24,12 +25,22 @@ __all__ = ["Author", "Operator", "Reader", "Role", "role_of"]
 
 USER: Final = "covey.console.user"
 """The key in a request's scope of its user, which `covey.console.gate` sets."""
+CHANGE: Final = "covey.console.change"
+"""The key in a request's scope of its `Change`."""
 _ROLE: Final = "required_role"
+
+
+@dataclass
+class Change:
+    """What a request may change: the role that its route requires."""
+
+    role: Role = Role.READER
 
 
 def _requires(role: Role) -> Callable[[Request], User]:
     def check(request: Request) -> User:
         user: User = request.scope[USER]
+        request.scope[CHANGE].role = role
         if user.role < role:
             raise RoleTooSmall(user.role, role)
         return user

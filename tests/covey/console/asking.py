@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import httpx
 from fastapi import FastAPI
@@ -94,6 +96,14 @@ class Running(NamedTuple):
     process: subprocess.Popen[str]
     url: str
     opened: str
+    stderr: IO[str]
+
+    def end(self) -> str:
+        """End the console as Ctrl-C does; returns its log."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(30)
+        self.stderr.seek(0)
+        return self.stderr.read()
 
     @property
     def token(self) -> str:
@@ -114,23 +124,32 @@ class Running(NamedTuple):
 @contextmanager
 def running_console(directory: Path, *options: str) -> Iterator[Running]:
     """`covey console` of a directory, on a free port, until the end of the block."""
-    command = [sys.executable, "-m", "covey", "console", "--store", str(directory), "--port", "0", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        line = process.stdout.readline().strip()
-        if not line:
-            raise AssertionError(process.stderr.read())
-        yield Running(process, line.partition("#")[0], line)
-    finally:
-        process.terminate()
+    with running("console", "--store", str(directory), "--port", "0", *options) as made:
+        yield made
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[Running]:
+    """A command that ends in a console, until the end of the block."""
+    with tempfile.TemporaryFile("w+") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "covey", *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True
+        )
         try:
-            process.communicate(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            raise
+            assert process.stdout is not None
+            line = process.stdout.readline().strip()
+            if not line:
+                stderr.seek(0)
+                raise AssertionError(stderr.read())
+            yield Running(process, line.partition("#")[0], line, stderr)
+        finally:
+            process.terminate()
+            try:
+                process.communicate(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                raise
 
 
 def _json(answer: httpx.Response) -> Any:

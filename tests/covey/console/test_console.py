@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -103,9 +102,7 @@ def test_the_token_is_in_no_log(store: Path) -> None:
     with running_console(store) as running:
         with running.client() as client:
             client.get(f"{API}/about")
-        running.process.send_signal(signal.SIGINT)
-        assert running.process.stderr is not None
-        log = running.process.stderr.read()
+        log = running.end()
     assert running.token
     assert running.token not in log
     assert "stopped" in log

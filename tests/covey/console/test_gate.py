@@ -52,6 +52,10 @@ def api(console: Console, monkeypatch: pytest.MonkeyPatch) -> Api:
     def lost() -> None:
         raise PermissionError(13, "Permission denied", "/a/secret/path")
 
+    @router.post("/parse")
+    def parse(_: Body, user: Reader) -> dict[str, str]:
+        return {"for": user.name}
+
     @router.post("/write")
     def write(body: Body, user: Author) -> dict[str, str]:
         return {"by": user.name, "command": command("covey", "apply", body.text)}
@@ -173,14 +177,20 @@ def test_a_file_that_cannot_be_read_is_a_problem_with_its_mend(api: Api) -> None
     assert "/a/secret" not in str(problem)
 
 
-def test_every_change_is_logged_with_its_user_and_command(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_change_is_logged_with_its_user_and_command(
+    console: Console, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = Api(console, "reader")
     key = "covey_0123abcd_" + "A" * 43
     with caplog.at_level(logging.INFO, "covey.console"):
         api.ask("GET", "/place")
+        api.post("/place/parse", {})
         assert caplog.messages == []
         api.post("/place/write", {"text": f"key {key}"})
         api.ask("POST", "/place/spend", json={})
-    written, refused = caplog.messages
+        reader.ask("POST", "/place/write", json={})
+    written, refused, forbidden = caplog.messages
+    assert forbidden == "reader (reader): POST /console/api/place/write answered 403"
     assert written == "operator (operator): POST /console/api/place/write answered 200; covey apply 'key …'"
     assert refused == "operator (operator): POST /console/api/place/spend answered 409"
     assert key not in caplog.text
