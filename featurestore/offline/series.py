@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final
@@ -34,6 +35,7 @@ MAX_ROWS: Final = 100_000_000
 MAX_VALUES: Final = 20_000_000
 """The most numbers that one series holds at a time: 160 MB of values and as much of standard errors."""
 _BATCH_ROWS: Final = 262_144
+_THREADS: Final = 4
 _KEPT_BYTES: Final = 128 * 2**20
 
 
@@ -148,7 +150,15 @@ def read_series(
         if rows > MAX_ROWS or numbers > MAX_VALUES:
             raise SeriesTooLong(view.name, rows, MAX_ROWS, numbers, MAX_VALUES)
         reader = _FileReader(history.offline, registered, served, cache)
-        return _concatenated([reader.nothing(len(places)), *(reader.read(file, places) for file in files)])
+
+        def issues_of(file: FileRecord) -> _Issues:
+            return reader.read(file, places)
+
+        if all(cache.get(file.path, served.name) for file in files):
+            return _concatenated([reader.nothing(len(places)), *map(issues_of, files)])
+        with ThreadPoolExecutor(_THREADS) as pool:  # Arrow decodes files without the interpreter's lock
+            issues = list(pool.map(issues_of, files))
+        return _concatenated([reader.nothing(len(places)), *issues])
 
     found = history.read(registered, first, last, read)
     order = np.lexsort((found.seq, found.released_at, found.pane_start))
