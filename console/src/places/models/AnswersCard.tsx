@@ -30,7 +30,7 @@ export function AnswersCard({ name, serving }: { name: string; serving: string |
             The console does not know a server of models. Start one, and name it with --serving URL to see its
             answers and latencies.
           </Empty>
-          <Command about="Starts a server of models">{`covey serve --models ${name}`}</Command>
+          <Start name={name} />
         </>
       ) : (
         <Loaded query={query} label="the statistics of the server of models">
@@ -38,13 +38,26 @@ export function AnswersCard({ name, serving }: { name: string; serving: string |
             found.problem === null ? (
               <Answers rows={found.versions.filter((one) => one.model === name)} url={serving} />
             ) : (
-              <Empty>{inline(found.problem)}</Empty>
+              <Away problem={found.problem} name={name} />
             )
           }
         </Loaded>
       )}
     </Card>
   );
+}
+
+function Away({ problem, name }: { problem: string; name: string }) {
+  return (
+    <>
+      <Empty>The server of models does not answer. {inline(problem)}</Empty>
+      <Start name={name} />
+    </>
+  );
+}
+
+function Start({ name }: { name: string }) {
+  return <Command about="Starts a server of models">{`covey serve --models ${name}`}</Command>;
 }
 
 function Answers({ rows, url }: { rows: readonly Served[]; url: string }) {

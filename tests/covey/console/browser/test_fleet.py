@@ -15,6 +15,7 @@ from tests.featurestore.making import DAY, a_release
 
 from .conftest import OpenPage, WatchOf
 from .places import open_place
+from .test_axe import violations, wider_than_the_window
 
 
 def test_sites_panes_coverage_and_drift_of_a_project_are_shown(page: Page) -> None:
@@ -27,6 +28,11 @@ def test_sites_panes_coverage_and_drift_of_a_project_are_shown(page: Page) -> No
     matrix = page.get_by_role("region", name="Coverage of panes by site").last
     expect(matrix.get_by_role("row").nth(1)).to_contain_text("2 of 2")
     expect(matrix.get_by_role("cell", name="counted")).to_have_count(4)
+    page.get_by_label("View", exact=True).select_option("everywhere")
+    page.get_by_label("Newest panes", exact=True).select_option("60")
+    expect(matrix.get_by_role("row").nth(1)).to_contain_text("48 of 48")
+    assert wider_than_the_window(page) <= 0  # the matrix scrolls by itself
+    assert violations(page) == []
     expect(page.get_by_role("region", name="Drift by view").get_by_role("row")).to_have_count(6)
     expect(page.get_by_text(f"retracted: {HOSTILE}")).to_be_visible()  # as a text
     expect(page.get_by_role("status").filter(has_text="Live")).to_be_visible()

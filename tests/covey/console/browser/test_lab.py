@@ -13,6 +13,7 @@ from tests.covey.console.world import World
 
 from .conftest import OpenPage, WatchOf
 from .places import open_place
+from .test_axe import violations
 
 
 def test_runs_are_filtered_sorted_and_compared(page: Page) -> None:
@@ -45,6 +46,8 @@ def test_a_report_opens_in_a_frame_and_in_a_tab_of_its_own(page: Page) -> None:
     page.get_by_role("button", name="Open the report of runs/001").click()
     frame = page.frame_locator("iframe")
     expect(frame.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator("iframe")).to_be_in_viewport()  # also where the table is far below
+    assert violations(page) == []
     with page.expect_popup() as opened:
         page.get_by_role("link", name="Open in a tab of its own").click()
     expect(opened.value.get_by_role("heading", level=1)).to_be_visible()

@@ -17,6 +17,7 @@ from tests.covey.console.world import HOSTILE, World
 
 from .conftest import OpenPage, WatchOf
 from .places import open_place
+from .test_axe import violations
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,7 @@ def test_promote_roll_back_and_delete_ask_first_and_show_their_command(
     open_place(page, "models/late")
     page.get_by_role("button", name="Promote …").click()
     dialog = page.get_by_role("dialog")
+    assert violations(page) == []
     dialog.get_by_label("v1").fill("")
     dialog.get_by_label("v2").fill("x")
     expect(dialog).to_contain_text("Give at least one version a weight above 0")
