@@ -69,3 +69,13 @@ test("at most 200 steps are kept", () => {
   const many = after(OPENED, ...Array.from({ length: 250 }, (_, index) => rho(index / 1000)));
   expect(many.past).toHaveLength(200);
 });
+
+test("problems of the file as it was read end with the first edit, and others stay", () => {
+  const wrong = [{ node: "BOUNDS", field: "max_cells", message: "too large" }];
+  const found = after(
+    OPENED,
+    { type: "problems", origin: "file", problems: wrong },
+    { type: "problems", origin: "label", problems: [] },
+  );
+  expect(after(found, rho(0.2)).problems).toEqual({ label: [] });
+});

@@ -100,10 +100,17 @@ function edited(state: Editing, action: Action & { type: "edit" }): Editing {
   return {
     ...(goesOn ? { ...state, future: [] } : stepped(state)),
     graph: action.graph,
+    problems: withoutFiles(state.problems),
     gesture: action.gesture ?? "",
     selection: action.select ?? kept(state.selection, action.graph),
     said: action.says ?? state.said,
   };
+}
+
+/** What was wrong with the file as it was read says nothing of an edited graph; the others look again by themselves. */
+function withoutFiles(problems: Editing["problems"]): Editing["problems"] {
+  const { file, ...others } = problems;
+  return file === undefined ? problems : others;
 }
 
 function stepped(state: Editing): Editing {
