@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { GRAPH } from "../fixture";
 import { copied, type Pasted, pasted } from "./clipboard";
-import { EMPTY, nodeOf, textOf } from "./graph";
+import { EMPTY, type GraphNode, nodeOf, textOf } from "./graph";
 
 function graphOf(paste: Pasted) {
   if (paste.kind === "refused") {
@@ -23,6 +23,8 @@ test("a view is copied with its parts and pasted under a new name, beside what i
   expect(view && textOf(view, "name")).toBe("dest_delay_2");
   expect(view?.links.bounds).toEqual(["BOUNDS"]);
   expect(view?.links.features).toHaveLength(4);
+  const names = view?.links.features?.map((id) => textOf(nodeOf(graph, id) as GraphNode, "name"));
+  expect(names).toEqual(["planes", "", "", "late"]);
   expect(view?.links.features?.every((id) => nodeOf(graph, id)?.lines[0] === 0)).toBe(true);
 });
 

@@ -2,7 +2,7 @@
 
 import { add, partsOf } from "./edits";
 import { type Field, type Graph, type GraphNode, type Json, KINDS, literal, nodeOf, textOf } from "./graph";
-import { freeId, freeName } from "./names";
+import { freeFeatureName, freeId, freeName } from "./names";
 import { place } from "./place";
 
 const FORMAT = "covey-views-1";
@@ -37,17 +37,23 @@ export function pasted(graph: Graph, text: string, view: GraphNode | undefined):
   const joined = new Set(nodes.flatMap((node) => Object.values(node.links).flat()));
   const ordered = [...nodes].sort((a, b) => Number(joined.has(b.id)) - Number(joined.has(a.id)));
   for (const node of ordered) {
-    const fresh = renewed(next, node, ids);
-    ids.set(node.id, fresh.id);
     const target = view === undefined || joined.has(node.id) ? undefined : nodeOf(next, view.id);
+    const fresh = renewed(next, node, ids, target);
+    ids.set(node.id, fresh.id);
     next = target === undefined ? add(next, fresh) : place(next, fresh, target).graph;
   }
   return { kind: "pasted", graph: next, ids: [...ids.values()] };
 }
 
-function renewed(graph: Graph, node: GraphNode, ids: ReadonlyMap<string, string>): GraphNode {
+function renewed(
+  graph: Graph,
+  node: GraphNode,
+  ids: ReadonlyMap<string, string>,
+  view: GraphNode | undefined,
+): GraphNode {
   const own = textOf(node, "name");
-  const named = own === "" ? "" : freeName(graph, own);
+  const named =
+    own === "" ? "" : node.kind === "feature" ? freeFeatureName(graph, own, view) : freeName(graph, own);
   const name = node.name === "" ? "" : node.name === own ? named : freeName(graph, node.name);
   const links: Record<string, readonly string[]> = {};
   for (const [field, linked] of Object.entries(node.links)) {

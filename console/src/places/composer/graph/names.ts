@@ -1,6 +1,6 @@
 // Names and ids of new nodes.
 
-import { type Graph, type GraphNode, textOf } from "./graph";
+import { type Graph, type GraphNode, textOf, titleOf } from "./graph";
 
 /** An id that no node of the graph has. The server knows by its beginning that the node is new. */
 export function freeId(graph: Graph): string {
@@ -12,16 +12,26 @@ export function freeId(graph: Graph): string {
   return `new-${number}`;
 }
 
-/** The Python names and the declared names of a graph. */
-export function namesOf(graph: Graph): ReadonlySet<string> {
-  return new Set(
-    graph.nodes.flatMap((node) => [node.name, textOf(node, "name")]).filter((name) => name !== ""),
+/** The Python names of a graph, and the declared names of its views and services. Features have names in their view only. */
+function namesOf(graph: Graph): ReadonlySet<string> {
+  const names = graph.nodes.flatMap((node) =>
+    node.kind === "feature" ? [node.name] : [node.name, textOf(node, "name")],
   );
+  return new Set(names.filter((name) => name !== ""));
 }
 
 /** `wanted`, or `wanted_2`, `wanted_3`, … where the graph has it. */
 export function freeName(graph: Graph, wanted: string): string {
-  const taken = namesOf(graph);
+  return numbered(wanted, namesOf(graph));
+}
+
+/** A name that no feature of a view has. */
+export function freeFeatureName(graph: Graph, wanted: string, view: GraphNode | undefined): string {
+  const ids = new Set(view?.links.features);
+  return numbered(wanted, new Set(graph.nodes.filter((node) => ids.has(node.id)).map(titleOf)));
+}
+
+function numbered(wanted: string, taken: ReadonlySet<string>): string {
   if (!taken.has(wanted)) {
     return wanted;
   }

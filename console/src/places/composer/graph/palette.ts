@@ -1,7 +1,7 @@
 // What can be placed: each type of node with its fields, as the server's classes declare them.
 
 import { type Field, type Graph, type GraphNode, type Json, type Kind, literal } from "./graph";
-import { freeId, freeName } from "./names";
+import { freeFeatureName, freeId, freeName } from "./names";
 
 export interface PaletteField {
   readonly name: string;
@@ -53,11 +53,16 @@ const NAMES: Readonly<Record<string, string>> = {
   Rate: "share",
 };
 
-/** A new node of a type. It is free: nothing links to it. */
-export function newNode(graph: Graph, item: PaletteType): GraphNode {
+/** A new node of a type, for `view`. It is free: nothing links to it. */
+export function newNode(graph: Graph, item: PaletteType, view?: GraphNode): GraphNode {
   const fields: Record<string, Field> = {};
   const wanted = NAMES[item.type];
-  const name = wanted === undefined ? "" : freeName(graph, wanted);
+  const name =
+    wanted === undefined
+      ? ""
+      : item.kind === "feature"
+        ? freeFeatureName(graph, wanted, view)
+        : freeName(graph, wanted);
   if (name !== "" && item.kind !== "on_demand") {
     fields.name = { kind: "literal", value: name };
   }

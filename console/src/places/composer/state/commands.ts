@@ -33,7 +33,8 @@ function commandsOf({ editing, dispatch }: Composer): Commands {
       if (item.type === WINDOWS.type && item.kind === WINDOWS.kind) {
         return addWindows(into);
       }
-      const placed = place(graph, newNode(graph, item), into ?? viewFor(graph, chosen));
+      const view = into ?? viewFor(graph, chosen);
+      const placed = place(graph, newNode(graph, item, view), view);
       dispatch({ type: "edit", graph: placed.graph, select: [placed.node.id], says: placed.says });
       return placed.node.id;
     },
