@@ -6,9 +6,11 @@ import csv
 import io
 import json
 import shlex
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +25,7 @@ from covey.cli import call
 from covey.console.api.features import charts, forms
 from covey.console.api.features.forms import FeatureList, HeatMap, Look, SeriesForm, ViewForm
 from featurestore.define.entities import Entity
+from featurestore.define.on_demand import Feature, Input, on_demand
 from featurestore.define.values import served_features
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
@@ -273,6 +276,28 @@ def test_needed_columns_are_the_join_keys(api: Api) -> None:
     ]
 
 
+def test_a_look_computes_on_demand_features(directory: Path) -> None:
+    @on_demand(outputs=["high"])
+    def risk(
+        flights: Annotated[np.ndarray, Feature("delays:flights")], hour: Annotated[np.ndarray, Input("int64")]
+    ) -> np.ndarray:
+        return flights * hour
+
+    with console_of(directory) as console, Store.open(directory, on_demand=[risk]) as store:
+        api = Api(replace(console, store=store))
+        columns = api.post("/features/needed", {"features": ["risk:high"]})["columns"]
+        assert {one["name"]: (one["type"], one["is_input"]) for one in columns} == {
+            "hour": ("int64", True),
+            "dest": ("string", False),
+        }
+        rows = [{"dest": "ATL", "hour": "7"}]
+        (seen,) = look_at(api, features=["risk:high"], rows=rows, moment=5 * HOUR).rows[0].values
+        assert api.get("/features")["on_demand"] == [
+            {"name": "risk", "outputs": ["high"], "features": ["delays:flights"], "inputs": {"hour": "int64"}}
+        ]
+    assert (seen.value, seen.se, seen.status, seen.pane) == (21.0, None, "OK", None)
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -382,6 +407,32 @@ def test_a_store_that_changes_is_read_anew(tmp_path: Path) -> None:
             publisher.publish([a_release(view, 2 * HOUR, 7), a_release(view, 40 * DAY, 9)])
         assert series_of(api, "delays", "flights", key="ATL")["keys"][0]["value"] == [1, 2, 7, 9]
         assert api.get("/features/delays")["opened"] == 4
+
+
+def test_versions_of_a_view_are_compared(tmp_path: Path) -> None:
+    first, second = a_view(), a_view(windows=["3h", "6h"])
+    with Publisher(tmp_path, lambda: DAY) as publisher:
+        publisher.register(first)
+        publisher.publish([a_release(first, i * HOUR, i) for i in range(4)])
+        publisher.apply([second])
+    with console_of(tmp_path, now=DAY) as console:
+        api = Api(console)
+        view = ViewForm.model_validate(api.get("/features/delays"))
+        pinned = ViewForm.model_validate(api.get("/features/delays@v1"))
+        assert view.versions == pinned.versions == (1, 2)
+        assert (pinned.version, pinned.windows) == (1, ("3h",))
+        assert series_of(api, "delays@v1", "flights", key="ATL")["keys"][0]["value"] == [0, 1, 2, 3]
+        assert api.ask("GET", "/features/delays@v1/series", params={"feature": "flights_6h", "key": "ATL"})[0] == 404
+        assert series_of(api, "delays@v2", "flights_6h", key="ATL")["keys"][0]["key"] == "ATL"
+
+
+def test_a_store_that_disappears_is_a_named_problem(tmp_path: Path) -> None:
+    fill(tmp_path, a_view(), panes=2)
+    with console_of(tmp_path) as console:
+        api = Api(console)
+        shutil.rmtree(tmp_path / "store")
+        status, problem = api.ask("GET", "/features/delays/series", params={"feature": "late", "key": "ATL"})
+    assert (status, problem["code"]) == (500, "STORE_CORRUPT")
 
 
 def test_a_damaged_file_is_a_named_problem(tmp_path: Path) -> None:
