@@ -17,7 +17,9 @@ from deployment.coordinator import job_run
 from deployment.coordinator.announcement import Announcement
 from deployment.coordinator.answer_log import AnswerLog
 from deployment.coordinator.job import Job
-from deployment.coordinator.session import still_to_do
+from deployment.coordinator.session import Session, still_to_do
+from deployment.coordinator.site_results import SiteResults
+from deployment.coordinator.sites import SiteAnswer
 from deployment.local.unfinished_collection import Unfinished
 from deployment.project.project import Project
 from featurestore.store import Store
@@ -77,6 +79,22 @@ class TestThePlanThatIsKept:
         code, out, _ = covey("start", "coordinator", "--give-up", "--project", flights, "--json")
         assert (code, json.loads(out)["due"]) == (6, {})  # it was not announced
         assert not kept.result.parent.exists()
+
+    def test_what_the_sites_answered_to_a_plan_that_was_not_announced_is_kept_too(
+        self, covey: Covey, flights: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refused(*_: object) -> SiteResults:
+            found = SiteResults()
+            found.add(SiteAnswer(1, "1", "VIEW_NOT_ALLOWED", ()), {}, set())
+            return found
+
+        monkeypatch.setattr(Session, "_preflight", refused)
+        code, _, err = covey("start", "coordinator", flights / "views.py", *DAYS, "--project", flights)
+        assert code != 0
+        assert "VIEW_NOT_ALLOWED" in err
+        (answers,) = AnswerLog(flights, lambda: 0).read()
+        assert not answers.announced
+        assert [one.code for one in answers.sites.values()] == ["VIEW_NOT_ALLOWED", "NO_ANSWER", "NO_ANSWER"]
 
     def test_what_came_to_its_end_alone_is_told_by_resume(self, covey: Covey, flights: Path) -> None:
         sites = {
