@@ -34,7 +34,11 @@ LOOKS: Final[Mapping[str, tuple[int, int, Literal["light", "dark"]]]] = {
     "phone": (PHONE, 844, "light"),
 }
 """Width and height in CSS pixels, and the theme."""
-IN_DOCS: Final = {"composer": "composer", "features/dest_delay": "features", "budgets": "budgets"}
+IN_DOCS: Final = {
+    "composer": "composer",
+    "features/dest_delay?feature=late_7d&key=ATL&key=ORD": "features",
+    "models": "models",
+}
 """Which pages docs/console.md shows, and the names of their pictures."""
 
 
@@ -58,8 +62,9 @@ def main() -> None:
                 page.goto(server.operator_url)
                 for address in PAGES:
                     _shoot(page, address, given.out / f"{address.replace('/', '-')}-{look}.png", whole=True)
-                    if given.docs and look == "light" and address in IN_DOCS:
-                        _shoot(page, address, DOCS / f"console-{IN_DOCS[address]}.png", whole=False)
+                if given.docs and look == "light":
+                    for address, name in IN_DOCS.items():
+                        _shoot(page, address, DOCS / f"console-{name}.png", whole=False)
             browser.close()
 
 

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, TimeoutError
+from playwright.sync_api import Error, Page
 
 from .conftest import OpenPage
 from .places import PLACES, open_place, wait_until_shown
@@ -38,7 +38,7 @@ def wider_than_the_window(page: Page) -> list[str]:
     """The first elements that make the page scroll sideways, after charts and canvases took their new size."""
     try:
         page.wait_for_function(FITS, timeout=5_000)
-    except TimeoutError:
+    except Error:
         return list(page.evaluate(WIDER))
     return []
 

@@ -29,7 +29,7 @@ class Watch:
         self._expected.append((status, re.compile(path)))
 
     def expect_lost_connection(self) -> None:
-        """From now on the server does not answer."""
+        """From now on the server does not answer, and parts of the page cannot be loaded."""
         self._lost = True
 
     def _request(self, request: Request) -> None:
@@ -50,5 +50,5 @@ class Watch:
             self.defects.append(f"{request.failure}: {request.method} {request.url}")
 
     def _message(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and _FAILED_TO_LOAD not in message.text:
+        if message.type == "error" and not self._lost and _FAILED_TO_LOAD not in message.text:
             self.defects.append(f"on the console: {message.text}")
