@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import pyarrow.parquet as pq
+from PIL import Image
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from covey.demo.model import late_labels
@@ -36,10 +37,11 @@ LOOKS: Final[Mapping[str, tuple[int, int, Literal["light", "dark"]]]] = {
 """Width and height in CSS pixels, and the theme."""
 IN_DOCS: Final = {
     "composer": "composer",
-    "features/dest_delay?feature=late_7d&key=ATL&key=ORD": "features",
+    "features/area_delay?feature=late_24h": "features",
     "models": "models",
 }
 """Which pages docs/console.md shows, and the names of their pictures."""
+_DOCS_SIZE: Final = ViewportSize(width=1600, height=1180)
 
 
 def main() -> None:
@@ -62,9 +64,13 @@ def main() -> None:
                 page.goto(server.operator_url)
                 for address in PAGES:
                     _shoot(page, address, given.out / f"{address.replace('/', '-')}-{look}.png", whole=True)
-                if given.docs and look == "light":
-                    for address, name in IN_DOCS.items():
-                        _shoot(page, address, DOCS / f"console-{name}.png", whole=False)
+            if given.docs:
+                page = browser.new_context(reduced_motion="reduce", viewport=_DOCS_SIZE).new_page()
+                page.goto(server.operator_url)
+                for address, name in IN_DOCS.items():
+                    path = DOCS / f"console-{name}.png"
+                    _shoot(page, address, path, whole=False)
+                    Image.open(path).quantize(256).save(path, optimize=True)  # a third of the bytes, for the same eyes
             browser.close()
 
 
