@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 from base.errors import CoveyError
 from covey.errors import ViewsFileUnusable
@@ -33,6 +34,9 @@ class KnownViews:
     views: tuple[FeatureView, ...]
     problems: tuple[Problem, ...]
     executed: bool
+
+
+NOTHING_KNOWN: Final = KnownViews((), (), executed=False)
 
 
 def views_of(console: Console, text: str) -> KnownViews:

@@ -85,17 +85,6 @@ def test_a_run_publishes_its_releases_and_reports_each_step(tmp_path: Path) -> N
         assert store.history("visits").num_rows > 0
 
 
-def test_a_refusal_of_the_budget_arrives_with_its_code_and_mend(tmp_path: Path) -> None:
-    run = registry().start(request_of(write_project(tmp_path), budget="0.001"), ("visits",), "covey run …")
-    assert run.wait(LONG)
-    found = run.snapshot()
-    assert (found.status, found.result) == ("failed", None)
-    assert found.failure is not None
-    assert found.failure["code"] == "OVER_BUDGET"
-    assert "--budget" in found.failure["mend"]
-    assert names(run)[-1] == "failed"
-
-
 def test_a_second_run_is_refused_by_name_while_the_first_goes_on(asleep: tuple[RunRegistry, Run]) -> None:
     runs, run = asleep
     with pytest.raises(RunUnderWay, match="a run of v is under way") as refused:

@@ -9,8 +9,9 @@ from pydantic import Field
 
 from base.errors import CoveyError
 from covey.console.console import Console
-from covey.console.evaluation import views_of
+from covey.console.evaluation import NOTHING_KNOWN, views_of
 from covey.console.roles import Reader
+from deployment.errors import ViewSourceInvalid
 from deployment.inspect.explain import CostExplanation, ViewExplanation, label_of
 from deployment.project.project import DEFAULT_BUDGET, Project, as_collected_in
 from deployment.view_source.graph import Problem
@@ -56,8 +57,11 @@ def add_routes(router: APIRouter, console: Console) -> None:
     @router.post("/explain", operation_id="explainViews")
     def explain_views(body: ExplainBody, _user: Reader) -> Label:
         """The price of each view, and its expected errors. Nothing is collected."""
-        known = views_of(console, body.text)
-        problems = known.problems
+        try:
+            known = views_of(console, body.text)
+            problems = known.problems
+        except ViewSourceInvalid as error:
+            known, problems = NOTHING_KNOWN, (Problem("", "", error.why, error.line),)
         project = Project.find(console.directory)
         views: tuple[ViewExplanation, ...] = ()
         total, budget = None, (DEFAULT_BUDGET if project is None else project.budget).micro_rho

@@ -15,7 +15,7 @@ from base.times import utc_text
 from covey.cli.mends import mend_of
 from covey.console.commands import command
 from covey.console.console import Console, EventSource
-from covey.console.evaluation import KnownViews, views_of
+from covey.console.evaluation import NOTHING_KNOWN, KnownViews, views_of
 from covey.console.live import LastEvent, stream
 from covey.console.roles import Operator
 from covey.console.run_registry import RunRegistry, RunSnapshot
@@ -163,10 +163,11 @@ def add_routes(router: APIRouter, console: Console, registry: RunRegistry) -> No
     def preview_run(body: RunBody, _user: Operator) -> Previewed:
         """What a run would collect, and what it would cost. Nothing is charged."""
         source = _source(console)
-        known = views_of(console, body.text)
-        views = _chosen(console, known, body.views)
         line = _command(console, source, body)
+        known = NOTHING_KNOWN
         try:
+            known = views_of(console, body.text)
+            views = _chosen(console, known, body.views)
             found = preview(
                 views,
                 source.path,

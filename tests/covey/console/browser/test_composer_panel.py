@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from covey.cli import call
-from tests.covey.console.server import serving_console
+from tests.covey.console.server import ConsoleServer, serving_console
 from tests.covey.console.world import VIEWS, World
 
 from .conftest import OpenPage, WatchOf
-from .places import open_place
 
 WEEKLY = """
 weekly = FeatureView(
@@ -27,14 +26,21 @@ weekly = FeatureView(
 """
 
 
-@pytest.fixture
-def fresh_world(console_world: World, tmp_path: Path) -> World:
-    """A new project without a collection, and the flights of the shared one."""
-    project = tmp_path / "fresh"
+@pytest.fixture(scope="module")
+def fresh_world(console_world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A new project without a collection, with the flights of the shared one, for the tests of this file."""
+    project = tmp_path_factory.mktemp("fresh") / "project"
     assert call(["init", str(project), "--sites", "1"]) == 0
     world = World(project, project / "views.py", console_world.events, console_world.lab)
     world.views_file.write_text(VIEWS, encoding="utf-8")
     return world
+
+
+@pytest.fixture(scope="module")
+def fresh_server(fresh_world: World) -> Iterator[ConsoleServer]:
+    """A console on it."""
+    with serving_console(fresh_world, fresh_world.project.parent / "log") as server:
+        yield server
 
 
 def panel(page: Page) -> Locator:
@@ -111,65 +117,52 @@ def test_a_reader_composes_and_cannot_save_or_run(open_page: OpenPage) -> None:
 
 
 def test_whoever_saves_second_sees_both_changes_and_chooses(
-    own_world: World, tmp_path: Path, open_page: OpenPage, watch_of: WatchOf
+    fresh_world: World, fresh_server: ConsoleServer, open_page: OpenPage, watch_of: WatchOf
 ) -> None:
-    with serving_console(own_world, tmp_path / "log") as server:
-        page = open_page(server)
-        own_world.views_file.write_text(VIEWS + "# theirs\n", encoding="utf-8")
-        edit_as_text(page, VIEWS + "# mine\n")
-        watch_of(page).expect(409, "/composer/file")
-        panel(page).get_by_role("button", name="Save").click()
-        dialog = page.get_by_role("dialog")
-        expect(dialog.get_by_role("region", name="Their changes").locator(".diff-added")).to_contain_text("# theirs")
-        expect(dialog.get_by_role("region", name="Your changes").locator(".diff-added")).to_contain_text("# mine")
-        assert own_world.views_file.read_text(encoding="utf-8") == VIEWS + "# theirs\n"
-        dialog.get_by_role("button", name="Overwrite theirs with mine").click()
-        expect(panel(page).get_by_text("covey apply")).to_be_visible()
-        assert own_world.views_file.read_text(encoding="utf-8") == VIEWS + "# mine\n"
+    path = fresh_world.views_file
+    path.write_text(VIEWS, encoding="utf-8")
+    page = open_page(fresh_server)
+    path.write_text(VIEWS + "# theirs\n", encoding="utf-8")
+    edit_as_text(page, VIEWS + "# mine\n")
+    watch_of(page).expect(409, "/composer/file")
+    panel(page).get_by_role("button", name="Save").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("region", name="Their changes").locator(".diff-added")).to_contain_text("# theirs")
+    expect(dialog.get_by_role("region", name="Your changes").locator(".diff-added")).to_contain_text("# mine")
+    assert path.read_text(encoding="utf-8") == VIEWS + "# theirs\n"
+    dialog.get_by_role("button", name="Overwrite theirs with mine").click()
+    expect(panel(page).get_by_text("covey apply")).to_be_visible()
+    assert path.read_text(encoding="utf-8") == VIEWS + "# mine\n"
+
+
+def start_run(page: Page) -> Locator:
+    """Run `WEEKLY` over the first week of June; returns its card."""
+    panel(page).get_by_role("tab", name="Runs").click()
+    panel(page).get_by_role("button", name="Run in process").click()
+    dialog = page.get_by_role("dialog")
+    for name in ("area_delay", "dest_delay", "weekly"):
+        dialog.get_by_label(name).set_checked(name == "weekly")
+    dialog.get_by_label("From (UTC)").fill("2013-06-01")
+    dialog.get_by_label("To, not included").fill("2013-06-08")
+    expect(dialog.get_by_text("7 day(s), at most ρ = 0.01 each")).to_be_visible(timeout=30_000)
+    dialog.get_by_role("button", name="Spend the budget and run").click()
+    return panel(page).get_by_role("article", name="Run of weekly")
 
 
 def test_a_new_view_is_explained_run_on_a_week_of_flights_and_seen_with_its_errors(
-    fresh_world: World, tmp_path: Path, open_page: OpenPage
+    fresh_server: ConsoleServer, open_page: OpenPage
 ) -> None:
-    with serving_console(fresh_world, tmp_path / "log") as server:
-        page = open_page(server)
-        edit_as_text(page, VIEWS + WEEKLY)
-        panel(page).get_by_role("tab", name="Privacy label").click()
-        expect(panel(page).get_by_role("row", name=re.compile("^weekly"))).to_contain_text("0.01")
-        panel(page).get_by_role("tab", name="Runs").click()
-        panel(page).get_by_role("button", name="Run in process").click()
-        dialog = page.get_by_role("dialog")
-        for name in ("area_delay", "dest_delay", "weekly"):
-            dialog.get_by_label(name).set_checked(name == "weekly")
-        dialog.get_by_label("From (UTC)").fill("2013-06-01")
-        dialog.get_by_label("To, not included").fill("2013-06-08")
-        expect(dialog.get_by_text("7 day(s), at most ρ = 0.01 each")).to_be_visible()
-        dialog.get_by_role("button", name="Spend the budget and run").click()
-        run = panel(page).get_by_role("article", name="Run of weekly")
-        expect(run.get_by_text("done", exact=True)).to_be_visible(timeout=60_000)
-        expect(run).to_contain_text("7 pane(s) opened")
-        run.get_by_role("link", name="weekly").click()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("weekly")
-        expect(page.get_by_role("figure").first).to_be_visible()
-        expect(page.get_by_role("application").first).to_be_visible()
-
-
-@pytest.mark.long
-def test_a_page_that_is_loaded_anew_in_the_middle_of_a_run_follows_it_to_its_end(
-    fresh_world: World, tmp_path: Path, open_page: OpenPage
-) -> None:
-    with serving_console(fresh_world, tmp_path / "log") as server:
-        page = open_page(server)
-        edit_as_text(page, VIEWS + WEEKLY)
-        panel(page).get_by_role("tab", name="Runs").click()
-        panel(page).get_by_role("button", name="Run in process").click()
-        dialog = page.get_by_role("dialog")
-        for name in ("area_delay", "dest_delay", "weekly"):
-            dialog.get_by_label(name).set_checked(name == "weekly")
-        dialog.get_by_role("button", name="Spend the budget and run").click()
-        expect(panel(page).get_by_role("article", name="Run of weekly")).to_be_visible()
-        page.reload()
-        open_place(page, "composer")
-        panel(page).get_by_role("tab", name="Runs").click()
-        run = panel(page).get_by_role("article", name="Run of weekly")
-        expect(run.get_by_text("done", exact=True)).to_be_visible(timeout=60_000)
+    """The page is loaded anew in the middle of the run, and follows it to its end."""
+    page = open_page(fresh_server)
+    edit_as_text(page, VIEWS + WEEKLY)
+    panel(page).get_by_role("tab", name="Privacy label").click()
+    expect(panel(page).get_by_role("row", name=re.compile("^weekly"))).to_contain_text("0.01")
+    expect(start_run(page)).to_be_visible()
+    page.reload()
+    panel(page).get_by_role("tab", name="Runs").click()
+    run = panel(page).get_by_role("article", name="Run of weekly")
+    expect(run.get_by_text("done", exact=True)).to_be_visible(timeout=60_000)
+    expect(run).to_contain_text("7 pane(s) opened")
+    run.get_by_role("link", name="weekly").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("weekly")
+    expect(page.get_by_role("application", name=re.compile("late"))).to_be_visible()

@@ -87,10 +87,8 @@ def test_an_invalid_view_is_a_problem_of_its_node_and_the_others_keep_their_pric
 def test_a_text_without_views_has_no_price(tmp_path: Path, text: str) -> None:
     with console_of(tmp_path) as console:
         status, found = Api(console).ask("POST", "/composer/explain", json={"text": text, "clients": [10]})
-    if status == 200:
-        assert (found["total"], found["views"]) == (None, [])
-    else:
-        assert (status, found["code"]) == (422, "VIEW_SOURCE_INVALID")
+    assert (status, found["total"], found["views"]) == (200, None, [])
+    assert bool(found["problems"]) == (text[:1] in ("<", "x", "\x00"))
 
 
 def test_an_edited_graph_is_written_into_the_text_and_only_its_lines_change(tmp_path: Path) -> None:

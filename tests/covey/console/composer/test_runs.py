@@ -31,6 +31,20 @@ def ended(api: Api, run_id: str) -> Any:
     return api.get(f"/composer/runs/{run_id}")
 
 
+def require_resumable(api: Api, run_id: str) -> None:
+    """Return if a page that lost its stream gets the events after the last one that it has seen."""
+    path = f"/console/api/composer/runs/{run_id}/events"
+    whole = api.client.get(path).text
+    events = [block.splitlines() for block in whole.split("\n\n") if block.startswith("id: ")]
+    numbers = [int(event[0].removeprefix("id: ")) for event in events]
+    assert numbers == list(range(1, len(events) + 1))
+    assert events[0][1] == "event: progress"
+    assert events[-1][1] == "event: done"
+    assert json.loads(events[-1][2].removeprefix("data: "))["views"][0]["view"] == "visits"
+    rest = api.client.get(path, headers={"Last-Event-ID": str(numbers[-2])}).text
+    assert [line for line in rest.splitlines() if line.startswith("id: ")] == [f"id: {numbers[-1]}"]
+
+
 def test_a_run_is_previewed_confirmed_followed_and_published(folder: Path) -> None:
     with console_of(folder, views_file=folder / "views.py", source=source_of(folder)) as console:
         api = Api(console)
@@ -48,27 +62,11 @@ def test_a_run_is_previewed_confirmed_followed_and_published(folder: Path) -> No
         assert found["status"] == "done", found["failure"]
         assert [(view["view"], view["opened"] + view["void"]) for view in found["result"]] == [("visits", 3)]
         assert api.get("/composer/runs")["runs"] == [found]
+        require_resumable(api, run["id"])
         again = api.post("/composer/runs/preview", BODY)
         assert (again["panes"], again["views"][0]["already_open"]) == (0, 3)
     with Store.open(folder) as store:
         assert store.history("visits").num_rows == 9
-
-
-def test_events_of_a_run_resume_after_the_last_one_that_was_seen(folder: Path) -> None:
-    with console_of(folder, source=source_of(folder)) as console:
-        api = Api(console)
-        run = api.post("/composer/runs", BODY | {"confirmed": True})
-        ended(api, run["id"])
-        path = f"/console/api/composer/runs/{run['id']}/events"
-        whole = api.client.get(path).text
-        events = [block.splitlines() for block in whole.split("\n\n") if block.startswith("id: ")]
-        numbers = [int(event[0].removeprefix("id: ")) for event in events]
-        assert numbers == list(range(1, len(events) + 1))
-        assert events[0][1] == "event: progress"
-        assert events[-1][1] == "event: done"
-        assert json.loads(events[-1][2].removeprefix("data: "))["views"][0]["view"] == "visits"
-        rest = api.client.get(path, headers={"Last-Event-ID": str(numbers[-2])}).text
-        assert [line for line in rest.splitlines() if line.startswith("id: ")] == [f"id: {numbers[-1]}"]
 
 
 def test_a_refusal_is_shown_before_and_after_with_its_mend(folder: Path) -> None:
@@ -111,10 +109,10 @@ def test_a_view_that_is_not_evaluated_is_refused_with_its_line(folder: Path) -> 
     text = VIEWS + "\nv = make()\nw = FeatureView('w', pane=PANE, features=[])\n"
     with console_of(folder, source=source_of(folder)) as console:
         api = Api(console)
-        status, problem = api.ask("POST", "/composer/runs/preview", json=BODY | {"text": text, "views": ["w"]})
-        assert (status, problem["code"]) == (422, "VIEWS_NOT_KNOWN")
-        assert "line " in problem["detail"]
-        assert "--trust-views" in problem["mend"]
+        refusal = api.post("/composer/runs/preview", BODY | {"text": text, "views": ["w"]})["refusal"]
+        assert (refusal["code"], "line " in refusal["detail"]) == ("VIEWS_NOT_KNOWN", True)
+        assert "--trust-views" in refusal["mend"]
+        assert api.post("/composer/runs/preview", BODY | {"text": "x = ("})["refusal"]["code"] == "VIEW_SOURCE_INVALID"
         assert api.post("/composer/runs/preview", BODY | {"text": text})["problems"]
         status, problem = api.ask("POST", "/composer/runs", json=BODY | {"text": text, "views": [], "confirmed": True})
         assert (status, problem["code"]) == (422, "VIEWS_NOT_KNOWN")
