@@ -12,7 +12,7 @@ from typing import Final
 
 from deployment.errors import UsageError
 from deployment.local.supervision.state_file import DeploymentState, read_state
-from deployment.project.project import Project
+from deployment.project.project import FILE, Project
 from deployment.scheduler.outlook import ViewOutlook, look_ahead
 from featurestore.registry.watch import Published
 from featurestore.store import Store
@@ -51,10 +51,21 @@ class Fleet:
     def __init__(self, directory: Path, store: Store, clock: Callable[[], int]) -> None:
         self._directory, self._store, self._clock = directory, store, clock
         self._counts, self._activities = PaneCounts(directory), SiteActivities(directory)
+        self._project: tuple[object, Project | None] = None, None
 
     def project(self) -> Project | None:
-        """The project of the directory; None: it only has a store. Raises ConfigInvalid."""
-        return Project.find(self._directory)
+        """The project of the directory; None: it only has a store. Raises ConfigInvalid.
+
+        The keys of a large roster take long to check, so the file is read again only if it has changed.
+        """
+        try:
+            status = (self._directory / FILE).stat()
+        except FileNotFoundError:
+            return None
+        stamp = status.st_ino, status.st_size, status.st_mtime_ns
+        if self._project[0] != stamp:
+            self._project = stamp, Project.find(self._directory)
+        return self._project[1]
 
     def sites(self) -> tuple[SiteActivity, ...]:
         """The sites of the project. Raises ConfigInvalid."""

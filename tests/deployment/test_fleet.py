@@ -24,6 +24,7 @@ from deployment.inspect.plan_under_way import read_plan_under_way
 from deployment.inspect.site_activity import SiteActivities
 from deployment.inspect.site_coverage import SiteCoverage, SiteInPane
 from deployment.local.unfinished_collection import Unfinished
+from deployment.project.project import Project
 from edge_client.ledger import SiteLedger
 from edge_client.policy import Refuse
 from featurestore.errors import UnknownView
@@ -252,6 +253,23 @@ class TestTheWholeFleet:
             panes = {one.counts.view.name: one for one in fleet.panes()}
         assert panes["visits"].counts.opened == 2
         assert all(one.next[0].next_us is not None for one in panes.values())
+
+    def test_the_roster_is_read_again_only_when_its_file_has_changed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        unpacked(VERSIONS[-1], "project", tmp_path)
+        find, finds = Project.find, list[Path]()
+        monkeypatch.setattr(Project, "find", lambda folder: (finds.append(folder), find(folder))[1])
+        with Store.open(tmp_path) as store:
+            fleet = Fleet(tmp_path, store, lambda: 0)
+            assert len(fleet.sites()) == len(fleet.sites()) == 2
+            assert finds == [tmp_path]
+            with (tmp_path / "covey.toml").open("a") as file:
+                file.write("# a comment\n")
+            assert len(fleet.sites()) == 2
+            assert finds == [tmp_path] * 2
+            (tmp_path / "covey.toml").unlink()
+            assert (fleet.project(), fleet.sites()) == (None, ())
 
     def test_a_project_without_views_has_no_panes(self, covey: Callable[..., Any], project: Path) -> None:
         assert covey("init", project)[0] == 0

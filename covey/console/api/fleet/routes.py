@@ -16,6 +16,7 @@ from deployment.drift.stored_panes import StoredPanes
 from deployment.inspect.arrivals import newest_publication
 from deployment.inspect.fleet import Fleet
 from deployment.inspect.site_coverage import SiteCoverage
+from deployment.project.project import Project
 
 from .drift_forms import Drift, drift_form
 from .live import FleetEvents
@@ -46,14 +47,18 @@ def router(console: Console) -> APIRouter:
         with lock:
             return read_parts(fleet, directory)
 
+    def project() -> Project | None:
+        with lock:
+            return fleet.project()
+
     events = FleetEvents(read, console.clock)
 
     @routes.get("", operation_id="readFleet")
     def state() -> FleetState:
         """Sites, panes, the plan under way, roles and the newest panes."""
-        project = fleet.project()
+        found = project()
         return FleetState(
-            project=None if project is None else project.name,
+            project=None if found is None else found.name,
             directory=directory,
             collect_command=command("covey", "collect", "--project", directory, "--once"),
             **dict(read()),
@@ -68,8 +73,8 @@ def router(console: Console) -> APIRouter:
     @routes.get("/coverage", operation_id="readCoverage")
     def read_coverage(view: View, panes: Panes = 60) -> Coverage:
         """Which sites are in the newest panes of a view."""
-        project = fleet.project()
-        roster = frozenset[str]() if project is None else frozenset(one.site for one in project.roster.entries)
+        found = project()
+        roster = frozenset[str]() if found is None else frozenset(one.site for one in found.roster.entries)
         with lock:
             return coverage_form(coverage.read(view, roster, panes))
 
