@@ -78,7 +78,7 @@ class _Comparison:
         """The fields that are not as by default, without what follows from a function's text."""
         kind = self.types.get(node.type)
         return {
-            name: Code(value.text.strip()) if isinstance(value, Code) else value
+            name: Code(_with_line_feeds(value.text)) if isinstance(value, Code) else value
             for name, value in node.fields.items()
             if kind is None
             or (not is_default(kind, name, value) and not (kind.kind == "on_demand" and name in FUNCTION_FIELDS))
@@ -98,6 +98,10 @@ class _Comparison:
 def _text(node: Node) -> str:
     match node.fields.get("text"):
         case Code(text) | Literal(value=str(text)):
-            return text.strip()
+            return _with_line_feeds(text)
         case _:
             return ""
+
+
+def _with_line_feeds(text: str) -> str:
+    return text.strip().replace("\r\n", "\n")

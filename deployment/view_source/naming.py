@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
+from .expressions import is_name
 from .graph import Graph, Literal, Node, Problem
 from .parts import ViewSource
 from .types import iterate_owners
@@ -76,8 +76,3 @@ def _free(wanted: str, taken: set[str]) -> str:
     base = base if is_name(base) else f"{base}_"
     candidates = (base if i == 1 else f"{base}_{i}" for i in range(1, len(taken) + 3))
     return next(one for one in candidates if one not in taken)
-
-
-def is_name(text: str) -> bool:
-    """Whether a text can be a name of Python."""
-    return text.isidentifier() and not keyword.iskeyword(text)

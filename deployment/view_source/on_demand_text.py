@@ -9,10 +9,12 @@ from typing import Any
 
 import libcst as cst
 
+from base.plain import is_text
 from deployment.errors import ViewSourceInvalid, ViewSourceTooLarge
 
 from .checked_text import check_text
-from .graph import Code, Literal, Node, Problem
+from .expressions import is_name
+from .graph import Code, Json, Literal, Node, Problem
 from .imports import ANNOTATED, NUMPY, Import
 from .layout import text_layout
 from .source import parse
@@ -28,6 +30,17 @@ def first_text(name: str, arguments: Sequence[Mapping[str, Any]], marks: Mapping
     rows = [f"    {one['name']}: Annotated[np.ndarray, {_mark(one, marks)}],\n" for one in arguments]
     given = arguments[0]["name"] if arguments else "None"
     return f"def {name}(\n{''.join(rows)}) -> np.ndarray:\n    return {given}"
+
+
+def are_arguments(given: Json) -> bool:
+    """Whether a value is the arguments of a function that can be written."""
+    return isinstance(given, list | tuple) and all(_is_argument(one) for one in given)
+
+
+def _is_argument(given: Json) -> bool:
+    if not isinstance(given, Mapping) or not isinstance(given.get("name"), str) or not is_name(given["name"]):
+        return False
+    return all(isinstance(value, str) and is_text(value) for value in given.values())
 
 
 def _mark(argument: Mapping[str, Any], marks: Mapping[str, str]) -> str:
@@ -85,7 +98,12 @@ def edited_function(old: Node, node: Node, name: str, problems: list[Problem]) -
 def _with_references(text: str, old: Node, node: Node, problems: list[Problem]) -> str:
     """The text with other references in the annotations of its arguments."""
     was, given = old.fields["arguments"], node.fields["arguments"]
-    if isinstance(was, Literal) and isinstance(given, Literal) and len(was.value) == len(given.value):
+    if (
+        isinstance(was, Literal)
+        and isinstance(given, Literal)
+        and are_arguments(given.value)
+        and len(was.value) == len(given.value)
+    ):
         pairs = [(a, b) for a, b in zip(was.value, given.value, strict=True) if Literal(a) != Literal(b)]
         if all({**a, "feature": ""} == {**b, "feature": ""} and "feature" in a for a, b in pairs):
             for before, after in pairs:

@@ -11,7 +11,7 @@ from typing import Final
 
 import libcst as cst
 
-from .expressions import why_no_expression
+from .expressions import is_name, why_no_expression, why_no_json
 from .graph import Code, Field, Graph, Json, Literal, Node, Problem
 from .layout import INDENT, WIDTH, Group, Layout, value_layout, written
 from .parameters import FUNCTION_FIELDS, is_default, place_of
@@ -20,7 +20,7 @@ from .sequences import Added, Entry, Kept, edited
 from .spans import Span
 from .types import LINKS, PartType
 
-_KEYWORD: Final = re.compile(r"[^\W\d]\w*")
+_UNPACKED: Final = re.compile(r"\*{1,2}[0-9]*")
 
 
 @dataclass(eq=False)
@@ -99,10 +99,11 @@ class PartTexts:
         if name in FUNCTION_FIELDS and kind.kind == "on_demand":
             return False
         value = node.fields[name]
-        if not _KEYWORD.fullmatch(name) and not name.startswith("*"):
+        if not is_name(name) and not _UNPACKED.fullmatch(name):
             self.problems.append(Problem(node.id, name, f"{name!r} is no name of a parameter; remove it"))
             return False
-        if isinstance(value, Code) and (why := why_no_expression(value.text)) is not None:
+        why = why_no_expression(value.text) if isinstance(value, Code) else why_no_json(value.value)
+        if why is not None:
             self.problems.append(Problem(node.id, name, why))
             return False
         return True

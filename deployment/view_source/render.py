@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from deployment.errors import ViewSourceInvalid, ViewSourceTooLarge
 
@@ -16,13 +17,14 @@ from .graph import Code, Graph, Literal, Node, Problem
 from .imports import ANNOTATED, NUMPY, Import, with_imports
 from .naming import names_of
 from .on_demand_parts import function_span
-from .on_demand_text import edited_function, first_text, imports_of, is_function, with_read_function
+from .on_demand_text import are_arguments, edited_function, first_text, imports_of, is_function, with_read_function
 from .part_text import PartTexts
 from .parts import ViewSource
 from .source import parse
 from .types import COVEY, LINKS, PartType, iterate_owners, part_types
 
 _MARKS: Final = ("Feature", "Input")
+_LONE_FEED: Final = re.compile(r"(?<!\r)\n")
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def _sound(source: ViewSource, graph: Graph) -> tuple[Graph, list[Problem]]:
                 for one in ids
                 if kinds.get(one) == LINKS.get(name) or (name == "features" and kinds.get(one) == "code")
             )
-            if right != ids:
+            if right != tuple(ids):
                 problems.append(
                     Problem(node.id, name, f"{name} joins what is no {LINKS.get(name, 'part')} of this graph")
                 )
@@ -128,6 +130,8 @@ class _Writer:
         self._add_statements(document)
         self._report_loose()
         text = self.source.outer.before + document.text() + self.source.outer.after
+        if spans.module.default_newline == "\r\n" and not _LONE_FEED.search(spans.text):
+            text = _LONE_FEED.sub("\r\n", text)  # texts of a browser end lines with a line feed
         if text == self.source.text or not self.needs:
             return text
         try:
@@ -234,7 +238,10 @@ class _Writer:
         self.needs |= {ANNOTATED, NUMPY}
         marks = {mark: self._covey_name(mark) for mark in _MARKS}
         arguments = node.fields.get("arguments")
-        listed: list[Mapping[str, Any]] = [*arguments.value] if isinstance(arguments, Literal) else []
+        listed = arguments.value if isinstance(arguments, Literal) else []
+        if not are_arguments(listed):
+            self.problems.append(Problem(node.id, "arguments", "each argument needs a name, and `feature` or `input`"))
+            listed = []
         return first_text(name, listed, marks)
 
     def _spelling(self, kind: PartType) -> str:

@@ -74,3 +74,59 @@ def graphs(draw: st.DrawFn) -> Graph:
         if kind.kind in ("service", "on_demand") and draw(st.booleans()):
             new(kind, next(names))
     return Graph(tuple(nodes))
+
+
+_ODD: Final = st.sampled_from(
+    [
+        "",
+        "a",
+        "first",
+        "BOUNDS",
+        "first.bounds",
+        "class",
+        "a b",
+        "*",
+        "**",
+        "**1",
+        "a); import os",
+        "\n",
+        "\ud800",
+        "name",
+        "text",
+        "features",
+    ]
+)
+_ODD_JSON: Final = st.recursive(
+    st.one_of(_ODD, st.floats(), st.booleans(), st.none(), st.integers()),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(_ODD, inner, max_size=2)),
+    max_leaves=6,
+)
+_ODD_FIELDS: Final = st.one_of(_ODD_JSON.map(Literal), _ODD.map(Code), _CODE.map(Code))
+
+
+@st.composite
+def hostile_graphs(draw: st.DrawFn) -> Graph:
+    """Nodes as no page sends them."""
+    types = [(one.kind, one.type) for one in palette().types]
+    names = [
+        "entity",
+        "bounds",
+        "privacy",
+        "features",
+        "name",
+        "arguments",
+        "function",
+        "outputs",
+        "refs",
+        "text",
+        "column",
+    ]
+    nodes = []
+    for _ in range(draw(st.integers(0, 4))):
+        kind, type_ = draw(st.sampled_from(types))
+        fields = draw(st.dictionaries(st.one_of(_ODD, st.sampled_from(names)), _ODD_FIELDS, max_size=4))
+        ids = st.lists(st.one_of(_ODD, st.sampled_from(["new-0", "new-1"])), max_size=3).map(tuple)
+        links = draw(st.dictionaries(st.sampled_from(names), ids, max_size=3))
+        node_id = draw(st.one_of(_ODD, st.sampled_from(["new-0", "new-1"])))
+        nodes.append(Node(node_id, kind, type_ if draw(st.integers(0, 9)) else "Mean", draw(_ODD), fields, links))
+    return Graph(tuple(nodes))

@@ -14,7 +14,7 @@ from deployment.view_source.source import parse
 from deployment.view_source.types import LINKS, part_types
 from tests.examples import examples
 
-from .graphs import graphs
+from .graphs import graphs, hostile_graphs
 
 TEXT = '''"""Two views."""
 
@@ -292,6 +292,10 @@ def test_a_text_with_windows_line_ends_keeps_them() -> None:
         without=("first.features.1",),
     )
     assert rendered.text.count("\n") == rendered.text.count("\r\n")
+    domain = _edit(text, _node("first.entity", text).with_field("domain", Literal([f"airport {i}" for i in range(20)])))
+    assert domain.text.count("\n") == domain.text.count("\r\n") > text.count("\n") + 20
+    code = _edit(text, _node("first.entity", text).with_field("domain", Code("(\n    A +\n    B\n)")))
+    assert (code.text.count("\n"), code.problems) == (code.text.count("\r\n"), ())
     view = Node("new-1", "view", "FeatureView", "", {"name": Literal("v")}, {})
     assert _edit(text, view).text.count("\n") == _edit(text, view).text.count("\r\n")
 
@@ -320,6 +324,25 @@ def test_code_that_is_no_expression_is_a_problem_and_changes_nothing(code: str) 
     assert [(one.node, one.field) for one in rendered.problems] == [("first.entity", "domain")]
     new = _edit(TEXT, _node("first").with_field("ttl", Code(code)))
     assert (new.text, [one.field for one in new.problems]) == (TEXT, ["ttl"])
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), "\ud800", [[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]], {"a": [object()]}]
+)
+def test_a_value_that_cannot_be_written_is_a_problem_and_changes_nothing(value: object) -> None:
+    for node in (_node("first").with_field("pane", Literal(value)), _node("first").with_field("ttl", Literal(value))):
+        rendered = _edit(TEXT, node)
+        assert rendered.text == TEXT
+        assert [one.node for one in rendered.problems] == ["first"]
+
+
+@given(hostile_graphs())
+@settings(max_examples=examples(400), suppress_health_check=[HealthCheck.too_slow])
+def test_no_graph_makes_it_fail_or_write_what_is_no_python(nodes: Graph) -> None:
+    rendered = render(TEXT, Graph((*parse(TEXT).graph, *nodes)))
+    parse(rendered.text)
+    rendered = render(TEXT, nodes)
+    parse(rendered.text)
 
 
 @pytest.mark.parametrize(
