@@ -75,12 +75,19 @@ def _sound(source: ViewSource, graph: Graph) -> tuple[Graph, list[Problem]]:
     for node in graph:
         if node.id in seen:
             problems.append(Problem(node.id, "", "two nodes have this id; give each its own"))
+        elif (old := source.graph.by_id.get(node.id)) is not None and old.kind != node.kind:
+            problems.append(
+                Problem(
+                    node.id, "", f"this node of kind {old.kind} cannot become one of kind {node.kind}; add a new one"
+                )
+            )
+            nodes.append(old)
+            seen.add(node.id)
         elif node.kind != "code" and (node.type not in types or types[node.type].kind != node.kind):
             problems.append(
                 Problem(node.id, "", f"{node.type!r} is no type of a {node.kind}; choose one of the palette")
             )
         else:
-            old = source.graph.by_id.get(node.id)
             is_new = old is None or old.fields.get("function") != node.fields.get("function")
             nodes.append(with_read_function(node) if node.kind == "on_demand" and is_new else node)
             seen.add(node.id)

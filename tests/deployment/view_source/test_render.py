@@ -339,7 +339,8 @@ def test_a_value_that_cannot_be_written_is_a_problem_and_changes_nothing(value: 
 @given(hostile_graphs())
 @settings(max_examples=examples(400), suppress_health_check=[HealthCheck.too_slow])
 def test_no_graph_makes_it_fail_or_write_what_is_no_python(nodes: Graph) -> None:
-    rendered = render(TEXT, Graph((*parse(TEXT).graph, *nodes)))
+    ids = {node.id for node in nodes}
+    rendered = render(TEXT, Graph((*(one for one in parse(TEXT).graph if one.id not in ids), *nodes)))
     parse(rendered.text)
     rendered = render(TEXT, nodes)
     parse(rendered.text)
@@ -358,6 +359,14 @@ def test_a_node_that_the_file_cannot_have_is_a_problem(node: Node) -> None:
     rendered = render(TEXT, Graph((*parse(TEXT).graph, node)))
     assert rendered.text == TEXT
     assert [one.node for one in rendered.problems] == [node.id]
+
+
+def test_a_node_keeps_its_kind() -> None:
+    rendered = _edit(TEXT, Node("first", "code"))
+    assert rendered.text == TEXT
+    assert [one.message for one in rendered.problems] == [
+        "this node of kind view cannot become one of kind code; add a new one"
+    ]
 
 
 def test_a_link_to_what_is_no_fitting_part_is_a_problem() -> None:
