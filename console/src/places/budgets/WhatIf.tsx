@@ -70,7 +70,7 @@ function Planned({ views }: { views: readonly PricedView[] }) {
   );
 }
 
-/** A value once it has not changed for a moment: nobody waits for the cost of a half-typed number. */
+/** A value once it has not changed for a moment, so that the cost of a half-typed number is not asked for. */
 function useSettled<Value>(value: Value): Value {
   const [settled, setSettled] = useState(value);
   useEffect(() => {

@@ -20,7 +20,7 @@ export const KINDS: Readonly<Record<Kind, { title: string; colour: string }>> = 
   model: { title: "Model", colour: "--series-4" },
 };
 
-export const CARD = { width: 212, height: 56 };
+export const CARD = { width: 248, height: 56 };
 
 /** The parts from which a part was made and that were made from it, with itself; undefined: no part is chosen. */
 export function wayOf(lineage: Lineage, chosen: string | undefined): ReadonlySet<string> | undefined {
