@@ -12,6 +12,27 @@ const NARROW_PX = 4;
 /** With at most so many points on a line, each has a bar of its own. */
 const BARS_UP_TO = 60;
 
+const DAY = 86_400;
+/** How times are written, by the distance of two of them in seconds: as the rest of the page does, year, month, day. */
+const TIMES: uPlot.Axis.Values = [
+  [365 * DAY, "{YYYY}", null, null, null, null, null, null, 1],
+  [28 * DAY, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [DAY, "{MM}-{DD}", "\n{YYYY}", null, null, null, null, null, 1],
+  [60, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+  [1, "{HH}:{mm}:{ss}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+  [
+    0.001,
+    ":{ss}.{fff}",
+    "\n{YYYY}-{MM}-{DD} {HH}:{mm}",
+    null,
+    "\n{MM}-{DD} {HH}:{mm}",
+    null,
+    "\n{HH}:{mm}",
+    null,
+    1,
+  ],
+];
+
 export interface PlotInput {
   lines: readonly ChartLine[];
   gaps: readonly ChartGap[];
@@ -58,7 +79,7 @@ export function optionsOf(input: PlotInput): uPlot.Options {
       },
     },
     axes: [
-      axis,
+      { ...axis, values: TIMES },
       { ...axis, scale: "left", size: 64, values },
       ...(hasRight
         ? [{ ...axis, scale: "right", side: 1 as const, size: 64, values, grid: { show: false } }]

@@ -10,6 +10,7 @@ import { Elsewhere } from "./Elsewhere";
 import { MEANINGS, TONES, type ViewForm } from "./freshness";
 import { Moment } from "./Moment";
 import { hrefOfState, parseState, TABS, type Tab, type ViewState } from "./state";
+import { REFRESH_MS } from "./useSeries";
 import { Values } from "./Values";
 
 const TITLES: Readonly<Record<Tab, string>> = {
@@ -29,7 +30,12 @@ export interface TabProps {
 /** One view: its values by key over time, all keys at once, what a label saw, and how to read it elsewhere. */
 export function ViewPage({ view, query }: { view: string; query: URLSearchParams }) {
   const state = parseState(view, query);
-  const found = $api.useQuery("get", "/console/api/features/{view}", { params: { path: { view } } });
+  const found = $api.useQuery(
+    "get",
+    "/console/api/features/{view}",
+    { params: { path: { view } } },
+    { refetchInterval: REFRESH_MS },
+  );
   const change = (part: Partial<ViewState>) =>
     navigate(hrefOfState({ ...state, ...part }), { replace: true });
   return (

@@ -5,6 +5,9 @@ import type { ViewForm } from "./freshness";
 import type { Shown } from "./series";
 import { partsOf, type ViewState } from "./state";
 
+/** How often a visible page looks for new panes. Files that were read before are not read again. */
+export const REFRESH_MS = 15_000;
+
 interface Series {
   shown: Shown[];
   error: unknown;
@@ -34,7 +37,7 @@ export function useSeries(
         "get",
         "/console/api/features/{view}/series",
         { params: { path: { view: pinned }, query } },
-        { enabled: view.constant || keys.length > 0 },
+        { enabled: view.constant || keys.length > 0, refetchInterval: REFRESH_MS },
       );
     }),
   });
