@@ -13,6 +13,8 @@ MIN_BYTES_S: Final = 1024
 """The average bytes a second that a body must have."""
 ANSWER_S: Final = 60.0
 """How long a client may leave a full buffer of its answer unread."""
+ENDLESS: Final = "covey.endless"
+"""The key in a request's scope that says that its answer has no end of its own: a stream of events."""
 SURPLUS: Final = "covey.surplus"
 """The key of the limit in the scope of a request whose connection is beyond it."""
 

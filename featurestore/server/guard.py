@@ -17,7 +17,7 @@ from base.metrics import Sample
 
 from .answer import Answer, Later, Message, Promised, Receive, Send
 from .api_keys import KeyRing
-from .connections import SURPLUS
+from .connections import ENDLESS, SURPLUS
 from .errors import DEFECT, DEFECT_TEXT, TOO_LARGE, feast_body
 from .hosts import Hosts
 from .metrics import GONE, Counts, exposition
@@ -35,6 +35,7 @@ COUNTED: Final = "covey.route"
 """The key in a request's scope of the name by which it is counted, if that is not its path."""
 ALL_READERS: Final = "all readers together"
 
+_EVENTS: Final = b"text/event-stream"
 _LATER: Final = ((b"retry-after", b"1"), (b"connection", b"close"))
 _CLASSES: Final = {401: "FeastPermissionError"}
 _log = logging.getLogger(__name__)
@@ -156,6 +157,8 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if any(name == b"content-type" and value.startswith(_EVENTS) for name, value in message["headers"]):
+                    scope[ENDLESS] = True
             elif not message.get("more_body", False):  # counted before the answer's last part is sent
                 count()
             return send(message)

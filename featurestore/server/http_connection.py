@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .connections import ANSWER_S, BODY_S, HEAD_S, MIN_BYTES_S, SURPLUS, Connections
+from .connections import ANSWER_S, BODY_S, ENDLESS, HEAD_S, MIN_BYTES_S, SURPLUS, Connections
 from .handshake import Handshake
 from .refusal import MEDIA_TYPE
 
@@ -90,6 +90,12 @@ class Connection(HttpToolsProtocol):
         if certificate := transport.get_extra_info("peercert"):
             left = ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()
             self._valid = self.loop.call_later(max(0.0, left), self.retire)
+
+    def shutdown(self) -> None:
+        """The server ends: a stream of events would not, so its connection is closed. Other answers are sent to their end."""
+        super().shutdown()
+        if any(ENDLESS in cycle.scope and not cycle.response_complete for cycle in self._cycles):
+            self.transport.close()
 
     def retire(self) -> None:
         """End the connection after the answer that is being sent, if it ends soon. The client may make another one."""

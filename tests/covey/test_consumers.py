@@ -77,3 +77,11 @@ def test_no_directory_is_exit_5_and_a_broken_file_exit_1(covey: Covey, tmp_path:
     (tmp_path / FILE).chmod(0o600)
     code, _, err = covey("consumers", "list", "--store", tmp_path)
     assert (code, FILE in err) == (1, True)
+
+
+def test_a_consumer_has_the_given_role_and_without_one_it_reads(covey: Covey, tmp_path: Path) -> None:
+    assert covey("consumers", "add", "ana", "--store", str(tmp_path), "--role", "operator")[0] == 0
+    assert covey("consumers", "add", "bo", "--store", str(tmp_path))[0] == 0
+    listed = json.loads(covey("consumers", "list", "--store", str(tmp_path), "--json")[1])
+    assert {one["name"]: one["role"] for one in listed} == {"ana": "operator", "bo": "reader"}
+    assert covey("consumers", "add", "cy", "--store", str(tmp_path), "--role", "owner")[0] == 2

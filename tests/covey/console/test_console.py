@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -106,6 +107,21 @@ def test_the_token_is_in_no_log(store: Path) -> None:
     assert running.token
     assert running.token not in log
     assert "stopped" in log
+    assert running.process.returncode == 0
+
+
+def test_ctrl_c_ends_a_console_while_a_page_follows_events(store: Path) -> None:
+    with (
+        running_console(store) as running,
+        running.client() as client,
+        client.stream("GET", f"{API}/fleet/events") as events,
+        contextlib.suppress(httpx.RemoteProtocolError),
+    ):
+        assert events.headers["content-type"].startswith("text/event-stream")
+        assert next(events.iter_lines()) == ": open"
+        log = running.end()
+    assert "Traceback" not in log
+    assert log.rstrip().endswith("stopped")
     assert running.process.returncode == 0
 
 
