@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 PLACES: Final = ("composer", "features", "budgets", "releases", "fleet", "lab", "models")
 
-PAGES: Final = (*PLACES, "features/dest_delay")
+PAGES: Final = (*PLACES, "features/dest_delay", "budgets/what-if", "releases/lineage")
 """The places, and pages inside of them."""
 
 _PATIENCE_MS: Final = 20_000

@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Error, Page
 
 from .conftest import OpenPage
-from .places import PLACES, open_place, wait_until_shown
+from .places import PAGES, open_place, wait_until_shown
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 WIDTHS = (1280, 640, 360)
@@ -43,7 +43,7 @@ def wider_than_the_window(page: Page) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", PAGES)
 def test_a_place_violates_no_rule_of_wcag_and_never_scrolls_sideways(open_page: OpenPage, place: str) -> None:
     page = open_page()
     open_place(page, place)
