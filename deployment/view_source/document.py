@@ -36,6 +36,10 @@ class Document:
         """The place of a statement; after the last one if it is not there."""
         return next((i for i, block in enumerate(self.blocks) if block.node == node), len(self.blocks))
 
+    def places(self) -> dict[str, int]:
+        """The places of all statements."""
+        return {block.node: i for i, block in enumerate(self.blocks)}
+
     def remove(self, node: str) -> None:
         """Remove a statement; comments that are not its own stay."""
         place = self.place_of(node)

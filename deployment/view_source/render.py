@@ -118,7 +118,9 @@ class _Writer:
         self.needs: set[Import] = set()
         self.names = names_of(source, graph, problems)
         self.parts = PartTexts(source, graph, self.types, self.names, self._spelling, problems)
-        self.elements = {linked for _, linked in iterate_owners(graph)}
+        self.owners: dict[str, list[str]] = {}
+        for owner, linked in iterate_owners(graph):
+            self.owners.setdefault(linked, []).append(owner)
 
     def text(self) -> str:
         """The new text."""
@@ -126,11 +128,12 @@ class _Writer:
         document = document_of(
             spans.text, [(one.node, one.span) for one in self.source.statements], spans.module.default_newline
         )
+        blocks = {block.node: block for block in document.blocks}
         for statement in self.source.statements:
             if statement.node not in self.graph.by_id:
                 document.remove(statement.node)
             else:
-                block = document.blocks[document.place_of(statement.node)]
+                block = blocks[statement.node]
                 block.text = self._statement_text(statement.node, statement.span)
                 if not block.text.strip():
                     document.remove(statement.node)
@@ -198,23 +201,28 @@ class _Writer:
                     document.insert(last, block)
                     last += 1
                 elif node.kind in LINKS.values():
-                    document.insert(min((document.place_of(one) for one in self._owners(node.id)), default=last), block)
+                    document.insert(
+                        min((document.place_of(one) for one in self.owners.get(node.id, ())), default=last), block
+                    )
                 else:
                     document.insert(len(document.blocks), block)
         self._order_parts(document)
 
     def _order_parts(self, document: Document) -> None:
         """Move parts up that a view above them uses."""
+        places = document.places()
         for node in self.graph:
-            if node.id in self.names and node.kind in LINKS.values():
-                first = min((document.place_of(one) for one in self._owners(node.id)), default=len(document.blocks))
-                place = document.place_of(node.id)
-                if first < place < len(document.blocks):
-                    if any(isinstance(value, Code) for value in node.fields.values()):
-                        message = f"{self.names[node.id]} uses other names and stands below a view that uses it; move it up as text"
-                        self.problems.append(Problem(node.id, "", message))
-                    else:
-                        document.move(node.id, first)
+            if node.id in self.names and node.kind in LINKS.values() and node.id in places:
+                first = min((places[one] for one in self.owners.get(node.id, ()) if one in places), default=len(places))
+                if first >= places[node.id]:
+                    continue
+                if any(isinstance(value, Code) for value in node.fields.values()):
+                    name = self.names[node.id]
+                    message = f"{name} uses other names and stands below a view that uses it; move it up as text"
+                    self.problems.append(Problem(node.id, "", message))
+                else:
+                    document.move(node.id, first)
+                    places = document.places()
 
     def _new_statement(self, node: Node) -> str:
         newline = self.source.spans.module.default_newline
@@ -266,19 +274,16 @@ class _Writer:
         return name
 
     def _is_statement(self, node: Node) -> bool:
-        return node.id in self.names or (node.kind == "code" and node.id not in self.elements)
-
-    def _owners(self, node_id: str) -> list[str]:
-        return [owner for owner, linked in iterate_owners(self.graph) if linked == node_id]
+        return node.id in self.names or (node.kind == "code" and node.id not in self.owners)
 
     def _kind(self, node_id: str) -> str:
         return self.source.graph[node_id].kind
 
     def _report_loose(self) -> None:
         for node in self.graph:
-            if node.id not in self.names and node.kind != "code" and node.id not in self.elements:
+            if node.id not in self.names and node.kind != "code" and node.id not in self.owners:
                 self.problems.append(
-                    Problem(node.id, "", f"no view uses this {node.kind}, so the file has it not; join it to one")
+                    Problem(node.id, "", f"no view uses this {node.kind}, so it is not in the file; join it to a view")
                 )
 
 
