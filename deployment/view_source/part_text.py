@@ -110,6 +110,9 @@ class PartTexts:
 
     def _element_text(self, node: Node, part: Part | None) -> str:
         value = node.fields.get("text")
+        old = self.source.graph.by_id.get(node.id)
+        if part is not None and old is not None and old.fields.get("text") == value:
+            return self.source.spans.text[part.span[0] : part.span[1]]
         text = value.text.strip() if isinstance(value, Code) else ""
         why = why_no_expression(text.removeprefix("*"))
         if why is None:

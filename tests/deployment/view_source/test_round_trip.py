@@ -21,6 +21,7 @@ ODD = [
     "\f\nfrom covey import Bounds\n\f\nb = Bounds(3)\f\n",
     "if a:\n\tx=1\n  # c\n# d\n    # e\ny=1\n   # f",
     "from covey import *\nb = (Bounds)(3)\nc = (Bounds((3)))\nd: Bounds = Bounds(\n  # a\n  3  # b\n  # c\n  , # d\n)",
+    "from covey import *\nv = FeatureView(features=[Count('n')\n  + x, y := 1, *z], pane=1 +\n  2)\n",
     "from covey import *\nx = 1; b = Bounds(3);\nclass A:\n  b = Bounds(2)\n\n\n",
 ]
 
