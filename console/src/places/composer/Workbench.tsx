@@ -13,9 +13,9 @@ import "./composer.css";
 /** Palette, outline, fields and canvas, and below the canvas what the graph means. */
 export function Workbench({ children }: { children?: ReactNode }) {
   const { editing, dialog } = useComposer();
-  const keys = useRootKeys();
+  useRootKeys();
   return (
-    <div className="workbench" {...keys}>
+    <div className="workbench">
       <div className="workbench-top">
         <Parts />
         <Toolbar />

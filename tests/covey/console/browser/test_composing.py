@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from featurestore.define.definitions import FeatureView
 from featurestore.define.views_file import load_declared
 from tests.covey.console.server import ConsoleServer, serving_console
-from tests.covey.console.world import World
+from tests.covey.console.world import VIEWS, World
 from tests.waiting import wait_until
 
 from .conftest import OpenPage
@@ -131,6 +131,46 @@ def test_the_quickstarts_view_is_composed_by_keyboard_alone(
     press_until(page, "Tab", lambda at: at == "Save")
     page.keyboard.press("Enter")
     assert_saved(views_file, quickstart)
+
+
+def test_cards_are_reached_joined_and_copied_by_keyboard(
+    writable: tuple[World, ConsoleServer], open_page: OpenPage
+) -> None:
+    writable[0].views_file.write_text(VIEWS, encoding="utf-8")
+    page = open_page(writable[1], width=1600, height=1000)
+    open_place(page, "composer")
+    said = page.locator(".workbench-said")
+    card(page, "Rate late").first.click()
+    page.keyboard.press("ArrowRight")
+    expect(card(page, "View area_delay")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(field(page, "Name")).to_have_value("area_delay")
+    page.get_by_role("treeitem", name="View area_delay").click()
+    page.keyboard.press("Control+c")
+    page.keyboard.press("Control+v")
+    expect(said).to_have_text("5 parts pasted")
+    expect(card(page, "View area_delay_2")).to_be_visible()
+    page.keyboard.press("Control+z")
+    expect(card(page, "View area_delay_2")).to_have_count(0)
+    page.keyboard.press("Delete")
+    expect(card(page, "View area_delay")).to_have_count(0)
+    page.keyboard.press("Control+z")
+    expect(card(page, "View area_delay")).to_be_visible()
+
+
+def test_a_refused_join_says_why(writable: tuple[World, ConsoleServer], open_page: OpenPage) -> None:
+    writable[0].views_file.write_text(VIEWS, encoding="utf-8")
+    page = open_page(writable[1], width=1600, height=1000)
+    open_place(page, "composer")
+    join_column(page, "carrier", card(page, "Mean arr_delay_mean"))
+    expect(page.locator(".workbench-said")).to_have_text("carrier is a text; a Mean reads a numeric column.")
+    drag(
+        page,
+        card(page, "Privacy").first.locator("xpath=..").locator(".react-flow__handle"),
+        card(page, "View dest_delay"),
+    )
+    expect(page.locator(".workbench-said")).to_contain_text("is written inside area_delay")
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
 
 
 def chip(page: Page, name: str) -> Locator:

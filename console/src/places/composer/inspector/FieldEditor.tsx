@@ -154,7 +154,7 @@ export function labelOf(name: string): string {
 }
 
 function firstSentence(help: string): string {
-  const end = /[.;:](\s|$)/.exec(help);
-  const sentence = end === null ? help : help.slice(0, end.index + 1).replace(/[;:]$/, ".");
+  const end = /[.;](\s|$)/.exec(help);
+  const sentence = end === null ? help : help.slice(0, end.index + 1).replace(/;$/, ".");
   return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }

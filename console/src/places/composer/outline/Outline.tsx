@@ -1,4 +1,4 @@
-import { type KeyboardEvent, type MouseEvent, memo, useMemo, useRef, useState } from "react";
+import { type KeyboardEvent, type MouseEvent, memo, useEffect, useMemo, useRef, useState } from "react";
 import { INSPECTOR_ID } from "../canvas/keys";
 import { reorder } from "../graph/edits";
 import { useComposer } from "../state/context";
@@ -21,6 +21,13 @@ export function Outline() {
     rows.find((row) => row.key === focused && (chosen.size === 0 || chosen.has(row.id))) ??
     rows.find((row) => chosen.has(row.id)) ??
     rows[0];
+
+  const hadFocus = useRef(false);
+  useEffect(() => {
+    if (hadFocus.current && document.activeElement === document.body && rows.length > 0) {
+      tree.current?.querySelector<HTMLElement>('[tabindex="0"]')?.focus(); // the row that had the focus was deleted
+    }
+  }, [rows]);
 
   function go(row: TreeRow | undefined, adds = false): void {
     if (row === undefined) {
@@ -96,6 +103,12 @@ export function Outline() {
         aria-multiselectable="true"
         ref={tree}
         onKeyDown={press}
+        onFocus={() => {
+          hadFocus.current = true;
+        }}
+        onBlur={(event) => {
+          hadFocus.current = event.relatedTarget === null && !event.target.isConnected;
+        }}
         onClick={click}
       >
         {rows.map((row) => (

@@ -79,3 +79,10 @@ test("problems of the file as it was read end with the first edit, and others st
   );
   expect(after(found, rho(0.2)).problems).toEqual({ label: [] });
 });
+
+test("undo chooses again what was chosen before the edit", () => {
+  const chosen = after(OPENED, { type: "select", ids: ["dest_delay"] });
+  const edited = after(chosen, { type: "edit", graph: remove(GRAPH, ["dest_delay"]) });
+  expect(edited.selection).toEqual([]);
+  expect(after(edited, { type: "undo" }).selection).toEqual(["dest_delay"]);
+});

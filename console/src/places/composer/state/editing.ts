@@ -11,6 +11,8 @@ export interface Base {
 interface Moment {
   readonly base: Base;
   readonly graph: Graph;
+  /** Ids on the canvas, of nodes and of the parts that only the canvas has. */
+  readonly selection: readonly string[];
 }
 
 export interface Editing extends Moment {
@@ -18,8 +20,6 @@ export interface Editing extends Moment {
   readonly future: readonly Moment[];
   /** The gesture that the newest edit belongs to; further edits of it are one step of undo. */
   readonly gesture: string;
-  /** Ids on the canvas, of nodes and of the parts that only the canvas has. */
-  readonly selection: readonly string[];
   /** What is wrong, by who says so: the writer of the file, the check of the definitions. */
   readonly problems: Readonly<Record<string, readonly GraphProblem[]>>;
   /** The new id of each old one since the file was last parsed anew. */
@@ -114,8 +114,11 @@ function withoutFiles(problems: Editing["problems"]): Editing["problems"] {
 }
 
 function stepped(state: Editing): Editing {
-  const now: Moment = { base: state.base, graph: state.graph };
-  return { ...state, past: [...state.past, now].slice(-MAX_STEPS), future: [], gesture: "" };
+  return { ...state, past: [...state.past, momentOf(state)].slice(-MAX_STEPS), future: [], gesture: "" };
+}
+
+function momentOf({ base, graph, selection }: Editing): Moment {
+  return { base, graph, selection };
 }
 
 function undone(state: Editing): Editing {
@@ -123,14 +126,12 @@ function undone(state: Editing): Editing {
   if (before === undefined) {
     return state;
   }
-  const now: Moment = { base: state.base, graph: state.graph };
   return {
     ...state,
     ...before,
     past: state.past.slice(0, -1),
-    future: [now, ...state.future],
+    future: [momentOf(state), ...state.future],
     gesture: "",
-    selection: kept(state.selection, before.graph),
     said: "Undone",
   };
 }
@@ -140,14 +141,12 @@ function redone(state: Editing): Editing {
   if (after === undefined) {
     return state;
   }
-  const now: Moment = { base: state.base, graph: state.graph };
   return {
     ...state,
     ...after,
-    past: [...state.past, now],
+    past: [...state.past, momentOf(state)],
     future,
     gesture: "",
-    selection: kept(state.selection, after.graph),
     said: "Done again",
   };
 }
