@@ -97,6 +97,21 @@ def test_a_day_that_was_paid_for_in_part_is_not_charged_again(views: tuple[Featu
     assert (found.panes, found.days) == (12, ())
 
 
+def test_what_an_interrupted_run_has_charged_is_collected_and_not_charged_again(
+    views: tuple[FeatureView, ...], tmp_path: Path
+) -> None:
+    def interrupt(_view: str, step: str, *_: int) -> None:
+        if step == "noise":
+            raise KeyboardInterrupt
+
+    before = previewed(views, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        collect(views, tmp_path, progress=interrupt)
+    after = previewed(views, tmp_path)
+    assert (after.panes, after.refusal) == (before.panes, None)
+    assert {day.micro_rho for day in after.days} == {after.views[1].micro_rho}
+
+
 def test_another_definition_of_a_collected_view_is_refused_as_the_run_does(
     views: tuple[FeatureView, ...], tmp_path: Path
 ) -> None:

@@ -133,7 +133,9 @@ def test_a_child_that_writes_anything_else_is_ended(tmp_path: Path, line: str) -
 
 def test_a_child_is_interrupted_when_its_console_ends(tmp_path: Path) -> None:
     """stdin is the lifeline: a console that is killed cannot say anything else."""
-    script = "import sys, time; from covey.console import run; run.collect = lambda *_: time.sleep(600); sys.exit(run.main())"
+    script = (
+        "import sys, time; from covey.console import run; run.collect = lambda *_: time.sleep(90); sys.exit(run.main())"
+    )
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE) as child:
         assert child.stdin is not None
         child.stdin.write(request_of(write_project(tmp_path)).model_dump_json().encode() + b"\n")
