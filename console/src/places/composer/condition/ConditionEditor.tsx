@@ -17,10 +17,10 @@ interface ConditionEditorProps {
 
 const NONE = -1;
 
-/** A condition with suggestions and errors as one types (ARIA combobox on a text area). Tab or Enter takes a suggestion. */
+/** A condition with suggestions and errors as one types (ARIA combobox). Tab or Enter takes a suggestion. */
 export function ConditionEditor({ label, hint, value, error, columns, onChange }: ConditionEditorProps) {
   const list = useId();
-  const area = useRef<HTMLTextAreaElement>(null);
+  const input = useRef<HTMLInputElement>(null);
   const [caret, setCaret] = useState(value.length);
   const [wanted, want] = useState<number | undefined>(undefined);
   const [open, setOpen] = useState(false);
@@ -31,7 +31,7 @@ export function ConditionEditor({ label, hint, value, error, columns, onChange }
 
   useLayoutEffect(() => {
     if (wanted !== undefined) {
-      area.current?.setSelectionRange(wanted, wanted);
+      input.current?.setSelectionRange(wanted, wanted);
       want(undefined);
     }
   }, [wanted]);
@@ -43,7 +43,7 @@ export function ConditionEditor({ label, hint, value, error, columns, onChange }
       setCaret(next.caret);
       want(next.caret);
       setActive(NONE);
-      area.current?.focus();
+      input.current?.focus();
     }
   }
 
@@ -76,12 +76,11 @@ export function ConditionEditor({ label, hint, value, error, columns, onChange }
     <Field label={label} hint={warning === undefined ? hint : `${hint} Note: ${warning}.`} error={message}>
       {({ id, describedBy, invalid }) => (
         <div className="combobox condition">
-          <textarea
+          <input
             id={id}
-            ref={area}
+            ref={input}
             className="input mono"
             role="combobox"
-            rows={Math.min(6, Math.max(2, Math.ceil(value.length / 32)))}
             aria-expanded={options.length > 0}
             aria-controls={list}
             aria-autocomplete="list"
@@ -94,10 +93,10 @@ export function ConditionEditor({ label, hint, value, error, columns, onChange }
             onFocus={() => setOpen(true)}
             onBlur={() => setOpen(false)}
             onKeyDown={press}
-            onSelect={(event) => setCaret(event.currentTarget.selectionStart)}
+            onSelect={(event) => setCaret(event.currentTarget.selectionStart ?? value.length)}
             onChange={(event) => {
-              onChange(event.target.value.replaceAll("\n", " "));
-              setCaret(event.target.selectionStart);
+              onChange(event.target.value);
+              setCaret(event.target.selectionStart ?? value.length);
               setOpen(true);
               setActive(NONE);
             }}
@@ -110,7 +109,7 @@ export function ConditionEditor({ label, hint, value, error, columns, onChange }
             hidden={options.length === 0}
           >
             {options.map((option, index) => (
-              // biome-ignore lint/a11y/useKeyWithClickEvents: the keyboard acts on the text area, as ARIA's combobox says
+              // biome-ignore lint/a11y/useKeyWithClickEvents: the keyboard acts on the input, as ARIA's combobox says
               <div
                 key={option.text}
                 id={`${list}-${index}`}

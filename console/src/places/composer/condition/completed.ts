@@ -1,4 +1,4 @@
-// Taking a suggestion into a condition. Places are units of UTF-16, as the text area counts.
+// Taking a suggestion into a condition. Places are units of UTF-16, as the browser counts.
 
 import type { Condition } from "./useCondition";
 
