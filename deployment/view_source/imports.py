@@ -31,6 +31,7 @@ class Import:
 
 ANNOTATED: Final = Import("typing", "Annotated")
 NUMPY: Final = Import("numpy", "", "np")
+PATH: Final = Import("pathlib", "Path")
 
 
 def with_imports(text: str, needs: Set[Import]) -> str:

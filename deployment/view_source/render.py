@@ -14,12 +14,13 @@ from .checked_text import check_text
 from .comparison import compared
 from .document import Block, Document, document_of
 from .graph import Code, Graph, Literal, Node, Problem
-from .imports import ANNOTATED, NUMPY, Import, with_imports
+from .imports import ANNOTATED, NUMPY, PATH, Import, with_imports
 from .naming import names_of
 from .on_demand_parts import function_span
 from .on_demand_text import are_arguments, edited_function, first_text, imports_of, is_function, with_read_function
 from .part_text import PartTexts
 from .parts import ViewSource
+from .scope import bound_names
 from .source import parse
 from .types import COVEY, LINKS, PartType, iterate_owners, part_types
 
@@ -139,6 +140,7 @@ class _Writer:
                     document.remove(statement.node)
         self._add_statements(document)
         self._report_loose()
+        self._need_path()
         text = self.source.outer.before + document.text() + self.source.outer.after
         if spans.module.default_newline == "\r\n" and not _LONE_FEED.search(spans.text):
             text = _LONE_FEED.sub("\r\n", text)  # texts of a browser end lines with a line feed
@@ -148,6 +150,16 @@ class _Writer:
             return with_imports(text, self.needs)
         except (ViewSourceInvalid, ViewSourceTooLarge):
             return text  # `render` finds the same error
+
+    def _need_path(self) -> None:
+        """Import `Path` for a new file of join keys, unless the file has the name already."""
+        by_id = self.source.graph.by_id
+        given = [(node.fields.get("domain"), by_id.get(node.id)) for node in self.graph if node.kind == "entity"]
+        new = [domain for domain, old in given if old is None or old.fields.get("domain") != domain]
+        if any(isinstance(domain, Code) and domain.text.startswith("Path(") for domain in new) and (
+            PATH.name not in bound_names(self.source.spans.module)
+        ):
+            self.needs.add(PATH)
 
     # --- statements that are there -----------------------------------------------------------------------------------
 

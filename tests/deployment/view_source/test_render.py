@@ -429,3 +429,17 @@ def test_code_is_edited_as_text() -> None:
     assert _edit(text, without=("code-0",)).text == text.partition("\n\n")[2]
     new = _edit(text, Node("new-1", "code", fields={"text": Code("Y = 2\n")}))
     assert (new.text, new.ids["new-1"]) == (text + "\nY = 2\n", "code-2")
+
+
+def test_a_file_of_join_keys_brings_its_import_once() -> None:
+    domain = Code('Path(__file__).with_name("dests.csv")')
+    graph = parse(TEXT).graph
+    entity = graph["first.entity"]
+    changed = Graph(tuple(node.with_field("domain", domain) if node == entity else node for node in graph))
+    written = render(TEXT, changed).text
+    assert written.count("from pathlib import Path\n") == 1
+    again = parse(written).graph
+    assert render(written, again).text == written
+    other = Code('Path(__file__).with_name("other.csv")')
+    moved = Graph(tuple(node.with_field("domain", other) if node.id == entity.id else node for node in again))
+    assert render(written, moved).text == written.replace("dests.csv", "other.csv")
