@@ -79,8 +79,14 @@ def callers(console_world: World, tmp_path_factory: pytest.TempPathFactory) -> I
         yield {"reader": Caller.of(server.url, None), "operator": Caller.of(server.url, server.token)}
 
 
-@pytest.mark.parametrize("role", ["reader", "operator"])
-@pytest.mark.parametrize(("path", "method"), operations())
+@pytest.mark.parametrize(
+    ("path", "method", "role"),
+    [
+        pytest.param(path, method, role, marks=[pytest.mark.long] if (method, role) == ("GET", "reader") else [])
+        for path, method in operations()
+        for role in ("reader", "operator")
+    ],
+)
 def test_no_request_is_answered_by_a_defect(
     callers: Mapping[str, Caller], path: str, method: str, role: str, request: pytest.FixtureRequest
 ) -> None:
