@@ -81,17 +81,32 @@ class AnswerLog:
     def _read(self) -> Iterator[PlanAnswers]:
         with suppress(OSError):
             for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-                with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                with suppress(ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError):
                     yield _plan_of(json.loads(line))
 
     def _forget(self) -> None:
-        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         replace_file(self.path, "".join(lines[-(len(lines) // 2) :]), private=True, durable=False)
 
 
 def _plan_of(data: Mapping[str, Any]) -> PlanAnswers:
     sites = {
-        str(site): SiteResult(str(one["code"]), int(one["batches"]), dict(one["refused"]))
+        _text(site): SiteResult(_text(one["code"]), _number(one["batches"]), dict(one["refused"]))
         for site, one in data["sites"].items()
     }
-    return PlanAnswers(int(data["at_us"]), tuple(map(str, data["views"])), bool(data["announced"]), sites)
+    return PlanAnswers(_number(data["at_us"]), tuple(map(_text, data["views"])), bool(data["announced"]), sites)
+
+
+def _text(value: object) -> str:
+    """A text without half of a surrogate pair. Raises ValueError."""
+    text = str(value)
+    text.encode()
+    return text
+
+
+def _number(value: Any) -> int:
+    """A count or a time. Raises ValueError, OverflowError."""
+    number = int(value)
+    if not 0 <= number < 2**63:
+        raise ValueError(f"{number} is no int64 from 0")
+    return number

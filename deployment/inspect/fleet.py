@@ -52,6 +52,7 @@ class Fleet:
         self._directory, self._store, self._clock = directory, store, clock
         self._counts, self._activities = PaneCounts(directory), SiteActivities(directory)
         self._project: tuple[object, Project | None] = None, None
+        self._arrivals: tuple[object, tuple[Published, ...]] = None, ()
 
     def project(self) -> Project | None:
         """The project of the directory; None: it only has a store. Raises ConfigInvalid.
@@ -86,10 +87,17 @@ class Fleet:
         return read_state(self._directory)
 
     def arrivals(self) -> tuple[Published, ...]:
-        """The panes that were published last, the newest first."""
-        after = max(0, newest_publication(self._directory) - _PUBLICATIONS)
-        found = [one for view in self._store.views() for one in self._store.published(view.name, after)]
-        return tuple(sorted(found, key=lambda one: (-one.seq, one.view, -one.pane_start))[:ARRIVALS])
+        """The panes that were published last, the newest first.
+
+        A publication may have many thousand panes, so they are read again only after another one, or with other views.
+        """
+        newest, views = newest_publication(self._directory), tuple(self._store.views())
+        if self._arrivals[0] != (newest, views):
+            after = max(0, newest - _PUBLICATIONS)
+            found = [one for view in views for one in self._store.published(view.name, after)]
+            last = sorted(found, key=lambda one: (-one.seq, one.view, -one.pane_start))[:ARRIVALS]
+            self._arrivals = (newest, views), tuple(last)
+        return self._arrivals[1]
 
     def _roster(self) -> Mapping[str, int]:
         project = self.project()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from deployment.coordinator.answer_log import AnswerLog
+from deployment.coordinator.answer_log import AnswerLog, PlanAnswers
 from deployment.coordinator.site_results import SiteOutcome
 from federation.errors import LedgerBroken
 from federation.keys import site_role
@@ -84,7 +84,7 @@ class _Found:
 
 
 class SiteActivities:
-    """Reads what is known of the sites of a project. A ledger is read again only if its file has changed.
+    """Reads what is known of the sites of a project. A file is read again only if it has changed.
 
     Args:
         directory: of the project.
@@ -93,6 +93,7 @@ class SiteActivities:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._answers = AnswerLog(directory, lambda: 0)
+        self._plans: tuple[tuple[int, ...], list[PlanAnswers]] = (), []
         self._ledgers: dict[str, tuple[tuple[int, ...], _Found]] = {}
 
     def read(self, roster: Mapping[str, int]) -> tuple[SiteActivity, ...]:
@@ -102,7 +103,7 @@ class SiteActivities:
             roster: the most clients of each site, by id.
         """
         found = {site: _Found() for site in roster}
-        for plan in self._answers.read():
+        for plan in self._last_plans():
             for site, result in plan.sites.items():
                 one = found.setdefault(site, _Found())
                 one.last = result.state
@@ -118,6 +119,12 @@ class SiteActivities:
                 if ledger.refused:
                     one.refused = ledger.refused  # the ledger has every refusal, also those that the coordinator saw
         return tuple(_activity(site, roster.get(site), found[site]) for site in sorted(found))
+
+    def _last_plans(self) -> list[PlanAnswers]:
+        stamp = tuple(_stamps([self._answers.path]))
+        if self._plans[0] != stamp:
+            self._plans = stamp, self._answers.read()
+        return self._plans[1]
 
     def _ledger(self, site: str) -> _Found | None:
         """What the ledger of a site says; None: it is not here."""

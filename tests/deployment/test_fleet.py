@@ -76,7 +76,16 @@ class TestTheRecordOfAnswers:
         assert kept == list(range(kept[0], 100))
 
     @pytest.mark.parametrize(
-        "line", ["{", "[]", '{"at_us": 1}', '{"at_us": 1, "views": [], "announced": 1, "sites": 3}']
+        "line",
+        [
+            "{",
+            "[]",
+            '{"at_us": 1}',
+            '{"at_us": 1, "views": [], "announced": 1, "sites": 3}',
+            '{"at_us": 1e999, "views": [], "announced": 1, "sites": {}}',
+            '{"at_us": 9223372036854775808, "views": [], "announced": 1, "sites": {}}',
+            '{"at_us": 1, "views": [], "announced": 1, "sites": {"\\ud800": {"code": "OK", "batches": 1, "refused": {}}}}',
+        ],
     )
     def test_a_damaged_line_is_skipped(self, tmp_path: Path, line: str) -> None:
         log = AnswerLog(tmp_path, lambda: 7)
@@ -84,6 +93,16 @@ class TestTheRecordOfAnswers:
         append_private(log.path, line + "\n")
         log.add(a_result(s1="OK"))
         assert len(log.read()) == 2
+
+    def test_a_long_file_with_damaged_bytes_ends_no_collection(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(answer_log, "MAX_BYTES", 100)
+        log = AnswerLog(tmp_path, lambda: 7)
+        log.add(a_result(s1="OK"))
+        log.path.write_bytes(b"\xff" * 200 + b"\n")
+        log.add(a_result(s1="OK"))
+        assert len(log.read()) == 1
 
     def test_a_file_that_cannot_be_written_ends_no_collection(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -110,6 +129,18 @@ class TestSites:
         assert two.refusals[0].sentence == RefusalCode.DAY_BUDGET_SPENT.sentence
         assert (two.refusals[1].sentence, two.refusals[1].mend) == ("", "")
         assert (other.site, other.max_clients) == ("3", None)
+
+    def test_the_record_is_read_again_only_when_it_has_changed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log, read, reads = AnswerLog(tmp_path, lambda: 7), AnswerLog.read, list[int]()
+        monkeypatch.setattr(AnswerLog, "read", lambda one: (reads.append(1), read(one))[1])
+        activities = SiteActivities(tmp_path)
+        for plans in (1, 2):
+            log.add(a_result(s1="OK"))
+            assert activities.read(ROSTER) == activities.read(ROSTER)
+            assert activities.read(ROSTER)[0].outcomes == {SiteOutcome.ANSWERED: plans}
+        assert len(reads) == 2
 
     def test_a_ledger_that_lies_here_says_when_its_site_answered_and_what_it_refused(self, tmp_path: Path) -> None:
         (tmp_path / "ledgers").mkdir()
@@ -244,6 +275,22 @@ class TestTheWholeFleet:
             assert (panes.counts.opened, panes.next) == (30, ())
             arrivals = fleet.arrivals()
         assert [one.pane_start // a_view().pane_us for one in arrivals] == list(range(29, 9, -1))
+
+    def test_arrivals_are_read_again_only_after_a_publication(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fill(tmp_path, a_view(), 3)
+        read, reads = Store.published, list[str]()
+        monkeypatch.setattr(
+            Store, "published", lambda store, view, after: (reads.append(view), read(store, view, after))[1]
+        )
+        with Store.open(tmp_path) as store:
+            fleet = Fleet(tmp_path, store, lambda: 0)
+            assert len(fleet.arrivals()) == len(fleet.arrivals()) == 3
+            assert reads == [a_view().name]
+            with Publisher(tmp_path, lambda: 100 * DAY) as publisher:
+                publisher.publish([a_release(a_view(), 3 * a_view().pane_us, 4)])
+            assert len(fleet.arrivals()) == 4
 
     def test_a_project_has_its_sites_and_what_comes_next_of_each_view(self, tmp_path: Path) -> None:
         unpacked(VERSIONS[-1], "project", tmp_path)
