@@ -48,10 +48,11 @@ class Collector:
 
     @classmethod
     def parse(cls, url: str, key: str | None = None) -> Self:
-        """Parse an http or https URL. Raises UsageError: it is none, or has a password."""
+        """Parse an http or https URL. Raises UsageError: it is none, or has a password; or the key cannot be sent."""
         try:
             parts = urlsplit(url)
             port = parts.port
+            (parts.hostname or "").encode("idna")  # as the connection looks it up
         except ValueError:
             parts, port = urlsplit(""), None
         printable = url.isascii() and url.isprintable() and " " not in url
@@ -61,6 +62,11 @@ class Collector:
             raise UsageError(
                 "the URL of an OpenLineage collector has no user, password, query or fragment; a key goes into the environment "
                 "variable OPENLINEAGE_API_KEY",
+                settings=("openlineage",),
+            )
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise UsageError(
+                "the key in OPENLINEAGE_API_KEY has a line break, or a character outside ASCII; set it again without it",
                 settings=("openlineage",),
             )
         return cls(parts.scheme == "https", parts.hostname, port, parts.path.rstrip("/") or PATH, key)

@@ -99,6 +99,8 @@ class TestAddress:
             "http://host/#x",
             "http://host:99999/",
             "http://[::1",
+            "http://a..b/",
+            f"http://{'a' * 64}/",
             "http://host/a b",
             "http://host/a\r\nX: y",
         ],
@@ -106,6 +108,14 @@ class TestAddress:
     def test_only_plain_http_and_https_addresses_are_taken(self, bad: str) -> None:
         with pytest.raises(UsageError):
             Collector.parse(bad)
+
+    @pytest.mark.parametrize("key", ["a-key\n", "ключ"])
+    def test_a_key_that_no_header_can_have_is_refused_before_anything_is_sent(self, key: str) -> None:
+        with pytest.raises(
+            UsageError, match="OPENLINEAGE_API_KEY has a line break, or a character outside ASCII"
+        ) as found:
+            Collector.parse("http://host/", key)
+        assert key not in str(found.value)
 
     def test_an_address_is_shown_without_its_key(self) -> None:
         collector = Collector.parse("https://[::1]:5000", "a-key")
