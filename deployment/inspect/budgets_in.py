@@ -12,8 +12,8 @@ from federation.ledger.snapshot import read_ledger
 from federation.ledger.state import Budget
 
 
-def budgets_in(directory: Path, most: int) -> list[tuple[str, Budget]]:
-    """The budget of each owner of a ledger, the operator first, at most so many; without any ledger the operator's.
+def budgets_in(directory: Path) -> list[tuple[str, Budget]]:
+    """The budget of each owner of a ledger, the operator first; without any ledger the operator's.
 
     Where no file has a budget, it is that of the ledger's last charge. A broken ledger without one is left out: nothing is
     opened with it.
@@ -21,7 +21,7 @@ def budgets_in(directory: Path, most: int) -> list[tuple[str, Budget]]:
     Raises:
         UsageError, ConfigInvalid: a file cannot be read.
     """
-    given = dict(list(budgets_of(directory).items())[:most])
+    given = budgets_of(directory)
     if not given:
         project = Project.find(directory)
         return [(OPERATOR, DEFAULT_BUDGET if project is None else project.budget)]

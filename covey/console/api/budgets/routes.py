@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Final
 
@@ -11,12 +12,12 @@ from covey.console.console import Console
 from covey.console.roles import Reader
 from deployment.inspect.budgets_in import budgets_in
 from deployment.inspect.ledger_check import verify_ledgers
-from deployment.inspect.ledger_view import BrokenLedger, LedgerView, owners_in, read_ledgers
+from deployment.inspect.ledger_view import BrokenLedger, LedgerView, read_ledgers
 from deployment.inspect.what_if import what_if
 from deployment.project.budgets import budgets_of
 from featurestore.define.layout import layout_of
 from federation.accountant import cost_of_day
-from federation.ledger.operator import LEDGERS
+from federation.ledger.state import Budget
 
 from .ledger_forms import Ledger, LedgerCheck, LedgerDay, LedgerDays, LedgerList, Refusals, day_of_date
 from .what_if_forms import PricedView, PricedViews, WhatIfAnswer, WhatIfRequest
@@ -36,11 +37,12 @@ def router(console: Console) -> APIRouter:
     @routes.get("/ledgers", operation_id="listLedgers")
     def ledgers(after: Name = None, limit: Annotated[int, Query(ge=1, le=MOST_LEDGERS)] = 50) -> LedgerList:
         """Every ledger: its budget, what today has left, its refusals, and what is wrong with it."""
-        owners = owners_in(console.directory / LEDGERS)
+        budgets = budgets_of(console.directory)
+        owners = list(budgets)
         rest = owners[owners.index(after) + 1 :] if after in owners else owners if after is None else []
         shown, now = rest[:limit], console.clock()
         return LedgerList(
-            ledgers=[Ledger.of(_read(console, owner, None), now) for owner in shown],
+            ledgers=[Ledger.of(_read(console, budgets, owner), now) for owner in shown],
             next=shown[-1] if len(rest) > limit else None,
         )
 
@@ -84,20 +86,21 @@ def router(console: Console) -> APIRouter:
     def collect_every_day(body: WhatIfRequest, _user: Reader) -> WhatIfAnswer:
         """What views would cost if they were collected every day. Nothing is charged."""
         chosen = [one.change.applied(console.store.view(one.view)) for one in body.views]
-        budgets = budgets_in(console.directory, MOST_LEDGERS)
-        return WhatIfAnswer.of(what_if(chosen, budgets, body.days, body.epsilon))
+        return WhatIfAnswer.of(what_if(chosen, budgets_in(console.directory), body.days, body.epsilon))
 
     return routes
 
 
-def _read(console: Console, owner: str, view: str | None) -> LedgerView | BrokenLedger:
-    (ledger,) = read_ledgers(console.directory, budgets_of(console.directory), owner=owner, view=view)
+def _read(
+    console: Console, budgets: Mapping[str, Budget | None], owner: str, view: str | None = None
+) -> LedgerView | BrokenLedger:
+    (ledger,) = read_ledgers(console.directory, budgets, owner=owner, view=view)
     return ledger
 
 
 def _whole(console: Console, owner: str, view: str | None) -> LedgerView:
     """An intact ledger. Raises LedgerBroken, ItemMissing."""
-    ledger = _read(console, owner, view)
+    ledger = _read(console, budgets_of(console.directory), owner, view)
     if isinstance(ledger, BrokenLedger):
         raise ledger.error
     return ledger

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from covey.console.api.days_epsilon import DaysEpsilon
 from covey.console.api.form import Form
@@ -69,6 +70,14 @@ class WhatIfRequest(Form):
     views: Annotated[list[ChosenView], Field(min_length=1, max_length=MOST_VIEWS)]
     days: Annotated[int, Field(ge=1, le=MOST_DAYS)] = 365
     epsilon: Annotated[float, Field(gt=0, le=10_000)] | None = None
+
+    @field_validator("views")
+    @classmethod
+    def _each_once(cls, views: list[ChosenView]) -> list[ChosenView]:
+        twice = [name for name, many in Counter(one.view for one in views).items() if many > 1]
+        if twice:
+            raise ValueError(f"view {twice[0]!r} is named more than once; name each view once")
+        return views
 
 
 class ViewCost(Form):

@@ -147,6 +147,7 @@ class TestWhatIf:
         [
             ({"views": []}, 422),
             ({"views": [{"view": "nothing"}]}, 404),
+            ({"views": [{"view": "limited"}, {"view": "limited"}]}, 422),
             ({"views": [{"view": "limited", "rho": -1}]}, 422),
             ({"views": [{"view": "limited", "rho": 1, "epsilon": 1}]}, 422),
             ({"views": [{"view": "limited", "pane": "1d"}]}, 422),
