@@ -6,6 +6,10 @@ test("a midnight is a date, another time has its minutes", () => {
   expect(moment(1_367_416_800_000_000)).toBe("2013-05-01 14:00");
 });
 
+test("a time without a date is a number", () => {
+  expect(moment(9_000_000_000_000_000_000)).toBe("9000000000000000000 µs");
+});
+
 test("nothing is a dash, and a micro-ρ is a ρ", () => {
   expect([number(null), number(Number.NaN), rho(50_000)]).toEqual(["–", "–", "0.05"]);
 });

@@ -12,10 +12,16 @@ export function count(value: number): string {
   return value.toLocaleString("en");
 }
 
-/** µs since the epoch as `2013-05-01 14:00` (UTC), without a time where it is midnight. */
+/** The last moment that a `Date` can be, µs. */
+const LAST_US = 8.64e18;
+
+/** µs since the epoch as `2013-05-01 14:00` (UTC), without a time where it is midnight; as a number, if it has no date. */
 export function moment(us: number | null | undefined): string {
   if (us === null || us === undefined) {
     return "–";
+  }
+  if (Math.abs(us) > LAST_US) {
+    return `${us} µs`;
   }
   const text = new Date(us / 1000).toISOString();
   return text.slice(11, 16) === "00:00" ? text.slice(0, 10) : `${text.slice(0, 10)} ${text.slice(11, 16)}`;

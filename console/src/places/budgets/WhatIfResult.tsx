@@ -74,7 +74,7 @@ export function WhatIfResult({ found }: { found: Answer }) {
 
 function lasting(found: NonNullable<Answer["lasting"]>): string {
   const days = (some: number) =>
-    some >= found.at_least ? `for more than ${count(found.at_least)} days` : `for ${count(some)} days`;
+    some >= found.at_least ? `for at least ${count(found.at_least)} days` : `for ${count(some)} days`;
   return (
     `ε stays at most ${number(found.epsilon)} ${days(found.outsiders_days)} against outsiders, and ` +
     `${days(found.aggregator_days)} against an aggregator.`

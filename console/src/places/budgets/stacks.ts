@@ -23,7 +23,7 @@ export interface Stack {
   path: string;
 }
 
-/** The views of some days, the largest first, and what other views were charged as "other views". */
+/** The views of some days, the one with the largest charges first. */
 export function viewsOf(days: readonly Day[]): string[] {
   const totals = new Map<string, number>();
   for (const day of days) {

@@ -4,21 +4,25 @@ import { Command } from "../../design/Command";
 import { Empty } from "../../design/Empty";
 import { count, moment } from "../../design/format";
 import { Table } from "../../design/Table";
+import { PartProblem } from "./PartProblem";
 import type { FleetState, Role } from "./types";
 
 const TONES: Readonly<Record<string, Tone>> = { ready: "good", running: "warn", restarting: "bad" };
 
 /** The roles that run here, and what each waits for. */
 export function RolesCard({ state }: { state: FleetState }) {
-  const { since, roles } = state.roles;
+  const { since, roles, problem } = state.roles;
   const failing = roles.find((role) => role.failing);
   return (
     <Card title="Services">
+      <PartProblem problem={problem} />
       {since === null ? (
-        <Empty>
-          No role runs under <code>covey up</code> here. Roles that were started one by one show their own
-          state on their monitors.
-        </Empty>
+        problem === null && (
+          <Empty>
+            No role runs under <code>covey up</code> here. Roles that were started one by one show their own
+            state on their monitors.
+          </Empty>
+        )
       ) : (
         <>
           <p>
