@@ -15,6 +15,7 @@ from typing import Final
 from starlette.datastructures import Headers
 
 from covey.errors import BodyTooLarge, TooManyRequests
+from deployment.printing.output import printable
 from featurestore.server.answer import App, Message, Receive, Send
 from featurestore.server.connections import SURPLUS
 from featurestore.server.errors import DEFECT
@@ -160,14 +161,14 @@ class _Body:
 
 
 def _record(session: Session, scope: Message, status: int, commands: list[str]) -> None:
-    """Log a request to change something, with its outcome."""
+    """Log a request to change something, with its outcome, in one line: a line break in a name begins no other one."""
     done = f"; {'; '.join(commands)}" if commands else ""
     _log.info(
         "%s (%s): %s %s answered %d%s",
         session.user.name,
         session.user.role.label,
         scope["method"],
-        _SECRET.sub("…", str(scope["path"])[:300]),
+        printable(_SECRET.sub("…", str(scope["path"])[:300])),
         status,
-        _SECRET.sub("…", done),
+        printable(_SECRET.sub("…", done)),
     )

@@ -196,6 +196,12 @@ def test_every_change_is_logged_with_its_user_and_command(
     assert key not in caplog.text
 
 
+def test_a_change_is_one_line_of_the_log_whatever_its_texts_are(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "covey.console"):
+        api.post("/place/write", {"text": "a\nb\x1b[2J"})
+    assert caplog.messages == ["operator (operator): POST /console/api/place/write answered 200; covey apply 'a�b�[2J'"]
+
+
 def routes(console: Console) -> Iterator[tuple[str, str, Role | None]]:
     """(method, path, role) of every route of the real places."""
     sessions = Sessions(None, "", lambda: 0.0, bytes)
