@@ -40,7 +40,7 @@ class Served:
 
     @classmethod
     def of(cls, data: Any) -> Self:
-        """Read an entry of the statistics extension. Raises ValueError, KeyError, TypeError: it is none."""
+        """Read an entry of the statistics extension. Raises ValueError, KeyError, TypeError, OverflowError: it is none."""
         stats = data["inference_stats"]
         return cls(
             printable(str(data["name"]))[:80],
@@ -80,7 +80,7 @@ def read_statistics(url: str) -> list[Served]:
         if len(response.content) > _MAX_BYTES:
             raise ValueError("too long")
         return [Served.of(one) for one in json.loads(response.content)["model_stats"]]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise RemoteFailed(f"{url}: the answer of {PATH} has no statistics of models") from None
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -37,6 +40,37 @@ LINEAGE = {
     "labels": {"file": "labels.parquet", "sha256": "ab" * 32, "rows": 10**30},
     "seed": "\ud800",
 }
+
+
+STATISTICS = (
+    '{"model_stats": [{"name": "late", "version": "1", "inference_count": 1, "execution_count": 1, "inference_stats": '
+    '{"success": {"count": 1}, "fail": {"count": 0}, "queue": {"count": 1, "ns": NS}, "compute_input": {"count": 0, "ns": 0}, '
+    '"compute_infer": {"count": 0, "ns": 0}}}]}'
+)
+
+
+@contextmanager
+def answering(text: str) -> Iterator[str]:
+    """The URL of a server that answers every GET with a text, until the end of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture
@@ -193,6 +227,13 @@ def test_a_server_of_models_that_is_away_is_named_beside_the_models(directory: P
         assert found["versions"] == []
         assert "127.0.0.1:1" in found["problem"]
         assert model(api)["name"] == "late"
+
+
+@pytest.mark.parametrize("ns", ["1e999", "9" * 400, "[" * 2_000 + "]" * 2_000])
+def test_statistics_that_are_no_numbers_are_named_beside_the_models(directory: Path, ns: str) -> None:
+    with answering(STATISTICS.replace("NS", ns)) as url, console_of(directory, serving=url) as console:
+        found = Api(console).get("/models/statistics")
+    assert (found["versions"], "has no statistics of models" in found["problem"]) == ([], True)
 
 
 def test_without_a_server_of_models_there_are_no_statistics(api: Api) -> None:
