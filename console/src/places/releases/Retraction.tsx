@@ -9,6 +9,9 @@ import { Loaded } from "../../design/Loaded";
 import { Problem } from "../../design/Problem";
 import { withReason } from "./command";
 
+/** The most characters of a reason. */
+const MOST_TEXT = 300;
+
 /** Retracts the release after a preview, a reason and a confirmation. */
 export function Retraction({ id }: { id: string }) {
   const [open, setOpen] = useState(false);
@@ -56,7 +59,7 @@ function RetractionDialog({ id, onClose }: { id: string; onClose: () => void }) 
             <TextField
               label="Reason"
               value={reason}
-              onChange={(text) => setReason(text.slice(0, 400))}
+              onChange={(text) => setReason(text.slice(0, MOST_TEXT))}
               hint="It is published with the tombstone."
             />
             <Checkbox label="I want to retract it" checked={confirmed} onChange={setConfirmed} />

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from covey.console.api.days_epsilon import DaysEpsilon
 from covey.console.api.form import Form
+from deployment.coordinator.decisions import MAX_REASON
 from deployment.inspect.releases import claims_of
 from deployment.inspect.verification import CHECKS, Pinned, VerificationResult, skipped_checks
 from featurestore.define.release import GroupNoise, Manifest
@@ -296,7 +297,7 @@ class RetractionPreview(Form):
 class RetractionRequest(Form):
     """`reason` is published with the tombstone."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=400)]
+    reason: Annotated[str, Field(min_length=1, max_length=MAX_REASON)]
     confirmed: bool = False
 
 

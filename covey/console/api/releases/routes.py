@@ -11,6 +11,7 @@ from covey.console.commands import command
 from covey.console.console import Console
 from covey.console.roles import Operator
 from covey.errors import CursorInvalid, require_confirmed
+from deployment.coordinator.decisions import published_reason
 from deployment.inspect.releases import retract
 from deployment.inspect.verification import Pinned, Verifier
 from featurestore.registry.pane_index import PaneFilter, PanePlace
@@ -95,8 +96,9 @@ def router(console: Console) -> APIRouter:
         """Publish the tombstone of a release."""
         require_confirmed(body.confirmed, "a retraction, which cannot be undone,")
         ident = bytes.fromhex(release_id)
-        line = _line(console, "retract", release_id, "--reason", body.reason, "--yes")
-        tombstone = retract(console.directory, ident, body.reason, console.clock)
+        reason = published_reason(body.reason)
+        line = _line(console, "retract", release_id, "--reason", reason, "--yes")
+        tombstone = retract(console.directory, ident, reason, console.clock)
         row = ReleaseRow.of(console.store.pane(ident))
         return Retraction(release=row, signed=bool(tombstone.signature), command=line)
 

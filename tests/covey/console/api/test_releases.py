@@ -10,6 +10,7 @@ import pytest
 
 from covey.cli import call
 from covey.console.console import Console
+from deployment.coordinator.decisions import MAX_REASON
 from deployment.inspect.verification import CHECKS
 from featurestore.publish.publish import Publisher
 from tests.covey.console.asking import Api, console_of
@@ -119,6 +120,12 @@ class TestRetraction:
         assert call([*shlex.split(line)[1:], "--yes"]) == 0
         assert api.get(f"/releases/{ident}")["release"]["reason"] == "RETRACTED: by command"
 
+    def test_a_reason_of_several_lines_is_published_and_shown_as_one(self, api: Api) -> None:
+        ident = first(api, state="opened")
+        made = api.post(f"/releases/{ident}/retraction", {"reason": "wrong\n events", "confirmed": True})
+        assert made["release"]["reason"] == "RETRACTED: wrong events"
+        assert "--reason 'wrong events'" in made["command"]
+
     def test_only_an_operator_retracts(self, api: Api, console: Console) -> None:
         ident = first(api, state="opened")
         body = {"reason": "x", "confirmed": True}
@@ -132,7 +139,7 @@ class TestRetraction:
         status, _ = api.ask("POST", f"/releases/{ident}/retraction", json={"reason": "x", "confirmed": True})
         assert status == 409
 
-    @pytest.mark.parametrize("reason", ["", "x" * 401])
-    def test_a_reason_has_a_length(self, api: Api, reason: str) -> None:
+    @pytest.mark.parametrize("reason", ["", " \n", "a\x00", "x" * (MAX_REASON + 1)])
+    def test_a_reason_has_a_length_and_no_control_characters(self, api: Api, reason: str) -> None:
         body = {"reason": reason, "confirmed": True}
         assert api.ask("POST", f"/releases/{first(api)}/retraction", json=body)[0] == 422
