@@ -20,9 +20,11 @@ from typing import Any, Final
 from base.times import utc_text
 from deployment.errors import UsageError
 from deployment.project.project import Project
+from featurestore.define.on_demand import OnDemandView
 from featurestore.define.records import RegisteredView
 from featurestore.define.services import FeatureService
 from featurestore.errors import StoreCorrupt
+from featurestore.registry.lineage import Lineage
 from featurestore.registry.models import RegisteredModel
 from featurestore.registry.release_pages import PlanTally
 from featurestore.store import Store
@@ -93,9 +95,9 @@ def events_of(store: Store, emitter: Emitter, now: int) -> Iterator[Event]:
     tallies = sorted(store.plan_tallies(), key=lambda tally: tally.first_published)
     for tally in tallies:
         yield from plan_events(tally, emitter)
-    served = {lineage.name: lineage.served.registered for lineage in store.lineages()}
+    lineages = {lineage.name: lineage for lineage in store.lineages()}
     for service in store.services():
-        yield service_event(service, served, emitter, now)
+        yield service_event(service, _views_read(service.refs, lineages, store.on_demand), emitter, now)
     for model in store.models():
         try:
             yield from model_events(model, TrainedOn.of(model), emitter)
@@ -119,10 +121,9 @@ def plan_events(tally: PlanTally, emitter: Emitter) -> tuple[Event, Event]:
     )
 
 
-def service_event(service: FeatureService, served: Mapping[str, RegisteredView], emitter: Emitter, now: int) -> Event:
-    """A feature service, as a job without runs. `served`: the version that each view's name serves."""
-    names = dict.fromkeys(ref.partition(":")[0].partition("@")[0] for ref in service.refs)
-    inputs = [_view(emitter, served[name], served[name].version) for name in names if name in served]
+def service_event(service: FeatureService, read: Sequence[RegisteredView], emitter: Emitter, now: int) -> Event:
+    """A feature service, as a job without runs. `read`: the versions of views whose features it reads."""
+    inputs = [_view(emitter, one, one.version) for one in read]
     job = _job(emitter, f"serve.{service.name}", "SERVICE", "SERVICE")
     out = _dataset(emitter, f"services.{service.name}", dataset_facets(emitter.producer, "VIEW", service.refs))
     return _event(emitter, "JobEvent", now, {"job": job, "inputs": inputs, "outputs": [out]})
@@ -144,6 +145,22 @@ def model_events(model: RegisteredModel, trained: TrainedOn, emitter: Emitter) -
         _event(emitter, "RunEvent", model.registered_at, {"eventType": "START", **both}),
         _event(emitter, "RunEvent", model.registered_at, {"eventType": "COMPLETE", **both}),
     )
+
+
+def _views_read(
+    refs: Sequence[str], lineages: Mapping[str, Lineage], on_demand: Mapping[str, OnDemandView]
+) -> tuple[RegisteredView, ...]:
+    """The versions of views that references read, themselves or by way of an on-demand view, each once."""
+    views = [ref.partition(":")[0] for ref in refs]
+    by_way = [ref.partition(":")[0] for view in views if view in on_demand for ref in on_demand[view].features.values()]
+    found: dict[str, RegisteredView] = {}
+    for view in (*views, *by_way):
+        name, _, pinned = view.partition("@v")
+        if (lineage := lineages.get(name)) is not None:
+            version = lineage.number(int(pinned)) if pinned else lineage.served
+            if version is not None:
+                found[version.registered.name] = version.registered
+    return tuple(found.values())
 
 
 def _event(emitter: Emitter, kind: str, at_us: int, fields: Mapping[str, Any]) -> Event:

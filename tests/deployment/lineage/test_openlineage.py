@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from deployment.errors import UsageError
 from deployment.lineage.openlineage import Emitter, Event, events_of
+from featurestore.define.services import FeatureService
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from tests.featurestore.making import DAY, HOUR, a_release
@@ -115,6 +117,25 @@ def test_a_service_and_a_model_name_what_they_read(events: list[Event]) -> None:
     trained = of_job(events, "train.late")
     assert [one["name"] for one in trained[1]["inputs"]] == ["views.delays", "services.vector"]
     assert of_job(events, "train.odd") == []
+
+
+@pytest.mark.parametrize(
+    ("refs", "versions"),
+    [
+        (["delays:flights"], ["v2"]),
+        (["delays@v1:flights"], ["v1"]),
+        (["delays@v1:flights", "delays:flights"], ["v1", "v2"]),
+        (["risk:risk"], ["v2"]),  # by way of the on-demand view
+    ],
+)
+def test_a_service_names_the_versions_that_it_reads(tmp_path: Path, refs: list[str], versions: list[str]) -> None:
+    on_demand = make_store(tmp_path)
+    with Publisher(tmp_path, lambda: 101 * DAY) as publisher:
+        publisher.apply([replace(VIEW, windows=("3h", "6h"))])
+        publisher.register_services([FeatureService("pinned", refs)], on_demand)
+    with Store.open(tmp_path, on_demand=on_demand) as store:
+        (service,) = of_job(list(events_of(store, EMITTER, 0)), "serve.pinned")
+    assert [one["facets"]["version"]["datasetVersion"] for one in service["inputs"]] == versions
 
 
 def test_no_event_has_a_key_a_value_a_file_or_a_text_of_a_definition(events: list[Event]) -> None:
