@@ -75,7 +75,9 @@ class SiteResults:
         if file is not None and file.is_file():
             for line in file.read_text(encoding="utf-8").splitlines():
                 data = json.loads(line)
-                self._found[data["site"]] = SiteResult(data["code"], data["batches"], data["refused"])
+                self._found[str(data["site"])] = SiteResult(
+                    str(data["code"]), int(data["batches"]), dict(data["refused"])
+                )
 
     def add(self, answer: SiteAnswer, refused: Mapping[str, int], seen: set[str]) -> None:
         """Add an answer. A node chooses the site that it names, so it cannot replace another node's answer in `seen`."""

@@ -200,10 +200,18 @@ class TestThePlanUnderWay:
         assert found.deadline_us == PLAN.wire.deadline_us
         assert {site: one and one.state for site, one in found.sites.items()} == {"1": None, "2": SiteOutcome.REFUSED}
 
-    @pytest.mark.parametrize("file", ["job", "progress"])
-    def test_a_damaged_file_is_named(self, tmp_path: Path, kept: Job, file: str) -> None:
+    @pytest.mark.parametrize(
+        ("file", "text"),
+        [
+            ("job", "{"),
+            ("progress", "{"),
+            ("progress", '{"site": "1", "code": "OK", "batches": "many", "refused": {}}'),
+            ("progress", '{"site": "1", "code": "OK", "batches": 1, "refused": 3}'),
+        ],
+    )
+    def test_a_damaged_file_is_named(self, tmp_path: Path, kept: Job, file: str, text: str) -> None:
         path = kept.progress if file == "progress" else kept.progress.with_name("job.json")
-        replace_file(path, "{", private=True)
+        replace_file(path, text, private=True)
         with pytest.raises(JobMalformed, match=path.name):
             read_plan_under_way(tmp_path, ROSTER)
 
