@@ -26,6 +26,10 @@ def lineage(
         ),
     ] = None,
     store: StoreOption = Path(),
+    views: Annotated[
+        Path | None,
+        typer.Option("--views", metavar="VIEWS.py", help="A file with on-demand views, which are shown as well."),
+    ] = None,
     openlineage: Annotated[
         str | None, typer.Option(metavar="URL", help=f"Send it to a collector of OpenLineage events. Its key: {KEY}.")
     ] = None,
@@ -49,13 +53,15 @@ def lineage(
     from deployment.lineage.openlineage import Emitter, events_of
     from deployment.printing.console import talk_console
     from deployment.printing.lineage import lineage_to_json, print_lineage
+    from featurestore.define.views_file import load_declared
     from featurestore.store import Store
 
     out = output_of(plain=plain, csv=csv, as_json=as_json)
     if (events or openlineage is not None) and (part is not None or as_json or (events and openlineage is not None)):
         raise UsageError("give one of NAME, --events and --openlineage; events are JSON already")
     collector = None if openlineage is None else Collector.parse(openlineage, os.environ.get(KEY))
-    with Store.open(store) as opened:
+    on_demand = () if views is None else load_declared(views, need_views=False).on_demand
+    with Store.open(store, on_demand=on_demand) as opened:
         if not events and collector is None:
             graph = lineage_of(opened)
             if part is not None:

@@ -12,6 +12,18 @@ from tests.deployment.lineage.collector import Received, collecting
 from tests.deployment.lineage.stores import make_store
 
 Covey = Callable[..., tuple[int, str, str]]
+ON_DEMAND = """
+from typing import Annotated
+
+import numpy as np
+
+from covey import Feature, on_demand
+
+
+@on_demand(outputs=["risk"])
+def risk(late: Annotated[np.ndarray, Feature("delays:late_3h")]) -> np.ndarray:
+    return 2 * late
+"""
 
 
 @pytest.fixture
@@ -36,6 +48,15 @@ def test_one_part_is_shown_alone(covey: Covey, store: Path) -> None:
     assert "late@v1" in {node["name"] for node in json.loads(out)["nodes"]}
     code, _, err = covey("lineage", "nothing", "--store", store)
     assert (code, "vector" in err) == (5, True)
+
+
+def test_on_demand_views_of_a_file_are_shown_as_well(covey: Covey, store: Path) -> None:
+    views = store / "views.py"
+    views.write_text(ON_DEMAND)
+    assert "on_demand:risk" not in covey("lineage", "--store", store, "--json")[1]
+    code, out, _ = covey("lineage", "risk", "--store", store, "--views", views, "--json")
+    assert code == 0
+    assert {"source": "releases:delays@v1", "target": "on_demand:risk", "what": ["late_3h"]} in json.loads(out)["edges"]
 
 
 def test_events_are_printed_one_a_line(covey: Covey, store: Path) -> None:

@@ -70,13 +70,15 @@ class Lineage(Form):
     @classmethod
     def of(cls, graph: LineageGraph, console: Console) -> Self:
         """The graph of the console's store."""
-        directory = str(console.directory)
+        words = ["lineage", "--store", str(console.directory)]
+        if console.trust_views and console.views_file is not None:
+            words += ["--views", str(console.views_file)]  # its on-demand views are in the graph
         state = None if console.lineage is None else console.lineage.state
         return cls(
             nodes=list(map(LineageNode.of, graph.nodes)),
             edges=list(map(LineageEdge.of, graph.edges)),
-            command=command("covey", "lineage", "--store", directory),
-            openlineage_command=command("covey", "lineage", "--store", directory, "--openlineage", "URL"),
+            command=command("covey", *words),
+            openlineage_command=command("covey", *words, "--openlineage", "URL"),
             emission=None if state is None else Emission(url=state.url, sent=state.sent, problem=state.problem),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,16 @@ def test_the_graph_has_the_source_of_the_console_and_its_commands(tmp_path: Path
     assert "word" not in str(found)
     assert found["command"] == f"covey lineage --store {tmp_path}"
     assert {edge["target"] for edge in found["edges"] if edge["source"] == "source"} == {"view:delays@v1"}
+
+
+def test_its_commands_name_the_file_whose_on_demand_views_are_trusted(tmp_path: Path) -> None:
+    make_store(tmp_path)
+    views = tmp_path / "views.py"
+    with console_of(tmp_path, views_file=views) as console:
+        assert "--views" not in Api(console).get("/lineage")["command"]
+        found = Api(replace(console, trust_views=True)).get("/lineage")
+    assert found["command"] == f"covey lineage --store {tmp_path} --views {views}"
+    assert found["openlineage_command"] == f"{found['command']} --openlineage URL"
 
 
 def test_one_part_is_shown_alone_and_an_unknown_one_is_not_found(tmp_path: Path) -> None:
