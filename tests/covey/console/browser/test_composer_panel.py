@@ -74,6 +74,17 @@ def test_the_label_follows_a_slider_which_edits_the_graph_and_can_be_undone(page
     expect(panel(page).get_by_text("not saved")).to_have_count(0)
 
 
+def test_a_mistake_is_seen_at_its_part_while_another_tab_is_open_and_goes_with_it(page: Page) -> None:
+    page.get_by_role("treeitem", name=re.compile("^Mean arr_delay")).click()
+    panel(page).get_by_role("tab", name="Python").click()
+    resolution = page.get_by_role("textbox", name="Resolution")
+    resolution.fill("500")
+    wrong = page.locator(".outline-wrong")
+    expect(wrong).to_have_text(re.compile("arr_delay"))
+    resolution.fill("1")
+    expect(wrong).to_have_count(0)
+
+
 def test_a_condition_is_completed_and_checked_as_one_types(page: Page) -> None:
     page.get_by_role("treeitem", name=re.compile("^Rate late")).first.click()
     where = page.get_by_role("combobox", name="Where")

@@ -4,6 +4,7 @@ import { RunPanel } from "../runs/RunPanel";
 import { SaveBar } from "../save/SaveBar";
 import { LabelPanel } from "./LabelPanel";
 import { PythonPanel } from "./PythonPanel";
+import { useLabel } from "./useLabel";
 import { WrittenProvider } from "./written";
 import "./panel.css";
 
@@ -15,17 +16,24 @@ const TABS = [
 
 /** What the graph means: its price and errors, its Python, and its runs. */
 export function Panel() {
-  const [chosen, choose] = useState<string>("label");
   return (
     <WrittenProvider>
       <section className="panel" aria-label="What the graph means">
         <SaveBar />
-        <Tabs label="What the graph means" tabs={TABS} chosen={chosen} onChoose={choose}>
-          {chosen === "label" && <LabelPanel />}
-          {chosen === "python" && <PythonPanel />}
-          {chosen === "runs" && <RunPanel />}
-        </Tabs>
+        <PanelTabs />
       </section>
     </WrittenProvider>
+  );
+}
+
+function PanelTabs() {
+  const [chosen, choose] = useState<string>("label");
+  const explained = useLabel();
+  return (
+    <Tabs label="What the graph means" tabs={TABS} chosen={chosen} onChoose={choose}>
+      {chosen === "label" && <LabelPanel explained={explained} />}
+      {chosen === "python" && <PythonPanel />}
+      {chosen === "runs" && <RunPanel />}
+    </Tabs>
   );
 }
