@@ -366,5 +366,5 @@ class ViewSourceTooLarge(DeploymentError):
     def __init__(self, what: str, have: int, most: int) -> None:
         self.what, self.have, self.most = what, have, most
         super().__init__(
-            f"the views file has {have:,} {what}, but a graph shows at most {most:,}. Edit this file as text, or split it"
+            f"the views file has {have:,} {what}, but at most {most:,} are shown. Edit this file as text, or split it"
         )

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
+from itertools import islice
 from typing import Final, Literal, assert_never
 
 from sqlglot.dialects.duckdb import DuckDB
@@ -122,19 +124,20 @@ def complete(text: str, at: int, columns: Mapping[str, ColumnType]) -> Completio
         state = _after(state, kind, match.group().strip())
     if words and _is_open(words[-1][1].group().strip()):
         state = _nothing(state)
-    options = tuple(_matching(_options(state, columns), begun))[:MOST]
+    options = tuple(islice(_matching(_options(state, columns), begun), MOST))
     return Completions((len(before) - len(begun), len(before)), options)
 
 
 def quoted(column: str) -> str:
     """A column as a `where` spells it: plainly, or in double quotes."""
-    if _PLAIN.fullmatch(column) and (column.upper() not in DuckDB.Tokenizer.KEYWORDS or _is_name(column)):
+    if _PLAIN.fullmatch(column) and (column.upper() not in DuckDB.Tokenizer.KEYWORDS or _is_name(column.upper())):
         return column
     return '"' + column.replace('"', '""') + '"'
 
 
+@cache
 def _is_name(word: str) -> bool:
-    """Whether a keyword of SQL is a column in a `where`, such as `time`."""
+    """Whether a keyword of SQL, in capitals, is a column in a `where`, such as `TIME`."""
     try:
         return parse(f"{word} IS NULL").columns == ((word, "any"),)
     except ExpressionError:
@@ -281,10 +284,13 @@ def _literals(used_as: ColumnType) -> Iterator[Completion]:
 def _matching(options: Iterable[Completion], begun: str) -> Iterator[Completion]:
     """The options that continue a begun word: those that begin with it, then columns that contain it."""
     word = begun.strip('"').lower()
-    known = list(options)
-    starts = [one for one in known if one.text.strip('"').lower().startswith(word)]
-    yield from starts
-    yield from (one for one in known if one not in starts and one.part == "column" and word in one.text.lower())
+    inside = []
+    for one in options:
+        if one.text.strip('"').lower().startswith(word):
+            yield one
+        elif one.part == "column" and word in one.text.lower():
+            inside.append(one)
+    yield from inside
 
 
 def _is_open(word: str) -> bool:

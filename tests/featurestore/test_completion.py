@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from featurestore.define import completion
 from featurestore.define.completion import MOST, complete, quoted
 from featurestore.define.expressions import ColumnType, parse
 from featurestore.errors import ExpressionError
@@ -116,3 +117,13 @@ def test_an_error_names_the_characters_that_it_is_about(text: str, about: str) -
     assert refused.value.span is not None
     assert text[slice(*refused.value.span)] == about
     assert refused.value.why in str(refused.value)
+
+
+def test_of_very_many_columns_only_those_that_are_offered_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    spelled: list[str] = []
+    monkeypatch.setattr(completion, "quoted", lambda name: spelled.append(name) or name)
+    found = complete("", 0, {f"column_{i}": "number" for i in range(10_000)})
+    assert [one.text for one in found.options] == [f"column_{i}" for i in range(MOST)]
+    assert len(spelled) == MOST
+    found = complete("n_9999", 6, {f"column_{i}": "number" for i in range(10_000)})
+    assert [one.text for one in found.options] == ["column_9999"]

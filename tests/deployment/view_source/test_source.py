@@ -150,7 +150,7 @@ def test_a_text_that_is_no_python_is_refused_with_its_place(text: str, line: int
 
 
 def test_a_text_that_is_too_large_is_refused_before_it_is_read() -> None:
-    with pytest.raises(ViewSourceTooLarge, match="has 1,000,001 bytes, but a graph shows at most 1,000,000"):
+    with pytest.raises(ViewSourceTooLarge, match="has 1,000,001 bytes, but at most 1,000,000 are shown"):
         parse("#" * 1_000_001)
     with pytest.raises(ViewSourceTooLarge, match=r"has 100,\d+ expressions"):
         parse("x = [" + "1, " * 100_000 + "]")

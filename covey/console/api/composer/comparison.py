@@ -5,9 +5,13 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from typing import Final, Literal
 
+from deployment.errors import ViewSourceTooLarge
+
 from .graph import Model
 
-MOST: Final = 5_000
+MAX_LINES: Final = 20_000
+"""Lines of a text that is compared; each is an object of the answer."""
+MOST: Final = 2_000
 """Lines that are matched with each other; the matcher's time grows with their square."""
 
 
@@ -19,8 +23,14 @@ class DiffLine(Model):
 
 
 def diff_of(before: str, after: str) -> tuple[DiffLine, ...]:
-    """Every line of both texts, in the order of the second. Of too many different lines, the old ones come before the new ones."""
+    """Every line of both texts, in the order of the second. Of too many different lines, the old ones come before the new ones.
+
+    Raises:
+        ViewSourceTooLarge: a text has more than `MAX_LINES` lines.
+    """
     old, new = before.splitlines(), after.splitlines()
+    if (lines := max(len(old), len(new))) > MAX_LINES:
+        raise ViewSourceTooLarge("lines", lines, MAX_LINES)
     first = _common(old, new)
     last = min(_common(old[::-1], new[::-1]), min(len(old), len(new)) - first)
     a, b = old[first : len(old) - last], new[first : len(new) - last]

@@ -75,12 +75,10 @@ class RenderedText(Model):
     """The text with the edits of the graph.
 
     Attributes:
-        diff: every line, compared with the text before.
         graph: of the new text; ids: by id in the edited graph, the id in the new one.
     """
 
     text: str
-    diff: tuple[DiffLine, ...]
     graph: Graph
     ids: dict[str, str]
     problems: tuple[GraphProblem, ...]
@@ -149,7 +147,6 @@ def add_routes(router: APIRouter, console: Console) -> None:
         source = parse(made.text)
         return RenderedText(
             text=made.text,
-            diff=diff_of(body.text, made.text),
             graph=graph_of(source.graph),
             ids=dict(made.ids),
             problems=problems_of(made.problems),

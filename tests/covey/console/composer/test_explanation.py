@@ -96,13 +96,12 @@ def test_an_edited_graph_is_written_into_the_text_and_only_its_lines_change(tmp_
         api = Api(console, "reader")
         parsed = api.post("/composer/parse", {"text": VIEWS})
         same = api.post("/composer/render", {"text": VIEWS, "graph": parsed["graph"]})
-        assert (same["text"], {line["kind"] for line in same["diff"]}) == (VIEWS, {"same"})
+        assert same["text"] == VIEWS
         for node in parsed["graph"]["nodes"]:
             if node["kind"] == "privacy" and node["id"].startswith("visits"):
                 node["fields"]["rho"] = {"kind": "literal", "value": 0.25}
         changed = api.post("/composer/render", {"text": VIEWS, "graph": parsed["graph"]})
     assert changed["text"] == VIEWS.replace("rho=0.5, min_clients=5", "rho=0.25, min_clients=5")
-    assert [line["kind"] for line in changed["diff"] if line["kind"] != "same"] == ["removed", "added"]
 
 
 def test_the_palette_has_every_type_of_a_graph(tmp_path: Path) -> None:
