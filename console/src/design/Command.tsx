@@ -12,7 +12,7 @@ export function Command({ children, about = "The same as a command" }: { childre
       </pre>
       <Button
         onClick={() => {
-          navigator.clipboard.writeText(children).then(
+          navigator.clipboard?.writeText(children).then(
             () => setCopied(true),
             () => setCopied(false),
           );

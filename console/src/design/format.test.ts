@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { moment, number, rho } from "./format";
+import { epsilon, moment, number, rho } from "./format";
 
 test("a midnight is a date, another time has its minutes", () => {
   expect(moment(1_367_366_400_000_000)).toBe("2013-05-01");
@@ -12,4 +12,8 @@ test("a time without a date is a number", () => {
 
 test("nothing is a dash, and a micro-ρ is a ρ", () => {
   expect([number(null), number(Number.NaN), rho(50_000)]).toEqual(["–", "–", "0.05"]);
+});
+
+test("an ε is rounded up, so that a page never claims less than what is paid", () => {
+  expect([2.1401, 0.1, 1.005, 12, 9.999].map(epsilon)).toEqual(["2.15", "0.10", "1.01", "12.00", "10.00"]);
 });

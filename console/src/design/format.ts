@@ -27,6 +27,12 @@ export function moment(us: number | null | undefined): string {
   return text.slice(11, 16) === "00:00" ? text.slice(0, 10) : `${text.slice(0, 10)} ${text.slice(11, 16)}`;
 }
 
+/** An ε with two decimals, rounded up from its shortest decimal text, as the command line writes it. */
+export function epsilon(value: number): string {
+  const near = Number(value.toFixed(2));
+  return (near >= value ? near : near + 0.01).toFixed(2);
+}
+
 /** A micro-ρ as ρ. */
 export function rho(micro: number): string {
   return number(micro / 1e6, 6);

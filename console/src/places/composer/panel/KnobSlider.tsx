@@ -1,5 +1,5 @@
 import { useId } from "react";
-import { number } from "../../../design/format";
+import { count, number } from "../../../design/format";
 import { movedTo, type Scale, STEPS, stepOf } from "./scale";
 
 interface SliderProps {
@@ -14,10 +14,11 @@ interface SliderProps {
 /** A slider and its value. */
 export function KnobSlider({ label, value, scale, whole, onChange }: SliderProps) {
   const id = useId();
+  const shown = whole ? count(value) : number(value, 6);
   return (
     <div className="knob">
       <label htmlFor={id}>{label}</label>
-      <output htmlFor={id}>{number(value)}</output>
+      <output htmlFor={id}>{shown}</output>
       <input
         id={id}
         type="range"
@@ -25,7 +26,7 @@ export function KnobSlider({ label, value, scale, whole, onChange }: SliderProps
         max={STEPS}
         step={1}
         value={stepOf(scale, value)}
-        aria-valuetext={number(value)}
+        aria-valuetext={shown}
         onChange={(event) => onChange(movedTo(scale, value, Number(event.target.value), whole))}
       />
     </div>

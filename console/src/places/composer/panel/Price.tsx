@@ -1,6 +1,6 @@
 import type { components } from "../../../api/schema";
 import { Badge } from "../../../design/Badge";
-import { number, rho } from "../../../design/format";
+import { epsilon, rho } from "../../../design/format";
 
 type Label = components["schemas"]["Label"];
 type Cost = components["schemas"]["CostExplanation"];
@@ -12,6 +12,7 @@ export function Price({ label }: { label: Label }) {
   const views = label.views.map((one) => [one.view, one.cost] as const);
   const rows: readonly (readonly [string, Cost])[] =
     label.total === null || views.length === 1 ? views : [...views, ["all views", label.total]];
+  const deltas = [...new Set(rows.map(([, cost]) => cost.delta))];
   const days = rows[0]?.[1].epsilon.map((claim) => claim.days) ?? [];
   return (
     <div className="price">
@@ -39,7 +40,7 @@ export function Price({ label }: { label: Label }) {
                 <td className="numeric">{rho(cost.micro_rho)}</td>
                 {cost.epsilon.map((claim) => (
                   <td key={claim.days} className="numeric">
-                    {number(claim.outsiders, 3)} · <strong>{number(claim.aggregator, 3)}</strong>
+                    {epsilon(claim.outsiders)} · <strong>{epsilon(claim.aggregator)}</strong>
                   </td>
                 ))}
               </tr>
@@ -48,8 +49,9 @@ export function Price({ label }: { label: Label }) {
         </table>
       </section>
       <p className="field-hint">
-        ε at δ = {label.total?.delta.toExponential(0)}: against outsiders ·{" "}
-        <strong>against an aggregator</strong>.
+        ε at δ = {deltas.map((delta) => delta.toExponential()).join(" or ")}
+        {deltas.length > 1 && ", as each view says, in total the smallest"}: against outsiders ·{" "}
+        <strong>against an aggregator</strong>, rounded up.
       </p>
       <Share label={label} />
     </div>

@@ -1,6 +1,6 @@
 import { ApiProblem } from "../../../api/problem";
 import type { components } from "../../../api/schema";
-import { count, number, rho } from "../../../design/format";
+import { count, epsilon, rho } from "../../../design/format";
 import { Problem } from "../../../design/Problem";
 
 type Cost = components["schemas"]["Previewed"];
@@ -34,7 +34,7 @@ export function RunCost({ cost, noise }: { cost: Cost; noise: "on" | "off" }) {
           <dd>
             {day === undefined || noise === "off"
               ? "no ε holds: the exact sums are published"
-              : `${number(day.outsiders, 3)} against outsiders, ${number(day.aggregator, 3)} against an aggregator`}
+              : `${epsilon(day.outsiders)} against outsiders, ${epsilon(day.aggregator)} against an aggregator`}
           </dd>
           <dt>Left before</dt>
           <dd>
