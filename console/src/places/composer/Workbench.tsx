@@ -10,7 +10,7 @@ import { useRootKeys } from "./state/rootKeys";
 import { Toolbar } from "./Toolbar";
 import "./composer.css";
 
-/** Palette, outline, fields and canvas, and below the canvas what the graph means. */
+/** Palette, outline, fields and canvas, and what the graph means: beside the canvas where there is room, else below it. */
 export function Workbench({ children }: { children?: ReactNode }) {
   const { editing, dialog } = useComposer();
   useRootKeys();
@@ -29,8 +29,8 @@ export function Workbench({ children }: { children?: ReactNode }) {
         <p className="workbench-said" role="status">
           {editing.said}
         </p>
-        {children}
       </div>
+      <div className="workbench-panel">{children}</div>
       {dialog === "help" && <HelpDialog />}
       {dialog === "join" && <JoinDialog />}
     </div>

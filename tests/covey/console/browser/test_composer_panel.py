@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Dialog, Locator, Page, expect
 
 from covey.cli import call
 from tests.covey.console.server import ConsoleServer, serving_console
 from tests.covey.console.world import VIEWS, World
+from tests.waiting import wait_until
 
 from .conftest import OpenPage, WatchOf
+from .places import open_place
 
 WEEKLY = """
 weekly = FeatureView(
@@ -24,6 +26,20 @@ weekly = FeatureView(
     privacy=Privacy(rho=0.01, min_clients=50),
 )
 """
+
+
+BAND_PIXELS = """() => {
+  const canvas = document.querySelector(".chart-plot canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let found = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    const [red, green, blue, alpha] = data.slice(at, at + 4);
+    found += Math.abs(alpha - 46) < 4 && green > red + 60 && blue > red + 60 ? 1 : 0;
+  }
+  return found;
+}"""
+"""How many pixels of the chart have the colour of the first line at 18 %, which is that of its error band."""
+LEAST_BAND = 1_000
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +132,66 @@ def test_a_mistake_in_the_text_is_shown_at_its_line_and_loses_nothing(page: Page
     expect(panel(page).get_by_text("# <img src=x onerror=alert(1)>")).to_be_visible()
 
 
+def test_unsaved_edits_are_asked_for_and_kept_when_the_page_is_loaded_anew(page: Page) -> None:
+    asked: list[str] = []
+
+    def leave(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", leave)
+    page.reload()
+    row = panel(page).get_by_role("row", name=re.compile("^area_delay"))
+    expect(row).to_contain_text("0.08")
+    assert asked == []
+    panel(page).get_by_label("ρ of a client-day").focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    expect(row).to_contain_text(re.compile("0.09[5-9]"))
+    page.reload()
+    assert asked == ["beforeunload"]
+    expect(row).to_contain_text(re.compile("0.09[5-9]"))
+    expect(panel(page).get_by_text("not saved")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(row).to_contain_text("0.08")
+    expect(panel(page).get_by_text("not saved")).to_have_count(0)
+
+
+def test_a_text_that_is_not_applied_stays_while_one_looks_elsewhere(page: Page) -> None:
+    panel(page).get_by_role("tab", name="Python").click()
+    panel(page).get_by_role("button", name="Edit as text").click()
+    panel(page).get_by_label("Text of the views").fill(VIEWS + "# begun\n")
+    panel(page).get_by_role("tab", name="Privacy label").click()
+    open_place(page, "budgets")
+    open_place(page, "composer")
+    panel(page).get_by_role("tab", name="Python").click()
+    expect(panel(page).get_by_label("Text of the views")).to_have_value(VIEWS + "# begun\n")
+    panel(page).get_by_role("button", name="Discard these edits").click()
+    expect(panel(page).locator(".diff-added")).to_have_count(0)
+
+
+def boxes(found: Locator) -> list[dict[str, float]]:
+    """The places of elements on the page."""
+    return found.evaluate_all("all => all.map(one => one.getBoundingClientRect().toJSON())")
+
+
+@pytest.mark.parametrize("width", [1500, 1280, 320])
+def test_the_whole_graph_is_in_sight_at_first_and_nothing_lies_over_its_tools(open_page: OpenPage, width: int) -> None:
+    page = open_page(width=width, height=900)
+    canvas = page.get_by_role("region", name="Canvas")
+    expect(canvas.locator(".react-flow__node").first).to_be_visible()
+    (frame,), (tools,), (about,) = (
+        boxes(one) for one in (canvas, canvas.locator(".canvas-tools"), canvas.locator(".react-flow__attribution"))
+    )
+    cards = boxes(canvas.locator(".react-flow__node"))
+    assert len(cards) > 10
+    assert all(frame["left"] <= one["left"] < one["right"] <= frame["right"] for one in cards)
+    assert all(frame["top"] <= one["top"] < one["bottom"] <= tools["top"] for one in cards)
+    assert tools["right"] <= about["left"]
+    (beside,) = boxes(panel(page))
+    assert (beside["left"] >= frame["right"]) == (width == 1500)
+
+
 def test_a_reader_composes_and_cannot_save_or_run(open_page: OpenPage) -> None:
     page = open_page(role="reader")
     slider = panel(page).get_by_label("ρ of a client-day")
@@ -177,3 +253,5 @@ def test_a_new_view_is_explained_run_on_a_week_of_flights_and_seen_with_its_erro
     run.get_by_role("link", name="weekly").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("weekly")
     expect(page.get_by_role("application", name=re.compile("late"))).to_be_visible()
+    expect(page.locator(".chart-value").first).to_have_text(re.compile(r"^0\.\d+ \(0\.\d+ to 0\.\d+\)"))
+    wait_until(lambda: page.evaluate(BAND_PIXELS) > LEAST_BAND)

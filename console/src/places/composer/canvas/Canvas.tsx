@@ -19,7 +19,7 @@ import { useCommands, WINDOWS } from "../state/commands";
 import { useComposer } from "../state/context";
 import { carried, nodeIdOf } from "../state/editing";
 import { useMoved } from "../state/moved";
-import { CanvasTools } from "./CanvasTools";
+import { CanvasTools, WHOLE } from "./CanvasTools";
 import { Filter, Part, SourceColumns, Windows } from "./cards";
 import { DRAGGED, draggedOf } from "./dragged";
 import { type Card, flowOf, type JoinLine, placesOf, reused, sameLines, shapeOf } from "./flow";
@@ -184,7 +184,7 @@ function Drawing() {
         minZoom={0.1}
         maxZoom={1.5}
         fitView
-        fitViewOptions={FIT}
+        fitViewOptions={WHOLE}
       >
         <Background gap={20} />
         {graph.nodes.length === 0 && (
@@ -197,9 +197,6 @@ function Drawing() {
     </section>
   );
 }
-
-/** At first, a large graph is shown in part rather than too small to read. */
-const FIT = { padding: 0.08, minZoom: 0.55, maxZoom: 1 };
 
 /** The id of the card under the pointer. */
 function cardAt(event: MouseEvent | TouchEvent): string | undefined {

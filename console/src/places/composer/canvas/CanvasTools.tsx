@@ -1,5 +1,12 @@
-import { Panel, useReactFlow } from "@xyflow/react";
+import { type FitViewOptions, Panel, useReactFlow } from "@xyflow/react";
 import { Button } from "../../../design/Button";
+
+/** The whole graph in sight, above the buttons. */
+export const WHOLE: FitViewOptions = {
+  padding: { top: "16px", x: "16px", bottom: "64px" },
+  minZoom: 0.1,
+  maxZoom: 1,
+};
 
 /** The buttons on the canvas: what is seen of it. */
 export function CanvasTools({ onArrange }: { onArrange: () => void }) {
@@ -12,7 +19,7 @@ export function CanvasTools({ onArrange }: { onArrange: () => void }) {
       <Button label="Zoom in" title="Zoom in" onClick={() => void canvas.zoomIn()}>
         +
       </Button>
-      <Button title="Show the whole graph" onClick={() => void canvas.fitView({ padding: 0.08, maxZoom: 1 })}>
+      <Button title="Show the whole graph" onClick={() => void canvas.fitView(WHOLE)}>
         Fit
       </Button>
       <Button title="Put every card back into its layer" onClick={onArrange}>

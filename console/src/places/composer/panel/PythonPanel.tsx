@@ -7,14 +7,14 @@ import { Problem } from "../../../design/Problem";
 import { Spinner } from "../../../design/Progress";
 import { useComposer } from "../state/context";
 import { DiffView } from "./DiffView";
+import { shownIn } from "./ends";
 import { TextEditor } from "./TextEditor";
 import { useWritten } from "./written";
 
 /** The Python that the graph means, with the lines that differ from the file; and its text, to edit. */
 export function PythonPanel() {
-  const { file } = useComposer();
+  const { file, draft, setDraft } = useComposer();
   const written = useWritten();
-  const [isText, setText] = useState(false);
   const [copied, setCopied] = useState(false);
   const query = $api.useQuery(
     "post",
@@ -28,13 +28,18 @@ export function PythonPanel() {
       placeholderData: keepPreviousData,
     },
   );
-  if (isText) {
-    return <TextEditor text={written.text} onClose={() => setText(false)} />;
+  if (draft !== undefined) {
+    return <TextEditor text={written.text} draft={draft} onEdit={setDraft} />;
   }
   return (
     <div className="python">
       <div className="python-tools">
-        <Button onClick={() => setText(true)}>Edit as text</Button>
+        <Button
+          disabled={written.isLate}
+          onClick={() => setDraft({ text: shownIn(written.text), from: shownIn(written.text) })}
+        >
+          Edit as text
+        </Button>
         <Button
           onClick={() => {
             navigator.clipboard?.writeText(written.text).then(

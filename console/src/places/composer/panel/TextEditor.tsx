@@ -6,15 +6,22 @@ import { Button } from "../../../design/Button";
 import { Field } from "../../../design/Field";
 import { Problem } from "../../../design/Problem";
 import { useComposer } from "../state/context";
+import type { Draft } from "../state/kept";
 import { shownIn, withEndsOf } from "./ends";
 import { graphOf } from "./wire";
 
 type Fault = components["schemas"]["SyntaxFault"];
 
+interface TextEditorProps {
+  /** What the graph means now. */
+  text: string;
+  draft: Draft;
+  onEdit: (draft: Draft | undefined) => void;
+}
+
 /** The text of the views, to edit by hand. It is parsed when it is applied; a mistake is shown at its line and loses nothing. */
-export function TextEditor({ text, onClose }: { text: string; onClose: () => void }) {
+export function TextEditor({ text, draft, onEdit }: TextEditorProps) {
   const { dispatch } = useComposer();
-  const [draft, setDraft] = useState(shownIn(text));
   const [fault, setFault] = useState<Fault | undefined>(undefined);
   const [problem, setProblem] = useState<ApiProblem | undefined>(undefined);
   const [isBusy, setBusy] = useState(false);
@@ -23,7 +30,7 @@ export function TextEditor({ text, onClose }: { text: string; onClose: () => voi
   async function apply(): Promise<void> {
     setBusy(true);
     setProblem(undefined);
-    const edited = withEndsOf(text, draft);
+    const edited = withEndsOf(text, draft.text);
     try {
       const { data } = await api.POST("/console/api/composer/parse", { body: { text: edited } });
       if (data === undefined) {
@@ -32,7 +39,7 @@ export function TextEditor({ text, onClose }: { text: string; onClose: () => voi
       if (data.fault === null) {
         dispatch({ type: "rebase", text: edited, graph: graphOf(data.graph), ids: {} });
         dispatch({ type: "problems", origin: "file", problems: data.problems });
-        onClose();
+        onEdit(undefined);
         return;
       }
       setFault(data.fault);
@@ -61,19 +68,25 @@ export function TextEditor({ text, onClose }: { text: string; onClose: () => voi
             rows={24}
             wrap="off"
             spellCheck={false}
-            value={draft}
+            value={draft.text}
             aria-describedby={describedBy}
             aria-invalid={invalid}
-            onChange={(event) => setDraft(event.target.value)}
+            onChange={(event) => onEdit({ ...draft, text: event.target.value })}
           />
         )}
       </Field>
       {problem !== undefined && <Problem problem={problem} />}
+      {shownIn(text) !== draft.from && (
+        <p className="field-hint" role="status">
+          The graph was edited since this text was opened. Applying the text replaces those edits; Undo brings
+          them back.
+        </p>
+      )}
       <div className="python-tools">
         <Button kind="primary" disabled={isBusy} onClick={() => void apply()}>
           Apply the text
         </Button>
-        <Button onClick={onClose}>Discard these edits</Button>
+        <Button onClick={() => onEdit(undefined)}>Discard these edits</Button>
       </div>
     </div>
   );

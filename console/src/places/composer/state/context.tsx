@@ -16,7 +16,7 @@ import type { Join } from "../graph/joins";
 import type { Palette } from "../graph/palette";
 import type { Source } from "../graph/sources";
 import { type Action, type Editing, NOTHING, reduce } from "./editing";
-import { hasUnsaved, keep, keptOf } from "./kept";
+import { type Draft, keep, keptOf } from "./kept";
 
 /** The views file as it was read or written last. */
 export interface ViewsFile {
@@ -40,6 +40,9 @@ export interface Composer {
   readonly dispatch: Dispatch<Action>;
   /** The file was read or written: what later saves are based on. It does not touch what is edited. */
   readonly setFile: (file: ViewsFile) => void;
+  /** The text that is edited by hand; undefined: none is. */
+  readonly draft: Draft | undefined;
+  readonly setDraft: (draft: Draft | undefined) => void;
   /** Applies a join, or says why it is refused. */
   readonly apply: (join: Join) => void;
   /** The dialog of the canvas and the outline that is open. */
@@ -67,15 +70,11 @@ interface ProviderProps {
 }
 
 export function ComposerProvider({ file: read, sources, palette, children }: ProviderProps) {
-  const [first] = useState(() => keptOf(read) ?? { file: read, editing: opened(read) });
+  const [first] = useState(() => keptOf(read) ?? { file: read, editing: opened(read), draft: undefined });
   const [file, setFile] = useState(first.file);
   const [editing, dispatch] = useReducer(reduce, first.editing);
-  useEffect(() => keep({ file, editing }), [file, editing]);
-  useEffect(() => {
-    const ask = (event: BeforeUnloadEvent) => hasUnsaved({ file, editing }) && event.preventDefault();
-    window.addEventListener("beforeunload", ask);
-    return () => window.removeEventListener("beforeunload", ask);
-  }, [file, editing]);
+  const [draft, setDraft] = useState(first.draft);
+  useEffect(() => keep({ file, editing, draft }), [file, editing, draft]);
   const apply = useCallback((join: Join) => {
     dispatch(
       join.kind === "joined"
@@ -86,8 +85,21 @@ export function ComposerProvider({ file: read, sources, palette, children }: Pro
   const [dialog, setDialog] = useState<ComposerDialog>("none");
   const problems = useMemo(() => Object.values(editing.problems).flat(), [editing.problems]);
   const composer = useMemo(
-    () => ({ editing, problems, file, sources, palette, dispatch, setFile, apply, dialog, setDialog }),
-    [editing, problems, file, sources, palette, apply, dialog],
+    () => ({
+      editing,
+      problems,
+      file,
+      sources,
+      palette,
+      dispatch,
+      setFile,
+      draft,
+      setDraft,
+      apply,
+      dialog,
+      setDialog,
+    }),
+    [editing, problems, file, sources, palette, draft, apply, dialog],
   );
   return <ComposerContext value={composer}>{children}</ComposerContext>;
 }

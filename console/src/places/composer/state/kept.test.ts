@@ -4,7 +4,7 @@ import { setField } from "../graph/edits";
 import { literal } from "../graph/graph";
 import type { ViewsFile } from "./context";
 import { NOTHING, reduce } from "./editing";
-import { keep, keptOf } from "./kept";
+import { hasUnsaved, keep, keptOf, store, taken } from "./kept";
 
 const FILE: ViewsFile = {
   path: "/p/views.py",
@@ -19,12 +19,41 @@ const OPENED = reduce(NOTHING, { type: "load", text: "text", graph: GRAPH });
 const EDITED = reduce(OPENED, { type: "edit", graph: setField(GRAPH, "BOUNDS", "max_cells", literal(9)) });
 
 test("edits that are not saved are there when one comes back", () => {
-  keep({ file: FILE, editing: EDITED });
+  keep({ file: FILE, editing: EDITED, draft: undefined });
   expect(keptOf({ ...FILE, sha256: "changed meanwhile" })?.editing).toBe(EDITED);
   expect(keptOf({ ...FILE, path: "/p/other.py" })).toBeUndefined();
 });
 
 test("without edits the file is read anew", () => {
-  keep({ file: FILE, editing: OPENED });
+  keep({ file: FILE, editing: OPENED, draft: undefined });
   expect(keptOf(FILE)).toBeUndefined();
+});
+
+test("a page that is loaded anew has the edits, once, and undo goes back to the file", () => {
+  const draft = { text: "mine", from: "text" };
+  store({ file: FILE, editing: EDITED, draft }, window.sessionStorage);
+  const found = taken(window.sessionStorage);
+  expect(found?.editing.graph).toEqual(EDITED.graph);
+  expect(found?.draft).toEqual(draft);
+  expect(found && hasUnsaved(found)).toBe(true);
+  expect(found && reduce(found.editing, { type: "undo" }).graph).toEqual(GRAPH);
+  expect(taken(window.sessionStorage)).toBeUndefined();
+});
+
+test("an applied text is kept over a load of the page, and undo goes back to the file", () => {
+  const applied = reduce(OPENED, { type: "rebase", text: "other", graph: { nodes: [] }, ids: {} });
+  store({ file: FILE, editing: applied, draft: undefined }, window.sessionStorage);
+  const found = taken(window.sessionStorage);
+  expect(found?.editing.base.text).toBe("other");
+  expect(found && reduce(found.editing, { type: "undo" }).base.text).toBe("text");
+});
+
+test("what is stored and cannot be read is left out", () => {
+  window.sessionStorage.setItem("covey.composer.unsaved.1", '{"file": 1}');
+  expect(taken(window.sessionStorage)).toBeUndefined();
+});
+
+test("a text that is not applied yet counts as unsaved once it is edited", () => {
+  expect(hasUnsaved({ file: FILE, editing: OPENED, draft: { text: "a", from: "a" } })).toBe(false);
+  expect(hasUnsaved({ file: FILE, editing: OPENED, draft: { text: "b", from: "a" } })).toBe(true);
 });
