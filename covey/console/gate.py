@@ -77,17 +77,19 @@ class Gate:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
-        started, status, body = False, 0, _Body(receive)
+        started, status, ended, body = False, 0, False, _Body(receive)
 
         async def complete(message: Message) -> None:
-            nonlocal started, status
-            if body.is_too_large and not started:
-                return  # the app answers that it cannot read the body
+            nonlocal started, status, ended
+            if (body.is_too_large and not started) or ended:
+                return  # the app answers that it cannot read the body, or goes on with a stream that has ended
             if message["type"] == "http.response.start":
                 started, status = True, message["status"]
                 given = {name.lower() for name, _ in message["headers"]}
                 added = [(name, value) for name, value in ANSWERED.items() if name not in given]
                 message = {**message, "headers": [*message["headers"], *added]}
+            elif message.get("more_body") and session is not None and not self._sessions.has(session):
+                ended, message = True, {"type": "http.response.body", "body": b"", "more_body": False}
             await send(message)
 
         session: Session | None = None

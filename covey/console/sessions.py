@@ -132,6 +132,11 @@ class Sessions:
             session = self._sessions[session.secret] = replace(session, used=now)
         return session
 
+    def has(self, session: Session) -> bool:
+        """Whether a session that was found has not ended since. It does not count as used."""
+        with self._lock:
+            return session.secret in self._sessions and self._is_current(session)
+
     def close(self, secret: str) -> None:
         """End a session."""
         with self._lock:

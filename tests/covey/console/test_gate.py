@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +22,8 @@ from covey.console.gate import HEADER
 from covey.console.roles import Author, Operator, Reader, Role, role_of
 from covey.console.sessions import Sessions
 from covey.errors import require_confirmed
+from featurestore.server.answer import Message, Receive, Send
+from featurestore.server.throttle import ServerLimits, Throttle
 
 from .asking import API, Api, console_of
 
@@ -200,6 +204,29 @@ def test_a_change_is_one_line_of_the_log_whatever_its_texts_are(api: Api, caplog
     with caplog.at_level(logging.INFO, "covey.console"):
         api.post("/place/write", {"text": "a\nb\x1b[2J"})
     assert caplog.messages == ["operator (operator): POST /console/api/place/write answered 200; covey apply 'a�b�[2J'"]
+
+
+def test_a_stream_ends_with_its_session() -> None:
+    sessions, sent = Sessions(None, "", lambda: 0.0, os.urandom), list[Message]()
+    secret = sessions.open().secret
+
+    async def app(_: Message, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for number in range(4):
+            await send({"type": "http.response.body", "body": b"%d" % number, "more_body": True})
+            if number == 1:
+                sessions.close(secret)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "method": "GET", "path": f"{API}/x", "headers": [(b"cookie", f"c={secret}".encode())]}
+    asyncio.run(gate.Gate(app, sessions, "c", Throttle(ServerLimits()))(scope, receive, send))
+    bodies = [(message["body"], message["more_body"]) for message in sent[1:]]
+    assert bodies == [(b"0", True), (b"1", True), (b"", False)]
 
 
 def routes(console: Console) -> Iterator[tuple[str, str, Role | None]]:
