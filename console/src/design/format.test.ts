@@ -12,6 +12,7 @@ test("a time without a date is a number", () => {
 
 test("nothing is a dash, and a micro-ρ is a ρ", () => {
   expect([number(null), number(Number.NaN), rho(50_000)]).toEqual(["–", "–", "0.05"]);
+  expect([rho(1), rho(12_345_678)]).toEqual(["0.000001", "12.345678"]);
 });
 
 test("an ε is rounded up, so that a page never claims less than what is paid", () => {

@@ -33,7 +33,7 @@ export function epsilon(value: number): string {
   return (near >= value ? near : near + 0.01).toFixed(2);
 }
 
-/** A micro-ρ as ρ. */
+/** A micro-ρ as ρ, with all of its digits. */
 export function rho(micro: number): string {
-  return number(micro / 1e6, 6);
+  return (micro / 1e6).toLocaleString("en", { maximumFractionDigits: 6 });
 }

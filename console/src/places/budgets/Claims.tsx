@@ -1,5 +1,5 @@
 import type { components } from "../../api/schema";
-import { number } from "../../design/format";
+import { epsilon } from "../../design/format";
 import { Table } from "../../design/Table";
 
 type Claim = components["schemas"]["DaysEpsilon"];
@@ -33,10 +33,15 @@ export function Claims({ caption, rows, delta }: ClaimsProps) {
             key: `${span.days}`,
             title: span.days === 1 ? "1 day" : `${span.days} days`,
             numeric: true,
-            cell: (line: { values: readonly (number | null)[] }) => number(line.values[index], 3),
+            cell: (line: { values: readonly (number | null)[] }) => claimed(line.values[index]),
           })),
         ]}
       />
     </div>
   );
+}
+
+/** An ε, or a dash where none holds. */
+export function claimed(value: number | null | undefined): string {
+  return value === null || value === undefined ? "–" : epsilon(value);
 }

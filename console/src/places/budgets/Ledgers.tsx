@@ -5,10 +5,11 @@ import { hrefOf, useRoute } from "../../app/routes";
 import { Badge } from "../../design/Badge";
 import { Button } from "../../design/Button";
 import { Empty } from "../../design/Empty";
-import { count, number, rho } from "../../design/format";
+import { count, rho } from "../../design/format";
 import { Loaded } from "../../design/Loaded";
 import { Table } from "../../design/Table";
 import { inline } from "../../design/text";
+import { claimed } from "./Claims";
 import { LedgerCard } from "./LedgerCard";
 
 type Ledger = components["schemas"]["Ledger"];
@@ -122,7 +123,7 @@ function LedgerTable({ ledgers, shown }: { ledgers: readonly Ledger[]; shown: st
           key: "worst",
           title: "Worst day, ε",
           numeric: true,
-          cell: (one) => number(one.state?.spent_claims[0]?.aggregator, 3),
+          cell: (one) => claimed(one.state?.spent_claims[0]?.aggregator),
           order: (one) => one.state?.spent_claims[0]?.aggregator ?? null,
         },
         {

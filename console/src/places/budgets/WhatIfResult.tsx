@@ -3,7 +3,7 @@ import { Badge } from "../../design/Badge";
 import { Card } from "../../design/Card";
 import { count, number, rho } from "../../design/format";
 import { Table } from "../../design/Table";
-import { Claims } from "./Claims";
+import { Claims, claimed } from "./Claims";
 import { EpsilonCurve } from "./EpsilonCurve";
 
 type Answer = components["schemas"]["WhatIfAnswer"];
@@ -55,14 +55,14 @@ export function WhatIfResult({ found }: { found: Answer }) {
               key: "day",
               title: "ε of a day",
               numeric: true,
-              cell: (one) => number(one.claims[0]?.aggregator, 3),
+              cell: (one) => claimed(one.claims[0]?.aggregator),
               order: (one) => one.claims[0]?.aggregator ?? null,
             },
             {
               key: "year",
               title: "ε of a year",
               numeric: true,
-              cell: (one) => number(one.claims.at(-1)?.aggregator, 3),
+              cell: (one) => claimed(one.claims.at(-1)?.aggregator),
               order: (one) => one.claims.at(-1)?.aggregator ?? null,
             },
           ]}
