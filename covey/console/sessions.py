@@ -29,7 +29,7 @@ IDLE_S: Final = 12 * 3600.0
 """A session ends after this time without a request."""
 MAX_SESSIONS: Final = 1_000
 ATTEMPTS: Final = 20
-"""So many wrong tokens or keys are answered, and then one every three seconds."""
+"""So many wrong tokens or keys are answered as such, and then one every three seconds."""
 
 _ATTEMPT_S: Final = 3
 _SECRET_BYTES: Final = 32
@@ -147,7 +147,6 @@ class Sessions:
         return len(self._sessions)
 
     def _user(self, token: str | None, key: str | None) -> tuple[User, Consumer | None]:
-        self._failures.require_few()
         if self._keys is not None:
             if key is None:
                 raise KeyNeeded
@@ -164,6 +163,7 @@ class Sessions:
         return User(ANYBODY, Role.READER), None
 
     def _failed(self, what: str) -> CredentialsRefused:
+        """Raises TooManyAttempts."""
         self._failures.count()
         return CredentialsRefused(what)
 
@@ -184,20 +184,21 @@ class Sessions:
 
 
 class _Failures:
-    """Counts wrong credentials. A credential has 256 random bits: this limits only what the attempts cost the server."""
+    """Counts wrong credentials, of all pages together.
+
+    They do not keep a right one out: otherwise a program without a credential could lock the operator out. None is found by
+    guessing, since each has 256 random bits.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock, self._left, self._at = clock, float(ATTEMPTS), clock()
 
-    def require_few(self) -> None:
-        """Return if another attempt is answered. Raises TooManyAttempts."""
+    def count(self) -> None:
+        """A credential was wrong. Raises TooManyAttempts."""
         now = self._clock()
         self._left, self._at = min(float(ATTEMPTS), self._left + (now - self._at) / _ATTEMPT_S), now
         if self._left < 1:
             raise TooManyAttempts(_ATTEMPT_S)
-
-    def count(self) -> None:
-        """A credential was wrong."""
         self._left -= 1
 
 
