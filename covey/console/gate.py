@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 
 from covey.errors import BodyTooLarge, TooManyRequests
 from deployment.printing.output import printable
@@ -33,6 +33,8 @@ SESSION: Final = "/console/api/session"
 HEADER: Final = "X-Covey-Console"
 MAX_BODY: Final = 8 * 2**20
 """A views.py of 1 MB, as JSON, and its graph."""
+MAX_CREDENTIALS: Final = 4_096
+"""What may be sent without a session."""
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _SECRET: Final = re.compile(r"covey_[0-9a-f]{8}_[A-Za-z0-9_-]+|token=[A-Za-z0-9_-]+")
@@ -77,7 +79,7 @@ class Gate:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
-        started, status, ended, body = False, 0, False, _Body(receive)
+        started, status, ended, body = False, 0, False, _Body(receive, _most(scope))
 
         async def complete(message: Message) -> None:
             nonlocal started, status, ended
@@ -100,7 +102,7 @@ class Gate:
             session = self._admit(scope)
             await self._app(scope, body.read, complete)
             if body.is_too_large and not started:
-                raise BodyTooLarge(MAX_BODY)
+                raise BodyTooLarge(_most(scope))
         except Exception as error:
             if started and status >= DEFECT:  # starlette answers a defect, and raises it again
                 return
@@ -118,8 +120,8 @@ class Gate:
             raise Refused(503, f"the server has {scope[SURPLUS]:,} open connections, its limit")
         path: str = scope["path"]
         headers = Headers(scope=scope)
-        if scope["method"] not in _SAFE and _length(headers) > MAX_BODY:
-            raise BodyTooLarge(MAX_BODY)
+        if scope["method"] not in _SAFE and _length(headers) > (most := _most(scope)):
+            raise BodyTooLarge(most)
         if path == SESSION or not path.startswith(f"{API}/"):
             return None
         session = self._sessions.find(cookie_of(headers, self._cookie))
@@ -132,13 +134,14 @@ class Gate:
         return session
 
 
+def _most(scope: Message) -> int:
+    """The bytes that the body of a request may have."""
+    return MAX_CREDENTIALS if scope["path"] == SESSION else MAX_BODY
+
+
 def cookie_of(headers: Headers, name: str) -> str | None:
-    """The value of a cookie of a request."""
-    try:
-        found = SimpleCookie(headers.get("cookie", "")[:8_192]).get(name)
-    except CookieError:
-        return None
-    return None if found is None else found.value
+    """The value of a cookie of a request. Other servers of this host may have cookies of any form beside it."""
+    return cookie_parser(headers.get("cookie", "")).get(name)
 
 
 def _length(headers: Headers) -> int:
@@ -149,16 +152,16 @@ def _length(headers: Headers) -> int:
 class _Body:
     """The body of a request, of which no more is read than a body may have."""
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive, self._size, self.is_too_large = receive, 0, False
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive, self._most, self._size, self.is_too_large = receive, most, 0, False
 
     async def read(self) -> Message:
         """Receive a part. Raises BodyTooLarge."""
         message = await self._receive()
         self._size += len(message.get("body", b""))
-        if self._size > MAX_BODY:
+        if self._size > self._most:
             self.is_too_large = True
-            raise BodyTooLarge(MAX_BODY)
+            raise BodyTooLarge(self._most)
         return message
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Final, Self
 
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from deployment.inspect.models import ModelVersion, reported_metrics
 from deployment.printing.output import printable
@@ -14,7 +14,7 @@ from featurestore.errors import NothingToRollBack, StoreCorrupt
 from featurestore.registry.serving_versions import Newest, Weights
 from training.serving.statistics.remote_statistics import Served
 
-from .form import Form
+from .form import Body, Form
 from .numbers import finite
 
 _MOST_TEXT: Final = 200
@@ -132,7 +132,7 @@ class ServingStatistics(Form):
     problem: str | None
 
 
-class SeenRequest(Form):
+class SeenRequest(Body):
     """`seen`: the stamp of the model that the user saw. `confirmed`: the user has seen the preview, and agrees."""
 
     seen: Stamp
@@ -142,7 +142,7 @@ class SeenRequest(Form):
 class PromotionRequest(SeenRequest):
     """`versions`: `newest`, `v2`, or `v1=0.9` and `v2=0.1`."""
 
-    versions: Annotated[tuple[Word, ...], Field(min_length=1, max_length=100)]
+    versions: Annotated[tuple[Word, ...], Field(min_length=1, max_length=100), FailFast()]
 
 
 class ServingChange(Form):

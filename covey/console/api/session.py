@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.datastructures import Headers
 
 from covey import __version__
@@ -16,23 +16,21 @@ from covey.console.sessions import Sessions, User
 from covey.errors import SessionMissing
 from featurestore.server.roles import Role
 
+from .form import Body, Form
+
 RoleName = Literal["reader", "author", "operator"]
 _NAMES: dict[Role, RoleName] = {Role.READER: "reader", Role.AUTHOR: "author", Role.OPERATOR: "operator"}
 _Secret = Annotated[str, Field(max_length=200)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Credentials(_Model):
+class Credentials(Body):
     """The token of the URL that the console printed, an API key, or neither: the page's cookie, or a reader without keys."""
 
     token: _Secret | None = None
     key: _Secret | None = None
 
 
-class Session(_Model):
+class Session(Form):
     """What the page may do. Every request but a GET carries `csrf` in the header X-Covey-Console."""
 
     name: str
@@ -40,7 +38,7 @@ class Session(_Model):
     csrf: str
 
 
-class About(_Model):
+class About(Form):
     """What the console shows, and what it has beside the store."""
 
     version: str

@@ -89,6 +89,13 @@ def test_an_odd_cookie_is_no_session(api: Api, cookie: str) -> None:
     assert (status, problem["code"]) == (401, "SESSION_MISSING")
 
 
+@pytest.mark.parametrize("other", ['prefs={"a": [1]}', "not a cookie", "é=1", "path=1", "x=" + "y" * 9_000])
+def test_a_cookie_of_another_server_of_the_host_hides_none(api: Api, other: str) -> None:
+    own = f"covey_console={api.client.cookies['covey_console']}"
+    api.client.cookies.clear()
+    assert api.ask("GET", "/about", headers={"cookie": f"{other}; {own}".encode()})[0] == 200
+
+
 def test_what_may_change_something_needs_the_token_of_the_page(api: Api) -> None:
     del api.client.headers[HEADER]
     assert api.ask("GET", "/place")[0] == 200
@@ -122,13 +129,14 @@ def test_a_body_beyond_the_limit_is_not_read(api: Api, monkeypatch: pytest.Monke
 
 
 def test_the_route_that_opens_sessions_reads_no_large_body_either(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "MAX_BODY", 1_000)
-    assert api.ask("POST", "/session", json={"token": "x" * 2_000})[0] == 413
+    monkeypatch.setattr(gate, "MAX_CREDENTIALS", 1_000)
+    assert api.ask("POST", "/session", json={"token": "x" * 1_000})[0] == 413
+    assert api.ask("POST", "/place/write", json={"text": "x" * 50, "more": "x" * 1_000})[0] == 200
 
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[", b"[]", b'{"token": 7}', b'{"other": 1}', b'{"token": "%s"}' % (b"x" * 201), b"\xff", b"[" * 100_000],
+    [b"", b"[", b"[]", b'{"token": 7}', b'{"other": 1}', b'{"token": "%s"}' % (b"x" * 201), b"\xff", b"[" * 4_000],
 )
 def test_odd_credentials_are_a_problem(api: Api, body: bytes) -> None:
     status, problem = api.ask("POST", "/session", content=body, headers={"content-type": "application/json"})

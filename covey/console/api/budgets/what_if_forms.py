@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator
 
 from covey.console.api.days_epsilon import DaysEpsilon
-from covey.console.api.form import Form
+from covey.console.api.form import Body, Form
 from deployment.inspect.what_if import MOST_DAYS, CostChange, WhatIf
 from featurestore.define.definitions import FeatureView
 from federation.price import Observer
@@ -64,7 +64,7 @@ class ChosenView(Form):
         return CostChange(self.rho, self.epsilon, self.pane)
 
 
-class WhatIfRequest(Form):
+class WhatIfRequest(Body):
     """Views to collect every day, for so many days. `epsilon`: how long ε stays at most this."""
 
     views: Annotated[list[ChosenView], Field(min_length=1, max_length=MOST_VIEWS)]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from typing import Final, Literal
 
+from covey.console.api.form import Form
 from deployment.errors import ViewSourceTooLarge
-
-from .graph import Model
 
 MAX_LINES: Final = 20_000
 """Lines of a text that is compared; each is an object of the answer."""
@@ -15,7 +14,7 @@ MOST: Final = 2_000
 """Lines that are matched with each other; the matcher's time grows with their square."""
 
 
-class DiffLine(Model):
+class DiffLine(Form):
     """A line of a comparison, without its end."""
 
     kind: Literal["same", "added", "removed"]

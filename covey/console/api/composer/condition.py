@@ -5,34 +5,35 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter
-from pydantic import Field
+from pydantic import FailFast, Field
 
+from covey.console.api.form import Body, Form
 from covey.console.roles import Reader
 from featurestore.define.completion import complete
 from featurestore.define.expressions import MAX_CHARACTERS, ColumnType, Predicate, parse
 from featurestore.errors import ExpressionError
 
-from .graph import Model, Name
+from .graph import Name
 
 MAX_COLUMNS: Final = 10_000
 
 
-class ConditionColumn(Model):
+class ConditionColumn(Form):
     """A column of the source; `other` and `time` are types that no condition takes."""
 
     name: Name
     type: Literal["number", "text", "boolean", "time", "other"]
 
 
-class ConditionBody(Model):
+class ConditionBody(Body):
     """A `where`, and the place of the caret in it, in units of UTF-16 as browsers count."""
 
     where: Annotated[str, Field(max_length=2 * MAX_CHARACTERS)]
     position: Annotated[int, Field(ge=0, le=4 * MAX_CHARACTERS)]
-    columns: Annotated[tuple[ConditionColumn, ...], Field(max_length=MAX_COLUMNS)]
+    columns: Annotated[tuple[ConditionColumn, ...], Field(max_length=MAX_COLUMNS), FailFast()]
 
 
-class ConditionOption(Model):
+class ConditionOption(Form):
     """What may stand at the place. `hint`: the type of a column."""
 
     text: str
@@ -40,7 +41,7 @@ class ConditionOption(Model):
     hint: str
 
 
-class Condition(Model):
+class Condition(Form):
     """What is known of a `where`. Places are units of UTF-16.
 
     Attributes:

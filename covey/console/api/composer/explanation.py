@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from fastapi import APIRouter
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from base.errors import CoveyError
+from covey.console.api.form import Body, Form
 from covey.console.console import Console
 from covey.console.evaluation import NOTHING_KNOWN, views_of
 from covey.console.roles import Reader
@@ -16,12 +17,12 @@ from deployment.inspect.explain import CostExplanation, ViewExplanation, label_o
 from deployment.project.project import DEFAULT_BUDGET, Project, as_collected_in
 from deployment.view_source.graph import Problem
 
-from .graph import GraphProblem, Model, Text, problems_of
+from .graph import GraphProblem, Text, problems_of
 
 MAX_CLIENTS: Final = 10**7
 
 
-class ExplainBody(Model):
+class ExplainBody(Body):
     """A text of a views file.
 
     Attributes:
@@ -29,10 +30,12 @@ class ExplainBody(Model):
     """
 
     text: Text
-    clients: Annotated[tuple[Annotated[int, Field(ge=1, le=MAX_CLIENTS)], ...], Field(min_length=1, max_length=8)]
+    clients: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=MAX_CLIENTS)], ...], Field(min_length=1, max_length=8), FailFast()
+    ]
 
 
-class Label(Model):
+class Label(Form):
     """The privacy label of the views that are known.
 
     Attributes:

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from base.plain import is_text
+from covey.console.api.form import Body, Form
 from covey.console.commands import command
 from covey.console.console import Console
 from covey.console.evaluation import views_of
@@ -19,12 +20,12 @@ from deployment.view_source.render import render
 from deployment.view_source.source import parse
 
 from .comparison import DiffLine, diff_of
-from .graph import Graph, GraphProblem, Model, Text, graph_of, problems_of
+from .graph import Graph, GraphProblem, Text, graph_of, problems_of
 
 EMPTY = Graph(nodes=())
 
 
-class SyntaxFault(Model):
+class SyntaxFault(Form):
     """Where a text is no Python; lines and columns count from 1."""
 
     line: int
@@ -32,7 +33,7 @@ class SyntaxFault(Model):
     message: str
 
 
-class ParsedText(Model):
+class ParsedText(Form):
     """A text as a graph. `fault`: the text is no Python, and has no graph."""
 
     graph: Graph
@@ -58,20 +59,20 @@ class ViewsFile(ParsedText):
     commands: tuple[str, ...]
 
 
-class TextBody(Model):
+class TextBody(Body):
     """A text of a views file."""
 
     text: Text
 
 
-class RenderBody(Model):
+class RenderBody(Body):
     """A text, and what its graph was edited to."""
 
     text: Text
     graph: Graph
 
 
-class RenderedText(Model):
+class RenderedText(Form):
     """The text with the edits of the graph.
 
     Attributes:
@@ -84,27 +85,27 @@ class RenderedText(Model):
     problems: tuple[GraphProblem, ...]
 
 
-class CompareBody(Model):
+class CompareBody(Body):
     """Two texts."""
 
     before: Text
     after: Text
 
 
-class Comparison(Model):
+class Comparison(Form):
     """Every line of two texts."""
 
     diff: tuple[DiffLine, ...]
 
 
-class SaveBody(Model):
+class SaveBody(Body):
     """A new text of the views file, and the hash of the one that it is based on."""
 
     text: Text
     based_on: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
 
-class SavedFile(Model):
+class SavedFile(Form):
     """The file as it is now, and the commands that one runs next."""
 
     sha256: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import FailFast, Field, JsonValue
 
+from covey.console.api.form import Form
 from deployment.view_source import graph as source
 
 MAX_NODES: Final = 5_000
@@ -17,20 +18,14 @@ Text: TypeAlias = Annotated[str, Field(max_length=MAX_TEXT)]
 Name: TypeAlias = Annotated[str, Field(max_length=1_000)]
 
 
-class Model(BaseModel):
-    """What the API takes and answers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LiteralField(Model):
+class LiteralField(Form):
     """A value that the file writes out."""
 
     kind: Literal["literal"]
     value: JsonValue
 
 
-class CodeField(Model):
+class CodeField(Form):
     """An expression that the page shows as text."""
 
     kind: Literal["code"]
@@ -40,7 +35,7 @@ class CodeField(Model):
 GraphField: TypeAlias = Annotated[LiteralField | CodeField, Field(discriminator="kind")]
 
 
-class GraphNode(Model):
+class GraphNode(Form):
     """A part of a views file; see `deployment.view_source.graph.Node`."""
 
     id: Name
@@ -48,14 +43,14 @@ class GraphNode(Model):
     type: Name
     name: Name
     fields: dict[Name, GraphField]
-    links: dict[Name, Annotated[tuple[Name, ...], Field(max_length=MAX_NODES)]]
+    links: dict[Name, Annotated[tuple[Name, ...], Field(max_length=MAX_NODES), FailFast()]]
     lines: tuple[int, int]
 
 
-class Graph(Model):
+class Graph(Form):
     """A views file as a graph."""
 
-    nodes: Annotated[tuple[GraphNode, ...], Field(max_length=MAX_NODES)]
+    nodes: Annotated[tuple[GraphNode, ...], Field(max_length=MAX_NODES), FailFast()]
 
     def read(self) -> source.Graph:
         """The graph that `render` takes."""
@@ -75,7 +70,7 @@ class Graph(Model):
         )
 
 
-class GraphProblem(Model):
+class GraphProblem(Form):
     """What is wrong with a node or one of its fields; of the whole file if `node` is empty. `line` 0: unknown."""
 
     node: str

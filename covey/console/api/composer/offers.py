@@ -8,19 +8,18 @@ from typing import Final
 from fastapi import APIRouter
 
 from base.errors import CoveyError
+from covey.console.api.form import Form
 from covey.console.console import Console
 from deployment.project.fleet import SITES
 from deployment.view_source import palette as parts
 from edge_client.site_config import site_files, source_in
 from edge_client.sources.source_columns import SourceColumn, columns_of_files, columns_of_source
 
-from .graph import Model
-
 MAX_SITES: Final = 50
 """Sites whose columns are read, in order of name."""
 
 
-class Source(Model):
+class Source(Form):
     """The events of the console, or of a site of its project: columns and their types, never a row.
 
     Attributes:
@@ -37,7 +36,7 @@ class Source(Model):
     why_not: str
 
 
-class Sources(Model):
+class Sources(Form):
     """All sources that are known here. `collects`: the id of the one that runs of the console collect over; empty: none."""
 
     sources: tuple[Source, ...]

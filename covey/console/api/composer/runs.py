@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from base.errors import CoveyError
 from base.times import utc_text
 from covey.cli.mends import mend_of
+from covey.console.api.form import Body, Form
 from covey.console.commands import command
 from covey.console.console import Console, EventSource
 from covey.console.evaluation import NOTHING_KNOWN, KnownViews, views_of
@@ -29,12 +30,12 @@ from deployment.run_preview import RunPreview, preview
 from featurestore.define.definitions import FeatureView
 from federation.accountant import EpsilonClaim
 
-from .graph import GraphProblem, Model, Name, Text, problems_of
+from .graph import GraphProblem, Name, Text, problems_of
 
 Budget = Annotated[str, Field(max_length=40, pattern=r"^[0-9.eE+-]+$")]
 
 
-class RunBody(Model):
+class RunBody(Body):
     """Which views of a text to collect, and under which terms.
 
     Attributes:
@@ -45,7 +46,7 @@ class RunBody(Model):
     """
 
     text: Text
-    views: Annotated[tuple[Name, ...], Field(max_length=1_000)] = ()
+    views: Annotated[tuple[Name, ...], Field(max_length=1_000), FailFast()] = ()
     start: date | None = None
     end: date | None = None
     noise: Literal["on", "off"] = "on"
@@ -58,7 +59,7 @@ class StartBody(RunBody):
     confirmed: bool = False
 
 
-class PreviewedView(Model):
+class PreviewedView(Form):
     """What a run would do for a view: see `deployment.run_preview.ViewPreview`. Days are such as `2013-01-31`."""
 
     view: str
@@ -70,7 +71,7 @@ class PreviewedView(Model):
     micro_rho: int
 
 
-class PreviewedDay(Model):
+class PreviewedDay(Form):
     """A day that would be charged: its cost, and what is left of it before."""
 
     day: str
@@ -78,7 +79,7 @@ class PreviewedDay(Model):
     left_micro_rho: int
 
 
-class RunFailure(Model):
+class RunFailure(Form):
     """Why a run has failed, or would be refused, and the mend."""
 
     code: str
@@ -86,7 +87,7 @@ class RunFailure(Model):
     mend: str
 
 
-class Previewed(Model):
+class Previewed(Form):
     """What a run would collect and charge.
 
     Attributes:
@@ -110,7 +111,7 @@ class Previewed(Model):
     command: str
 
 
-class RunProgress(Model):
+class RunProgress(Form):
     """How far a step of a view is."""
 
     view: str
@@ -119,7 +120,7 @@ class RunProgress(Model):
     total: int
 
 
-class ViewResult(Model):
+class ViewResult(Form):
     """What a run has collected of a view."""
 
     view: str
@@ -131,7 +132,7 @@ class ViewResult(Model):
     dropped: dict[str, int]
 
 
-class CollectionRun(Model):
+class CollectionRun(Form):
     """A run that this console has started. Times are ISO 8601.
 
     Attributes:
@@ -149,7 +150,7 @@ class CollectionRun(Model):
     failure: RunFailure | None
 
 
-class CollectionRuns(Model):
+class CollectionRuns(Form):
     """The runs of this console, the newest first. `why_not`: why it cannot start one; empty: it can."""
 
     runs: tuple[CollectionRun, ...]

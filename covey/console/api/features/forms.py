@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal, TypeAlias
 
 from fastapi import Path, Query
-from pydantic import Field
+from pydantic import FailFast, Field
 
-from covey.console.api.form import Form
+from covey.console.api.form import Body, Form
 
 MAX_MOMENT: Final = 2**53
 """The largest whole number that a page holds exactly: the year 2255 in µs."""
@@ -202,7 +202,7 @@ class HeatMap(Form):
     statuses: tuple[str, ...]
 
 
-class LookRequest(Form):
+class LookRequest(Body):
     """What did a label at this moment see?
 
     Attributes:
@@ -210,19 +210,20 @@ class LookRequest(Form):
         rows: the join keys and inputs of each label, as text by name.
     """
 
-    features: Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Field(max_length=64)] = ()
+    features: Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Field(max_length=64), FailFast()] = ()
     service: Annotated[str, Field(max_length=64)] | None = None
     rows: Annotated[
         tuple[dict[Annotated[str, Field(max_length=1_000)], Annotated[str, Field(max_length=1_000)]], ...],
         Field(min_length=1, max_length=20),
+        FailFast(),
     ]
     moment: Annotated[int, Field(ge=-MAX_MOMENT, le=MAX_MOMENT)]
 
 
-class NeededRequest(Form):
+class NeededRequest(Body):
     """References or a service, of which the needed keys and inputs are asked."""
 
-    features: Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Field(max_length=64)] = ()
+    features: Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Field(max_length=64), FailFast()] = ()
     service: Annotated[str, Field(max_length=64)] | None = None
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from covey.console.api.days_epsilon import DaysEpsilon
-from covey.console.api.form import Form
+from covey.console.api.form import Body, Form
 from deployment.coordinator.decisions import MAX_REASON
 from deployment.inspect.releases import claims_of
 from deployment.inspect.verification import CHECKS, Pinned, VerificationResult, skipped_checks
@@ -294,7 +294,7 @@ class RetractionPreview(Form):
     command: str
 
 
-class RetractionRequest(Form):
+class RetractionRequest(Body):
     """`reason` is published with the tombstone."""
 
     reason: Annotated[str, Field(min_length=1, max_length=MAX_REASON)]
