@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final
@@ -22,6 +23,7 @@ from .console import Console
 from .gate import PREFIX, Gate
 from .page import page_router
 from .places import routers_of
+from .preparation import prepare
 from .problems import PROBLEMS, answer_of, answer_with_problems
 from .sessions import Sessions
 
@@ -56,7 +58,11 @@ class ConsoleExtension:
 
     def add_routes(self, app: FastAPI) -> None:
         """Add the console, as an app of its own."""
-        app.router.routes.append(Mount(PREFIX, self._app))
+        mount = Mount(PREFIX, self._app)
+        mount.path_regex = re.compile(
+            mount.path_regex.pattern, re.DOTALL
+        )  # a path with a line feed is the console's too
+        app.router.routes.append(mount)
 
     def openapi_paths(self) -> Mapping[str, Any]:
         """No path: the console has a document of its own; see `covey.console.openapi`."""
@@ -74,7 +80,7 @@ class ConsoleExtension:
         """No call of gRPC."""
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Send the lineage, if there is a collector for it."""
+        """Prepare the first label, and send the lineage, if there is a collector for it."""
         return _running(self._console)
 
     def waits_for(self) -> str | None:
@@ -102,5 +108,6 @@ def app_of(console: Console, sessions: Sessions, assets: Assets, *, cookie: str,
 
 @asynccontextmanager
 async def _running(console: Console) -> AsyncIterator[None]:
+    prepare()
     with console.lineage or nullcontext():
         yield

@@ -161,6 +161,15 @@ def test_the_cookie_is_for_this_server_alone_and_no_script_reads_it(api: Api) ->
     assert "domain" not in cookie
 
 
+@pytest.mark.parametrize("path", ["/none%0A", "/%0Anone", "/place%0A/write", "/%0A"])
+def test_a_path_with_a_line_feed_is_refused_by_the_console_itself(api: Api, path: str) -> None:
+    status, problem = api.ask("GET", path)
+    assert status == 404
+    assert problem["code"] in ("HTTP_404", "PAGE_NOT_FOUND")
+    api.client.cookies.clear()
+    assert api.ask("GET", path)[1]["code"] == "SESSION_MISSING"
+
+
 @pytest.mark.parametrize("path", ["/console/", f"{API}/about", f"{API}/none", "/console/none", f"{API}/place/defect"])
 def test_every_answer_carries_the_policy_of_the_page(api: Api, path: str) -> None:
     headers = api.client.get(path).headers
