@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
+from fastapi.concurrency import run_in_threadpool
 
 from base.errors import CoveyError
 from covey.cli.mends import line_of
@@ -52,13 +54,16 @@ def router(console: Console) -> APIRouter:
             by_name.setdefault(one.model.name, []).append(one)
         return Models(models=tuple(map(model_of, by_name.values())), serving=console.serving)
 
+    asking = asyncio.Lock()
+
     @routes.get("/statistics", operation_id="readServingStatistics")
-    def statistics() -> ServingStatistics:
+    async def statistics() -> ServingStatistics:
         """What the running server of models has done."""
         if console.serving is None:
             return ServingStatistics(url=None, versions=(), problem=None)
         try:
-            found = read_statistics(console.serving)
+            async with asking:  # that server may hang, and a request that waits must not hold a thread
+                found = await run_in_threadpool(read_statistics, console.serving)
         except CoveyError as error:  # the other server's trouble is no error of this one
             return ServingStatistics(url=console.serving, versions=(), problem=line_of(error))
         return ServingStatistics(url=console.serving, versions=tuple(map(ServedVersion.of, found)), problem=None)

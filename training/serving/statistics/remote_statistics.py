@@ -16,6 +16,8 @@ from featurestore.remote.tls import ReaderTls
 
 PATH: Final = "/v2/models/stats"
 _MAX_BYTES: Final = 2**24
+_TIMEOUT_S: Final = 10.0
+"""Of each wait: the statistics are at hand, so a server that is slower hangs."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def read_statistics(url: str) -> list[Served]:
         raise RemoteFailed(f"{url[:200]!r}: a server of models has a URL with http or https")
     link = HttpLink(url, os.environ.get(KEY_VARIABLE) or None, ReaderTls.from_environment())
     with link.client, link.reached():
-        response = link.client.get(PATH)
+        response = link.client.get(PATH, timeout=_TIMEOUT_S)
     require_ok(response)
     try:
         if len(response.content) > _MAX_BYTES:

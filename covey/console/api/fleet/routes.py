@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from covey.console.commands import command
@@ -78,29 +80,32 @@ def router(console: Console) -> APIRouter:
         with lock:
             return coverage_form(coverage.read(view, roster, panes))
 
+    checking = asyncio.Lock()
+
     @routes.get("/drift", operation_id="checkDrift")
-    def check_drift(last: Last = 1) -> Drift:
+    async def check_drift(last: Last = 1) -> Drift:
         """Whether the newest panes of each view differ from their own past. It costs no budget."""
         line = command("covey", "monitor", "--last", str(last), "--store", directory)
-        return Drift(views=tuple(map(drift_form, checks.of(last))), command=line)
+        async with checking:  # a check may take long, and a request that waits for one must not hold a thread
+            reports = await run_in_threadpool(checks.of, last)
+        return Drift(views=tuple(map(drift_form, reports)), command=line)
 
     return routes
 
 
 class DriftChecks:
-    """The newest check of all views, which is kept until something is published. Threads may share it."""
+    """The newest check of all views, which is kept until something is published. For one thread at a time."""
 
     def __init__(self, console: Console) -> None:
-        self._directory, self._lock = console.directory, threading.Lock()
+        self._directory = console.directory
         self._found: dict[int, tuple[int, tuple[Report, ...]]] = {}
 
     def of(self, last: int) -> tuple[Report, ...]:
         """The reports on the newest `last` panes. Raises StoreCorrupt."""
         from deployment.drift.checks import check_views  # scipy is slow to import
 
-        with self._lock:
-            newest = newest_publication(self._directory)
-            if self._found.get(last, (None,))[0] != newest:
-                with StoredPanes(self._directory) as store:
-                    self._found[last] = newest, tuple(check_views(store, store.names(), Terms(last=last)))
-            return self._found[last][1]
+        newest = newest_publication(self._directory)
+        if self._found.get(last, (None,))[0] != newest:
+            with StoredPanes(self._directory) as store:
+                self._found[last] = newest, tuple(check_views(store, store.names(), Terms(last=last)))
+        return self._found[last][1]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
+import httpx
 import pytest
 
 pytest.importorskip("fastapi")
@@ -20,7 +22,7 @@ from covey.cli import call
 from covey.console.api import models as models_module
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
-from tests.covey.console.asking import Api, console_of
+from tests.covey.console.asking import API, Api, console_of
 from training.serving.statistics.remote_statistics import Served
 
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -234,6 +236,28 @@ def test_statistics_that_are_no_numbers_are_named_beside_the_models(directory: P
     with answering(STATISTICS.replace("NS", ns)) as url, console_of(directory, serving=url) as console:
         found = Api(console).get("/models/statistics")
     assert (found["versions"], "has no statistics of models" in found["problem"]) == ([], True)
+
+
+def test_a_server_of_models_that_hangs_holds_up_no_other_request(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = Event()
+    monkeypatch.setattr(models_module, "read_statistics", lambda _: (answers.wait(), [])[1])
+
+    async def ask(api: Api) -> tuple[httpx.Response, list[httpx.Response]]:
+        transport = httpx.ASGITransport(api.client.app)
+        cookies = dict(api.client.cookies)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", cookies=cookies) as client:
+            waiting = [asyncio.create_task(client.get(f"{API}/models/statistics")) for _ in range(60)]
+            try:
+                other = await asyncio.wait_for(client.get(f"{API}/about"), 20)
+            finally:
+                answers.set()
+            return other, await asyncio.gather(*waiting)
+
+    with console_of(directory, serving="http://models") as console:
+        other, statistics = asyncio.run(ask(Api(console)))
+    assert {one.status_code for one in (other, *statistics)} == {200}
 
 
 def test_without_a_server_of_models_there_are_no_statistics(api: Api) -> None:
