@@ -15,6 +15,7 @@ from edge_client.events import Events
 from featurestore.define.definitions import FeatureView
 from featurestore.errors import UnknownView
 from featurestore.publish.publish import Publisher
+from federation.plan import MAX_COLLECTIONS
 
 Ints = npt.NDArray[np.int64]
 Between = tuple[int, int]
@@ -90,8 +91,18 @@ def closed_panes(view: FeatureView, between: Between, now: int) -> Ints:
 
 
 def panes_between(view: FeatureView, between: Between) -> Ints:
-    """int64, the panes (µs) that lie inside a time range."""
+    """int64, the panes (µs) that lie inside a time range.
+
+    Raises:
+        RunRefused: there are more than a plan can have.
+    """
     first, last = between
+    if (count := (last - first) // view.pane_us) > MAX_COLLECTIONS:
+        raise RunRefused(
+            f"view {view.name!r}: the range has {count:,} panes of {view.pane}, but a plan has at most {MAX_COLLECTIONS:,}. "
+            "Choose a shorter range",
+            settings=("start", "end"),
+        )
     return np.arange(-(-first // view.pane_us) * view.pane_us, last - view.pane_us + 1, view.pane_us)
 
 

@@ -22,13 +22,14 @@ def micro_rho_of(rho: str | int | Decimal) -> int:
         ValueError: not a number, not above 0, above `MAX_MICRO_RHO`, or finer than a millionth.
     """
     try:
-        micro = Decimal(rho) * 10**6
+        exact = Decimal(rho)
     except InvalidOperation:
         raise ValueError(f"rho is a number such as 0.1, got {str(rho)[:80]!r}") from None
-    if not micro.is_finite():
+    if not exact.is_finite():
         raise ValueError(f"rho is a number such as 0.1, got {str(rho)[:80]!r}")
-    if not 0 < micro <= MAX_MICRO_RHO:
+    if not 0 < exact <= MAX_MICRO_RHO // 10**6:  # before it is multiplied: a huge exponent has no product
         raise ValueError(f"rho must be above 0 and at most {MAX_MICRO_RHO // 10**6:,}, got {rho}")
-    if micro != micro.to_integral_value():
+    micro = exact * 10**6
+    if not micro or micro != micro.to_integral_value():  # the product of a tiny exponent is 0
         raise ValueError(f"rho must be a multiple of a millionth, got {rho}: round it")
     return int(micro)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from deployment.errors import OverBudget
+from deployment.errors import OverBudget, RunRefused
 from deployment.project.fleet import EventColumns
 from deployment.run import run
 from deployment.run_preview import RunPreview, preview
@@ -129,3 +129,8 @@ def test_a_ledger_that_was_lost_is_refused_as_the_run_does(views: tuple[FeatureV
     for attempt in (previewed, collect):
         with pytest.raises(LedgerBehind):
             attempt(views, tmp_path)
+
+
+def test_a_range_of_more_panes_than_a_plan_has_is_refused(views: tuple[FeatureView, ...], tmp_path: Path) -> None:
+    with pytest.raises(RunRefused, match="the range has 87,635,520 panes of 1h, but a plan has at most 16,777,216"):
+        previewed(views, tmp_path, start=date(2, 1, 1), end=date(9999, 6, 1))

@@ -34,6 +34,9 @@ def test_people_write_it_in_many_ways(text: str | int, micro_rho: int) -> None:
         ("0", "above 0"),
         ("-0.1", "above 0"),
         ("1e7", "at most 1,000,000"),
+        ("1e999999999", "at most 1,000,000"),
+        ("-1e999999999", "at most 1,000,000"),
+        ("1e-999999999", "multiple of a millionth"),
         ("0.0000001", "multiple of a millionth"),
     ],
 )
