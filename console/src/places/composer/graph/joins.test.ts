@@ -3,7 +3,7 @@ import { FLIGHTS, GRAPH, PALETTE } from "../fixture";
 import { disconnected } from "./disconnect";
 import { add, setField } from "./edits";
 import { type Graph, literal, nodeOf, textOf, textsOf } from "./graph";
-import { featuresOf, type Join, joinColumn, joinNodes, targetsOf } from "./joins";
+import { featuresOf, type Join, joinColumn, joinNodes } from "./joins";
 import { newNode, type PaletteType } from "./palette";
 import { place, viewFor } from "./place";
 import { columnOf, columnsIn, quoted } from "./sources";
@@ -108,7 +108,8 @@ test("the columns of a condition are found, and texts in quotes are none", () =>
 test("the offered targets of a part are those that accept it", () => {
   const { graph, id } = withNew("Mean");
   const node = nodeOf(graph, id);
-  expect(node && targetsOf(graph, node).map((one) => one.id)).toEqual(["dest_delay"]);
+  const joined = graph.nodes.filter((one) => node && joinNodes(graph, node.id, one.id).kind === "joined");
+  expect(joined.map((one) => one.id)).toEqual(["dest_delay"]);
 });
 
 test("a join is taken out where it stands as a link or a column, and refused where it is in a text", () => {

@@ -232,8 +232,3 @@ function joinCondition(graph: Graph, column: SourceColumn, feature: GraphNode): 
     says: `the condition of ${titleOf(feature)} reads ${column.name}`,
   };
 }
-
-/** The nodes that a node may be joined to. */
-export function targetsOf(graph: Graph, from: GraphNode): readonly GraphNode[] {
-  return graph.nodes.filter((one) => joinNodes(graph, from.id, one.id).kind === "joined");
-}

@@ -26,8 +26,6 @@ export interface Palette {
   readonly types: readonly PaletteType[];
 }
 
-export const NO_PALETTE: Palette = { types: [] };
-
 export function typeOf(palette: Palette, node: GraphNode): PaletteType | undefined {
   return (
     palette.types.find((one) => one.kind === node.kind && one.type === node.type) ??

@@ -31,6 +31,8 @@ export function Domain({ field, value, keys, error, onField }: DomainProps) {
   const [chosen, setForm] = useState<Form>();
   const form = chosen ?? formOf(value);
   const code = value?.kind === "code" ? value.text : "";
+  const literalKeys = value?.kind === "literal" ? value.value : undefined;
+  const [opened] = useState(literalKeys); // what is written meanwhile may be a text by mistake
   const wrote = (given: Json) => onField(literal(given));
   return (
     <>
@@ -50,11 +52,11 @@ export function Domain({ field, value, keys, error, onField }: DomainProps) {
           field={field}
           label="Join keys"
           hint={keys > 1 ? `One in each line: ${keys} values, separated by commas.` : "One in each line."}
-          value={value?.kind === "literal" ? value.value : undefined}
+          value={literalKeys}
           error={error}
           onValue={wrote}
           shown={textOfKeys}
-          read={(text) => readKeys(text, Math.max(1, keys))}
+          read={(text) => readKeys(text, Math.max(1, keys), opened)}
           rows={5}
         />
       )}

@@ -65,6 +65,14 @@ test("join keys are texts, or numbers where all of a column are", () => {
   expect(readKeys("ATL\nBOS\n", 1)).toEqual({ kind: "value", value: ["ATL", "BOS"] });
   expect(readKeys("1\n2", 1)).toEqual({ kind: "value", value: [1, 2] });
   expect(readKeys("1\n02", 1)).toEqual({ kind: "value", value: ["1", "02"] });
+  expect(readKeys("10115\n20095", 1, ["10115"])).toEqual({ kind: "value", value: ["10115", "20095"] });
+  expect(readKeys("ATL, 1\nBOS, 2", 2, [["ATL", "7"]])).toEqual({
+    kind: "value",
+    value: [
+      ["ATL", "1"],
+      ["BOS", "2"],
+    ],
+  });
   expect(readKeys("ATL, 1\nBOS, 2", 2)).toEqual({
     kind: "value",
     value: [

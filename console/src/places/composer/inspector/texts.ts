@@ -152,8 +152,8 @@ export function textOfKeys(given: Json | undefined): string {
     : "";
 }
 
-/** Whole numbers are numbers if all keys of a column are; else every key is a text. */
-export function readKeys(text: string, columns: number): Read {
+/** Whole numbers are numbers if all keys of a column are; else every key is a text. A column of texts, such as "10115", stays one. */
+export function readKeys(text: string, columns: number, before?: Json): Read {
   const rows = text
     .split("\n")
     .filter((line) => line.trim() !== "")
@@ -162,9 +162,17 @@ export function readKeys(text: string, columns: number): Read {
   if (bad !== undefined) {
     return wrong(`${bad.join(", ")}: each line has ${columns} keys, separated by commas.`);
   }
-  const isNumeric = Array.from({ length: columns }, (_, at) => rows.every((row) => isWhole(row[at] ?? "")));
+  const isNumeric = Array.from(
+    { length: columns },
+    (_, at) => !hasText(before, columns, at) && rows.every((row) => isWhole(row[at] ?? "")),
+  );
   const typed = rows.map((row) => row.map((key, at): Json => (isNumeric[at] === true ? Number(key) : key)));
   return value(columns > 1 ? typed : typed.map((row) => row[0] ?? ""));
+}
+
+function hasText(keys: Json | undefined, columns: number, at: number): boolean {
+  const rows = Array.isArray(keys) ? keys : [];
+  return rows.some((row) => typeof (columns > 1 && Array.isArray(row) ? row[at] : row) === "string");
 }
 
 function isWhole(text: string): boolean {

@@ -51,7 +51,6 @@ export function PythonPanel() {
           {copied ? "Copied" : "Copy"}
         </Button>
       </div>
-      {written.problem !== undefined && <Problem problem={written.problem} />}
       {query.error ? <Problem problem={asProblem(query.error)} /> : null}
       {query.data === undefined ? (
         <Spinner label="Comparing the texts" />

@@ -6,11 +6,11 @@ describe("the bar of an expected error", () => {
     const bar = barOf({ clients: 100, value: 0.5, se: 0.1, drowned: false }, scaleOf("Rate", undefined, 0.5));
     expect(bar?.low).toBeCloseTo(0.304);
     expect(bar?.high).toBeCloseTo(0.696);
-    expect(bar).toMatchObject({ value: 0.5, from: 0, to: 1, isCut: false });
+    expect(bar).toMatchObject({ value: 0.5 });
   });
-  it("stays on the scale, and says that it is cut", () => {
+  it("stays on the scale", () => {
     const bar = barOf({ clients: 10, value: 60, se: 100, drowned: true }, scaleOf("Mean", [-60, 180], 60));
-    expect(bar).toMatchObject({ low: 0, high: 1, value: 0.5, isCut: true });
+    expect(bar).toMatchObject({ low: 0, high: 1, value: 0.5 });
   });
   it("is not there where the value would be null", () => {
     expect(barOf({ clients: 10, value: null, se: null, drowned: true }, [0, 1])).toBeUndefined();

@@ -11,11 +11,6 @@ export interface Bar {
   readonly low: number;
   readonly high: number;
   readonly value: number;
-  /** What the ends of the scale are. */
-  readonly from: number;
-  readonly to: number;
-  /** The interval goes over an end of the scale. */
-  readonly isCut: boolean;
 }
 
 /** The scale of a feature: a share from 0 to 1, a mean over its clip, else from 0 to twice the value. */
@@ -24,7 +19,7 @@ export function scaleOf(
   clip: readonly [number, number] | undefined,
   value: number,
 ): [number, number] {
-  if (kind === "Rate" || kind === "rate") {
+  if (kind === "Rate") {
     return [0, 1];
   }
   return clip === undefined ? [0, Math.max(2 * Math.abs(value), 1)] : [clip[0], clip[1]];
@@ -43,8 +38,5 @@ export function barOf(expected: Expected, scale: readonly [number, number]): Bar
     low: place(low),
     high: place(high),
     value: place(value),
-    from,
-    to,
-    isCut: low < from || high > to,
   };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type DiffLine, hasChanges, shownLines } from "./lines";
+import { type DiffLine, shownLines } from "./lines";
 
 const same = (count: number): DiffLine[] =>
   Array.from({ length: count }, (_, index) => ({ kind: "same", text: `line ${index}` }));
@@ -30,8 +30,5 @@ describe("a comparison", () => {
       "same",
       "folded",
     ]);
-  });
-  it("knows whether anything changed", () => {
-    expect([hasChanges(DIFF), hasChanges(same(3))]).toEqual([true, false]);
   });
 });

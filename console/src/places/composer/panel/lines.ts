@@ -38,7 +38,3 @@ export function shownLines(diff: readonly DiffLine[], fold: boolean): readonly S
     return isFirst ? [{ kind: "folded", text: "…", number: undefined, key: `folded-${index}` }] : [];
   });
 }
-
-export function hasChanges(diff: readonly DiffLine[]): boolean {
-  return diff.some((line) => line.kind !== "same");
-}

@@ -37,6 +37,7 @@ export function SaveBar() {
         </Button>
       </div>
       {why !== "" && isChanged && <p className="field-hint">{why}</p>}
+      {written.problem !== undefined && <Problem problem={written.problem} />}
       {saving.kind === "failed" && <Problem problem={saving.problem} />}
       {saving.kind === "saved" && !isChanged && (
         <div className="save-next" role="status">
