@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,12 @@ MAX_DEPTH: Final = 120
 """The deepest nesting of expressions and statements. A views file has about ten; libcst recurses once a level, in C too."""
 MAX_EXPRESSIONS: Final = 40_000
 """The most nodes of the syntax tree. A thousand lines of views have about 6,000; each costs libcst some kilobytes."""
+MAX_LINES: Final = 40_000
+"""An empty line costs libcst as much as an expression."""
+MAX_BRACES: Final = 2_000
+"""CPython's parser copies the rest of an f-string at each of its braces."""
+_DOTTED: Final = re.compile(r"\b\w++(?:(?:[ \t\f]|\\\r?\n)*+\.(?:[ \t\f]|\\\r?\n)*+\w++)++")
+"""A dotted name. CPython's parser keeps each beginning of an imported one, which takes gigabytes for a long one."""
 _FILTERS: Final = Lock()
 
 
@@ -26,7 +33,7 @@ def check_text(text: str) -> None:
 
     Raises:
         ViewSourceInvalid: the text is no Python, or nests too deeply.
-        ViewSourceTooLarge: it has too many bytes, or too many expressions.
+        ViewSourceTooLarge: it has too many bytes, lines, braces or expressions.
     """
     try:
         size = len(text.encode())
@@ -41,6 +48,7 @@ def check_text(text: str) -> None:
     if (zero := text.find("\0")) >= 0:
         before = text[:zero]
         raise ViewSourceInvalid(before.count("\n") + 1, zero - before.rfind("\n"), "a character is the null byte")
+    _check_size(text)
     try:
         with without_warnings():
             tree = ast.parse(text)
@@ -61,19 +69,58 @@ def without_warnings() -> Iterator[None]:
         yield
 
 
+def _check_size(text: str) -> None:
+    lines = max(text.count("\n"), text.count("\r"))
+    for what, have, most in (("lines", lines, MAX_LINES), ("opening braces", text.count("{"), MAX_BRACES)):
+        if have > most:
+            raise ViewSourceTooLarge(what, have, most)
+    for name in _DOTTED.finditer(text):
+        if name[0].count(".") >= MAX_DEPTH:
+            before = text[: name.start()]
+            why = f"a dotted name has more than {MAX_DEPTH} parts"
+            raise ViewSourceInvalid(before.count("\n") + 1, name.start() - before.rfind("\n"), why)
+
+
 def _check_tree(tree: ast.Module) -> None:
-    level: list[ast.AST] = [tree]
+    """Check depth and number of the nodes that libcst will make, which nests some things that CPython keeps in a list."""
+    left: list[tuple[ast.AST, int]] = [(tree, 0)]
     count = 0
-    for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
-        count += len(level)
+    while left:
+        node, depth = left.pop()
+        depth += _levels(node)
+        if depth >= MAX_DEPTH and isinstance(node, ast.stmt | ast.expr | ast.alias | ast.pattern):
+            why = f"the text nests more than {MAX_DEPTH} levels"
+            raise ViewSourceInvalid(node.lineno, node.col_offset + 1, why)
+        children = [(child, depth + 1) for child in ast.iter_child_nodes(node)]
+        count += len(children) + _names(node)
         if count > MAX_EXPRESSIONS:
             raise ViewSourceTooLarge("expressions", count, MAX_EXPRESSIONS)
-        if not level:
-            return
-    first = min(level, key=lambda node: getattr(node, "lineno", 10**9))
-    raise ViewSourceInvalid(
-        getattr(first, "lineno", 1),
-        getattr(first, "col_offset", 0) + 1,
-        f"the text nests more than {MAX_DEPTH} levels",
-    )
+        left += reversed(children)
+
+
+def _levels(node: ast.AST) -> int:
+    """The levels of libcst's tree below a node that are one level here."""
+    match node:
+        case ast.BoolOp(values=values):
+            return len(values)
+        case ast.ListComp(generators=loops) | ast.SetComp(generators=loops):
+            return len(loops)
+        case ast.DictComp(generators=loops) | ast.GeneratorExp(generators=loops):
+            return len(loops)
+        case ast.alias(name=name):
+            return name.count(".")
+        case ast.ImportFrom(module=module):
+            return (module or "").count(".")
+        case _:
+            return 0
+
+
+def _names(node: ast.AST) -> int:
+    """The parts of a node that are nodes of libcst's tree, but not here."""
+    match node:
+        case ast.Global(names=names) | ast.Nonlocal(names=names):
+            return len(names)
+        case ast.ImportFrom(level=dots):
+            return dots
+        case _:
+            return 0

@@ -65,14 +65,36 @@ def _mutated(text: str, rng: random.Random) -> str:
         "from covey import Bounds\nb = Bounds(1" + " + 1" * 100_000 + ")",
         "x = a" + ".b" * 100_000,
         "x = a" + "()" * 100_000,
-        "if a:\n    pass\n" + "elif a:\n    pass\n" * 20_000,
+        "if a:\n    pass\n" + "elif a: pass\n" * 20_000,
         "x = " + "1 if a else " * 20_000 + "1",
+        "x = " + "a and " * 19_000 + "a",
+        "x = [a " + "for a in b " * 7_000 + "]",
+        "import a" + ".a" * 100_000,
+        "from a" + " . a" * 30_000 + " import b",
+        "import " + "a, " * 10 + "a" + ".\\\na" * 500,
         "".join(" " * i + "if a:\n" for i in range(99)) + " " * 99 + "b = " + "not " * 60 + "c",
     ],
 )
 def test_deep_nesting_is_refused_by_name(text: str) -> None:
     with pytest.raises(ViewSourceInvalid):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("\n" * 900_000, "lines"),
+        ("\r\n" * 400_000, "lines"),
+        ("x = f'" + "{a}" * 200_000 + "'", "opening braces"),
+        ("def f():\n    global " + "a, " * 200_000 + "a", "expressions"),
+        ("from " + "." * 900_000 + " import a", "expressions"),
+    ],
+    ids=["line feeds", "carriage returns", "f-string", "global", "dots"],
+)
+def test_a_text_whose_tree_would_be_large_is_refused_by_name(text: str, what: str) -> None:
+    with pytest.raises(ViewSourceTooLarge) as refused:
+        parse(text)
+    assert refused.value.what == what
 
 
 @pytest.mark.parametrize(
