@@ -113,6 +113,11 @@ class Evaluation:
         except TypeError as error:
             raise NotEvaluated(str(error)) from None
 
+    def forget_names(self) -> None:
+        """What `import *` of another module does: it may bind any name."""
+        self.names.clear()
+        self.functions.clear()
+
     def spend(self, count: int) -> None:
         """Count elements. Raises NotEvaluated: the file has too many."""
         if self.elements + count > MAX_ELEMENTS:
@@ -156,7 +161,10 @@ class Evaluation:
         if isinstance(op, cst.Add) and type(left) is type(right) and isinstance(left, list | tuple):
             self.spend(len(left) + len(right))
             return left + right
-        result = compute(self._number(expression, left), self._number(expression, right))
+        try:
+            result = compute(self._number(expression, left), self._number(expression, right))
+        except OverflowError:  # a whole number times a fraction
+            raise NotEvaluated(f"`{_short(self.code(expression))}` is no finite number") from None
         if isinstance(result, int) and result.bit_length() > MAX_BITS:
             raise NotEvaluated(f"`{_short(self.code(expression))}` has more than {MAX_BITS:,} bits")
         return result

@@ -9,6 +9,8 @@ from featurestore.define.entities import MAX_KEYS
 
 MAX_DOMAIN_BYTES: Final = 16_000_000
 """Enough for a million keys of text."""
+SUFFIXES: Final = (".csv", ".parquet", ".txt")
+"""A problem may quote a key of the file. Other files of the folder, such as `.env`, hold what a reader must not see."""
 
 
 class DomainFileRefused(Exception):
@@ -19,13 +21,17 @@ def domain_file(folder: Path | None, name: str) -> Path:
     """The path of a file beside views.py.
 
     Raises:
-        DomainFileRefused: it is not a plain file in the folder, or it is too large.
+        DomainFileRefused: it is not a plain file of keys in the folder, or it is too large.
     """
     if folder is None:
         raise DomainFileRefused(f"{name!r} stands beside a views file, and this text is no file; save it first")
     if not name or Path(name).name != name or "\0" in name:
         raise DomainFileRefused(f"{name!r} is no name of a file beside the views file")
     path = folder / name
+    if path.suffix not in SUFFIXES:
+        raise DomainFileRefused(
+            f"{name!r} is read only when the file runs; here a file of join keys ends in {', '.join(SUFFIXES)}"
+        )
     try:
         inside = path.resolve(strict=True).parent == folder.resolve(strict=True)
     except (OSError, RuntimeError):

@@ -22,11 +22,14 @@ from featurestore.errors import DefinitionError, ExpressionRefused, FeatureStore
 
 from .arithmetic import Evaluation, NotEvaluated
 from .calls import CallRefused, field_in, require_callable, unexecuted
+from .changed_collections import changed_names
 from .graph import Node, Problem
 from .parts import Part, Statement, ViewSource
 from .scope import alias_of, bound_names, dotted
-from .types import LINKS
+from .types import COVEY, LINKS
 
+MAX_MESSAGE: Final = 1_000
+"""Characters of a problem. Many parts may quote the same long value."""
 _FUNCTIONS: Final[Mapping[str, Mapping[str, str]]] = {"itertools": {"product": "product"}, "pathlib": {"Path": "Path"}}
 
 
@@ -99,7 +102,8 @@ class _Evaluator:
         return kept
 
     def _report(self, node_id: str, field_name: str, message: str) -> None:
-        self.problems.append(Problem(node_id, field_name, message, self.source.graph[node_id].lines[0]))
+        shown = message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}…"
+        self.problems.append(Problem(node_id, field_name, shown, self.source.graph[node_id].lines[0]))
 
     # --- code --------------------------------------------------------------------------------------------------------
 
@@ -130,8 +134,10 @@ class _Evaluator:
                 self._assign([one.target.value for one in targets if isinstance(one.target, cst.Name)], value, node_id)
             case cst.AnnAssign(target=cst.Name(value=name), value=cst.BaseExpression() as value):
                 self._assign([name], value, node_id)
-            case cst.ImportFrom():
+            case cst.ImportFrom(module=module):
                 self._report_neighbour(small, node_id)
+                if dotted(module) != COVEY or small.relative:
+                    self.evaluation.forget_names()
             case cst.Pass() | cst.Expr(value=cst.SimpleString() | cst.ConcatenatedString()):
                 pass
             case cst.AnnAssign(value=None):
@@ -149,6 +155,7 @@ class _Evaluator:
             with self.evaluation.attempt():
                 found = self.evaluation.value(value)
         except NotEvaluated as reason:
+            self._forget_changed(value)
             for name in names:
                 self._bind(name, None)
             if _may_declare(value):
@@ -159,6 +166,7 @@ class _Evaluator:
             self.evaluation.names[name] = found
 
     def _forget(self, statement: cst.CSTNode, node_id: str) -> None:
+        self._forget_changed(statement)
         names = bound_names(statement)
         for name in names:
             self._bind(name, None)
@@ -168,6 +176,13 @@ class _Evaluator:
         if not _is_for_types(statement) and (names or _may_declare(statement)):
             what = ", ".join(sorted(names)) or "a statement"
             self._report(node_id, "text", f"{what}: these statements are known only when the file runs")
+
+    def _forget_changed(self, code: cst.CSTNode) -> None:
+        """Forget the collections that code may change in place, under each of their names."""
+        known = self.evaluation.names
+        changed = {id(known[name]) for name in changed_names(code) if isinstance(known.get(name), list | dict)}
+        for name in [name for name, value in known.items() if id(value) in changed]:
+            del known[name]
 
     def _report_neighbour(self, line: cst.ImportFrom, node_id: str) -> None:
         """Report an import from a file beside this one, which may declare views."""
@@ -212,6 +227,7 @@ class _Evaluator:
                 with self.evaluation.attempt():
                     given[name] = self.evaluation.value(argument.node.value)
             except NotEvaluated as reason:
+                self._forget_changed(argument.node)
                 self._report(node.id, name, str(reason))
                 complete = False
         return given, complete

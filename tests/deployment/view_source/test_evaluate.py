@@ -210,15 +210,19 @@ def test_a_domain_file_beside_the_views_file_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../secret.txt", "/etc/passwd", "link.txt", "gone.txt", "", ".", "..", "folder", "a\0b"]
+    "name",
+    ["../secret.txt", "/etc/passwd", "link.txt", "gone.txt", "", ".", "..", "folder", "a\0b", ".env", "covey.toml"],
 )
 def test_no_other_file_is_read(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "project"
     (folder / "folder").mkdir(parents=True)
     (tmp_path / "secret.txt").write_text("key\n")
+    for other in (".env", "covey.toml"):
+        (folder / other).write_text("SECRET=1\n")
     (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
     problem = _problem(_from_file(name), folder)
     assert (problem.node, problem.field) == ("v.entity", "domain")
+    assert "SECRET" not in problem.message
     assert _problem(_from_file("keys.txt")).message.endswith("this text is no file; save it first")
 
 
@@ -226,6 +230,49 @@ def test_a_large_domain_file_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "keys.txt").open("wb") as file:
         file.truncate(16_000_001)
     assert "16,000,001 bytes" in _problem(_from_file("keys.txt"), tmp_path).message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "MORE.append('y')",
+        "MORE[0] = 'y'",
+        "MORE[:] = ['y']",
+        "OTHER.clear()",
+        "fill(MORE)",
+        "added = MORE.pop()",
+        "del MORE[0]",
+        "MORE += ['y']",
+        "for name in 'yz':\n    MORE.append(name)",
+        "def more():\n    MORE.append('y')\nmore()",
+        "from elsewhere import *",
+        "b = Bounds(fill(MORE))",
+    ],
+)
+def test_a_collection_that_code_changes_is_known_only_when_the_file_runs(change: str) -> None:
+    text = VIEW.replace("v = ", f"MORE = OTHER = ['x']\n{change}\nv = ").replace('["x"]', "MORE")
+    text = text if "elsewhere" not in change else text.replace("v = ", "from covey import *\nv = ")
+    found = _evaluated(text)
+    assert ("v.entity", "domain") in {(one.node, one.field) for one in found.not_evaluated}
+    assert found.declared.views == ()
+
+
+@pytest.mark.parametrize("use", ["N = len(MORE)", "assert len(MORE) == 1", "print(MORE)", "N = MORE.index('x')"])
+def test_a_collection_that_code_reads_is_known(use: str) -> None:
+    text = VIEW.replace("v = ", f"MORE = ['x']\n{use}\nv = ").replace('["x"]', "MORE")
+    assert len(_evaluated(text).declared.views) == 1
+
+
+@pytest.mark.parametrize("number", [f"{2**1023} * 2.0", f"{2**1024 - 1} * 1.5", f"{2**1024 - 1} + 0.5"])
+def test_a_number_that_overflows_is_a_problem(number: str) -> None:
+    assert _problem(VIEW.replace("Bounds(1)", f"Bounds({number})")).node
+
+
+def test_problems_do_not_repeat_a_long_value() -> None:
+    text = "from covey import *\nL = '" + "x" * 100_000 + "'\n" + "e = Entity(['a', 'b'], domain=[L])\n" * 100
+    problems = _evaluated(text).not_evaluated
+    assert len(problems) == 100
+    assert max(len(one.message) for one in problems) < 2_000
 
 
 def test_two_views_of_one_name_are_a_problem() -> None:
