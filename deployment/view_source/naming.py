@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from .expressions import is_name
-from .graph import Graph, Literal, Node, Problem
+from .graph import Code, Graph, Literal, Node, Problem
 from .parts import ViewSource
 from .types import iterate_owners
 
 _WORD: Final = re.compile(r"[^\W\d]\w*")
+_TEXT_OR_COMMENT: Final = re.compile(r"\"[^\"\r\n]*\"|'[^'\r\n]*'|#[^\r\n]*")
 NAMED: Final = ("view", "on_demand", "service")
 
 
@@ -29,7 +30,8 @@ def names_of(source: ViewSource, graph: Graph, problems: list[Problem]) -> Mappi
             continue
         old = source.graph.by_id.get(node.id)
         if old is not None and old.name:
-            names[node.id] = _renamed(source, node, old, taken, problems)
+            if node.name or node.kind in NAMED or not _is_inlined(source, node, owners[node.id], problems):
+                names[node.id] = _renamed(source, node, old, taken, problems)
         elif node.name or node.kind in NAMED or owners[node.id] > 1:
             names[node.id] = _free(node.name or _suggested(node), taken)
             taken.add(names[node.id])
@@ -39,12 +41,30 @@ def names_of(source: ViewSource, graph: Graph, problems: list[Problem]) -> Mappi
     return names
 
 
+def _is_inlined(source: ViewSource, node: Node, owners: int, problems: list[Problem]) -> bool:
+    """Whether a named part that has lost its name can stand inside its owner; if not, the reason is a problem."""
+    old = source.graph[node.id]
+    start, end = next(one.span for one in source.statements if one.node == node.id)
+    if owners != 1:
+        why = f"{owners or 'no'} views use {old.name}, so it keeps its name; the part of one view alone can stand inside it"
+    elif _is_used_elsewhere(source, old):
+        why = f"other code of the file uses the name {old.name}; change it in the text"
+    elif any(isinstance(value, Code) for value in node.fields.values()):
+        why = f"{old.name} uses other names, so it keeps its own; write it into its view as text"
+    elif any(one[0].startswith("#") for one in _TEXT_OR_COMMENT.finditer(source.spans.text[start:end])):
+        why = f"{old.name} has a comment, so it keeps its name; write it into its view as text"
+    else:
+        return True
+    problems.append(Problem(node.id, "", why))
+    return False
+
+
 def _renamed(source: ViewSource, node: Node, old: Node, taken: set[str], problems: list[Problem]) -> str:
     if node.name in ("", old.name):
         return old.name
     if not is_name(node.name) or node.name in taken:
         why = f"{node.name!r} is no name of Python, or the file uses it already; choose another one"
-    elif old.id != old.name or _uses(source, old.name) > 1 + _links(source, old.id):
+    elif _is_used_elsewhere(source, old):
         why = f"other code of the file uses the name {old.name}; change it in the text"
     else:
         taken.add(node.name)
@@ -53,8 +73,12 @@ def _renamed(source: ViewSource, node: Node, old: Node, taken: set[str], problem
     return old.name
 
 
+def _is_used_elsewhere(source: ViewSource, node: Node) -> bool:
+    return node.id != node.name or _uses(source, node.name) > 1 + _links(source, node.id)
+
+
 def _uses(source: ViewSource, name: str) -> int:
-    return len(re.findall(rf"\b{re.escape(name)}\b", re.sub(r"\"[^\"\r\n]*\"|'[^'\r\n]*'|#[^\r\n]*", "", source.text)))
+    return len(re.findall(rf"\b{re.escape(name)}\b", _TEXT_OR_COMMENT.sub("", source.text)))
 
 
 def _links(source: ViewSource, node_id: str) -> int:

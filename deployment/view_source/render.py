@@ -131,7 +131,7 @@ class _Writer:
         )
         blocks = {block.node: block for block in document.blocks}
         for statement in self.source.statements:
-            if statement.node not in self.graph.by_id:
+            if statement.node not in self.graph.by_id or self._is_inlined(self.graph[statement.node]):
                 document.remove(statement.node)
             else:
                 block = blocks[statement.node]
@@ -287,6 +287,10 @@ class _Writer:
 
     def _is_statement(self, node: Node) -> bool:
         return node.id in self.names or (node.kind == "code" and node.id not in self.owners)
+
+    def _is_inlined(self, node: Node) -> bool:
+        """Whether a statement that is there becomes a part inside its view."""
+        return node.kind != "code" and node.id not in self.names
 
     def _kind(self, node_id: str) -> str:
         return self.source.graph[node_id].kind

@@ -253,6 +253,59 @@ def test_a_part_is_renamed_where_it_is_used() -> None:
     assert [(one.node, "other code" in one.message) for one in rendered.problems] == [("BOUNDS", True)]
 
 
+ALONE = """from covey import *
+
+MEAN = Mean("delay", clip=(-60, 180))
+LIMITS = Bounds(
+    max_cells=3,
+)
+v = FeatureView(
+    "v",
+    entity=Entity("a", value="x"),
+    features=[
+        MEAN,  # minutes
+        Count("n"),
+    ],
+    pane="1d",
+    bounds=LIMITS,  # of a day
+    privacy=Privacy(0.1),
+)
+"""
+
+
+def test_a_part_that_loses_its_name_stands_inside_its_only_view() -> None:
+    mean = 'Mean("delay", clip=(-60, 180))'
+    rendered = _edit(ALONE, replace(_node("MEAN", ALONE), name=""))
+    assert rendered.problems == ()
+    assert rendered.text == ALONE.replace(f"MEAN = {mean}\n", "").replace("MEAN,", f"{mean},")
+    assert rendered.ids["MEAN"] == "v.features.0"
+    limits = "Bounds(\n    max_cells=4,\n)"
+    rendered = _edit(ALONE, replace(_node("LIMITS", ALONE), name="").with_field("max_cells", Literal(4)))
+    assert rendered.problems == ()
+    assert rendered.text == ALONE.replace("LIMITS = Bounds(\n    max_cells=3,\n)\n", "").replace(
+        "=LIMITS", f"={limits}"
+    )
+    assert rendered.ids["LIMITS"] == "v.bounds"
+
+
+@pytest.mark.parametrize(
+    ("text", "node", "why"),
+    [
+        (TEXT, "BOUNDS", "2 views use BOUNDS"),
+        (ALONE.replace("(-60, 180))", "(-60, 180))  # in minutes"), "MEAN", "MEAN has a comment"),
+        (ALONE.replace("LIMITS = ", "# Of all.\nLIMITS = "), "LIMITS", "LIMITS has a comment"),
+        (ALONE + "print(MEAN)\n", "MEAN", "other code of the file uses the name MEAN"),
+        (ALONE.replace("(-60, 180)", "CLIP"), "MEAN", "MEAN uses other names"),
+        (ALONE.replace("        MEAN,  # minutes\n", ""), "MEAN", "no views use MEAN"),
+    ],
+)
+def test_a_part_that_has_to_keep_its_name_says_why(text: str, node: str, why: str) -> None:
+    rendered = _edit(text, replace(_node(node, text), name=""))
+    assert [(one.node, one.field) for one in rendered.problems] == [(node, "")]
+    assert why in rendered.problems[0].message
+    assert rendered.text == text
+
+
 @pytest.mark.parametrize(
     ("imports", "spelling"),
     [
