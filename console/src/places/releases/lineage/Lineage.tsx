@@ -12,20 +12,24 @@ import { Table } from "../../../design/Table";
 import { Graph } from "./Graph";
 import { type Lineage as Found, KINDS, neighboursOf, type Part } from "./parts";
 
-/** On a narrow page the cards would be too small to read. */
-function usual(): "graph" | "table" {
-  return matchMedia("(width < 40rem)").matches ? "table" : "graph";
+/** More parts take seconds to lay out. */
+const MOST_DRAWN = 400;
+
+/** On a narrow page, or with very many parts, the cards would be too small to read. */
+function usual(parts: number): "graph" | "table" {
+  return parts > MOST_DRAWN || matchMedia("(width < 40rem)").matches ? "table" : "graph";
 }
 
 /** Where values come from and go to: from the source to the models. */
 export default function Lineage() {
   const lineage = $api.useQuery("get", "/console/api/lineage");
   const [chosen, setChosen] = useState<string | undefined>();
-  const [form, setForm] = useState<"graph" | "table">(usual);
+  const [wanted, setForm] = useState<"graph" | "table">();
   return (
     <Loaded query={lineage} label="the lineage">
       {(found) => {
         const part = found.nodes.find((one) => one.id === chosen);
+        const form = wanted ?? usual(found.nodes.length);
         return (
           <>
             <div className="lineage-forms">
