@@ -34,7 +34,8 @@ MAX_ROWS: Final = 100_000_000
 """The most stored rows that one series reads: about a minute."""
 MAX_VALUES: Final = 20_000_000
 """The most numbers that one series holds at a time: 160 MB of values and as much of standard errors."""
-_BATCH_ROWS: Final = 262_144
+_BATCH_VALUES: Final = 262_144
+"""The most numbers of a feature that are decoded at once; a row of a list has as many as it has cells."""
 _THREADS: Final = 4
 _KEPT_BYTES: Final = 128 * 2**20
 
@@ -220,7 +221,7 @@ class _FileReader:
         keys, feature = layout_of(self.registered.view).keys, self.served.name
         if (kept := self.cache.get(file.path, feature)) is not None:
             return kept.of_keys(places)
-        if file.rows <= _BATCH_ROWS:
+        if file.rows * self.served.width <= _BATCH_VALUES:
             issues = self._decoded(self.offline.read([file], self._schema, self._columns), keys)
             self.cache.put(file.path, feature, issues)
             return issues.of_keys(places)
@@ -235,7 +236,8 @@ class _FileReader:
         order = np.argsort(places, kind="stable")
         wanted = (np.arange(file.rows // keys)[:, None] * keys + places[order]).reshape(-1)
         parts, first = [self._empty()], 0
-        for batch in self.offline.batches(file, self._schema, self._columns, _BATCH_ROWS):
+        size = max(1, _BATCH_VALUES // self.served.width)
+        for batch in self.offline.batches(file, self._schema, self._columns, size):
             low, high = np.searchsorted(wanted, [first, first + batch.num_rows])
             if low < high:
                 parts.append(pa.table(batch.take(pa.array(wanted[low:high] - first))))

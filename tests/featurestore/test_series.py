@@ -94,8 +94,24 @@ def test_a_pane_that_was_reissued_has_its_last_values(tmp_path: Path, *, togethe
 
 
 def test_a_file_that_is_read_in_batches_gives_the_same_series(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(series, "_BATCH_ROWS", 250)  # fewer than the 600 keys of a pane
+    monkeypatch.setattr(series, "_BATCH_VALUES", 250)  # fewer than the 600 keys of a pane
     assert_is_history(store, "many", [599, 3, 3, 42], ALWAYS)
+
+
+def test_a_file_of_long_lists_is_read_in_batches_of_few_rows(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = next(view for view in store.views() if any(one.is_list for one in served_features(view)))
+    width = max(one.width for one in served_features(view))
+    sizes: list[int] = []
+    batches = Offline.batches
+
+    def counted(self: Offline, file: Any, schema: pa.Schema, columns: Any, size: int) -> Iterator[pa.RecordBatch]:
+        sizes.append(size)
+        return batches(self, file, schema, columns, size)
+
+    monkeypatch.setattr(series, "_BATCH_VALUES", 2 * width)
+    monkeypatch.setattr(Offline, "batches", counted)
+    assert_is_history(store, view.name, [1, 0], ALWAYS)
+    assert min(sizes) == 2
 
 
 def test_a_view_without_a_pane_has_an_empty_series(store: Store) -> None:

@@ -27,7 +27,8 @@ _TIME: Final = "moment"
 def needed(store: Store, request: NeededRequest) -> Needed:
     """What a label needs beside its moment. Raises BadReference, UnknownView, UnknownFeature, UnknownFeatureService."""
     refs = _refs(store, request.features, request.service)
-    inputs = {name for one in store.on_demand.values() for name in one.inputs}
+    views = {ref.partition(":")[0] for ref in refs}
+    inputs = {name for one in store.on_demand.values() if one.name in views for name in one.inputs}
     columns = [
         NeededColumn(name=name, type=kind, is_input=name in inputs) for name, kind in store.key_types(refs).items()
     ]

@@ -298,6 +298,22 @@ def test_a_look_computes_on_demand_features(directory: Path) -> None:
     assert (seen.value, seen.se, seen.status, seen.pane) == (21.0, None, "OK", None)
 
 
+def test_a_join_key_is_no_input_although_another_function_has_an_input_of_its_name(directory: Path) -> None:
+    @on_demand(outputs=["shown"])
+    def elsewhere(
+        flights: Annotated[np.ndarray, Feature("area:flights")], dest: Annotated[np.ndarray, Input("int64")]
+    ) -> np.ndarray:
+        return flights * dest
+
+    with console_of(directory) as console, Store.open(directory, on_demand=[elsewhere]) as store:
+        api = Api(replace(console, store=store))
+        found = [api.post("/features/needed", {"features": [ref]}) for ref in ("delays:late", "elsewhere:shown")]
+    assert [[(one["name"], one["is_input"]) for one in each["columns"]] for each in found] == [
+        [("dest", False)],
+        [("dest", True)],
+    ]
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
