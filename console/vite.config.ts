@@ -12,5 +12,5 @@ export default defineConfig({
     modulePreload: { polyfill: false }, // the polyfill is an inline script, which the page's policy forbids
   },
   server: { proxy: { "/console/api": "http://127.0.0.1:6580" } },
-  test: { environment: "jsdom", include: ["src/**/*.test.{ts,tsx}"] },
+  test: { environment: "node", include: ["src/**/*.test.{ts,tsx}"] },
 });

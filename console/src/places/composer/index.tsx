@@ -7,7 +7,8 @@ import type { Palette } from "./graph/palette";
 import type { Source } from "./graph/sources";
 import { Panel } from "./panel/Panel";
 import { type AnsweredGraph, graphOf } from "./panel/wire";
-import { ComposerProvider, type ViewsFile } from "./state/context";
+import { ComposerProvider } from "./state/context";
+import type { ViewsFile } from "./state/viewsFile";
 import { Workbench } from "./Workbench";
 
 const ONCE = { staleTime: Number.POSITIVE_INFINITY, refetchOnWindowFocus: false } as const;

@@ -12,8 +12,8 @@ import { HeatKey } from "./HeatKey";
 import { type HeatMap, type KeySummary, type Mode, type Order, ordered, scaleOf, summaries } from "./heat";
 import { RangeChoice } from "./RangeChoice";
 import { hrefOfState, partsOf } from "./state";
+import type { TabProps } from "./tab";
 import { isList } from "./useSeries";
-import type { TabProps } from "./ViewPage";
 
 const AT_ONCE = 200;
 

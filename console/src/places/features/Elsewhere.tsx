@@ -6,8 +6,8 @@ import { Checkbox } from "../../design/Field";
 import { Loaded } from "../../design/Loaded";
 import { RangeChoice } from "./RangeChoice";
 import { partsOf, type ViewState } from "./state";
+import type { TabProps } from "./tab";
 import { isList } from "./useSeries";
-import type { TabProps } from "./ViewPage";
 
 /** The same values as a file, from a command, or in a notebook. */
 export function Elsewhere({ view, state, change }: TabProps) {

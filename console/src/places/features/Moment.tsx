@@ -1,5 +1,5 @@
 import { LookForm } from "./LookForm";
-import type { TabProps } from "./ViewPage";
+import type { TabProps } from "./tab";
 
 /** What a label at a moment saw of this view. */
 export function Moment({ view, state }: TabProps) {

@@ -13,8 +13,8 @@ import { KeyChoice } from "./KeyChoice";
 import { RangeChoice } from "./RangeChoice";
 import { gapsOf, linesOf, type Row, rowsOf, type Shown, statusCounts } from "./series";
 import { MOST_LINES } from "./state";
+import type { TabProps } from "./tab";
 import { useSeries } from "./useSeries";
-import type { TabProps } from "./ViewPage";
 
 /** Values with their error bands over time: some keys of some features, and the same numbers as a table. */
 export function Values({ view, state, change }: TabProps) {

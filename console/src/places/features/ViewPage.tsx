@@ -10,6 +10,7 @@ import { Elsewhere } from "./Elsewhere";
 import { MEANINGS, TONES, type ViewForm } from "./freshness";
 import { Moment } from "./Moment";
 import { hrefOfState, parseState, TABS, type Tab, type ViewState } from "./state";
+import type { TabProps } from "./tab";
 import { REFRESH_MS } from "./useSeries";
 import { Values } from "./Values";
 
@@ -19,13 +20,6 @@ const TITLES: Readonly<Record<Tab, string>> = {
   moment: "At a moment",
   elsewhere: "Export",
 };
-
-export interface TabProps {
-  view: ViewForm;
-  state: ViewState;
-  /** Changes a part of the state, which the address holds. */
-  change: (part: Partial<ViewState>) => void;
-}
 
 /** One view: its values by key over time, all keys at once, what a label saw, and how to read it elsewhere. */
 export function ViewPage({ view, query }: { view: string; query: URLSearchParams }) {

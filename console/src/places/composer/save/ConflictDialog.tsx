@@ -3,7 +3,7 @@ import { Button } from "../../../design/Button";
 import { Dialog } from "../../../design/Dialog";
 import { Loaded } from "../../../design/Loaded";
 import { DiffView } from "../panel/DiffView";
-import type { ViewsFile } from "../state/context";
+import type { ViewsFile } from "../state/viewsFile";
 import { download } from "./download";
 
 interface ConflictDialogProps {

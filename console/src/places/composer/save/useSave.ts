@@ -3,7 +3,8 @@ import { api } from "../../../api/client";
 import { ApiProblem, asProblem } from "../../../api/problem";
 import { graphOf } from "../panel/wire";
 import { useWritten } from "../panel/written";
-import { type Composer, useComposer, type ViewsFile } from "../state/context";
+import { type Composer, useComposer } from "../state/context";
+import type { ViewsFile } from "../state/viewsFile";
 
 export type Saving =
   | { readonly kind: "idle" }

@@ -11,25 +11,13 @@ import {
   useReducer,
   useState,
 } from "react";
-import type { Graph, GraphProblem } from "../graph/graph";
+import type { GraphProblem } from "../graph/graph";
 import type { Join } from "../graph/joins";
 import type { Palette } from "../graph/palette";
 import type { Source } from "../graph/sources";
 import { type Action, type Editing, NOTHING, reduce } from "./editing";
 import { type Draft, keep, keptOf } from "./kept";
-
-/** The views file as it was read or written last. */
-export interface ViewsFile {
-  /** Empty where the console has no views file. */
-  readonly path: string;
-  readonly text: string;
-  readonly sha256: string;
-  readonly graph: Graph;
-  readonly editable: boolean;
-  /** Why it cannot be edited. */
-  readonly whyNot: string;
-  readonly problems: readonly GraphProblem[];
-}
+import type { ViewsFile } from "./viewsFile";
 
 export interface Composer {
   readonly editing: Editing;

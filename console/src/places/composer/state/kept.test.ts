@@ -1,10 +1,12 @@
+// @vitest-environment jsdom
+
 import { expect, test } from "vitest";
 import { GRAPH } from "../fixture";
 import { setField } from "../graph/edits";
 import { literal } from "../graph/graph";
-import type { ViewsFile } from "./context";
 import { NOTHING, reduce } from "./editing";
 import { hasUnsaved, keep, keptOf, store, taken } from "./kept";
+import type { ViewsFile } from "./viewsFile";
 
 const FILE: ViewsFile = {
   path: "/p/views.py",

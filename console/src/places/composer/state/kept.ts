@@ -1,7 +1,7 @@
 // What is edited and not saved, while one looks at another place of the console or loads the page anew in its tab.
 
-import type { ViewsFile } from "./context";
 import { type Editing, NOTHING, reduce } from "./editing";
+import type { ViewsFile } from "./viewsFile";
 
 /** A text that is edited by hand and not applied yet, and the text that it began as. */
 export interface Draft {
