@@ -11,6 +11,7 @@ import typer
 from base.extras import require_extra
 from base.logs import LogFormat
 
+from .browser import opened_in_browser
 from .lineage import KEY
 from .listening import AddressOptions, TlsOptions, listening
 from .listening_options import (
@@ -93,7 +94,7 @@ def console(
     require_extra("console", "the console")
     source = _source(events, client_column, time_column, site_column)
     import os
-    import webbrowser
+    from contextlib import nullcontext
 
     from covey import __version__
     from covey.console.gate import PREFIX
@@ -126,11 +127,10 @@ def console(
         limits = ServerLimits(Limits(rate, requests), NO_LIMITS, connections)
         endpoint = Endpoint(server.hosts.address, server.hosts.names, None, server.tls)
         settings = ServerSettings(store, server.keys, limits, 1, endpoint, views_file if trust_views else None)
-        if open_browser:
-            webbrowser.open(shown)
         given = ConsoleSettings(views_file, trust_views, source, lab, serving, token, server.secure, following)
         try:
-            run_console(settings, given, server.socket)
+            with opened_in_browser(shown, store) if open_browser else nullcontext():
+                run_console(settings, given, server.socket)
         except KeyboardInterrupt:  # SIGINT and SIGTERM end a server normally; they are not failures
             _log.info("stopped")
 
