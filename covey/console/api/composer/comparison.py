@@ -7,9 +7,8 @@ from typing import Final, Literal
 
 from covey.console.api.form import Form
 from deployment.errors import ViewSourceTooLarge
+from deployment.view_source.checked_text import MAX_LINES
 
-MAX_LINES: Final = 20_000
-"""Lines of a text that is compared; each is an object of the answer."""
 MOST: Final = 2_000
 """Lines that are matched with each other; the matcher's time grows with their square."""
 

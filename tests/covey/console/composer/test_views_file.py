@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from covey.console.api.composer.comparison import MAX_LINES, MOST, diff_of
+from covey.console.api.composer.comparison import MOST, diff_of
 from covey.console.views_file import MAX_BYTES, read_views, replace_views
 from covey.errors import NoViewsFile, ViewsFileChanged, ViewsFileUnusable
 from deployment.errors import ViewSourceTooLarge
+from deployment.view_source.checked_text import MAX_LINES
 from tests.covey.console.asking import Api, console_of
 
 TEXT = '# ours\r\nfrom covey import *\r\nx = Entity("a", value="é")\r\n'
@@ -161,6 +162,6 @@ def test_a_comparison_of_many_different_lines_is_quick_and_whole() -> None:
 
 
 def test_a_text_with_very_many_lines_is_not_compared() -> None:
-    with pytest.raises(ViewSourceTooLarge, match="has 20,001 lines"):
+    with pytest.raises(ViewSourceTooLarge, match="has 40,001 lines"):
         diff_of("", "#\n" * (MAX_LINES + 1))
     assert len(diff_of("", "#\n" * MAX_LINES)) == MAX_LINES
