@@ -1,37 +1,17 @@
 // The options of uPlot for lines with error bands, shaded gaps, and a strip of statuses under each line.
 
-import uPlot from "uplot";
+import type uPlot from "uplot";
 import { colour, seriesColour } from "../colours";
 import { number } from "../format";
 import { type Aligned, alone, type ChartGap, type ChartLine, type Range, runs } from "./lines";
 import { statusColour } from "./statuses";
+import { dateOf, TIMES } from "./times";
 
 const SECOND = 1e6;
 const STRIP_PX = 6;
 const NARROW_PX = 4;
 /** With at most so many points on a line, each has a bar of its own. */
 const BARS_UP_TO = 60;
-
-const DAY = 86_400;
-/** How times are written, by the distance of two of them in seconds: as the rest of the page does, year, month, day. */
-const TIMES: uPlot.Axis.Values = [
-  [365 * DAY, "{YYYY}", null, null, null, null, null, null, 1],
-  [28 * DAY, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
-  [DAY, "{MM}-{DD}", "\n{YYYY}", null, null, null, null, null, 1],
-  [60, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
-  [1, "{HH}:{mm}:{ss}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
-  [
-    0.001,
-    ":{ss}.{fff}",
-    "\n{YYYY}-{MM}-{DD} {HH}:{mm}",
-    null,
-    "\n{MM}-{DD} {HH}:{mm}",
-    null,
-    "\n{HH}:{mm}",
-    null,
-    1,
-  ],
-];
 
 export interface PlotInput {
   lines: readonly ChartLine[];
@@ -64,7 +44,7 @@ export function optionsOf(input: PlotInput): uPlot.Options {
   return {
     width: input.width,
     height: input.height,
-    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+    tzDate: dateOf,
     legend: { show: false },
     cursor: {
       drag: { x: true, y: false, setScale: false },

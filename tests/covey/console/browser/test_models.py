@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -12,8 +14,11 @@ from base.times import wall_clock
 from featurestore.publish.model_versions import promote
 from featurestore.registry.serving_versions import Weights
 from featurestore.store import Store
-from tests.covey.console.server import ConsoleServer, serving_console
+from tests.covey.console.server import ConsoleServer, running_console, serving_console
 from tests.covey.console.world import HOSTILE, World
+from tests.training.serving.conftest import serving_models
+from tests.training.serving.known_models import KnownStore
+from training.serving.statistics.remote_statistics import read_statistics
 
 from .conftest import OpenPage, WatchOf
 from .places import open_place
@@ -49,6 +54,32 @@ def test_versions_are_shown_with_metrics_intervals_and_what_they_were_made_from(
     expect(details).to_contain_text("labels.parquet, 12,000 rows, SHA-256 abab")
     page.get_by_label("Model", exact=True).select_option("odd")
     expect(page.get_by_role("region", name="Versions of odd")).to_contain_text(HOSTILE)  # as a text
+
+
+@pytest.mark.long  # the route and the card have shorter tests, without a server of models
+def test_answers_of_a_running_server_of_models_are_shown_with_the_time_of_each_stage(
+    tmp_path: Path, open_page: OpenPage
+) -> None:
+    known = KnownStore(tmp_path / "project")
+    known.register("late", 1)
+    with serving_models(known.directory, tmp_path / "serving.log", "late", options=("--models", "late")) as models:
+        options = ["--store", str(known.directory), "--serving", models.url]
+        with running_console(options, tmp_path / "console.log") as server:
+            page = open_page(server)
+            open_place(page, "models/late")
+            row = page.get_by_role("region", name="Answers by version").get_by_role("row", name=re.compile("^v1"))
+            expect(row.get_by_role("cell")).to_have_text(["v1", "0", "0", "0", "–", "–", "–", "–"])
+            for dests in (["ATL"], ["ATL", "LAX"]):
+                body = {"entities": {"dest": dests, "distance": [1] * len(dests)}}
+                assert httpx.post(f"{models.url}/predict/late", json=body).status_code == 200
+            (served,) = read_statistics(models.url)
+            page.reload()
+            expect(row.get_by_role("cell").nth(1)).to_have_text("2")
+            cells = [text.replace(",", "") for text in row.get_by_role("cell").all_inner_texts()]
+    assert cells[:5] == ["v1", "2", "0", "3", "1.5"]
+    stages = [served.queue_ms, served.read_ms, served.infer_ms]
+    assert None not in stages
+    assert [float(cell) for cell in cells[5:]] == pytest.approx(stages, rel=0.01)
 
 
 def test_a_reader_sees_no_button_that_changes_something(open_page: OpenPage) -> None:
