@@ -209,7 +209,7 @@ class RunRegistry:
 
     def require_idle(self) -> None:
         """Return if no run is under way. Raises RunUnderWay."""
-        for run in self._runs.values():
+        for run in self.all():
             if run.runs:
                 raise RunUnderWay(run.id, run.views)
 
