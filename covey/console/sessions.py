@@ -56,12 +56,12 @@ class User:
 
     Attributes:
         name: of the consumer; without API keys, of the role.
-        ident: stands for the same limits always.
+        ident: whose requests are limited together.
     """
 
     name: str
     role: Role
-    ident: str = ""
+    ident: str
     limits: Limits = NO_LIMITS
 
 
@@ -157,10 +157,10 @@ class Sessions:
         if token is not None:
             if not hmac.compare_digest(token.encode(), self._token.encode()):
                 raise self._failed("token")
-            return User(HOLDER, Role.OPERATOR), None
+            return User(HOLDER, Role.OPERATOR, HOLDER), None
         if key is not None:
             raise self._failed("API key")
-        return User(ANYBODY, Role.READER), None
+        return User(ANYBODY, Role.READER, ANYBODY), None
 
     def _failed(self, what: str) -> CredentialsRefused:
         """Raises TooManyAttempts."""

@@ -45,6 +45,11 @@ def add(directory: Path, name: str, role: Role) -> str:
     return Consumers(directory).add(name, Limits(), 0, os.urandom, role)
 
 
+def test_pages_without_a_token_do_not_use_up_the_requests_of_the_operator(clock: Clock) -> None:
+    sessions = of_token(clock)
+    assert sessions.open(token=TOKEN).user.ident != sessions.open().user.ident
+
+
 def test_without_keys_the_token_makes_an_operator_and_its_absence_a_reader(clock: Clock) -> None:
     sessions = of_token(clock)
     assert sessions.open(token=TOKEN).user.role is Role.OPERATOR
