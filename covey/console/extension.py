@@ -59,9 +59,8 @@ class ConsoleExtension:
     def add_routes(self, app: FastAPI) -> None:
         """Add the console, as an app of its own."""
         mount = Mount(PREFIX, self._app)
-        mount.path_regex = re.compile(
-            mount.path_regex.pattern, re.DOTALL
-        )  # a path with a line feed is the console's too
+        # a path with a line feed is the console's too
+        mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
         app.router.routes.append(mount)
 
     def openapi_paths(self) -> Mapping[str, Any]:
