@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Final
@@ -20,6 +20,8 @@ from .sequences import Added, Entry, Kept, edited
 from .spans import Span
 from .types import LINKS, PartType
 
+_MOST_PAIRS: Final = 1_000_000
+"""The most pairs of elements that are compared; the time for equal ones grows faster than their number."""
 _UNPACKED: Final = re.compile(r"\*{1,2}[0-9]*")
 
 
@@ -220,7 +222,7 @@ class PartTexts:
         elements = [spans.inner(one) for one in value.elements]
         texts = [written(value_layout(one, "()"), indent, len(indent)) for one in new]
         entries: list[Entry] = []
-        for tag, i, i_end, j, j_end in SequenceMatcher(None, _keys(was), _keys(new), autojunk=False).get_opcodes():
+        for tag, i, i_end, j, j_end in _differences(_keys(was), _keys(new)):
             if tag == "equal":
                 entries += [Kept(k, spans.text[slice(*elements[k])]) for k in range(i, i_end)]
             else:
@@ -296,6 +298,22 @@ class PartTexts:
             return inside
         newline, indent = self.source.spans.module.default_newline, line[: len(line) - len(line.lstrip())]
         return "".join(f"{newline}{indent}{INDENT}{entry.text}," for entry in entries) + newline + indent
+
+
+def _differences(was: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, int, int, int, int]]:
+    """How one list becomes another, as `difflib` says it; what is long between equal ends is replaced by place."""
+    least = min(len(was), len(new))
+    head = next((i for i in range(least) if was[i] != new[i]), least)
+    tail = next((i for i in range(least - head) if was[-1 - i] != new[-1 - i]), least - head)
+    was_end, new_end = len(was) - tail, len(new) - tail
+    yield "equal", 0, head, 0, head
+    if (was_end - head) * (new_end - head) > _MOST_PAIRS:
+        yield "replace", head, was_end, head, new_end
+    else:
+        between = SequenceMatcher(None, was[head:was_end], new[head:new_end], autojunk=False)
+        for tag, i, i_end, j, j_end in between.get_opcodes():
+            yield tag, i + head, i_end + head, j + head, j_end + head
+    yield "equal", was_end, len(was), new_end, len(new)
 
 
 def _keys(values: Sequence[Json]) -> list[str]:

@@ -213,9 +213,9 @@ class _Writer:
                     document.insert(last, block)
                     last += 1
                 elif node.kind in LINKS.values():
-                    document.insert(
-                        min((document.place_of(one) for one in self.owners.get(node.id, ())), default=last), block
-                    )
+                    places, end = document.places(), len(document.blocks)
+                    owners = self.owners.get(node.id, ())
+                    document.insert(min((places.get(one, end) for one in owners), default=last), block)
                 else:
                     document.insert(len(document.blocks), block)
         self._order_parts(document)

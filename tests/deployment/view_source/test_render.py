@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from deployment.view_source import part_text
 from deployment.view_source.graph import Code, Graph, Literal, Node
 from deployment.view_source.parameters import is_default
 from deployment.view_source.render import Rendered, render
@@ -482,6 +483,20 @@ def test_code_is_edited_as_text() -> None:
     assert _edit(text, without=("code-0",)).text == text.partition("\n\n")[2]
     new = _edit(text, Node("new-1", "code", fields={"text": Code("Y = 2\n")}))
     assert (new.text, new.ids["new-1"]) == (text + "\nY = 2\n", "code-2")
+
+
+@pytest.mark.parametrize("most_pairs", [0, 1_000_000])
+@pytest.mark.parametrize("new", ["ABCDE", "ABxyDE", "ABDE", "ABCxDE", "DE", "AB", "", "xAByzDEw", "ABCDEABCDE", "ABAB"])
+def test_elements_before_and_after_an_edit_keep_their_comments(
+    new: str, most_pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_text, "_MOST_PAIRS", most_pairs)
+    text = "from covey import Entity\ne = Entity(\n    'a',\n    domain=[\n"
+    text += "".join(f"        {key!r},  # {key}\n" for key in "ABCDE") + "    ],\n)\n"
+    edited = _edit(text, _node("e", text).with_field("domain", Literal([*new])))
+    assert parse(edited.text).graph["e"].fields["domain"] == Literal([*new])
+    for key in "AB" if new.startswith("AB") else "DE" if new.endswith("DE") else "":
+        assert f"        {key!r},  # {key}\n" in edited.text
 
 
 def test_a_file_of_join_keys_brings_its_import_once() -> None:
