@@ -33,7 +33,7 @@ def test_a_console_starts_and_ends_while_the_accountant_is_being_loaded(
 
     def load(*_: object) -> None:
         begun.set()
-        goes_on.wait()
+        goes_on.wait(30)  # so that a start that waits fails, and does not hang
         ended.set()
         raise RuntimeError("the process ends")
 
