@@ -33,6 +33,10 @@ MAX_RECORD_BYTES: Final = 2**24
 MAX_REPORT_BYTES: Final = 2**26
 MAX_FIELDS: Final = 500
 """The most settings, and the most results, that are read of one run."""
+MAX_HELD_BYTES: Final = 2**25
+"""The most bytes of the names and texts of all runs that are read."""
+_BYTES_OF_A_TEXT: Final = 64
+"""What a text takes beside its characters."""
 _MOST_TEXT: Final = 300
 _STORES: Final = frozenset({"store", "truth", "honest", "without-proofs", "with-proofs"})
 """Folders of a run that hold no runs."""
@@ -101,7 +105,7 @@ class LabFolder:
 
 def read_lab_folder(lab: Path) -> LabFolder:
     """Read every record below a folder; a folder that does not exist is empty."""
-    runs, reports, damaged, left_out = list[LabRun](), list[LabReport](), list[Damaged](), False
+    runs, reports, damaged, left_out, held = list[LabRun](), list[LabReport](), list[Damaged](), False, 0
     sweeps = set[str]()
     for at, (folder, files) in enumerate(_folders(lab)):
         if at >= MAX_FOLDERS or len(runs) >= MAX_RUNS:
@@ -111,7 +115,12 @@ def read_lab_folder(lab: Path) -> LabFolder:
         try:
             if RUN in files:
                 sweep = next((one for one in _above(name) if one in sweeps), None)
-                runs.append(_run(name, sweep, read_record(folder / RUN, MAX_RECORD_BYTES), has_report=REPORT in files))
+                run = _run(name, sweep, read_record(folder / RUN, MAX_RECORD_BYTES), has_report=REPORT in files)
+                held += _held_bytes(run)
+                if held > MAX_HELD_BYTES:
+                    left_out = True
+                    break
+                runs.append(run)
             elif SWEEP in files:
                 sweeps.add(name)
                 reports += _report(name, "sweep", "name", "runs", read_record(folder / SWEEP, MAX_RECORD_BYTES), files)
@@ -190,6 +199,14 @@ def _run(name: str, sweep: str | None, record: Record, *, has_report: bool) -> L
         dict(islice(settings.items(), MAX_FIELDS)),
         dict(islice(finite.items(), MAX_FIELDS)),
         has_report,
+    )
+
+
+def _held_bytes(run: LabRun) -> int:
+    own = (run.folder, run.sweep or "", run.status, run.error or "", run.started_at)
+    return sum(
+        len(text.encode()) + _BYTES_OF_A_TEXT
+        for text in (*own, *run.settings.keys(), *run.settings.values(), *run.results.keys())
     )
 
 

@@ -128,6 +128,22 @@ def test_no_more_runs_than_the_bound_are_read(tmp_path: Path, monkeypatch: pytes
     assert (len(found.runs), found.left_out) == (2, True)
 
 
+def test_no_more_text_of_all_runs_than_the_bound_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for at in range(4):
+        a_run(tmp_path / f"run-{at}", config={"x" * 250: "y" * 250, "z" * 250: "y" * 250})
+    assert not read_lab_folder(tmp_path).left_out
+    monkeypatch.setattr(lab_folder, "MAX_HELD_BYTES", 5_000)
+    found = read_lab_folder(tmp_path)
+    assert ([one.folder for one in found.runs], found.left_out) == (["run-0", "run-1"], True)
+
+
+def test_many_short_settings_count_with_what_each_text_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_run(tmp_path / "run", config={f"s{at}": 1 for at in range(100)})
+    monkeypatch.setattr(lab_folder, "MAX_HELD_BYTES", 5_000)
+    found = read_lab_folder(tmp_path)
+    assert (found.runs, found.left_out) == ((), True)
+
+
 def test_links_and_pipes_are_not_followed(tmp_path: Path) -> None:
     a_run(tmp_path / "elsewhere" / "run")
     lab = tmp_path / "lab"
