@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 from pydantic import FailFast, Field
 
+from covey.console.commands import command
 from deployment.inspect.models import ModelVersion, reported_metrics
 from deployment.printing.output import printable
 from featurestore.errors import NothingToRollBack, StoreCorrupt
@@ -85,7 +87,7 @@ class Model(Form):
     """A name with its versions, the newest first.
 
     `newest`: a registration takes over by itself. `stamp` changes with each promotion, registration and deletion.
-    `before`: what a rollback brings back; None: nothing.
+    `before`: what a rollback brings back; None: nothing. `serve_command` starts a server of this model.
     """
 
     name: str
@@ -95,13 +97,18 @@ class Model(Form):
     before: tuple[Share, ...] | None
     versions: tuple[VersionOfModel, ...]
     promotions: tuple[PromotionOfModel, ...]
+    serve_command: str
 
 
 class Models(Form):
-    """All models. `serving`: the URL of a running server of models; None: the console does not know one."""
+    """All models. `serving`: the URL of a running server of models; None: the console does not know one.
+
+    `train_command` trains a model.
+    """
 
     models: tuple[Model, ...]
     serving: str | None
+    train_command: str
 
 
 class ServedVersion(Form):
@@ -165,8 +172,8 @@ def shares_of(weights: Weights) -> tuple[Share, ...]:
     return tuple(Share(version=version, share=share) for version, share in weights.shares)
 
 
-def model_of(versions: Sequence[ModelVersion]) -> Model:
-    """A name from all of its versions."""
+def model_of(versions: Sequence[ModelVersion], directory: Path) -> Model:
+    """A name from all of its versions, in the store of a directory."""
     history = versions[0].history
     try:
         before = shares_of(history.in_force_before())
@@ -183,6 +190,7 @@ def model_of(versions: Sequence[ModelVersion]) -> Model:
             PromotionOfModel(at=one.at, serving=str(one.serving), rollback=one.is_rollback)
             for one in reversed(history.promotions)
         ),
+        serve_command=command("covey", "serve", "--models", history.model, "--store", str(directory)),
     )
 
 

@@ -52,7 +52,11 @@ def router(console: Console) -> APIRouter:
         by_name: dict[str, list[ModelVersion]] = {}
         for one in model_versions(console.store):
             by_name.setdefault(one.model.name, []).append(one)
-        return Models(models=tuple(map(model_of, by_name.values())), serving=console.serving)
+        return Models(
+            models=tuple(model_of(versions, console.directory) for versions in by_name.values()),
+            serving=console.serving,
+            train_command=command("covey", "train", "CONFIG.toml", "--store", str(console.directory)),
+        )
 
     asking = asyncio.Lock()
 

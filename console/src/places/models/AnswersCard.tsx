@@ -6,7 +6,7 @@ import { count, number } from "../../design/format";
 import { Loaded } from "../../design/Loaded";
 import { type Column, Table } from "../../design/Table";
 import { inline } from "../../design/text";
-import type { Served } from "./types";
+import type { Model, Served } from "./types";
 
 const READ_EVERY_MS = 5_000;
 const STAGES = [
@@ -16,7 +16,7 @@ const STAGES = [
 ] as const;
 
 /** What a running server of models has answered, and how long each stage took. */
-export function AnswersCard({ name, serving }: { name: string; serving: string | null }) {
+export function AnswersCard({ model, serving }: { model: Model; serving: string | null }) {
   const query = $api.useQuery("get", "/console/api/models/statistics", undefined, {
     enabled: serving !== null,
     refetchInterval: READ_EVERY_MS,
@@ -30,15 +30,15 @@ export function AnswersCard({ name, serving }: { name: string; serving: string |
             The console does not know a server of models. Start one, and name it with --serving URL to see its
             answers and latencies.
           </Empty>
-          <Start name={name} />
+          <Start command={model.serve_command} />
         </>
       ) : (
         <Loaded query={query} label="the statistics of the server of models">
           {(found) =>
             found.problem === null ? (
-              <Answers rows={found.versions.filter((one) => one.model === name)} url={serving} />
+              <Answers rows={found.versions.filter((one) => one.model === model.name)} url={serving} />
             ) : (
-              <Away problem={found.problem} name={name} />
+              <Away problem={found.problem} command={model.serve_command} />
             )
           }
         </Loaded>
@@ -47,17 +47,17 @@ export function AnswersCard({ name, serving }: { name: string; serving: string |
   );
 }
 
-function Away({ problem, name }: { problem: string; name: string }) {
+function Away({ problem, command }: { problem: string; command: string }) {
   return (
     <>
       <Empty>The server of models does not answer. {inline(problem)}</Empty>
-      <Start name={name} />
+      <Start command={command} />
     </>
   );
 }
 
-function Start({ name }: { name: string }) {
-  return <Command about="Starts a server of models">{`covey serve --models ${name}`}</Command>;
+function Start({ command }: { command: string }) {
+  return <Command about="Starts a server of models">{command}</Command>;
 }
 
 function Answers({ rows, url }: { rows: readonly Served[]; url: string }) {

@@ -47,7 +47,7 @@ export default function Models() {
           model === undefined ? (
             <>
               <Empty>This store has no model yet.</Empty>
-              <Command about="Trains one">covey train CONFIG.toml</Command>
+              <Command about="Trains one">{found.train_command}</Command>
             </>
           ) : (
             <ModelShown key={model.name} model={model} serving={found.serving} />
@@ -82,7 +82,7 @@ function ModelShown({ model, serving }: { model: Model; serving: string | null }
         onDelete={(one) => setQuestion({ kind: "delete", version: one })}
       />
       {version !== undefined && <VersionDetails name={model.name} version={version} />}
-      <AnswersCard name={model.name} serving={serving} />
+      <AnswersCard model={model} serving={serving} />
       {question?.kind === "promote" && <PromoteDialog model={model} start={question.start} onClose={close} />}
       {question?.kind === "roll back" && <RollBackDialog model={model} onClose={close} />}
       {question?.kind === "delete" && (

@@ -103,6 +103,17 @@ def in_force(api: Api) -> list[tuple[int, float]]:
     return [(one["version"], one["share"]) for one in model(api)["in_force"]]
 
 
+def test_commands_of_the_page_name_the_store_of_the_console_and_are_quoted(tmp_path: Path) -> None:
+    store = tmp_path / "a store; of mine"
+    with Publisher(store, lambda: 5) as publisher:
+        publisher.register_model("late", {"model.bin": b"m"}, "{}")
+    with console_of(store, now=NOW) as console:
+        found = Api(console).get("/models")
+    (late,) = found["models"]
+    assert shlex.split(late["serve_command"]) == ["covey", "serve", "--models", "late", "--store", str(store)]
+    assert shlex.split(found["train_command"]) == ["covey", "train", "CONFIG.toml", "--store", str(store)]
+
+
 def test_a_version_shows_its_lineage_and_metrics_whatever_they_hold(api: Api) -> None:
     newest, *older = model(api)["versions"]
     assert (newest["version"], [one["version"] for one in older]) == (3, [2, 1])
