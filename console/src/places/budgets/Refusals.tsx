@@ -14,44 +14,56 @@ export function Refusals({ owner }: { owner: string }) {
         found.refusals.length === 0 ? (
           <p>Nothing was refused.</p>
         ) : (
-          <Table
-            caption="Refusals"
-            rows={found.refusals}
-            rowKey={(one) => `${one.role} ${one.code} ${one.view}`}
-            columns={[
-              {
-                key: "code",
-                title: "Code",
-                cell: (one) => <code>{one.code}</code>,
-                order: (one) => one.code,
-              },
-              {
-                key: "sentence",
-                title: "Why",
-                cell: (one) => <span className="wrapped">{one.sentence}</span>,
-              },
-              {
-                key: "view",
-                title: "View",
-                cell: (one) => one.view ?? "the whole plan",
-                order: (one) => one.view,
-              },
-              { key: "role", title: "By", cell: (one) => one.role ?? "–", order: (one) => one.role },
-              {
-                key: "days",
-                title: "Days",
-                cell: (one) => <span className="wrapped">{spans(one.days)}</span>,
-              },
-              {
-                key: "plans",
-                title: "Plans",
-                numeric: true,
-                cell: (one) => count(one.plans),
-                order: (one) => one.plans,
-              },
-              { key: "last", title: "Last", cell: (one) => moment(one.last_at), order: (one) => one.last_at },
-            ]}
-          />
+          <>
+            <Table
+              caption="Refusals"
+              rows={found.refusals}
+              rowKey={(one) => `${one.role} ${one.code} ${one.view}`}
+              columns={[
+                {
+                  key: "code",
+                  title: "Code",
+                  cell: (one) => <code>{one.code}</code>,
+                  order: (one) => one.code,
+                },
+                {
+                  key: "sentence",
+                  title: "Why",
+                  cell: (one) => <span className="wrapped">{one.sentence}</span>,
+                },
+                {
+                  key: "view",
+                  title: "View",
+                  cell: (one) => one.view ?? "the whole plan",
+                  order: (one) => one.view,
+                },
+                { key: "role", title: "By", cell: (one) => one.role ?? "–", order: (one) => one.role },
+                {
+                  key: "days",
+                  title: "Days",
+                  cell: (one) => <span className="wrapped">{spans(one.days)}</span>,
+                },
+                {
+                  key: "plans",
+                  title: "Plans",
+                  numeric: true,
+                  cell: (one) => count(one.plans),
+                  order: (one) => one.plans,
+                },
+                {
+                  key: "last",
+                  title: "Last",
+                  cell: (one) => moment(one.last_at),
+                  order: (one) => one.last_at,
+                },
+              ]}
+            />
+            {found.more && (
+              <p>
+                These are the newest {count(found.refusals.length)} kinds of refusals. There are older ones.
+              </p>
+            )}
+          </>
         )
       }
     </Loaded>

@@ -197,18 +197,19 @@ class Refusal(Form):
 
 
 class Refusals(Form):
-    """What a ledger has refused, the last one first."""
+    """What a ledger has refused, the last one first. `total`: single refusals. `more`: whether older groups are left out."""
 
     owner: str
     refusals: list[Refusal]
     total: int
+    more: bool
 
     @classmethod
     def of(cls, ledger: LedgerView, most: int) -> Self:
         """The refusals of a ledger: at most so many groups."""
         found = [Refusal.of(*group) for group in refusal_groups(ledger.refused)]
         newest = sorted(found, key=lambda one: one.last_at, reverse=True)[:most]
-        return cls(owner=ledger.owner, refusals=newest, total=len(ledger.refused))
+        return cls(owner=ledger.owner, refusals=newest, total=len(ledger.refused), more=len(found) > len(newest))
 
 
 class LedgerCheck(Form):

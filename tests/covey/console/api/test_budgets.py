@@ -117,6 +117,12 @@ class TestDays:
         assert "more than allowed" in by_code["DAY_BUDGET_SPENT"]["sentence"]
         assert by_code["PLAN_EXPIRED"]["view"] is None
 
+    def test_an_answer_with_the_newest_refusals_only_says_that_there_are_more(self, api: Api) -> None:
+        whole = api.get("/budgets/ledgers/site-1/refusals")
+        assert (len(whole["refusals"]), whole["more"]) == (2, False)
+        newest = api.get("/budgets/ledgers/site-1/refusals", limit=1)
+        assert (newest["refusals"], newest["total"], newest["more"]) == (whole["refusals"][:1], 2, True)
+
     def test_a_check_reads_every_entry(self, api: Api) -> None:
         found = api.get("/budgets/ledgers/operator/check")
         assert (found["problem"], found["plans"]) == (None, 3)
