@@ -7,6 +7,8 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
+import httpx
+
 from deployment.printing.output import Output, printable
 from deployment.printing.tables import Cell, Table
 from featurestore.errors import RemoteFailed
@@ -15,7 +17,9 @@ from featurestore.remote.store import KEY_VARIABLE
 from featurestore.remote.tls import ReaderTls
 
 PATH: Final = "/v2/models/stats"
-_MAX_BYTES: Final = 2**24
+MAX_BYTES: Final = 2**24
+"""The most that is read of an answer."""
+_PART_BYTES: Final = 2**16
 _TIMEOUT_S: Final = 10.0
 """Of each wait: the statistics are at hand, so a server that is slower hangs."""
 
@@ -75,13 +79,17 @@ def read_statistics(url: str) -> list[Served]:
     if not url.startswith(("http://", "https://")):
         raise RemoteFailed(f"{url[:200]!r}: a server of models has a URL with http or https")
     link = HttpLink(url, os.environ.get(KEY_VARIABLE) or None, ReaderTls.from_environment())
-    with link.client, link.reached():
-        response = link.client.get(PATH, timeout=_TIMEOUT_S)
-    require_ok(response)
+    plain = {"accept-encoding": "identity"}  # a short answer could unpack to a long one
+    with link.client, link.reached(), link.client.stream("GET", PATH, headers=plain, timeout=_TIMEOUT_S) as answer:
+        content = bytearray()
+        for part in answer.iter_raw(_PART_BYTES):
+            content += part
+            if len(content) > MAX_BYTES:
+                raise RemoteFailed(f"{url}: the answer of {PATH} has more than {MAX_BYTES:,} bytes")
+    wait = {name: value for name, value in answer.headers.items() if name == "retry-after"}
+    require_ok(httpx.Response(answer.status_code, headers=wait, content=bytes(content)))
     try:
-        if len(response.content) > _MAX_BYTES:
-            raise ValueError("too long")
-        return [Served.of(one) for one in json.loads(response.content)["model_stats"]]
+        return [Served.of(one) for one in json.loads(content)["model_stats"]]
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise RemoteFailed(f"{url}: the answer of {PATH} has no statistics of models") from None
 
