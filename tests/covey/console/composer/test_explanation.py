@@ -74,6 +74,16 @@ def test_only_the_saved_file_is_executed_and_only_if_the_operator_trusts_it(
         assert "exit" in views_of(trusting, path.read_text()).problems[-1].message
 
 
+@pytest.mark.parametrize("raised", ["KeyboardInterrupt", "GeneratorExit", "SystemExit"])
+def test_what_a_trusted_file_raises_is_a_problem_and_no_defect(tmp_path: Path, raised: str) -> None:
+    path = tmp_path / "views.py"
+    path.write_text(f"raise {raised}\n" + LOOP)
+    with console_of(tmp_path, views_file=path) as console:
+        found = explained(Api(replace(console, trust_views=True)), path.read_text())
+    assert str(path) in found["problems"][-1]["message"]
+    assert {view["view"] for view in found["views"]} == {"visits", "everywhere"}
+
+
 def test_an_invalid_view_is_a_problem_of_its_node_and_the_others_keep_their_price(tmp_path: Path) -> None:
     text = VIEWS.replace('pane="1h"', 'pane="7h"')
     with console_of(tmp_path) as console:
