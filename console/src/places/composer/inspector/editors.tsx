@@ -1,5 +1,6 @@
 // The control of one field, by the kind of its value.
 
+import { useState } from "react";
 import { Combobox } from "../../../design/Combobox";
 import { Field, Select, TextField } from "../../../design/Field";
 import { inline } from "../../../design/text";
@@ -28,10 +29,11 @@ export function Line({
   error,
   onValue,
 }: EditorProps & { editor: LineEditor }) {
+  const [opened] = useState(value); // what is written meanwhile may be of another type by mistake
   const draft = useDraft(
     value,
     (one) => textOfValue(editor, one),
-    (text) => readText(editor, text),
+    (text) => readText(editor, text, opened),
     onValue,
   );
   return (

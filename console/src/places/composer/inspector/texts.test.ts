@@ -61,6 +61,29 @@ test("tags are lines of a name and a text", () => {
   expect(readTags("team").kind).toBe("wrong");
 });
 
+test("a key keeps the type that it had", () => {
+  expect(readText("key", "12", "1")).toEqual({ kind: "value", value: "12" });
+  expect(readText("key", "True", "1")).toEqual({ kind: "value", value: "True" });
+  expect(readText("key", "12", 1)).toEqual({ kind: "value", value: 12 });
+  expect(readText("key", "12", "")).toEqual({ kind: "value", value: 12 });
+  expect(readText("key", " a", " a")).toEqual({ kind: "value", value: " a" });
+});
+
+test("join keys that were there stay as they were, with their spaces and their types", () => {
+  const keys = [" ATL", "BOS ", "1"];
+  expect(readKeys(`${textOfKeys(keys)}\n NYC `, 1, keys)).toEqual({ kind: "value", value: [...keys, "NYC"] });
+  const pairs = [
+    ["a ", " b"],
+    ["c", "1"],
+  ];
+  expect(readKeys(`${textOfKeys(pairs)}\nd,e`, 2, pairs)).toEqual({
+    kind: "value",
+    value: [...pairs, ["d", "e"]],
+  });
+  expect(readKeys("true\nfalse", 1, [true, false])).toEqual({ kind: "value", value: [true, false] });
+  expect(readKeys("1\nx", 1, [1])).toEqual({ kind: "value", value: ["1", "x"] });
+});
+
 test("join keys are texts, or numbers where all of a column are", () => {
   expect(readKeys("ATL\nBOS\n", 1)).toEqual({ kind: "value", value: ["ATL", "BOS"] });
   expect(readKeys("1\n2", 1)).toEqual({ kind: "value", value: [1, 2] });

@@ -39,7 +39,8 @@ export function textOfValue(editor: LineEditor, given: Json | undefined): string
   return typeof given === "string" ? given : editor === "text" ? String(given) : JSON.stringify(given);
 }
 
-export function readText(editor: LineEditor, text: string): Read {
+/** `before`: the value that the field had; a key keeps its type. */
+export function readText(editor: LineEditor, text: string, before?: Json): Read {
   const trimmed = text.trim();
   switch (editor) {
     case "text":
@@ -51,7 +52,7 @@ export function readText(editor: LineEditor, text: string): Read {
       return read.kind === "value" && !Number.isInteger(read.value) ? wrong("Write a whole number.") : read;
     }
     case "key":
-      return keyOf(trimmed);
+      return keyOf(text, before);
     case "duration":
       return durationOf(trimmed);
     case "durations":
@@ -67,12 +68,16 @@ export function readText(editor: LineEditor, text: string): Read {
   }
 }
 
-/** A join key: a whole number, True or False, or else a text. */
-function keyOf(text: string): Read {
-  if (text === "True" || text === "False") {
-    return value(text === "True");
+/** A join key: a text if it was one, such as "10115"; else a whole number, True or False, or a text. */
+function keyOf(text: string, before: Json | undefined): Read {
+  const trimmed = text.trim();
+  if (typeof before === "string" && before !== "") {
+    return value(text === before ? before : trimmed);
   }
-  return value(isWhole(text) ? Number(text) : text);
+  if (trimmed === "True" || trimmed === "False") {
+    return value(trimmed === "True");
+  }
+  return value(isWhole(trimmed) ? Number(trimmed) : trimmed);
 }
 
 /** A number in Python's or JSON's spelling. A sign that looks like minus is one. */
@@ -152,27 +157,51 @@ export function textOfKeys(given: Json | undefined): string {
     : "";
 }
 
-/** Whole numbers are numbers if all keys of a column are; else every key is a text. A column of texts, such as "10115", stays one. */
+/**
+ * A text that was there stays as it was. Whole numbers are numbers if all keys of a column are; else every one is a text, since
+ * a column has one type. A column of texts, such as "10115", stays one.
+ */
 export function readKeys(text: string, columns: number, before?: Json): Read {
   const rows = text
     .split("\n")
     .filter((line) => line.trim() !== "")
-    .map((line) => (columns > 1 ? line.split(",").map((one) => one.trim()) : [line.trim()]));
+    .map((line) => (columns > 1 ? line.split(",").map(withoutSeparator) : [line]));
   const bad = rows.find((row) => row.length !== columns);
   if (bad !== undefined) {
     return wrong(`${bad.join(", ")}: each line has ${columns} keys, separated by commas.`);
   }
-  const isNumeric = Array.from(
-    { length: columns },
-    (_, at) => !hasText(before, columns, at) && rows.every((row) => isWhole(row[at] ?? "")),
+  const known = Array.from({ length: columns }, (_, at) => shownKeys(before, columns, at));
+  const isNumeric = known.map(
+    (keys, at) =>
+      ![...keys.values()].some((key) => typeof key === "string") &&
+      rows.every((row) => isWhole((row[at] ?? "").trim())),
   );
-  const typed = rows.map((row) => row.map((key, at): Json => (isNumeric[at] === true ? Number(key) : key)));
+  const typed = rows.map((row) =>
+    row.map((key, at): Json => {
+      const own = known[at]?.get(key);
+      return typeof own === "string" || typeof own === "boolean"
+        ? own
+        : isNumeric[at] === true
+          ? Number(key)
+          : key.trim();
+    }),
+  );
   return value(columns > 1 ? typed : typed.map((row) => row[0] ?? ""));
 }
 
-function hasText(keys: Json | undefined, columns: number, at: number): boolean {
+/** The space after a comma separates keys; further ones may belong to a key. */
+function withoutSeparator(part: string, at: number): string {
+  return at > 0 ? part.replace(/^ /, "") : part;
+}
+
+/** The keys of a column by how they are shown. */
+function shownKeys(keys: Json | undefined, columns: number, at: number): ReadonlyMap<string, Json> {
   const rows = Array.isArray(keys) ? keys : [];
-  return rows.some((row) => typeof (columns > 1 && Array.isArray(row) ? row[at] : row) === "string");
+  return new Map(
+    rows
+      .map((row): Json => (columns > 1 && Array.isArray(row) ? row[at] : row))
+      .map((key) => [String(key), key]),
+  );
 }
 
 function isWhole(text: string): boolean {
