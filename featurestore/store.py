@@ -502,6 +502,10 @@ class Store:
         """The pane of a release id, also after its sums have left. Raises UnknownRelease."""
         return find_pane(self._registry, release_id)
 
+    def stamp(self) -> object:
+        """A value that changes when any process changes the store; it takes microseconds. It is of this open store alone."""
+        return self._registry.stamp()
+
     def plan_tallies(self) -> list[PlanTally]:
         """How many panes each plan has of each view, by view, in order of the first pane. It reads the row of every pane."""
         return plan_tallies(self._registry)

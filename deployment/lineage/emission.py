@@ -22,6 +22,7 @@ from .openlineage import Emitter, Event, events_of
 PATH: Final = "/api/v1/lineage"
 """Where collectors of OpenLineage take events, if the URL names no path."""
 TIMEOUT_S: Final = 5.0
+"""Of each wait for the collector, not of a whole answer: one that comes in small parts may take longer."""
 WAITS_S: Final = (0.5, 2.0)
 """The pauses before a second and a third attempt."""
 MAX_ANSWER: Final = 2**16
@@ -163,6 +164,7 @@ class Follower:
         self._store, self._clock = store, clock
         self._collector, self._emitter = following.collector, following.emitter
         self._every_s, self._end, self._known = every_s, Flag(), dict[str, str]()
+        self._sent_at: object = None  # the stamp of the store whose events the collector has
         self.state = EmissionState(self._collector.url, 0, None)
         self._thread = Thread(target=self._follow, name="openlineage", daemon=True)
 
@@ -183,9 +185,12 @@ class Follower:
             self._end.wait(self._every_s)
 
     def step(self) -> None:
-        """Send the events that the collector does not have in their present form."""
+        """Send the events that the collector does not have in their present form; an unchanged store has none."""
         problem: str | None = None
         try:
+            stamp = self._store.stamp()  # before the events: a change meanwhile is seen at the next look
+            if stamp == self._sent_at:
+                return
             for event in events_of(self._store, self._emitter, self._clock()):
                 name, text = _named(event)
                 if self._end.is_set():
@@ -195,6 +200,7 @@ class Follower:
                     if sent:
                         self._known[name] = text
                     self.state = EmissionState(self._collector.url, self.state.sent + sent, None)
+            self._sent_at = stamp
         except CoveyError as error:
             problem = str(error)
             log.warning("OpenLineage: %s", problem)

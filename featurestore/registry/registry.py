@@ -144,13 +144,17 @@ class Registry:
         with snapshot(self._db, self._lock):
             yield
 
+    def stamp(self) -> tuple[int, int]:
+        """A value that changes with every change by any process. It is of this connection alone."""
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0]), self._db.total_changes
+
     def lineages(self) -> list[Lineage]:
         """The versions of every name, by name."""
         return self._versions.lineages()
 
     def lineage(self, name: str) -> Lineage:
         """The versions of a name. Raises UnknownView, which lists all views."""
-        stamp = int(self._db.execute("PRAGMA data_version").fetchone()[0]), self._db.total_changes
+        stamp = self.stamp()
         if self._lineages[0] != stamp:
             self._lineages = stamp, {}
         known = self._lineages[1]

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from deployment.errors import LineageNotSent, UsageError
+from deployment.lineage import emission
 from deployment.lineage.emission import PATH, Collector, Follower, Following, emit
-from deployment.lineage.openlineage import Emitter
+from deployment.lineage.openlineage import Emitter, Event, events_of
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from tests.featurestore.making import DAY, HOUR, a_release
@@ -140,6 +141,28 @@ class TestFollower:
                 publisher.publish([a_release(VIEW, 9 * HOUR)])
             follower.step()
         assert [body["eventType"] for body in received.bodies[first:]] == ["START", "COMPLETE"]
+
+    def test_events_are_made_only_if_the_store_has_changed(
+        self, url: str, received: Received, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_store(tmp_path)
+        made = list[int]()
+
+        def counted(store: Store, emitter: Emitter, now: int) -> Iterator[Event]:
+            made.append(now)
+            return events_of(store, emitter, now)
+
+        monkeypatch.setattr(emission, "events_of", counted)
+        with Store.open(tmp_path) as store:
+            follower = Follower(store, following(url), lambda: 100 * DAY)
+            for _ in range(3):
+                follower.step()
+            assert len(made) == 1
+            with Publisher(tmp_path, lambda: 101 * DAY) as publisher:
+                publisher.register_model("late", {"model.bin": b"m"}, "{}")
+            for _ in range(3):
+                follower.step()
+            assert len(made) == 2
 
     def test_a_failure_is_kept_and_made_good_at_the_next_look(
         self, url: str, received: Received, tmp_path: Path
