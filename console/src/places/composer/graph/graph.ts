@@ -97,6 +97,17 @@ export function written(graph: Graph): Graph {
   return nodes.length === graph.nodes.length ? graph : { nodes };
 }
 
+/** Whether two graphs have the same nodes with the same values, in any order of their fields. */
+export function sameGraph(one: Graph, other: Graph): boolean {
+  return one === other || JSON.stringify(one, ordered) === JSON.stringify(other, ordered);
+}
+
+function ordered(_key: string, value: unknown): unknown {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
+    : value;
+}
+
 /** The name that people see for a node. */
 export function titleOf(node: GraphNode): string {
   const own = textOf(node, "name");

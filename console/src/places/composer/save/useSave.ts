@@ -41,7 +41,7 @@ export function useSave(): Save {
       if (data !== undefined) {
         composer.setFile({ ...composer.file, text, graph, sha256: data.sha256, problems: [] });
         if (newest.current === edited) {
-          composer.dispatch({ type: "rebase", text, graph, ids }); // later edits stay edits of the text before
+          composer.dispatch({ type: "saved", text, graph, ids }); // later edits stay edits of the text before
         }
         setSaving({ kind: "saved", commands: data.commands });
       }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { GRAPH } from "../fixture";
 import { remove, setField } from "../graph/edits";
-import { literal } from "../graph/graph";
+import { type GraphNode, literal } from "../graph/graph";
 import { type Action, carried, type Editing, isEdited, NOTHING, reduce } from "./editing";
 
 const OPENED = reduce(NOTHING, { type: "load", text: "text", graph: GRAPH });
@@ -46,16 +46,57 @@ test("a deleted node leaves the selection, and a part of the canvas goes with it
   expect(deleted.selection).toEqual(["late_model", "source:events"]);
 });
 
-test("after a save the ids are new, the selection follows, and undo goes back to before", () => {
+test("after a text is applied the ids are new, the selection follows, and undo goes back to before", () => {
   const edited = after(OPENED, rho(0.2), { type: "select", ids: ["filter:dest_delay.features.3"] });
   const ids = { "dest_delay.features.3": "dest_delay.features.2" };
-  const saved = after(edited, { type: "rebase", text: "new text", graph: { nodes: [] }, ids });
-  expect(saved.selection).toEqual(["filter:dest_delay.features.2"]);
-  expect(saved.base.text).toBe("new text");
-  expect(isEdited(saved)).toBe(false);
-  const undone = after(saved, { type: "undo" });
+  const applied = after(edited, { type: "rebase", text: "new text", graph: { nodes: [] }, ids });
+  expect(applied.selection).toEqual(["filter:dest_delay.features.2"]);
+  expect(applied.base.text).toBe("new text");
+  expect(isEdited(applied)).toBe(false);
+  const undone = after(applied, { type: "undo" });
   expect([undone.base.text, undone.graph]).toEqual(["text", edited.graph]);
 });
+
+test("a save is no step: undo goes back to before the edit, and redo to what was saved", () => {
+  const edited = after(OPENED, rho(0.2, "rho"));
+  const ids = Object.fromEntries(GRAPH.nodes.map((node) => [node.id, node.id]));
+  const saved = after(edited, { type: "saved", text: "new text", graph: edited.graph, ids });
+  expect(isEdited(saved)).toBe(false);
+  const undone = after(saved, { type: "undo" });
+  expect([undone.base.text, undone.graph]).toEqual(["text", GRAPH]);
+  expect(after(undone, { type: "redo" }).base.text).toBe("new text");
+  expect(after(saved, rho(0.3, "rho"), { type: "undo" }).base.text).toBe("new text");
+});
+
+test("undo after a save brings back a draft that the file does not have", () => {
+  const draft = { ...feature(), id: "new", name: "" };
+  const graph = { nodes: [...GRAPH.nodes, draft] };
+  const saved = after(
+    OPENED,
+    { type: "edit", graph },
+    { type: "saved", text: "text", graph: GRAPH, ids: {} },
+  );
+  expect(after(saved, { type: "undo" }).graph).toBe(graph);
+});
+
+test("a value that was moved and moved back is no edit", () => {
+  const before = GRAPH.nodes.find((node) => node.id === "dest_delay.privacy")?.fields.rho;
+  const moved = after(OPENED, rho(0.2));
+  const graph = setField(moved.graph, "dest_delay.privacy", "rho", before);
+  expect(isEdited(after(moved, { type: "edit", graph }))).toBe(false);
+  const left = setField(moved.graph, "dest_delay.privacy", "rho", undefined);
+  expect(isEdited(after(moved, { type: "edit", graph: left }))).toBe(before !== undefined);
+  const again = setField(left, "dest_delay.privacy", "rho", before);
+  expect(isEdited(after(moved, { type: "edit", graph: again }))).toBe(false);
+});
+
+function feature(): GraphNode {
+  const found = GRAPH.nodes.find((node) => node.kind === "feature");
+  if (found === undefined) {
+    throw new Error("the fixture has features");
+  }
+  return found;
+}
 
 test("positions and selections follow renewed ids", () => {
   expect(carried(["a", "windows:a", "gone", "source:events"], { a: "b" })).toEqual([

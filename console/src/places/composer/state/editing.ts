@@ -1,6 +1,6 @@
 // The state of the editor: what was read, what is edited, what can be undone. All of it is one reducer.
 
-import { EMPTY, type Graph, type GraphProblem } from "../graph/graph";
+import { EMPTY, type Graph, type GraphProblem, sameGraph, written } from "../graph/graph";
 
 /** The text that was parsed last, and its graph. An edited graph is always written into this text. */
 export interface Base {
@@ -38,9 +38,12 @@ export type Action =
       readonly select?: readonly string[];
       readonly says?: string;
     }
-  /** The file was written, or edited as text: the graph of `text`, and the new id of each old one. */
+  /**
+   * The graph of `text`, and the new id of each old one. `rebase`: the text is another one, edited by hand or by others; a step of
+   * undo. `saved`: the text is what the graph means, and was written to the file.
+   */
   | {
-      readonly type: "rebase";
+      readonly type: "rebase" | "saved";
       readonly text: string;
       readonly graph: Graph;
       readonly ids: Readonly<Record<string, string>>;
@@ -72,13 +75,9 @@ export function reduce(state: Editing, action: Action): Editing {
     case "edit":
       return edited(state, action);
     case "rebase":
-      return {
-        ...stepped(state),
-        base: { text: action.text, graph: action.graph },
-        graph: action.graph,
-        renewed: action.ids,
-        selection: carried(state.selection, action.ids),
-      };
+      return based(stepped(state), action);
+    case "saved": // drafts are not in the file; only undo brings them back
+      return based(written(state.graph) === state.graph ? { ...state, gesture: "" } : stepped(state), action);
     case "undo":
       return undone(state);
     case "redo":
@@ -90,6 +89,16 @@ export function reduce(state: Editing, action: Action): Editing {
     case "say":
       return { ...state, said: action.says };
   }
+}
+
+function based(state: Editing, { text, graph, ids }: Action & { type: "rebase" | "saved" }): Editing {
+  return {
+    ...state,
+    base: { text, graph },
+    graph,
+    renewed: ids,
+    selection: carried(state.selection, ids),
+  };
 }
 
 function edited(state: Editing, action: Action & { type: "edit" }): Editing {
@@ -182,7 +191,7 @@ function same(one: readonly string[], other: readonly string[]): boolean {
   return one.length === other.length && one.every((id, index) => id === other[index]);
 }
 
-/** Whether the graph has edits that its base does not have. */
+/** Whether the graph has edits that its base does not have. A value that was moved and moved back is none. */
 export function isEdited(state: Editing): boolean {
-  return state.graph !== state.base.graph;
+  return !sameGraph(state.graph, state.base.graph);
 }

@@ -31,6 +31,18 @@ test("without edits the file is read anew", () => {
   expect(keptOf(FILE)).toBeUndefined();
 });
 
+test("a value that was moved and moved back is not unsaved", () => {
+  const graph = setField(
+    EDITED.graph,
+    "BOUNDS",
+    "max_cells",
+    GRAPH.nodes.find(({ id }) => id === "BOUNDS")?.fields.max_cells,
+  );
+  const back = reduce(EDITED, { type: "edit", graph });
+  expect(back.graph).not.toBe(back.base.graph);
+  expect(hasUnsaved({ file: FILE, editing: back, draft: undefined })).toBe(false);
+});
+
 test("a page that is loaded anew has the edits, once, and undo goes back to the file", () => {
   const draft = { text: "mine", from: "text" };
   store({ file: FILE, editing: EDITED, draft }, window.sessionStorage);

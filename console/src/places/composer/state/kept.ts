@@ -1,6 +1,7 @@
 // What is edited and not saved, while one looks at another place of the console or loads the page anew in its tab.
 
-import { type Editing, NOTHING, reduce } from "./editing";
+import { sameGraph } from "../graph/graph";
+import { type Editing, isEdited, NOTHING, reduce } from "./editing";
 import type { ViewsFile } from "./viewsFile";
 
 /** A text that is edited by hand and not applied yet, and the text that it began as. */
@@ -39,9 +40,7 @@ export function keptOf(file: ViewsFile): Kept | undefined {
 
 export function hasUnsaved({ file, editing, draft }: Kept): boolean {
   return (
-    editing.graph !== editing.base.graph ||
-    editing.base.text !== file.text ||
-    (draft !== undefined && draft.text !== draft.from)
+    isEdited(editing) || editing.base.text !== file.text || (draft !== undefined && draft.text !== draft.from)
   );
 }
 
@@ -75,8 +74,7 @@ export function taken(storage: Storage): Kept | undefined {
 function restored({ file, base, graph, draft }: Stored): Kept {
   const loaded = reduce(NOTHING, { type: "load", text: file.text, graph: file.graph });
   const based = base.text === file.text ? loaded : reduce(loaded, { type: "rebase", ...base, ids: {} });
-  const isEdited = JSON.stringify(graph) !== JSON.stringify(base.graph);
-  const editing = isEdited ? reduce(based, { type: "edit", graph }) : based;
+  const editing = sameGraph(graph, base.graph) ? based : reduce(based, { type: "edit", graph });
   return {
     file,
     editing: { ...editing, said: "Your unsaved edits are here again" },
