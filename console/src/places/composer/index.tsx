@@ -6,9 +6,8 @@ import type { Json } from "./graph/graph";
 import type { Palette } from "./graph/palette";
 import type { Source } from "./graph/sources";
 import { Panel } from "./panel/Panel";
-import { type AnsweredGraph, graphOf } from "./panel/wire";
-import { ComposerProvider } from "./state/context";
-import type { ViewsFile } from "./state/viewsFile";
+import { ComposerProvider, useComposer } from "./state/context";
+import { faultOf, fileOf } from "./state/viewsFile";
 import { Workbench } from "./Workbench";
 
 const ONCE = { staleTime: Number.POSITIVE_INFINITY, refetchOnWindowFocus: false } as const;
@@ -27,7 +26,7 @@ export default function Composer() {
               <Loaded query={sources} label="the sources">
                 {(known) => (
                   <ComposerProvider file={fileOf(read)} palette={paletteOf(types)} sources={sourcesOf(known)}>
-                    {read.fault !== null && <Fault fault={read.fault} />}
+                    <FaultOfFile />
                     <Workbench>
                       <Panel />
                     </Workbench>
@@ -42,20 +41,18 @@ export default function Composer() {
   );
 }
 
-function Fault({ fault }: { fault: components["schemas"]["SyntaxFault"] }) {
+/** Why the text that is edited has no graph. */
+function FaultOfFile() {
+  const { file, editing } = useComposer();
+  const fault = faultOf(file, editing.base.text);
   return (
-    <p className="problem" role="alert">
-      The views file is no Python at line {fault.line}, column {fault.column}: {fault.message}. Mend it under
-      “Python”, with “Edit as text”.
-    </p>
+    fault && (
+      <p className="problem" role="alert">
+        The views file is no Python at line {fault.line}, column {fault.column}: {fault.message}. Mend it
+        under “Python”, with “Edit as text”.
+      </p>
+    )
   );
-}
-
-type Read = Omit<components["schemas"]["ViewsFile"], "graph"> & { readonly graph: AnsweredGraph };
-
-function fileOf(read: Read): ViewsFile {
-  const { path, text, sha256, editable, problems } = read;
-  return { path, text, sha256, editable, whyNot: read.why_not, problems, graph: graphOf(read.graph) };
 }
 
 function paletteOf(read: components["schemas"]["Palette"]): Palette {

@@ -1,10 +1,9 @@
 import { useRef, useState } from "react";
 import { api } from "../../../api/client";
 import { ApiProblem, asProblem } from "../../../api/problem";
-import { graphOf } from "../panel/wire";
 import { useWritten } from "../panel/written";
-import { type Composer, useComposer } from "../state/context";
-import type { ViewsFile } from "../state/viewsFile";
+import { useComposer } from "../state/context";
+import { fileOf, type ViewsFile } from "../state/viewsFile";
 
 export type Saving =
   | { readonly kind: "idle" }
@@ -39,7 +38,7 @@ export function useSave(): Save {
     try {
       const { data } = await api.PUT("/console/api/composer/file", { body: { text, based_on: basedOn } });
       if (data !== undefined) {
-        composer.setFile({ ...composer.file, text, graph, sha256: data.sha256, problems: [] });
+        composer.setFile({ ...composer.file, text, graph, sha256: data.sha256, problems: [], fault: null });
         if (newest.current === edited) {
           composer.dispatch({ type: "saved", text, graph, ids }); // later edits stay edits of the text before
         }
@@ -48,7 +47,7 @@ export function useSave(): Save {
     } catch (error) {
       const problem = asProblem(error);
       if (problem.code === "VIEWS_FILE_CHANGED") {
-        setSaving(await conflict(composer));
+        setSaving(await conflict());
       } else {
         setSaving({ kind: "failed", problem });
       }
@@ -69,12 +68,11 @@ export function useSave(): Save {
   };
 }
 
-async function conflict({ file }: Composer): Promise<Saving> {
+async function conflict(): Promise<Saving> {
   try {
     const { data } = await api.GET("/console/api/composer/file");
     if (data?.editable === true) {
-      const { path, text, sha256, graph, problems } = data;
-      return { kind: "conflict", theirs: { ...file, path, text, sha256, graph: graphOf(graph), problems } };
+      return { kind: "conflict", theirs: fileOf(data) };
     }
     const detail = data?.why_not ?? "The file cannot be read.";
     return {

@@ -16,6 +16,7 @@ const FILE: ViewsFile = {
   editable: true,
   whyNot: "",
   problems: [],
+  fault: null,
 };
 const OPENED = reduce(NOTHING, { type: "load", text: "text", graph: GRAPH });
 const EDITED = reduce(OPENED, { type: "edit", graph: setField(GRAPH, "BOUNDS", "max_cells", literal(9)) });
