@@ -100,6 +100,7 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "PROVIDER_UNKNOWN": lambda _: "start the leader with --provider HOST:PORT",
     # the console
     "NO_VIEWS_FILE": lambda _: "`covey console --views FILE` names one",
+    "EVENT_FILES_AWAY": lambda _: "start `covey console`, or the same command, with a file that exists: --events FILE",
     "NO_EVENTS": lambda _: "`covey console --events PATH --client-column NAME --time-column NAME` names them",
     "VIEWS_FILE_CHANGED": lambda _: "compare both texts, and take theirs, keep yours, or download yours",
     "VIEWS_NOT_KNOWN": lambda _: (

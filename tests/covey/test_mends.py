@@ -12,6 +12,7 @@ from aggregator.errors import KeyHolderUnknown, PeerRefused, RemoteRefusal, Unre
 from base.errors import CertificateMissing, ClearTextRefused, CoveyError
 from covey.cli.mends import _MENDS, line_of
 from deployment.errors import CollectionFailed, RunRefused, UsageError
+from edge_client.errors import EventFilesAway
 from featurestore.errors import RemoteFailed, StoreNotFound, UnknownView
 from tests.base.test_error_codes import errors
 
@@ -48,6 +49,8 @@ def chained(outer: Exception, inner: Exception) -> Exception:
          "keys tls` makes the certificates of the roles here"),
         (StoreNotFound("s"), "no store at s; `covey run VIEWS.py --events FILE --store s` makes one"),
         (RemoteFailed("no answer"), "no answer"),
+        (EventFilesAway("no event file e.csv: there is no such file or folder"), "no event file e.csv: there is no such file "
+         "or folder; start `covey console`, or the same command, with a file that exists: --events FILE"),
         (PermissionError("denied"), "denied"),
         (KeyHolderUnknown(), "this leader has no key holder. Start it with the address of one; start the leader with "
          "--keyholder HOST:PORT"),
