@@ -15,7 +15,7 @@ PRIVATE: Final = (
     r"keys/tls(/\w+\.(crt|key))?|keys/trust(/\w+\.crt)?",
     r"roles/(leader|helper|keyholder)/(state\.db(-wal|-shm|-journal)?|live(/[0-9a-f]+)?)",
     r"roles/(superlink|leader|helper|keyholder)/lock",
-    r"roles/coordinator/((lease|schedule)\.lock|schedule\.db(-wal|-shm|-journal)?)",
+    r"roles/coordinator/((lease|schedule)\.lock|schedule\.db(-wal|-shm|-journal)?|answers\.jsonl)",
     r"roles/coordinator/unfinished(/(job\.json|superlink|announced\.json|progress\.jsonl|result\.\w+|logs(/[\w-]+\.log)?))?",
     r"sites(/[\w-]+\.(toml|parquet))?",  # a site's own settings; for a simulated site also its events
     r"consumers\.json",  # digests of the readers' API keys
