@@ -65,7 +65,5 @@ def _executed(path: Path, _text: str) -> Declared | Problem:
         return load_declared(path, need_views=False)
     except CoveyError as error:
         return Problem("", "", str(error))
-    except (
-        BaseException
-    ) as error:  # such as KeyboardInterrupt: the file's own, since the threads of routes get no Ctrl-C
+    except BaseException as error:  # noqa: BLE001 - it is the file's own: the threads of routes get no Ctrl-C
         return Problem("", "", f"{path} raises {type(error).__name__}; a views file only defines views")

@@ -11,10 +11,14 @@ import orjson
 from fastapi import Header
 from fastapi.responses import StreamingResponse
 
+from covey.errors import TooManyStreams
+
 HEARTBEAT_S: Final = 15.0
 """How often an idle stream sends a comment, which reveals a page that has gone."""
 LOOK_S: Final = 0.05
 """How often a stream looks for new events."""
+MAX_STREAMS: Final = 32
+"""So many streams of one kind are open at once."""
 MAX_EVENTS: Final = 10_000
 """A log keeps so many events; a page that missed older ones continues with what is kept."""
 
@@ -76,15 +80,32 @@ class EventLog:
                 yield None
 
 
-def stream(events: AsyncIterator[Event | None]) -> StreamingResponse:
-    """The answer of a route that sends events."""
-    return StreamingResponse(_lines(events), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+class Streams:
+    """The open streams of one kind. They are counted on the event loop alone."""
 
+    def __init__(self) -> None:
+        self._open = 0
 
-async def _lines(events: AsyncIterator[Event | None]) -> AsyncIterator[bytes]:
-    yield b": open\n\n"
-    async for event in events:
-        if event is None:
-            yield b": nothing new\n\n"
-        else:
-            yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event.number, event.name.encode(), orjson.dumps(event.data))
+    def answer(self, events: AsyncIterator[Event | None]) -> StreamingResponse:
+        """The answer of a route that sends events. Raises TooManyStreams."""
+        if self._open >= MAX_STREAMS:
+            raise TooManyStreams(MAX_STREAMS)
+        return StreamingResponse(
+            self._lines(events), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+        )
+
+    async def _lines(self, events: AsyncIterator[Event | None]) -> AsyncIterator[bytes]:
+        self._open += 1  # a stream that never begins does not count
+        try:
+            yield b": open\n\n"
+            async for event in events:
+                if event is None:
+                    yield b": nothing new\n\n"
+                else:
+                    yield b"id: %d\nevent: %s\ndata: %s\n\n" % (
+                        event.number,
+                        event.name.encode(),
+                        orjson.dumps(event.data),
+                    )
+        finally:
+            self._open -= 1

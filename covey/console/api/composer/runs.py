@@ -17,7 +17,7 @@ from covey.console.api.form import Body, Form
 from covey.console.commands import command
 from covey.console.console import Console, EventSource
 from covey.console.evaluation import NOTHING_KNOWN, KnownViews, views_of
-from covey.console.live import LastEvent, stream
+from covey.console.live import LastEvent, Streams
 from covey.console.roles import Operator
 from covey.console.run_registry import RunRegistry, RunSnapshot
 from covey.console.run_request import RunRequest, encoded
@@ -159,6 +159,7 @@ class CollectionRuns(Form):
 
 def add_routes(router: APIRouter, console: Console, registry: RunRegistry) -> None:
     """Add the routes of runs."""
+    streams = Streams()
 
     @router.post("/runs/preview", operation_id="previewRun")
     def preview_run(body: RunBody, _user: Operator) -> Previewed:
@@ -223,9 +224,9 @@ def add_routes(router: APIRouter, console: Console, registry: RunRegistry) -> No
         return _shown(run.snapshot())
 
     @router.get("/runs/{run_id}/events", operation_id="followRun", response_class=StreamingResponse)
-    def follow_run(run_id: Name, last: LastEvent = None) -> StreamingResponse:
+    async def follow_run(run_id: Name, last: LastEvent = None) -> StreamingResponse:
         """The events of a run as they come: `progress`, then `done`, `failed` or `cancelled`."""
-        return stream(registry.get(run_id).log.follow(last))
+        return streams.answer(registry.get(run_id).log.follow(last))
 
 
 def _source(console: Console) -> EventSource:

@@ -9,13 +9,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from covey.console.live import HEARTBEAT_S, Event
-from covey.errors import TooManyStreams
 
 from .parts import FleetParts
 
 INTERVAL_S: Final = 1.0
 """The state is read as often at most, for all streams together, and only while there is one."""
-MAX_STREAMS: Final = 32
 
 
 class FleetEvents:
@@ -40,7 +38,7 @@ class FleetEvents:
         self._number = clock()
         self._parts: dict[str, Event] = {}
         self._read_at = float("-inf")
-        self._lock, self._streams = threading.Lock(), 0
+        self._lock = threading.Lock()
 
     def newest(self) -> tuple[Event, ...]:
         """The newest state of each part, in the order of change. It is read again if it is older than the interval."""
@@ -57,25 +55,16 @@ class FleetEvents:
                 self._number += 1
                 self._parts[name] = Event(self._number, name, data)
 
-    def require_room(self) -> None:
-        """Return if another stream can be followed. Raises TooManyStreams."""
-        if self._streams >= MAX_STREAMS:
-            raise TooManyStreams(MAX_STREAMS)
-
     async def follow(self, last: int | None) -> AsyncIterator[Event | None]:
         """The parts that have changed after `last`, as they change; None: nothing has changed for a while."""
         seen, idle = last or 0, 0.0
-        self._streams += 1  # on the event loop alone; a stream that never begins does not count
-        try:
-            while True:
-                for event in await asyncio.to_thread(self.newest):
-                    if event.number > seen:
-                        seen, idle = event.number, 0.0
-                        yield event
-                await asyncio.sleep(INTERVAL_S)
-                idle += INTERVAL_S
-                if idle >= HEARTBEAT_S:
-                    idle = 0.0
-                    yield None
-        finally:
-            self._streams -= 1
+        while True:
+            for event in await asyncio.to_thread(self.newest):
+                if event.number > seen:
+                    seen, idle = event.number, 0.0
+                    yield event
+            await asyncio.sleep(INTERVAL_S)
+            idle += INTERVAL_S
+            if idle >= HEARTBEAT_S:
+                idle = 0.0
+                yield None

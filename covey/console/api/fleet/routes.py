@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from covey.console.commands import command
 from covey.console.console import Console
-from covey.console.live import LastEvent, stream
+from covey.console.live import LastEvent, Streams
 from deployment.drift.report import Report, Terms
 from deployment.drift.stored_panes import StoredPanes
 from deployment.inspect.arrivals import newest_publication
@@ -53,7 +53,7 @@ def router(console: Console) -> APIRouter:
         with lock:
             return fleet.project()
 
-    events = FleetEvents(read, console.clock)
+    events, streams = FleetEvents(read, console.clock), Streams()
 
     @routes.get("", operation_id="readFleet")
     def state() -> FleetState:
@@ -69,8 +69,7 @@ def router(console: Console) -> APIRouter:
     @routes.get("/events", operation_id="followFleet", response_class=StreamingResponse)
     async def follow(last: LastEvent = None) -> StreamingResponse:
         """The same parts as events, when they change."""
-        events.require_room()
-        return stream(events.follow(last))
+        return streams.answer(events.follow(last))
 
     @routes.get("/coverage", operation_id="readCoverage")
     def read_coverage(view: View, panes: Panes = 60) -> Coverage:

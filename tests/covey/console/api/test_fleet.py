@@ -22,7 +22,6 @@ from covey.console.api.fleet.live import FleetEvents
 from covey.console.api.fleet.pane_forms import MOST_PANES, panes_form
 from covey.console.api.fleet.parts import NAMES, FleetParts, read_parts
 from covey.console.live import Event
-from covey.errors import TooManyStreams
 from deployment.coordinator.answer_log import AnswerLog
 from deployment.drift import checks
 from deployment.inspect.fleet import Fleet
@@ -185,7 +184,7 @@ class TestEvents:
             events = events_of(tmp_path, store, lambda: seconds[0])
 
             async def follow() -> tuple[list[Event], list[Event]]:
-                stream = _opened(events, None)
+                stream: Any = events.follow(None)
                 first = [await _next(stream) for _ in NAMES]
                 with Publisher(tmp_path, lambda: 100 * DAY) as publisher:
                     publisher.publish([a_release(VIEW, 2 * DAY), a_void(VIEW, 3 * DAY, HOSTILE)])
@@ -211,7 +210,7 @@ class TestEvents:
             seconds[0] += 5
 
             async def resumed(seen: int) -> list[str]:
-                stream = _opened(events, seen)
+                stream: Any = events.follow(seen)
                 found = [(await _next(stream)).name for _ in range(2)]
                 await stream.aclose()
                 return found
@@ -226,7 +225,7 @@ class TestEvents:
             events = events_of(tmp_path, store, lambda: seconds[0])
 
             async def idle() -> list[Event | None]:
-                stream = _opened(events, None)
+                stream: Any = events.follow(None)
                 found = [await anext(stream) for _ in range(len(NAMES) + 1)]
                 await stream.aclose()
                 return found
@@ -251,33 +250,8 @@ class TestEvents:
         events.newest()
         assert reads == [0, 1.0]
 
-    def test_streams_are_bounded_and_a_closed_one_makes_room(
-        self, seconds: list[float], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(live, "MAX_STREAMS", 2)
-        events = FleetEvents(lambda: EMPTY, lambda: 0, lambda: seconds[0])
-
-        async def follow() -> None:
-            first, second = _opened(events, None), _opened(events, None)
-            await anext(first)
-            await anext(second)
-            with pytest.raises(TooManyStreams, match="2 pages"):
-                events.require_room()
-            await second.aclose()
-            third = _opened(events, None)
-            await anext(third)
-            for stream in (first, third):
-                await stream.aclose()
-
-        asyncio.run(follow())
-
 
 EMPTY = FleetParts.model_validate({name: {} for name in NAMES})
-
-
-def _opened(events: FleetEvents, last: int | None) -> Any:
-    events.require_room()
-    return events.follow(last)
 
 
 async def _next(stream: AsyncIterator[Event | None]) -> Event:

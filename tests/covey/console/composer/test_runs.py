@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from covey.console import live
 from covey.console.console import EventSource
 from featurestore.store import Store
 from tests.covey.conftest import VIEWS, write_project
@@ -43,6 +44,17 @@ def require_resumable(api: Api, run_id: str) -> None:
     assert json.loads(events[-1][2].removeprefix("data: "))["views"][0]["view"] == "visits"
     rest = api.client.get(path, headers={"Last-Event-ID": str(numbers[-2])}).text
     assert [line for line in rest.splitlines() if line.startswith("id: ")] == [f"id: {numbers[-1]}"]
+
+
+def test_the_streams_of_runs_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MAX_STREAMS", 0)
+    with console_of(folder, views_file=folder / "views.py", source=source_of(folder)) as console:
+        api = Api(console)
+        run = api.post("/composer/runs", BODY | {"confirmed": True})["id"]
+        status, problem = api.ask("GET", f"/composer/runs/{run}/events")
+        assert (status, problem["code"]) == (503, "TOO_MANY_STREAMS")
+        api.ask("DELETE", f"/composer/runs/{run}")
+        ended(api, run)
 
 
 def test_a_run_is_previewed_confirmed_followed_and_published(folder: Path) -> None:

@@ -1,0 +1,33 @@
+"""Streams of events: how many are open at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from covey.console import live
+from covey.console.live import EventLog, Streams
+from covey.errors import TooManyStreams
+
+
+def test_streams_are_bounded_and_a_closed_one_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MAX_STREAMS", 2)
+    streams, log = Streams(), EventLog()
+
+    async def opened() -> Any:
+        lines: Any = streams.answer(log.follow(None)).body_iterator
+        assert await anext(lines) == b": open\n\n"
+        return lines
+
+    async def follow() -> None:
+        first, second = await opened(), await opened()
+        with pytest.raises(TooManyStreams, match="2 pages"):
+            streams.answer(log.follow(None))
+        await second.aclose()
+        third = await opened()
+        for lines in (first, third):
+            await lines.aclose()
+
+    asyncio.run(follow())
