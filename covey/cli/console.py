@@ -22,7 +22,6 @@ from .listening_options import (
     HostOption,
     KeysOption,
     PortOption,
-    RateOption,
     RequestsOption,
     TlsCertificateOption,
     TlsKeyOption,
@@ -74,7 +73,14 @@ def console(
     port: PortOption = 6580,
     allowed_host: AllowedHostOption = None,
     keys: KeysOption = None,
-    rate: RateOption = None,
+    rate: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="ROWS",
+            help="Rows a second of a consumer without a limit, in answers of the feature server alone. Default: no limit.",
+        ),
+    ] = None,
     requests: RequestsOption = None,
     connections: ConnectionsOption = 1_000,
     tls: TlsOption = False,
@@ -114,6 +120,8 @@ def console(
     require_store(store, is_project=Project.find(store) is not None)
     found = views if views is not None else store / _VIEWS
     views_file = found.absolute() if views is not None or found.exists() or Project.find(store) is not None else None
+    if trust_views and not found.is_file():
+        raise UsageError(f"no file {found}: --trust-views runs the views file; save one, or leave the option out")
     following = None
     if openlineage is not None:
         following = Following(Collector.parse(openlineage, os.environ.get(KEY)), Emitter.of(store, __version__))

@@ -158,6 +158,7 @@ def test_a_folder_that_is_no_project_is_named_with_the_mend(tmp_path: Path, caps
     [
         (("--views", "none.py"), "no file none.py"),
         (("--lab", "none"), "no folder none"),
+        (("--trust-views",), "--trust-views runs the views file"),
         (("--events", "x.parquet"), "--events goes with --client-column and --time-column"),
         (("--time-column", "t"), "--time-column goes with --events"),
         (("--host", "0.0.0.0"), "no TLS and no authentication of readers"),
@@ -167,7 +168,9 @@ def test_an_option_that_cannot_be_is_named(
     store: Path, options: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(["console", "--store", str(store), "--port", "0", *options]) == 2
-    assert said in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert "http" not in printed.out
 
 
 def test_a_store_that_disappears_or_is_damaged_leaves_named_problems(store: Path, tmp_path: Path) -> None:
