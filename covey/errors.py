@@ -36,7 +36,9 @@ class SessionMissing(ConsoleError):
     status = 401
 
     def __init__(self) -> None:
-        super().__init__("this page has no session, or its session has ended; reload the page")
+        super().__init__(
+            "this page has no session, or its session has ended; open again the URL that `covey console` printed"
+        )
 
 
 class CredentialsRefused(ConsoleError):
@@ -104,6 +106,17 @@ class PageTokenMissing(ConsoleError):
         super().__init__(f"the header {header} is missing, or is of another session; reload the page")
 
 
+class RequestFromAnotherSite(ConsoleError):
+    """A request to the API that a page of another site has caused, as its browser says."""
+
+    status = 403
+    exit_code = REFUSED
+
+    def __init__(self, site: str) -> None:
+        self.site = site
+        super().__init__(f"a page of another site has sent this request ({site}); use the console's own page")
+
+
 class RoleTooSmall(ConsoleError):
     """The user's role does not include what was asked for."""
 
@@ -123,7 +136,7 @@ class TooManyStreams(ConsoleError):
 
     def __init__(self, most: int) -> None:
         self.most = most
-        super().__init__(f"{most:,} pages follow the fleet live, the most that the console allows; close one of them")
+        super().__init__(f"{most:,} pages follow live events, the most that the console allows; close one of them")
 
 
 class NotConfirmed(ConsoleError):
@@ -144,7 +157,7 @@ class BodyTooLarge(ConsoleError):
 
     def __init__(self, most: int) -> None:
         self.most = most
-        super().__init__(f"the body of a request may have {most:,} bytes")
+        super().__init__(f"the body of a request may have at most {most:,} bytes; send less at once")
 
 
 class CursorInvalid(ConsoleError):

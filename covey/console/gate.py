@@ -14,7 +14,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
-from covey.errors import BodyTooLarge, TooManyRequests
+from covey.errors import BodyTooLarge, PageTokenMissing, RequestFromAnotherSite, TooManyRequests
 from deployment.printing.output import printable
 from featurestore.server.answer import App, Message, Receive, Send
 from featurestore.server.connections import SURPLUS
@@ -37,6 +37,8 @@ MAX_CREDENTIALS: Final = 4_096
 """What may be sent without a session."""
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
+_FOREIGN: Final = frozenset({"cross-site", "same-site"})
+"""Values of Sec-Fetch-Site, which browsers send: another site, and another port or name of this one."""
 _SECRET: Final = re.compile(r"covey_[0-9a-f]{8}_[A-Za-z0-9_-]+|token=[A-Za-z0-9_-]+")
 _POLICY: Final = "; ".join(
     (
@@ -120,13 +122,20 @@ class Gate:
             raise Refused(503, f"the server has {scope[SURPLUS]:,} open connections, its limit")
         path: str = scope["path"]
         headers = Headers(scope=scope)
+        site = headers.get("sec-fetch-site", "")
+        if site in _FOREIGN and path.startswith(f"{API}/"):
+            raise RequestFromAnotherSite(site)
         if scope["method"] not in _SAFE and _length(headers) > (most := _most(scope)):
             raise BodyTooLarge(most)
         if path == SESSION or not path.startswith(f"{API}/"):
             return None
         session = self._sessions.find(cookie_of(headers, self._cookie))
         if scope["method"] not in _SAFE:
-            session.require_page_token(headers.get(HEADER), HEADER)
+            try:
+                session.require_page_token(headers.get(HEADER), HEADER)
+            except PageTokenMissing as error:
+                _record(session, scope, error.status, ["no page token"])
+                raise
         wait = self._throttle.allowance(session.user.ident, session.user.limits).admit()
         if wait is not None:
             raise TooManyRequests(wait.seconds)
@@ -165,9 +174,9 @@ class _Body:
         return message
 
 
-def _record(session: Session, scope: Message, status: int, commands: list[str]) -> None:
+def _record(session: Session, scope: Message, status: int, notes: list[str]) -> None:
     """Log a request to change something, with its outcome, in one line: a line break in a name begins no other one."""
-    done = f"; {'; '.join(commands)}" if commands else ""
+    done = f"; {'; '.join(notes)}" if notes else ""
     _log.info(
         "%s (%s): %s %s answered %d%s",
         session.user.name,

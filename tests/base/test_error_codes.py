@@ -350,6 +350,7 @@ KEY_NEEDED covey.KeyNeeded 4
 TOO_MANY_ATTEMPTS covey.TooManyAttempts 4
 TOO_MANY_REQUESTS covey.TooManyRequests 4
 TOO_MANY_SESSIONS covey.TooManySessions 4
+REQUEST_FROM_ANOTHER_SITE covey.RequestFromAnotherSite 4
 PAGE_TOKEN_MISSING covey.PageTokenMissing 4
 ROLE_TOO_SMALL covey.RoleTooSmall 4
 NOT_CONFIRMED covey.NotConfirmed 4

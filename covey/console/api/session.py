@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -13,7 +14,8 @@ from covey.console.console import Console
 from covey.console.gate import PREFIX, cookie_of
 from covey.console.roles import USER
 from covey.console.sessions import Sessions, User
-from covey.errors import SessionMissing
+from covey.errors import CredentialsRefused, SessionMissing
+from deployment.printing.output import printable
 from featurestore.server.roles import Role
 
 from .form import Body, Form
@@ -21,6 +23,7 @@ from .form import Body, Form
 RoleName = Literal["reader", "author", "operator"]
 _NAMES: dict[Role, RoleName] = {Role.READER: "reader", Role.AUTHOR: "author", Role.OPERATOR: "operator"}
 _Secret = Annotated[str, Field(max_length=200)]
+_log = logging.getLogger(__name__)
 
 
 class Credentials(Body):
@@ -71,7 +74,14 @@ def session_router(sessions: Sessions, cookie: str, secure: bool) -> APIRouter:
                 return Session(name=found.user.name, role=_NAMES[found.user.role], csrf=found.page_token)
             except SessionMissing:
                 pass
-        made = sessions.open(token=body.token, key=body.key)
+        peer = printable(request.client.host) if request.client is not None else "unknown"
+        try:
+            made = sessions.open(token=body.token, key=body.key)
+        except CredentialsRefused as error:  # no more of them than the limit of attempts lets through
+            _log.warning("refused a session to %s: wrong %s", peer, error.what)
+            raise
+        if made.user.role > Role.READER:
+            _log.info("%s (%s): opened a session from %s", made.user.name, made.user.role.label, peer)
         if secret is not None:
             sessions.close(secret)
         response.set_cookie(cookie, made.secret, path=PREFIX, secure=secure, httponly=True, samesite="strict")

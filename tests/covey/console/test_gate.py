@@ -217,6 +217,41 @@ def test_every_change_is_logged_with_its_user_and_command(
     assert key not in caplog.text
 
 
+def test_who_opens_a_session_that_may_change_something_is_logged_and_wrong_credentials_without_their_text(
+    console: Console, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "covey.console"):
+        Api(console, "reader")
+        assert caplog.messages == []
+        Api(console)
+        api.post("/session", {})  # a page that is loaded again
+        assert api.ask("POST", "/session", json={"token": "not-the-token"})[0] == 401
+    assert caplog.messages == [
+        "operator (operator): opened a session from testclient",
+        "refused a session to testclient: wrong token",
+    ]
+
+
+def test_a_request_without_the_token_of_the_page_is_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "covey.console"):
+        api.ask("POST", "/place/write", json={}, headers={HEADER: "guess"})
+    assert caplog.messages == ["operator (operator): POST /console/api/place/write answered 403; no page token"]
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_of_another_site_reaches_no_route_of_the_api(api: Api, site: str) -> None:
+    for method, path in (("GET", "/about"), ("GET", "/place"), ("POST", "/session"), ("POST", "/place/write")):
+        body = None if method == "GET" else {}
+        status, problem = api.ask(method, path, json=body, headers={"Sec-Fetch-Site": site})
+        assert (status, problem["code"]) == (403, "REQUEST_FROM_ANOTHER_SITE")
+    assert api.client.get("/console/", headers={"Sec-Fetch-Site": site}).status_code != 403  # a link to the page
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+def test_the_own_page_and_a_typed_address_reach_the_api(api: Api, site: str) -> None:
+    assert api.ask("GET", "/about", headers={"Sec-Fetch-Site": site})[0] == 200
+
+
 def test_a_change_is_one_line_of_the_log_whatever_its_texts_are(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "covey.console"):
         api.post("/place/write", {"text": "a\nb\x1b[2J"})
