@@ -53,6 +53,10 @@ class ViewFeature(ABC):
     def settings(self) -> Mapping[str, Setting]:
         """The values of its definition by name, except name, weight and description. Call it only if `problem` is None."""
 
+    def cell_labels(self, width: int) -> tuple[str, ...]:
+        """What people call each of the `width` cells of its values, if these are lists."""
+        return tuple(f"cell {number}" for number in range(1, width + 1))
+
     def spelled_settings(self) -> Mapping[str, object]:
         """The settings as VIEWS.py spells them, with their defaults."""
         return self.settings()

@@ -76,6 +76,12 @@ class Histogram(PaneFeature):
         """See `PaneFeature`."""
         return WholeNumber()
 
+    def cell_labels(self, width: int) -> tuple[str, ...]:
+        """See `ViewFeature`."""
+        edges = [f"{edge:.15g}" for edge in self.edges]
+        inner = [f"{low} to {high}" for low, high in pairwise(edges)]
+        return (f"below {edges[0]}", *inner, f"{edges[-1]} and above", *(["no value"] if self.nulls else []))
+
     def settings(self) -> Mapping[str, Setting]:
         """See `ViewFeature`."""
         return {"column": self.column, "edges": tuple(map(float, self.edges)), "nulls": self.nulls}

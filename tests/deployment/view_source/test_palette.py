@@ -19,6 +19,14 @@ def _field(type_: str, name: str) -> FieldType:
     return next(one for one in _type(type_).fields if one.name == name)
 
 
+@pytest.fixture(autouse=True)
+def _only_our_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the kinds that other tests of the process have registered."""
+    for spelling, kind in list(feature.KINDS.items()):
+        if not kind.__module__.startswith("featurestore."):
+            monkeypatch.delitem(feature.KINDS, spelling)
+
+
 def test_every_class_of_a_views_file_is_a_type() -> None:
     assert [one.type for one in palette().types] == [
         "FeatureView", "Entity", "ClientCount", "Count", "Histogram", "Mean", "Rate", "Filtered", "Bounds", "Privacy",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Literal
 
 from deployment.inspect.view_versions import due_after
 from featurestore.define.definitions import FeatureView
-from featurestore.define.kinds import Histogram
 from featurestore.define.on_demand import OnDemandView
 from featurestore.define.values import ServedFeature, served_features
 from featurestore.store import Store
@@ -82,21 +80,9 @@ def _feature_form(served: ServedFeature) -> FeatureForm:
         kind=feature.kind,
         window=None if served.window is None else served.window.name,
         shape=served.serving.shape,
-        cells=_cells(served),
+        cells=served.feature.cell_labels(served.width) if served.is_list else (),
         description=feature.description,
     )
-
-
-def _cells(served: ServedFeature) -> tuple[str, ...]:
-    """The label of each cell of a list."""
-    if not served.is_list:
-        return ()
-    feature = served.feature
-    if not isinstance(feature, Histogram):
-        return tuple(f"cell {i + 1}" for i in range(served.width))
-    edges = [f"{edge:g}" for edge in feature.edges]
-    inner = [f"{low} to {high}" for low, high in pairwise(edges)]
-    return (f"below {edges[0]}", *inner, f"{edges[-1]} and above", *(["no value"] if feature.nulls else []))
 
 
 def _on_demand_form(view: OnDemandView) -> OnDemandForm:
