@@ -8,6 +8,7 @@ has the old version or the new one. So it needs no copy of the file.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ Synchronous: TypeAlias = Literal["FULL", "OFF"]
 
 BUSY_S: Final = 30.0
 """How long a statement waits for another process that writes."""
+_AGAIN_S: Final = 0.005
+"""How long to wait before the journal mode is set again."""
 
 
 class Identity(Enum):
@@ -147,9 +150,28 @@ def connect(
 
 
 def prepare(database: sqlite3.Connection, synchronous: Synchronous, *pragmas: str) -> None:
-    """Set up a connection that writes: WAL, when a commit is on disk, and more pragmas."""
-    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", *pragmas):
+    """Set up a connection that writes: WAL, when a commit is on disk, and more pragmas.
+
+    Raises:
+        sqlite3.OperationalError: for example, another connection has locked the file for longer than the busy timeout.
+    """
+    _use_wal(database)
+    for pragma in (f"synchronous={synchronous}", *pragmas):
         database.execute(f"PRAGMA {pragma}")
+
+
+def _use_wal(database: sqlite3.Connection) -> None:
+    """Set the journal mode. SQLite does not wait if two connections set that of a new file at once: one of them is refused."""
+    (busy_ms,) = database.execute("PRAGMA busy_timeout").fetchone()
+    end = time.monotonic() + busy_ms / 1000
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= end:
+                raise
+        time.sleep(_AGAIN_S)
 
 
 def version_of(database: sqlite3.Connection) -> int:

@@ -56,6 +56,27 @@ def test_a_connection_that_writes_is_in_wal_mode_and_waits_for_the_disk(database
     assert found == ["wal", 2, 1, 30_000]
 
 
+def test_many_may_open_a_new_database_at_once(tmp_path: Path) -> None:
+    refused: list[sqlite3.OperationalError] = []
+    for number in range(60):
+        together = threading.Barrier(8)
+
+        def open_one(path: Path = tmp_path / f"{number}.db", together: threading.Barrier = together) -> None:
+            with closing(connect(path, private=True)) as database:
+                together.wait()
+                try:
+                    prepare(database, "OFF")
+                except sqlite3.OperationalError as error:
+                    refused.append(error)
+
+        threads = [threading.Thread(target=open_one) for _ in range(together.parties)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert refused == []
+
+
 def test_a_file_is_ours_or_empty_or_of_another_version_or_foreign(database: sqlite3.Connection, tmp_path: Path) -> None:
     assert FORMAT.identify(database) is Identity.OURS
     assert version_of(database) == 3
