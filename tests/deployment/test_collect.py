@@ -73,15 +73,16 @@ def test_the_commands_of_the_readme_collect_every_day_by_themselves(
         assert typed.returncode == DONE, typed.stderr + logs(shop)
         assert published(shop) == dict.fromkeys(map(str, days[:2]), "opened")
         with subprocess.Popen(words(*watch, "--after", "0"), stdout=subprocess.PIPE, text=True) as watching:
+            assert watching.stdout is not None
+            lines = [watching.stdout.readline() for _ in days[:2]]
             for number, day in enumerate(days[2:], 1):
                 write_day(tmp_path / "visits", day)
                 clock.move(today + timedelta(number))
                 until(lambda day=day: str(day) in published(shop))  # type: ignore[misc]  # mypy cannot infer such a lambda
+                lines.append(watching.stdout.readline())  # a line names the version that is served when it is written
                 if number == 1:  # while roles, coordinator and watch go on; from the next midnight on
                     change(shop / "views.py", "clip=(0, 200)", "clip=(0, 100)")
                     assert covey("apply", "shop/views.py", "--project", "shop", "--yes")[0] == DONE
-            assert watching.stdout is not None
-            lines = [watching.stdout.readline() for _ in days]
             watching.terminate()
         for day, version, line in zip(days[3:], (1, 2), lines[3:], strict=True):
             pane = f"shop_visits@v{version}  pane {day}T00:00:00Z to {day + timedelta(1)}T00:00:00Z  opened, "
