@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +12,9 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
 from .row_file import flat_rows, flat_schema
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # of collections.abc since Python 3.12
 
 FileKind = Literal["csv", "parquet"]
 
@@ -32,9 +35,9 @@ class _Sink(io.RawIOBase):
         """The position, from the start of the file."""
         return self._at
 
-    def write(self, data: object) -> int:
+    def write(self, data: Buffer) -> int:
         """Keep some bytes until they are taken."""
-        part = bytes(data)  # type: ignore[call-overload]
+        part = bytes(data)
         self._parts.append(part)
         self._at += len(part)
         return len(part)

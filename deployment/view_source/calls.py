@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
+from featurestore.define.entities import ColumnType
 from featurestore.define.on_demand import Feature, Input, OnDemandView, on_demand
 from featurestore.errors import OnDemandFailed
 
@@ -71,7 +72,8 @@ def unexecuted(node: Node, outputs: Any, name: Any = None) -> OnDemandView:
 
     kept = inspect.Parameter.KEYWORD_ONLY
     function.__name__ = node.name
-    function.__signature__ = inspect.Signature([inspect.Parameter(one["name"], kept) for one in listed])  # type: ignore[attr-defined]
+    signature = inspect.Signature([inspect.Parameter(one["name"], kept) for one in listed])
+    function.__signature__ = signature  # type: ignore[attr-defined]  # `inspect` reads it (PEP 362); mypy does not know it
     function.__annotations__ = {one["name"]: _annotation(one) for one in listed}
     return on_demand(outputs=outputs, name=name)(function)
 
@@ -79,4 +81,5 @@ def unexecuted(node: Node, outputs: Any, name: Any = None) -> OnDemandView:
 def _annotation(argument: Mapping[str, str]) -> Any:
     if "feature" in argument:
         return Annotated[Any, Feature(argument["feature"])]
-    return Annotated[Any, Input(argument["input"])] if "input" in argument else Any  # type: ignore[arg-type]
+    kind = cast(ColumnType, argument.get("input"))  # `on_demand` refuses another one
+    return Any if kind is None else Annotated[Any, Input(kind)]

@@ -25,7 +25,7 @@ class _Changes(cst.CSTVisitor):
         super().__init__()
         self.names: set[str] = set()
 
-    def visit_Call(self, node: cst.Call) -> None:  # noqa: N802 - libcst's name, as those below
+    def visit_Call(self, node: cst.Call) -> None:
         match node.func:
             case cst.Attribute(value=owner, attr=cst.Name(value=method)) if method not in _READS:
                 self._add(owner)
@@ -33,13 +33,13 @@ class _Changes(cst.CSTVisitor):
             for argument in node.args:
                 self._add(argument.value)
 
-    def visit_AssignTarget(self, node: cst.AssignTarget) -> None:  # noqa: N802
+    def visit_AssignTarget(self, node: cst.AssignTarget) -> None:
         self._add_owner(node.target)
 
-    def visit_AugAssign(self, node: cst.AugAssign) -> None:  # noqa: N802
+    def visit_AugAssign(self, node: cst.AugAssign) -> None:
         self._add(node.target)
 
-    def visit_Del(self, node: cst.Del) -> None:  # noqa: N802
+    def visit_Del(self, node: cst.Del) -> None:
         self._add_owner(node.target)
 
     def _add_owner(self, target: cst.BaseExpression) -> None:

@@ -150,43 +150,43 @@ class _BoundNames(cst.CSTVisitor):
             case _:
                 pass
 
-    def visit_AssignTarget(self, node: cst.AssignTarget) -> None:  # noqa: N802 - libcst's name, as those below
+    def visit_AssignTarget(self, node: cst.AssignTarget) -> None:
         self._target(node.target)
 
-    def visit_AnnAssign(self, node: cst.AnnAssign) -> None:  # noqa: N802
+    def visit_AnnAssign(self, node: cst.AnnAssign) -> None:
         self._target(node.target)
 
-    def visit_AugAssign(self, node: cst.AugAssign) -> None:  # noqa: N802
+    def visit_AugAssign(self, node: cst.AugAssign) -> None:
         self._target(node.target)
 
-    def visit_NamedExpr(self, node: cst.NamedExpr) -> None:  # noqa: N802
+    def visit_NamedExpr(self, node: cst.NamedExpr) -> None:
         self._target(node.target)
 
-    def visit_For(self, node: cst.For) -> None:  # noqa: N802
+    def visit_For(self, node: cst.For) -> None:
         self._target(node.target)
 
-    def visit_AsName(self, node: cst.AsName) -> None:  # noqa: N802
+    def visit_AsName(self, node: cst.AsName) -> None:
         self._target(node.name)
 
-    def visit_Del(self, node: cst.Del) -> None:  # noqa: N802
+    def visit_Del(self, node: cst.Del) -> None:
         self._target(node.target)
 
-    def visit_MatchAs(self, node: cst.MatchAs) -> None:  # noqa: N802
+    def visit_MatchAs(self, node: cst.MatchAs) -> None:
         self._target(node.name)
 
-    def visit_MatchStar(self, node: cst.MatchStar) -> None:  # noqa: N802
+    def visit_MatchStar(self, node: cst.MatchStar) -> None:
         self._target(node.name)
 
-    def visit_ImportAlias(self, node: cst.ImportAlias) -> None:  # noqa: N802
+    def visit_ImportAlias(self, node: cst.ImportAlias) -> None:
         self.names.add(alias_of(node))
 
-    def visit_FunctionDef(self, node: cst.FunctionDef) -> bool:  # noqa: N802
+    def visit_FunctionDef(self, node: cst.FunctionDef) -> bool:
         self.names.add(node.name.value)
         return False
 
-    def visit_ClassDef(self, node: cst.ClassDef) -> bool:  # noqa: N802
+    def visit_ClassDef(self, node: cst.ClassDef) -> bool:
         self.names.add(node.name.value)
         return False
 
-    def visit_Lambda(self, node: cst.Lambda) -> bool:  # noqa: N802
+    def visit_Lambda(self, node: cst.Lambda) -> bool:
         return False

@@ -83,7 +83,7 @@ def router(console: Console) -> APIRouter:
     def read_series(
         view: ViewName,
         feature: Name,
-        key: Keys = (),  # type: ignore[assignment]
+        key: Keys = (),
         cell: Cell = 0,
         start: From = None,
         to: To = None,
@@ -109,7 +109,7 @@ def router(console: Console) -> APIRouter:
     def read_usage(
         view: ViewName,
         feature: Name,
-        key: Keys = (),  # type: ignore[assignment]
+        key: Keys = (),
         cell: Cell = 0,
         start: From = None,
         to: To = None,
@@ -120,8 +120,8 @@ def router(console: Console) -> APIRouter:
     @routes.get("/{view}/export", operation_id="exportRows", response_class=StreamingResponse)
     def export_rows(
         view: ViewName,
-        format: Literal["csv", "parquet"] = "csv",  # noqa: A002 (the name of the parameter)
-        key: Keys = (),  # type: ignore[assignment]
+        kind: Annotated[Literal["csv", "parquet"], Query(alias="format")] = "csv",
+        key: Keys = (),
         start: From = None,
         to: To = None,
     ) -> StreamingResponse:
@@ -130,10 +130,10 @@ def router(console: Console) -> APIRouter:
         places = sorted({place_of(definition, text) for text in key})
         schema, parts = store.history_parts(view, (start, to), intervals=True)
         rows = (_of_keys(part, len(definition.entity.domain), places) for part in parts) if places else parts
-        name = f"{view.replace('@', '-')}.{format}"
+        name = f"{view.replace('@', '-')}.{kind}"
         return StreamingResponse(
-            row_stream(rows, schema, format),
-            media_type=_MEDIA[format],
+            row_stream(rows, schema, kind),
+            media_type=_MEDIA[kind],
             headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
         )
 

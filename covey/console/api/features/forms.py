@@ -26,7 +26,7 @@ ViewName: TypeAlias = Annotated[
 ]
 Name: TypeAlias = Annotated[str, Query(max_length=200)]
 Keys: TypeAlias = Annotated[
-    list[Annotated[str, Field(max_length=4_000)]],
+    tuple[Annotated[str, Field(max_length=4_000)], ...],
     Query(
         max_length=MOST_KEYS,
         description="Join keys as text; one of several columns is a JSON list, such as [1, true].",
