@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,39 +13,27 @@ import pyarrow.parquet as pq
 
 from .row_file import flat_rows, flat_schema
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer  # of collections.abc since Python 3.12
-
 FileKind = Literal["csv", "parquet"]
 
 
-class _Sink(io.RawIOBase):
-    """A file that gives away what was written. It knows its position, which a Parquet file states."""
+class _Sink(io.BytesIO):
+    """A file that gives away what was written, and keeps its position, which a Parquet file states."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._parts: list[bytes] = []
-        self._at = 0
-
-    def writable(self) -> bool:
-        """True."""
-        return True
+        self._taken = 0
 
     def tell(self) -> int:
         """The position, from the start of the file."""
-        return self._at
-
-    def write(self, data: Buffer) -> int:
-        """Keep some bytes until they are taken."""
-        part = bytes(data)
-        self._parts.append(part)
-        self._at += len(part)
-        return len(part)
+        return self._taken + super().tell()
 
     def taken(self) -> bytes:
         """What was written since the last time."""
-        parts, self._parts = self._parts, []
-        return b"".join(parts)
+        part = self.getvalue()
+        self.seek(0)
+        self.truncate()
+        self._taken += len(part)
+        return part
 
 
 def row_stream(tables: Iterable[pa.Table], schema: pa.Schema, kind: FileKind) -> Iterator[bytes]:
