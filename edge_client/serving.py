@@ -42,6 +42,9 @@ BACKOFF_SECONDS: Final = 30.0
 """Longest pause between two attempts to reach a SuperLink that does not answer."""
 STRANGER_SECONDS: Final = SEEN_SECONDS + 10.0
 """Longest time that a SuperLink may need after its start until it knows the sites' keys, or after a site was killed."""
+ABSENT_SECONDS: Final = 5.0
+"""How long a site stays away when it has lost its connection. A message that was under way is lost, and the coordinator sends it
+again only if it sees that the node is away. It looks four times a second, on a busy machine less often."""
 PLAN_KIND: Final = "query"
 
 _log = logging.getLogger(__name__)
@@ -80,6 +83,8 @@ class SiteService:
             attempts, stranger_since, joined = 0, None, False
             while True:
                 try:
+                    if joined:
+                        self._be_away()
                     _log.info("registered as node %d; waiting for plans", self._client.join())
                     attempts, stranger_since, joined, self.connected = 0, None, True, True
                     with self._heartbeats():
@@ -102,6 +107,15 @@ class SiteService:
         finally:
             with suppress(SuperLinkError):
                 self._client.leave()
+
+    def _be_away(self) -> None:
+        """Have the SuperLink list the node as away for `ABSENT_SECONDS`, unless it does not answer, or knows no such node.
+
+        Otherwise it would list the node as online, and let it not join, until it misses the heartbeats.
+        """
+        with suppress(SuperLinkError):
+            self._client.leave()
+            self._wait(ABSENT_SECONDS)
 
     def answer_next(self) -> bool:
         """Answer one message. False: there is no message.

@@ -30,7 +30,7 @@ from base.tls.trust import TrustFile
 from edge_client.errors import MessageRefused, NodeKeyUnknown, RunOver, SiteClockApart, SuperLinkAway
 from edge_client.fleet_client import MAX_ENVELOPE_BYTES, MAX_OBJECTS, FleetClient, SuperLink
 from edge_client.plan_messages import PlanAnswer
-from edge_client.serving import STRANGER_SECONDS, SiteService
+from edge_client.serving import ABSENT_SECONDS, STRANGER_SECONDS, SiteService
 from federation.node_keys import NodeKey
 from tests.base.tls_world import operator, trust
 
@@ -298,13 +298,26 @@ def test_a_superlink_that_is_away_is_tried_again_ever_more_slowly_and_joined_aga
 ) -> None:
     odd.says["activate-node"] = [503, 503, 503, fleet_pb2.ActivateNodeResponse(node_id=7)]
     odd.says["pull-messages"] = [b"", 503, b""]
-    work = Work(client, 6, caplog)
+    work = Work(client, 7, caplog)
     work.run()
-    assert work.waited == [0.5, 1.0, 2.0, 0.5, 0.5, 0.5]
+    assert work.waited == [0.5, 1.0, 2.0, 0.5, 0.5, ABSENT_SECONDS, 0.5]
     assert [line.split(";")[0].split(":")[0] for line in work.said] == [
         "the SuperLink at 127.0.0.1", "registered as node 7", "the SuperLink at 127.0.0.1", "registered as node 7"
     ]  # fmt: skip
-    assert odd.calls[-1] == "deactivate-node"
+    assert odd.calls == [
+        *["activate-node"] * 4, *["pull-messages"] * 2, "deactivate-node", "activate-node", "pull-messages", "deactivate-node"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [412, 503])
+def test_a_superlink_that_has_forgotten_the_node_is_joined_at_once(
+    odd: OddSuperLink, client: FleetClient, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    odd.says |= {"pull-messages": [412, b""], "deactivate-node": status}
+    work = Work(client, 2, caplog)
+    work.run()
+    assert work.waited == [0.5, 0.5]
+    assert work.said[-1].startswith("registered as node 7")
 
 
 def test_a_site_with_a_wrong_clock_joins_when_the_clock_is_right(
