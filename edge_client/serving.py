@@ -109,13 +109,13 @@ class SiteService:
                 self._client.leave()
 
     def _be_away(self) -> None:
-        """Have the SuperLink list the node as away for `ABSENT_SECONDS`, unless it does not answer, or knows no such node.
+        """Leave, and stay away for `ABSENT_SECONDS`, also if the SuperLink's answer was lost.
 
-        Otherwise it would list the node as online, and let it not join, until it misses the heartbeats.
+        Otherwise the SuperLink lists the site as online, and does not let it join, until it misses the site's heartbeats.
         """
         with suppress(SuperLinkError):
             self._client.leave()
-            self._wait(ABSENT_SECONDS)
+        self._wait(ABSENT_SECONDS)
 
     def answer_next(self) -> bool:
         """Answer one message. False: there is no message.

@@ -309,14 +309,13 @@ def test_a_superlink_that_is_away_is_tried_again_ever_more_slowly_and_joined_aga
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("status", [412, 503])
-def test_a_superlink_that_has_forgotten_the_node_is_joined_at_once(
-    odd: OddSuperLink, client: FleetClient, caplog: pytest.LogCaptureFixture, status: int
+def test_a_site_stays_away_also_if_the_superlink_did_not_answer_that_it_left(
+    odd: OddSuperLink, client: FleetClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    odd.says |= {"pull-messages": [412, b""], "deactivate-node": status}
-    work = Work(client, 2, caplog)
+    odd.says |= {"pull-messages": [412, b""], "deactivate-node": 503}
+    work = Work(client, 3, caplog)
     work.run()
-    assert work.waited == [0.5, 0.5]
+    assert work.waited == [0.5, ABSENT_SECONDS, 0.5]
     assert work.said[-1].startswith("registered as node 7")
 
 
