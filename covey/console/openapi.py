@@ -34,9 +34,8 @@ def document() -> dict[str, Any]:
     for item in found["paths"].values():
         for operation in item.values():
             content = operation["responses"]["default"]["content"]
-            content[MEDIA_TYPE] = content.pop(
-                "application/json"
-            )  # FastAPI describes an error as an answer that succeeds
+            # FastAPI describes an error with the media type of an answer that succeeds
+            content[MEDIA_TYPE] = content.pop("application/json")
     return {**found, "paths": {f"{PREFIX}{path}": item for path, item in found["paths"].items()}}
 
 

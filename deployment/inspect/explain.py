@@ -371,9 +371,8 @@ def _feature(layout: Layout, feature: PaneFeature, clients: Sequence[int]) -> Fe
     if isinstance(feature, DerivableFeature):
         source = derivation(layout.view.features, feature)
         if source is not None:
-            with suppress(
-                DefinitionError
-            ):  # the alternative may be impossible: too many slots, or too small a part of the price
+            # the alternative may be impossible: too many slots, or too small a part of the price
+            with suppress(DefinitionError):
                 other = _expected(*_other_way(layout.view, feature), clients)
     fine = ENOUGH[~_drowned(feature, *_imagined(layout, feature, ENOUGH))]
     return FeatureExplanation(

@@ -19,6 +19,8 @@ from federation.ledger.operator import LEDGERS
 from federation.ledger.snapshot import read_ledger
 from federation.refusal_codes import RefusalCode
 
+from .ledger_view import sentence_of
+
 _NEVER: Final = 0
 
 
@@ -38,7 +40,7 @@ class SiteRefusals:
     @property
     def sentence(self) -> str:
         """The code in words."""
-        return RefusalCode[self.code].sentence if self.code in RefusalCode.__members__ else ""
+        return sentence_of(self.code)
 
     @property
     def mend(self) -> str:

@@ -241,10 +241,8 @@ def _options(state: _State, columns: Mapping[str, ColumnType]) -> Iterator[Compl
             yield from (Completion(word, "operator") for word in ("IN (", "BETWEEN", "LIKE"))
         case _Next.VALUE:
             yield from _literals(used_as)
-            if used_as in (
-                "number",
-                "any",
-            ):  # two columns that are compared are numbers, unless another use says otherwise
+            # two columns that are compared are numbers, unless another use says otherwise
+            if used_as in ("number", "any"):
                 numbers = (name for name, kind in columns.items() if name != state.column and kind == "number")
                 yield from (Completion(quoted(name), "column", "number") for name in numbers)
         case _Next.LOW | _Next.HIGH | _Next.ITEM:

@@ -142,9 +142,8 @@ def read_report(lab: Path, folder: str) -> bytes:
         path = lab.resolve() / below / REPORT
         if path.resolve() != path:  # a link may lead anywhere
             raise missing
-        opened = os.open(
-            path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-        )  # to open a pipe must not wait for its writer
+        # O_NONBLOCK: opening a pipe must not wait for its writer
+        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except (OSError, ValueError):
         raise missing from None
     with os.fdopen(opened, "rb") as file:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final, Self
 
-from base.errors import CoveyError
 from base.times import DAY_US
-from covey.cli.mends import mend_of
 from covey.console.api.days_epsilon import DaysEpsilon
+from covey.console.api.failure import Failure
 from covey.console.api.form import Form
 from deployment.inspect.ledger_check import WholeLedger
 from deployment.inspect.ledger_claims import LEDGER_DELTA, budget_claims
@@ -24,19 +23,6 @@ from federation.ledger.entries import RefusalEntry
 from federation.price import Observer
 
 MOST_SPANS: Final = 50
-
-
-class LedgerProblem(Form):
-    """Why a ledger cannot be used."""
-
-    code: str
-    detail: str
-    mend: str
-
-    @classmethod
-    def of(cls, error: CoveyError) -> Self:
-        """An error with its mend."""
-        return cls(code=error.code, detail=str(error), mend=mend_of(error))
 
 
 class WholeBudget(Form):
@@ -100,7 +86,7 @@ class Ledger(Form):
 
     owner: str
     state: WholeBudget | None
-    problem: LedgerProblem | None
+    problem: Failure | None
 
     @classmethod
     def of(cls, ledger: LedgerView | BrokenLedger, now: int) -> Self:
@@ -109,7 +95,7 @@ class Ledger(Form):
             case LedgerView():
                 return cls(owner=ledger.owner, state=WholeBudget.of(ledger, now), problem=None)
             case BrokenLedger():
-                return cls(owner=ledger.owner, state=None, problem=LedgerProblem.of(ledger.error))
+                return cls(owner=ledger.owner, state=None, problem=Failure.of(ledger.error))
 
 
 class LedgerList(Form):
@@ -218,7 +204,7 @@ class LedgerCheck(Form):
     owner: str
     entries: int
     plans: int
-    problem: LedgerProblem | None
+    problem: Failure | None
 
     @classmethod
     def of(cls, found: WholeLedger | BrokenLedger) -> Self:
@@ -227,7 +213,7 @@ class LedgerCheck(Form):
             case WholeLedger():
                 return cls(owner=found.owner, entries=found.entries, plans=found.plans, problem=None)
             case BrokenLedger():
-                return cls(owner=found.owner, entries=0, plans=0, problem=LedgerProblem.of(found.error))
+                return cls(owner=found.owner, entries=0, plans=0, problem=Failure.of(found.error))
 
 
 def day_of_date(day: date) -> int:

@@ -20,10 +20,11 @@ _KEPT: Final = 8
 
 def key_text(key: Key) -> str:
     """A join key as text: its value, or a JSON list of its values."""
-    return _part_text(key[0]) if len(key) == 1 else json.dumps(list(key), ensure_ascii=False)
+    return part_text(key[0]) if len(key) == 1 else json.dumps(list(key), ensure_ascii=False)
 
 
-def _part_text(part: KeyValue) -> str:
+def part_text(part: KeyValue) -> str:
+    """A value of a join key as text."""
     return str(part).lower() if isinstance(part, bool) else str(part)
 
 

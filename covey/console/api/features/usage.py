@@ -15,7 +15,7 @@ from featurestore.store import Store
 
 from .charts import Between
 from .forms import Usage
-from .keys import place_of
+from .keys import part_text, place_of
 
 
 def usage(
@@ -34,19 +34,16 @@ def usage(
     ]
     history = command("covey", "history", name, "--store", str(directory), *options, "--out", f"{view.name}.parquet")
     words = [
-        ",".join(f"{column}={_word(part)}" for column, part in zip(view.entity.keys, key, strict=True)) for key in keys
+        ",".join(f"{column}={part_text(part)}" for column, part in zip(view.entity.keys, key, strict=True))
+        for key in keys
     ]
-    is_readable = view.entity.constant or (words and not any("," in _word(part) for key in keys for part in key))
+    is_readable = view.entity.constant or (words and not any("," in part_text(part) for key in keys for part in key))
     get = command("covey", "get", f"{name}:{feature}", *words, "--store", str(directory)) if is_readable else None
     return Usage(history=history, get=get, notebook=_notebook(directory, view, name, (feature, chosen), keys, between))
 
 
 def _time(moment: int) -> str:
     return utc_text(moment // 1_000_000 * 1_000_000)
-
-
-def _word(part: object) -> str:
-    return str(part).lower() if isinstance(part, bool) else str(part)
 
 
 def _notebook(
