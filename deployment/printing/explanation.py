@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from deployment.inspect.explain import (
+from deployment.inspect.privacy_label import (
     EncryptedCost,
     ExpectedError,
     FeatureExplanation,

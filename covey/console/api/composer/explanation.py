@@ -13,7 +13,8 @@ from covey.console.console import Console
 from covey.console.evaluation import NOTHING_KNOWN, views_of
 from covey.console.roles import Reader
 from deployment.errors import ViewSourceInvalid
-from deployment.inspect.explain import CostExplanation, ViewExplanation, label_of
+from deployment.inspect.explain import label_of
+from deployment.inspect.privacy_label import CostExplanation, ViewExplanation
 from deployment.project.project import DEFAULT_BUDGET, Project, as_collected_in
 from deployment.view_source.graph import Problem
 
