@@ -39,10 +39,8 @@ from featurestore.read.request import Reading, find_columns, inputs_of, views_of
 from featurestore.registry.consistency import registry_problems
 from featurestore.registry.lineage import Lineage
 from featurestore.registry.models import RegisteredModel, parse_reference
-from featurestore.registry.pane_index import PaneFilter, PanePlace
-from featurestore.registry.pane_span import PaneSpan
+from featurestore.registry.published_panes import PublishedPanes
 from featurestore.registry.registry import Registry
-from featurestore.registry.release_pages import ListedPane, PlanTally, ReleasePage, find_pane, plan_tallies, read_page
 from featurestore.registry.releases import published_release, published_void, releases_table
 from featurestore.registry.serving_versions import ModelHistory, Weights
 from featurestore.registry.staleness import SpentPanes
@@ -76,6 +74,7 @@ class Store:
     Attributes:
         root: the store's directory.
         blocks: the newest rows of every view.
+        panes: what became of the panes of every view.
         on_demand: on-demand views by name.
         clock: wall clock in µs since the epoch, for ttl.
     """
@@ -89,6 +88,7 @@ class Store:
         self.blocks = open_blocks(directory)
         self.root = root
         self._registry = Registry(root / "registry.db", read_only=True)
+        self.panes = PublishedPanes(self._registry)
         self._history = History(self._registry, Offline(root / "offline"))
         self.on_demand = on_demand_by_name(on_demand, {view.name for view in self.views()})
 
@@ -347,26 +347,6 @@ class Store:
             raise UnknownFeature(view, feature[:80], list(served))
         return read_series(self._registry, self._history, registered, served[feature], places, between, cache)
 
-    def not_opened(self, view: str, between: tuple[int | None, int | None], most: int) -> list[Published]:
-        """The first voids and retractions among the panes with start ≤ pane_start < end (µs), by pane; at most `most`.
-
-        Raises:
-            UnknownView, UnknownVersion.
-        """
-        return self._registry.not_opened(self._registry.named(view), *between, most)
-
-    def pane_span(self, view: str) -> PaneSpan:
-        """How many panes the served version of `view` has, or `view@v<n>`, and which. Raises UnknownView, UnknownVersion."""
-        return PaneSpan.read(self._registry, self._registry.named(view))
-
-    def newest_at(self, view: str, moment: int) -> Published | None:
-        """The pane whose row `join` gives to a label of this moment (µs), in its state of that moment; None: there was none.
-
-        Raises:
-            UnknownView, UnknownVersion.
-        """
-        return self._registry.newest_at(self._registry.named(view), moment)
-
     def join(
         self,
         labels: LabelSource,
@@ -492,23 +472,9 @@ class Store:
         own = [releases_table(of.view, panes) for of, panes in self._registry.all_panes(view)]
         return pa.concat_tables(own).sort_by("pane_start")
 
-    def release_page(
-        self, view: str | None, wanted: PaneFilter, after: PanePlace | None = None, limit: int = 100
-    ) -> ReleasePage:
-        """A page of the published panes of a view, or of all views, the newest first. Raises UnknownView."""
-        return read_page(self._registry, view, wanted, after, limit)
-
-    def pane(self, release_id: bytes) -> ListedPane:
-        """The pane of a release id, also after its sums have left. Raises UnknownRelease."""
-        return find_pane(self._registry, release_id)
-
     def stamp(self) -> object:
         """A value that changes when any process changes the store; it takes microseconds. It is of this open store alone."""
         return self._registry.stamp()
-
-    def plan_tallies(self) -> list[PlanTally]:
-        """How many panes each plan has of each view, by view, in order of the first pane. It reads the row of every pane."""
-        return plan_tallies(self._registry)
 
     def lineages(self) -> list[Lineage]:
         """The versions of every view, with what is collected of them when."""

@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from google.protobuf.message import DecodeError
 
 from base.errors import CoveyError
 from deployment.project.known_releases import registry_of
 from featurestore.define.records import PaneRecord
+from featurestore.define.release import PaneState
 from featurestore.errors import UnknownView
 from featurestore.registry.registry import Registry
 from federation import plan_pb2 as pb
 from federation.plan import plan_from_bytes
 
-PaneState: TypeAlias = Literal["opened", "void", "retracted"]
 Roster: TypeAlias = frozenset[str]
 
 
@@ -146,12 +146,11 @@ def _pane(one: PaneRecord, pane_us: int, sites: tuple[str, ...], rosters: Mappin
             return SiteInPane.UNKNOWN
         return SiteInPane.COUNTED if site in roster else SiteInPane.NOT_ENROLLED
 
-    state: PaneState = "retracted" if one.tombstone is not None else "opened" if one.opened else "void"
     return PaneOfSites(
         one.pane_start,
         one.pane_start + pane_us,
-        state,
-        one.reason if one.tombstone is None else one.tombstone.reason,
+        one.state,
+        one.state_reason,
         None if counted is None else counted.counted,
         None if counted is None else counted.enrolled,
         None if counted is None else counted.millionths / 1e6,

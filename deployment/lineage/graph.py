@@ -99,7 +99,7 @@ def lineage_of(store: Store, source: str | None = None) -> LineageGraph:
     """
     lineages = store.lineages()
     served = {lineage.name: lineage.served.registered for lineage in lineages}
-    parts = [Node(SOURCE, "source", source or "events of the sites"), *_of_views(lineages, store.plan_tallies())]
+    parts = [Node(SOURCE, "source", source or "events of the sites"), *_of_views(lineages, store.panes.tallies())]
     parts += _of_on_demand(store, served)
     parts += _of_services(store, served)
     parts += _of_models(store)
@@ -271,7 +271,7 @@ def _model_facts(model: RegisteredModel, trained: TrainedOn, retracted: frozense
 
 
 def _retracted(store: Store) -> frozenset[str]:
-    page = store.release_page(None, PaneFilter(state="retracted"), None, MOST_RETRACTED)
+    page = store.panes.page(None, PaneFilter(state="retracted"), None, MOST_RETRACTED)
     return frozenset(one.record.release_id.hex() for one in page.panes)
 
 

@@ -92,7 +92,7 @@ def events_of(store: Store, emitter: Emitter, now: int) -> Iterator[Event]:
     Args:
         now: µs since the epoch; services have no time of their own.
     """
-    tallies = sorted(store.plan_tallies(), key=lambda tally: tally.first_published)
+    tallies = sorted(store.panes.tallies(), key=lambda tally: tally.first_published)
     for tally in tallies:
         yield from plan_events(tally, emitter)
     lineages = {lineage.name: lineage for lineage in store.lineages()}

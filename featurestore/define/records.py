@@ -7,7 +7,7 @@ from typing import Final
 
 from .definitions import FeatureView
 from .panes import NEVER
-from .release import BUDGET_SPENT, Clock, Manifest
+from .release import BUDGET_SPENT, Clock, Manifest, PaneState
 
 FIRST_MOMENT: Final = -62_135_596_800_000_000
 """The year 1, µs since the epoch: the UTC midnight from which the first version of a view is collected."""
@@ -113,6 +113,18 @@ class PaneRecord:
     signature: bytes
     manifest: Manifest
     tombstone: PaneRecord | None = None
+
+    @property
+    def state(self) -> PaneState:
+        """Whether its sums were opened, and still count."""
+        if self.tombstone is not None:
+            return "retracted"
+        return "opened" if self.opened else "void"
+
+    @property
+    def state_reason(self) -> str | None:
+        """Why it is void or retracted."""
+        return (self.tombstone or self).reason
 
     @property
     def makes_row(self) -> bool:

@@ -31,6 +31,8 @@ the pane counts as not opened."""
 
 Clock = Literal["replay", "live"]
 """`live`: the release time is the time of publication. `replay` (old events): it is when a live collection would have published."""
+PaneState = Literal["opened", "void", "retracted"]
+"""What became of a published pane."""
 
 
 @dataclass(frozen=True)

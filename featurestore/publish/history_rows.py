@@ -11,7 +11,8 @@ from base.times import DAY_US, day_of
 from featurestore.define.records import FIRST_MOMENT, FileRecord, RegisteredView
 from featurestore.offline.parquet import Offline, issue_table
 from featurestore.offline.window_rows import issue_times, make_issues, reach_us
-from featurestore.registry.publications import Publications, Selection
+from featurestore.registry.publications import Publications
+from featurestore.registry.selection import Selection
 
 from .admission import Admission
 from .sums import RowInputs, Sums, row_inputs

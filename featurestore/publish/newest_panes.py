@@ -10,8 +10,8 @@ from featurestore.define.panes import Panes
 from featurestore.define.records import FIRST_MOMENT, RegisteredView
 from featurestore.errors import ReleaseExpired
 from featurestore.offline.parquet import Offline
-from featurestore.registry.publications import Selection
 from featurestore.registry.registry import Registry
+from featurestore.registry.selection import Selection
 
 from .running import Running
 from .sums import Sums, row_inputs

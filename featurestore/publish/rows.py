@@ -24,8 +24,9 @@ from featurestore.define.schema import offline_schema
 from featurestore.offline.last_issues import latest_issues
 from featurestore.offline.parquet import Offline, as_us, issue_table
 from featurestore.offline.window_rows import Issues, issue_times, joined, make_issues, reach_us
-from featurestore.registry.publications import Publications, Selection
+from featurestore.registry.publications import Publications
 from featurestore.registry.registry import Registry
+from featurestore.registry.selection import Selection
 
 from .admission import Admission, as_record
 from .history_rows import write_history

@@ -19,7 +19,8 @@ from featurestore.define.schema import offline_schema
 from featurestore.offline.parquet import CLOCKS, Offline, Stamps
 from featurestore.registry.known_panes import known_panes
 from featurestore.registry.lineage import Lineage
-from featurestore.registry.publications import Publications, Selection
+from featurestore.registry.publications import Publications
+from featurestore.registry.selection import Selection
 
 from .admission import Admission, as_record
 

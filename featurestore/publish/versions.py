@@ -9,8 +9,8 @@ from featurestore.define.values import served_features
 from featurestore.errors import FeatureInService, UnknownView
 from featurestore.offline.parquet import Offline
 from featurestore.registry.hand_over import Timing
-from featurestore.registry.publications import Selection
 from featurestore.registry.registry import Applied, Registry
+from featurestore.registry.selection import Selection
 
 from .history_rows import write_history
 from .progress import Progress

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from base.sqlite import snapshot
-from featurestore.define.release import Manifest
-
-from .watch import PaneState
+from featurestore.define.release import Manifest, PaneState
 
 _STONE: Final = (
     "EXISTS (SELECT 1 FROM panes AS stone WHERE stone.collection_id = pane.collection_id "

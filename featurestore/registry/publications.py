@@ -18,27 +18,22 @@ import numpy.typing as npt
 
 from base.sqlite import snapshot
 from base.times import utc_text
-from featurestore.define.panes import NEVER
-from featurestore.define.records import FIRST_MOMENT, FileRecord, PaneRecord
+from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
 from featurestore.define.release import BUDGET_SPENT, Clock, Manifest, is_retraction
 from featurestore.errors import StoreCorrupt, UnknownEvidence
 
-from .lineage import Segment
+from .selection import Selection, bounds_of
 from .tally import Tally
+from .watch import Published
 
 _PANE_TYPES: Final = tuple(
     (int, bytes, int, reason, bytes, int, int, str, bytes, int, int) for reason in (str, type(None))
 )
 
-_UNTIL: Final = (  # a pane of these publications, or the later tombstone of one
-    "AND (pane.seq <= ? OR (pane.tombstone AND EXISTS (SELECT 1 FROM panes AS opened WHERE opened.seq <= ? "
-    "AND NOT opened.tombstone AND opened.collection_id = pane.collection_id AND opened.pane_start = pane.pane_start)))"
-)
-
 
 @dataclass(frozen=True)
 class PublishedPane:
-    """A pane or tombstone as a watch lists it; see `featurestore.registry.watch.Published`."""
+    """A pane or tombstone of a collection; see `featurestore.registry.watch.Published`."""
 
     seq: int
     release_id: bytes
@@ -49,62 +44,20 @@ class PublishedPane:
     released_at: int
     published_at: int
 
-
-@dataclass(frozen=True)
-class Selection:
-    """The panes that the rows of one version use: those of its own collection, and of others in some segments.
-
-    Attributes:
-        view_id: the version.
-        last_seq: the last publication whose panes count. A later retraction of one of them counts, too.
-        rows_from: before this time (µs) the version has no rows any more; the panes are known.
-        sums_from: before this time (µs) sums may have left. A version that has ended keeps the rows of its last day, which may be
-            older.
-    """
-
-    view_id: int
-    collection_id: int
-    segments: tuple[Segment, ...] = ()
-    last_seq: int = NEVER
-    rows_from: int = FIRST_MOMENT
-    sums_from: int = FIRST_MOMENT
-
-    @property
-    def query(self) -> tuple[str, tuple[int, ...]]:
-        """SQL that names these panes `chosen`, and its parameters. A pane of another collection gives way to an own one."""
-        return self._query("", "")
-
-    def within(self, start: int | None, end: int | None) -> Selection:
-        """The same panes of a time range; SQLite then reads no others of another collection."""
-        low, high = _bounds(start, end)
-        cut = (replace(one, start=max(one.start, low), end=min(one.end, high)) for one in self.segments)
-        return replace(self, segments=tuple(one for one in cut if one.start < one.end))
-
-    @property
-    def spent_query(self) -> tuple[str, tuple[int, ...]]:
-        """As `query`, the BUDGET_SPENT voids only, by their index: there are few of them among many panes."""
-        return self._query("INDEXED BY panes_without_budget", f"reason = '{BUDGET_SPENT}' AND")
-
-    @property
-    def panes_query(self) -> tuple[str, tuple[int, ...]]:
-        """As `query`, without later retractions: then SQLite reads no publication after the last one."""
-        return self._query("", "", "AND pane.seq <= ?")
-
-    def _query(self, index: str, only: str, until: str = _UNTIL) -> tuple[str, tuple[int, ...]]:
-        # without a last publication there is no condition on `seq`, for which SQLite would read all panes of a collection by `seq`
-        last = () if self.last_seq == NEVER else (self.last_seq,)
-        until = until if last else ""
-        limits = last * until.count("?")
-        parts = [f"SELECT * FROM panes AS pane {index} WHERE {only} collection_id = ? {until}"]
-        given = [self.collection_id, *limits]
-        for one in self.segments:
-            parts.append(
-                f"SELECT * FROM panes AS pane {index} WHERE {only} collection_id = ? AND pane_start >= ? AND pane_start < ? "
-                f"{until} AND NOT EXISTS (SELECT 1 FROM panes AS own WHERE own.collection_id = ? AND "
-                f"own.pane_start = pane.pane_start {'AND own.seq <= ?' if last else ''})"
-            )
-            given += (one.keeper.collection_id, one.start, one.end, *limits, self.collection_id, *last)
-        return f"WITH chosen AS ({' UNION ALL '.join(parts)})", tuple(given)
+    def of(self, registered: RegisteredView) -> Published:
+        """The same for a version whose rows use the pane."""
+        return Published(
+            registered.view.name,
+            registered.version,
+            self.seq,
+            self.release_id,
+            self.pane_start,
+            self.pane_start + registered.view.pane_us,
+            self.released_at,
+            self.published_at,
+            "retracted" if self.tombstone else "opened" if self.opened else "void",
+            self.reason,
+        )
 
 
 class Publications:
@@ -160,7 +113,7 @@ class Publications:
         rows = self._db.execute(
             f"{query} SELECT seq, release_id, pane_start, opened, tombstone, reason, released_at, published_at FROM chosen "
             "WHERE NOT opened AND pane_start >= ? AND pane_start < ? ORDER BY pane_start, tombstone LIMIT ?",
-            (*given, *_bounds(start, end), most),
+            (*given, *bounds_of(start, end), most),
         )
         return _published(rows)
 
@@ -179,7 +132,7 @@ class Publications:
         query, given = of.within(start, end).query
         rows = self._db.execute(
             f"{query} SELECT pane_start FROM chosen WHERE pane_start >= ? AND pane_start < ? AND NOT tombstone ORDER BY pane_start",
-            (*given, *_bounds(start, end)),
+            (*given, *bounds_of(start, end)),
         )
         return np.fromiter((row[0] for row in rows.fetchall()), dtype=np.int64)
 
@@ -189,7 +142,7 @@ class Publications:
         return self._db.execute(
             f"{query} SELECT pane_start, collection_id, tombstone FROM chosen WHERE pane_start >= ? AND pane_start < ? "
             "ORDER BY pane_start, tombstone",
-            (*given, *_bounds(start, end)),
+            (*given, *bounds_of(start, end)),
         ).fetchall()
 
     def last_opened(self, name: str) -> dict[int, int]:
@@ -254,7 +207,7 @@ class Publications:
 
     def _panes(self, of: Selection, start: int | None, end: int | None) -> list[tuple[int, PaneRecord]]:
         query, given = of.within(start, end).query
-        chosen = (*given, *_bounds(start, end))
+        chosen = (*given, *bounds_of(start, end))
         manifests: dict[int, Manifest] = {
             number: Manifest.from_json(text)
             for number, text in self._db.execute(
@@ -431,7 +384,3 @@ def _published(rows: Iterable[Sequence[Any]]) -> list[PublishedPane]:
         PublishedPane(number, ident, start, bool(opened), bool(tombstone), *rest)
         for number, ident, start, opened, tombstone, *rest in rows
     ]
-
-
-def _bounds(start: int | None, end: int | None) -> tuple[int, int]:
-    return -(2**63) if start is None else start, 2**63 - 1 if end is None else end

@@ -43,7 +43,8 @@ from .hand_over import HandOver, Timing, hand_over
 from .lineage import Lineage
 from .model_rows import ModelRows
 from .pane_index import PaneIndex
-from .publications import Publications, PublishedPane, Selection
+from .publications import Publications
+from .selection import Selection
 from .tables import FORMAT, SCHEMA_VERSION, missing
 from .upkeep import Upkeep
 from .versions import Versions
@@ -376,17 +377,7 @@ class Registry:
 
     def published_since(self, registered: RegisteredView, seq: int) -> list[Published]:
         """The panes and tombstones of a version that later publications brought, in the order of publication."""
-        return [_published(registered, one) for one in self.publications.since(self.selection(registered), seq)]
-
-    def not_opened(self, registered: RegisteredView, start: int | None, end: int | None, most: int) -> list[Published]:
-        """The first voids and retractions of a version with start ≤ pane_start < end, by pane; at most `most`."""
-        found = self.publications.not_opened(self.selection(registered), start, end, most)
-        return [_published(registered, one) for one in found]
-
-    def newest_at(self, registered: RegisteredView, moment: int) -> Published | None:
-        """The pane whose row a label of this moment (µs) gets; None: there was none."""
-        found = self.publications.newest_at(self.selection(registered), moment)
-        return None if found is None else _published(registered, found)
+        return [one.of(registered) for one in self.publications.since(self.selection(registered), seq)]
 
     def pane_starts(
         self, registered: RegisteredView, start: int | None = None, end: int | None = None
@@ -492,21 +483,6 @@ def _collected(lineage: Lineage, view: FeatureView) -> int | None:
     digest = definition_hash(view)
     found = [one.version for one in lineage.to_collect() if definition_hash(one.view) == digest]
     return found[-1] if found else None
-
-
-def _published(registered: RegisteredView, pane: PublishedPane) -> Published:
-    return Published(
-        registered.view.name,
-        registered.version,
-        pane.seq,
-        pane.release_id,
-        pane.pane_start,
-        pane.pane_start + registered.view.pane_us,
-        pane.released_at,
-        pane.published_at,
-        "retracted" if pane.tombstone else "opened" if pane.opened else "void",
-        pane.reason,
-    )
 
 
 def _changed(known: Version, view: FeatureView) -> ViewChanged:

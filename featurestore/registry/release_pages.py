@@ -10,7 +10,6 @@ from featurestore.define.release import Manifest
 
 from .pane_index import ManifestTally, PaneFilter, PanePlace
 from .registry import Registry
-from .watch import PaneState
 
 
 @dataclass(frozen=True)
@@ -24,18 +23,6 @@ class ListedPane:
     registered: RegisteredView
     record: PaneRecord
     place: PanePlace
-
-    @property
-    def state(self) -> PaneState:
-        """Whether its sums were opened, and still count."""
-        if self.record.tombstone is not None:
-            return "retracted"
-        return "opened" if self.record.opened else "void"
-
-    @property
-    def reason(self) -> str | None:
-        """Why it is void or retracted."""
-        return (self.record.tombstone or self.record).reason
 
     @property
     def pane_end(self) -> int:

@@ -6,11 +6,10 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
+from featurestore.define.release import PaneState
 from featurestore.errors import RemoteFailed
-
-PaneState = Literal["opened", "void", "retracted"]
 
 POLL_S = 0.1
 """How often a watch looks for a new publication."""

@@ -11,13 +11,14 @@ import grpc
 
 from base.errors import CoveyError
 from base.tls.hosts import split_address
+from featurestore.define.release import PaneState
 from featurestore.errors import RemoteFailed, Throttled, error_named, retry_after
 from featurestore.read import features_pb2 as pb
 from featurestore.read import features_pb2_grpc as pb_grpc
 from featurestore.read.messages import MAX_REPLY, request_of, vectors_of
 from featurestore.read.request import Entities
 from featurestore.read.vectors import Vectors
-from featurestore.registry.watch import PaneState, Published
+from featurestore.registry.watch import Published
 
 from .tls import ReaderTls, refusal_of_clear_text
 

@@ -32,9 +32,9 @@ def test_the_store_has_these_public_methods() -> None:
     public = {name for name in vars(Store) if not name.startswith("_")}
     assert public == {
         "open", "close", "views", "services", "service", "key_types", "get", "reader", "history", "history_parts", "series", "join", "releases",
-        "published", "clocks", "watch", "newest_panes", "newest_at", "not_opened", "pane_span", "release", "tombstone", "evidence", "all_evidence", "registry_problems", "models", "model", "model_names",
+        "published", "clocks", "watch", "newest_panes", "release", "tombstone", "evidence", "all_evidence", "registry_problems", "models", "model", "model_names",
         "model_history", "in_force", "models_stamp", "stamp", "newest_snapshot",
-        "view", "version_names", "definitions", "pane_ids", "pane", "release_page", "plan_tallies", "lineages",
+        "view", "version_names", "definitions", "pane_ids", "lineages",
     }  # fmt: skip
 
 

@@ -16,8 +16,9 @@ from featurestore.define.wire import definition_hash
 from featurestore.errors import StoreCorrupt, StoreNotFound, UnknownView, ViewChanged
 from featurestore.online.blocks import open_blocks
 from featurestore.publish.publish import Publisher
-from featurestore.registry.publications import Publications, Selection
+from featurestore.registry.publications import Publications
 from featurestore.registry.registry import Registry
+from featurestore.registry.selection import Selection
 from featurestore.store import Store
 
 from .making import DAY, a_release, a_view, fill

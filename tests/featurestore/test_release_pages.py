@@ -45,7 +45,7 @@ def everything(store: Store, view: str | None, wanted: PaneFilter, limit: int) -
     found: list[ListedPane] = []
     more = True
     while more:
-        page = store.release_page(view, wanted, found[-1].place if found else None, limit)
+        page = store.panes.page(view, wanted, found[-1].place if found else None, limit)
         found, more = [*found, *page.panes], page.more
         assert len(page.panes) <= limit
     return found
@@ -84,26 +84,30 @@ class TestPages:
 
     def test_a_pane_has_its_state_and_its_reason(self, store: Store) -> None:
         by_start = {one.record.pane_start: one for one in everything(store, "delays", PaneFilter(), 100)}
-        assert (by_start[GONE].state, by_start[GONE].reason) == ("retracted", f"{RETRACTED}: wrong events")
-        assert (by_start[4 * HOUR].state, by_start[4 * HOUR].reason) == ("void", "BATCH_TOO_SMALL")
-        assert (by_start[0].state, by_start[0].reason, by_start[0].pane_end) == ("opened", None, HOUR)
+        assert (by_start[GONE].record.state, by_start[GONE].record.state_reason) == (
+            "retracted",
+            f"{RETRACTED}: wrong events",
+        )
+        assert (by_start[4 * HOUR].record.state, by_start[4 * HOUR].record.state_reason) == ("void", "BATCH_TOO_SMALL")
+        opened = by_start[0]
+        assert (opened.record.state, opened.record.state_reason, opened.pane_end) == ("opened", None, HOUR)
 
     def test_an_unknown_view_and_an_unknown_release_are_named(self, store: Store) -> None:
         with pytest.raises(UnknownView):
-            store.release_page("nothing", PaneFilter())
+            store.panes.page("nothing", PaneFilter())
         with pytest.raises(UnknownRelease):
-            store.pane(bytes(16))
+            store.panes.find(bytes(16))
 
     def test_a_pane_is_found_by_its_id(self, store: Store) -> None:
         for one in everything(store, None, PaneFilter(), 100):
-            assert store.pane(one.record.release_id) == one
+            assert store.panes.find(one.record.release_id) == one
 
 
 class TestTallies:
     def test_the_panes_of_each_plan_are_counted_by_state(self, store: Store) -> None:
         found = [
             (one.keeper.name, one.manifest.plan_hash[:2], one.opened, one.void, one.retracted, one.first, one.last)
-            for one in store.plan_tallies()
+            for one in store.panes.tallies()
         ]
         assert found == [
             ("daily@v1", "00", 3, 0, 0, 0, 2 * DAY),
@@ -116,5 +120,5 @@ class TestTallies:
             publisher.register(HOURLY)
             publisher.publish([a_release(HOURLY, i * HOUR, outside_claim=("activity", f"{i}")) for i in range(3)])
         with Store.open(tmp_path) as opened:
-            (tally,) = opened.plan_tallies()
+            (tally,) = opened.panes.tallies()
         assert (tally.opened, tally.manifest.outside_claim) == (3, ("activity", "0"))

@@ -174,12 +174,12 @@ def test_unknown_names_are_named(store: Store) -> None:
 
 
 def test_voids_and_retractions_are_listed_by_pane(store: Store) -> None:
-    found = [(one.pane_start, one.state, one.reason) for one in store.not_opened("delays", ALWAYS, 9)]
+    found = [(one.pane_start, one.state, one.reason) for one in store.panes.not_opened("delays", ALWAYS, 9)]
     assert found == [(25 * HOUR, "retracted", "RETRACTED: broken"), (26 * HOUR, "void", "BATCH_TOO_SMALL")]
-    assert [one.reason for one in store.not_opened("area", ALWAYS, 9)] == ["BUDGET_SPENT"]
-    assert len(store.not_opened("delays", ALWAYS, 1)) == 1
-    assert len(store.not_opened("delays", (26 * HOUR, None), 9)) == 1
-    assert store.not_opened("delays", (None, 25 * HOUR), 9) == []
+    assert [one.reason for one in store.panes.not_opened("area", ALWAYS, 9)] == ["BUDGET_SPENT"]
+    assert len(store.panes.not_opened("delays", ALWAYS, 1)) == 1
+    assert len(store.panes.not_opened("delays", (26 * HOUR, None), 9)) == 1
+    assert store.panes.not_opened("delays", (None, 25 * HOUR), 9) == []
 
 
 def test_the_newest_pane_at_a_moment_is_the_one_that_a_join_reads(store: Store) -> None:
@@ -190,7 +190,7 @@ def test_the_newest_pane_at_a_moment_is_the_one_that_a_join_reads(store: Store) 
         rows = store.history(view).to_pylist()
         by_id = {row["release_id"]: row[feature] for row in rows if row.get("dest", "ATL") == "ATL"}
         for moment, row in zip(moments.tolist(), joined, strict=True):
-            pane = store.newest_at(view, moment)
+            pane = store.panes.newest_at(view, moment)
             if pane is None:
                 assert row[f"{feature}__status"] == "NOT_FOUND"
             elif pane.pane_start == 25 * HOUR:
@@ -207,7 +207,7 @@ def test_a_retracted_pane_is_retracted_from_its_retraction_on(tmp_path: Path) ->
         publisher.register(view)
         publisher.publish([gone])
         publisher.publish([tombstone])
-        found = [store.newest_at("delays", moment) for moment in (5 * HOUR - 1, 5 * HOUR)]
+        found = [store.panes.newest_at("delays", moment) for moment in (5 * HOUR - 1, 5 * HOUR)]
     assert [pane and (pane.state, pane.reason) for pane in found] == [
         ("opened", None),
         ("retracted", "RETRACTED: broken"),
@@ -222,7 +222,7 @@ def test_a_pane_is_in_the_state_that_it_had_at_the_moment(tmp_path: Path) -> Non
         publisher.publish([a_release(view, 0, 1), a_void(view, HOUR), late, a_void(view, 3 * HOUR, "BUDGET_SPENT")])
 
         def newest(moment: int) -> tuple[int, str] | None:
-            pane = store.newest_at("delays", moment)
+            pane = store.panes.newest_at("delays", moment)
             return None if pane is None else (pane.pane_start // HOUR, pane.state)
 
         assert newest(HOUR) is None

@@ -86,7 +86,7 @@ class Charts:
 
     def _gaps(self, view: str, between: Between) -> tuple[list[dict[str, Any]], bool]:
         """Runs of panes that are void or retracted for one reason, as `Gap`; and whether there are more."""
-        found = self._store.not_opened(view, between, MOST_GAP_PANES + 1)
+        found = self._store.panes.not_opened(view, between, MOST_GAP_PANES + 1)
         runs: list[dict[str, Any]] = []
         for one in {one.pane_start: one for one in found[:MOST_GAP_PANES]}.values():
             kind = {"state": one.state, "reason": one.reason or ""}

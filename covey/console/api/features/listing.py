@@ -27,7 +27,7 @@ def feature_list(store: Store, now: int) -> FeatureList:
 def view_form(store: Store, name: str, now: int) -> ViewForm:
     """A view as its name serves it, or the version that a name pins. Raises UnknownView, UnknownVersion."""
     base, at, _ = name.partition("@")
-    view, panes, versions = store.view(name), store.pane_span(name), store.version_names(base)
+    view, panes, versions = store.view(name), store.panes.span(name), store.version_names(base)
     served, entity = served_features(view), view.entity
     end = None if panes.last is None else panes.last + view.pane_us
     due_at = None if at else _due_at(store, versions)
@@ -58,7 +58,7 @@ def view_form(store: Store, name: str, now: int) -> ViewForm:
 
 def _due_at(store: Store, versions: Sequence[str]) -> int | None:
     """When the pane after the newest one of any version is due, as the newest version defines it."""
-    last = [panes.last for panes in map(store.pane_span, versions) if panes.last is not None]
+    last = [panes.last for panes in map(store.panes.span, versions) if panes.last is not None]
     return due_after(store.view(versions[-1]), max(last)) if last else None
 
 

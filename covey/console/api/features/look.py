@@ -98,7 +98,7 @@ def _labels(rows: Sequence[Mapping[str, str]], types: Mapping[str, ColumnType], 
 
 
 def _pane(store: Store, view: str, moment: int) -> SeenPane | None:
-    pane = store.newest_at(view, moment)
+    pane = store.panes.newest_at(view, moment)
     if pane is None:
         return None
     return SeenPane(

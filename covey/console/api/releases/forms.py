@@ -12,10 +12,8 @@ from covey.console.api.form import Body, Form
 from deployment.coordinator.decisions import MAX_REASON
 from deployment.inspect.releases import claims_of
 from deployment.inspect.verification import CHECKS, Pinned, VerificationResult, skipped_checks
-from featurestore.define.release import GroupNoise, Manifest
+from featurestore.define.release import GroupNoise, Manifest, PaneState
 from featurestore.registry.release_pages import ListedPane, PlanTally
-
-State = Literal["opened", "void", "retracted"]
 
 
 class ReleaseRow(Form):
@@ -26,7 +24,7 @@ class ReleaseRow(Form):
     version: int
     pane_start: int
     pane_end: int
-    state: State
+    state: PaneState
     reason: str | None
     released_at: int
     published_at: int
@@ -47,8 +45,8 @@ class ReleaseRow(Form):
             version=terms.view_version,
             pane_start=record.pane_start,
             pane_end=pane.pane_end,
-            state=pane.state,
-            reason=pane.reason,
+            state=record.state,
+            reason=record.state_reason,
             released_at=record.released_at,
             published_at=record.published_at,
             retracted_at=None if record.tombstone is None else record.tombstone.released_at,

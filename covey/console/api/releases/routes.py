@@ -14,6 +14,7 @@ from covey.errors import CursorInvalid, require_confirmed
 from deployment.coordinator.decisions import published_reason
 from deployment.inspect.releases import retract
 from deployment.inspect.verification import Pinned, Verifier
+from featurestore.define.release import PaneState
 from featurestore.registry.pane_index import PaneFilter, PanePlace
 from featurestore.registry.release_pages import ListedPane
 
@@ -25,7 +26,6 @@ from .forms import (
     Retraction,
     RetractionPreview,
     RetractionRequest,
-    State,
     Verification,
 )
 
@@ -47,7 +47,7 @@ def router(console: Console) -> APIRouter:
     @routes.get("", operation_id="listReleases")
     def releases(
         view: Annotated[str | None, Query(max_length=200)] = None,
-        state: State | None = None,
+        state: PaneState | None = None,
         trust: Annotated[str | None, Query(max_length=100)] = None,
         first: Moment = None,
         end: Moment = None,
@@ -56,7 +56,7 @@ def router(console: Console) -> APIRouter:
     ) -> ReleasePage:
         """A page of all published panes, or of those with first ≤ pane_start < end and the other conditions."""
         wanted = PaneFilter(state, trust, first, end)
-        page = console.store.release_page(view, wanted, None if cursor is None else _place(cursor), limit)
+        page = console.store.panes.page(view, wanted, None if cursor is None else _place(cursor), limit)
         return ReleasePage(
             releases=list(map(ReleaseRow.of, page.panes)),
             next=_cursor(page.panes[-1].place) if page.more else None,
@@ -65,25 +65,25 @@ def router(console: Console) -> APIRouter:
     @routes.get("/counts", operation_id="countReleases")
     def counts() -> ReleaseCounts:
         """How many panes each view has."""
-        return ReleaseCounts.of(console.store.plan_tallies())
+        return ReleaseCounts.of(console.store.panes.tallies())
 
     @routes.get("/{release_id}", operation_id="showRelease")
     def release(release_id: ReleaseId) -> ReleaseDetail:
         """The terms of one release."""
-        pane = console.store.pane(bytes.fromhex(release_id))
+        pane = console.store.panes.find(bytes.fromhex(release_id))
         return ReleaseDetail.of(pane, _line(console, "show", release_id))
 
     @routes.get("/{release_id}/verification", operation_id="verifyRelease")
     def verification(release_id: ReleaseId) -> Verification:
         """Verify the release, as `covey release verify` does."""
-        pane, pinned = console.store.pane(bytes.fromhex(release_id)), Pinned.of(console.directory)
+        pane, pinned = console.store.panes.find(bytes.fromhex(release_id)), Pinned.of(console.directory)
         found = Verifier(console.store, pinned).verify(pane.registered.view.name, pane.record.release_id)
         return Verification.of(found, pane, pinned, _line(console, "verify", release_id))
 
     @routes.get("/{release_id}/retraction", operation_id="previewRetraction")
     def preview(release_id: ReleaseId) -> RetractionPreview:
         """What a retraction would do."""
-        pane = console.store.pane(bytes.fromhex(release_id))
+        pane = console.store.panes.find(bytes.fromhex(release_id))
         return RetractionPreview(
             release=ReleaseRow.of(pane),
             effect=_EFFECT,
@@ -99,14 +99,14 @@ def router(console: Console) -> APIRouter:
         reason = published_reason(body.reason)
         line = _line(console, "retract", release_id, "--reason", reason, "--yes")
         tombstone = retract(console.directory, ident, reason, console.clock)
-        row = ReleaseRow.of(console.store.pane(ident))
+        row = ReleaseRow.of(console.store.panes.find(ident))
         return Retraction(release=row, signed=bool(tombstone.signature), command=line)
 
     return routes
 
 
 def _why_not(pane: ListedPane) -> str | None:
-    match pane.state:
+    match pane.record.state:
         case "opened":
             return None
         case "void":
