@@ -102,6 +102,14 @@ def as_used(days: Sequence[int], cells: npt.NDArray[np.int64]) -> UsedCells:
     return UsedCells(client.astype(np.int32), np.array(days, np.int64)[at_day], cells[at_day, client])
 
 
+def by_day(cells: Iterable[DayCells]) -> dict[tuple[bytes, int], list[DayCells]]:
+    """Cells by collection and day."""
+    found: dict[tuple[bytes, int], list[DayCells]] = {}
+    for one in cells:
+        found.setdefault((one.collection, one.day), []).append(one)
+    return found
+
+
 def names_array(names: Sequence[bytes]) -> pa.FixedSizeBinaryArray:
     """Stable names of clients as an Arrow array."""
     return pa.array(names, pa.binary(NAME_BYTES))

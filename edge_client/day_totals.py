@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
-from .day_cells import DayCells, cells_of_blobs, names_blob
+from .day_cells import DayCells, cells_of_blobs, names_array, names_blob
 
 SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS day_totals (collection BLOB, day INTEGER, plan BLOB NOT NULL, retaken INTEGER NOT NULL,
@@ -43,13 +43,17 @@ class DayAnswers:
     retaken: int
 
 
-def total_of(held: Iterable[DayCells], collection: bytes, day: int) -> DayCells:
-    """The sum of these answers' cells of one view and day, by client."""
-    mine = [one for one in held if (one.collection, one.day) == (collection, day)]
+def total_of(parts: Sequence[DayCells], collection: bytes, day: int) -> DayCells:
+    """The sum of some answers' cells of one view and day, by client."""
+    some = [one for one in parts if len(one.names)]
+    if not some:
+        return DayCells(collection, day, names_array([]), np.empty(0, np.int64))
+    if len(some) == 1:  # most days; and to group a table takes milliseconds
+        return some[0]
     table = pa.table(
         {
-            "name": pa.chunked_array([one.names for one in mine], pa.binary(32)),
-            "cells": np.concatenate([np.empty(0, np.int64), *(one.cells for one in mine)]),
+            "name": pa.chunked_array([one.names for one in some], pa.binary(32)),
+            "cells": np.concatenate([one.cells for one in some]),
         }
     )
     summed = table.group_by("name").aggregate([("cells", "sum")]).sort_by("name").combine_chunks()

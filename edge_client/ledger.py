@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -42,6 +43,7 @@ from .day_cells import (
     ODD_ROW,
     DayCells,
     as_used,
+    by_day,
     cells_digest,
     days_in_part,
     names_array,
@@ -190,7 +192,7 @@ class SiteLedger:
             if basis.repeated:
                 held = self._held_cells(db, plan.hash)
             else:
-                held = [self._total(db, basis.on(collection, day)) for day in days]
+                held = self._totals(db, [basis.on(collection, day) for day in days])
             cells = used_cells(clients, collection, days, held)
         return as_used(days, planned.view.bounds.max_cells - cells if basis.repeated else cells)
 
@@ -262,8 +264,10 @@ class SiteLedger:
             )
             write_cells(db, plan.hash, cells)
             late_events.note_seen(db, plan, seen)
-            for of_day in basis.days:
-                total = day_totals.total_of([self._total(db, of_day), *cells], of_day.collection, of_day.day)
+            mine = by_day(cells)
+            for of_day, before in zip(basis.days, self._totals(db, basis.days), strict=True):
+                key = of_day.collection, of_day.day
+                total = day_totals.total_of([before, *mine.get(key, ())], *key)
                 day_totals.write_total(db, plan.hash, total, of_day.retaken)
             self._ledger.complete_within(plan.hash, self._digest(db, plan.hash, digest, cells))
             old_reports.forget_old(db, self.state, plan)
@@ -308,19 +312,26 @@ class SiteLedger:
         )
         return Basis(days, plan.hash in state.completed)
 
-    def _total(self, db: sqlite3.Connection, of_day: DayAnswers) -> DayCells:
-        """The cells that the answers of a view and day used together."""
-        if of_day.answers:
-            try:
-                total = day_totals.read_total(db, of_day)
-            except ODD_ROW:
-                raise self._edited(of_day.last) from None
-            if total is not None:
-                self._cells(db, of_day.last)  # its entry in the chain covers the total
-                return total
-        answers = self.state.plans_of_day(of_day.collection, of_day.day) if of_day.answers else ()
-        held = [one for plan in answers if plan in self.state.completed for one in self._held_cells(db, plan)]
-        return day_totals.total_of(held, of_day.collection, of_day.day)
+    def _totals(self, db: sqlite3.Connection, days: Iterable[DayAnswers]) -> list[DayCells]:
+        """The cells that the answers of each view and day used together. An answer of many days is read once."""
+        checked = cache(partial(self._cells, db))
+        held = cache(lambda plan: by_day(self._held_cells(db, plan)))
+
+        def total(of_day: DayAnswers) -> DayCells:
+            key = of_day.collection, of_day.day
+            if of_day.answers:
+                try:
+                    kept = day_totals.read_total(db, of_day)
+                except ODD_ROW:
+                    raise self._edited(of_day.last) from None
+                if kept is not None:
+                    checked(of_day.last)  # its entry in the chain covers the total
+                    return kept
+            answers = self.state.plans_of_day(*key) if of_day.answers else ()
+            completed = [plan for plan in answers if plan in self.state.completed]
+            return day_totals.total_of([one for plan in completed for one in held(plan).get(key, ())], *key)
+
+        return [total(of_day) for of_day in days]
 
     def _reports(self, db: sqlite3.Connection, plan_hash: bytes) -> tuple[ReportIds, ...]:
         rows = db.execute(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_client import day_totals
+from edge_client import day_totals, ledger
 from edge_client.ledger import SiteLedger
 from edge_client.open_ledgers import EACH_TIME, KeptOpen
 from edge_client.policy import Refuse
@@ -59,6 +59,27 @@ def rows(settings: SiteSettings, statement: str) -> int:
         changed = db.execute(statement).rowcount
         db.commit()
     return changed
+
+
+def test_an_earlier_answer_of_many_days_is_read_as_often_as_one_of_two_days(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = list[bytes]()
+    read = ledger.read_cells
+    monkeypatch.setattr(ledger, "read_cells", lambda db, plan: (reads.append(plan), read(db, plan))[1])
+
+    def read_of(days: int) -> Counter[bytes]:
+        site = settings_in(tmp_path / str(days))
+        own = events(*(("p", day + hour / 24, "x") for day in range(days) for hour in range(2)))
+        first, second = (hours(hour, *(24 * day + hour for day in range(days))) for hour in range(2))
+        answered(first, own, site)
+        reads.clear()
+        answered(second, own, site)
+        return Counter(reads)
+
+    (tmp_path / "2").mkdir()
+    (tmp_path / "9").mkdir()
+    assert list(read_of(9).values()) == list(read_of(2).values()) != []
 
 
 def test_earlier_answers_of_a_day_are_not_read_again(settings: SiteSettings) -> None:
