@@ -139,6 +139,17 @@ class TooManyStreams(ConsoleError):
         super().__init__(f"{most:,} pages follow live events, the most that the console allows; close one of them")
 
 
+class ConsoleBusy(ConsoleError):
+    """Too many requests of a user compute or wait; names how long to wait."""
+
+    status = 503
+    exit_code = REFUSED
+
+    def __init__(self, wait_s: int) -> None:
+        self.wait_s = wait_s
+        super().__init__(f"the console computes other answers for this user; try again in {wait_s} s")
+
+
 class NotConfirmed(ConsoleError):
     """A request that spends a budget, or changes what is served, without the user's yes."""
 

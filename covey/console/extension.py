@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.routing import Mount
 
 from base.metrics import Sample
@@ -26,6 +26,7 @@ from .places import routers_of
 from .preparation import prepare
 from .problems import PROBLEMS, answer_of, answer_with_problems
 from .sessions import Sessions
+from .slots import ComputingSlots
 
 _TITLE: Final = "Covey console"
 
@@ -97,8 +98,9 @@ def app_of(console: Console, sessions: Sessions, assets: Assets, *, cookie: str,
     api = APIRouter(prefix="/api", responses=PROBLEMS)
     api.include_router(session_router(sessions, cookie, secure))
     api.include_router(about_router(console))
+    slot = Depends(ComputingSlots())
     for router in routers_of(console):
-        api.include_router(router)
+        api.include_router(router, dependencies=[slot])
     app.include_router(api)
     app.include_router(page_router(assets))
     answer_with_problems(app)

@@ -31,8 +31,10 @@ PREFIX: Final = "/console"
 API: Final = "/console/api"
 SESSION: Final = "/console/api/session"
 HEADER: Final = "X-Covey-Console"
-MAX_BODY: Final = 8 * 2**20
-"""A views.py of 1 MB, as JSON, and its graph."""
+MAX_BODY: Final = 256 * 2**10
+"""The longest look at a moment has about 100 kB."""
+MAX_TEXTS: Final = 4 * 2**20
+"""Of the composer: a views.py of 1 MB as JSON, and its graph, or a second text."""
 MAX_CREDENTIALS: Final = 4_096
 """What may be sent without a session."""
 
@@ -145,7 +147,10 @@ class Gate:
 
 def _most(scope: Message) -> int:
     """The bytes that the body of a request may have."""
-    return MAX_CREDENTIALS if scope["path"] == SESSION else MAX_BODY
+    path: str = scope["path"]
+    if path == SESSION:
+        return MAX_CREDENTIALS
+    return MAX_TEXTS if path.startswith(f"{API}/composer/") else MAX_BODY
 
 
 def cookie_of(headers: Headers, name: str) -> str | None:

@@ -48,11 +48,15 @@ class ConsoleSettings:
 def run_console(settings: ServerSettings, console: ConsoleSettings, listening: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM, which is raised again."""
     cookie = f"covey_console_{listening.getsockname()[1]}"  # browsers send a cookie to all ports of a host
-    run_worker(settings, Counts(), listening, lambda store: extension_of(store, settings, console, cookie))
+    run_worker(
+        settings, Counts(), listening, lambda store, throttle: extension_of(store, throttle, settings, console, cookie)
+    )
 
 
-def extension_of(store: Store, settings: ServerSettings, given: ConsoleSettings, cookie: str) -> ConsoleExtension:
-    """The console of a store that the server has opened."""
+def extension_of(
+    store: Store, throttle: Throttle, settings: ServerSettings, given: ConsoleSettings, cookie: str
+) -> ConsoleExtension:
+    """The console of a store that the server has opened. The throttle is the server's."""
     console = Console(
         directory=settings.store,
         store=store,
@@ -67,7 +71,7 @@ def extension_of(store: Store, settings: ServerSettings, given: ConsoleSettings,
     )
     keys = KeyRing(Consumers(settings.store)) if settings.keys else None
     sessions = Sessions(keys, given.token, time.monotonic, os.urandom)
-    return ConsoleExtension(console, sessions, Throttle(settings.limits), cookie=cookie, secure=given.secure)
+    return ConsoleExtension(console, sessions, throttle, cookie=cookie, secure=given.secure)
 
 
 def require_store(directory: Path, *, is_project: bool) -> None:

@@ -29,11 +29,11 @@ from .metrics import Counts
 from .settings import ServerSettings, WorkerFiles
 from .throttle import Throttle
 
-Extend: TypeAlias = Callable[[Store], Extension]
-"""Makes what a worker adds to the feature server of a store."""
+Extend: TypeAlias = Callable[[Store, Throttle], Extension]
+"""Makes what a worker adds to the feature server of a store. The throttle is the server's: a consumer has one limit for both."""
 
 
-def no_extension(_: Store) -> Extension:
+def no_extension(_: Store, __: Throttle) -> Extension:
     """A feature server alone."""
     return NoExtension()
 
@@ -50,8 +50,9 @@ def _guarded(settings: ServerSettings, counts: Counts, connections: Connections,
     on_demand = () if settings.views is None else load_declared(settings.views, need_views=False).on_demand
     store = Store.open(settings.store, on_demand=on_demand)
     keys = KeyRing(Consumers(settings.store)) if settings.keys else None
-    gate = Gate(keys, Throttle(settings.limits, settings.workers), counts)
-    endpoint, extension = settings.endpoint, extend(store)
+    throttle = Throttle(settings.limits, settings.workers)
+    gate = Gate(keys, throttle, counts)
+    endpoint, extension = settings.endpoint, extend(store, throttle)
     beside: Beside = alone
     if endpoint.grpc is not None:
         beside = grpc_beside(endpoint.grpc, gate, connections.most, endpoint.tls, extension.add_services)

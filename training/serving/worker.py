@@ -77,7 +77,7 @@ def run_models(
         WorkersFailing.
     """
     if settings.workers == 1:
-        run_worker(settings, Counts(), listening, lambda store: extension_of(store, models, ModelCounters()))
+        run_worker(settings, Counts(), listening, lambda store, _: extension_of(store, models, ModelCounters()))
     else:
         serve_with_workers(settings, listening, say, WorkerProgram(_MODULE, (models.to_json(),), COUNT_BYTES))
 
@@ -110,7 +110,7 @@ def main(settings: str, files: str, number: str, models: str) -> None:
         ModelsToServe.from_json(models),
     )
     counters = ModelCounters(shared.workers, int(number), own.more_counts)
-    run_supervised(shared, own, int(number), lambda store: extension_of(store, wanted, counters))
+    run_supervised(shared, own, int(number), lambda store, _: extension_of(store, wanted, counters))
 
 
 if __name__ == "__main__":

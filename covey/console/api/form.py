@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 from pydantic_core import PydanticCustomError
 
 MAX_ERRORS: Final = 100
-"""Errors that are named one by one: each takes microseconds, and a body of 8 MB has room for millions."""
+"""Errors that are named one by one: each takes microseconds, and a body has room for a million."""
 
 
 class Form(BaseModel):

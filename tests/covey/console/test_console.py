@@ -125,11 +125,19 @@ def test_ctrl_c_ends_a_console_while_a_page_follows_events(store: Path) -> None:
     assert running.process.returncode == 0
 
 
-def test_with_keys_a_consumer_has_its_role_until_it_is_removed(store: Path, tmp_path: Path) -> None:
+def test_with_keys_a_consumer_has_its_role_and_one_limit_until_it_is_removed(store: Path, tmp_path: Path) -> None:
     shutil.copytree(store, tmp_path / "copy")
     directory = tmp_path / "copy"
     key = Consumers(directory).add("ana", Limits(), 0, os.urandom, Role.AUTHOR)
+    greedy = Consumers(directory).add("greedy", Limits(rows=1), 0, os.urandom)
     with running_console(directory, "--keys") as running:
+        with running.client(key=greedy) as client:
+            assert client.get(f"{API}/about").status_code == 200
+            rows = {"features": ["none:none"], "entities": {"area": ["NYC"] * 5_000}}
+            client.post("/get-online-features", json=rows, headers={"X-API-Key": greedy})
+            answer = client.get(f"{API}/about")  # the same consumer, with the same limit
+            assert (answer.status_code, answer.json()["code"]) == (429, "TOO_MANY_REQUESTS")
+            assert int(answer.headers["retry-after"]) > 1_000
         assert running.token == ""
         with httpx.Client(base_url=running.url.removesuffix("/console/")) as client:
             assert client.post(f"{API}/session", json={}).json()["code"] == "KEY_NEEDED"

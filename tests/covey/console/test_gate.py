@@ -128,6 +128,14 @@ def test_a_body_beyond_the_limit_is_not_read(api: Api, monkeypatch: pytest.Monke
     assert (status, problem["code"]) == (413, "BODY_TOO_LARGE")
 
 
+def test_only_the_texts_of_the_composer_may_be_large(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "MAX_BODY", 100)
+    monkeypatch.setattr(gate, "MAX_TEXTS", 200)
+    for size, refused in ((50, (405, 405)), (150, (413, 405)), (250, (413, 413))):
+        found = [api.ask("POST", f"/{place}/none", content=b" " * size)[0] for place in ("features", "composer")]
+        assert tuple(found) == refused
+
+
 def test_the_route_that_opens_sessions_reads_no_large_body_either(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "MAX_CREDENTIALS", 1_000)
     assert api.ask("POST", "/session", json={"token": "x" * 1_000})[0] == 413
