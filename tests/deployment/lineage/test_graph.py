@@ -82,6 +82,11 @@ def test_the_way_of_one_part_leaves_out_what_it_has_nothing_to_do_with(graph: Li
     assert not any(one.startswith(("service", "model")) for one in ids)
 
 
+def test_the_way_of_a_view_leads_to_all_that_was_made_from_it(graph: LineageGraph) -> None:
+    kinds = {node.kind for node in graph.around("view:delays@v1").nodes}
+    assert kinds == {"source", "view", "plan", "release", "on_demand", "service", "model"}
+
+
 def test_a_part_is_found_by_its_name_with_or_without_version(graph: LineageGraph) -> None:
     assert graph.find("delays").id == graph.find("delays@v1").id == "view:delays@v1"
     assert graph.find("late").id == "model:late@v1"

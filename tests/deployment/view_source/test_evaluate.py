@@ -117,6 +117,13 @@ def test_code_that_may_declare_a_view_is_a_problem(code: str) -> None:
     assert _problem(VIEW + code).field == "text"
 
 
+def test_an_import_from_a_file_beside_the_views_file_is_a_problem(tmp_path: Path) -> None:
+    text = VIEW + "from others import w\n"
+    assert _evaluated(text, tmp_path).not_evaluated == ()
+    (tmp_path / "others.py").touch()
+    assert "others" in _problem(text, tmp_path).message
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -127,6 +134,7 @@ def test_code_that_may_declare_a_view_is_a_problem(code: str) -> None:
         "import numpy as np\nfrom elsewhere import x\n",
         "N = len([1])\n",
         "ALL = [v]\n",
+        "N = {[1]: 2}\n",
         "if TYPE_CHECKING:\n    from x import y\n",
         "assert v\n",
         "w: FeatureView\n",
@@ -273,6 +281,12 @@ def test_problems_do_not_repeat_a_long_value() -> None:
     problems = _evaluated(text).not_evaluated
     assert len(problems) == 100
     assert max(len(one.message) for one in problems) < 2_000
+
+
+def test_an_on_demand_view_with_the_name_of_a_view_is_a_problem() -> None:
+    function = '@on_demand(outputs=["o"], name="v")\ndef f(a: Annotated[object, Feature("v:n")]):\n    return a\n'
+    problem = _problem(VIEW + "from typing import Annotated\n" + function)
+    assert (problem.node, problem.field) == ("f", "name")
 
 
 def test_two_views_of_one_name_are_a_problem() -> None:

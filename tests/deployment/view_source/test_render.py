@@ -254,6 +254,15 @@ def test_a_part_is_renamed_where_it_is_used() -> None:
     assert [(one.node, "other code" in one.message) for one in rendered.problems] == [("BOUNDS", True)]
 
 
+@pytest.mark.parametrize("name", ["first", "import", "1", "FeatureView"])
+def test_a_part_is_not_renamed_to_what_is_no_name_or_is_used_already(name: str) -> None:
+    rendered = _edit(TEXT, replace(_node("BOUNDS"), name=name))
+    assert rendered.text == TEXT
+    assert [(one.node, one.field, "choose another one" in one.message) for one in rendered.problems] == [
+        ("BOUNDS", "", True)
+    ]
+
+
 ALONE = """from covey import *
 
 MEAN = Mean("delay", clip=(-60, 180))
@@ -388,6 +397,13 @@ def test_a_value_that_cannot_be_written_is_a_problem_and_changes_nothing(value: 
         rendered = _edit(TEXT, node)
         assert rendered.text == TEXT
         assert [one.node for one in rendered.problems] == ["first"]
+
+
+def test_a_value_that_the_written_file_does_not_say_as_it_was_wanted_is_a_problem() -> None:
+    rendered = _edit(TEXT, _node("first").with_field("ttl", Literal(2**53 + 1)))
+    assert [(one.node, one.field, one.message) for one in rendered.problems] == [
+        ("first", "ttl", "the file cannot say ttl as it is here")
+    ]
 
 
 @given(hostile_graphs())

@@ -49,6 +49,7 @@ def test_a_class_is_known_by_its_import(imports: str, called: str) -> None:
     [
         "b = Bounds(3)\n",
         "from elsewhere import Bounds\nb = Bounds(3)\n",
+        "from .covey import Bounds\nb = Bounds(3)\n",
         "from covey import Bounds\nBounds = print\nb = Bounds(3)\n",
         "from covey import Bounds\nfor Bounds in []:\n    pass\nb = Bounds(3)\n",
         "from covey import Bounds\nfrom elsewhere import *\nb = Bounds(3)\n",
