@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -59,6 +60,22 @@ Moment = TypeVar("Moment", int, "npt.NDArray[np.int64]")
 def day_of(moment_us: Moment) -> Moment:
     """The UTC day (days since the epoch, rounded down) that holds this moment."""
     return moment_us // DAY_US
+
+
+def day_of_date(day: date) -> int:
+    """The number of a UTC day since the epoch."""
+    return (day - EPOCH.date()).days
+
+
+def runs_of(starts: Sequence[int], step: int) -> list[tuple[int, int]]:
+    """The first and the last start of each run of sorted starts that follow one another at a step."""
+    runs: list[tuple[int, int]] = []
+    for start in starts:
+        if runs and start - runs[-1][1] == step:
+            runs[-1] = runs[-1][0], start
+        else:
+            runs.append((start, start))
+    return runs
 
 
 def span_of(days: tuple[int, int]) -> tuple[int, int]:

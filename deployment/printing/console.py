@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from base.times import DAY_US, SECOND_US
+from base.times import DAY_US, SECOND_US, runs_of
 
 if TYPE_CHECKING:
     from deployment.in_process.progress import Progress
@@ -98,7 +98,7 @@ def day_ranges(days: Sequence[int]) -> str:
 
 def day_spans(days: Sequence[int]) -> str:
     """Sorted days since the epoch as all their ISO 8601 intervals: `2013-01-01/2013-02-03 2013-03-01`."""
-    spans = _spans([day * DAY_US for day in days], DAY_US)
+    spans = runs_of([day * DAY_US for day in days], DAY_US)
     return " ".join("/".join(dict.fromkeys(_moment(us, "%Y-%m-%d") for us in span)) for span in spans)
 
 
@@ -119,21 +119,10 @@ def to_second_or_minute(moments: Iterable[int]) -> str:
 
 def _ranges(starts: Sequence[int], step: int, style: str) -> str:
     texts = [
-        _moment(a, style) if a == b else f"{_moment(a, style)} … {_moment(b, style)}" for a, b in _spans(starts, step)
+        _moment(a, style) if a == b else f"{_moment(a, style)} … {_moment(b, style)}" for a, b in runs_of(starts, step)
     ]
     more = f" and {len(texts) - _MANY} more" if len(texts) > _MANY else ""
     return ", ".join(texts[:_MANY]) + more
-
-
-def _spans(starts: Sequence[int], step: int) -> list[list[int]]:
-    """The first and the last start of each run of starts that follow one another."""
-    runs: list[list[int]] = []
-    for start in starts:
-        if runs and start - runs[-1][1] == step:
-            runs[-1][1] = start
-        else:
-            runs.append([start, start])
-    return runs
 
 
 def _moment(us: int, style: str) -> str:

@@ -17,6 +17,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from base.times import day_of_date
 from edge_client.events import make_events
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
@@ -113,8 +114,8 @@ def basket_categories(households: int | None = None) -> Task:
         .cast(pa.int32())
         .to_numpy()
         .astype(np.int64),
-        choose_from=_day(date(2017, 7, 1)),
-        test_from=_day(date(2017, 9, 1)),
+        choose_from=day_of_date(date(2017, 7, 1)),
+        test_from=day_of_date(date(2017, 9, 1)),
         split=datetime(2017, 9, 1, tzinfo=UTC),
         sets=SETS,
     )
@@ -140,7 +141,3 @@ def category_demand(categories: list[str], price: Price | None) -> FeatureView:
 def _utc(table: pa.Table) -> pa.Table:
     at = table["shopped_at"].cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
     return table.set_column(table.schema.get_field_index("shopped_at"), "shopped_at", at)
-
-
-def _day(day: date) -> int:
-    return (day - date(1970, 1, 1)).days

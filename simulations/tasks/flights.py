@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from base.times import day_of_date
 from edge_client.events import make_events
 from featurestore.define.definitions import FeatureView
 from featurestore.define.filtered import Filtered
@@ -105,8 +106,8 @@ def late_arrivals(flights: pa.Table | None = None) -> Task:
         categories=len(_CATEGORIES),
         y=pc.greater(labels["arr_delay"], LATE_MINUTES).to_numpy(),
         day=pc.floor_temporal(local, unit="day").cast(pa.date32()).cast(pa.int32()).to_numpy().astype(np.int64),
-        choose_from=_day(date(2013, 7, 1)),
-        test_from=_day(date(2013, 9, 1)),
+        choose_from=day_of_date(date(2013, 7, 1)),
+        test_from=day_of_date(date(2013, 9, 1)),
         split=datetime(2013, 9, 1, tzinfo=ZoneInfo(ZONE)),
         sets=SETS,
     )
@@ -127,7 +128,3 @@ def views(
     if price is None:
         return area, carrier
     return price.of(area, area_share), price.of(carrier, 1 - area_share)
-
-
-def _day(day: date) -> int:
-    return (day - date(1970, 1, 1)).days

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployment.errors import ItemMissing
-from deployment.lineage.graph import MOST_PLANS, LineageGraph, lineage_of
+from deployment.lineage.graph import MOST_PLANS, LineageGraph, Node, lineage_of
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from tests.featurestore.making import DAY, a_view
@@ -92,6 +92,11 @@ def test_a_part_is_found_by_its_name_with_or_without_version(graph: LineageGraph
     assert graph.find("late").id == "model:late@v1"
     with pytest.raises(ItemMissing, match="vector"):
         graph.find("nothing")
+
+
+def test_a_name_without_a_version_is_the_newest_one() -> None:
+    versions = tuple(Node(f"view:delays@v{number}", "view", f"delays@v{number}") for number in (1, 2))
+    assert LineageGraph(versions, ()).find("delays") is versions[1]
 
 
 def test_a_view_without_releases_has_an_empty_node(tmp_path: Path) -> None:

@@ -82,9 +82,9 @@ def test_deep_nesting_is_refused_by_name(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["import a" + ".a" * 200, "from a" + " . a" * 200 + " import b"])
 def test_a_long_dotted_name_is_refused_before_a_parser_reads_it(text: str) -> None:
-    with pytest.raises(ViewSourceInvalid, match="line 2, column .: .*a dotted name has more than 120 parts") as refused:
+    with pytest.raises(ViewSourceInvalid) as refused:
         parse(f"x = 1\n{text}")
-    assert refused.value.why.startswith("a dotted name")
+    assert (refused.value.line, refused.value.why) == (2, "a dotted name has more than 120 parts")
 
 
 @pytest.mark.parametrize(

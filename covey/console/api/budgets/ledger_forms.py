@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Final, Self
 
-from base.times import DAY_US
+from base.times import DAY_US, runs_of
 from covey.console.api.days_epsilon import DaysEpsilon
 from covey.console.api.failure import Failure
 from covey.console.api.form import Form
@@ -175,7 +174,7 @@ class Refusal(Form):
             sentence=sentence_of(group[0].code),
             view=group[0].view,
             role=group[0].role or None,
-            days=[(first * DAY_US, last * DAY_US) for first, last in _spans(days)[-MOST_SPANS:]],
+            days=[(first * DAY_US, last * DAY_US) for first, last in runs_of(days, 1)[-MOST_SPANS:]],
             plans=len({one.plan for one in group}),
             first_at=min(times),
             last_at=max(times),
@@ -214,19 +213,3 @@ class LedgerCheck(Form):
                 return cls(owner=found.owner, entries=found.entries, plans=found.plans, problem=None)
             case BrokenLedger():
                 return cls(owner=found.owner, entries=0, plans=0, problem=Failure.of(found.error))
-
-
-def day_of_date(day: date) -> int:
-    """The number of a UTC day since the epoch."""
-    return (day - date(1970, 1, 1)).days
-
-
-def _spans(days: Sequence[int]) -> list[tuple[int, int]]:
-    """Sorted days as spans without a gap."""
-    spans: list[tuple[int, int]] = []
-    for day in days:
-        if spans and spans[-1][1] == day - 1:
-            spans[-1] = spans[-1][0], day
-        else:
-            spans.append((day, day))
-    return spans

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 
+from base.times import day_of_date
 from covey.console.console import Console
 from covey.console.roles import Reader
 from deployment.inspect.budgets_in import budgets_in
@@ -19,7 +20,7 @@ from featurestore.define.layout import layout_of
 from federation.accountant import cost_of_day
 from federation.ledger.state import Budget
 
-from .ledger_forms import Ledger, LedgerCheck, LedgerDay, LedgerDays, LedgerList, Refusals, day_of_date
+from .ledger_forms import Ledger, LedgerCheck, LedgerDay, LedgerDays, LedgerList, Refusals
 from .what_if_forms import PricedView, PricedViews, WhatIfAnswer, WhatIfRequest
 
 MOST_DAYS: Final = 1_500

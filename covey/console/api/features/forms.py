@@ -8,6 +8,7 @@ from fastapi import Path, Query
 from pydantic import FailFast, Field
 
 from covey.console.api.form import Body, Form
+from deployment.inspect.freshness import Freshness
 
 MAX_MOMENT: Final = 2**53
 """The largest whole number that a page holds exactly: the year 2255 in µs."""
@@ -69,8 +70,7 @@ class ViewForm(Form):
 
     Attributes:
         keys: the number of keys in the domain; constant: reads need no key.
-        freshness: `fresh`: the next pane is not due yet; `late`: it is; `expired`: the newest row is older than the ttl;
-            `replayed`: all panes were collected over past events; `empty`: there is no pane yet.
+        freshness: see `deployment.inspect.freshness`.
         newest_end: the end of the newest pane; due_at: when the next one is due.
     """
 
@@ -88,7 +88,7 @@ class ViewForm(Form):
     windows: tuple[str, ...]
     ttl_us: int | None
     features: tuple[FeatureForm, ...]
-    freshness: Literal["fresh", "late", "expired", "replayed", "empty"]
+    freshness: Freshness
     first_start: int | None
     newest_end: int | None
     due_at: int | None

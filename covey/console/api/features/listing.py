@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
-
-from deployment.inspect.view_versions import due_after
-from featurestore.define.definitions import FeatureView
+from deployment.inspect.freshness import freshness_of
 from featurestore.define.on_demand import OnDemandView
 from featurestore.define.values import ServedFeature, served_features
 from featurestore.store import Store
 
 from .forms import FeatureForm, FeatureList, KeyColumn, OnDemandForm, ServiceForm, ViewForm
-
-Freshness = Literal["fresh", "late", "expired", "replayed", "empty"]
 
 
 def feature_list(store: Store, now: int) -> FeatureList:
@@ -26,15 +20,13 @@ def feature_list(store: Store, now: int) -> FeatureList:
 
 def view_form(store: Store, name: str, now: int) -> ViewForm:
     """A view as its name serves it, or the version that a name pins. Raises UnknownView, UnknownVersion."""
-    base, at, _ = name.partition("@")
-    view, panes, versions = store.view(name), store.panes.span(name), store.version_names(base)
-    served, entity = served_features(view), view.entity
-    end = None if panes.last is None else panes.last + view.pane_us
-    due_at = None if at else _due_at(store, versions)
+    base = name.partition("@")[0]
+    view, found = store.view(name), freshness_of(store, name, now)
+    panes, entity = found.panes, view.entity
     return ViewForm(
         name=base,
         version=panes.version,
-        versions=tuple(int(one.rpartition("@v")[2]) for one in versions),
+        versions=tuple(int(one.rpartition("@v")[2]) for one in store.version_names(base)),
         owner=view.owner,
         description=view.description,
         tags=dict(view.tags),
@@ -45,31 +37,15 @@ def view_form(store: Store, name: str, now: int) -> ViewForm:
         pane_us=view.pane_us,
         windows=view.windows,
         ttl_us=view.ttl_us,
-        features=tuple(_feature_form(one) for one in served),
-        freshness=_freshness(store, view, f"{name}:{served[0].name}", end, due_at, now),
+        features=tuple(_feature_form(one) for one in served_features(view)),
+        freshness=found.state,
         first_start=panes.first,
-        newest_end=end,
-        due_at=due_at,
+        newest_end=found.newest_end,
+        due_at=found.due_at,
         opened=panes.opened,
         void=panes.void,
         missing=panes.missing,
     )
-
-
-def _due_at(store: Store, versions: Sequence[str]) -> int | None:
-    """When the pane after the newest one of any version is due, as the newest version defines it."""
-    last = [panes.last for panes in map(store.panes.span, versions) if panes.last is not None]
-    return due_after(store.view(versions[-1]), max(last)) if last else None
-
-
-def _freshness(store: Store, view: FeatureView, ref: str, end: int | None, due_at: int | None, now: int) -> Freshness:
-    if end is None:
-        return "empty"
-    if view.ttl_us is not None and now - end > view.ttl_us:
-        return "expired"
-    if not any(counts["live"] for counts in store.clocks([ref]).values()):
-        return "replayed"
-    return "late" if due_at is not None and now > due_at else "fresh"
 
 
 def _feature_form(served: ServedFeature) -> FeatureForm:
