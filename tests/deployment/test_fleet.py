@@ -298,7 +298,7 @@ class TestTheWholeFleet:
             assert reads == [a_view().name]
             with Publisher(tmp_path, lambda: 100 * DAY) as publisher:
                 publisher.publish([a_release(a_view(), 3 * a_view().pane_us, 4)])
-            assert len(fleet.arrivals()) == 4
+            assert [one.seq for one in fleet.arrivals()] == [2, 1, 1, 1]
 
     def test_a_project_has_its_sites_and_what_comes_next_of_each_view(self, tmp_path: Path) -> None:
         unpacked(VERSIONS[-1], "project", tmp_path)

@@ -93,6 +93,18 @@ def test_a_pane_that_was_reissued_has_its_last_values(tmp_path: Path, *, togethe
     assert (found.value[-1, 0], found.released_at[-1]) == (43, 20 * HOUR)  # it had no value before
 
 
+def test_of_two_issues_of_one_moment_that_of_the_later_publication_counts(tmp_path: Path) -> None:
+    view = a_view()
+    newest = a_release(view, 2 * HOUR, 2)
+    with Publisher(tmp_path, lambda: 30 * HOUR) as publisher, Store.open(tmp_path) as store:
+        publisher.register(view)
+        publisher.publish([a_release(view, 0, 1), newest])
+        publisher.publish([replace(a_release(view, HOUR, 40), released_at=newest.released_at)])
+        assert_is_history(store, "delays", [0, 1], ALWAYS)
+        found = store.series("delays", "flights_3h", np.array([0]), ALWAYS, SeriesCache())
+    assert (found.value[-1, 0], found.released_at[-1]) == (43, newest.released_at)
+
+
 def test_a_file_that_is_read_in_batches_gives_the_same_series(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(series, "_BATCH_VALUES", 250)  # fewer than the 600 keys of a pane
     assert_is_history(store, "many", [599, 3, 3, 42], ALWAYS)
