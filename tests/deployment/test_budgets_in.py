@@ -16,7 +16,9 @@ def test_a_directory_without_a_ledger_has_the_default_budget_of_the_operator(tmp
     assert budgets_in(tmp_path) == [(OPERATOR, DEFAULT_BUDGET)]
 
 
-def test_a_broken_ledger_without_a_budget_in_a_file_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_ledger_without_a_budget_in_a_file_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / LEDGERS).mkdir()
     (tmp_path / LEDGERS / "site-1.db").write_bytes(b"no ledger")
     monkeypatch.setattr(room, "budgets_of", lambda _: {OPERATOR: DEFAULT_BUDGET, "site-1": None})

@@ -155,7 +155,24 @@ def test_only_new_files_are_read_again(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(read) == 1
 
 
-def test_the_cache_lets_the_least_used_columns_leave(store: Store) -> None:
+def issues(numbers: int) -> series._Issues:
+    """Columns of one issue, of `8 * numbers` bytes."""
+    none = np.empty(0, np.int64)
+    return series._Issues(none, none, none, none, np.zeros((1, numbers)), np.empty((0, 0)), None, np.empty(0, np.uint8))
+
+
+def test_the_cache_lets_the_least_used_columns_leave() -> None:
+    cache, size = SeriesCache(most_bytes=8 * 8 * 10), 10
+    for number in range(8):
+        cache.put(f"{number}", "n", issues(size))
+    assert cache.get("0", "n") is not None
+    cache.put("8", "n", issues(size))
+    assert [number for number in range(9) if cache.get(f"{number}", "n") is None] == [1]
+    cache.put("9", "n", issues(size + 1))  # more than an eighth
+    assert cache.get("9", "n") is None
+
+
+def test_a_small_cache_gives_the_same_series(store: Store) -> None:
     small = SeriesCache(most_bytes=60_000)
     for _ in range(3):
         for name in ("delay_mean", "delay_mean_3h"):

@@ -31,3 +31,15 @@ def test_streams_are_bounded_and_a_closed_one_makes_room(monkeypatch: pytest.Mon
             await lines.aclose()
 
     asyncio.run(follow())
+
+
+def test_a_page_gets_the_events_after_the_last_one_that_it_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MAX_EVENTS", 20)
+    log = EventLog()
+    for number in range(1, 31):
+        assert log.append("progress", number).number == number
+    first = log.after(0)[0].number
+    assert 1 < first <= 11  # older ones were forgotten
+    assert [event.data for event in log.after(0)] == list(range(first, 31))
+    assert [event.number for event in log.after(27)] == [28, 29, 30]
+    assert log.after(30) == log.after(99) == ()
