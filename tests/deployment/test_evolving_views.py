@@ -210,7 +210,7 @@ def columns_of(answer: Any) -> Any:
     return answer if isinstance(answer, str) else tuple(map(tuple, answer))
 
 
-@pytest.mark.parametrize("pause_s", [0.2, pytest.param(0.0, marks=pytest.mark.long)])
+@pytest.mark.parametrize("pause_s", [0.5, pytest.param(0.0, marks=pytest.mark.long)])
 def test_a_view_evolves_six_times_while_everybody_reads_it(
     covey: Covey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pause_s: float
 ) -> None:
