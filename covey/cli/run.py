@@ -29,8 +29,6 @@ from .term_options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from featurestore.define.views_file import Declared
-
 
 def run(
     store: Annotated[
@@ -38,6 +36,13 @@ def run(
     ],
     views_file: Annotated[
         Path | None, typer.Argument(metavar="VIEWS.py", help="A Python file with FeatureView objects at module level.")
+    ] = None,
+    view: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Collect only this view of the file; repeat it for more. Default: all. Services of other views wait.",
+        ),
     ] = None,
     events: EventsOption = None,
     client_column: ClientColumnOption = None,
@@ -116,14 +121,17 @@ def run(
     """
     require_extra("coordinator", "a run")
     from base.errors import DONE, NOTHING_RELEASED
+    from base.times import wall_clock
     from deployment.errors import UsageError
     from deployment.printing.console import progress_bars, talk_console
     from deployment.printing.run_report import print_run, published_voids, run_to_json
     from deployment.run import resume as resume_run
     from deployment.run import run as run_views
+    from deployment.run_services import NO_SERVICES, choose_views, register_run_services
     from featurestore.define.views_file import load_declared
 
     talk = talk_console()
+    services = NO_SERVICES
     if give_up:
         if resume or views_file is not None:
             raise UsageError("--give-up only erases a failed run: give --store and no other argument")
@@ -144,6 +152,7 @@ def run(
             missing = ", ".join(name for name, value in needed.items() if value is None)
             raise UsageError(f"missing {missing}; see `covey run --help`")
         declared = load_declared(views_file, need_views=True)
+        chosen = choose_views(declared.views, view or ())
         terms: dict[str, Any] = {
             "noise": noise.value,
             "participation": None if participation is None else participation.value,
@@ -154,7 +163,7 @@ def run(
         }
         with progress_bars(talk) as progress:
             report = run_views(
-                declared.views,
+                chosen,
                 events,
                 store=store,
                 client_column=client_column,
@@ -171,12 +180,13 @@ def run(
                 progress=progress,
                 **terms,
             )
-        _register_services(declared, report.store)
+        left_out = {one.name for one in declared.views} - {one.name for one in chosen}
+        services = register_run_services(report.store, declared.services, declared.on_demand, left_out, wall_clock)
     voids = published_voids(report)
     if as_json:
-        typer.echo(json.dumps(run_to_json(report, voids)))
+        typer.echo(json.dumps(run_to_json(report, voids, services)))
     else:
-        print_run(report, voids, talk)
+        print_run(report, voids, services, talk)
     return DONE if report.opened or report.already_open else NOTHING_RELEASED
 
 
@@ -194,13 +204,3 @@ def _give_up(store: Path, talk: Console, *, as_json: bool) -> int:
     if not given_up.panes:
         talk.print("nothing was charged: the next run collects the same panes", soft_wrap=True)
     return DONE
-
-
-def _register_services(declared: Declared, store: Path) -> None:
-    """Register the feature services of a file in the store, if there are any."""
-    from base.times import wall_clock
-    from featurestore.publish.publish import Publisher
-
-    if declared.services:
-        with Publisher(store, wall_clock) as publisher:
-            publisher.register_services(declared.services, declared.on_demand)

@@ -15,7 +15,6 @@ from covey.errors import ViewsFileUnusable
 from deployment.view_source.evaluate import Evaluated, evaluate
 from deployment.view_source.graph import Problem
 from deployment.view_source.source import parse
-from featurestore.define.definitions import FeatureView
 from featurestore.define.views_file import Declared, load_declared
 
 from .console import Console
@@ -24,19 +23,19 @@ from .views_file import read_views
 
 @dataclass(frozen=True)
 class KnownViews:
-    """The views of a text.
+    """The views of a text, and its services.
 
     Attributes:
         problems: why the others are not known.
         executed: the file was executed, because the operator trusts it.
     """
 
-    views: tuple[FeatureView, ...]
+    declared: Declared
     problems: tuple[Problem, ...]
     executed: bool
 
 
-NOTHING_KNOWN: Final = KnownViews((), (), executed=False)
+NOTHING_KNOWN: Final = KnownViews(Declared((), (), ()), (), executed=False)
 
 
 def views_of(console: Console, text: str) -> KnownViews:
@@ -46,9 +45,9 @@ def views_of(console: Console, text: str) -> KnownViews:
     if found.not_evaluated and console.trust_views and path is not None and _is_saved(path, text):
         declared = _executed(path, text)
         if isinstance(declared, Declared):
-            return KnownViews(declared.views, (), executed=True)
-        return KnownViews(found.declared.views, (*found.not_evaluated, declared), executed=True)
-    return KnownViews(found.declared.views, found.not_evaluated, executed=False)
+            return KnownViews(declared, (), executed=True)
+        return KnownViews(found.declared, (*found.not_evaluated, declared), executed=True)
+    return KnownViews(found.declared, found.not_evaluated, executed=False)
 
 
 def _is_saved(path: Path, text: str) -> bool:

@@ -50,7 +50,8 @@ class Lines:
 
 
 def collect(request: RunRequest, lines: Lines) -> int:
-    """Run the request, and report its result or its error. Returns the exit code."""
+    """Run the request, register the services, and report the result or the error. Returns the exit code."""
+    from base.times import wall_clock
     from deployment.printing.run_report import published_voids, run_to_json
     from deployment.run import run
 
@@ -69,10 +70,11 @@ def collect(request: RunRequest, lines: Lines) -> int:
             in_process=True,
             progress=lines.progress,
         )
+        services = request.services.register(report.store, wall_clock)
     except (CoveyError, OSError) as error:
         lines.write("failed", failure_of(error))
         return exit_code(error) or FAILURE
-    lines.write("done", run_to_json(report, published_voids(report)))
+    lines.write("done", run_to_json(report, published_voids(report), services))
     return DONE if report.opened or report.already_open else NOTHING_RELEASED
 
 

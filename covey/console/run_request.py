@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Collection
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deployment.run_services import RunServices, register_run_services
 from featurestore.define.definitions import FeatureView
+from featurestore.define.on_demand import OnDemandView
+from featurestore.define.services import FeatureService
+from featurestore.define.views_file import Declared
 from featurestore.define.wire import view_from_bytes, view_to_bytes
+from featurestore.errors import OnDemandFailed
 
 MAX_REQUEST: Final = 64 * 2**20
 """Bytes of a request: views with large domains."""
@@ -17,6 +24,61 @@ MAX_LINE: Final = 2**20
 """Bytes of one line of the child: an error, or the result of many views."""
 
 EventName = Literal["progress", "done", "failed"]
+
+
+class ServiceData(BaseModel):
+    """A feature service, as `FeatureService` has it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
+
+    name: str
+    refs: tuple[str, ...]
+
+
+class OnDemandData(BaseModel):
+    """What services need to know of an on-demand view. Its function stays where it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
+
+    name: str
+    outputs: tuple[str, ...]
+    features: dict[str, str]
+
+
+class RunServicesRequest(BaseModel):
+    """The feature services of the text, to register after the run.
+
+    Attributes:
+        left_out: the views of the text that the run does not collect.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    services: tuple[ServiceData, ...] = ()
+    on_demand: tuple[OnDemandData, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, declared: Declared, chosen: Collection[str]) -> Self:
+        """Those of a text of which these views are collected."""
+        return cls(
+            services=tuple(map(ServiceData.model_validate, declared.services)),
+            on_demand=tuple(
+                OnDemandData(name=one.name, outputs=one.outputs, features=dict(one.features))
+                for one in declared.on_demand
+            ),
+            left_out=tuple(view.name for view in declared.views if view.name not in chosen),
+        )
+
+    def register(self, store: Path, clock: Callable[[], int]) -> RunServices:
+        """Register them. Raises as `register_run_services`."""
+        services = [FeatureService(one.name, one.refs) for one in self.services]
+        on_demand = [OnDemandView(one.name, one.outputs, one.features, {}, _no_function) for one in self.on_demand]
+        return register_run_services(store, services, on_demand, self.left_out, clock)
+
+
+def _no_function(**_given: object) -> None:
+    raise OnDemandFailed("a run", "it has no functions of on-demand views")
 
 
 class RunRequest(BaseModel):
@@ -41,6 +103,7 @@ class RunRequest(BaseModel):
     end: datetime | None
     noise: Literal["on", "off"]
     budget: str
+    services: RunServicesRequest = RunServicesRequest()
 
     def declared(self) -> tuple[FeatureView, ...]:
         """The views. Raises ViewMalformed."""

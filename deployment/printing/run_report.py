@@ -17,6 +17,7 @@ from .tables import Table
 if TYPE_CHECKING:
     from deployment.in_process.run import ViewReport
     from deployment.run import RunReport
+    from deployment.run_services import RunServices
 
 
 def published_voids(report: RunReport) -> dict[str, int]:
@@ -33,7 +34,7 @@ def published_voids(report: RunReport) -> dict[str, int]:
     return voids
 
 
-def print_run(report: RunReport, voids: dict[str, int], talk: Console) -> None:
+def print_run(report: RunReport, voids: dict[str, int], services: RunServices, talk: Console) -> None:
     """Print a table of the views on stdout, and remarks about them on stderr.
 
     Args:
@@ -50,6 +51,10 @@ def print_run(report: RunReport, voids: dict[str, int], talk: Console) -> None:
     for view in report.views:
         for line in _remarks(view, voids[view.view]):
             talk.print(f"{view.view}: {line}")
+    for service in services.waiting:
+        talk.print(
+            f"service {service} is not registered: it reads a view that this run left out and the store does not have"
+        )
     if not report.opened and not report.already_open:
         talk.print(f"nothing was released: {_why_nothing(report)}", style="yellow")
 
@@ -89,7 +94,7 @@ def _remarks(view: ViewReport, published_void: int) -> list[str]:
     return lines
 
 
-def run_to_json(report: RunReport, voids: dict[str, int]) -> dict[str, object]:
+def run_to_json(report: RunReport, voids: dict[str, int], services: RunServices) -> dict[str, object]:
     """The output of `print_run` as JSON."""
     return {
         "store": str(report.store),
@@ -110,4 +115,6 @@ def run_to_json(report: RunReport, voids: dict[str, int]) -> dict[str, object]:
             }
             for view in report.views
         ],
+        "services": list(services.registered),
+        "services_waiting": list(services.waiting),
     }

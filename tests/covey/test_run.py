@@ -324,3 +324,48 @@ class TestInterrupted:
         monkeypatch.setattr(Store, "open", interrupt)
         monkeypatch.setattr("featurestore.define.views_file.load_views", interrupt)
         assert covey(*command) == (130, "", "interrupted\n")
+
+
+SERVICES = """
+@on_demand(outputs=["double"])
+def twice(flights: Annotated[object, Feature("everywhere:all")]):
+    return 2 * flights
+
+both = FeatureService("both", ["visits:big", "everywhere:all"])
+by_shop = FeatureService("by_shop", ["visits:big"])
+derived = FeatureService("derived", ["twice:double"])
+"""
+
+
+class TestView:
+    @pytest.fixture
+    def with_services(self, project: Path) -> Path:
+        views = project / "views.py"
+        views.write_text("from typing import Annotated\n" + views.read_text() + SERVICES)
+        return project
+
+    def test_it_collects_the_named_views_alone_and_registers_the_services_that_the_store_can_serve(
+        self, covey: Covey, run_arguments: list[str], with_services: Path
+    ) -> None:
+        code, out, _ = covey(*run_arguments, "--view", "visits", "--json")
+        report = json.loads(out)
+        assert code == 0
+        assert [view["view"] for view in report["views"]] == ["visits"]
+        assert (report["services"], report["services_waiting"]) == (["by_shop"], ["both", "derived"])
+        with Store.open(with_services / "store") as store:
+            assert {view.name for view in store.views()} == {"visits"}
+        code, out, err = covey(*run_arguments, "--view", "everywhere")
+        assert code == 0
+        assert "is not registered" not in err
+
+    def test_a_service_that_waits_is_named(self, covey: Covey, run_arguments: list[str], with_services: Path) -> None:
+        _, _, err = covey(*run_arguments, "--view", "everywhere")
+        assert "service both is not registered: it reads a view that this run left out" in " ".join(err.split())
+
+    def test_an_unknown_view_is_refused_before_anything_is_made(
+        self, covey: Covey, run_arguments: list[str], project: Path
+    ) -> None:
+        code, _, err = covey(*run_arguments, "--view", "vists")
+        assert code == 2
+        assert "the views file has no view 'vists'; it has visits, everywhere; see --view" in " ".join(err.split())
+        assert not (project / "store").exists()

@@ -69,10 +69,10 @@ def add_routes(router: APIRouter, console: Console) -> None:
         project = Project.find(console.directory)
         views: tuple[ViewExplanation, ...] = ()
         total, budget = None, (DEFAULT_BUDGET if project is None else project.budget).micro_rho
-        if known.views:
+        if known.declared.views:
             try:
                 found = label_of(
-                    as_collected_in(console.directory, known.views), 0, console.directory, clients=body.clients
+                    as_collected_in(console.directory, known.declared.views), 0, console.directory, clients=body.clients
                 )
             except CoveyError as error:
                 problems = (*problems, Problem("", "", str(error)))

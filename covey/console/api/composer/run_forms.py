@@ -114,11 +114,18 @@ class ViewResult(Form):
     dropped: dict[str, int]
 
 
+class ServicesResult(Form):
+    """The feature services of the text after a run. `waiting`: they read a view that was left out and the store does not have."""
+
+    registered: tuple[str, ...]
+    waiting: tuple[str, ...]
+
+
 class CollectionRun(Form):
     """A run that this console has started. Times are ISO 8601.
 
     Attributes:
-        result: of a run that is done.
+        result, services: of a run that is done.
     """
 
     id: str
@@ -129,6 +136,7 @@ class CollectionRun(Form):
     status: Literal["running", "done", "failed", "cancelled"]
     progress: tuple[RunProgress, ...]
     result: tuple[ViewResult, ...] | None
+    services: ServicesResult | None
     failure: Failure | None
 
 
@@ -188,10 +196,11 @@ def refused(error: CoveyError, known: KnownViews, line: str) -> Previewed:
 def shown(run: RunSnapshot) -> CollectionRun:
     """What is known of a run."""
     names = Failure.model_fields
-    result = None
+    result = services = None
     if run.result is not None:
         kept = ViewResult.model_fields
         result = tuple(ViewResult(**{key: view[key] for key in kept}) for view in run.result["views"])
+        services = ServicesResult(registered=run.result["services"], waiting=run.result["services_waiting"])
     return CollectionRun(
         id=run.id,
         views=run.views,
@@ -201,5 +210,6 @@ def shown(run: RunSnapshot) -> CollectionRun:
         status=run.status,
         progress=tuple(RunProgress(**one) for one in run.progress),
         result=result,
+        services=services,
         failure=None if run.failure is None else Failure(**{key: run.failure[key] for key in names}),
     )

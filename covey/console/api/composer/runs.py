@@ -15,7 +15,7 @@ from covey.console.evaluation import NOTHING_KNOWN, KnownViews, views_of
 from covey.console.live import LastEvent, Streams
 from covey.console.roles import Operator
 from covey.console.run_registry import RunRegistry
-from covey.console.run_request import RunRequest, encoded
+from covey.console.run_request import RunRequest, RunServicesRequest, encoded
 from covey.errors import NoEvents, ViewsNotKnown, require_confirmed
 from deployment.project.fleet import EventColumns
 from deployment.project.project import as_collected_in
@@ -34,10 +34,11 @@ def add_routes(router: APIRouter, console: Console, registry: RunRegistry) -> No
     def preview_run(body: RunBody, _user: Operator) -> Previewed:
         """What a run would collect, and what it would cost. Nothing is charged."""
         source = _source(console)
-        line = _command(console, source, body)
         known = NOTHING_KNOWN
+        line = _command(console, source, body, known)
         try:
             known = views_of(console, body.text)
+            line = _command(console, source, body, known)
             views = _chosen(console, known, body.views)
             found = preview(
                 views,
@@ -58,7 +59,9 @@ def add_routes(router: APIRouter, console: Console, registry: RunRegistry) -> No
         """Collect: charge the days, add noise, and publish the releases into the console's store."""
         source = _source(console)
         require_confirmed(body.confirmed, "a run, which spends the budget of its days,")
-        views = _chosen(console, views_of(console, body.text), body.views)
+        known = views_of(console, body.text)
+        views = _chosen(console, known, body.views)
+        names = tuple(view.name for view in views)
         request = RunRequest(
             views=encoded(views),
             events=source.path,
@@ -70,8 +73,9 @@ def add_routes(router: APIRouter, console: Console, registry: RunRegistry) -> No
             end=_moment(body.end),
             noise=body.noise,
             budget=body.budget,
+            services=RunServicesRequest.of(known.declared, names),
         )
-        run = registry.start(request, tuple(view.name for view in views), _command(console, source, body))
+        run = registry.start(request, names, _command(console, source, body, known))
         return shown(run.snapshot())
 
     @router.get("/runs", operation_id="getRuns")
@@ -106,17 +110,20 @@ def _source(console: Console) -> EventSource:
 
 def _chosen(console: Console, known: KnownViews, names: Sequence[str]) -> tuple[FeatureView, ...]:
     """The views to collect, as the console's directory has them. Raises ViewsNotKnown."""
-    have = {view.name: view for view in known.views}
+    have = {view.name: view for view in known.declared.views}
     missing = [name for name in names if name not in have]
     why = [f"line {one.line}: {one.message}" if one.line else one.message for one in known.problems]
     if missing or not have or (not names and known.problems):
         raise ViewsNotKnown(missing, why)
-    return as_collected_in(console.directory, [have[name] for name in names] if names else known.views)
+    return as_collected_in(console.directory, [have[name] for name in names] if names else known.declared.views)
 
 
-def _command(console: Console, source: EventSource, body: RunBody) -> str:
-    """The command that collects all views of the saved file likewise."""
-    words = ["covey", "run", str(console.views_file or "VIEWS.py"), "--events", source.path]
+def _command(console: Console, source: EventSource, body: RunBody, known: KnownViews) -> str:
+    """The command that collects the same views of the saved file likewise."""
+    words = ["covey", "run", str(console.views_file or "VIEWS.py")]
+    if body.views and (known.problems or {view.name for view in known.declared.views} != set(body.views)):
+        words += [word for name in body.views for word in ("--view", name)]
+    words += ["--events", source.path]
     words += ["--client-column", source.client_column, "--time-column", source.time_column]
     words += [] if source.site_column is None else ["--site-column", source.site_column]
     words += ["--store", str(console.directory), "--in-process"]

@@ -61,14 +61,14 @@ def test_only_the_saved_file_is_executed_and_only_if_the_operator_trusts_it(
     path = tmp_path / "views.py"
     path.write_text(LOOP)
     with console_of(tmp_path, views_file=path) as console:
-        assert {view.name for view in views_of(console, LOOP).views} == {"visits", "everywhere"}
+        assert {view.name for view in views_of(console, LOOP).declared.views} == {"visits", "everywhere"}
         trusting = replace(console, trust_views=True)
         unsaved = views_of(trusting, LOOP + "#\n")
-        assert (unsaved.executed, {view.name for view in unsaved.views}) == (False, {"visits", "everywhere"})
+        assert (unsaved.executed, {view.name for view in unsaved.declared.views}) == (False, {"visits", "everywhere"})
         assert not (tmp_path / "ran").exists()
         saved = views_of(trusting, LOOP)
         assert (saved.executed, saved.problems) == (True, ())
-        assert {view.name for view in saved.views} == {"visits", "everywhere", "p", "q"}
+        assert {view.name for view in saved.declared.views} == {"visits", "everywhere", "p", "q"}
         assert (tmp_path / "ran").exists()
         path.write_text("raise SystemExit\n" + LOOP)
         assert "exit" in views_of(trusting, path.read_text()).problems[-1].message

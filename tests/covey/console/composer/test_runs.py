@@ -65,7 +65,7 @@ def test_a_run_is_previewed_confirmed_followed_and_published(folder: Path) -> No
         assert preview["least_left"]["left_micro_rho"] == preview["budget_micro_rho"] == 1_000_000
         assert 0 < preview["day_micro_rho"] == preview["views"][0]["micro_rho"] <= 500_000
         assert preview["epsilon"][0]["days"] == 1
-        assert preview["command"].startswith(f"covey run {folder / 'views.py'} --events ")
+        assert preview["command"].startswith(f"covey run {folder / 'views.py'} --view visits --events ")
         status, problem = api.ask("POST", "/composer/runs", json=BODY)
         assert (status, problem["code"]) == (409, "NOT_CONFIRMED")
         run = api.post("/composer/runs", BODY | {"confirmed": True})
@@ -79,6 +79,25 @@ def test_a_run_is_previewed_confirmed_followed_and_published(folder: Path) -> No
         assert (again["panes"], again["views"][0]["already_open"]) == (0, 3)
     with Store.open(folder) as store:
         assert store.history("visits").num_rows == 9
+
+
+def test_a_run_of_some_views_does_what_its_command_does_and_registers_the_services_that_the_store_can_serve(
+    folder: Path,
+) -> None:
+    services = (
+        'one = FeatureService("one", ["visits:big"])\nboth = FeatureService("both", ["visits:big", "everywhere:all"])\n'
+    )
+    body = BODY | {"text": VIEWS + services}
+    with console_of(folder, views_file=folder / "views.py", source=source_of(folder)) as console:
+        api = Api(console)
+        assert "views.py --view visits --events" in api.post("/composer/runs/preview", body)["command"]
+        every = api.post("/composer/runs/preview", body | {"views": ["everywhere", "visits"]})
+        assert "--view" not in every["command"]
+        run = api.post("/composer/runs", body | {"confirmed": True})
+        assert "--view visits" in run["command"]
+        assert ended(api, run["id"])["services"] == {"registered": ["one"], "waiting": ["both"]}
+    with Store.open(folder) as store:
+        assert [service.name for service in store.services()] == ["one"]
 
 
 def test_a_refusal_is_shown_before_and_after_with_its_mend(folder: Path) -> None:

@@ -75,7 +75,8 @@ export function hasFilter(node: GraphNode): boolean {
   return node.kind === "feature" && "where" in node.fields;
 }
 
-function linesOf(graph: Graph, sources: readonly Source[]): readonly JoinLine[] {
+/** The joins of a graph as lines between cards. */
+export function linesOf(graph: Graph, sources: readonly Source[]): readonly JoinLine[] {
   const lines: JoinLine[] = [];
   const ids = new Set(graph.nodes.map((node) => node.id));
   const read = (node: GraphNode, field: string, names: readonly string[], target: string) => {

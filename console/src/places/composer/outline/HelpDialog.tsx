@@ -7,7 +7,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ["Enter", "opens the fields of the chosen part"],
   ["Escape", "in the fields: goes back to the outline"],
   ["A", "goes to the parts that can be added; the arrow keys choose one, and Enter adds it"],
-  ["C", "joins the chosen part: choose to what from a list"],
+  ["C", "joins the chosen part, or takes a join out: choose from a list"],
   ["Alt ↑, Alt ↓", "in the outline: moves a feature among the features of its view"],
   ["Alt and arrow keys", "on the canvas: moves the chosen cards"],
   ["Shift and arrow keys", "chooses further parts"],

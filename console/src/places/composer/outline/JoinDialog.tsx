@@ -10,7 +10,7 @@ import { columnAt, joinChoices, readers } from "./joinChoices";
 
 const MAX_SHOWN = 30;
 
-/** Joins the chosen part to another one, which is chosen from a list: the keyboard's way to draw a line. */
+/** Joins the chosen part to another one, or takes such a join out, by choice from a list: the keyboard's way to draw and remove lines. */
 export function JoinDialog() {
   const { editing, sources, apply, setDialog } = useComposer();
   const [chosen = ""] = editing.selection;
@@ -44,18 +44,18 @@ export function JoinDialog() {
           disabled={!choices.some((one) => one.title === text)}
           onClick={() => join(text)}
         >
-          Join
+          {text.startsWith("take out ") ? "Take out" : "Join"}
         </Button>
       }
     >
       {node === undefined && column === undefined ? (
         <p>Choose a part in the outline or on the canvas first.</p>
       ) : choices.length === 0 ? (
-        <p>It is joined to everything that it fits, or nothing in the file fits it.</p>
+        <p>Nothing in the file fits it.</p>
       ) : (
         <Combobox
-          label="To"
-          hint={`${choices.length} possible joins. Type to search.`}
+          label="Join, or take out"
+          hint={`${choices.length} choices. Type to search.`}
           value={text}
           options={shown.slice(0, MAX_SHOWN).map((choice) => choice.title)}
           onChange={setText}

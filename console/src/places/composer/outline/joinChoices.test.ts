@@ -41,3 +41,17 @@ test("a column of the outline joins to what can read it", () => {
     "to rate late",
   ]);
 });
+
+test("the joins of a part can be taken out", () => {
+  const entity = nodeOf(GRAPH, "dest_delay.entity");
+  const choices = entity === undefined ? [] : joinChoices(GRAPH, [FLIGHTS], entity);
+  const titles = choices.map((choice) => choice.title);
+  expect(titles).toContain("take out of view dest_delay");
+  expect(titles).toContain("take out column dest");
+  const out = choices.find((choice) => choice.title === "take out of view dest_delay")?.join();
+  expect(out?.kind === "joined" && nodeOf(out.graph, "dest_delay")?.links).not.toHaveProperty("entity");
+  const view = nodeOf(GRAPH, "dest_delay");
+  const ofView = view && joinChoices(GRAPH, [FLIGHTS], view).map((choice) => choice.title);
+  expect(ofView).toContain("take out entity dest");
+  expect(ofView?.filter((title) => title.includes("windows"))).toEqual([]);
+});

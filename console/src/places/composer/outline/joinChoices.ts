@@ -1,7 +1,9 @@
-// Every join that a part can have, in words.
+// Every join that a part can have, and every one that can be taken out of it, in words.
 
+import { linesOf } from "../canvas/flow";
 import { typeWord } from "../canvas/words";
-import { type Graph, type GraphNode, titleOf } from "../graph/graph";
+import { disconnected, type Joined } from "../graph/disconnect";
+import { type Graph, type GraphNode, nodeOf, titleOf } from "../graph/graph";
 import { type Join, joinColumn, joinNodes } from "../graph/joins";
 import { allColumns, type Source, type SourceColumn } from "../graph/sources";
 
@@ -41,7 +43,34 @@ export function joinChoices(
       title: `read column ${column.name}`,
       join: () => joinColumn(graph, column, node.id),
     }));
-  return distinct([...out, ...taken, ...read]);
+  return distinct([...out, ...taken, ...read, ...removals(graph, sources, node)]);
+}
+
+/** The joins of a part that can be taken out. */
+function removals(graph: Graph, sources: readonly Source[], node: GraphNode): readonly JoinChoice[] {
+  return linesOf(graph, sources).flatMap(({ data }) => {
+    const joined = data?.joined;
+    const title = joined === undefined ? undefined : removalTitle(graph, joined, node);
+    return joined === undefined || title === undefined || disconnected(graph, joined).kind === "refused"
+      ? []
+      : [{ title, join: () => disconnected(graph, joined) }];
+  });
+}
+
+function removalTitle(graph: Graph, joined: Joined, node: GraphNode): string | undefined {
+  switch (joined.kind) {
+    case "fixed":
+      return undefined;
+    case "column":
+      return joined.node === node.id ? `take out column ${joined.column}` : undefined;
+    case "link": {
+      const other = nodeOf(graph, joined.id === node.id ? joined.owner : joined.id);
+      if (other === undefined || (joined.id !== node.id && joined.owner !== node.id)) {
+        return undefined;
+      }
+      return joined.id === node.id ? `take out of ${worded(other)}` : `take out ${worded(other)}`;
+    }
+  }
 }
 
 function worded(node: GraphNode): string {

@@ -28,7 +28,7 @@ export function Price({ label }: { label: Label }) {
               </th>
               {days.map((day) => (
                 <th key={day} scope="col" className="numeric">
-                  ε of {day === 1 ? "a day" : `${day} days`}
+                  ε of {day === 1 ? "a\u00a0day" : `${day}\u00a0days`}
                 </th>
               ))}
             </tr>
@@ -40,7 +40,9 @@ export function Price({ label }: { label: Label }) {
                 <td className="numeric">{rho(cost.micro_rho)}</td>
                 {cost.epsilon.map((claim) => (
                   <td key={claim.days} className="numeric">
-                    {epsilon(claim.outsiders)} · <strong>{epsilon(claim.aggregator)}</strong>
+                    <span className="price-pair">
+                      {epsilon(claim.outsiders)} <strong>{epsilon(claim.aggregator)}</strong>
+                    </span>
                   </td>
                 ))}
               </tr>
@@ -50,7 +52,7 @@ export function Price({ label }: { label: Label }) {
       </section>
       <p className="field-hint">
         ε at δ = {deltas.map((delta) => delta.toExponential()).join(" or ")}
-        {deltas.length > 1 && ", as each view says, in total the smallest"}: against outsiders ·{" "}
+        {deltas.length > 1 && ", as each view says, in total the smallest"}: against outsiders, and{" "}
         <strong>against an aggregator</strong>, rounded up.
       </p>
       <Share label={label} />

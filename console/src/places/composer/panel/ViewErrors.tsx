@@ -12,33 +12,36 @@ export function ViewErrors({ explained, view }: { explained: View; view: GraphNo
   const { editing } = useComposer();
   const nodes = (view.links.features ?? []).flatMap((id) => nodeOf(editing.graph, id) ?? []);
   return (
-    <ul className="errors">
-      {explained.features.map((feature) => {
-        const [expected] = feature.expected;
-        const clip = clipOf(nodes.find((node) => titleOf(node) === feature.feature));
-        return (
-          expected !== undefined && (
-            <li key={feature.feature}>
-              <span className="errors-name">
-                {feature.feature} <small>{feature.kind}</small>
-              </span>
-              <ErrorBar
-                label={feature.feature}
-                expected={expected}
-                scale={scaleOf(feature.kind, clip, expected.value ?? 0)}
-              />
-              <small className="field-hint">
-                {feature.enough_clients === null
-                  ? "No number of clients is enough."
-                  : `${count(feature.enough_clients)} clients are enough.`}
-                {expected.clients < explained.min_clients &&
-                  ` A pane with fewer than ${count(explained.min_clients)} clients is not opened.`}
-              </small>
-            </li>
-          )
-        );
-      })}
-    </ul>
+    <>
+      <p className="field-hint">Value ± one standard error of the noise. The bar is the 95 % interval.</p>
+      <ul className="errors">
+        {explained.features.map((feature) => {
+          const [expected] = feature.expected;
+          const clip = clipOf(nodes.find((node) => titleOf(node) === feature.feature));
+          return (
+            expected !== undefined && (
+              <li key={feature.feature}>
+                <span className="errors-name">
+                  {feature.feature} <small>{feature.kind}</small>
+                </span>
+                <ErrorBar
+                  label={feature.feature}
+                  expected={expected}
+                  scale={scaleOf(feature.kind, clip, expected.value ?? 0)}
+                />
+                <small className="field-hint">
+                  {feature.enough_clients === null
+                    ? "No number of clients is enough."
+                    : `${count(feature.enough_clients)} clients are enough.`}
+                  {expected.clients < explained.min_clients &&
+                    ` A pane with fewer than ${count(explained.min_clients)} clients is not opened.`}
+                </small>
+              </li>
+            )
+          );
+        })}
+      </ul>
+    </>
   );
 }
 

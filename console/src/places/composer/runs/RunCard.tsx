@@ -60,11 +60,27 @@ export function RunCard({ run }: { run: Run }) {
       )}
       {run.failure !== null && <Problem problem={new ApiProblem({ status: 0, ...run.failure })} />}
       {run.result !== null && <Result result={run.result} />}
+      {run.services !== null && <Services services={run.services} />}
       <details>
         <summary>Command</summary>
         <Command>{run.command}</Command>
       </details>
     </article>
+  );
+}
+
+function Services({ services }: { services: NonNullable<Run["services"]> }) {
+  const { registered, waiting } = services;
+  return (
+    <>
+      {registered.length > 0 && <p>Feature services registered: {registered.join(", ")}.</p>}
+      {waiting.length > 0 && (
+        <p>
+          Not registered yet: {waiting.join(", ")}. Each reads a view that this run left out and the store
+          does not have.
+        </p>
+      )}
+    </>
   );
 }
 

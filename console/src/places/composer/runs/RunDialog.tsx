@@ -18,7 +18,8 @@ type Noise = "on" | "off";
 
 /** Asks before a run: what it collects, what it costs a client, what is left, and the command that does the same. */
 export function RunDialog({ text, onClose }: { text: string; onClose: () => void }) {
-  const { editing } = useComposer();
+  const { editing, file } = useComposer();
+  const isSaved = text === file.text;
   const names = editing.graph.nodes.filter((node) => node.kind === "view").map(titleOf);
   const shown = shownView(editing);
   const [chosen, setChosen] = useState<readonly string[]>(shown === undefined ? names : [titleOf(shown)]);
@@ -104,11 +105,7 @@ export function RunDialog({ text, onClose }: { text: string; onClose: () => void
             <>
               <RunCost cost={data} noise={noise} />
               <Command
-                about={
-                  chosen.length === names.length
-                    ? "The same as a command, for the saved file"
-                    : "As a command, which collects all views of the saved file"
-                }
+                about={isSaved ? "The same as a command" : "The same as a command, once the file is saved"}
               >
                 {data.command}
               </Command>
