@@ -38,16 +38,13 @@ def check_text(text: str) -> None:
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
-        before = text[: error.start]
-        line, column = before.count("\n") + 1, error.start - before.rfind("\n")
-        raise ViewSourceInvalid(
-            line, column, "a character is half of a surrogate pair, which UTF-8 does not have"
+        raise _invalid_at(
+            text, error.start, "a character is half of a surrogate pair, which UTF-8 does not have"
         ) from None
     if size > MAX_BYTES:
         raise ViewSourceTooLarge("bytes", size, MAX_BYTES)
     if (zero := text.find("\0")) >= 0:
-        before = text[:zero]
-        raise ViewSourceInvalid(before.count("\n") + 1, zero - before.rfind("\n"), "a character is the null byte")
+        raise _invalid_at(text, zero, "a character is the null byte")
     _check_size(text)
     try:
         with without_warnings():
@@ -76,9 +73,13 @@ def _check_size(text: str) -> None:
             raise ViewSourceTooLarge(what, have, most)
     for name in _DOTTED.finditer(text):
         if name[0].count(".") >= MAX_DEPTH:
-            before = text[: name.start()]
-            why = f"a dotted name has more than {MAX_DEPTH} parts"
-            raise ViewSourceInvalid(before.count("\n") + 1, name.start() - before.rfind("\n"), why)
+            raise _invalid_at(text, name.start(), f"a dotted name has more than {MAX_DEPTH} parts")
+
+
+def _invalid_at(text: str, at: int, why: str) -> ViewSourceInvalid:
+    """The error of a text at a character."""
+    before = text[:at]
+    return ViewSourceInvalid(before.count("\n") + 1, at - before.rfind("\n"), why)
 
 
 def _check_tree(tree: ast.Module) -> None:

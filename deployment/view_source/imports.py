@@ -11,7 +11,7 @@ import libcst as cst
 
 from .layout import WIDTH, Group, written
 from .parts import ViewSource
-from .scope import bound_names, dotted
+from .scope import bound_names, dotted, is_import
 from .sequences import Added, Entry, Kept, edited
 from .source import parse
 
@@ -126,11 +126,7 @@ def _after_docstring(source: ViewSource) -> int:
 
 
 def _imports(source: ViewSource) -> Iterator[cst.SimpleStatementLine]:
-    for statement in source.spans.module.body:
-        if isinstance(statement, cst.SimpleStatementLine) and all(
-            isinstance(small, cst.Import | cst.ImportFrom) for small in statement.body
-        ):
-            yield statement
+    return filter(is_import, source.spans.module.body)
 
 
 def _place_of(statement: cst.SimpleStatementLine) -> tuple[int, bool]:

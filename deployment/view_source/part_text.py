@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 from typing import Final
 
 import libcst as cst
@@ -19,9 +17,8 @@ from .parts import Argument, Part, ViewSource
 from .sequences import Added, Entry, Kept, edited
 from .spans import Span
 from .types import LINKS, PartType
+from .value_lists import differences
 
-_MOST_PAIRS: Final = 1_000_000
-"""The most pairs of elements that are compared; the time for equal ones grows faster than their number."""
 _UNPACKED: Final = re.compile(r"\*{1,2}[0-9]*")
 
 
@@ -172,10 +169,7 @@ class PartTexts:
 
     def _indent_of(self, part: Part) -> str:
         """The indentation of the lines on which the arguments of a call begin."""
-        text = self.source.spans.text
-        at = self.source.spans.inner(part.arguments[-1].node)[0] if part.arguments else part.span[0]
-        line = text[max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1 : at]
-        return line[: len(line) - len(line.lstrip())]
+        return self._indent_at(self.source.spans.inner(part.arguments[-1].node)[0] if part.arguments else part.span[0])
 
     def _argument_text(self, old: Node, node: Node, argument: Argument) -> str:
         spans = self.source.spans
@@ -222,7 +216,7 @@ class PartTexts:
         elements = [spans.inner(one) for one in value.elements]
         texts = [written(value_layout(one, "()"), indent, len(indent)) for one in new]
         entries: list[Entry] = []
-        for tag, i, i_end, j, j_end in _differences(_keys(was), _keys(new)):
+        for tag, i, i_end, j, j_end in differences(was, new):
             if tag == "equal":
                 entries += [Kept(k, spans.text[slice(*elements[k])]) for k in range(i, i_end)]
             else:
@@ -263,12 +257,16 @@ class PartTexts:
         return self._bracketed(value, [spans.inner(element) for _, element in argument.elements], entries)
 
     def _item_indent(self, elements: Sequence[tuple[str, cst.BaseElement]], indent: str) -> str:
+        return self._indent_at(self.source.spans.inner(elements[-1][1])[0]) if elements else indent
+
+    def _indent_at(self, at: int) -> str:
+        """The indentation of the line on which a character stands."""
+        line = self.source.spans.text[self._line_start(at) : at]
+        return line[: len(line) - len(line.lstrip())]
+
+    def _line_start(self, at: int) -> int:
         text = self.source.spans.text
-        for _, element in elements[-1:]:
-            at = self.source.spans.inner(element)[0]
-            line = text[max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1 : at]
-            return line[: len(line) - len(line.lstrip())]
-        return indent
+        return max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1
 
     def _bracketed(self, value: cst.List | cst.Tuple, elements: Sequence[Span], entries: Sequence[Entry]) -> str:
         """The text of a list or tuple with these elements."""
@@ -288,40 +286,12 @@ class PartTexts:
     def _fitted(self, span: Span, opening: int, inside: str, entries: Sequence[Entry]) -> str:
         """What stands between two brackets; items have their own lines if new ones have made one line too long."""
         text = self.source.spans.text
-        begin = max(text.rfind("\n", 0, span[0]), text.rfind("\r", 0, span[0])) + 1
-        line = text[begin : span[0]]
+        begin = self._line_start(span[0])
         if {"\n", "\r"} & {*text[span[0] : span[1]], *inside} or {*map(type, entries)} <= {Kept}:
             return inside
         before = len(re.split(r"[\r\n]", text[begin:], maxsplit=1)[0])
         after = before + opening + len(inside) + 1 - (span[1] - span[0])
         if before > WIDTH or after <= WIDTH:
             return inside
-        newline, indent = self.source.spans.module.default_newline, line[: len(line) - len(line.lstrip())]
+        newline, indent = self.source.spans.module.default_newline, self._indent_at(span[0])
         return "".join(f"{newline}{indent}{INDENT}{entry.text}," for entry in entries) + newline + indent
-
-
-def _differences(was: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, int, int, int, int]]:
-    """How one list becomes another, as `difflib` says it; what is long between equal ends is replaced by place."""
-    least = min(len(was), len(new))
-    head = next((i for i in range(least) if was[i] != new[i]), least)
-    tail = next((i for i in range(least - head) if was[-1 - i] != new[-1 - i]), least - head)
-    was_end, new_end = len(was) - tail, len(new) - tail
-    yield "equal", 0, head, 0, head
-    if (was_end - head) * (new_end - head) > _MOST_PAIRS:
-        yield "replace", head, was_end, head, new_end
-    else:
-        between = SequenceMatcher(None, was[head:was_end], new[head:new_end], autojunk=False)
-        for tag, i, i_end, j, j_end in between.get_opcodes():
-            yield tag, i + head, i_end + head, j + head, j_end + head
-    yield "equal", was_end, len(was), new_end, len(new)
-
-
-def _keys(values: Sequence[Json]) -> list[str]:
-    """Texts that are equal if values are, as `Literal` compares them."""
-    return [json.dumps(_plain(value)) for value in values]
-
-
-def _plain(value: Json) -> Json:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

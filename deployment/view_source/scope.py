@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 import libcst as cst
 
@@ -124,6 +124,13 @@ def alias_of(alias: cst.ImportAlias) -> str:
     if alias.asname is not None and isinstance(alias.asname.name, cst.Name):
         return alias.asname.name.value
     return dotted(alias.name).partition(".")[0]
+
+
+def is_import(statement: cst.BaseStatement) -> TypeGuard[cst.SimpleStatementLine]:
+    """Whether a statement only imports."""
+    return isinstance(statement, cst.SimpleStatementLine) and all(
+        isinstance(small, cst.Import | cst.ImportFrom) for small in statement.body
+    )
 
 
 def bound_names(node: cst.CSTNode) -> set[str]:

@@ -18,14 +18,12 @@ from .graph import Code, Field, Graph, Kind, Node
 from .on_demand_parts import fields_of_function
 from .parts import Argument, Outer, Part, Statement, ViewSource
 from .references import with_derived_links
-from .scope import PartName, Scope
+from .scope import PartName, Scope, is_import
 from .spans import Span, Spans
 from .types import LINKS, PartType, part_types
 from .values import field_of
 
 MAX_NODES: Final = 5_000
-
-
 BOM: Final = "\ufeff"
 _END_SPACES: Final = re.compile(r"(?<=\n)[ \t]*\Z|\Z")
 
@@ -82,7 +80,7 @@ class _Reader:
     def read(self, text: str, outer: Outer) -> ViewSource:
         for statement in self.spans.module.body:
             if not self._read_part(statement):
-                if self.run and _is_import(self.run[-1]) != _is_import(statement):
+                if self.run and is_import(self.run[-1]) != is_import(statement):
                     self._end_run()
                 self._begin_run()
                 self.run.append(statement)
@@ -221,7 +219,7 @@ class _Reader:
     def _lines_of(self, statement: cst.SimpleStatementLine | cst.BaseCompoundStatement) -> Span:
         """The lines of a statement, with the comments directly above it."""
         start, end = self.spans.whole(statement)
-        begin, _ = self.spans.whole(statement)
+        begin = start
         for line in reversed(statement.leading_lines):
             if line.comment is None:
                 begin = self.spans.whole(line)[1]
@@ -249,9 +247,3 @@ def _by_parameter(call: cst.Call, kind: PartType) -> Iterator[tuple[str, cst.Arg
             yield argument.keyword.value, argument
         elif not unpacked and i < len(kind.positional):
             yield kind.positional[i], argument
-
-
-def _is_import(statement: cst.BaseStatement) -> bool:
-    return isinstance(statement, cst.SimpleStatementLine) and all(
-        isinstance(small, cst.Import | cst.ImportFrom) for small in statement.body
-    )

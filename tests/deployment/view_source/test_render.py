@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from deployment.view_source import part_text
+from deployment.view_source import value_lists
 from deployment.view_source.graph import Code, Graph, Literal, Node
 from deployment.view_source.parameters import is_default
 from deployment.view_source.render import Rendered, render
@@ -506,7 +506,7 @@ def test_code_is_edited_as_text() -> None:
 def test_elements_before_and_after_an_edit_keep_their_comments(
     new: str, most_pairs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(part_text, "_MOST_PAIRS", most_pairs)
+    monkeypatch.setattr(value_lists, "_MOST_PAIRS", most_pairs)
     text = "from covey import Entity\ne = Entity(\n    'a',\n    domain=[\n"
     text += "".join(f"        {key!r},  # {key}\n" for key in "ABCDE") + "    ],\n)\n"
     edited = _edit(text, _node("e", text).with_field("domain", Literal([*new])))
