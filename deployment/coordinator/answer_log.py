@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,19 +49,17 @@ class AnswerLog:
 
     Args:
         project: its directory.
-        clock: wall clock, µs since the epoch.
     """
 
-    def __init__(self, project: Path, clock: Callable[[], int]) -> None:
+    def __init__(self, project: Path) -> None:
         self.path = project / "roles" / "coordinator" / _FILE
-        self._clock = clock
 
-    def add(self, result: Mapping[str, Any]) -> None:
-        """Append the result of a plan; see `publication.summary_of`."""
+    def add(self, result: Mapping[str, Any], now_us: int) -> None:
+        """Append the result of a plan that has just ended; see `publication.summary_of`."""
         if not result["sites"]:
             return
         line = {
-            "at_us": self._clock(),
+            "at_us": now_us,
             "views": sorted(result["views"]),
             "announced": result.get("announced", True),  # an earlier version's result does not say it
             "sites": result["sites"],

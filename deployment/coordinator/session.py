@@ -76,7 +76,7 @@ class Session:
     ) -> None:
         self._directory, self._addresses = directory, addresses
         self._clock, self._progress, self._meters = clock, progress, meters
-        self._unfinished, self._answers = Unfinished(directory), AnswerLog(directory, clock)
+        self._unfinished, self._answers = Unfinished(directory), AnswerLog(directory)
         self._run = OpenRun(lambda: grid_of(superlink_folder(directory)), time.monotonic)
         self._links = _OpenLinks()
         self._proven = ProvenPlan(time.monotonic)
@@ -122,7 +122,7 @@ class Session:
                 if (why := why_not(ready, conditions)) is not None:
                     outcome = CollectionOutcome(sites=ready.of(conditions.roster), why_freed=f"{why}; {_NOT_ANNOUNCED}")
                     refused = summary_of(Announcement(plan, b""), outcome, [], keeps_due=True)
-                    self._answers.add(refused)
+                    self._answers.add(refused, self._clock())
                     return refused
                 sites = ready.answered(conditions.roster)
             wanting = {one.view.name: one for one in plan.views if one.min_sites > sites}
@@ -217,7 +217,7 @@ class Session:
                 self._unfinished.finish()  # no site has seen the plan, and nothing is charged before a plan is closed
                 raise CollectionFailed(f"{error}; {_NOT_ANNOUNCED}") from error
         result: dict[str, Any] = json.loads(job.result.read_text(encoding="utf-8"))
-        self._answers.add(result)
+        self._answers.add(result, self._clock())
         self._unfinished.finish()
         return result
 

@@ -94,7 +94,7 @@ class SiteActivities:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._answers = AnswerLog(directory, lambda: 0)
+        self._answers = AnswerLog(directory)
         self._plans: tuple[tuple[int, ...], list[PlanAnswers]] = (), []
         self._ledgers: dict[str, tuple[tuple[int, ...], _Found]] = {}
 

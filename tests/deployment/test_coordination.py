@@ -92,7 +92,7 @@ class TestThePlanThatIsKept:
         code, _, err = covey("start", "coordinator", flights / "views.py", *DAYS, "--project", flights)
         assert code != 0
         assert "VIEW_NOT_ALLOWED" in err
-        (answers,) = AnswerLog(flights, lambda: 0).read()
+        (answers,) = AnswerLog(flights).read()
         assert not answers.announced
         assert [one.code for one in answers.sites.values()] == ["VIEW_NOT_ALLOWED", "NO_ANSWER", "NO_ANSWER"]
 
@@ -111,7 +111,7 @@ class TestThePlanThatIsKept:
             Unfinished(flights).begin(job(flights)).finish(result)
         code, out, err = covey("start", "coordinator", "--resume", "--project", flights)
         assert code == 0
-        (answers,) = AnswerLog(flights, lambda: 0).read()
+        (answers,) = AnswerLog(flights).read()
         assert {site: one.to_json() for site, one in answers.sites.items()} == sites
         assert " ".join(out.replace("│", " ").split()).endswith("visits 2 1 1 " + "└" + out.split("└")[1].strip())
         for text in (

@@ -49,10 +49,10 @@ def a_result(**codes: str) -> dict[str, Any]:
 
 class TestTheRecordOfAnswers:
     def test_it_has_every_plan_in_order_and_is_private(self, tmp_path: Path) -> None:
-        log = AnswerLog(tmp_path, iter([7, 8]).__next__)
-        log.add(a_result(s1="OK", s2=BUDGET))
-        log.add(a_result(s1="NO_ANSWER") | {"announced": False})
-        first, second = AnswerLog(tmp_path, lambda: 0).read()
+        log = AnswerLog(tmp_path)
+        log.add(a_result(s1="OK", s2=BUDGET), 7)
+        log.add(a_result(s1="NO_ANSWER") | {"announced": False}, 8)
+        first, second = AnswerLog(tmp_path).read()
         assert (first.at_us, first.views, first.announced) == (7, ("visits",), True)
         assert {site: one.state for site, one in first.sites.items()} == {
             "1": SiteOutcome.ANSWERED,
@@ -62,15 +62,15 @@ class TestTheRecordOfAnswers:
         assert log.path.stat().st_mode & 0o077 == 0
 
     def test_a_plan_without_sites_is_not_recorded(self, tmp_path: Path) -> None:
-        log = AnswerLog(tmp_path, lambda: 7)
-        log.add(a_result())
+        log = AnswerLog(tmp_path)
+        log.add(a_result(), 7)
         assert log.read() == []
 
     def test_it_forgets_the_oldest_plans_and_stays_small(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(answer_log, "MAX_BYTES", 2_000)
-        log = AnswerLog(tmp_path, iter(range(100)).__next__)
-        for _ in range(100):
-            log.add(a_result(s1="OK"))
+        log = AnswerLog(tmp_path)
+        for plan in range(100):
+            log.add(a_result(s1="OK"), plan)
             assert log.path.stat().st_size <= 2_000
         kept = [one.at_us for one in log.read()]
         assert kept == list(range(kept[0], 100))
@@ -88,39 +88,39 @@ class TestTheRecordOfAnswers:
         ],
     )
     def test_a_damaged_line_is_skipped(self, tmp_path: Path, line: str) -> None:
-        log = AnswerLog(tmp_path, lambda: 7)
-        log.add(a_result(s1="OK"))
+        log = AnswerLog(tmp_path)
+        log.add(a_result(s1="OK"), 7)
         append_private(log.path, line + "\n")
-        log.add(a_result(s1="OK"))
+        log.add(a_result(s1="OK"), 7)
         assert len(log.read()) == 2
 
     def test_a_long_file_with_damaged_bytes_ends_no_collection(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(answer_log, "MAX_BYTES", 100)
-        log = AnswerLog(tmp_path, lambda: 7)
-        log.add(a_result(s1="OK"))
+        log = AnswerLog(tmp_path)
+        log.add(a_result(s1="OK"), 7)
         log.path.write_bytes(b"\xff" * 200 + b"\n")
-        log.add(a_result(s1="OK"))
+        log.add(a_result(s1="OK"), 7)
         assert len(log.read()) == 1
 
     def test_a_file_that_cannot_be_written_ends_no_collection(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        log = AnswerLog(tmp_path, lambda: 7)
+        log = AnswerLog(tmp_path)
         log.path.mkdir(parents=True)
         with caplog.at_level(logging.WARNING):
-            log.add(a_result(s1="OK"))
+            log.add(a_result(s1="OK"), 7)
         assert "the answers of the sites are not kept" in caplog.text
         assert log.read() == []
 
 
 class TestSites:
     def test_answers_and_refusals_are_counted_by_code(self, tmp_path: Path) -> None:
-        log = AnswerLog(tmp_path, iter([10, 20, 30]).__next__)
-        log.add(a_result(s1="OK", s2=BUDGET))
-        log.add(a_result(s1="NO_ANSWER", s2=BUDGET))
-        log.add(a_result(s1="NO_ANSWER", s2="ODD", s3="OK"))
+        log = AnswerLog(tmp_path)
+        log.add(a_result(s1="OK", s2=BUDGET), 10)
+        log.add(a_result(s1="NO_ANSWER", s2=BUDGET), 20)
+        log.add(a_result(s1="NO_ANSWER", s2="ODD", s3="OK"), 30)
         one, two, other = SiteActivities(tmp_path).read(ROSTER)
         assert (one.site, one.max_clients, one.seen_us) == ("1", 5, 10)  # an absent site was not seen
         assert one.outcomes == {SiteOutcome.ABSENT: 2, SiteOutcome.ANSWERED: 1}
@@ -133,11 +133,11 @@ class TestSites:
     def test_the_record_is_read_again_only_when_it_has_changed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        log, read, reads = AnswerLog(tmp_path, lambda: 7), AnswerLog.read, list[int]()
+        log, read, reads = AnswerLog(tmp_path), AnswerLog.read, list[int]()
         monkeypatch.setattr(AnswerLog, "read", lambda one: (reads.append(1), read(one))[1])
         activities = SiteActivities(tmp_path)
         for plans in (1, 2):
-            log.add(a_result(s1="OK"))
+            log.add(a_result(s1="OK"), 7)
             assert activities.read(ROSTER) == activities.read(ROSTER)
             assert activities.read(ROSTER)[0].outcomes == {SiteOutcome.ANSWERED: plans}
         assert len(reads) == 2

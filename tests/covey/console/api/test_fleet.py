@@ -46,7 +46,7 @@ def project(tmp_path: Path) -> Path:
         "2": {"code": "VIEW_NOT_ALLOWED", "batches": 0, "refused": {}},
         HOSTILE: {"code": "NODE_FAILED", "batches": 0, "refused": {}},
     }
-    AnswerLog(tmp_path, lambda: 77).add({"views": {"visits": {}}, "announced": True, "sites": sites})
+    AnswerLog(tmp_path).add({"views": {"visits": {}}, "announced": True, "sites": sites}, 77)
     return tmp_path
 
 

@@ -56,7 +56,7 @@ def test_a_page_shows_what_changes_and_says_when_the_connection_is_lost(
             publisher.publish([a_release(store.view("shops"), 16_500 * DAY)])
         expect(panes.get_by_role("row", name="shops").get_by_role("cell").nth(1)).to_have_text("9")
         result = {"code": "VIEW_NOT_ALLOWED", "batches": 0, "refused": {}}
-        AnswerLog(own_world.project, lambda: 2**51).add({"views": {}, "sites": {"1": result, HOSTILE: result}})
+        AnswerLog(own_world.project).add({"views": {}, "sites": {"1": result, HOSTILE: result}}, 2**51)
         expect(page.get_by_text("The policy does not allow a view of this name.").first).to_be_visible()
         expect(page.get_by_text(f"Site {HOSTILE}")).to_be_visible()
         watch_of(page).expect_lost_connection()
