@@ -20,11 +20,12 @@ from featurestore.server.answer import App, Message, Receive, Send
 from featurestore.server.connections import SURPLUS
 from featurestore.server.errors import DEFECT
 from featurestore.server.refusal import Refused
+from featurestore.server.roles import Role
 from featurestore.server.throttle import Throttle
 
 from .commands import NAMED
 from .problems import answer_of
-from .roles import CHANGE, USER, Change, Role
+from .roles import CHANGE, USER, Change
 from .sessions import Session, Sessions
 
 PREFIX: Final = "/console"

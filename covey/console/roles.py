@@ -21,8 +21,6 @@ from featurestore.server.roles import Role
 
 from .sessions import User
 
-__all__ = ["Author", "Operator", "Reader", "Role", "role_of"]
-
 USER: Final = "covey.console.user"
 """The key in a request's scope of its user, which `covey.console.gate` sets."""
 CHANGE: Final = "covey.console.change"

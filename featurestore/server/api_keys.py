@@ -29,7 +29,7 @@ from base.errors import ConfigInvalid
 from base.locks import lock_folder
 from featurestore.errors import ConsumerExists, ConsumerInvalid, ConsumersFileBroken, StoreNotFound, UnknownConsumer
 
-from .roles import ROLES, Role
+from .roles import ROLES, Role, RoleName
 from .throttle import Limits
 
 FILE: Final = "consumers.json"
@@ -276,7 +276,7 @@ class _Row(ConfigModel):
     rows_per_s: int | None
     requests_per_s: int | None
     added_at: int
-    role: Literal["reader", "author", "operator"] = "reader"
+    role: RoleName = "reader"
 
     @property
     def consumer(self) -> Consumer:

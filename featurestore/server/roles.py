@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Final
+from typing import Final, Literal, assert_never
+
+RoleName = Literal["reader", "author", "operator"]
+"""A role as files, commands and the console's API write it."""
 
 
 class Role(IntEnum):
@@ -18,9 +21,17 @@ class Role(IntEnum):
     OPERATOR = 3
 
     @property
-    def label(self) -> str:
-        """The role as files and commands write it."""
-        return self.name.lower()
+    def label(self) -> RoleName:
+        """The name of the role."""
+        match self:
+            case Role.READER:
+                return "reader"
+            case Role.AUTHOR:
+                return "author"
+            case Role.OPERATOR:
+                return "operator"
+            case _:
+                assert_never(self)
 
 
 ROLES: Final[Mapping[str, Role]] = {role.label: role for role in Role}

@@ -102,6 +102,14 @@ class LabFolder:
     damaged: tuple[Damaged, ...]
     left_out: bool
 
+    @property
+    def common(self) -> Mapping[str, str]:
+        """The settings that are the same in all of several runs."""
+        if len(self.runs) < 2:
+            return {}
+        first, *others = (one.settings for one in self.runs)
+        return {name: value for name, value in first.items() if all(one.get(name) == value for one in others)}
+
 
 def read_lab_folder(lab: Path) -> LabFolder:
     """Read every record below a folder; a folder that does not exist is empty."""

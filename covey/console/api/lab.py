@@ -106,7 +106,7 @@ def router(console: Console) -> APIRouter:
 
 
 def _form(folder: str | None, found: LabFolder, line: str) -> RunsOfLab:
-    common = _common(found.runs)
+    common = dict(found.common)
     return RunsOfLab(
         folder=folder,
         runs=tuple(_run(one, common) for one in found.runs),
@@ -116,17 +116,6 @@ def _form(folder: str | None, found: LabFolder, line: str) -> RunsOfLab:
         left_out=found.left_out,
         command=line,
     )
-
-
-def _common(runs: tuple[LabRun, ...]) -> dict[str, str]:
-    """The settings that are the same in all of several runs."""
-    if len(runs) < 2:
-        return {}
-    return {
-        name: value
-        for name, value in runs[0].settings.items()
-        if all(one.settings.get(name) == value for one in runs[1:])
-    }
 
 
 def _run(one: LabRun, common: dict[str, str]) -> RunOfLab:

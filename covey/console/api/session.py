@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
@@ -16,12 +16,10 @@ from covey.console.roles import USER
 from covey.console.sessions import Sessions, User
 from covey.errors import CredentialsRefused, SessionMissing
 from deployment.printing.output import printable
-from featurestore.server.roles import Role
+from featurestore.server.roles import Role, RoleName
 
 from .form import Body, Form
 
-RoleName = Literal["reader", "author", "operator"]
-_NAMES: dict[Role, RoleName] = {Role.READER: "reader", Role.AUTHOR: "author", Role.OPERATOR: "operator"}
 _Secret = Annotated[str, Field(max_length=200)]
 _log = logging.getLogger(__name__)
 
@@ -71,7 +69,7 @@ def session_router(sessions: Sessions, cookie: str, secure: bool) -> APIRouter:
         if body.token is None and body.key is None and secret is not None:
             try:
                 found = sessions.find(secret)
-                return Session(name=found.user.name, role=_NAMES[found.user.role], csrf=found.page_token)
+                return Session(name=found.user.name, role=found.user.role.label, csrf=found.page_token)
             except SessionMissing:
                 pass
         peer = printable(request.client.host) if request.client is not None else "unknown"
@@ -85,7 +83,7 @@ def session_router(sessions: Sessions, cookie: str, secure: bool) -> APIRouter:
         if secret is not None:
             sessions.close(secret)
         response.set_cookie(cookie, made.secret, path=PREFIX, secure=secure, httponly=True, samesite="strict")
-        return Session(name=made.user.name, role=_NAMES[made.user.role], csrf=made.page_token)
+        return Session(name=made.user.name, role=made.user.role.label, csrf=made.page_token)
 
     return router
 
@@ -101,7 +99,7 @@ def about_router(console: Console) -> APIRouter:
         return About(
             version=__version__,
             directory=str(console.directory),
-            role=_NAMES[user.role],
+            role=user.role.label,
             has_project=console.has_project,
             has_views=console.views_file is not None and console.views_file.is_file(),
             trust_views=console.trust_views,

@@ -19,10 +19,11 @@ from covey.console.assets import AssetFiles
 from covey.console.commands import command
 from covey.console.console import Console
 from covey.console.gate import HEADER
-from covey.console.roles import Author, Operator, Reader, Role, role_of
+from covey.console.roles import Author, Operator, Reader, role_of
 from covey.console.sessions import Sessions
 from covey.errors import require_confirmed
 from featurestore.server.answer import Message, Receive, Send
+from featurestore.server.roles import Role
 from featurestore.server.throttle import ServerLimits, Throttle
 
 from .asking import API, Api, console_of

@@ -13,9 +13,7 @@ from fastapi.responses import StreamingResponse
 from covey.console.commands import command
 from covey.console.console import Console
 from covey.console.live import LastEvent, Streams
-from deployment.drift.report import Report, Terms
-from deployment.drift.stored_panes import StoredPanes
-from deployment.inspect.arrivals import newest_publication
+from deployment.drift.kept_checks import KeptChecks
 from deployment.inspect.fleet import Fleet
 from deployment.inspect.site_coverage import SiteCoverage
 from deployment.project.project import Project
@@ -43,7 +41,7 @@ def router(console: Console) -> APIRouter:
     routes = APIRouter(prefix="/fleet", tags=["fleet"])
     directory, lock = str(console.directory), threading.Lock()
     fleet = Fleet(console.directory, console.store, console.clock)
-    coverage, checks = SiteCoverage(console.directory), DriftChecks(console)
+    coverage, checks = SiteCoverage(console.directory), KeptChecks(console.directory)
 
     def read() -> FleetParts:
         with lock:
@@ -90,21 +88,3 @@ def router(console: Console) -> APIRouter:
         return Drift(views=tuple(map(drift_form, reports)), command=line)
 
     return routes
-
-
-class DriftChecks:
-    """The newest check of all views, which is kept until something is published. For one thread at a time."""
-
-    def __init__(self, console: Console) -> None:
-        self._directory = console.directory
-        self._found: dict[int, tuple[int, tuple[Report, ...]]] = {}
-
-    def of(self, last: int) -> tuple[Report, ...]:
-        """The reports on the newest `last` panes. Raises StoreCorrupt."""
-        from deployment.drift.checks import check_views  # scipy is slow to import
-
-        newest = newest_publication(self._directory)
-        if self._found.get(last, (None,))[0] != newest:
-            with StoredPanes(self._directory) as store:
-                self._found[last] = newest, tuple(check_views(store, store.names(), Terms(last=last)))
-        return self._found[last][1]
