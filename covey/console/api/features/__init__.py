@@ -13,30 +13,15 @@ from covey.console.console import Console
 from covey.console.roles import Reader
 from deployment.inspect.row_stream import row_stream
 
+from .chart_forms import HeatMap, SeriesForm
 from .charts import Charts, answer
-from .forms import (
-    MOST_POINTS,
-    Cell,
-    FeatureList,
-    FoundKeys,
-    From,
-    HeatMap,
-    Keys,
-    Look,
-    LookRequest,
-    Name,
-    Needed,
-    NeededRequest,
-    SeriesForm,
-    To,
-    Usage,
-    ViewForm,
-    ViewName,
-)
 from .keys import KeySearch, place_of
 from .listing import feature_list, view_form
+from .listing_forms import FeatureList, FoundKeys, ViewForm
 from .look import look, needed
-from .usage import usage
+from .look_forms import Look, LookRequest, Needed, NeededRequest
+from .parameters import MOST_POINTS, Cell, From, Keys, Name, To, ViewName
+from .usage import Usage, usage
 
 _MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 

@@ -17,7 +17,7 @@ from featurestore.errors import BadReference
 from featurestore.offline.series import Series, SeriesCache
 from featurestore.store import Store
 
-from .forms import MOST_CELLS, MOST_GAP_PANES, MOST_GAPS
+from .chart_forms import MOST_CELLS, MOST_GAP_PANES, MOST_GAPS
 from .keys import KeySearch, key_text, place_of
 
 STATUSES: Final = tuple(status.name for status in Status)

@@ -7,7 +7,7 @@ from featurestore.define.on_demand import OnDemandView
 from featurestore.define.values import ServedFeature, served_features
 from featurestore.store import Store
 
-from .forms import FeatureForm, FeatureList, KeyColumn, OnDemandForm, ServiceForm, ViewForm
+from .listing_forms import FeatureForm, FeatureList, KeyColumn, OnDemandForm, ServiceForm, ViewForm
 
 
 def feature_list(store: Store, now: int) -> FeatureList:

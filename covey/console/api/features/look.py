@@ -19,7 +19,7 @@ from featurestore.define.schema import TIMESTAMP
 from featurestore.errors import BadReference
 from featurestore.store import Store
 
-from .forms import Look, LookRequest, Needed, NeededColumn, NeededRequest, SeenPane, SeenRow, SeenValue
+from .look_forms import Look, LookRequest, Needed, NeededColumn, NeededRequest, SeenPane, SeenRow, SeenValue
 
 _TIME: Final = "moment"
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from base.times import from_us, utc_text
+from covey.console.api.form import Form
 from covey.console.commands import command
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Key
@@ -14,8 +15,15 @@ from featurestore.errors import UnknownFeature
 from featurestore.store import Store
 
 from .charts import Between
-from .forms import Usage
 from .keys import part_text, place_of
+
+
+class Usage(Form):
+    """How to read the same values elsewhere: commands, and a cell of a notebook."""
+
+    history: str
+    get: str | None
+    notebook: str
 
 
 def usage(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field
@@ -11,7 +11,6 @@ from covey.console.api.days_epsilon import DaysEpsilon
 from covey.console.api.form import Body, Form
 from deployment.coordinator.decisions import MAX_REASON
 from deployment.inspect.releases import claims_of
-from deployment.inspect.verification import CHECKS, Pinned, VerificationResult, skipped_checks
 from featurestore.define.release import GroupNoise, Manifest, PaneState
 from featurestore.registry.release_pages import ListedPane, PlanTally
 
@@ -220,67 +219,6 @@ def _sites(terms: Manifest) -> SitesInRelease | None:
         share=terms.site_share / 1e6,
         missing=list(sites.missing[:1_000]),
     )
-
-
-class ReleaseCheck(Form):
-    """One check of a release, in the order in which they are made; the first failure ends them.
-
-    `skipped`: no key is pinned, or a void does not have what is checked.
-    """
-
-    name: str
-    what: str
-    state: Literal["passed", "failed", "skipped", "not reached"]
-
-
-class Verification(Form):
-    """What the verification of a release found.
-
-    Attributes:
-        why: of a failure. keys: whose keys it was checked with. key: the id of the collector's key that signed it.
-    """
-
-    result: Literal["verified", "failed", "unsigned", "expired"]
-    failed: str | None
-    why: str
-    keys: str
-    key: str | None
-    checks: list[ReleaseCheck]
-    command: str
-
-    @classmethod
-    def of(cls, found: VerificationResult, pane: ListedPane, pinned: Pinned, command: str) -> Self:
-        """The result for one release."""
-        void_reason = None if pane.record.opened else pane.record.reason
-        return cls(
-            result=_result(found),
-            failed=found.failed,
-            why=found.why,
-            keys=pinned.whose,
-            key=None if found.key is None else found.key.hex(),
-            checks=list(_checks(found, skipped_checks(pinned, void_reason))),
-            command=command,
-        )
-
-
-def _result(found: VerificationResult) -> Literal["verified", "failed", "unsigned", "expired"]:
-    if found.failed is not None:
-        return "failed"
-    return "expired" if found.expired else "unsigned" if found.unsigned else "verified"
-
-
-def _checks(found: VerificationResult, skipped: frozenset[str]) -> Iterator[ReleaseCheck]:
-    reached = not found.expired
-    for name, what in CHECKS.items():
-        if name == found.failed:
-            yield ReleaseCheck(name=name, what=what, state="failed")
-            reached = False
-        elif reached:
-            yield ReleaseCheck(name=name, what=what, state="skipped" if name in skipped else "passed")
-        else:
-            yield ReleaseCheck(name=name, what=what, state="not reached")
-        if found.unsigned:
-            reached = False  # only the stored sums can be checked
 
 
 class RetractionPreview(Form):

@@ -26,8 +26,8 @@ from .forms import (
     Retraction,
     RetractionPreview,
     RetractionRequest,
-    Verification,
 )
+from .verification_forms import Verification
 
 MOST: Final = 200
 _CURSOR: Final = re.compile(r"(-?[0-9]{1,19})\.([0-9]{1,18})")
