@@ -267,6 +267,17 @@ def test_a_change_is_one_line_of_the_log_whatever_its_texts_are(api: Api, caplog
     assert caplog.messages == ["operator (operator): POST /console/api/place/write answered 200; covey apply 'a�b�[2J'"]
 
 
+@pytest.mark.parametrize("secret", ["covey_0123abcd_S-e_cret", "token=S-e_cret"])
+def test_a_key_that_is_pasted_into_a_request_is_in_no_log(
+    api: Api, secret: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "covey.console"):
+        api.post("/place/write", {"text": secret})
+        api.ask("POST", f"/place/write/{secret}", json={}, headers={"X-Covey-Console": "of another page"})
+    assert ["…" in message for message in caplog.messages] == [True, True]
+    assert "cret" not in caplog.text
+
+
 def test_a_stream_ends_with_its_session() -> None:
     sessions, sent = Sessions(None, "", lambda: 0.0, os.urandom), list[Message]()
     secret = sessions.open().secret
