@@ -232,6 +232,16 @@ class ViewsFileUnusable(ConsoleError):
         super().__init__(f"{path} cannot be used: {why}")
 
 
+class TextTooDemanding(ConsoleError):
+    """A text that ended the process that reads texts, or would take more memory than that process may have; says which."""
+
+    status = 422
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"this text is not read: {why}; write its views into several smaller files")
+
+
 class NoEvents(ConsoleError):
     """A console without events can compose views, but not collect them."""
 

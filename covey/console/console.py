@@ -10,6 +10,8 @@ from deployment.lineage.emission import Follower
 from deployment.project.project import Project
 from featurestore.store import Store
 
+from .text_pool import TextPool, TextSettings
+
 
 @dataclass(frozen=True)
 class EventSource:
@@ -41,6 +43,7 @@ class Console:
         clock: wall clock, µs since the epoch.
         randomness: random bytes from the operating system.
         lineage: sends the lineage to a collector; None: it is not sent.
+        texts: answers what pages ask about texts; None: this process does.
     """
 
     directory: Path
@@ -53,8 +56,14 @@ class Console:
     clock: Callable[[], int]
     randomness: Callable[[int], bytes]
     lineage: Follower | None = None
+    texts: TextPool | None = None
 
     @property
     def has_project(self) -> bool:
         """Whether the directory is a project, not a store alone."""
         return Project.find(self.directory) is not None
+
+    @property
+    def text_settings(self) -> TextSettings:
+        """What the routes of texts need."""
+        return TextSettings(self.directory, self.views_file, self.trust_views)

@@ -17,7 +17,7 @@ from deployment.view_source.graph import Problem
 from deployment.view_source.source import parse
 from featurestore.define.views_file import Declared, load_declared
 
-from .console import Console
+from .text_pool import TextSettings
 from .views_file import read_views
 
 
@@ -38,11 +38,11 @@ class KnownViews:
 NOTHING_KNOWN: Final = KnownViews(Declared((), (), ()), (), executed=False)
 
 
-def views_of(console: Console, text: str) -> KnownViews:
+def views_of(settings: TextSettings, text: str) -> KnownViews:
     """The views of a text. Raises ViewSourceInvalid, ViewSourceTooLarge."""
-    path = console.views_file
+    path = settings.views_file
     found: Evaluated = evaluate(parse(text), None if path is None else path.parent)
-    if found.not_evaluated and console.trust_views and path is not None and _is_saved(path, text):
+    if found.not_evaluated and settings.trust_views and path is not None and _is_saved(path, text):
         declared = _executed(path, text)
         if isinstance(declared, Declared):
             return KnownViews(declared, (), executed=True)

@@ -110,5 +110,5 @@ def app_of(console: Console, sessions: Sessions, assets: Assets, *, cookie: str,
 @asynccontextmanager
 async def _running(console: Console) -> AsyncIterator[None]:
     prepare()
-    with console.lineage or nullcontext():
+    with console.lineage or nullcontext(), console.texts or nullcontext():
         yield

@@ -23,6 +23,7 @@ from featurestore.store import Store
 from .console import Console, EventSource
 from .extension import ConsoleExtension
 from .sessions import Sessions
+from .text_pool import CHILD, TextPool, TextSettings
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def extension_of(
     store: Store, throttle: Throttle, settings: ServerSettings, given: ConsoleSettings, cookie: str
 ) -> ConsoleExtension:
     """The console of a store that the server has opened. The throttle is the server's."""
+    texts = TextSettings(settings.store, given.views_file, given.trust_views)
     console = Console(
         directory=settings.store,
         store=store,
@@ -68,6 +70,7 @@ def extension_of(
         clock=wall_clock,
         randomness=os.urandom,
         lineage=None if given.following is None else Follower(store, given.following, wall_clock),
+        texts=TextPool((*CHILD, texts.to_json())),
     )
     keys = KeyRing(Consumers(settings.store)) if settings.keys else None
     sessions = Sessions(keys, given.token, time.monotonic, os.urandom)

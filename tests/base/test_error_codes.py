@@ -365,6 +365,7 @@ UNKNOWN_RUN covey.UnknownRun 5
 VIEWS_FILE_CHANGED covey.ViewsFileChanged 4
 VIEWS_FILE_UNUSABLE covey.ViewsFileUnusable 2
 VIEWS_NOT_KNOWN covey.ViewsNotKnown 2
+TEXT_TOO_DEMANDING covey.TextTooDemanding 2
 CURSOR_INVALID covey.CursorInvalid 2
 """
 SHARED = {

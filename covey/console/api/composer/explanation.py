@@ -9,9 +9,9 @@ from pydantic import FailFast, Field
 
 from base.errors import CoveyError
 from covey.console.api.form import Body, Form
-from covey.console.console import Console
 from covey.console.evaluation import NOTHING_KNOWN, views_of
 from covey.console.roles import Reader
+from covey.console.text_pool import TextSettings
 from deployment.errors import ViewSourceInvalid
 from deployment.inspect.explain import label_of
 from deployment.inspect.privacy_label import CostExplanation, ViewExplanation
@@ -55,24 +55,27 @@ class Label(Form):
     executed: bool
 
 
-def add_routes(router: APIRouter, console: Console) -> None:
+def add_routes(router: APIRouter, settings: TextSettings) -> None:
     """Add the route of the label."""
 
     @router.post("/explain", operation_id="explainViews")
     def explain_views(body: ExplainBody, _user: Reader) -> Label:
         """The price of each view, and its expected errors. Nothing is collected."""
         try:
-            known = views_of(console, body.text)
+            known = views_of(settings, body.text)
             problems = known.problems
         except ViewSourceInvalid as error:
             known, problems = NOTHING_KNOWN, (Problem("", "", error.why, error.line),)
-        project = Project.find(console.directory)
+        project = Project.find(settings.directory)
         views: tuple[ViewExplanation, ...] = ()
         total, budget = None, (DEFAULT_BUDGET if project is None else project.budget).micro_rho
         if known.declared.views:
             try:
                 found = label_of(
-                    as_collected_in(console.directory, known.declared.views), 0, console.directory, clients=body.clients
+                    as_collected_in(settings.directory, known.declared.views),
+                    0,
+                    settings.directory,
+                    clients=body.clients,
                 )
             except CoveyError as error:
                 problems = (*problems, Problem("", "", str(error)))

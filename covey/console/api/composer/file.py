@@ -1,4 +1,4 @@
-"""The views file: read, parse, write as a graph, compare, save."""
+"""The views file: read and save."""
 
 from __future__ import annotations
 
@@ -11,34 +11,13 @@ from base.plain import is_text
 from covey.console.api.form import Body, Form
 from covey.console.commands import command
 from covey.console.console import Console
-from covey.console.evaluation import views_of
-from covey.console.roles import Author, Reader
+from covey.console.roles import Author
 from covey.console.views_file import read_views, replace_views
 from covey.errors import ViewsFileUnusable
-from deployment.errors import ViewSourceInvalid
-from deployment.view_source.render import render
 from deployment.view_source.source import parse
 
-from .comparison import DiffLine, diff_of
-from .graph import Graph, GraphProblem, Text, graph_of, problems_of
-
-EMPTY = Graph(nodes=())
-
-
-class SyntaxFault(Form):
-    """Where a text is no Python; lines and columns count from 1."""
-
-    line: int
-    column: int
-    message: str
-
-
-class ParsedText(Form):
-    """A text as a graph. `fault`: the text is no Python, and has no graph."""
-
-    graph: Graph
-    problems: tuple[GraphProblem, ...]
-    fault: SyntaxFault | None
+from .graph import Text
+from .texts import EMPTY, ParsedText, parsed
 
 
 class ViewsFile(ParsedText):
@@ -57,45 +36,6 @@ class ViewsFile(ParsedText):
     editable: bool
     why_not: str
     commands: tuple[str, ...]
-
-
-class TextBody(Body):
-    """A text of a views file."""
-
-    text: Text
-
-
-class RenderBody(Body):
-    """A text, and what its graph was edited to."""
-
-    text: Text
-    graph: Graph
-
-
-class RenderedText(Form):
-    """The text with the edits of the graph.
-
-    Attributes:
-        graph: of the new text; ids: by id in the edited graph, the id in the new one.
-    """
-
-    text: str
-    graph: Graph
-    ids: dict[str, str]
-    problems: tuple[GraphProblem, ...]
-
-
-class CompareBody(Body):
-    """Two texts."""
-
-    before: Text
-    after: Text
-
-
-class Comparison(Form):
-    """Every line of two texts."""
-
-    diff: tuple[DiffLine, ...]
 
 
 class SaveBody(Body):
@@ -125,7 +65,7 @@ def add_routes(router: APIRouter, console: Console) -> None:
             found = read_views(path)
         except ViewsFileUnusable as error:
             return _unopened(str(path), str(error))
-        read = _parsed(console, found.text)
+        read = parsed(console.text_settings, found.text)
         return ViewsFile(
             **dict(read),
             path=str(path),
@@ -135,28 +75,6 @@ def add_routes(router: APIRouter, console: Console) -> None:
             why_not="",
             commands=_next(console),
         )
-
-    @router.post("/parse", operation_id="parseViews")
-    def parse_views(body: TextBody, _user: Reader) -> ParsedText:
-        """A text as a graph. Nothing is executed."""
-        return _parsed(console, body.text)
-
-    @router.post("/render", operation_id="renderViews")
-    def render_views(body: RenderBody, _user: Reader) -> RenderedText:
-        """A text with the edits of its graph."""
-        made = render(body.text, body.graph.read())
-        source = parse(made.text)
-        return RenderedText(
-            text=made.text,
-            graph=graph_of(source.graph),
-            ids=dict(made.ids),
-            problems=problems_of(made.problems),
-        )
-
-    @router.post("/compare", operation_id="compareViews")
-    def compare_views(body: CompareBody, _user: Reader) -> Comparison:
-        """Two texts, line by line."""
-        return Comparison(diff=diff_of(body.before, body.after))
 
     @router.put("/file", operation_id="saveViewsFile")
     def save_views_file(body: SaveBody, _user: Author) -> SavedFile:
@@ -180,15 +98,6 @@ def _unopened(path: str, why_not: str) -> ViewsFile:
         why_not=why_not,
         commands=(),
     )
-
-
-def _parsed(console: Console, text: str) -> ParsedText:
-    try:
-        source = parse(text)
-    except ViewSourceInvalid as error:
-        fault = SyntaxFault(line=error.line, column=error.column, message=error.why)
-        return ParsedText(graph=EMPTY, problems=(), fault=fault)
-    return ParsedText(graph=graph_of(source.graph), problems=problems_of(views_of(console, text).problems), fault=None)
 
 
 def _next(console: Console) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ def add_routes(router: APIRouter, console: Console, registry: RunRegistry) -> No
         known = NOTHING_KNOWN
         line = _command(console, source, body, known)
         try:
-            known = views_of(console, body.text)
+            known = views_of(console.text_settings, body.text)
             line = _command(console, source, body, known)
             views = _chosen(console, known, body.views)
             found = preview(
@@ -59,7 +59,7 @@ def add_routes(router: APIRouter, console: Console, registry: RunRegistry) -> No
         """Collect: charge the days, add noise, and publish the releases into the console's store."""
         source = _source(console)
         require_confirmed(body.confirmed, "a run, which spends the budget of its days,")
-        known = views_of(console, body.text)
+        known = views_of(console.text_settings, body.text)
         views = _chosen(console, known, body.views)
         names = tuple(view.name for view in views)
         request = RunRequest(

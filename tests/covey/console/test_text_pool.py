@@ -1,0 +1,141 @@
+"""Texts are answered by child processes, which may be slow, end, or grow without harm to the console."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from covey.console import text_worker
+from covey.console.text_pool import ANSWER, CHILD, REQUEST, TextPool, TextSettings
+from covey.errors import TextTooDemanding
+
+from .asking import Api, console_of
+
+ECHO = (
+    "import os, struct, sys, time\n"
+    "while head := sys.stdin.buffer.read(6):\n"
+    "    path, size = struct.unpack('>HI', head)\n"
+    "    sys.stdin.buffer.read(path)\n"
+    "    body = sys.stdin.buffer.read(size)\n"
+    "    if body == b'loop': time.sleep(600)\n"
+    "    if body == b'die': os.abort()\n"
+    "    found = b'%d' % os.getpid()\n"
+    "    sys.stdout.buffer.write(struct.pack('>?HI', body == b'last', 200, len(found)) + found)\n"
+    "    sys.stdout.buffer.flush()\n"
+)
+"""A child that answers with its process id."""
+TEXT = "from covey import Entity\nE = Entity('dest')  # airport\n"
+
+
+def asked(pool: TextPool, *bodies: bytes, user: str = "a") -> list[bytes | str]:
+    """The answers to requests one after the other; of a refused one, why."""
+
+    async def main() -> list[bytes | str]:
+        found = list[bytes | str]()
+        with pool:
+            for body in bodies:
+                try:
+                    found.append((await pool.ask(user, "/x", body)).body)
+                except TextTooDemanding as error:
+                    found.append(error.why)
+        return found
+
+    return asyncio.run(main())
+
+
+def test_a_text_that_takes_too_long_is_refused_and_the_next_one_has_a_new_child() -> None:
+    first, refused, last = asked(TextPool((sys.executable, "-c", ECHO), 2.0), b"", b"loop", b"")
+    assert refused == "it takes longer than 2 s"
+    assert first != last
+
+
+def test_a_text_that_ends_its_child_is_refused_and_the_next_one_has_a_new_child() -> None:
+    first, refused, last = asked(TextPool((sys.executable, "-c", ECHO)), b"", b"die", b"")
+    assert refused == "it takes too much memory"
+    assert first != last
+
+
+def test_a_child_is_kept_until_it_says_that_it_ends() -> None:
+    first, second, third = asked(TextPool((sys.executable, "-c", ECHO)), b"", b"last", b"")
+    assert first == second != third
+
+
+def test_two_users_have_a_child_each_and_no_child_outlives_the_console() -> None:
+    async def main() -> list[int]:
+        with TextPool((sys.executable, "-c", ECHO)) as pool:
+            answers = await asyncio.gather(*(pool.ask(user, "/x", b"") for user in "aab"))
+        return [int(one.body) for one in answers]
+
+    one, same, other = asyncio.run(main())
+    assert one == same != other
+    for process in (one, other):
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
+def test_the_console_answers_with_what_its_child_says(tmp_path: Path) -> None:
+    """The real child: a graph, a problem, and a text that is no JSON."""
+    with (
+        console_of(tmp_path) as console,
+        TextPool((*CHILD, console.text_settings.to_json())) as pool,
+    ):
+        alone, passed_on = Api(console), Api(replace(console, texts=pool))
+        for path, body in (
+            ("parse", {"text": TEXT}),
+            ("parse", {"text": "x = (", "more": 1}),
+            ("compare", {"before": TEXT, "after": "\n" + TEXT}),
+            ("explain", {"text": TEXT, "clients": [100]}),
+            ("parse", {"text": "x = [" + "1," * 60_000 + "]"}),
+        ):
+            wanted = alone.ask("POST", f"/composer/{path}", json=body)
+            assert passed_on.ask("POST", f"/composer/{path}", json=body) == wanted
+        assert passed_on.ask("POST", "/composer/parse", content=b"{")[0] == 422
+        reader = Api(replace(console, texts=pool), "reader")
+        assert reader.post("/composer/parse", {"text": TEXT})["fault"] is None
+        del reader.client.headers["X-Covey-Console"]
+        assert reader.ask("POST", "/composer/parse", json={"text": TEXT})[0] == 403
+
+
+def served(monkeypatch: pytest.MonkeyPatch, growth: int, *requests: tuple[str, Any]) -> list[tuple[bool, int, Any]]:
+    """(ends, status, answer) of requests to the child's routes, in this process."""
+    monkeypatch.setattr(text_worker, "MAX_GROWTH", growth)
+    sent = b""
+    for path, body in requests:
+        name, data = f"/console/api/composer/{path}".encode(), json.dumps(body).encode()
+        sent += REQUEST.pack(len(name), len(data)) + name + data
+    out = io.BytesIO()
+    text_worker.serve(text_worker.app_of(TextSettings(Path(), None, False)), io.BytesIO(sent), out)
+    out.seek(0)
+    found = []
+    while head := out.read(ANSWER.size):
+        ends, status, size = ANSWER.unpack(head)
+        found.append((ends, status, json.loads(out.read(size))))
+    return found
+
+
+def test_a_child_that_has_grown_ends_after_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asks = ("parse", {"text": TEXT})
+    assert [(ends, status) for ends, status, _ in served(monkeypatch, 2**40, asks, asks)] == [(False, 200)] * 2
+    assert [(ends, status) for ends, status, _ in served(monkeypatch, -(2**40), asks, asks)] == [(True, 200)]
+
+
+def test_a_child_has_no_other_routes(monkeypatch: pytest.MonkeyPatch) -> None:
+    asks = [("file", {}), ("runs", {}), ("../session", {"token": "x"})]
+    assert {status for _, status, _ in served(monkeypatch, 2**40, *asks)} == {404}
+
+
+def test_a_text_beyond_the_memory_of_a_child_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse(_: str) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("covey.console.api.composer.texts.parse", parse)
+    ((_, status, problem),) = served(monkeypatch, 2**40, ("parse", {"text": TEXT}))
+    assert (status, problem["code"]) == (422, "TEXT_TOO_DEMANDING")
