@@ -6,19 +6,19 @@ Only `--trust-views` of the operator executes anything, and only the file on dis
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
-from base.errors import CoveyError
 from covey.errors import ViewsFileUnusable
 from deployment.view_source.evaluate import Evaluated, evaluate
 from deployment.view_source.graph import Problem
 from deployment.view_source.source import parse
-from featurestore.define.views_file import Declared, load_declared
+from featurestore.define.views_file import Declared
 
 from .text_pool import TextSettings
 from .views_file import read_views
+from .views_program import Execution, execute
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class KnownViews:
     executed: bool
 
 
+_KEPT: Final[dict[Path, tuple[str, Execution]]] = {}
+"""By views file, of which a console has one: the text of its last execution, and what that has found."""
+_LOCK: Final = Lock()
 NOTHING_KNOWN: Final = KnownViews(Declared((), (), ()), (), executed=False)
 
 
@@ -57,12 +60,10 @@ def _is_saved(path: Path, text: str) -> bool:
         return False
 
 
-@lru_cache(maxsize=4)
-def _executed(path: Path, _text: str) -> Declared | Problem:
-    """What the file declares when it runs; its text is part of the key."""
-    try:
-        return load_declared(path, need_views=False)
-    except CoveyError as error:
-        return Problem("", "", str(error))
-    except BaseException as error:  # noqa: BLE001 - it is the file's own: the threads of routes get no Ctrl-C
-        return Problem("", "", f"{path} raises {type(error).__name__}; a views file only defines views")
+def _executed(path: Path, text: str) -> Declared | Problem:
+    """What the file declares when it runs. It runs again once it, or a file beside it that it has read, has changed."""
+    with _LOCK:
+        kept = _KEPT.get(path)
+        if kept is None or kept[0] != text or not kept[1].is_current:
+            _KEPT[path] = kept = text, execute(path)
+    return kept[1].declared

@@ -34,6 +34,10 @@ class ServiceData(BaseModel):
     name: str
     refs: tuple[str, ...]
 
+    def read(self) -> FeatureService:
+        """The service. Raises ServiceInvalid."""
+        return FeatureService(self.name, self.refs)
+
 
 class OnDemandData(BaseModel):
     """What services need to know of an on-demand view. Its function stays where it is."""
@@ -43,6 +47,15 @@ class OnDemandData(BaseModel):
     name: str
     outputs: tuple[str, ...]
     features: dict[str, str]
+
+    @classmethod
+    def of(cls, view: OnDemandView) -> Self:
+        """The data of a view."""
+        return cls(name=view.name, outputs=view.outputs, features=dict(view.features))
+
+    def read(self) -> OnDemandView:
+        """The view, with a function that fails."""
+        return OnDemandView(self.name, self.outputs, self.features, {}, _no_function)
 
 
 class RunServicesRequest(BaseModel):
@@ -63,17 +76,13 @@ class RunServicesRequest(BaseModel):
         """Those of a text of which these views are collected."""
         return cls(
             services=tuple(map(ServiceData.model_validate, declared.services)),
-            on_demand=tuple(
-                OnDemandData(name=one.name, outputs=one.outputs, features=dict(one.features))
-                for one in declared.on_demand
-            ),
+            on_demand=tuple(map(OnDemandData.of, declared.on_demand)),
             left_out=tuple(view.name for view in declared.views if view.name not in chosen),
         )
 
     def register(self, store: Path, clock: Callable[[], int]) -> RunServices:
         """Register them. Raises as `register_run_services`."""
-        services = [FeatureService(one.name, one.refs) for one in self.services]
-        on_demand = [OnDemandView(one.name, one.outputs, one.features, {}, _no_function) for one in self.on_demand]
+        services, on_demand = [one.read() for one in self.services], [one.read() for one in self.on_demand]
         return register_run_services(store, services, on_demand, self.left_out, clock)
 
 
@@ -107,7 +116,12 @@ class RunRequest(BaseModel):
 
     def declared(self) -> tuple[FeatureView, ...]:
         """The views. Raises ViewMalformed."""
-        return tuple(view_from_bytes(base64.b64decode(view, validate=True)) for view in self.views)
+        return decoded(self.views)
+
+
+def decoded(views: tuple[str, ...]) -> tuple[FeatureView, ...]:
+    """The inverse of `encoded`. Raises ViewMalformed."""
+    return tuple(view_from_bytes(base64.b64decode(view, validate=True)) for view in views)
 
 
 def encoded(views: tuple[FeatureView, ...]) -> tuple[str, ...]:

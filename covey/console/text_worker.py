@@ -17,12 +17,13 @@ from fastapi import FastAPI, Request, Response
 
 from covey.errors import TextTooDemanding
 from featurestore.server.answer import Message
+from featurestore.server.roles import Role
 
 from .api.composer import text_router
 from .gate import API
 from .preparation import prepare
 from .problems import answer_of, answer_with_problems
-from .roles import CHANGE, USER, Change, Role
+from .roles import CHANGE, USER, Change
 from .sessions import User
 from .text_pool import ANSWER, REQUEST, TOO_LARGE, TextAnswer, TextSettings
 
