@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final
 
-from fastapi import APIRouter, Depends, FastAPI
-from starlette.routing import Mount
+from fastapi import APIRouter, Depends, FastAPI, Response
+from starlette.routing import Mount, Route
 
 from base.metrics import Sample
 from featurestore.server.answer import Answer, App
@@ -20,7 +20,7 @@ from featurestore.server.whole_routes import WholeRoute
 from .api.session import about_router, session_router
 from .assets import AssetFiles, Assets
 from .console import Console
-from .gate import PREFIX, Gate
+from .gate import ANSWERED, PREFIX, Gate
 from .page import page_router
 from .places import routers_of
 from .preparation import prepare
@@ -59,6 +59,7 @@ class ConsoleExtension:
 
     def add_routes(self, app: FastAPI) -> None:
         """Add the console, as an app of its own."""
+        app.router.routes.append(Route(PREFIX, _to_the_page(), include_in_schema=False))
         mount = Mount(PREFIX, self._app)
         # a path with a line feed is the console's too
         mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
@@ -73,8 +74,11 @@ class ConsoleExtension:
         return path == PREFIX or path.startswith(f"{PREFIX}/")
 
     def refusal(self, path: str, refused: Refused) -> Answer | None:
-        """A refusal of the guard as a problem with a code."""
-        return answer_of(refused) if self.is_probe(path) else None
+        """A refusal of the guard as a problem with a code, with the policy of every answer."""
+        if not self.is_probe(path):
+            return None
+        made = answer_of(refused)
+        return made._replace(more=(*made.more, *ANSWERED.items()))
 
     def add_services(self, server: Any, gate: FeatureGate) -> None:
         """No call of gRPC."""
@@ -105,6 +109,12 @@ def app_of(console: Console, sessions: Sessions, assets: Assets, *, cookie: str,
     app.include_router(page_router(assets))
     answer_with_problems(app)
     return app
+
+
+def _to_the_page() -> Response:
+    """A relative redirect, because a proxy may have another name; to requests of every method."""
+    headers = {name.decode(): value.decode() for name, value in ANSWERED.items()}
+    return Response(status_code=308, headers=headers | {"Location": f"{PREFIX}/"})
 
 
 @asynccontextmanager

@@ -73,6 +73,19 @@ def test_requests_to_another_name_and_from_pages_of_other_sites_are_refused(runn
     assert ask(running, "POST", f"{API}/session", origin="http://127.0.0.1:1")[0] == 403  # another port is another site
 
 
+def test_refusals_and_redirects_carry_the_policy_of_the_page_too(running: Running) -> None:
+    with httpx.Client(base_url=running.url.removesuffix("/console/")) as client:
+        redirect = client.get("/console")
+        answers = [redirect, client.get("/console/", headers={"Host": "evil.example"})]
+        answers += [client.request(method, "/console") for method in ("POST", "TRACE")]
+        answers.append(client.get(f"{API}/about", headers={"Origin": "https://evil.example"}))
+    assert [one.status_code for one in answers] == [308, 421, 308, 308, 403]
+    assert redirect.headers["location"] == "/console/"
+    for one in answers:
+        assert "default-src 'none'" in one.headers["content-security-policy"]
+        assert one.headers["x-content-type-options"] == "nosniff"
+
+
 @pytest.mark.parametrize(
     "path",
     [
