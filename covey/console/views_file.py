@@ -13,8 +13,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from base.atomic_files import staged_file
+from base.atomic_files import Replacement, staged_file
 from base.disk import sync_folder
+from base.file_exchange import exchange
 from covey.errors import NoViewsFile, ViewsFileChanged, ViewsFileUnusable
 
 MAX_BYTES: Final = 1_000_000
@@ -65,6 +66,10 @@ def read_views(path: Path) -> ViewsText:
 def replace_views(path: Path | None, text: str, based_on: str) -> ViewsText:
     """Replace the file, if it still is as it was read. Its mode stays.
 
+    Another program may write the file between the look at it and its replacement. So the two files change their names in one
+    step, and what was there is looked at afterwards, before it is deleted: if it is not what was read, it gets its name back.
+    Where the file system cannot do that, such a write is lost.
+
     Args:
         based_on: the hash of the file that was read; empty: there was none.
 
@@ -83,10 +88,35 @@ def replace_views(path: Path | None, text: str, based_on: str) -> ViewsText:
         try:
             with staged_file(path, private=False) as (file, replacement):
                 file.write(data)
-            if based_on != NONE:
-                replacement.fresh.chmod(stat.S_IMODE(path.stat(follow_symlinks=False).st_mode))
-            replacement.put()
+            try:
+                _put(path, replacement, based_on)
+            finally:
+                replacement.fresh.unlink(missing_ok=True)
         except OSError as error:
             raise ViewsFileUnusable(str(path), error.strerror or str(error)) from None
         sync_folder(path.parent)
     return ViewsText(text, hashlib.sha256(data).hexdigest())
+
+
+def _put(path: Path, replacement: Replacement, based_on: str) -> None:
+    """Give the new file its name, if the old one is as it was read. Raises OSError, ViewsFileChanged."""
+    fresh = replacement.fresh
+    try:
+        if based_on == NONE:
+            path.hardlink_to(fresh)
+            return
+        fresh.chmod(stat.S_IMODE(path.stat(follow_symlinks=False).st_mode))
+        if not exchange(fresh, path):
+            replacement.put()
+        elif not _is(fresh, based_on):
+            exchange(fresh, path)
+            raise ViewsFileChanged(str(path))
+    except (FileExistsError, FileNotFoundError):
+        raise ViewsFileChanged(str(path)) from None
+
+
+def _is(path: Path, sha256: str) -> bool:
+    try:
+        return read_views(path).sha256 == sha256
+    except ViewsFileUnusable:
+        return False

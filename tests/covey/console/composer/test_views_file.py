@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+from base.atomic_files import Replacement, staged_file
+from covey.console import views_file
 from covey.console.api.composer.comparison import MOST, diff_of
 from covey.console.views_file import MAX_BYTES, read_views, replace_views
 from covey.errors import NoViewsFile, ViewsFileChanged, ViewsFileUnusable
@@ -51,6 +56,62 @@ def test_a_file_that_was_changed_or_made_meanwhile_is_not_replaced(tmp_path: Pat
         replace_views(path, "mine = 1\n", based_on)
     replace_views(path, "mine = 1\n", "")
     assert path.read_text() == "mine = 1\n"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux exchanges names")
+@pytest.mark.parametrize("written", ["in place", "as a new file", "as a link", "away", "as bytes"])
+def test_a_file_that_is_written_during_a_save_keeps_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    path, other = tmp_path / "views.py", tmp_path / "other.py"
+    path.write_text("a = 1\n")
+    other.write_text("theirs = 1\n")
+    based_on = read_views(path).sha256
+
+    def stage(*given: object, **named: object) -> AbstractContextManager[tuple[BinaryIO, Replacement]]:
+        match written:
+            case "in place":
+                path.write_text("theirs = 1\n")
+            case "as a new file":
+                other.replace(path)
+            case "as a link":
+                path.unlink()
+                path.symlink_to(other)
+            case "away":
+                path.unlink()
+            case _:
+                path.write_bytes(b"\xff")
+        return staged_file(*given, **named)
+
+    monkeypatch.setattr(views_file, "staged_file", stage)
+    with pytest.raises(ViewsFileChanged):
+        replace_views(path, "mine = 1\n", based_on)
+    found = path.read_bytes() if path.exists() else None
+    assert found == {"away": None, "as bytes": b"\xff"}.get(written, b"theirs = 1\n")
+    assert {one.name for one in tmp_path.iterdir()} <= {"views.py", "other.py"}
+
+
+def test_a_file_that_is_made_during_a_first_save_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "views.py"
+
+    def stage(*given: object, **named: object) -> AbstractContextManager[tuple[BinaryIO, Replacement]]:
+        path.write_text("theirs = 1\n")
+        return staged_file(*given, **named)
+
+    monkeypatch.setattr(views_file, "staged_file", stage)
+    with pytest.raises(ViewsFileChanged):
+        replace_views(path, "mine = 1\n", "")
+    assert path.read_text() == "theirs = 1\n"
+    assert [one.name for one in tmp_path.iterdir()] == ["views.py"]
+
+
+def test_a_system_without_an_exchange_saves_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views_file, "exchange", lambda *_: False)
+    path = tmp_path / "views.py"
+    path.write_text("a = 1\n")
+    replace_views(path, "a = 2\n", read_views(path).sha256)
+    assert path.read_text() == "a = 2\n"
+    assert [one.name for one in tmp_path.iterdir()] == ["views.py"]
 
 
 def test_links_folders_pipes_and_large_or_odd_files_are_refused(tmp_path: Path) -> None:
