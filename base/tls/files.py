@@ -89,18 +89,5 @@ def read_key(path: Path) -> bytes | None:
         return file.read(MAX_BYTES)
 
 
-def stamp_of(*paths: Path) -> tuple[tuple[int, int, int] | None, ...]:
-    """A value that changes when one of the files is replaced, edited, made or deleted."""
-    return tuple(map(_stamp, paths))
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
-
-
 def _next(path: Path) -> Path:
     return path.with_name(f"{path.name}.next")

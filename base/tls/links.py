@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Final, TypeAlias, assert_never
 
 from base.errors import CertificateMalformed, CertificateMissing, ClearTextRefused
+from base.file_stamps import stamp_of
 
 from .authority import parse_key
 from .certificate import Certificate
-from .files import AUTHORITY, certificate_path, key_files, read_key, read_public, stamp_of, trust_path
+from .files import AUTHORITY, certificate_path, key_files, read_key, read_public, trust_path
 from .hosts import is_loopback
 from .roles import TlsRole
 from .trust import Trust

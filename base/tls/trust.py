@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives import serialization
 
 from base.atomic_files import replace_file
 from base.errors import CertificateMalformed
+from base.file_stamps import stamp_of
 from base.private_files import private_folder
 
 from .certificate import Certificate
-from .files import TRUST, read_public, stamp_of, trust_path
+from .files import TRUST, read_public, trust_path
 from .roles import TlsRole
 
 MAX_AUTHORITIES: Final = 16

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from base.file_stamps import Stamp, stamp_of
 from deployment.errors import UsageError
 from deployment.local.supervision.state_file import DeploymentState, read_state
 from deployment.project.project import FILE, Project
@@ -51,7 +52,7 @@ class Fleet:
     def __init__(self, directory: Path, store: Store, clock: Callable[[], int]) -> None:
         self._directory, self._store, self._clock = directory, store, clock
         self._counts, self._activities = PaneCounts(directory), SiteActivities(directory)
-        self._project: tuple[object, Project | None] = None, None
+        self._project: tuple[Stamp | None, Project | None] = None, None
         self._arrivals: tuple[object, tuple[Published, ...]] = None, ()
 
     def project(self) -> Project | None:
@@ -59,11 +60,7 @@ class Fleet:
 
         The keys of a large roster take long to check, so the file is read again only if it has changed.
         """
-        try:
-            status = (self._directory / FILE).stat()
-        except FileNotFoundError:
-            return None
-        stamp = status.st_ino, status.st_size, status.st_mtime_ns
+        stamp = stamp_of(self._directory / FILE)
         if self._project[0] != stamp:
             self._project = stamp, Project.find(self._directory)
         return self._project[1]

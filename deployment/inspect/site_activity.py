@@ -6,15 +6,17 @@ another operator has no ledger here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from base.file_stamps import Stamp, stamp_of
 from deployment.coordinator.answer_log import AnswerLog, PlanAnswers
 from deployment.coordinator.site_results import SiteOutcome
 from federation.errors import LedgerBroken
 from federation.keys import site_role
+from federation.ledger.ledger import head_path
 from federation.ledger.operator import LEDGERS
 from federation.ledger.snapshot import read_ledger
 from federation.refusal_codes import RefusalCode
@@ -95,8 +97,8 @@ class SiteActivities:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._answers = AnswerLog(directory)
-        self._plans: tuple[tuple[int, ...], list[PlanAnswers]] = (), []
-        self._ledgers: dict[str, tuple[tuple[int, ...], _Found]] = {}
+        self._plans: tuple[Stamp, list[PlanAnswers]] = (), []
+        self._ledgers: dict[str, tuple[Stamp, _Found]] = {}
 
     def read(self, roster: Mapping[str, int]) -> tuple[SiteActivity, ...]:
         """The sites of a roster, and those that have answered without being on it.
@@ -123,7 +125,7 @@ class SiteActivities:
         return tuple(_activity(site, roster.get(site), found[site]) for site in sorted(found))
 
     def _last_plans(self) -> list[PlanAnswers]:
-        stamp = tuple(_stamps([self._answers.path]))
+        stamp = stamp_of(self._answers.path)
         if self._plans[0] != stamp:
             self._plans = stamp, self._answers.read()
         return self._plans[1]
@@ -131,8 +133,7 @@ class SiteActivities:
     def _ledger(self, site: str) -> _Found | None:
         """What the ledger of a site says; None: it is not here."""
         path = self._directory / LEDGERS / f"{site_role(site)}.db"
-        files = (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}.head"))
-        stamp = tuple(_stamps(files))
+        stamp = stamp_of(path, path.with_name(f"{path.name}-wal"), head_path(path))
         if not path.exists():
             self._ledgers.pop(site, None)
             return None
@@ -154,15 +155,6 @@ def _read(path: Path, owner: str) -> _Found:
         found.refuse(one.code, one.at_us)
         found.seen_us = max(found.seen_us, one.at_us)
     return found
-
-
-def _stamps(files: Iterable[Path]) -> Iterable[int]:
-    for file in files:
-        try:
-            status = file.stat()
-            yield from (status.st_ino, status.st_size, status.st_mtime_ns)
-        except OSError:
-            yield 0
 
 
 def _activity(site: str, max_clients: int | None, found: _Found) -> SiteActivity:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from base.tls.files import read_public, stamp_of
+from base.file_stamps import stamp_of
+from base.tls.files import read_public
 from base.tls.links import OwnCertificate
 from base.tls.trust import Trust
 
