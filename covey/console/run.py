@@ -107,10 +107,13 @@ def main() -> int:
 
 
 def _end_with_console() -> None:
-    """Wait for the end of stdin, then interrupt the run."""
+    """Wait for the end of stdin, then interrupt the run.
+
+    With SIGTERM: a console that a script started in the background, and so its child, ignores SIGINT.
+    """
     while os.read(sys.stdin.fileno(), 4_096):
         pass
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ class Run:
             if not self.runs or self._cancelled:
                 return
             self._cancelled = True
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(signal.SIGTERM)  # SIGINT may be ignored; see `run`
         killer = Timer(GRACE_S, self._kill)
         killer.daemon = True
         killer.start()

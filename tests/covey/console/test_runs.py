@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from base.errors import INTERRUPTED
+from covey.console import run_registry
 from covey.console.run_registry import CHILD, KEPT, Run, RunRegistry
 from covey.console.run_request import RunRequest, encoded
 from covey.errors import RunUnderWay, UnknownRun
@@ -23,7 +24,9 @@ from tests.covey.conftest import write_project
 from tests.waiting import wait_until
 
 LONG = 60.0
-SLEEPER = "import sys, time; sys.stdin.readline(); print('%s', flush=True); time.sleep(600)"
+IN_BACKGROUND = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+"""As a shell starts a program in the background of a script."""
+SLEEPER = IN_BACKGROUND + "import sys, time; sys.stdin.readline(); print('%s', flush=True); time.sleep(600)"
 PROGRESS = '{"event": "progress", "data": {"view": "v", "step": "compute", "done": 1, "total": 2}}'
 
 
@@ -93,7 +96,8 @@ def test_a_second_run_is_refused_by_name_while_the_first_goes_on(asleep: tuple[R
     assert runs.all() == (run,)
 
 
-def test_a_cancelled_run_ends_and_says_so(tmp_path: Path) -> None:
+def test_a_cancelled_run_ends_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_registry, "GRACE_S", 600.0)  # it is not killed
     runs = registry(sys.executable, "-c", SLEEPER % PROGRESS)
     run = runs.start(request_of(write_project(tmp_path)), ("v",), "covey run")
     wait_until(lambda: run.snapshot().progress)
@@ -134,7 +138,8 @@ def test_a_child_that_writes_anything_else_is_ended(tmp_path: Path, line: str) -
 def test_a_child_is_interrupted_when_its_console_ends(tmp_path: Path) -> None:
     """stdin is the lifeline: a console that is killed cannot say anything else."""
     script = (
-        "import sys, time; from covey.console import run; run.collect = lambda *_: time.sleep(90); sys.exit(run.main())"
+        f"{IN_BACKGROUND}import sys, time; from covey.console import run; run.collect = lambda *_: time.sleep(90); "
+        "sys.exit(run.main())"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE) as child:
         assert child.stdin is not None
