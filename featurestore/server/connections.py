@@ -7,6 +7,8 @@ from typing import Final
 
 HEAD_S: Final = 10.0
 """How long the head of a request may take: from its first byte, or from the connection on if it is the first request."""
+MAX_HEAD: Final = 64 * 2**10
+"""Bytes that may arrive without the end of a head or a part of a body. The parser copies a header at each of its parts."""
 BODY_S: Final = 60.0
 """How long a body may take in addition to `MIN_BYTES_S`. Time in which the server does not read is not counted."""
 MIN_BYTES_S: Final = 1024

@@ -16,13 +16,12 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .connections import ANSWER_S, BODY_S, ENDLESS, HEAD_S, MIN_BYTES_S, SURPLUS, Connections
+from .connections import ANSWER_S, BODY_S, ENDLESS, HEAD_S, MAX_HEAD, MIN_BYTES_S, SURPLUS, Connections
 from .handshake import Handshake
 from .refusal import MEDIA_TYPE
 
 RETIRE_S: Final = 5.0
 """How long an answer may still take after its client has lost the right to the connection."""
-_TIMEOUT: Final = HTTPStatus.REQUEST_TIMEOUT
 
 
 def protocol_of(
@@ -68,6 +67,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*given, **named)
         self._unfinished, self._in_body = True, False
         self._received, self._since = 0, 0.0
+        self._head, self._goes_on = 0, False
         self._reading: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
         self._valid: asyncio.TimerHandle | None = None
@@ -116,7 +116,14 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse the data. The client then has a time for what is missing."""
         self._received += len(data)
+        self._goes_on = False
         super().data_received(data)
+        self._head = 0 if self._goes_on else self._head + len(data)
+        if self._head > MAX_HEAD:
+            self._end(
+                f"the head of a request may have at most {MAX_HEAD:,} bytes", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            )
+            return
         if not self._unfinished:
             if self._reading is not None:
                 self._reading.cancel()
@@ -135,6 +142,11 @@ class Connection(HttpToolsProtocol):
         self._cycles = [*(one for one in self._cycles if not one.response_complete), self.cycle]
         self.head_received()
 
+    def on_body(self, body: bytes) -> None:
+        """A part of a body has arrived."""
+        self._goes_on = True
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """A whole request has arrived."""
         super().on_message_complete()
@@ -142,10 +154,12 @@ class Connection(HttpToolsProtocol):
 
     def head_received(self) -> None:
         """A body follows now."""
+        self._goes_on = True
         self._in_body, self._received, self._since = True, 0, self.loop.time()
 
     def message_received(self) -> None:
         """The client owes nothing now."""
+        self._goes_on = True
         self._unfinished = False
 
     def pause_writing(self) -> None:
@@ -175,14 +189,14 @@ class Connection(HttpToolsProtocol):
             took = now - self._since
             self._end(f"a body must arrive with {MIN_BYTES_S:,} bytes/s; this has {self._received:,} in {took:.0f} s")
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: str, status: HTTPStatus = HTTPStatus.REQUEST_TIMEOUT) -> None:
         """Close the connection, with an answer if none has begun."""
         if self.transport.is_closing():
             return
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            body = json.dumps({"title": _TIMEOUT.phrase, "status": _TIMEOUT, "detail": why}).encode()
+            body = json.dumps({"title": status.phrase, "status": status, "detail": why}).encode()
             head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\n" + head.encode() + body)
+            self.transport.write(f"HTTP/1.1 {status} {status.phrase}\r\n{head}".encode() + body)
         self.transport.close()
 
 

@@ -191,6 +191,37 @@ def test_a_body_that_arrives_fast_enough_may_take_longer(address: Address, monke
         assert status_of(client.recv(2**16)) == 200
 
 
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET /health HTTP/1.1\r\nhost: localhost\r\nx: ",
+        b"GET /",
+        b"POST /health HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx: ",
+    ],
+)
+def test_a_head_without_end_is_refused_and_holds_up_no_other_client(
+    address: Address, begun: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that comes as trailers of a body."""
+    for limit in ("HEAD_S", "BODY_S"):
+        monkeypatch.setattr(http_connection, limit, 60.0)
+    sent = 0
+    with socket.create_connection(address) as client, suppress(ConnectionError):
+        client.sendall(begun)
+        while sent < 32 * 2**20:
+            client.sendall(b"a" * 2**16)
+            sent += 2**16
+    assert sent < 8 * 2**20  # what the buffers of both sides hold, and no more
+
+
+def test_a_head_that_is_too_large_has_an_answer_and_a_usual_one_is_read(address: Address) -> None:
+    for size, status in ((60_000, b"200"), (300_000, b"431")):
+        with socket.create_connection(address) as client:
+            client.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * size)
+            client.sendall(b"\r\n\r\n" if status == b"200" else b"")
+            assert client.recv(100).startswith(b"HTTP/1.1 " + status)
+
+
 def test_a_client_that_reads_nothing_of_its_answer_is_closed(address: Address, clients: Connections) -> None:
     rows = b'{"features": ["delays:flights"], "entities": {"dest": [' + b",".join([b'"ATL"'] * 10_000) + b"]}}"
     request = f"POST {ROUTE} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(rows)}\r\n\r\n".encode() + rows
