@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Annotated, Final, NamedTuple, TypeAlias
 
@@ -13,12 +14,16 @@ from fastapi.responses import StreamingResponse
 
 from covey.errors import TooManyStreams
 
+from .sessions import User
+
 HEARTBEAT_S: Final = 15.0
 """How often an idle stream sends a comment, which reveals a page that has gone."""
 LOOK_S: Final = 0.05
 """How often a stream looks for new events."""
 MAX_STREAMS: Final = 32
 """So many streams of one kind are open at once."""
+EACH_STREAMS: Final = 24
+"""Of one user, so that readers never keep the operator from following."""
 MAX_EVENTS: Final = 10_000
 """A log keeps so many events; a page that missed older ones continues with what is kept."""
 
@@ -84,18 +89,20 @@ class Streams:
     """The open streams of one kind. They are counted on the event loop alone."""
 
     def __init__(self) -> None:
-        self._open = 0
+        self._open: Counter[str] = Counter()
 
-    def answer(self, events: AsyncIterator[Event | None]) -> StreamingResponse:
-        """The answer of a route that sends events. Raises TooManyStreams."""
-        if self._open >= MAX_STREAMS:
+    def answer(self, user: User, events: AsyncIterator[Event | None]) -> StreamingResponse:
+        """The answer of a route that sends events to a user. Raises TooManyStreams."""
+        if self._open[user.ident] >= EACH_STREAMS:
+            raise TooManyStreams(EACH_STREAMS)
+        if self._open.total() >= MAX_STREAMS:
             raise TooManyStreams(MAX_STREAMS)
         return StreamingResponse(
-            self._lines(events), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+            self._lines(user.ident, events), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
         )
 
-    async def _lines(self, events: AsyncIterator[Event | None]) -> AsyncIterator[bytes]:
-        self._open += 1  # a stream that never begins does not count
+    async def _lines(self, user: str, events: AsyncIterator[Event | None]) -> AsyncIterator[bytes]:
+        self._open[user] += 1  # a stream that never begins does not count
         try:
             yield b": open\n\n"
             async for event in events:
@@ -108,4 +115,4 @@ class Streams:
                         orjson.dumps(event.data),
                     )
         finally:
-            self._open -= 1
+            self._open -= Counter((user,))  # forgets a user without streams

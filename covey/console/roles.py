@@ -5,7 +5,7 @@ A route that changes something takes `Author` or `Operator`:
     @router.put("/file", operation_id="saveFile")
     def save(body: SaveRequest, user: Author) -> Saved: ...
 
-A POST that changes nothing takes `Reader`. A GET may be called by every user and takes none of them.
+A POST that changes nothing takes `Reader`. A GET may be called by every user: it takes none of them, or `Reader` to know who asks.
 """
 
 from __future__ import annotations

@@ -9,7 +9,11 @@ import pytest
 
 from covey.console import live
 from covey.console.live import EventLog, Streams
+from covey.console.sessions import User
 from covey.errors import TooManyStreams
+from featurestore.server.roles import Role
+
+READER = User("reader", Role.READER, "reader")
 
 
 def test_streams_are_bounded_and_a_closed_one_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,18 +21,36 @@ def test_streams_are_bounded_and_a_closed_one_makes_room(monkeypatch: pytest.Mon
     streams, log = Streams(), EventLog()
 
     async def opened() -> Any:
-        lines: Any = streams.answer(log.follow(None)).body_iterator
+        lines: Any = streams.answer(READER, log.follow(None)).body_iterator
         assert await anext(lines) == b": open\n\n"
         return lines
 
     async def follow() -> None:
         first, second = await opened(), await opened()
         with pytest.raises(TooManyStreams, match="2 pages"):
-            streams.answer(log.follow(None))
+            streams.answer(READER, log.follow(None))
         await second.aclose()
         third = await opened()
         for lines in (first, third):
             await lines.aclose()
+
+    asyncio.run(follow())
+
+
+def test_one_user_leaves_streams_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "EACH_STREAMS", 1)
+    streams, log = Streams(), EventLog()
+
+    async def follow() -> None:
+        lines: Any = streams.answer(READER, log.follow(None)).body_iterator
+        await anext(lines)
+        with pytest.raises(TooManyStreams, match="1 page"):
+            streams.answer(READER, log.follow(None))
+        other: Any = streams.answer(User("operator", Role.OPERATOR, "operator"), log.follow(None)).body_iterator
+        assert await anext(other) == b": open\n\n"
+        for one in (lines, other):
+            await one.aclose()
+        streams.answer(READER, log.follow(None))
 
     asyncio.run(follow())
 

@@ -13,7 +13,7 @@ from covey.console.commands import command
 from covey.console.console import Console, EventSource
 from covey.console.evaluation import NOTHING_KNOWN, KnownViews, views_of
 from covey.console.live import LastEvent, Streams
-from covey.console.roles import Operator
+from covey.console.roles import Operator, Reader
 from covey.console.run_registry import RunRegistry
 from covey.console.run_request import RunRequest, RunServicesRequest, encoded
 from covey.errors import NoEvents, ViewsNotKnown, require_confirmed
@@ -97,9 +97,9 @@ def add_routes(router: APIRouter, console: Console, registry: RunRegistry) -> No
         return shown(run.snapshot())
 
     @router.get("/runs/{run_id}/events", operation_id="followRun", response_class=StreamingResponse)
-    async def follow_run(run_id: Name, last: LastEvent = None) -> StreamingResponse:
+    async def follow_run(run_id: Name, user: Reader, last: LastEvent = None) -> StreamingResponse:
         """The events of a run as they come: `progress`, then `done`, `failed` or `cancelled`."""
-        return streams.answer(registry.get(run_id).log.follow(last))
+        return streams.answer(user, registry.get(run_id).log.follow(last))
 
 
 def _source(console: Console) -> EventSource:

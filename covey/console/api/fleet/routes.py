@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from covey.console.commands import command
 from covey.console.console import Console
 from covey.console.live import LastEvent, Streams
+from covey.console.roles import Reader
 from deployment.drift.kept_checks import KeptChecks
 from deployment.inspect.fleet import Fleet
 from deployment.inspect.site_coverage import SiteCoverage
@@ -65,9 +66,9 @@ def router(console: Console) -> APIRouter:
         )
 
     @routes.get("/events", operation_id="followFleet", response_class=StreamingResponse)
-    async def follow(last: LastEvent = None) -> StreamingResponse:
+    async def follow(user: Reader, last: LastEvent = None) -> StreamingResponse:
         """The same parts as events, when they change."""
-        return streams.answer(events.follow(last))
+        return streams.answer(user, events.follow(last))
 
     @routes.get("/coverage", operation_id="readCoverage")
     def read_coverage(view: View, panes: Panes = 60) -> Coverage:
