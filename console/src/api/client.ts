@@ -3,6 +3,7 @@
 import { QueryClient } from "@tanstack/react-query";
 import createFetchClient, { type Middleware } from "openapi-fetch";
 import createClient from "openapi-react-query";
+import { fetchOrTake } from "./early";
 import { ApiProblem, problemOf } from "./problem";
 import type { paths } from "./schema";
 
@@ -37,7 +38,7 @@ const guard: Middleware = {
 };
 
 /** `api.GET("/console/api/…")`: one request. */
-export const api = createFetchClient<paths>({ credentials: "same-origin" });
+export const api = createFetchClient<paths>({ credentials: "same-origin", fetch: fetchOrTake });
 api.use(guard);
 
 /** `$api.useQuery("get", "/console/api/…", …)`: a request whose answer is kept and shared. */

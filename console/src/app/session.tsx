@@ -4,6 +4,7 @@ import { createContext, useCallback, useContext, useEffect, useState } from "rea
 import { api, setSessionToken } from "../api/client";
 import { type ApiProblem, asProblem } from "../api/problem";
 import type { components } from "../api/schema";
+import { takeToken } from "./token";
 
 export type Session = components["schemas"]["Session"];
 export type Role = Session["role"];
@@ -40,16 +41,4 @@ export function useSession(): { state: SessionState; open: (credentials: Credent
   }, []);
   useEffect(() => open(takeToken()), [open]);
   return { state, open };
-}
-
-let taken: Credentials | undefined;
-
-/** The token of the address, which is taken out of it. A second call in the same page gets the same. */
-function takeToken(): Credentials {
-  const found = /^#token=([\w-]+)$/.exec(window.location.hash);
-  if (found?.[1] !== undefined) {
-    taken = { token: found[1] };
-    window.history.replaceState(null, "", window.location.pathname);
-  }
-  return taken ?? {};
 }

@@ -5,6 +5,9 @@ import { Button } from "../../design/Button";
 import { Combobox } from "../../design/Combobox";
 import { count } from "../../design/format";
 
+/** How many keys are offered at once. */
+export const OFFERED = 30;
+
 interface KeyChoiceProps {
   view: string;
   keys: readonly string[];
@@ -19,7 +22,7 @@ export function KeyChoice({ view, keys, free, onChange }: KeyChoiceProps) {
   const { data } = $api.useQuery(
     "get",
     "/console/api/features/{view}/keys",
-    { params: { path: { view }, query: { text, most: 30 } } },
+    { params: { path: { view }, query: { text, most: OFFERED } } },
     { placeholderData: keepPreviousData },
   );
   const offered = (data?.keys ?? []).filter((one) => !keys.includes(one));

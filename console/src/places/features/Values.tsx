@@ -9,7 +9,7 @@ import { Problem } from "../../design/Problem";
 import { Spinner } from "../../design/Progress";
 import { type Column, Table } from "../../design/Table";
 import { FeatureChoice } from "./FeatureChoice";
-import { KeyChoice } from "./KeyChoice";
+import { KeyChoice, OFFERED } from "./KeyChoice";
 import { RangeChoice } from "./RangeChoice";
 import { gapsOf, linesOf, type Row, rowsOf, type Shown, statusCounts } from "./series";
 import { MOST_LINES } from "./state";
@@ -19,10 +19,10 @@ import { useSeries } from "./useSeries";
 /** Values with their error bands over time: some keys of some features, and the same numbers as a table. */
 export function Values({ view, state, change }: TabProps) {
   const { data: domain } = $api.useQuery("get", "/console/api/features/{view}/keys", {
-    params: { path: { view: state.view }, query: { text: "", most: 1 } },
+    params: { path: { view: state.view }, query: { text: "", most: OFFERED } },
   });
   const features = state.features.length > 0 ? state.features : [view.features[0]?.name ?? ""];
-  const keys = view.constant ? [] : state.keys.length > 0 ? state.keys : (domain?.keys ?? []);
+  const keys = view.constant ? [] : state.keys.length > 0 ? state.keys : (domain?.keys ?? []).slice(0, 1);
   const { shown, error, reading, refetch } = useSeries(view, state, features, keys);
   const lines = useMemo(() => linesOf(shown, view.constant), [shown, view.constant]);
   const gaps = useMemo(() => gapsOf(shown), [shown]);

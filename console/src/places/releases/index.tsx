@@ -1,13 +1,13 @@
-import { lazy, Suspense } from "react";
+import { PartOfPage } from "../../app/PartOfPage";
+import { Part } from "../../app/parts";
 import { hrefOf, navigate, useRoute } from "../../app/routes";
 import { Page } from "../../design/Page";
-import { Spinner } from "../../design/Progress";
 import { Tabs } from "../../design/Tabs";
 import { ReleaseDetail } from "./ReleaseDetail";
 import { ReleaseList } from "./ReleaseList";
 import "./releases.css";
 
-const Lineage = lazy(() => import("./lineage/Lineage"));
+const LINEAGE = new Part(() => import("./lineage/Lineage"));
 const TABS = [
   ["list", "Releases"],
   ["lineage", "Lineage"],
@@ -31,9 +31,7 @@ export default function Releases() {
       >
         <div className="stack">
           {part === "lineage" ? (
-            <Suspense fallback={<Spinner label="Opening the lineage" />}>
-              <Lineage />
-            </Suspense>
+            <PartOfPage part={LINEAGE} label="Opening the lineage" />
           ) : release === undefined ? (
             <ReleaseList />
           ) : (
