@@ -3,7 +3,8 @@
     python -m benchmarks.console [--store DIR] [--peer-python PYTHON] [--turns 5] [--quick]
 
 The store is the demo's: three views over a year of flights, collected in process (`--store` takes one that is there). Each page is
-opened with an empty cache in a new session; times are the browser's, from the start of the navigation. Medians of the turns.
+opened with an empty cache in a new session; times are the browser's, from the start of the navigation. Medians of the turns. The
+two pages of the view take turns, after each was opened once.
 
 * `fcp_ms`: the first contentful paint. `feast_fcp_ms`: that of `feast ui`.
 * `view_ms`: until the page of the view `dest_delay` shows its values.
@@ -25,6 +26,7 @@ import statistics
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,14 +75,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="covey-bench-") as scratch, chromium() as browser:
         folder = Path(scratch)
         store = given.store or make_store(folder / "store")
-        with running_console(["--store", str(store)], folder / "log") as server:
-            figures = own_figures(browser, server.url, turns)
-        if not given.quick:
-            python = given.peer_python or peer_python(folder / "peer", PACKAGE)
-            make_repository(store, folder / "feast", python)
-            with feast_ui(folder / "feast", python) as url:
-                page = f"{url}/p/{PROJECT}/feature-view/{VIEW}"
-                figures |= load_figures("feast_", [load(browser, page, FEAST_SHOWN) for _ in range(turns)])
+        with running_console(["--store", str(store)], folder / "log") as server, ExitStack() as peer:
+            pages = {"": (f"{server.url}#/features/{VIEW}", CHART_SHOWN)}
+            if not given.quick:
+                python = given.peer_python or peer_python(folder / "peer", PACKAGE)
+                make_repository(store, folder / "feast", python)
+                url = peer.enter_context(feast_ui(folder / "feast", python))
+                pages["feast_"] = f"{url}/p/{PROJECT}/feature-view/{VIEW}", FEAST_SHOWN
+            figures = compared_figures(browser, pages, turns)
+            peer.close()
+            figures |= own_figures(browser, server.url, turns)
     _print(figures)
     print_figures(figures)
 
@@ -94,15 +98,24 @@ def make_store(directory: Path) -> Path:
     return directory
 
 
+def compared_figures(browser: Browser, pages: dict[str, tuple[str, str]], turns: int) -> dict[str, Any]:
+    """Figures of pages, which take turns; by the prefix of their names."""
+    loads: dict[str, list[Load]] = {prefix: [] for prefix in pages}
+    for turn in range(1 + turns):
+        for prefix, (url, shown) in pages.items():
+            one = load(browser, url, shown)
+            if turn > 0:
+                loads[prefix].append(one)
+    return {name: value for prefix, some in loads.items() for name, value in load_figures(prefix, some).items()}
+
+
 def own_figures(browser: Browser, url: str, turns: int) -> dict[str, Any]:
-    """Our figures by name."""
-    loads = [load(browser, f"{url}#/features/{VIEW}", CHART_SHOWN) for _ in range(turns)]
+    """Figures of our page alone, by name."""
     places = {
         place: _median(load(browser, f"{url}#/{place}", SHOWN).shown_ms for _ in range(turns)) for place in PLACES
     }
     interactions = dict(_interactions(browser, url))
     return {
-        **load_figures("", loads),
         "place_ms": places,
         "place_max_ms": max(places.values()),
         "interaction_ms": interactions,

@@ -45,6 +45,7 @@ function preloadApp(): Plugin {
           .filter((file) => /^assets\/app-[\w-]+\.js$/.test(file))
           .map((file) => ({
             tag: "link",
+            injectTo: "head" as const, // after the style sheet, which is needed sooner
             attrs: { rel: "modulepreload", crossorigin: true, href: `/console/${file}` },
           })),
     },
