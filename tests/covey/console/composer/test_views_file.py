@@ -215,9 +215,9 @@ def test_a_comparison_has_every_line_of_both_texts() -> None:
 
 
 def test_a_comparison_of_many_different_lines_is_quick_and_whole() -> None:
-    old = "".join(f"a{i % 7}\n" for i in range(MOST + 5))
-    new = "".join(f"b{i % 7}\n" for i in range(MOST + 5))
+    old, new = ("".join(f"{a}{i % 7}\n" if i % 1_000 else "a line of both\n" for i in range(1, MOST + 5)) for a in "ab")
     lines = diff_of(old, new)
+    assert [one.kind for one in lines] == ["removed"] * (MOST + 4) + ["added"] * (MOST + 4)  # lines were not matched
     assert [one.text for one in lines if one.kind != "added"] == old.splitlines()
     assert [one.text for one in lines if one.kind != "removed"] == new.splitlines()
 
