@@ -181,7 +181,9 @@ def test_a_pinned_version_is_read_by_its_name(api: Api) -> None:
         series_of(api, "delays@v1", "flights", key="ATL")["keys"]
         == series_of(api, "delays", "flights", key="ATL")["keys"]
     )
-    assert ViewForm.model_validate(api.get("/features/delays@v1")).version == 1
+    pinned, newest = (ViewForm.model_validate(api.get(f"/features/{name}")) for name in ("delays@v1", "delays"))
+    assert (pinned.version, pinned.due_at) == (1, None)  # nothing follows a pinned version
+    assert newest.due_at is not None
 
 
 @pytest.mark.parametrize(
@@ -247,6 +249,17 @@ def test_a_look_is_the_join_with_its_panes(api: Api, store: Store) -> None:
         assert value.pane.end <= value.pane.released <= moment
         assert value.pane.age == moment - value.pane.end
     assert store.release(bytes.fromhex(found.rows[0].values[0].pane.release)).pane_start == 25 * HOUR  # type: ignore[union-attr]
+
+
+def test_a_join_key_may_have_the_name_of_the_column_of_time(tmp_path: Path) -> None:
+    view = a_view(entity=Entity("moment", domain=["ATL", "LAX"]))
+    with Publisher(tmp_path, lambda: 30 * HOUR) as publisher:
+        publisher.register(view)
+        publisher.publish([a_release(view, 0, 1)])
+    with console_of(tmp_path) as console:
+        found = look_at(Api(console), features=["delays:flights"], rows=[{"moment": "ATL"}], moment=20 * DAY)
+    assert found.labels.startswith("moment,moment_\nATL,")
+    assert "--time moment_ " in found.command
 
 
 def test_a_look_before_the_first_release_sees_nothing(api: Api) -> None:
@@ -365,6 +378,10 @@ def test_an_exported_csv_file_has_no_formula(api: Api, store: Store) -> None:
 def test_an_empty_view_exports_its_columns(api: Api) -> None:
     assert exported(api, "empty", format="csv").decode().startswith('"dest","pane_start"')
     assert pq.read_table(io.BytesIO(exported(api, "empty", format="parquet"))).num_rows == 0
+
+
+def test_a_chart_without_keys_has_no_command_that_reads_the_newest_values(api: Api) -> None:
+    assert api.get("/features/delays/usage", feature="flights")["get"] is None
 
 
 def test_the_commands_of_a_chart_read_the_same_values(
