@@ -23,7 +23,7 @@ from typing import Final, Literal
 
 import sqlglot
 from sqlglot import expressions as sql
-from sqlglot.errors import ParseError, SqlglotError
+from sqlglot.errors import ParseError, SqlglotError, TokenError
 
 from base.plain import is_text
 from featurestore.errors import ExpressionError
@@ -150,6 +150,10 @@ def _parsed(text: str) -> Predicate:
             statements = sqlglot.parse(text, read="duckdb")
     except ParseError as error:
         raise _unparsed(text, error) from None
+    except TokenError as error:
+        is_open = any(text.count(quote) % 2 for quote in "'\"")
+        why = "a text or a name has no closing quote" if is_open else str(error).splitlines()[0]
+        raise ExpressionError(text, f"it cannot be parsed ({why})") from None
     except (SqlglotError, RecursionError, ValueError) as error:
         raise ExpressionError(text, f"it cannot be parsed ({str(error).splitlines()[0]})") from None
     if len(statements) != 1 or statements[0] is None:
@@ -243,6 +247,9 @@ class _Builder:
                 return Not(like) if node.args.get("negate") else like  # NOT LIKE, in some versions of sqlglot
             case sql.Column():
                 return Truth(self.column(node))
+            case sql.Alias():
+                why = f"{node.alias!r} follows without AND or OR; a name with a space needs double quotes"
+                raise ExpressionError(self.text, why, _span(node))
         if type(node) in _COMPARISONS:
             return self.comparison(node, _COMPARISONS[type(node)])
         raise self.refuse(node)
@@ -253,7 +260,8 @@ class _Builder:
             return Compare(op, self.column(left), self.column(right) if _is_column(right) else self.literal(right))
         if isinstance(right, sql.Column):
             return Compare(_MIRRORED[op], self.column(right), self.literal(left))
-        raise self.refuse(node, "a comparison needs a column on one side")
+        why = "a comparison needs a plain column on one side; a name with a dash or a space needs double quotes"
+        raise ExpressionError(self.text, why, _span(node))
 
     def column(self, node: object) -> Column:
         if (

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import duckdb
 import pytest
@@ -56,6 +57,22 @@ HOSTILE = [
     "   ",
     "x >",
 ]
+
+
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [
+        ("is ok", "'ok' follows without AND or OR; a name with a space needs double quotes"),
+        ("a > 1 AN", "'AN' follows without AND or OR"),
+        ("shop-name = 1", "a name with a dash or a space needs double quotes"),
+        ("lower(a) = 1", "a comparison needs a plain column on one side"),
+        ('"Pre', "a text or a name has no closing quote"),
+        ("a = 'x", "a text or a name has no closing quote"),
+    ],
+)
+def test_a_usual_mistake_is_named_in_plain_words(where: str, why: str) -> None:
+    with pytest.raises(ExpressionError, match=re.escape(why)):
+        parse(where)
 
 
 @pytest.mark.parametrize("where", HOSTILE)
