@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ def render(text: str, graph: Graph) -> Rendered:
     except (ViewSourceInvalid, ViewSourceTooLarge) as error:
         failed = Problem("", "", f"the graph cannot be written, so the text stays as it is: {error}")
         return Rendered(text, {node.id: node.id for node in source.graph}, (*writer.problems, failed))
+    writer.problems += _still_used(source, writer.graph, after)
     ids, differing = compared(writer.graph, writer.names, after.graph)
     reported = {one.node for one in writer.problems}
     return Rendered(
@@ -67,6 +69,20 @@ def render(text: str, graph: Graph) -> Rendered:
         MappingProxyType(ids),
         (*writer.problems, *(one for one in differing if one.node not in reported)),
     )
+
+
+def _still_used(source: ViewSource, graph: Graph, after: ViewSource) -> list[Problem]:
+    """What the new text still uses by name, although the graph has taken it out."""
+    gone = {one.name for one in source.graph if one.name and one.kind != "code" and one.id not in graph.by_id}
+    gone -= bound_names(after.spans.module)
+    lines: dict[str, int] = {}
+    for one in ast.walk(ast.parse(after.text)) if gone else ():
+        if isinstance(one, ast.Name) and one.id in gone:
+            lines[one.id] = min(one.lineno, lines.get(one.id, one.lineno))
+    return [
+        Problem("", "", f"{name} is taken out, but code still uses it; change it in the text", line)
+        for name, line in lines.items()
+    ]
 
 
 def _sound(source: ViewSource, graph: Graph) -> tuple[Graph, list[Problem]]:

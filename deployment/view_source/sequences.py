@@ -96,11 +96,13 @@ def _joined(opening: str, items: list[_Item], closing: str, entries: Sequence[En
         return opening + newline if "#" in opening else ""
     own_line = next((_line_start(one.lead) for one in reversed(items) if _ends_line(one.lead)), newline + INDENT)
     between = own_line if items and _ends_line(items[-1].lead) else " "
-    pieces, in_comment = [opening], "#" in opening
+    pieces, in_comment, former = [opening], "#" in opening, None
     for place, entry in enumerate(entries):
         item = items[entry.index] if isinstance(entry, Kept) else _Item("", "", "", False, "")
         old_place = entry.index if isinstance(entry, Kept) else None
-        lead = _lead(item, old_place, place, items[0].lead if items else "", between)
+        follows = old_place is not None and former == old_place - 1
+        lead = item.lead if follows else _lead(item, old_place, place, items[0].lead if items else "", between)
+        former = old_place
         comma = place < len(entries) - 1 or (bool(items) and items[-1].comma) or (item.comma and _ends_line(closing))
         tail = f"{item.gap}{',' * comma}{item.rest}"
         pieces += [own_line if in_comment and not _ends_line(lead) else lead, entry.text, tail]

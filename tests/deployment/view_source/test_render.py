@@ -316,6 +316,40 @@ def test_a_part_that_has_to_keep_its_name_says_why(text: str, node: str, why: st
     assert rendered.text == text
 
 
+def test_a_new_argument_leaves_lines_alone_whose_commas_have_no_space() -> None:
+    tight = """from covey import *
+
+v = FeatureView("v",entity=Entity("a",value="x"),pane="1d",features=[Count("n"),Count("m")],
+  bounds=Bounds(max_cells=1),privacy=Privacy(rho=0.1))
+"""
+    last = tight.splitlines()[-1]
+    added = _edit(tight, _node("v", tight).with_field("ttl", Literal("2d")))
+    assert added.problems == ()
+    assert added.text == tight.replace(last, last[:-1] + ', ttl="2d")')
+
+
+@pytest.mark.parametrize(
+    ("rest", "line"),
+    [
+        ("def helper():\n    return MEAN\n", "helper"),
+        ("print(MEAN)\n", "print"),
+        ("MEAN = 3\nprint(MEAN)\n", None),
+        ("print(MEANS, x.MEAN)\n", None),
+        ("print(dict(MEAN=1), 'MEAN')  # MEAN\n", None),
+    ],
+)
+def test_a_part_that_is_taken_out_while_code_uses_it_is_a_problem_of_the_file(rest: str, line: str | None) -> None:
+    text = ALONE + rest
+    view = _node("v", text)
+    others = tuple(one for one in view.links["features"] if one != "MEAN")
+    rendered = _edit(text, view.with_link("features", others), without=("MEAN",))
+    assert "MEAN = Mean" not in rendered.text
+    found = [one for one in rendered.problems if "is taken out" in one.message]
+    assert [one.node for one in found] == ([] if line is None else [""])
+    lines = rendered.text.splitlines()
+    assert all("MEAN" in lines[one.line - 1] for one in found)
+
+
 @pytest.mark.parametrize(
     ("imports", "spelling"),
     [

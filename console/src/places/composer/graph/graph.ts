@@ -42,6 +42,8 @@ export interface GraphProblem {
   readonly node: string;
   readonly field: string;
   readonly message: string;
+  /** 0 or undefined: it is unknown. */
+  readonly line?: number;
 }
 
 export const EMPTY: Graph = { nodes: [] };

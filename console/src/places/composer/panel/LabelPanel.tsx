@@ -4,12 +4,13 @@ import { Problem } from "../../../design/Problem";
 import { Spinner } from "../../../design/Progress";
 import { type GraphNode, titleOf } from "../graph/graph";
 import { useComposer } from "../state/context";
+import { FoundProblems } from "./FoundProblems";
 import { KnobSlider } from "./KnobSlider";
 import { Knobs } from "./Knobs";
 import { Price } from "./Price";
 import { CLIENTS } from "./scale";
 import { shownView } from "./shownView";
-import type { Explained, Found, Label } from "./useLabel";
+import type { Explained, Label } from "./useLabel";
 import { ViewErrors } from "./ViewErrors";
 
 /** The privacy label of what is composed, for a fleet of a stated size. */
@@ -33,7 +34,7 @@ export function LabelPanel({ explained }: { explained: Explained }) {
       ) : (
         <Price label={label} />
       )}
-      {label.problems.length > 0 && <Problems problems={label.problems} />}
+      {label.problems.length > 0 && <FoundProblems problems={label.problems} />}
       {view !== undefined && <ViewPart view={view} label={label} clients={clients} onClients={setClients} />}
     </div>
   );
@@ -70,18 +71,5 @@ function ViewPart({
         )}
       </fieldset>
     </div>
-  );
-}
-
-function Problems({ problems }: { problems: readonly Found[] }) {
-  return (
-    <ul className="label-problems">
-      {problems.slice(0, 20).map((one) => (
-        <li key={`${one.node}/${one.field}/${one.message}`}>
-          {one.line > 0 && <strong>Line {one.line}: </strong>}
-          {one.message}
-        </li>
-      ))}
-    </ul>
   );
 }

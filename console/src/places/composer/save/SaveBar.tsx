@@ -3,6 +3,8 @@ import { Badge } from "../../../design/Badge";
 import { Button } from "../../../design/Button";
 import { Command } from "../../../design/Command";
 import { Problem } from "../../../design/Problem";
+import { nodeOf } from "../graph/graph";
+import { FoundProblems } from "../panel/FoundProblems";
 import { useWritten } from "../panel/written";
 import { useComposer } from "../state/context";
 import { ConflictDialog } from "./ConflictDialog";
@@ -10,7 +12,10 @@ import { useSave } from "./useSave";
 
 /** The file, whether it is saved, and what one does next with it. */
 export function SaveBar() {
-  const { file } = useComposer();
+  const { file, editing } = useComposer();
+  const ofFile = (editing.problems.writer ?? []).filter(
+    (one) => nodeOf(editing.graph, one.node) === undefined,
+  );
   const written = useWritten();
   const mayWrite = useMay("author");
   const { saving, save, overwrite, take, close } = useSave();
@@ -37,6 +42,7 @@ export function SaveBar() {
         </Button>
       </div>
       {why !== "" && isChanged && <p className="field-hint">{why}</p>}
+      {ofFile.length > 0 && <FoundProblems problems={ofFile} />}
       {written.problem !== undefined && <Problem problem={written.problem} />}
       {saving.kind === "failed" && <Problem problem={saving.problem} />}
       {saving.kind === "saved" && !isChanged && (
