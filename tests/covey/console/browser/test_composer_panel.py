@@ -189,7 +189,10 @@ def test_the_whole_graph_is_in_sight_at_first_and_nothing_lies_over_its_tools(op
     assert all(frame["top"] <= one["top"] < one["bottom"] <= tools["top"] for one in cards)
     assert tools["right"] <= about["left"]
     (beside,) = boxes(panel(page))
-    assert (beside["left"] >= frame["right"]) == (width == 1500)
+    assert (beside["left"] >= frame["right"]) == (width >= 1280)
+    table = panel(page).get_by_role("region", name="ε of a client, by view and days")
+    expect(table.get_by_role("row", name=re.compile("^all views"))).to_be_visible()
+    assert width < 1280 or table.evaluate("one => one.scrollWidth <= one.clientWidth")
 
 
 def test_a_reader_composes_and_cannot_save_or_run(open_page: OpenPage) -> None:

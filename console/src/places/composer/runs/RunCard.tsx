@@ -6,7 +6,7 @@ import { useMay } from "../../../app/session";
 import { Badge, type Tone } from "../../../design/Badge";
 import { Button } from "../../../design/Button";
 import { Command } from "../../../design/Command";
-import { count } from "../../../design/format";
+import { count, moment } from "../../../design/format";
 import { Problem } from "../../../design/Problem";
 import { ProgressBar } from "../../../design/Progress";
 import { type Run, useProgress } from "./useRun";
@@ -37,7 +37,7 @@ export function RunCard({ run }: { run: Run }) {
       <div className="run-top">
         <strong>{run.views.join(", ")}</strong>
         <Badge tone={TONES[run.status]}>{run.status}</Badge>
-        <span className="field-hint">{run.started_at}</span>
+        <span className="field-hint">{moment(Date.parse(run.started_at) * 1000)}</span>
         {run.status === "running" && mayCancel && <Button onClick={cancel}>Cancel the run</Button>}
       </div>
       {problem !== undefined && <Problem problem={problem} />}
