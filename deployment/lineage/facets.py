@@ -16,6 +16,11 @@ SPEC: Final = "https://openlineage.io/spec"
 PRIVACY_SCHEMA: Final = "urn:covey:openlineage:1-0-0:CoveyPrivacyRunFacet"
 """The schema of the facet `covey_privacy`. docs/lineage.md describes it."""
 
+_SUMMED: Final = ("DIRECT", "AGGREGATION")
+_TESTED: Final = ("INDIRECT", "CONDITIONAL")
+_GROUPED: Final = ("INDIRECT", "GROUP_BY")
+"""Types and subtypes of transformations, as the facet's documentation defines them. A pane and a key are a group."""
+
 Facets = dict[str, dict[str, Any]]
 Dataset = dict[str, Any]
 
@@ -90,28 +95,35 @@ def source_columns(view: FeatureView) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*time, *read.join_keys, *read.values, *read.where)))
 
 
-def column_lineage(producer: str, view: FeatureView, namespace: str, source: str) -> dict[str, Any]:
-    """Which columns of the events each feature of a view comes from. Noise masks them all."""
+def column_lineage(producer: str, view: FeatureView, namespace: str, source: str, *, is_masked: bool) -> dict[str, Any]:
+    """Which columns of the events each feature of a view comes from.
+
+    Args:
+        is_masked: whether noise hides the values of the columns.
+    """
 
     def of(column: str, kind: str, subtype: str) -> dict[str, Any]:
-        transformed = {"type": kind, "subtype": subtype, "masking": True}
+        transformed = {"type": kind, "subtype": subtype, "masking": is_masked}
         return {"namespace": namespace, "name": source, "field": column, "transformations": [transformed]}
 
     fields = {
-        feature.name: {"inputFields": [of(column, "DIRECT", "AGGREGATION") for column in _columns(feature)]}
+        feature.name: {"inputFields": [of(column, *how) for column, how in _columns(feature).items()]}
         for feature in view.pane_features
     }
-    whole = [of(column, "INDIRECT", "GROUP_BY") for column in columns_read(view).join_keys]
+    read = columns_read(view)
+    time = () if read.time is None else (read.time,)
+    whole = [of(column, *_GROUPED) for column in (*time, *read.join_keys)]
     return standard(producer, "ColumnLineageDatasetFacet", "1-2-0", fields=fields, dataset=whole)
 
 
-def _columns(feature: PaneFeature) -> tuple[str, ...]:
+def _columns(feature: PaneFeature) -> dict[str, tuple[str, str]]:
+    """The columns of a feature, each with the type and subtype of its transformation."""
     match feature.encoding:
         case OffsetSum(column=column) | OneHot(column=column):
-            return (column,)
+            return {column: _SUMMED}
         case TrueOrFalse() as condition:
-            return tuple(column for column, _ in condition.columns)
+            return {column: _TESTED for column, _ in condition.columns}
         case EachEvent() | EachClient():
-            return ()
+            return {}
         case encoding:
             assert_never(encoding)

@@ -113,7 +113,9 @@ def plan_events(tally: PlanTally, emitter: Emitter) -> tuple[Event, Event]:
     columns = source_columns(view)
     source = _dataset(emitter, SOURCE, dataset_facets(emitter.producer, "STREAM", columns))
     opened = _view(emitter, tally.keeper, terms.view_version)
-    opened["facets"]["columnLineage"] = column_lineage(emitter.producer, view, emitter.namespace, SOURCE)
+    opened["facets"]["columnLineage"] = column_lineage(
+        emitter.producer, view, emitter.namespace, SOURCE, is_masked=terms.noise != "none"
+    )
     both = {"run": run, "job": job, "inputs": [source], "outputs": [opened]}
     return (
         _event(emitter, "RunEvent", tally.first_published, {"eventType": "START", **both}),

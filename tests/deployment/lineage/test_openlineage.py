@@ -12,11 +12,13 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from deployment.errors import UsageError
+from deployment.lineage.facets import column_lineage
 from deployment.lineage.openlineage import Emitter, Event, events_of
+from featurestore.define.kinds import Count, Mean, Rate
 from featurestore.define.services import FeatureService
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
-from tests.featurestore.making import DAY, HOUR, a_release
+from tests.featurestore.making import DAY, HOUR, a_release, a_view
 
 from .stores import PLANTED, VIEW, make_store
 
@@ -103,12 +105,33 @@ def test_a_plan_is_a_run_with_its_terms(events: list[Event]) -> None:
     )
 
 
-def test_the_columns_of_each_feature_are_masked(events: list[Event]) -> None:
-    lineage = of_job(events, "collect.delays")[0]["outputs"][0]["facets"]["columnLineage"]
-    (late,) = lineage["fields"]["late"]["inputFields"]
-    assert (late["field"], late["transformations"][0]["masking"]) == ("delay", True)
-    assert lineage["fields"]["flights"]["inputFields"] == []
-    assert [one["field"] for one in lineage["dataset"]] == ["dest"]
+def test_the_columns_of_each_feature_say_how_they_are_read() -> None:
+    view = a_view(time="at", features=[Count("flights"), Rate("late", where="delay >= 15"), Mean("gain", clip=(0, 9))])
+    lineage = column_lineage("urn:covey:1", view, "covey://shop", "source", is_masked=True)
+    how = {
+        name: [(one["field"], one["transformations"][0]["type"], one["transformations"][0]["subtype"]) for one in read]
+        for name, read in (
+            *((name, of["inputFields"]) for name, of in lineage["fields"].items()),
+            ("all", lineage["dataset"]),
+        )
+    }
+    assert how == {
+        "flights": [],
+        "late": [("delay", "INDIRECT", "CONDITIONAL")],
+        "gain_mean": [("gain", "DIRECT", "AGGREGATION")],
+        "all": [("at", "INDIRECT", "GROUP_BY"), ("dest", "INDIRECT", "GROUP_BY")],
+    }
+
+
+@pytest.mark.parametrize(("noise", "is_masked"), [("none", False), ("discrete-gaussian", True)])
+def test_columns_are_masked_only_by_noise(tmp_path: Path, noise: str, is_masked: bool) -> None:
+    with Publisher(tmp_path, lambda: DAY) as publisher:
+        publisher.register(VIEW)
+        publisher.publish([a_release(VIEW, 0, noise=noise)])
+    with Store.open(tmp_path) as store:
+        lineage = next(iter(events_of(store, EMITTER, 0)))["outputs"][0]["facets"]["columnLineage"]
+    read = [*lineage["fields"]["late"]["inputFields"], *lineage["dataset"]]
+    assert [one["transformations"][0]["masking"] for one in read] == [is_masked] * 2
 
 
 def test_a_service_and_a_model_name_what_they_read(events: list[Event]) -> None:
