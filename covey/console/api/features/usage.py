@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from base.times import from_us, utc_text
+from base.times import SECOND_US, from_us, utc_text
 from covey.console.api.form import Form
 from covey.console.commands import command
 from featurestore.define.definitions import FeatureView
@@ -36,9 +36,9 @@ def usage(
         raise UnknownFeature(name, feature[:80], list(served))
     chosen = f".str[{cell}].astype(float)" if served[feature].is_list else ".astype(float)"
     keys = [] if view.entity.constant else [view.entity.domain[place_of(view, text)] for text in texts]
-    start, end = between
+    start, end = between = _whole_seconds(between)
     options = [
-        word for at, when in (("--from", start), ("--to", end)) if when is not None for word in (at, _time(when))
+        word for at, when in (("--from", start), ("--to", end)) if when is not None for word in (at, utc_text(when))
     ]
     history = command("covey", "history", name, "--store", str(directory), *options, "--out", f"{view.name}.parquet")
     words = [
@@ -50,8 +50,10 @@ def usage(
     return Usage(history=history, get=get, notebook=_notebook(directory, view, name, (feature, chosen), keys, between))
 
 
-def _time(moment: int) -> str:
-    return utc_text(moment // 1_000_000 * 1_000_000)
+def _whole_seconds(between: Between) -> Between:
+    """The same panes between whole seconds, which the command takes: every pane starts at one, so both bounds are rounded up."""
+    start, end = (None if moment is None else -(-moment // SECOND_US) * SECOND_US for moment in between)
+    return start, end
 
 
 def _notebook(
@@ -103,7 +105,7 @@ def _notebook(
 
 
 def _datetime(moment: int) -> str:
-    when = from_us(moment // 1_000_000 * 1_000_000)
+    when = from_us(moment)
     parts = [when.year, when.month, when.day, when.hour, when.minute, when.second]
     while len(parts) > 3 and parts[-1] == 0:
         parts.pop()
