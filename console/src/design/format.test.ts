@@ -1,9 +1,16 @@
 import { expect, test } from "vitest";
-import { epsilon, moment, number, rho } from "./format";
+import { epsilon, instant, moment, number, rho } from "./format";
 
 test("a midnight is a date, another time has its minutes", () => {
   expect(moment(1_367_366_400_000_000)).toBe("2013-05-01");
   expect(moment(1_367_416_800_000_000)).toBe("2013-05-01 14:00");
+});
+
+test("a time with seconds has them, and an instant its microseconds", () => {
+  const at = 1_367_416_805_000_000;
+  expect([moment(at), moment(at + 999_999), instant(at)]).toEqual(Array(3).fill("2013-05-01 14:00:05"));
+  expect(instant(at + 7)).toBe("2013-05-01 14:00:05.000007");
+  expect([instant(-1), instant(0), instant(null)]).toEqual(["1969-12-31 23:59:59.999999", "1970-01-01", "–"]);
 });
 
 test("a time without a date is a number", () => {

@@ -15,7 +15,7 @@ export function count(value: number): string {
 /** The last moment that a `Date` can be, µs. */
 const LAST_US = 8.64e18;
 
-/** µs since the epoch as `2013-05-01 14:00` (UTC), without a time where it is midnight; as a number, if it has no date. */
+/** µs since the epoch as `2013-05-01 14:00` (UTC), with seconds if there are any, without a time where it is midnight; as a number, if it has no date. */
 export function moment(us: number | null | undefined): string {
   if (us === null || us === undefined) {
     return "–";
@@ -23,8 +23,19 @@ export function moment(us: number | null | undefined): string {
   if (Math.abs(us) > LAST_US) {
     return `${us} µs`;
   }
-  const text = new Date(us / 1000).toISOString();
-  return text.slice(11, 16) === "00:00" ? text.slice(0, 10) : `${text.slice(0, 10)} ${text.slice(11, 16)}`;
+  const [date = "", time = ""] = new Date(Math.floor(us / 1000)).toISOString().split("T");
+  const short = time.slice(0, 8).replace(/:00$/, "");
+  return short === "00:00" ? date : `${date} ${short}`;
+}
+
+/** As `moment`, to the microsecond where it is no whole second: when something was released decides which labels see it. */
+export function instant(us: number | null | undefined): string {
+  const part = us === null || us === undefined || Math.abs(us) > LAST_US ? 0 : ((us % 1e6) + 1e6) % 1e6;
+  if (us === null || us === undefined || part === 0) {
+    return moment(us);
+  }
+  const text = new Date(Math.floor((us - part) / 1000)).toISOString();
+  return `${text.slice(0, 10)} ${text.slice(11, 19)}.${String(part).padStart(6, "0")}`;
 }
 
 /** An ε with two decimals, rounded up from its shortest decimal text, as the command line writes it. */

@@ -1,7 +1,7 @@
 import { hrefOf } from "../../app/routes";
 import { Command } from "../../design/Command";
 import { meaningOf } from "../../design/chart/statuses";
-import { moment, number } from "../../design/format";
+import { instant, number } from "../../design/format";
 import { type Column, Table } from "../../design/Table";
 import { ageText, intervalText, type Look, paneText, type SeenValue, valueText } from "./look";
 
@@ -17,7 +17,7 @@ const COLUMNS: readonly Column<SeenValue>[] = [
     cell: (one) => <span title={meaningOf(one.status)}>{one.status}</span>,
   },
   { key: "pane", title: "Pane (UTC)", cell: paneText },
-  { key: "released", title: "Released (UTC)", cell: (one) => moment(one.pane?.released) },
+  { key: "released", title: "Released (UTC)", cell: (one) => instant(one.pane?.released) },
   { key: "age", title: "Age at the moment", cell: ageText },
   {
     key: "release",
@@ -38,7 +38,7 @@ export function LookAnswer({ look }: { look: Look }) {
       {look.rows.map((row) => (
         <Table
           key={JSON.stringify(row.keys)}
-          caption={`Seen at ${moment(look.moment)}`}
+          caption={`Seen at ${instant(look.moment)}`}
           columns={COLUMNS}
           rows={row.values}
           rowKey={(one) => one.ref}

@@ -26,7 +26,7 @@ export function LookForm({ refs, service: given, keys, moment }: LookFormProps) 
   const [text, setText] = useState(refs.join(" "));
   const [columns, setColumns] = useState<Record<string, string>>({});
   const [at, setAt] = useState(
-    moment === undefined ? "" : momentText(moment).padEnd(16, "T00:00").slice(0, 16),
+    moment === undefined ? "" : momentText(moment).replace("T", " ").replace("Z", ""),
   );
   const features = refsOf(text);
   const { data: all } = $api.useQuery("get", "/console/api/features");
@@ -104,7 +104,13 @@ export function LookForm({ refs, service: given, keys, moment }: LookFormProps) 
             onChange={(value) => setColumns({ ...columns, [one.name]: value })}
           />
         ))}
-        <TextField label="Moment of the label (UTC)" type="datetime-local" value={at} onChange={setAt} />
+        <TextField
+          label="Moment of the label (UTC)"
+          hint="Such as `2013-05-01 14:30`, also with seconds and up to six decimals."
+          value={at}
+          onChange={setAt}
+          {...(at !== "" && when === undefined ? { error: "This is no time." } : {})}
+        />
         <div className="features-look-ask">
           <Button type="submit" kind="primary" disabled={!isComplete || found.isPending}>
             Look

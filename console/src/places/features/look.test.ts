@@ -36,6 +36,10 @@ test("a key's text has a part for each column", () => {
   expect(keyParts("[7]", ["dest"])).toEqual({ dest: "[7]" });
   expect(keyParts('[7, true, "a"]', ["id", "hub", "x"])).toEqual({ id: "7", hub: "true", x: "a" });
   expect(keyParts("nonsense", ["id", "hub"])).toEqual({ id: "", hub: "" });
+  expect(keyParts('[-9007199254740993, "a, \\"b]\\" \\u00e9"]', ["id", "x"])).toEqual({
+    id: "-9007199254740993",
+    x: 'a, "b]" é',
+  });
 });
 
 test("references are separated by blanks or commas", () => {

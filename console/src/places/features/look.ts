@@ -14,16 +14,22 @@ export function keyParts(text: string, columns: readonly string[]): Record<strin
   if (columns.length === 1 && only !== undefined) {
     return { [only]: text };
   }
-  let parts: unknown;
-  try {
-    parts = JSON.parse(text);
-  } catch {
-    parts = undefined;
+  const parts = /^\[.*\]$/s.test(text) ? (text.match(PART) ?? []) : [];
+  return Object.fromEntries(columns.map((name, index) => [name, partText(parts[index])]));
+}
+
+/** A part of a key in a JSON list. Whole numbers stay text: a number of the page holds 53 bits, a key 64. */
+const PART = /"(?:[^"\\]|\\.)*"|[^\s,[\]"]+/g;
+
+function partText(part: string | undefined): string {
+  if (part?.startsWith('"') !== true) {
+    return part ?? "";
   }
-  const list: unknown[] = Array.isArray(parts) ? parts : [];
-  return Object.fromEntries(
-    columns.map((name, index) => [name, list[index] === undefined ? "" : String(list[index])]),
-  );
+  try {
+    return String(JSON.parse(part));
+  } catch {
+    return "";
+  }
 }
 
 /** The lines of a text field as references, without doubles. */

@@ -53,8 +53,11 @@ test("moments are UTC, whatever the part that is written", () => {
   expect(parseMoment("2013-05-01T02:00")).toBe(day + 2 * 3600e6);
   expect(parseMoment("2013-05-01T02:00Z")).toBe(day + 2 * 3600e6);
   expect(parseMoment("2013-05-01T00:00:07Z")).toBe(day + 7e6);
-  expect(parseMoment("never")).toBeUndefined();
-  for (const us of [day, day + 60e6, day + 5e6, day - 1000]) {
+  expect(parseMoment(" 2013-05-01 02:00:07.25 ")).toBe(day + 2 * 3600e6 + 7.25e6);
+  for (const nonsense of ["never", "2013-02-30", "2013-05-01T25:00", "2013-05-01T02:00:07.1234567"]) {
+    expect(parseMoment(nonsense)).toBeUndefined();
+  }
+  for (const us of [day, day + 60e6, day + 5e6, day - 1000, day + 1, day - 1, -1]) {
     expect(parseMoment(momentText(us))).toBe(us);
   }
 });

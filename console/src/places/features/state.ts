@@ -62,20 +62,31 @@ export function hrefOfState(state: ViewState): string {
   return hrefOf("features", [state.view]) + (search === "" ? "" : `?${search}`);
 }
 
-/** `2013-05-01T14:00Z` or a part of it, as µs; undefined: it is no time. */
+const MOMENT = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?Z?)?$/;
+
+/** `2013-05-01T14:00Z` or a part of it, with up to six decimals of a second, as µs; undefined: it is no time. */
 export function parseMoment(text: string | null | undefined): number | undefined {
-  if (text === null || text === undefined || text === "") {
+  const found = MOMENT.exec(text?.trim() ?? "");
+  if (found === null) {
     return undefined;
   }
-  const full = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00Z` : /Z$/.test(text) ? text : `${text}Z`;
-  const ms = Date.parse(full);
-  return Number.isNaN(ms) ? undefined : ms * 1000;
+  const [, day = "", minute = "00:00", second = "00", decimals = ""] = found;
+  const ms = Date.parse(`${day}T${minute}:${second}Z`);
+  const isDay = !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(day); // not 30 February
+  return isDay ? ms * 1000 + Number(decimals.padEnd(6, "0")) : undefined;
 }
 
 /** µs as the shortest text that `parseMoment` reads. */
 export function momentText(us: number): string {
-  const text = new Date(us / 1000).toISOString();
-  const short = text.replace(/:00\.000Z$/, "Z").replace(/\.000Z$/, "Z");
+  const whole = Math.floor(us / 1e6) * 1e6;
+  const decimals =
+    us === whole
+      ? ""
+      : `.${String(us - whole)
+          .padStart(6, "0")
+          .replace(/0+$/, "")}`;
+  const text = new Date(whole / 1000).toISOString().replace(".000Z", `${decimals}Z`);
+  const short = text.replace(/:00Z$/, "Z");
   return short.endsWith("T00:00Z") ? short.slice(0, 10) : short;
 }
 

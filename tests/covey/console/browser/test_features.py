@@ -190,6 +190,24 @@ def test_a_look_shows_what_a_label_saw_and_its_command(page: Page, console_world
     expect(page.get_by_text("LAX,2013-06-05T12:00:00Z")).to_be_visible()
 
 
+def test_a_look_is_exact_to_the_microsecond(page: Page) -> None:
+    open_place(page, VALUES, "tab=moment&feature=planes&key=LAX")
+    field = page.get_by_label("Moment of the label (UTC)")
+    seen = []
+    for moment in ("2013-06-05 00:29:59.999999", "2013-06-05 00:30"):
+        field.fill(moment)
+        page.get_by_role("button", name="Look").click()
+        expect(page.get_by_role("region", name=f"Seen at {moment}", exact=True)).to_be_visible()
+        seen.append(row_texts(page, f"Seen at {moment}")[0])
+    assert [(row[6][:10], row[7]) for row in seen] == [
+        ("2013-06-03", "2013-06-04 00:30"),
+        ("2013-06-04", "2013-06-05 00:30"),
+    ]
+    field.fill("2013-02-30 12:00")
+    expect(page.get_by_text("This is no time.")).to_be_visible()
+    expect(page.get_by_role("button", name="Look")).to_be_disabled()
+
+
 def test_a_look_at_a_service_asks_for_its_keys(page: Page) -> None:
     open_place(page, "features/-", "service=late_model")
     page.get_by_label("dest (string)").fill("ATL")
