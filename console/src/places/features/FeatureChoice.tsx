@@ -18,12 +18,7 @@ interface FeatureChoiceProps {
 export function FeatureChoice({ view, features, cell, free, onChange, onCell }: FeatureChoiceProps) {
   const [first = ""] = features;
   const names = view.features.map((one) => one.name);
-  const others = [
-    ...names,
-    ...view.versions
-      .filter((one) => one !== view.version)
-      .flatMap((one) => names.map((name) => `${name}@v${one}`)),
-  ].filter((one) => !features.includes(one));
+  const others = [...names, ...view.elsewhere].filter((one) => !features.includes(one));
   const lists = features.map((one) => partsOf(one).name).filter((one) => isList(view, one));
   const cells = view.features.find((one) => one.name === lists[0])?.cells ?? [];
   return (

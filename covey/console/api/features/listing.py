@@ -23,10 +23,17 @@ def view_form(store: Store, name: str, now: int) -> ViewForm:
     base = name.partition("@")[0]
     view, found = store.view(name), freshness_of(store, name, now)
     panes, entity = found.panes, view.entity
+    versions = {one: int(one.rpartition("@v")[2]) for one in store.version_names(base)}
     return ViewForm(
         name=base,
         version=panes.version,
-        versions=tuple(int(one.rpartition("@v")[2]) for one in store.version_names(base)),
+        versions=tuple(versions.values()),
+        elsewhere=tuple(
+            f"{feature.name}@v{number}"
+            for one, number in versions.items()
+            if number != panes.version
+            for feature in served_features(store.view(one))
+        ),
         owner=view.owner,
         description=view.description,
         tags=dict(view.tags),

@@ -43,11 +43,13 @@ class ViewForm(Form):
         keys: the number of keys in the domain; constant: reads need no key.
         freshness: see `deployment.inspect.freshness`.
         newest_end: the end of the newest pane; due_at: when the next one is due.
+        elsewhere: the features of its other versions, as `late_7d@v1`.
     """
 
     name: str
     version: int
     versions: tuple[int, ...]
+    elsewhere: tuple[str, ...]
     owner: str
     description: str
     tags: dict[str, str]

@@ -432,6 +432,14 @@ def test_the_python_of_a_chart_draws_the_same_values(
     plt.close()
 
 
+def test_commands_between_parts_of_seconds_read_the_panes_of_the_chart(api: Api) -> None:
+    between = {"from": 3 * HOUR + 1, "to": 5 * HOUR + 1}
+    found = api.get("/features/delays/usage", feature="flights", key="ATL", **between)
+    assert "--from 1970-01-01T03:00:01Z --to 1970-01-01T05:00:01Z" in found["history"]
+    assert "start=datetime(1970, 1, 1, 3, 0, 1, tzinfo=UTC), end=datetime(1970, 1, 1, 5, 0, 1" in found["notebook"]
+    assert series_of(api, "delays", "flights", key="ATL", **between)["moments"] == [4 * HOUR, 5 * HOUR]
+
+
 def test_a_store_that_changes_is_read_anew(tmp_path: Path) -> None:
     view = a_view()
     fill(tmp_path, view, panes=2)
@@ -456,6 +464,8 @@ def test_versions_of_a_view_are_compared(tmp_path: Path) -> None:
         pinned = ViewForm.model_validate(api.get("/features/delays@v1"))
         assert view.versions == pinned.versions == (1, 2)
         assert (pinned.version, pinned.windows) == (1, ("3h",))
+        assert view.elsewhere == tuple(f"{one}@v1" for one in ("flights", "late", "flights_3h", "late_3h"))
+        assert set(pinned.elsewhere) >= {"flights_6h@v2", "late@v2"}
         assert series_of(api, "delays@v1", "flights", key="ATL")["keys"][0]["value"] == [0, 1, 2, 3]
         assert api.ask("GET", "/features/delays@v1/series", params={"feature": "flights_6h", "key": "ATL"})[0] == 404
         assert series_of(api, "delays@v2", "flights_6h", key="ATL")["keys"][0]["key"] == "ATL"
