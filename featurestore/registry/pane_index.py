@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from base.sqlite import snapshot
 from featurestore.define.release import Manifest, PaneState
@@ -14,6 +14,12 @@ from featurestore.define.release import Manifest, PaneState
 _STONE: Final = (
     "EXISTS (SELECT 1 FROM panes AS stone WHERE stone.collection_id = pane.collection_id "
     "AND stone.pane_start = pane.pane_start AND stone.tombstone = 1)"
+)
+_TEXT: Final = (
+    "AND (instr(lower(coalesce((SELECT stone.reason FROM panes AS stone WHERE stone.collection_id = pane.collection_id "
+    "AND stone.pane_start = pane.pane_start AND stone.tombstone = 1), pane.reason, '')), lower(:text)) > 0 "
+    "OR instr(lower(hex(pane.release_id)), lower(:text)) = 1 OR manifest_id IN "
+    "(SELECT id FROM manifests WHERE instr(json_extract(json, '$.plan_hash'), lower(:text)) = 1))"
 )
 _STATES: Final[dict[PaneState | None, str]] = {
     None: "",
@@ -42,12 +48,15 @@ class PaneFilter:
 
     Attributes:
         trust: of their manifests. start, end: panes with start ≤ pane_start < end, µs.
+        text: in the reason of a void or retraction, whatever its case; or the first digits, in hexadecimal, of the id of a
+            release or of the hash of a plan.
     """
 
     state: PaneState | None = None
     trust: str | None = None
     start: int | None = None
     end: int | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,13 +104,13 @@ class PaneIndex:
         if after is not None:
             high = min(high, after.pane_start - (number <= after.collection_id))
         by_trust = "" if wanted.trust is None else (
-            "AND manifest_id IN (SELECT id FROM manifests WHERE json_extract(json, '$.trust') = ?)"
+            "AND manifest_id IN (SELECT id FROM manifests WHERE json_extract(json, '$.trust') = :trust)"
         )  # fmt: skip
-        given: tuple[Any, ...] = () if wanted.trust is None else (wanted.trust,)
+        by_text = "" if wanted.text is None else _TEXT
         rows = self._db.execute(
-            "SELECT pane_start FROM panes AS pane WHERE collection_id = ? AND tombstone = 0 AND pane_start >= ? AND "
-            f"pane_start <= ? {_STATES[wanted.state]} {by_trust} ORDER BY pane_start DESC LIMIT ?",
-            (number, low, high, *given, limit),
+            "SELECT pane_start FROM panes AS pane WHERE collection_id = :number AND tombstone = 0 AND pane_start >= :low AND "
+            f"pane_start <= :high {_STATES[wanted.state]} {by_trust} {by_text} ORDER BY pane_start DESC LIMIT :limit",
+            {"number": number, "low": low, "high": high, "trust": wanted.trust, "text": wanted.text, "limit": limit},
         )
         return [PanePlace(int(start), number) for (start,) in rows.fetchall()]
 

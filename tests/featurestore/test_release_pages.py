@@ -77,6 +77,13 @@ class TestPages:
             ({"start": HOUR, "end": 3 * HOUR}, 2),
             ({"start": DAY}, 2),
             ({"state": "opened", "trust": "in-process", "end": 3 * HOUR}, 2),
+            ({"text": "too_small"}, 1),
+            ({"text": "Wrong EVENTS"}, 1),
+            ({"text": "Wrong EVENTS", "state": "void"}, 0),
+            ({"text": "11" * 32}, 5),
+            ({"text": "11" * 32, "trust": "one-honest-noiser"}, 0),
+            ({"text": "%"}, 0),
+            ({"text": "' OR 1 --"}, 0),
         ],
     )
     def test_a_filter_keeps_what_it_says(self, store: Store, wanted: dict[str, Any], count: int) -> None:
@@ -101,6 +108,13 @@ class TestPages:
     def test_a_pane_is_found_by_its_id(self, store: Store) -> None:
         for one in everything(store, None, PaneFilter(), 100):
             assert store.panes.find(one.record.release_id) == one
+
+    def test_a_pane_is_found_by_the_first_digits_of_its_id(self, store: Store) -> None:
+        one = everything(store, None, PaneFilter(state="void"), 1)[0]
+        digits = one.record.release_id.hex()
+        for text in (digits, digits[:12], digits.upper()):
+            assert everything(store, None, PaneFilter(text=text), 100) == [one]
+        assert everything(store, None, PaneFilter(text=digits[1:]), 100) == []
 
 
 class TestTallies:

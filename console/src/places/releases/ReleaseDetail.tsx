@@ -6,7 +6,7 @@ import { Badge } from "../../design/Badge";
 import { Card } from "../../design/Card";
 import { Command } from "../../design/Command";
 import { Facts } from "../../design/Facts";
-import { count, moment, number, rho } from "../../design/format";
+import { count, instant, moment, number, rho } from "../../design/format";
 import { Loaded } from "../../design/Loaded";
 import { Table } from "../../design/Table";
 import { Claims } from "../budgets/Claims";
@@ -58,9 +58,9 @@ function termsOf(found: Detail): (readonly [string, React.ReactNode])[] {
     ["Pane", `${moment(release.pane_start)} … ${moment(release.pane_end)}`],
     ["State", <StateBadge key="state" state={release.state} />],
     ...(release.reason === null ? [] : [["Reason", release.reason] as const]),
-    ["Released", `${moment(release.released_at)} (${release.clock})`],
-    ["Published", moment(release.published_at)],
-    ...(release.retracted_at === null ? [] : [["Retracted", moment(release.retracted_at)] as const]),
+    ["Released", `${instant(release.released_at)} (${release.clock})`],
+    ["Published", instant(release.published_at)],
+    ...(release.retracted_at === null ? [] : [["Retracted", instant(release.retracted_at)] as const]),
     ["Trust", release.trust],
     ["Protection", `${found.protection}, validity ${found.validity}, finish ${found.finish}`],
     ["Participation", `${found.participation}; a report is of one ${found.report_per}`],
@@ -132,7 +132,12 @@ function hashesOf(found: Detail): (readonly [string, React.ReactNode])[] {
   const code = (text: string) => (text === "" ? "–" : <code key={text}>{text}</code>);
   return [
     ["Release", code(found.release.release_id)],
-    ["Plan", code(hashes.plan)],
+    [
+      "Plan",
+      <a key="plan" href={hrefOf("releases", [], { text: hashes.plan })} title="All panes of this plan">
+        {code(hashes.plan)}
+      </a>,
+    ],
     ["Definition of the view", code(hashes.definition)],
     ["Content", code(hashes.content)],
     ["Statement of the leader", code(hashes.leader_statement)],

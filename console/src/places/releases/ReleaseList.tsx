@@ -10,7 +10,7 @@ import { count, moment, rho } from "../../design/format";
 import { Loaded } from "../../design/Loaded";
 import { Table } from "../../design/Table";
 import { inline } from "../../design/text";
-import { conditionsOf, type Filters, filtersOf, queryOf, STATES } from "./filters";
+import { conditionsOf, type Filters, filtersOf, queryOf, STATES, textOf } from "./filters";
 import { StateBadge } from "./StateBadge";
 
 type Row = components["schemas"]["ReleaseRow"];
@@ -68,7 +68,36 @@ function Conditions({ filters, counts }: { filters: Filters; counts: Counts | un
         onChange={(from) => change({ from })}
       />
       <TextField label="To (UTC day)" type="date" value={filters.to} onChange={(to) => change({ to })} />
+      <Search key={filters.text} text={filters.text} onSearch={(text) => change({ text })} />
     </div>
+  );
+}
+
+/** Searches when the user has written the text: the server may have to read every pane. */
+function Search({ text, onSearch }: { text: string; onSearch: (text: string) => void }) {
+  const [typed, setTyped] = useState(text);
+  return (
+    <form
+      className="condition-search"
+      onSubmit={(event) => {
+        event.preventDefault();
+        onSearch(textOf(typed));
+      }}
+    >
+      <TextField
+        label="Reason, release or plan"
+        type="search"
+        placeholder="text, or first digits"
+        value={typed}
+        onChange={(now) => {
+          setTyped(now);
+          if (now === "" && text !== "") {
+            onSearch("");
+          }
+        }}
+      />
+      <Button type="submit">Find</Button>
+    </form>
   );
 }
 

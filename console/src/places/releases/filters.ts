@@ -10,6 +10,8 @@ export interface Filters {
   /** UTC days, `2013-05-01`; an empty text: no bound. */
   from: string;
   to: string;
+  /** In a reason, or the beginning of a release or plan. */
+  text: string;
 }
 
 export interface Conditions {
@@ -18,9 +20,10 @@ export interface Conditions {
   trust?: string;
   first?: number;
   end?: number;
+  text?: string;
 }
 
-const KEYS = ["view", "state", "trust", "from", "to"] as const;
+const KEYS = ["view", "state", "trust", "from", "to", "text"] as const;
 const DAY_US = 86_400_000_000;
 
 export function filtersOf(query: URLSearchParams): Filters {
@@ -31,6 +34,7 @@ export function filtersOf(query: URLSearchParams): Filters {
     trust: query.get("trust") ?? "",
     from: dayOf(query.get("from")),
     to: dayOf(query.get("to")),
+    text: textOf(query.get("text") ?? ""),
   };
 }
 
@@ -47,7 +51,13 @@ export function conditionsOf(filters: Filters): Conditions {
     ...(filters.trust === "" ? {} : { trust: filters.trust }),
     ...(filters.from === "" ? {} : { first: startOf(filters.from) }),
     ...(filters.to === "" ? {} : { end: startOf(filters.to) + DAY_US }),
+    ...(filters.text === "" ? {} : { text: filters.text }),
   };
+}
+
+/** The text of a search, without blanks around it, as long as the API takes it. */
+export function textOf(typed: string): string {
+  return typed.trim().slice(0, 200);
 }
 
 function dayOf(text: string | null): string {

@@ -51,11 +51,19 @@ def router(console: Console) -> APIRouter:
         trust: Annotated[str | None, Query(max_length=100)] = None,
         first: Moment = None,
         end: Moment = None,
+        text: Annotated[
+            str | None,
+            Query(
+                min_length=1,
+                max_length=200,
+                description="In a reason, or the beginning of a release or plan in hexadecimal",
+            ),
+        ] = None,
         cursor: Annotated[str | None, Query(max_length=40)] = None,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
     ) -> ReleasePage:
         """A page of all published panes, or of those with first ≤ pane_start < end and the other conditions."""
-        wanted = PaneFilter(state, trust, first, end)
+        wanted = PaneFilter(state, trust, first, end, text)
         page = console.store.panes.page(view, wanted, None if cursor is None else _place(cursor), limit)
         return ReleasePage(
             releases=list(map(ReleaseRow.of, page.panes)),

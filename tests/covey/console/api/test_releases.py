@@ -54,6 +54,8 @@ class TestList:
         assert (void["reason"], void["signed"]) == ("BUDGET_SPENT", False)
         assert len(api.get("/releases", first=HOUR, end=3 * HOUR)["releases"]) == 2
         assert api.get("/releases", trust="one-honest-noiser")["releases"] == []
+        for text in ("budget", void["release_id"][:10]):
+            assert api.get("/releases", text=text)["releases"] == [void]
         assert api.ask("GET", "/releases?view=nothing")[0] == 404
 
     @pytest.mark.parametrize(

@@ -41,6 +41,22 @@ def test_the_list_is_filtered_and_paged_and_the_address_keeps_the_filters(page: 
     expect(page.get_by_label("State")).to_have_value("retracted")
 
 
+def test_releases_are_found_by_a_reason_and_by_their_plan(page: Page) -> None:
+    open_place(page, "releases")
+    rows = page.get_by_role("table", name="Releases").get_by_role("row")
+    page.get_by_label("Reason, release or plan").fill('onerror="')
+    page.get_by_role("button", name="Find").click()
+    expect(rows).to_have_count(2)
+    expect(rows.nth(1)).to_contain_text(HOSTILE)
+    rows.nth(1).get_by_role("link").click()
+    page.get_by_title("All panes of this plan").click()
+    expect(page.get_by_label("Reason, release or plan")).to_have_value(re.compile("^[0-9a-f]{64}$"))
+    expect(rows).to_have_count(11)
+    page.get_by_label("Reason, release or plan").fill("")
+    expect(rows).to_have_count(101)
+    assert violations(page) == []
+
+
 def test_a_signed_release_is_verified_by_the_server(page: Page) -> None:
     first_release(page, "view=visits&trust=one-honest-noiser&state=opened")
     expect(page.get_by_text("verified", exact=True)).to_be_visible()
