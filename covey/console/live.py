@@ -17,7 +17,9 @@ from covey.errors import TooManyStreams
 from .sessions import User
 
 HEARTBEAT_S: Final = 15.0
-"""How often an idle stream sends a comment, which reveals a page that has gone."""
+"""How often an idle stream sends `ALIVE`. It reveals a page that has gone, and to a page that the stream is not dead."""
+ALIVE: Final = b"event: alive\ndata: {}\n\n"
+"""An event, because scripts do not get comments; it has no number."""
 LOOK_S: Final = 0.05
 """How often a stream looks for new events."""
 MAX_STREAMS: Final = 32
@@ -107,7 +109,7 @@ class Streams:
             yield b": open\n\n"
             async for event in events:
                 if event is None:
-                    yield b": nothing new\n\n"
+                    yield ALIVE
                 else:
                     yield b"id: %d\nevent: %s\ndata: %s\n\n" % (
                         event.number,

@@ -1,8 +1,9 @@
-// Server-sent events. The browser resumes a lost stream by itself, with the id of the last event.
+// Server-sent events while a component is shown.
 
 import { useEffect, useRef, useState } from "react";
+import { followStream, type StreamState } from "./stream";
 
-export type StreamState = "connecting" | "open" | "lost" | "ended";
+export type { StreamState } from "./stream";
 
 /** Follows a stream while the component is shown. `undefined` as URL follows none. */
 export function useEvents(
@@ -18,16 +19,11 @@ export function useEvents(
     if (url === undefined) {
       return undefined;
     }
-    const source = new EventSource(url);
     setState("connecting");
-    source.onopen = () => setState("open");
-    source.onerror = () => setState(source.readyState === EventSource.CLOSED ? "ended" : "lost");
-    for (const name of listed.split(" ")) {
-      source.addEventListener(name, (message) => {
-        latest.current(name, JSON.parse(message.data), message.lastEventId);
-      });
-    }
-    return () => source.close();
+    return followStream(url, listed.split(" "), {
+      onEvent: (name, data, id) => latest.current(name, data, id),
+      onState: setState,
+    });
   }, [url, listed]);
   return state;
 }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from covey.console import live
-from covey.console.live import EventLog, Streams
+from covey.console.live import ALIVE, EventLog, Streams
 from covey.console.sessions import User
 from covey.errors import TooManyStreams
 from featurestore.server.roles import Role
@@ -65,3 +65,18 @@ def test_a_page_gets_the_events_after_the_last_one_that_it_has_seen(monkeypatch:
     assert [event.data for event in log.after(0)] == list(range(first, 31))
     assert [event.number for event in log.after(27)] == [28, 29, 30]
     assert log.after(30) == log.after(99) == ()
+
+
+def test_a_stream_without_events_says_that_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT_S", 0.0)
+
+    async def first_lines() -> list[bytes]:
+        log = EventLog()
+        log.append("step", 1)
+        lines: Any = Streams().answer(READER, log.follow(None)).body_iterator
+        found = [await anext(lines) for _ in range(3)]
+        await lines.aclose()
+        return found
+
+    assert asyncio.run(first_lines()) == [b": open\n\n", b"id: 1\nevent: step\ndata: 1\n\n", ALIVE]
+    assert ALIVE == b"event: alive\ndata: {}\n\n"  # the name that the page waits for; without a number, and with data
