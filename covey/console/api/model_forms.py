@@ -111,8 +111,28 @@ class Models(Form):
     train_command: str
 
 
+class Bucket(Form):
+    """Times above `from_ms`, and up to `to_ms`; None: without an upper end."""
+
+    from_ms: float
+    to_ms: float | None
+
+
+class StageLatency(Form):
+    """The times of one stage. `p50`, `p95`: the buckets of the server's histogram that half and 95 % of them end in."""
+
+    stage: str
+    count: int
+    mean_ms: float
+    p50: Bucket
+    p95: Bucket
+
+
 class ServedVersion(Form):
-    """What a version has done since its server began. Times are means in ms; None: there was no request."""
+    """What a version has done since its server began. Times are means in ms; None: there was no request.
+
+    `stages`: empty where the server gives no histograms.
+    """
 
     model: str
     version: int
@@ -124,6 +144,7 @@ class ServedVersion(Form):
     queue_ms: float | None
     read_ms: float | None
     infer_ms: float | None
+    stages: tuple[StageLatency, ...]
 
     @classmethod
     def of(cls, one: Served) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from base.metrics import Distribution
+from training.serving.statistics.latencies import latencies_to_json
 from training.serving.statistics.statistics import VersionStatistics
 
 _NS = 1e9
@@ -37,6 +38,11 @@ def model_statistics(one: VersionStatistics) -> dict[str, Any]:
         },
         "batch_stats": [],
     }
+
+
+def with_latencies(one: VersionStatistics) -> dict[str, Any]:
+    """The statistics of a version, and a field of our own with the histogram of each stage."""
+    return {**model_statistics(one), "latencies": latencies_to_json(one.stages)}
 
 
 def _stage(one: VersionStatistics, name: str) -> dict[str, int]:

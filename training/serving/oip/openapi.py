@@ -103,11 +103,19 @@ _CONFIG: Final = _object(
     parameters=_PARAMETERS,
 )
 _DURATION: Final = _object("count ns", count=_COUNT, ns=_COUNT)
+_LATENCIES: Final = _object(
+    "le stages",
+    le=_list({"type": "number", "description": "The upper end of a bucket, s. One more bucket has no upper end."}),
+    stages={
+        "type": "object",
+        "additionalProperties": _object("counts s", counts=_list(_COUNT), s={"type": "number"}),
+    },
+)
 _STATISTICS: Final = _object(
     "model_stats",
     model_stats=_list(
         _object(
-            "name version last_inference inference_count execution_count inference_stats batch_stats",
+            "name version last_inference inference_count execution_count inference_stats batch_stats latencies",
             name=_TEXT,
             version=_TEXT,
             last_inference=_COUNT,
@@ -115,6 +123,7 @@ _STATISTICS: Final = _object(
             execution_count=_COUNT,
             inference_stats={"type": "object", "additionalProperties": _DURATION},
             batch_stats=_list(_object("batch_size", batch_size=_COUNT)),
+            latencies=_LATENCIES,
         )
     ),
 )

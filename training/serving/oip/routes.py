@@ -45,11 +45,11 @@ def add_routes(app: FastAPI, models: ServedModels) -> None:
     add("/v2/", lambda _, __: models.server_metadata())
     add(LIVE, lambda _, __: {"live": True})
     add(READY, lambda _, __: _when(models.ready(), {"live": True, "ready": True}, "a model does not answer yet"))
-    add("/v2/models/stats", lambda _, __: {"model_stats": models.statistics(None, None)})
+    add("/v2/models/stats", lambda _, __: {"model_stats": models.latencies(None, None)})
     for place in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         add(place, models.metadata)
         add(f"{place}/config", models.config)
-        add(f"{place}/stats", lambda name, version: {"model_stats": models.statistics(name, version)})
+        add(f"{place}/stats", lambda name, version: {"model_stats": models.latencies(name, version)})
         add(f"{place}/ready", lambda name, version: _ready(models, name, version))
 
     async def unknown(request: Request) -> Response:

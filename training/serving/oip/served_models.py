@@ -7,10 +7,11 @@ from typing import Any, Final
 from featurestore.errors import UnknownModel
 from training.errors import ModelNotReady
 from training.serving.serving import Serving
+from training.serving.statistics.statistics import VersionStatistics
 from training.serving.versions.states import ModelState
 
 from .model_metadata import model_config, model_metadata, repository_index, server_metadata
-from .model_statistics import model_statistics
+from .model_statistics import model_statistics, with_latencies
 
 UNSUPPORTED: Final = (
     "models are not loaded or unloaded by clients: the server follows the store, see `covey models promote` and "
@@ -55,13 +56,17 @@ class ServedModels:
 
     def statistics(self, name: str | None, version: int | None) -> list[dict[str, Any]]:
         """What each version has done, in all workers together; of one model, or of all. Raises UnknownModel."""
+        return list(map(model_statistics, self._statistics(name, version)))
+
+    def latencies(self, name: str | None, version: int | None) -> list[dict[str, Any]]:
+        """The same with the histograms of stages, which the message of gRPC has no field for. Raises UnknownModel."""
+        return list(map(with_latencies, self._statistics(name, version)))
+
+    def _statistics(self, name: str | None, version: int | None) -> list[VersionStatistics]:
         if name is not None:
             self._state(name)
-        return [
-            model_statistics(one)
-            for one in self.serving.statistics()
-            if name in (None, one.model) and version in (None, one.version)
-        ]
+        found = self.serving.statistics()
+        return [one for one in found if name in (None, one.model) and version in (None, one.version)]
 
     def _state(self, name: str) -> ModelState:
         models = self.serving.models()

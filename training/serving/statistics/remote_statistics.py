@@ -16,6 +16,8 @@ from featurestore.remote.http_link import HttpLink, require_ok
 from featurestore.remote.store import KEY_VARIABLE
 from featurestore.remote.tls import ReaderTls
 
+from .latencies import Bucket, StageLatency, latencies_from_json
+
 PATH: Final = "/v2/models/stats"
 MAX_BYTES: Final = 2**24
 """The most that is read of an answer."""
@@ -32,6 +34,7 @@ class Served:
         requests, refused_or_failed: with an answer, and without one.
         rows, batches: that were computed.
         queue_ms, read_ms, infer_ms: means, of a request in the queue, and of a batch; None: there was none.
+        stages: how long stages took, those that have times; empty where the server gives no histograms.
     """
 
     model: str
@@ -43,6 +46,7 @@ class Served:
     queue_ms: float | None
     read_ms: float | None
     infer_ms: float | None
+    stages: tuple[StageLatency, ...]
 
     @classmethod
     def of(cls, data: Any) -> Self:
@@ -58,6 +62,7 @@ class Served:
             _mean_ms(stats["queue"]),
             _mean_ms(stats["compute_input"]),
             _mean_ms(stats["compute_infer"]),
+            latencies_from_json(data["latencies"]) if "latencies" in data else (),
         )
 
     @property
@@ -95,7 +100,7 @@ def read_statistics(url: str) -> list[Served]:
 
 
 def print_statistics(found: list[Served], out: Output) -> None:
-    """Print one line for each version."""
+    """Print one line for each version, and one for each of its stages."""
     table = Table("model", "answers", "without", "rows", "batches", "rows/batch", "queue ms", "read ms", "infer ms")
     for one in found:
         table.add_row(
@@ -104,6 +109,25 @@ def print_statistics(found: list[Served], out: Output) -> None:
             *(_cell(number) for number in (one.batch_rows, one.queue_ms, one.read_ms, one.infer_ms)),
         )
     out.table(table)
+    stages = [(one, stage) for one in found for stage in one.stages]
+    if not stages:
+        return
+    latencies = Table("model", "stage", "times", "mean ms", "half within ms", "95 % within ms")
+    for one, stage in stages:
+        latencies.add_row(
+            f"{one.model}@v{one.version}",
+            stage.stage,
+            Cell(f"{stage.count:,}", stage.count),
+            _cell(stage.mean_ms),
+            _within(stage.p50),
+            _within(stage.p95),
+        )
+    out.table(latencies)
+
+
+def _within(bucket: Bucket) -> Cell:
+    """The upper end of a bucket, which is as fine as the server's histogram is."""
+    return Cell(f"> {bucket.from_ms:,g}", None) if bucket.to_ms is None else Cell(f"{bucket.to_ms:,g}", bucket.to_ms)
 
 
 def _cell(number: float | None) -> Cell:

@@ -6,6 +6,7 @@ import { count, number } from "../../design/format";
 import { Loaded } from "../../design/Loaded";
 import { type Column, Table } from "../../design/Table";
 import { inline } from "../../design/text";
+import { Latencies } from "./Latencies";
 import type { Model, Served } from "./types";
 
 const READ_EVERY_MS = 5_000;
@@ -73,6 +74,7 @@ function Answers({ rows, url }: { rows: readonly Served[]; url: string }) {
         rows={rows}
         rowKey={(row) => String(row.version)}
       />
+      <Latencies rows={rows} />
     </>
   );
 }

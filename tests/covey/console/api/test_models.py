@@ -23,6 +23,7 @@ from covey.console.api import models as models_module
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from tests.covey.console.asking import API, Api, console_of
+from training.serving.statistics.latencies import Bucket, StageLatency
 from training.serving.statistics.remote_statistics import Served
 
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -225,12 +226,13 @@ def test_a_promotion_that_cannot_be_is_refused_with_its_reason(
 
 
 def test_statistics_are_those_of_the_server_of_models(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    served = Served("late", 1, 10, 1, 40, 8, 0.5, None, 2.0)
+    queue = StageLatency("queue", 10, 0.5, Bucket(0.25, 0.5), Bucket(2_500.0, None))
+    served = Served("late", 1, 10, 1, 40, 8, 0.5, None, 2.0, (queue,))
     monkeypatch.setattr(models_module, "read_statistics", {"http://models": [served]}.__getitem__)
     with console_of(directory, serving="http://models") as console:
         found = Api(console).get("/models/statistics")
     assert found["url"] == "http://models"
-    assert found["versions"] == [served.to_json()]
+    assert found["versions"] == json.loads(json.dumps([served.to_json()]))
 
 
 def test_a_server_of_models_that_is_away_is_named_beside_the_models(directory: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -11,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from deployment.printing.output import Output, TableForm
 from featurestore.errors import RemoteFailed, Throttled
-from training.serving.statistics.remote_statistics import MAX_BYTES, read_statistics
+from training.serving.statistics.latencies import Bucket
+from training.serving.statistics.remote_statistics import MAX_BYTES, print_statistics, read_statistics
 
 MIB = 2**20
 
@@ -76,3 +79,21 @@ def test_a_refusal_keeps_its_reason_and_the_time_of_a_retry() -> None:
 def test_an_answer_without_versions_is_an_empty_list() -> None:
     with answering(Asked([b'{"model_stats": []}'], 200, {})) as url:
         assert read_statistics(url) == []
+
+
+def test_stages_are_printed_with_the_ends_of_their_buckets(capsys: pytest.CaptureFixture[str]) -> None:
+    duration = {"count": 4, "ns": 8_000_000}
+    stats = dict.fromkeys(("success", "fail", "queue", "compute_input", "compute_infer"), duration)
+    stage = {"counts": [2, 1, 1], "s": 0.008}
+    latencies = {"le": [0.001, 0.0025], "stages": dict.fromkeys(("queue", "fetch", "transform", "infer"), stage)}
+    one = {"name": "late", "version": "1", "inference_count": 4, "execution_count": 4, "inference_stats": stats}
+    with answering(
+        Asked([json.dumps({"model_stats": [{**one, "latencies": latencies}, one]}).encode()], 200, {})
+    ) as url:
+        found = read_statistics(url)
+    assert [len(each.stages) for each in found] == [4, 0]  # a server of another kind has no histograms
+    queue = found[0].stages[0]
+    assert (queue.count, queue.mean_ms, queue.p50, queue.p95) == (4, 2.0, Bucket(0.0, 1.0), Bucket(2.5, None))
+    print_statistics(found, Output(TableForm.PLAIN))
+    assert "late@v1  queue" in (printed := capsys.readouterr().out)
+    assert "> 2.5" in printed
