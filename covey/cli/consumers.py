@@ -94,6 +94,19 @@ def list_(store: _Store, as_json: _Json = False) -> None:
     Output().table(table)
 
 
+@app.command("role")
+def set_role(
+    name: _Name, role: Annotated[_Role, typer.Argument(help="What it may do from now on.")], store: _Store
+) -> None:
+    """Give a consumer another role in `covey console`. Its key stays, and its open sessions end."""
+    from deployment.printing.console import talk_console
+    from featurestore.server.api_keys import Consumers
+    from featurestore.server.roles import ROLES
+
+    Consumers(store).set_role(name, ROLES[role])
+    talk_console().print(f"{name} has the role {role}", soft_wrap=True)
+
+
 @app.command()
 def remove(name: _Name, store: _Store) -> None:
     """Remove a consumer and its key; running servers refuse the key immediately."""

@@ -27,6 +27,10 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
         f"proxy has TLS), `covey consumers add NAME --store {error.directory}` makes a key"
     ),
     "CONSUMER_EXISTS": lambda error: f"`covey consumers remove {error.name}` removes its key",
+    "ROLE_TOO_SMALL": lambda error: (
+        f"with an API key, `covey consumers role NAME {error.needs.label}` on the server's machine gives it; without keys, "
+        "the URL that `covey console` has printed opens an operator's page"
+    ),
     "VIEW_CHANGED": lambda _: (
         "`covey diff` says what the change would do, and `covey apply` makes the view's next version"
     ),

@@ -17,7 +17,7 @@ import re
 import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -141,6 +141,14 @@ class Consumers:
             key = f"{_PREFIX}{key_id}_{secret}"
             self._replace((*known, Consumer(name, key_id, _digest(key.encode()), limits, now_us, role)))
         return key
+
+    def set_role(self, name: str, role: Role) -> None:
+        """Give a consumer another role; its key stays. Raises UnknownConsumer, ConsumersFileBroken."""
+        with self._locked():
+            known = self.read()
+            if name not in {one.name for one in known}:
+                raise UnknownConsumer(name, [one.name for one in known])
+            self._replace(tuple(replace(one, role=role) if one.name == name else one for one in known))
 
     def remove(self, name: str) -> None:
         """Remove a consumer and its key. Raises UnknownConsumer, ConsumersFileBroken."""

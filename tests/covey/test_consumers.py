@@ -85,3 +85,13 @@ def test_a_consumer_has_the_given_role_and_without_one_it_reads(covey: Covey, tm
     listed = json.loads(covey("consumers", "list", "--store", str(tmp_path), "--json")[1])
     assert {one["name"]: one["role"] for one in listed} == {"ana": "operator", "bo": "reader"}
     assert covey("consumers", "add", "cy", "--store", str(tmp_path), "--role", "owner")[0] == 2
+
+
+def test_another_role_is_listed_and_an_unknown_name_is_refused(covey: Covey, tmp_path: Path) -> None:
+    covey("consumers", "add", "anna", "--store", tmp_path)
+    code, out, err = covey("consumers", "role", "anna", "operator", "--store", tmp_path)
+    assert (code, out, "anna has the role operator" in err) == (0, "", True)
+    (found,) = json.loads(covey("consumers", "list", "--store", tmp_path, "--json")[1])
+    assert (found["name"], found["role"]) == ("anna", "operator")
+    assert covey("consumers", "role", "ben", "reader", "--store", tmp_path)[0] == 5
+    assert covey("consumers", "role", "anna", "owner", "--store", tmp_path)[0] == 2

@@ -5,6 +5,7 @@ import json
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from featurestore.errors import ConsumerExists, ConsumerInvalid, ConsumersFileBroken, StoreNotFound, UnknownConsumer
 from featurestore.server.api_keys import CHECK_S, FILE, Consumers, KeyRing
+from featurestore.server.roles import Role
 from featurestore.server.throttle import Limits
 
 ROW: dict[str, Any] = {
@@ -234,3 +236,20 @@ def test_names_are_checked(tmp_path: Path) -> None:
     assert consumers.path.read_bytes() == before
     with pytest.raises(StoreNotFound):
         Consumers(tmp_path / "nowhere").add("one", Limits(), 0, os.urandom)
+
+
+def test_another_role_leaves_the_key_and_ends_what_the_former_one_had(tmp_path: Path) -> None:
+    now = 0.0
+    consumers, ring = Consumers(tmp_path), KeyRing(Consumers(tmp_path), lambda: now)
+    key, other = (consumers.add(name, Limits(5, None), 7, os.urandom).encode() for name in ("one", "two"))
+    now += CHECK_S
+    before = ring.find(key)
+    consumers.set_role("one", Role.OPERATOR)
+    now += CHECK_S
+    assert before is not None
+    assert ring.find(key) == replace(before, role=Role.OPERATOR)
+    assert not ring.holds(before)  # so its sessions end
+    assert [one.role for one in consumers.read()] == [Role.OPERATOR, Role.READER]
+    assert ring.find(other) is not None
+    with pytest.raises(UnknownConsumer):
+        consumers.set_role("three", Role.AUTHOR)
