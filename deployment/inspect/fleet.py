@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from base.file_stamps import Stamp, stamp_of
+from deployment.coordinator.answer_log import PlanAnswers
 from deployment.errors import UsageError
 from deployment.local.supervision.state_file import DeploymentState, read_state
 from deployment.project.project import FILE, Project
@@ -73,6 +74,10 @@ class Fleet:
     def plan(self) -> PlanUnderWay | None:
         """The plan that the coordinator carries out. Raises ConfigInvalid, JobMalformed."""
         return read_plan_under_way(self._directory, self._roster())
+
+    def last_plan(self) -> PlanAnswers | None:
+        """The plan that ended last; None: none is known. Raises ConfigInvalid."""
+        return self._activities.last_plan() if self.project() is not None else None
 
     def panes(self) -> tuple[PanesOfView, ...]:
         """The panes of each view. Raises ConfigInvalid, StoreCorrupt, ScheduleBroken, JobMalformed."""

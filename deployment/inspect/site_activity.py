@@ -124,6 +124,11 @@ class SiteActivities:
                     one.refused = ledger.refused  # the ledger has every refusal, also those that the coordinator saw
         return tuple(_activity(site, roster.get(site), found[site]) for site in sorted(found))
 
+    def last_plan(self) -> PlanAnswers | None:
+        """The plan that ended last; None: the coordinator has recorded none."""
+        plans = self._last_plans()
+        return plans[-1] if plans else None
+
     def _last_plans(self) -> list[PlanAnswers]:
         stamp = stamp_of(self._answers.path)
         if self._plans[0] != stamp:

@@ -6,6 +6,7 @@ import { count, moment } from "../../design/format";
 import { ProgressBar } from "../../design/Progress";
 import { Table } from "../../design/Table";
 import { PartProblem } from "./PartProblem";
+import { endedText } from "./state";
 import type { FleetState, Plan } from "./types";
 
 const TONES: Readonly<Record<string, Tone>> = {
@@ -32,6 +33,7 @@ export function PlanCard({ state }: { state: FleetState }) {
       ) : (
         <PlanUnderWay plan={plan} />
       )}
+      {state.plan.last !== null && <p className="fleet-note">{endedText(state.plan.last)}</p>}
       {state.project !== null && plan === null && (
         <Command about="Collects what is due">{state.collect_command}</Command>
       )}

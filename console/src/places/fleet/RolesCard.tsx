@@ -7,7 +7,13 @@ import { Table } from "../../design/Table";
 import { PartProblem } from "./PartProblem";
 import type { FleetState, Role } from "./types";
 
-const TONES: Readonly<Record<string, Tone>> = { ready: "good", running: "warn", restarting: "bad" };
+const TONES: Readonly<Record<string, Tone>> = {
+  ready: "good",
+  running: "warn",
+  restarting: "bad",
+  done: "good",
+  ended: "bad",
+};
 
 /** The roles that run here, and what each waits for. */
 export function RolesCard({ state }: { state: FleetState }) {
@@ -55,6 +61,10 @@ const COLUMNS = [
     order: (row: Role) => row.since,
   },
   { key: "restarts", title: "Restarts", cell: (row: Role) => count(row.restarts), numeric: true },
-  { key: "waits", title: "Waits for", cell: (row: Role) => row.waits_for ?? row.why ?? "–" },
+  {
+    key: "waits",
+    title: "Waits for",
+    cell: (row: Role) => <span className="wrapped">{row.waits_for ?? row.why ?? "–"}</span>,
+  },
   { key: "address", title: "Address", cell: (row: Role) => row.address ?? "–" },
 ];

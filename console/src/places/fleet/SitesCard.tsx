@@ -5,7 +5,7 @@ import { count, moment } from "../../design/format";
 import { Table } from "../../design/Table";
 import { inline } from "../../design/text";
 import { PartProblem } from "./PartProblem";
-import { counts } from "./state";
+import { counts, times } from "./state";
 import type { FleetState, Site } from "./types";
 
 /** The sites of the project: when each was last seen, what it answered, and what it refused. */
@@ -96,7 +96,7 @@ function Refusals({ sites }: { sites: readonly Site[] }) {
           <ul className="fleet-refusals">
             {rows.map((row) => (
               <li key={`${row.site} ${row.code}`}>
-                <strong>Site {row.site}</strong> <code>{row.code}</code>, {count(row.count)} times, last{" "}
+                <strong>Site {row.site}</strong> <code>{row.code}</code>, {times(row.count)}, last{" "}
                 {moment(row.last)}. {row.sentence} <span className="fleet-note">{inline(row.mend)}</span>
               </li>
             ))}

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { counts, siteRows, span, stateText, withPart } from "./state";
+import { counts, endedText, siteRows, span, stateText, times, withPart } from "./state";
 import type { Coverage, FleetState } from "./types";
 
 const STATE: FleetState = {
@@ -8,7 +8,7 @@ const STATE: FleetState = {
   collect_command: "covey collect",
   sites: { sites: [], problem: null },
   panes: { views: [], problem: null },
-  plan: { plan: null, problem: null },
+  plan: { plan: null, last: null, problem: null },
   roles: { since: null, roles: [], problem: null },
   arrivals: { panes: [], problem: null },
 };
@@ -59,6 +59,18 @@ test("the least complete sites are first, those without a roster last", () => {
 
 test("a span has its largest unit", () => {
   expect([0, 59, 60, 5400, 200_000].map(span)).toEqual(["0 s", "59 s", "1 min", "2 h", "2 d"]);
+});
+
+test("a plan that ended says what became of it, and whether anything was charged", () => {
+  const plan = { at: 1_796_154_350_000_000, views: ["a", "b"], announced: true, answers: { answered: 2 } };
+  expect(endedText(plan)).toBe("The last plan, of a, b, ended at 2026-12-01 19:45 UTC: 2 answered.");
+  expect(endedText({ ...plan, announced: false, answers: { refused: 2 } })).toMatch(
+    /: 2 refused\. The sites were only asked .* nothing was charged/,
+  );
+});
+
+test("one time is once", () => {
+  expect([times(1), times(1200)]).toEqual(["once", "1,200 times"]);
 });
 
 test("no counts are a dash", () => {

@@ -2,7 +2,8 @@
 
 import type { StreamState } from "../../api/events";
 import type { Tone } from "../../design/Badge";
-import type { Coverage, FleetState } from "./types";
+import { moment } from "../../design/format";
+import type { Coverage, EndedPlan, FleetState } from "./types";
 
 /** The parts of the state that come as events, by their names. */
 export const PARTS = ["sites", "panes", "plan", "roles", "arrivals"] as const;
@@ -69,6 +70,19 @@ function share(row: SiteRow): number {
 export function counts(of: Readonly<Record<string, number>>): string {
   const parts = Object.entries(of).map(([name, many]) => `${many.toLocaleString("en")} ${name}`);
   return parts.join(", ") || "–";
+}
+
+/** What became of the plan that ended last. */
+export function endedText({ at, views, announced, answers }: EndedPlan): string {
+  const why = announced
+    ? ""
+    : " The sites were only asked what they would answer, and nothing was charged: too few would take part.";
+  return `The last plan, of ${views.join(", ")}, ended at ${moment(at)} UTC: ${counts(answers)}.${why}`;
+}
+
+/** `once`, or `12 times`. */
+export function times(many: number): string {
+  return many === 1 ? "once" : `${many.toLocaleString("en")} times`;
 }
 
 /** A time span in its largest unit, such as `3 min`. */

@@ -14,7 +14,7 @@ from deployment.inspect.fleet import Fleet
 from .pane_forms import ArrivalsPart, PanesPart, arrival_form, panes_form
 from .part import Part
 from .role_forms import RolesPart, roles_form
-from .site_forms import PlanPart, SitesPart, plan_form, site_form
+from .site_forms import PlanPart, SitesPart, ended_form, plan_form, site_form
 
 _Part = TypeVar("_Part", bound=Part)
 
@@ -41,7 +41,9 @@ def read_parts(fleet: Fleet, directory: str) -> FleetParts:
     return FleetParts(
         sites=_part(SitesPart, lambda: SitesPart(sites=tuple(map(site_form, fleet.sites())))),
         panes=_part(PanesPart, lambda: PanesPart(views=tuple(panes_form(one, directory) for one in fleet.panes()))),
-        plan=_part(PlanPart, lambda: PlanPart(plan=plan_form(fleet.plan(), directory))),
+        plan=_part(
+            PlanPart, lambda: PlanPart(plan=plan_form(fleet.plan(), directory), last=ended_form(fleet.last_plan()))
+        ),
         roles=_part(RolesPart, lambda: roles_form(fleet.deployment(), directory)),
         arrivals=_part(ArrivalsPart, lambda: ArrivalsPart(panes=tuple(map(arrival_form, fleet.arrivals())))),
     )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from covey.console.api.form import Form
 from covey.console.commands import command
 from deployment.local.supervision.state_file import DeploymentState
 
 from .part import Part
 
+SUCCESS: Final = 0
+
 
 class Role(Form):
-    """A role that `covey up` has started."""
+    """A role that `covey up` has started. `state`: a task that has ended well is `done`. `why`: the last process ended."""
 
     name: str
     state: str
@@ -39,12 +43,12 @@ def roles_form(one: DeploymentState | None, project: str) -> RolesPart:
         roles=tuple(
             Role(
                 name=each.name,
-                state=each.state.value,
+                state="done" if each.code == SUCCESS else each.state.value,
                 since=each.since_us,
                 restarts=each.restarts,
                 address=each.address,
                 waits_for=each.waits_for,
-                why=each.why,
+                why=None if each.code == SUCCESS else each.why,
                 failing=each.is_failing,
                 log_command=command("covey", "logs", each.name, "--project", project),
             )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from covey.console.api.form import Form
 from covey.console.commands import command
+from deployment.coordinator.answer_log import PlanAnswers
 from deployment.inspect.ledger_view import sentence_of
 from deployment.inspect.plan_under_way import PlanUnderWay
 from deployment.inspect.site_activity import SiteActivity
@@ -65,10 +68,24 @@ class Plan(Form):
     commands: tuple[str, ...]
 
 
+class EndedPlan(Form):
+    """The plan that ended last.
+
+    `announced`: the sites were asked for reports, else only what they would answer. `answers`: how many sites answered,
+    refused, were absent, lost.
+    """
+
+    at: int
+    views: tuple[str, ...]
+    announced: bool
+    answers: dict[str, int]
+
+
 class PlanPart(Part):
-    """The plan that the coordinator carries out; None: none."""
+    """The plan that the coordinator carries out, and the one that ended last; None: none."""
 
     plan: Plan | None = None
+    last: EndedPlan | None = None
 
 
 def site_form(one: SiteActivity) -> Site:
@@ -86,6 +103,14 @@ def site_form(one: SiteActivity) -> Site:
         ledger="elsewhere" if one.ledger is None else "broken" if one.ledger else "whole",
         ledger_problem=one.ledger or None,
     )
+
+
+def ended_form(one: PlanAnswers | None) -> EndedPlan | None:
+    """The plan that ended last."""
+    if one is None:
+        return None
+    answers = Counter(each.state.value for each in one.sites.values())
+    return EndedPlan(at=one.at_us, views=one.views, announced=one.announced, answers=dict(sorted(answers.items())))
 
 
 def plan_form(one: PlanUnderWay | None, project: str) -> Plan | None:

@@ -21,10 +21,13 @@ from covey.console.api.fleet import live
 from covey.console.api.fleet.live import FleetEvents
 from covey.console.api.fleet.pane_forms import MOST_PANES, panes_form
 from covey.console.api.fleet.parts import NAMES, FleetParts, read_parts
+from covey.console.api.fleet.role_forms import roles_form
 from covey.console.live import Event
 from deployment.coordinator.answer_log import AnswerLog
 from deployment.drift import checks
 from deployment.inspect.fleet import Fleet
+from deployment.local.supervision.identity import ProcessIdentity
+from deployment.local.supervision.state_file import DeploymentState, RoleCondition, RoleStatus
 from deployment.project.project import Project
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
@@ -91,8 +94,28 @@ class TestTheState:
         shutil.rmtree(folder)
         (project / "roles" / "coordinator" / "schedule.db").write_bytes(b"broken" * 1_000)
         found = api.get("/fleet")
-        assert found["plan"] == {"plan": None, "problem": None}
+        assert (found["plan"]["plan"], found["plan"]["problem"]) == (None, None)
         assert found["panes"]["problem"]
+
+    def test_the_plan_that_ended_last_is_named_with_its_answers(self, api: Api, project: Path) -> None:
+        answers = {"answered": 1, "refused": 1, "lost": 1}
+        assert api.get("/fleet")["plan"]["last"] == {
+            "at": 77,
+            "views": ["visits"],
+            "announced": True,
+            "answers": answers,
+        }
+        refused = {"code": "DAY_BUDGET_SPENT", "batches": 0, "refused": {}}
+        AnswerLog(project).add({"views": {"visits": {}}, "announced": False, "sites": {"1": refused}}, 78)
+        last = api.get("/fleet")["plan"]["last"]
+        assert (last["at"], last["announced"], last["answers"]) == (78, False, {"refused": 1})
+
+    def test_a_task_that_has_ended_well_is_done_and_has_no_reason(self) -> None:
+        supervisor = ProcessIdentity(1, "now")
+        ended = RoleStatus("backfill", RoleCondition.ENDED, 1, 2, None, None, None, None, "an old line", 0, False)
+        failed = replace(ended, code=6)
+        part = roles_form(DeploymentState(supervisor, 1, (ended, failed)), "p")
+        assert [(one.state, one.why) for one in part.roles] == [("done", None), ("ended", "an old line")]
 
     def test_exhausted_panes_come_with_the_command_that_voids_one(self, project: Path) -> None:
         with console_of(project) as console:
