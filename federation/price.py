@@ -86,6 +86,14 @@ class Price:
             self.leak + other.leak,
         )
 
+    def over(self, days: int) -> Price:
+        """The price of as many days that cost this each."""
+        aggregator, outsiders = (
+            Rho(days * one.micro_rho, None if one.rounded is None else days * one.rounded)
+            for one in (self.aggregator, self.outsiders)
+        )
+        return Price(aggregator, outsiders, days * self.coordinates, days * self.micro_epsilon, days * self.leak)
+
     def micro_rho(self, counts: Observer) -> int:
         """The micro-ρ that a budget of this kind counts.
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .ledger_what_if import what_if
 from .store_option import store_directory
 from .table_options import CsvOption, PlainOption, output_of
+
+if TYPE_CHECKING:
+    from deployment.inspect.lasting import LedgerOutlook
+    from deployment.inspect.ledger_view import LedgerView
 
 _PROJECT = typer.Option(metavar="DIR", help="The project's directory. Default: here.")
 _STORE = typer.Option(metavar="DIR", callback=store_directory, help="The store of `covey run`.")
 
 app = typer.Typer(help="The privacy ledgers: spent budget, remaining budget, refusals.", no_args_is_help=True)
+app.command("what-if")(what_if)
 
 
 @app.command()
@@ -29,6 +36,9 @@ def show(
         str | None,
         typer.Option(metavar="RHO", help="The budget of a client-day. Default: covey.toml's, policy.toml's, or 0.1."),
     ] = None,
+    limit: Annotated[
+        float | None, typer.Option(metavar="EPSILON", help="Also say for how many days ε stays at most this.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw a picture.")] = None,
     plain: PlainOption = False,
     csv: CsvOption = False,
@@ -38,20 +48,29 @@ def show(
 
     Nothing is written. An edited, truncated or rolled-back ledger is an error.
     """
+    from dataclasses import asdict
+
     from deployment.inspect.ledger_view import BrokenLedger, LedgerView, read_ledgers, to_json
     from deployment.printing.console import talk_console
     from deployment.printing.ledgers import print_ledger
+    from deployment.printing.what_if import print_outlook
     from deployment.project.budgets import budgets_of
 
     out = output_of(plain=plain, csv=csv, as_json=as_json)
     directory = _directory(project, store)
     shown = read_ledgers(directory, budgets_of(directory, budget), owner=owner, view=view)
     whole = [ledger for ledger in shown if isinstance(ledger, LedgerView)]
+    outlooks = {} if limit is None else _outlooks(directory, whole, limit)
     if as_json:
-        typer.echo(json.dumps({"ledgers": [to_json(ledger) for ledger in shown]}))
+        rows = [
+            to_json(one) | ({"outlook": asdict(outlooks[one.owner])} if one.owner in outlooks else {}) for one in shown
+        ]
+        typer.echo(json.dumps({"ledgers": rows}))
     else:
         for ledger in whole:
             print_ledger(ledger, view, out)
+            if ledger.owner in outlooks:
+                print_outlook(outlooks[ledger.owner], out)
     if plot is not None and whole:
         from deployment.inspect.ledger_plot import plot as draw
 
@@ -131,6 +150,24 @@ def rebuild(
             "spent",
             soft_wrap=True,
         )
+
+
+def _outlooks(directory: Path, ledgers: Iterable[LedgerView], limit: float) -> Mapping[str, LedgerOutlook]:
+    """How long the budget of each ledger lasts, by owner. Raises UsageError."""
+    from base.times import DAY_US, wall_clock
+    from deployment.errors import UsageError
+    from deployment.inspect.lasting import ledger_outlook
+    from featurestore.errors import StoreNotFound
+    from featurestore.store import Store
+
+    if not 0 < limit <= 10_000:
+        raise UsageError("--limit: ε is a number above 0, at most 10,000")
+    try:
+        with Store.open(directory) as store:
+            views = store.views()
+    except StoreNotFound:
+        views = []
+    return {one.owner: ledger_outlook(one, views, wall_clock() // DAY_US, limit) for one in ledgers}
 
 
 def _directory(project: Path | None, store: Path | None) -> Path:

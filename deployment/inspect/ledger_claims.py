@@ -18,7 +18,11 @@ from federation.price import NO_PRICE, Observer, Price
 LEDGER_DELTA: Final = 1e-6
 """The δ at which ledgers and budgets are stated as ε: the default of a view."""
 _MOST_PRICES: Final = {Observer.AGGREGATOR: 1, Observer.OUTSIDERS: 2}
-"""How often an aggregator's price fits into what a budget counts, at most (`Price.micro_rho`)."""
+
+
+def most_prices(counts: Observer) -> int:
+    """How often an aggregator's price fits into what a budget counts, at most (`Price.micro_rho`)."""
+    return _MOST_PRICES[counts]
 
 
 def budget_claims(budget: Budget) -> tuple[EpsilonClaim, ...]:
@@ -26,7 +30,7 @@ def budget_claims(budget: Budget) -> tuple[EpsilonClaim, ...]:
 
     A price against outsiders is at most that against an aggregator, so a budget that counts the latter bounds both.
     """
-    most = _MOST_PRICES[budget.counts]
+    most = most_prices(budget.counts)
     return tuple(
         EpsilonClaim(
             days,

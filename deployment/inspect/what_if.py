@@ -6,22 +6,23 @@ with the days is ε of a client that takes part in all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from deployment.errors import ItemMissing, UsageError
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from federation.accountant import Cost, EpsilonClaim, cost_of_day
 from federation.ledger.state import Budget
 from federation.price import Observer
 
+from .lasting import Lasting, lasting_cost
+
 SPANS: Final = (1, 7, 30, 365)
 """The numbers of days for which ε is stated."""
 CURVE: Final = (1, 2, 4, 7, 14, 30, 60, 90, 120, 180, 240, 300, 365, 540, 730)
 """The numbers of days of the curve of ε; those above the requested number are left out."""
-MOST_DAYS: Final = 3_652
-"""The longest time that is looked at: ten years."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,20 @@ class CostChange:
         if privacy is view.privacy and self.pane in (None, view.pane):
             return view
         return replace(view, privacy=privacy, pane=self.pane or view.pane)
+
+
+def chosen_views(
+    known: Sequence[FeatureView], names: Sequence[str], changes: Mapping[str, CostChange]
+) -> list[FeatureView]:
+    """The views of some names, or all, with their changes. Raises ItemMissing, DefinitionError."""
+    by_name = {view.name: view for view in known}
+    for name in (*names, *changes):
+        if name not in by_name:
+            raise ItemMissing(f"there is no view {name!r} here; the views are: {', '.join(by_name) or 'none'}")
+    left_out = [name for name in changes if names and name not in names]
+    if left_out:
+        raise UsageError(f"view {left_out[0]!r} has another price or pane, but is not among the chosen views")
+    return [changes.get(name, CostChange()).applied(by_name[name]) for name in names or by_name]
 
 
 @dataclass(frozen=True)
@@ -84,15 +99,6 @@ class BudgetFit:
     def fits(self) -> bool:
         """Whether every day can be collected."""
         return self.left >= 0 and not self.over_quota
-
-
-@dataclass(frozen=True)
-class Lasting:
-    """For how many days of taking part ε stays at most a limit; `MOST_DAYS`: for that long at least."""
-
-    epsilon: float
-    outsiders_days: int
-    aggregator_days: int
 
 
 @dataclass(frozen=True)
@@ -137,7 +143,7 @@ def what_if(
         total.claims(delta, SPANS),
         total.claims(delta, sorted({*(day for day in CURVE if day < days), days})),
         tuple(_fit(owner, budget, views, costs) for owner, budget in budgets),
-        None if most_epsilon is None else _lasting(total, delta, most_epsilon),
+        None if most_epsilon is None else lasting_cost(total, delta, most_epsilon),
     )
 
 
@@ -162,23 +168,3 @@ def _fit(owner: str, budget: Budget, views: Sequence[FeatureView], costs: Sequen
     ]
     cost = sum(counted.values())
     return BudgetFit(owner, budget.micro_rho, budget.counts, cost, budget.micro_rho - cost, tuple(over))
-
-
-def _lasting(total: Cost, delta: float, most: float) -> Lasting:
-    return Lasting(
-        most,
-        _last_day(lambda days: total.over(days).epsilon_outside(delta) <= most),
-        _last_day(lambda days: total.over(days).epsilon(delta) <= most),
-    )
-
-
-def _last_day(is_within: Callable[[int], bool]) -> int:
-    """The largest number of days that is within a limit, up to `MOST_DAYS`: ε grows with the days."""
-    low, high = 0, MOST_DAYS
-    while low < high:
-        middle = (low + high + 1) // 2
-        if is_within(middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low

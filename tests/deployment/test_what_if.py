@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
-from deployment.inspect.what_if import MOST_DAYS, SPANS, CostChange, what_if
+from deployment.errors import ItemMissing, UsageError
+from deployment.inspect.lasting import MOST_DAYS, ledger_outlook
+from deployment.inspect.ledger_claims import LEDGER_DELTA
+from deployment.inspect.ledger_view import LedgerView, read_ledgers
+from deployment.inspect.what_if import SPANS, CostChange, chosen_views, what_if
 from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.errors import DefinitionError
-from federation.accountant import cost_of_day
+from federation.accountant import cost_of_day, epsilon
 from federation.ledger.state import Budget
 from federation.price import Observer
+from tests.covey.test_ledger_show import FIRST, write
 from tests.featurestore.making import a_view
 
 CHEAP = a_view("cheap", privacy=Privacy(rho=0.02, min_clients=2))
@@ -75,6 +82,65 @@ class TestLasting:
         found = what_if([DEAR], [], 1, 0.01).lasting
         assert found is not None
         assert (found.outsiders_days, found.aggregator_days) == (0, 0)
+
+
+class TestLedgers:
+    """How long the budgets of `tests.covey.test_ledger_show` last: 0.1 a day, of which the worst day has spent all."""
+
+    @pytest.fixture
+    def ledger(self, tmp_path: Path) -> LedgerView:
+        write(tmp_path / "ledgers", "operator", "leader")
+        (found,) = read_ledgers(tmp_path, {"operator": None})
+        assert isinstance(found, LedgerView)
+        return found
+
+    def test_the_budget_lasts_as_long_as_its_claims_say(self, ledger: LedgerView) -> None:
+        found = ledger_outlook(ledger, [CHEAP, DEAR], FIRST, 10.0).spent
+        days = found.aggregator_days
+        assert epsilon(100_000, LEDGER_DELTA, days) <= 10.0 < epsilon(100_000, LEDGER_DELTA, days + 1)
+        assert found.outsiders_days == days
+        outsiders = replace(ledger, budget=replace(ledger.budget, counts=Observer.OUTSIDERS))
+        trusting = ledger_outlook(outsiders, [], FIRST, 10.0).spent
+        assert (trusting.outsiders_days, trusting.aggregator_days < days) == (days, True)
+
+    def test_the_worst_day_is_repeated(self, ledger: LedgerView) -> None:
+        found = ledger_outlook(ledger, [], FIRST, 10.0).worst
+        assert found is not None
+        price = ledger.days[0].price
+        for days, observer in (
+            (found.outsiders_days, Observer.OUTSIDERS),
+            (found.aggregator_days, Observer.AGGREGATOR),
+        ):
+            within, beyond = (sum([price] * (days + more - 1), price) for more in (0, 1))
+            assert within.epsilon(LEDGER_DELTA, observer) <= 10.0 < beyond.epsilon(LEDGER_DELTA, observer)
+        assert ledger_outlook(replace(ledger, spent=()), [], FIRST, 10.0).worst is None
+
+    def test_a_view_may_take_what_today_and_its_quota_have_left(self, ledger: LedgerView) -> None:
+        def fits(day: int, **quotas: int) -> list[bool]:
+            given = replace(ledger, budget=replace(ledger.budget, quotas=quotas))
+            return [one.fits for one in ledger_outlook(given, [CHEAP, DEAR], day, 1.0).today]
+
+        assert fits(FIRST) == [False, False]  # all of the day is spent
+        assert fits(FIRST + 5) == [True, False]  # 0.02 are left
+        assert fits(FIRST + 11) == [True, True]
+        assert fits(FIRST + 11, cheap=19_999) == [False, True]
+
+    def test_a_view_that_has_paid_for_today_costs_nothing_more(self, ledger: LedgerView) -> None:
+        found = ledger_outlook(ledger, [replace(CHEAP, name="area"), CHEAP], FIRST, 1.0).today
+        assert [(one.view, one.paid, one.fits) for one in found] == [("area", True, True), ("cheap", False, False)]
+
+
+class TestChoice:
+    def test_all_views_are_chosen_unless_some_are_named(self) -> None:
+        changes = {"cheap": CostChange(rho=0.01)}
+        assert [one.privacy.micro_rho for one in chosen_views([CHEAP, DEAR], [], changes)] == [10_000, 90_000]
+        assert chosen_views([CHEAP, DEAR], ["dear"], {}) == [DEAR]
+
+    def test_a_view_that_is_not_there_or_not_chosen_is_named(self) -> None:
+        with pytest.raises(ItemMissing, match="no view 'gone' here; the views are: cheap, dear"):
+            chosen_views([CHEAP, DEAR], ["gone"], {})
+        with pytest.raises(UsageError, match="'cheap' has another price or pane, but is not among the chosen"):
+            chosen_views([CHEAP, DEAR], ["dear"], {"cheap": CostChange(rho=0.01)})
 
 
 class TestChange:

@@ -11,3 +11,8 @@ def finite(value: float | None) -> float | None:
         return None if value is None or not math.isfinite(value) else float(value)
     except OverflowError:
         return None
+
+
+def number_text(value: float) -> str:
+    """A number as one types it: whole numbers without a point."""
+    return str(int(value)) if value.is_integer() else repr(value)

@@ -67,7 +67,13 @@ export function DayBars({ days, budget }: DayBarsProps) {
           )}
           <line x2={width} y1={yOf(frame, budget)} y2={yOf(frame, budget)} className="budget-line" />
           {ticks.map((tick) => (
-            <text key={tick} x={xOf(frame, tick)} y={HEIGHT + 17} className="axis-text">
+            <text
+              key={tick}
+              x={xOf(frame, tick)}
+              y={HEIGHT + 17}
+              className="axis-text"
+              textAnchor={width - xOf(frame, tick) < TICK_PX ? "end" : "start"}
+            >
               {moment(tick)}
             </text>
           ))}

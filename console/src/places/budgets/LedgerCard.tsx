@@ -11,6 +11,7 @@ import { Loaded } from "../../design/Loaded";
 import { Table } from "../../design/Table";
 import { Claims } from "./Claims";
 import { DayBars } from "./DayBars";
+import { Outlook } from "./Outlook";
 import { Refusals } from "./Refusals";
 import type { Day } from "./stacks";
 
@@ -42,6 +43,9 @@ export function LedgerCard({ owner, state }: { owner: string; state: State }) {
             ...(state.spent_claims.length > 0 ? ([["worst days charged", state.spent_claims]] as const) : []),
           ]}
         />
+      </Card>
+      <Card title="How long it lasts">
+        <Outlook owner={owner} budget={state.budget_micro_rho} />
       </Card>
       <Card title="Days">
         <Days owner={owner} budget={state.budget_micro_rho} />

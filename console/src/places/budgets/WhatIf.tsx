@@ -1,6 +1,8 @@
 import { keepPreviousData } from "@tanstack/react-query";
 import { useEffect, useMemo, useState } from "react";
 import { $api } from "../../api/client";
+import type { components } from "../../api/schema";
+import { hrefOf, navigate, useRoute } from "../../app/routes";
 import { Card } from "../../design/Card";
 import { Empty } from "../../design/Empty";
 import { Checkbox, Select, TextField } from "../../design/Field";
@@ -15,11 +17,34 @@ import {
   type PricedView,
   priceError,
   requestOf,
+  type WhatIfRequest,
 } from "./choice";
+import { useComposed } from "./useComposed";
 import { WhatIfResult } from "./WhatIfResult";
+
+const STORE = "store";
+const COMPOSER = "composer";
 
 /** What views would cost if they were collected every day. Nothing is charged. */
 export function WhatIf() {
+  const ofComposer = useRoute().query.get("of") === COMPOSER;
+  return (
+    <>
+      <Select
+        label="Views"
+        value={ofComposer ? COMPOSER : STORE}
+        options={[
+          [STORE, "registered in the store"],
+          [COMPOSER, "in the composer, also unsaved ones"],
+        ]}
+        onChange={(of) => navigate(hrefOf("budgets", ["what-if"], of === STORE ? {} : { of }))}
+      />
+      {ofComposer ? <Composed /> : <Registered />}
+    </>
+  );
+}
+
+function Registered() {
   const views = $api.useQuery("get", "/console/api/budgets/views");
   return (
     <Loaded query={views} label="the views">
@@ -34,12 +59,52 @@ export function WhatIf() {
   );
 }
 
-function Planned({ views }: { views: readonly PricedView[] }) {
+function Composed() {
+  const { text, unsaved, query } = useComposed(true);
+  return (
+    <Loaded query={query} label="the views of the composer">
+      {(found) => (
+        <>
+          {found.problems.length > 0 && <Unpriced problems={found.problems} />}
+          {found.views.length === 0 ? (
+            <Empty>The composer has no view with a price yet.</Empty>
+          ) : (
+            <Planned views={found.views} text={text} unsaved={unsaved} />
+          )}
+        </>
+      )}
+    </Loaded>
+  );
+}
+
+/** Why some views of the text have no price. */
+function Unpriced({ problems }: { problems: readonly Unknown[] }) {
+  return (
+    <Card title="Not priced">
+      <ul>
+        {problems.map((one) => (
+          <li key={`${one.node} ${one.field} ${one.line} ${one.message}`}>
+            {one.node !== "" && <code>{one.node}</code>} {inline(one.message)}
+          </li>
+        ))}
+      </ul>
+    </Card>
+  );
+}
+
+interface PlannedProps {
+  views: readonly PricedView[];
+  /** The text that defines the views; undefined: they are registered. */
+  text?: string | undefined;
+  unsaved?: boolean;
+}
+
+function Planned({ views, text, unsaved = false }: PlannedProps) {
   const [choices, setChoices] = useState<ReadonlyMap<string, Choice>>(new Map());
   const [days, setDays] = useState("365");
   const [limit, setLimit] = useState("10");
   const request = useSettled(
-    useMemo(() => requestOf(views, choices, days, limit), [views, choices, days, limit]),
+    useMemo(() => requestOf(views, choices, days, limit, text), [views, choices, days, limit, text]),
   );
   const choose = (view: string, choice: Choice) => setChoices(new Map([...choices, [view, choice]]));
   return (
@@ -65,10 +130,16 @@ function Planned({ views }: { views: readonly PricedView[] }) {
           />
         </div>
       </Card>
-      {request === undefined ? <Empty>Choose a view, and a price.</Empty> : <Answer request={request} />}
+      {request === undefined ? (
+        <Empty>Choose a view, and a price.</Empty>
+      ) : (
+        <Answer request={request} unsaved={unsaved} />
+      )}
     </>
   );
 }
+
+type Unknown = components["schemas"]["GraphProblem"];
 
 /** A value once it has not changed for a moment, so that the cost of a half-typed number is not asked for. */
 function useSettled<Value>(value: Value): Value {
@@ -118,7 +189,7 @@ function ViewChoice({
   );
 }
 
-function Answer({ request }: { request: NonNullable<ReturnType<typeof requestOf>> }) {
+function Answer({ request, unsaved }: { request: WhatIfRequest; unsaved: boolean }) {
   const answer = $api.useQuery(
     "post",
     "/console/api/budgets/what-if",
@@ -127,7 +198,7 @@ function Answer({ request }: { request: NonNullable<ReturnType<typeof requestOf>
   );
   return (
     <Loaded query={answer} label="the cost">
-      {(found) => <WhatIfResult found={found} />}
+      {(found) => <WhatIfResult found={found} unsaved={unsaved} />}
     </Loaded>
   );
 }

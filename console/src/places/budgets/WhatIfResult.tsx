@@ -1,16 +1,18 @@
 import type { components } from "../../api/schema";
 import { Badge } from "../../design/Badge";
 import { Card } from "../../design/Card";
-import { count, number, rho } from "../../design/format";
+import { Command } from "../../design/Command";
+import { count, rho } from "../../design/format";
 import { Table } from "../../design/Table";
 import { Claims, claimed } from "./Claims";
 import { EpsilonCurve } from "./EpsilonCurve";
+import { fitText, lastingText } from "./lasting";
 
 type Answer = components["schemas"]["WhatIfAnswer"];
 type Fit = components["schemas"]["BudgetFit"];
 
 /** The cost of the chosen views, and whether the budgets pay for it. */
-export function WhatIfResult({ found }: { found: Answer }) {
+export function WhatIfResult({ found, unsaved }: { found: Answer; unsaved: boolean }) {
   return (
     <>
       <Card title="Cost">
@@ -25,9 +27,10 @@ export function WhatIfResult({ found }: { found: Answer }) {
           rows={[["all chosen", found.claims]]}
         />
         <EpsilonCurve claims={found.curve} limit={found.lasting?.epsilon} />
-        {found.lasting !== null && <p>{lasting(found.lasting)}</p>}
+        {found.lasting !== null && <p>{lastingText(found.lasting)}</p>}
       </Card>
       <Card title="Budgets">
+        <p>{fitText(found.budgets)}</p>
         <FitTable fits={found.budgets} />
       </Card>
       <Card title="Views">
@@ -68,16 +71,10 @@ export function WhatIfResult({ found }: { found: Answer }) {
           ]}
         />
       </Card>
+      <Command about={unsaved ? "The same as a command, once the edits are saved" : "The same as a command"}>
+        {found.command}
+      </Command>
     </>
-  );
-}
-
-function lasting(found: NonNullable<Answer["lasting"]>): string {
-  const days = (some: number) =>
-    some >= found.at_least ? `for at least ${count(found.at_least)} days` : `for ${count(some)} days`;
-  return (
-    `ε stays at most ${number(found.epsilon)} ${days(found.outsiders_days)} against outsiders, and ` +
-    `${days(found.aggregator_days)} against an aggregator.`
   );
 }
 

@@ -46,6 +46,7 @@ export function requestOf(
   choices: ReadonlyMap<string, Choice>,
   days: string,
   limit: string,
+  text?: string,
 ): WhatIfRequest | undefined {
   const chosen = views.flatMap((view) => {
     const choice = choices.get(view.view) ?? asDefined(view);
@@ -56,6 +57,7 @@ export function requestOf(
     return undefined;
   }
   return {
+    ...(text === undefined ? {} : { text }),
     views: chosen.map(({ view, choice }) => {
       const price = Number(choice.price);
       const changed = price !== (view.rho ?? view.epsilon);

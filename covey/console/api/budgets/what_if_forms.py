@@ -7,11 +7,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator
 
+from covey.console.api.composer.graph import GraphProblem, Text
 from covey.console.api.days_epsilon import DaysEpsilon
 from covey.console.api.form import Body, Form
-from deployment.inspect.what_if import MOST_DAYS, CostChange, WhatIf
+from deployment.inspect.lasting import MOST_DAYS
+from deployment.inspect.what_if import CostChange, WhatIf
 from featurestore.define.definitions import FeatureView
 from federation.price import Observer
+
+from .outlook_forms import Lasting
 
 MOST_VIEWS = 100
 Pane = Literal["5s", "15s", "1m", "5m", "15m", "1h", "1d"]
@@ -45,9 +49,10 @@ class PricedView(Form):
 
 
 class PricedViews(Form):
-    """All views of the store."""
+    """The views of the store, or of a text. `problems`: why other views of the text are not known."""
 
     views: list[PricedView]
+    problems: tuple[GraphProblem, ...]
 
 
 class ChosenView(Form):
@@ -65,8 +70,14 @@ class ChosenView(Form):
 
 
 class WhatIfRequest(Body):
-    """Views to collect every day, for so many days. `epsilon`: how long ε stays at most this."""
+    """Views to collect every day, for so many days.
 
+    Attributes:
+        text: of a views file that defines them, which need not be saved; null: they are registered.
+        epsilon: how long ε stays at most this.
+    """
+
+    text: Text | None = None
     views: Annotated[list[ChosenView], Field(min_length=1, max_length=MOST_VIEWS)]
     days: Annotated[int, Field(ge=1, le=MOST_DAYS)] = 365
     epsilon: Annotated[float, Field(gt=0, le=10_000)] | None = None
@@ -111,18 +122,10 @@ class BudgetFit(Form):
     fits: bool
 
 
-class Lasting(Form):
-    """For how many days ε stays at most `epsilon`; `at_least`: for that long at least, it was not looked at further."""
-
-    epsilon: float
-    outsiders_days: int
-    aggregator_days: int
-    at_least: int
-
-
 class WhatIfAnswer(Form):
-    """The cost of all chosen views together, and of each."""
+    """The cost of all chosen views together, and of each. `command` shows the same; it reads the saved file."""
 
+    command: str
     delta: float
     days: int
     micro_rho: int
@@ -134,10 +137,11 @@ class WhatIfAnswer(Form):
     lasting: Lasting | None
 
     @classmethod
-    def of(cls, found: WhatIf) -> Self:
+    def of(cls, found: WhatIf, command: str) -> Self:
         """The cost as JSON has it."""
         lasting = found.lasting
         return cls(
+            command=command,
             delta=found.delta,
             days=found.days,
             micro_rho=found.micro_rho,
@@ -169,12 +173,5 @@ class WhatIfAnswer(Form):
                 )
                 for one in found.budgets
             ],
-            lasting=None
-            if lasting is None
-            else Lasting(
-                epsilon=lasting.epsilon,
-                outsiders_days=lasting.outsiders_days,
-                aggregator_days=lasting.aggregator_days,
-                at_least=MOST_DAYS,
-            ),
+            lasting=None if lasting is None else Lasting.of(lasting),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from base.times import DAY_US, PANES
 from covey.console.api.budgets.what_if_forms import Pane
-from deployment.inspect.what_if import MOST_DAYS
+from deployment.inspect.lasting import MOST_DAYS
 from featurestore.publish.publish import Publisher
 from tests.covey.console.asking import Api, console_of
 from tests.covey.test_ledger_show import FIRST, write
@@ -19,6 +21,12 @@ from tests.featurestore.making import DAY, a_view
 
 Covey = Callable[..., tuple[int, str, str]]
 LIMITED = a_view("limited", windows=["3h"])
+UNSAVED = """from covey import Bounds, Count, Entity, FeatureView, Privacy
+
+unsaved = FeatureView("unsaved", entity=Entity("k", domain=["a", "b"]), pane="1d", features=[Count("n")],
+    bounds=Bounds(2, 1), privacy=Privacy(rho=0.02))
+broken = FeatureView("broken", entity=Entity("k", domain=keys()), pane="1d", features=[Count("n")], privacy=Privacy(rho=0.02))
+"""
 NOW = (FIRST + 4) * DAY_US + 5
 
 
@@ -128,7 +136,57 @@ class TestDays:
         assert (found["problem"], found["plans"]) == (None, 3)
 
 
+class TestOutlook:
+    def test_it_says_for_how_many_days_and_what_today_still_pays_for(self, api: Api) -> None:
+        found = api.get("/budgets/ledgers/operator/outlook", epsilon=10)
+        assert (found["today_left"], found["daily_micro_rho"]) == (0, 500_000)
+        assert [(one["view"], one["paid"], one["fits"]) for one in found["today"]] == [("limited", False, False)]
+        assert found["worst"]["outsiders_days"] > found["spent"]["outsiders_days"] > 0
+        assert found["worst"]["aggregator_days"] >= found["spent"]["aggregator_days"] > 0
+        assert api.ask("GET", "/budgets/ledgers/operator/outlook?epsilon=0")[0] == 422
+        assert api.ask("GET", "/budgets/ledgers/nothing/outlook")[0] == 404
+
+    def test_its_command_says_the_same(self, api: Api, covey: Covey) -> None:
+        found = api.get("/budgets/ledgers/site-1/outlook", epsilon=3.5)
+        code, out, err = covey(*shlex.split(found["command"])[1:], "--json")
+        assert (code, err) == (0, "")
+        (ledger,) = json.loads(out)["ledgers"]
+        for name in ("spent", "worst"):
+            assert ledger["outlook"][name].items() <= found[name].items()
+        assert ledger["outlook"]["daily_micro_rho"] == found["daily_micro_rho"]
+
+
 class TestWhatIf:
+    def test_views_of_a_text_are_priced_before_they_are_saved(self, project: Path) -> None:
+        with console_of(project, now=NOW, views_file=project / "views.py") as console:
+            api = Api(console, "reader")
+            listed = api.post("/budgets/views", {"text": UNSAVED})
+            assert [(one["view"], one["rho"]) for one in listed["views"]] == [("unsaved", 0.02)]
+            assert [one["node"] for one in listed["problems"]] == ["broken.entity"]
+            body = {"text": UNSAVED, "views": [{"view": "unsaved", "rho": 0.03}], "epsilon": 10}
+            found = api.post("/budgets/what-if", body)
+            assert (found["micro_rho"], found["budgets"][0]["left"]) == (30_000, 70_000)
+            status, problem = api.ask("POST", "/budgets/what-if", json={**body, "views": [{"view": "limited"}]})
+            assert (status, "there is no view 'limited' here" in problem["detail"]) == (404, True)
+            assert api.post("/budgets/views", {"text": "a ="})["problems"][0]["line"] == 1
+
+    def test_the_command_says_the_same(self, project: Path, covey: Covey) -> None:
+        file = project / "views.py"
+        file.write_text(UNSAVED.partition("broken")[0])
+        changed = {"views": [{"view": "unsaved", "rho": 0.03, "pane": "1h"}], "days": 90, "epsilon": 2.5}
+        registered = {"views": [{"view": "limited", "rho": 0.05}]}
+        with console_of(project, now=NOW, views_file=file) as console:
+            api = Api(console, "reader")
+            answers = [api.post("/budgets/what-if", one) for one in ({"text": file.read_text(), **changed}, registered)]
+        for found in answers:
+            code, out, err = covey(*shlex.split(found["command"])[1:], "--json")
+            assert (code, err) == (0, "")
+            printed = json.loads(out)
+            assert {name: printed[name] for name in ("micro_rho", "delta", "days", "claims", "curve")} == {
+                name: found[name] for name in ("micro_rho", "delta", "days", "claims", "curve")
+            }
+            assert [one["cost"] for one in printed["budgets"]] == [one["micro_rho"] for one in found["budgets"]]
+
     def test_views_of_the_store_can_be_priced_for_a_year(self, api: Api) -> None:
         (view,) = api.get("/budgets/views")["views"]
         assert (view["view"], view["rho"], view["mechanism"]) == ("limited", 0.5, "gaussian")

@@ -38,6 +38,12 @@ export function keptOf(file: ViewsFile): Kept | undefined {
   return kept !== undefined && kept.file.path === file.path && hasUnsaved(kept) ? kept : undefined;
 }
 
+/** What the composer of this page has of its file, saved or not; undefined: it was not opened yet. */
+export function opened(): Kept | undefined {
+  kept ??= taken(window.sessionStorage);
+  return kept;
+}
+
 export function hasUnsaved({ file, editing, draft }: Kept): boolean {
   return (
     isEdited(editing) || editing.base.text !== file.text || (draft !== undefined && draft.text !== draft.from)
