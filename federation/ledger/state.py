@@ -395,8 +395,8 @@ class LedgerState:
         taken = self.pane_taken(collection, panes, except_plans=again)
         if len(taken):
             raise PaneTaken(view, int(taken[0]), int(_first_row(panes, taken)[-1]))
-        if again:
-            tries = self.taken[collection].tries_of(panes)
+        if again and (known := self.taken.get(collection)) is not None:  # another view of the plan may be new
+            tries = known.tries_of(panes)
             if (tries >= MAX_ATTEMPTS).any():
                 raise AttemptsSpent(view, int(panes[tries >= MAX_ATTEMPTS][0]), MAX_ATTEMPTS)
 

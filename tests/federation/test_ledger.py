@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from featurestore.define.definitions import FeatureView
 from featurestore.define.privacy import Privacy
+from federation.attempt import Attempt
 from federation.errors import (
     ClockWentBack,
     DayBudgetSpent,
@@ -615,3 +616,12 @@ def definition(of: FeatureView) -> bytes:
     from featurestore.define.wire import collection_hash
 
     return collection_hash(of)
+
+
+def test_repro_a_plan_that_repeats_an_attempt_may_have_a_view_that_is_new(ledger: Ledger) -> None:
+    budget, first = Budget(2_000_000), plan_of(1, A, days=(0,))
+    ledger.intend(first, budget)
+    both = replace(plan_of(2, A, B, days=(0,)), earlier=(Attempt(first.hash),))
+    ledger.check(both, budget)
+    ledger.intend(both, budget)
+    assert spent_of(ledger.state) == {0: 1_500_000}
