@@ -104,7 +104,7 @@ function Planned({ views, text, unsaved = false }: PlannedProps) {
   const [days, setDays] = useState("365");
   const [limit, setLimit] = useState("10");
   const request = useSettled(
-    useMemo(() => requestOf(views, choices, days, limit, text), [views, choices, days, limit, text]),
+    useMemo(() => requestOf(views, choices, days, limit), [views, choices, days, limit]),
   );
   const choose = (view: string, choice: Choice) => setChoices(new Map([...choices, [view, choice]]));
   return (
@@ -133,7 +133,7 @@ function Planned({ views, text, unsaved = false }: PlannedProps) {
       {request === undefined ? (
         <Empty>Choose a view, and a price.</Empty>
       ) : (
-        <Answer request={request} unsaved={unsaved} />
+        <Answer request={request} text={text} unsaved={unsaved} />
       )}
     </>
   );
@@ -189,15 +189,27 @@ function ViewChoice({
   );
 }
 
-function Answer({ request, unsaved }: { request: WhatIfRequest; unsaved: boolean }) {
-  const answer = $api.useQuery(
+interface AnswerProps {
+  request: WhatIfRequest;
+  text: string | undefined;
+  unsaved: boolean;
+}
+
+function Answer({ request, text, unsaved }: AnswerProps) {
+  const registered = $api.useQuery(
     "post",
     "/console/api/budgets/what-if",
     { body: request },
-    { placeholderData: keepPreviousData },
+    { enabled: text === undefined, placeholderData: keepPreviousData },
+  );
+  const composed = $api.useQuery(
+    "post",
+    "/console/api/composer/what-if",
+    { body: { text: text ?? "", ...request } },
+    { enabled: text !== undefined, placeholderData: keepPreviousData },
   );
   return (
-    <Loaded query={answer} label="the cost">
+    <Loaded query={text === undefined ? registered : composed} label="the cost">
       {(found) => <WhatIfResult found={found} unsaved={unsaved} />}
     </Loaded>
   );

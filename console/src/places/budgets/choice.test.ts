@@ -19,14 +19,6 @@ test("a view as it is defined is named alone", () => {
   });
 });
 
-test("views of a text are asked for with it", () => {
-  expect(requestOf([GAUSSIAN], new Map(), "365", "", "a = 1")).toEqual({
-    text: "a = 1",
-    views: [{ view: "a" }],
-    days: 365,
-  });
-});
-
 test("another price is one of the view's own kind, and another pane is sent", () => {
   const choices = new Map([
     ["a", { ...asDefined(GAUSSIAN), price: "0.05", pane: "1h" }],

@@ -46,7 +46,6 @@ export function requestOf(
   choices: ReadonlyMap<string, Choice>,
   days: string,
   limit: string,
-  text?: string,
 ): WhatIfRequest | undefined {
   const chosen = views.flatMap((view) => {
     const choice = choices.get(view.view) ?? asDefined(view);
@@ -57,7 +56,6 @@ export function requestOf(
     return undefined;
   }
   return {
-    ...(text === undefined ? {} : { text }),
     views: chosen.map(({ view, choice }) => {
       const price = Number(choice.price);
       const changed = price !== (view.rho ?? view.epsilon);

@@ -28,7 +28,7 @@ export function useComposed(enabled: boolean) {
   const text = draft?.text ?? (drawn ? rendered.data?.text : file.data?.text);
   const views = $api.useQuery(
     "post",
-    "/console/api/budgets/views",
+    "/console/api/composer/prices",
     { body: { text: text ?? "" } },
     { enabled: enabled && text !== undefined, retry: false },
   );

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator
 
-from covey.console.api.composer.graph import GraphProblem, Text
 from covey.console.api.days_epsilon import DaysEpsilon
 from covey.console.api.form import Body, Form
 from deployment.inspect.lasting import MOST_DAYS
 from deployment.inspect.what_if import CostChange, WhatIf
 from featurestore.define.definitions import FeatureView
+from featurestore.define.layout import layout_of
+from federation.accountant import cost_of_day
 from federation.price import Observer
 
 from .outlook_forms import Lasting
@@ -49,10 +51,14 @@ class PricedView(Form):
 
 
 class PricedViews(Form):
-    """The views of the store, or of a text. `problems`: why other views of the text are not known."""
+    """All views of the store."""
 
     views: list[PricedView]
-    problems: tuple[GraphProblem, ...]
+
+
+def priced(views: Iterable[FeatureView]) -> list[PricedView]:
+    """Views, and what a client-day of each costs."""
+    return [PricedView.of(view, cost_of_day([layout_of(view)]).micro_rho) for view in views]
 
 
 class ChosenView(Form):
@@ -70,14 +76,8 @@ class ChosenView(Form):
 
 
 class WhatIfRequest(Body):
-    """Views to collect every day, for so many days.
+    """Registered views to collect every day, for so many days. `epsilon`: how long ε stays at most this."""
 
-    Attributes:
-        text: of a views file that defines them, which need not be saved; null: they are registered.
-        epsilon: how long ε stays at most this.
-    """
-
-    text: Text | None = None
     views: Annotated[list[ChosenView], Field(min_length=1, max_length=MOST_VIEWS)]
     days: Annotated[int, Field(ge=1, le=MOST_DAYS)] = 365
     epsilon: Annotated[float, Field(gt=0, le=10_000)] | None = None

@@ -9,7 +9,7 @@ from covey.console.console import Console
 from covey.console.run_registry import RunRegistry
 from covey.console.text_pool import TextSettings, text_route
 
-from . import condition, explanation, file, offers, runs, texts
+from . import condition, explanation, file, offers, prices, runs, texts
 
 
 def router(console: Console, registry: RunRegistry | None = None) -> APIRouter:
@@ -33,4 +33,5 @@ def text_router(settings: TextSettings, route: type[APIRoute] = APIRoute) -> API
     made = APIRouter(route_class=route)
     texts.add_routes(made, settings)
     explanation.add_routes(made, settings)
+    prices.add_routes(made, settings)
     return made

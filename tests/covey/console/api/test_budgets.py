@@ -160,15 +160,15 @@ class TestWhatIf:
     def test_views_of_a_text_are_priced_before_they_are_saved(self, project: Path) -> None:
         with console_of(project, now=NOW, views_file=project / "views.py") as console:
             api = Api(console, "reader")
-            listed = api.post("/budgets/views", {"text": UNSAVED})
+            listed = api.post("/composer/prices", {"text": UNSAVED})
             assert [(one["view"], one["rho"]) for one in listed["views"]] == [("unsaved", 0.02)]
             assert [one["node"] for one in listed["problems"]] == ["broken.entity"]
             body = {"text": UNSAVED, "views": [{"view": "unsaved", "rho": 0.03}], "epsilon": 10}
-            found = api.post("/budgets/what-if", body)
+            found = api.post("/composer/what-if", body)
             assert (found["micro_rho"], found["budgets"][0]["left"]) == (30_000, 70_000)
-            status, problem = api.ask("POST", "/budgets/what-if", json={**body, "views": [{"view": "limited"}]})
+            status, problem = api.ask("POST", "/composer/what-if", json={**body, "views": [{"view": "limited"}]})
             assert (status, "there is no view 'limited' here" in problem["detail"]) == (404, True)
-            assert api.post("/budgets/views", {"text": "a ="})["problems"][0]["line"] == 1
+            assert api.post("/composer/prices", {"text": "a ="})["problems"][0]["line"] == 1
 
     def test_the_command_says_the_same(self, project: Path, covey: Covey) -> None:
         file = project / "views.py"
@@ -177,7 +177,10 @@ class TestWhatIf:
         registered = {"views": [{"view": "limited", "rho": 0.05}]}
         with console_of(project, now=NOW, views_file=file) as console:
             api = Api(console, "reader")
-            answers = [api.post("/budgets/what-if", one) for one in ({"text": file.read_text(), **changed}, registered)]
+            answers = [
+                api.post("/composer/what-if", {"text": file.read_text(), **changed}),
+                api.post("/budgets/what-if", registered),
+            ]
         for found in answers:
             code, out, err = covey(*shlex.split(found["command"])[1:], "--json")
             assert (code, err) == (0, "")
