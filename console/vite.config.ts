@@ -12,7 +12,7 @@ const APP =
 
 export default defineConfig({
   base: "/console/",
-  plugins: [react(), preloadApp()],
+  plugins: [react(), loadingOrder()],
   build: {
     outDir: "../covey/console/static",
     emptyOutDir: true,
@@ -34,20 +34,25 @@ export default defineConfig({
   test: { environment: "node", include: ["src/**/*.test.{ts,tsx}"] },
 });
 
-/** Lets the browser load the app while it still reads the first script. */
-function preloadApp(): Plugin {
+/** Orders what the browser loads: the style sheet, which the first paint needs; the first script; and the app, before that script asks for it. */
+function loadingOrder(): Plugin {
   return {
-    name: "preload-app",
+    name: "loading-order",
     transformIndexHtml: {
       order: "post",
-      handler: (_, { bundle = {} }) =>
-        Object.keys(bundle)
-          .filter((file) => /^assets\/app-[\w-]+\.js$/.test(file))
-          .map((file) => ({
+      handler: (html, { bundle = {} }) => {
+        const sheets = html.match(/ *<link rel="stylesheet"[^>]*>\n/g) ?? [];
+        const rest = sheets.reduce((text, sheet) => text.replace(sheet, ""), html);
+        const apps = Object.keys(bundle).filter((file) => /^assets\/app-[\w-]+\.js$/.test(file));
+        return {
+          html: rest.replace(/ *<script type="module"/, (script) => sheets.join("") + script),
+          tags: apps.map((file) => ({
             tag: "link",
-            injectTo: "head" as const, // after the style sheet, which is needed sooner
+            injectTo: "head" as const,
             attrs: { rel: "modulepreload", crossorigin: true, href: `/console/${file}` },
           })),
+        };
+      },
     },
   };
 }

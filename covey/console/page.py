@@ -19,7 +19,7 @@ def page_router(assets: Assets) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.api_route("/{path:path}", methods=_METHODS)
-    def page(path: str, request: Request) -> Response:
+    async def page(path: str, request: Request) -> Response:  # from memory, so no thread is needed
         asset = assets.find(path)
         if asset is None and path == "":
             return Response(_NOT_BUILT, 503, media_type="text/plain")
