@@ -55,7 +55,9 @@ def test_a_place_offers_what_may_stand_there(text: str, first: str) -> None:
     assert options(text)[0] == first
 
 
-@pytest.mark.parametrize("text", ["carrier = 'x", "dep_delay >> ", "dep_delay >= 15 dep_delay ", ") ", "late FROM "])
+@pytest.mark.parametrize(
+    "text", ["carrier = 'x", "dep_delay >> ", "dep_delay >= 15 dep_delay ", ") ", "late ) ", "late FROM "]
+)
 def test_nothing_is_offered_inside_a_text_or_after_a_word_that_does_not_fit(text: str) -> None:
     assert options(text) == []
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from covey.cli import call
+from covey.console.api.releases.verification_forms import _checks
 from covey.console.console import Console
 from deployment.coordinator.decisions import MAX_REASON
-from deployment.inspect.verification import CHECKS
+from deployment.inspect.verification import CHECKS, VerificationResult
 from featurestore.publish.publish import Publisher
 from tests.covey.console.asking import Api, console_of
 from tests.featurestore.making import DAY, HOUR, a_release, a_view, a_void
@@ -145,3 +146,10 @@ class TestRetraction:
     def test_a_reason_has_a_length_and_no_control_characters(self, api: Api, reason: str) -> None:
         body = {"reason": reason, "confirmed": True}
         assert api.ask("POST", f"/releases/{first(api)}/retraction", json=body)[0] == 422
+
+
+def test_no_check_after_the_one_that_failed_is_said_to_have_passed() -> None:
+    first, _, third, *others = CHECKS
+    failed = VerificationResult(bytes(16), "delays", failed=third, why="odd")
+    states = [one.state for one in _checks(failed, frozenset({first}))]
+    assert states == ["skipped", "passed", "failed", *("not reached" for _ in others)]
