@@ -101,19 +101,16 @@ def test_a_user_has_a_bounded_number_of_waiting_requests(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("late", [False, True])
 def test_a_request_that_is_given_up_keeps_no_slot(late: bool) -> None:
     async def main() -> None:
-        slots, end = Slots(1, 1), asyncio.Event()
-        holder = asyncio.create_task(have(slots, "a", end))
-        await turns()
-        waiting = asyncio.create_task(have(slots, "b", asyncio.Event()))
-        await turns()
-        if late:  # its turn has come, and it does not know yet
-            end.set()
-            await holder
-        waiting.cancel()
+        slots, never = Slots(1, 1), asyncio.Event()
+        async with slots.of("a"):
+            waiting = asyncio.create_task(have(slots, "b", never))
+            await turns()
+            if not late:
+                waiting.cancel()
+                await turns()
+        waiting.cancel()  # if late: its turn has come, and it does not know yet
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        end.set()
-        await holder
         async with asyncio.timeout(1), slots.of("c"):
             pass
 
