@@ -114,7 +114,7 @@ def plan_events(tally: PlanTally, emitter: Emitter) -> tuple[Event, Event]:
     source = _dataset(emitter, SOURCE, dataset_facets(emitter.producer, "STREAM", columns))
     opened = _view(emitter, tally.keeper, terms.view_version)
     opened["facets"]["columnLineage"] = column_lineage(
-        emitter.producer, view, emitter.namespace, SOURCE, is_masked=terms.noise != "none"
+        emitter.producer, view, emitter.namespace, SOURCE, is_masked=terms.noisers > 0
     )
     both = {"run": run, "job": job, "inputs": [source], "outputs": [opened]}
     return (
