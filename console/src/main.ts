@@ -3,6 +3,7 @@
 import { askEarly } from "./app/firstRequests";
 import { PAGES } from "./app/parts";
 import { parseRoute } from "./app/routes";
+import { applyTheme, keptTheme } from "./app/theme";
 import { takeToken } from "./app/token";
 import "./design/tokens.css";
 import "./design/base.css";
@@ -13,6 +14,7 @@ const root = document.getElementById("root");
 if (root === null) {
   throw new Error("index.html has no #root");
 }
+applyTheme(keptTheme());
 const credentials = takeToken();
 const route = parseRoute(window.location.hash);
 void askEarly(credentials, route);

@@ -1,6 +1,6 @@
 // The typed client of the console's API. Every answer that is no success becomes an `ApiProblem`.
 
-import { QueryClient } from "@tanstack/react-query";
+import { type Query, QueryClient } from "@tanstack/react-query";
 import createFetchClient, { type Middleware } from "openapi-fetch";
 import createClient from "openapi-react-query";
 import { fetchOrTake } from "./early";
@@ -14,6 +14,13 @@ export function setSessionToken(token: string): void {
   csrf = token;
 }
 
+let onSessionEnd: () => void = () => undefined;
+
+/** Sets what is done when an answer says that the page's session has ended. */
+export function watchSession(ended: () => void): void {
+  onSessionEnd = ended;
+}
+
 const SAFE = new Set(["GET", "HEAD"]);
 
 const guard: Middleware = {
@@ -24,7 +31,11 @@ const guard: Middleware = {
   },
   async onResponse({ response }) {
     if (!response.ok) {
-      throw await problemOf(response);
+      const problem = await problemOf(response);
+      if (endsSession(problem)) {
+        onSessionEnd();
+      }
+      throw problem;
     }
   },
   onError({ error }) {
@@ -41,15 +52,30 @@ const guard: Middleware = {
 export const api = createFetchClient<paths>({ credentials: "same-origin", fetch: fetchOrTake });
 api.use(guard);
 
+/** Whether a request was refused because its session has ended, or because another tab has opened a new one. */
+export function endsSession(problem: ApiProblem): boolean {
+  return problem.code === "SESSION_MISSING" || problem.code === "PAGE_TOKEN_MISSING";
+}
+
 /** `$api.useQuery("get", "/console/api/…", …)`: a request whose answer is kept and shared. */
 export const $api = createClient(api);
+
+/** How often a page that cannot reach the console tries again. */
+const TRY_AGAIN_MS = 5_000;
+
+function isUnreachable(error: unknown): boolean {
+  return error instanceof ApiProblem && error.status === 0;
+}
 
 export const queries = new QueryClient({
   defaultOptions: {
     queries: {
       staleTime: 5_000,
-      retry: (count, error) => error instanceof ApiProblem && error.status === 0 && count < 3,
+      retry: (count, error) => isUnreachable(error) && count < 1,
+      refetchInterval: ({ state }: Query) => (isUnreachable(state.error) ? TRY_AGAIN_MS : false),
       refetchOnWindowFocus: true,
+      networkMode: "always", // the console is often on this machine, which needs no network for it
     },
+    mutations: { networkMode: "always" },
   },
 });

@@ -4,11 +4,12 @@ import { queries } from "../api/client";
 import { Boundary } from "./Boundary";
 import { OpeningPage } from "./Frame";
 import { KeyForm } from "./KeyForm";
+import { NoSession } from "./NoSession";
 import { PartOfPage } from "./PartOfPage";
 import { PAGES } from "./parts";
 import { TITLES, useRoute } from "./routes";
 import { Shell } from "./Shell";
-import { SessionContext, useSession } from "./session";
+import { asksForKey, SessionContext, useSession } from "./session";
 
 export function App() {
   const { state, open } = useSession();
@@ -16,7 +17,15 @@ export function App() {
     case "opening":
       return <OpeningPage />;
     case "refused":
-      return <KeyForm problem={state.problem} onKey={(key) => open({ key })} />;
+      return asksForKey(state.problem, state.credentials) ? (
+        <KeyForm problem={state.problem} onKey={(key) => open({ key })} />
+      ) : (
+        <NoSession
+          problem={state.problem}
+          onRetry={() => open(state.credentials)}
+          onReader={() => open({})}
+        />
+      );
     case "open":
       return (
         <QueryClientProvider client={queries}>
@@ -29,7 +38,7 @@ export function App() {
 }
 
 function Places() {
-  const { place } = useRoute();
+  const { place, path } = useRoute();
   const main = useRef<HTMLElement>(null);
   const shown = useRef(place);
   useEffect(() => {
@@ -42,7 +51,7 @@ function Places() {
   return (
     <Shell place={place}>
       <main id="main" ref={main} tabIndex={-1}>
-        <Boundary key={place}>
+        <Boundary key={place} address={path.join("/")}>
           <PartOfPage part={PAGES[place]} label={`Opening ${TITLES[place]}`} />
         </Boundary>
       </main>

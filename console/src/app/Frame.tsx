@@ -9,6 +9,14 @@ interface FrameProps {
   children: ReactNode;
 }
 
+/** On a narrow page the places scroll sideways; the present one is kept in sight. */
+function inSight(link: HTMLElement | null): void {
+  const row = link?.closest("nav");
+  if (link && row) {
+    row.scrollLeft = link.offsetLeft - (row.clientWidth - link.offsetWidth) / 2;
+  }
+}
+
 /** The name of the page and the ways to its places, around one of them. `index.html` has the same, for the time before any code runs. */
 export function Frame({ place, top, children }: FrameProps) {
   return (
@@ -24,7 +32,11 @@ export function Frame({ place, top, children }: FrameProps) {
         <ul>
           {PLACES.map((one) => (
             <li key={one}>
-              <a href={hrefOf(one)} aria-current={one === place ? "page" : undefined}>
+              <a
+                href={hrefOf(one)}
+                aria-current={one === place ? "page" : undefined}
+                ref={one === place ? inSight : undefined}
+              >
                 {TITLES[one]}
               </a>
             </li>

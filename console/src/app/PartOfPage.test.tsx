@@ -34,7 +34,7 @@ test("a part that cannot be loaded is a problem of its place, and can be tried a
     .mockRejectedValueOnce(new Error("the file is not there"));
   const part = new Part(read);
   render(
-    <Boundary>
+    <Boundary address="">
       <PartOfPage part={part} label="Opening it" />
     </Boundary>,
   );

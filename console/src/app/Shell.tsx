@@ -4,11 +4,14 @@ import { Badge } from "../design/Badge";
 import { Select } from "../design/Field";
 import { Frame } from "./Frame";
 import type { Place } from "./routes";
-import { type Theme, useTheme } from "./theme";
+import { useUser } from "./session";
+import type { Theme } from "./theme";
+import { useTheme } from "./useTheme";
 
 /** The frame of every place: its name, the way to the others, the theme. */
 export function Shell({ place, children }: { place: Place; children: ReactNode }) {
   const { data: about } = $api.useQuery("get", "/console/api/about");
+  const { name, role } = useUser();
   const [theme, setTheme] = useTheme();
   return (
     <>
@@ -22,7 +25,7 @@ export function Shell({ place, children }: { place: Place; children: ReactNode }
             <span className="shell-where" title={about?.directory}>
               {about?.directory ?? ""}
             </span>
-            {about !== undefined && <Badge>{about.role}</Badge>}
+            <Badge>{name === role ? role : `${name}, ${role}`}</Badge>
             <Select
               label="Theme"
               hideLabel

@@ -10,3 +10,8 @@ test("an unknown or malformed address leads to the composer", () => {
   expect(parseRoute("#/nowhere/%E0%A4%A").place).toBe("composer");
   expect(parseRoute("").place).toBe("composer");
 });
+
+test("a list in an address is read back as it was, and empty parts are none", () => {
+  expect(parseRoute("#/models//late/").path).toEqual(["late"]);
+  expect(parseRoute("#releases?view=a&view=b").query.getAll("view")).toEqual(["a", "b"]);
+});

@@ -1,25 +1,36 @@
 // Light or dark: as the system has it, until the user chooses.
 
-import { useEffect, useState } from "react";
-
 export type Theme = "system" | "light" | "dark";
 const KEY = "covey-theme";
 
-export function useTheme(): [Theme, (theme: Theme) => void] {
-  const [theme, setTheme] = useState<Theme>(read);
-  useEffect(() => {
-    if (theme === "system") {
-      delete document.documentElement.dataset.theme;
-      localStorage.removeItem(KEY);
-    } else {
-      document.documentElement.dataset.theme = theme;
-      localStorage.setItem(KEY, theme);
-    }
-  }, [theme]);
-  return [theme, setTheme];
+/** The theme that the user chose. It is in force before anything is drawn. */
+export function keptTheme(): Theme {
+  return themeOf(attempt(() => localStorage.getItem(KEY)));
 }
 
-function read(): Theme {
-  const kept = localStorage.getItem(KEY);
-  return kept === "light" || kept === "dark" ? kept : "system";
+export function themeOf(text: string | null | undefined): Theme {
+  return text === "light" || text === "dark" ? text : "system";
+}
+
+export function applyTheme(theme: Theme): void {
+  if (theme === "system") {
+    delete document.documentElement.dataset.theme;
+  } else {
+    document.documentElement.dataset.theme = theme;
+  }
+}
+
+/** The theme is in force at once, and kept. */
+export function chooseTheme(theme: Theme): void {
+  applyTheme(theme);
+  attempt(() => (theme === "system" ? localStorage.removeItem(KEY) : localStorage.setItem(KEY, theme)));
+}
+
+/** Browsers can forbid pages to keep anything; the theme then lasts until the page is closed. */
+function attempt<Value>(act: () => Value): Value | undefined {
+  try {
+    return act();
+  } catch {
+    return undefined;
+  }
 }
