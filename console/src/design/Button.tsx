@@ -4,11 +4,11 @@ interface ButtonProps {
   children: ReactNode;
   onClick?: () => void;
   type?: "button" | "submit";
-  /** primary: the one main action of a place; danger: what cannot be taken back. */
-  kind?: "plain" | "primary" | "danger";
+  /** primary: the one main action of a place; danger: what cannot be taken back; link: explains, within a text. */
+  kind?: "plain" | "primary" | "danger" | "link";
   disabled?: boolean;
   /** Why a disabled button is disabled, or what the button does. */
-  title?: string;
+  title?: string | undefined;
   /** The name, where the content is only a sign. */
   label?: string;
   pressed?: boolean;

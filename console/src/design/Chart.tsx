@@ -13,9 +13,9 @@ interface ChartProps {
   /** What is shown, in a few words; the page also has the numbers as a table. */
   label: string;
   lines: readonly ChartLine[];
-  gaps?: readonly ChartGap[];
+  gaps?: readonly ChartGap[] | undefined;
   /** The names of the status codes of the lines. */
-  statuses?: readonly string[];
+  statuses?: readonly string[] | undefined;
   /** The time that is shown; undefined: all that the lines have. */
   range?: Range | undefined;
   /** The time that can be shown. */
@@ -25,12 +25,16 @@ interface ChartProps {
   height?: number;
 }
 
+// One object for all charts: a new one at each drawing would build the chart anew whenever the cursor moves.
+const NO_GAPS: readonly ChartGap[] = [];
+const NO_STATUSES: readonly string[] = [];
+
 /** Values over time with their 95 % bands, gaps and statuses. The mouse or the keyboard reads, zooms and pans. */
 export function Chart({
   label,
   lines,
-  gaps = [],
-  statuses = [],
+  gaps = NO_GAPS,
+  statuses = NO_STATUSES,
   range,
   whole,
   onRange,
@@ -45,6 +49,8 @@ export function Chart({
   const zoom = useRef(onRange);
   zoom.current = onRange;
 
+  const [from, to] = range ?? [];
+
   // biome-ignore lint/correctness/useExhaustiveDependencies: the theme changes the colours that the options read
   useEffect(() => {
     if (frame.current === null || width === 0) {
@@ -56,7 +62,7 @@ export function Chart({
         gaps,
         statuses,
         data,
-        range,
+        range: from === undefined || to === undefined ? undefined : [from, to],
         width,
         height: height + stripsHeight(lines),
         onCursor: setPlace,
@@ -70,7 +76,7 @@ export function Chart({
       made.destroy();
       plot.current = null;
     };
-  }, [lines, gaps, statuses, data, range, width, height, theme]);
+  }, [lines, gaps, statuses, data, from, to, width, height, theme]);
 
   const extent: Range = whole ?? [data.moments[0] ?? 0, data.moments.at(-1) ?? 1];
   const shown: Range = range ?? extent;

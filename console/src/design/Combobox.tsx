@@ -1,5 +1,6 @@
-import { type KeyboardEvent, useId, useState } from "react";
+import type { KeyboardEvent } from "react";
 import { Field } from "./Field";
+import { SuggestionList, useSuggestions } from "./suggestions";
 
 interface ComboboxProps {
   label: string;
@@ -17,7 +18,7 @@ interface ComboboxProps {
   disabled?: boolean;
 }
 
-/** A text with suggestions (ARIA combobox with a list). Any text may be written. */
+/** A text with suggestions. Any text may be written. */
 export function Combobox({
   value,
   options,
@@ -27,35 +28,18 @@ export function Combobox({
   disabled,
   ...field
 }: ComboboxProps) {
-  const list = useId();
-  const [open, setOpen] = useState(false);
-  const [active, setActive] = useState(-1);
-  const shown = open && options.length > 0;
+  const suggestions = useSuggestions(options.length, ["Enter"], (index) => choose(options[index] ?? value));
 
   function choose(option: string): void {
     onChange(option);
     onChoose?.(option);
-    setOpen(false);
-    setActive(-1);
+    suggestions.hide();
   }
 
   function press(event: KeyboardEvent): void {
-    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    if (!suggestions.press(event) && event.key === "Enter" && onChoose !== undefined) {
       event.preventDefault();
-      const step = event.key === "ArrowDown" ? 1 : -1;
-      setOpen(true);
-      setActive(
-        (options.length + active + step + (active < 0 && step < 0 ? 1 : 0)) % Math.max(1, options.length),
-      );
-    } else if (event.key === "Enter") {
-      const option = shown ? options[active] : undefined;
-      if (option !== undefined || onChoose !== undefined) {
-        event.preventDefault();
-        choose(option ?? value);
-      }
-    } else if (event.key === "Escape" && open) {
-      event.stopPropagation();
-      setOpen(false);
+      choose(value);
     }
   }
 
@@ -66,44 +50,27 @@ export function Combobox({
           <input
             id={id}
             className="input"
-            role="combobox"
-            aria-expanded={shown}
-            aria-controls={list}
-            aria-autocomplete="list"
-            aria-activedescendant={shown && active >= 0 ? `${list}-${active}` : undefined}
+            {...suggestions.input}
             aria-describedby={describedBy}
             aria-invalid={invalid}
             value={value}
             placeholder={placeholder}
             disabled={disabled}
-            spellCheck={false}
-            autoComplete="off"
-            onFocus={() => setOpen(true)}
-            onBlur={() => setOpen(false)}
             onKeyDown={press}
             onChange={(event) => {
               onChange(event.target.value);
-              setOpen(true);
-              setActive(-1);
+              suggestions.show();
             }}
           />
-          <div id={list} role="listbox" aria-label={field.label} className="combobox-list" hidden={!shown}>
-            {options.map((option, index) => (
-              // biome-ignore lint/a11y/useKeyWithClickEvents: the keyboard acts on the input, as ARIA's combobox says
-              <div
-                key={option}
-                id={`${list}-${index}`}
-                role="option"
-                tabIndex={-1}
-                aria-selected={index === active}
-                className="combobox-option"
-                onMouseDown={(event) => event.preventDefault()}
-                onClick={() => choose(option)}
-              >
-                {option}
-              </div>
-            ))}
-          </div>
+          <SuggestionList
+            of={suggestions}
+            label={field.label}
+            options={options}
+            textOf={(option) => option}
+            onTake={(index) => choose(options[index] ?? value)}
+          >
+            {(option) => option}
+          </SuggestionList>
         </div>
       )}
     </Field>

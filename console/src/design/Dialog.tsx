@@ -21,13 +21,18 @@ export function Dialog({ title, children, actions, onClose, closeText = "Cancel"
     shown?.showModal();
     return () => {
       shown?.close();
-      if (before instanceof HTMLElement) {
-        before.focus(); // the dialog has left the page by now, so the browser does not go back by itself
-      }
+      // the dialog has left the page by now, so the browser does not go back by itself
+      const opener = before instanceof HTMLElement && before.isConnected ? before : null;
+      (opener ?? document.getElementById("main"))?.focus();
     };
   }, []);
   return (
-    <dialog ref={dialog} className="dialog" aria-labelledby={heading} onCancel={onClose} onClose={onClose}>
+    <dialog
+      ref={dialog}
+      className="dialog"
+      aria-labelledby={heading}
+      onClose={() => dialog.current?.open || onClose()}
+    >
       <h2 id={heading}>{title}</h2>
       <div className="dialog-body">{children}</div>
       <div className="dialog-actions">

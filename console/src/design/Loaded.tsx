@@ -1,4 +1,4 @@
-import type { ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 import { asProblem } from "../api/problem";
 import { Problem } from "./Problem";
 import { Spinner } from "./Progress";
@@ -6,6 +6,7 @@ import { Spinner } from "./Progress";
 interface Query<Data> {
   data: Data | undefined;
   error: unknown;
+  isFetching: boolean;
   refetch: () => unknown;
 }
 
@@ -18,16 +19,24 @@ interface LoadedProps<Data> {
 
 /** An answer of the API once it is there; an error beside an older answer does not take that one away. */
 export function Loaded<Data>({ query, label, children }: LoadedProps<Data>) {
-  const failed = query.error ? (
-    <Problem problem={asProblem(query.error)} onRetry={() => void query.refetch()} />
+  const { data, error, isFetching, refetch } = query;
+  // A query forgets its error when it tries again; the page shows it until there is an answer.
+  const [last, setLast] = useState<unknown>(error);
+  if (error && error !== last) {
+    setLast(error);
+  } else if (!error && data !== undefined && last) {
+    setLast(null);
+  }
+  const failed = last ? (
+    <Problem problem={asProblem(last)} onRetry={() => void refetch()} retrying={isFetching} />
   ) : null;
-  if (query.data === undefined) {
+  if (data === undefined) {
     return failed ?? <Spinner label={`Reading ${label}`} />;
   }
   return (
     <>
       {failed}
-      {children(query.data)}
+      {children(data)}
     </>
   );
 }

@@ -1,15 +1,24 @@
 import type { ApiProblem } from "../api/problem";
+import { Alert } from "./Alert";
 import { Button } from "./Button";
-import { inline } from "./text";
 
-/** An error: what is wrong, and the mend. */
-export function Problem({ problem, onRetry }: { problem: ApiProblem; onRetry?: () => void }) {
+interface ProblemProps {
+  problem: ApiProblem;
+  onRetry?: () => void;
+  /** It is being tried again. */
+  retrying?: boolean;
+}
+
+/** An error of the API: what is wrong, and the mend. */
+export function Problem({ problem, onRetry, retrying = false }: ProblemProps) {
+  const again = retrying ? "Trying again …" : "Try again";
   return (
-    <div className="problem" role="alert">
-      <p>{inline(problem.message)}</p>
-      {problem.mend !== "" && <p className="problem-mend">{inline(problem.mend)}</p>}
-      <p className="problem-code">{problem.code}</p>
-      {onRetry !== undefined && <Button onClick={onRetry}>Try again</Button>}
-    </div>
+    <Alert
+      mend={problem.mend}
+      code={problem.code}
+      action={onRetry !== undefined && <Button onClick={onRetry}>{again}</Button>}
+    >
+      {problem.message}
+    </Alert>
   );
 }

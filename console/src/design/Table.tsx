@@ -1,12 +1,13 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type ReactNode, useRef, useState } from "react";
+import { type ReactNode, useMemo, useRef, useState } from "react";
+import { type Order, ordered } from "./order";
 
 export interface Column<Row> {
   key: string;
   title: string;
   cell: (row: Row) => ReactNode;
   /** What the column is sorted by; without it, it cannot be sorted. */
-  order?: (row: Row) => string | number | null;
+  order?: Order<Row>;
   numeric?: boolean;
 }
 
@@ -26,24 +27,23 @@ const ROW_PX = 34;
 export function Table<Row>({ caption, columns, rows, rowKey, maxHeight = "32rem" }: TableProps<Row>) {
   const [sorted, setSorted] = useState<{ key: string; down: boolean } | undefined>();
   const by = columns.find((one) => one.key === sorted?.key)?.order;
-  const ordered =
-    by === undefined ? rows : [...rows].sort((a, b) => compared(by(a), by(b), sorted?.down ?? false));
+  const inOrder = useMemo(() => ordered(rows, by, sorted?.down ?? false), [rows, by, sorted?.down]);
   const scroller = useRef<HTMLElement>(null);
-  const windowed = ordered.length > WINDOWED_FROM;
+  const windowed = inOrder.length > WINDOWED_FROM;
   const virtual = useVirtualizer({
-    count: windowed ? ordered.length : 0,
+    count: windowed ? inOrder.length : 0,
     getScrollElement: () => scroller.current,
     estimateSize: () => ROW_PX,
     overscan: 20,
   });
   const items = virtual.getVirtualItems();
-  const shown = windowed ? items.map((item) => item.index) : ordered.map((_, index) => index);
+  const shown = windowed ? items.map((item) => item.index) : inOrder.map((_, index) => index);
   const before = items[0]?.start ?? 0;
   const after = windowed ? virtual.getTotalSize() - (items.at(-1)?.end ?? 0) : 0;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
     <section className="table-scroll" ref={scroller} style={{ maxHeight }} tabIndex={0} aria-label={caption}>
-      <table className="table" aria-rowcount={ordered.length + 1}>
+      <table className="table" aria-rowcount={inOrder.length + 1}>
         <caption className="visually-hidden">{caption}</caption>
         <thead>
           <tr>
@@ -79,7 +79,7 @@ export function Table<Row>({ caption, columns, rows, rowKey, maxHeight = "32rem"
         <tbody>
           {before > 0 && <tr style={{ height: before }} />}
           {shown.map((index) => {
-            const row = ordered[index];
+            const row = inOrder[index];
             return row === undefined ? null : (
               <tr key={rowKey(row)} aria-rowindex={index + 2}>
                 {columns.map((column) => (
@@ -95,13 +95,4 @@ export function Table<Row>({ caption, columns, rows, rowKey, maxHeight = "32rem"
       </table>
     </section>
   );
-}
-
-/** Nulls are last, whichever way the rest is sorted. */
-function compared(a: string | number | null, b: string | number | null, down: boolean): number {
-  if (a === null || b === null) {
-    return Number(a === null) - Number(b === null);
-  }
-  const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
-  return down ? -order : order;
 }

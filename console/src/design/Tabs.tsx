@@ -15,10 +15,15 @@ export function Tabs({ label, tabs, chosen, onChoose, children }: TabsProps) {
   const list = useRef<HTMLDivElement>(null);
 
   function press(event: KeyboardEvent): void {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (step !== undefined) {
+    const now = tabs.findIndex(([key]) => key === chosen);
+    const next = {
+      ArrowRight: (now + 1) % tabs.length,
+      ArrowLeft: (now - 1 + tabs.length) % tabs.length,
+      Home: 0,
+      End: tabs.length - 1,
+    }[event.key];
+    if (next !== undefined) {
       event.preventDefault();
-      const next = (tabs.findIndex(([key]) => key === chosen) + step + tabs.length) % tabs.length;
       onChoose(tabs[next]?.[0] ?? chosen);
       list.current?.querySelectorAll<HTMLElement>("[role=tab]")[next]?.focus();
     }

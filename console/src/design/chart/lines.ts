@@ -70,7 +70,7 @@ export function alone(column: Column): number[] {
 /** A time range, narrower (factor < 1) or wider around its middle, within the whole. */
 export function zoomed(range: Range, factor: number, whole: Range, least: number): Range {
   const middle = (range[0] + range[1]) / 2;
-  const half = (Math.max(least, (range[1] - range[0]) * factor) / 2) as number;
+  const half = Math.max(least, (range[1] - range[0]) * factor) / 2;
   return within([middle - half, middle + half], whole);
 }
 

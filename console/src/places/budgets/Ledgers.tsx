@@ -2,6 +2,7 @@ import { useState } from "react";
 import { $api } from "../../api/client";
 import type { components } from "../../api/schema";
 import { hrefOf, useRoute } from "../../app/routes";
+import { Alert } from "../../design/Alert";
 import { Badge } from "../../design/Badge";
 import { Button } from "../../design/Button";
 import { Empty } from "../../design/Empty";
@@ -39,7 +40,9 @@ export function Ledgers() {
         return (
           <>
             {found.ledgers.map((one) =>
-              one.problem === null ? null : <Broken key={one.owner} ledger={one} />,
+              one.problem === null ? null : (
+                <Broken key={one.owner} owner={one.owner} problem={one.problem} />
+              ),
             )}
             <LedgerTable ledgers={found.ledgers} shown={shown?.owner} />
             {(pages.length > 1 || found.next !== null) && (
@@ -63,15 +66,11 @@ export function Ledgers() {
   );
 }
 
-function Broken({ ledger }: { ledger: Ledger }) {
+function Broken({ owner, problem }: { owner: string; problem: NonNullable<Ledger["problem"]> }) {
   return (
-    <div className="problem" role="alert">
-      <p>
-        The ledger of {ledger.owner} cannot be used: {inline(ledger.problem?.detail ?? "")}
-      </p>
-      <p className="problem-mend">{inline(ledger.problem?.mend ?? "")}</p>
-      <p className="problem-code">{ledger.problem?.code}</p>
-    </div>
+    <Alert mend={problem.mend} code={problem.code}>
+      {`The ledger of ${owner} cannot be used: ${problem.detail}`}
+    </Alert>
   );
 }
 

@@ -1,5 +1,5 @@
 import { keepPreviousData } from "@tanstack/react-query";
-import { useEffect, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import { $api } from "../../api/client";
 import type { components } from "../../api/schema";
 import { hrefOf, navigate, useRoute } from "../../app/routes";
@@ -8,6 +8,7 @@ import { Empty } from "../../design/Empty";
 import { Checkbox, Select, TextField } from "../../design/Field";
 import { Loaded } from "../../design/Loaded";
 import { inline } from "../../design/text";
+import { useSettled } from "../../design/useSettled";
 import {
   asDefined,
   type Choice,
@@ -24,6 +25,8 @@ import { WhatIfResult } from "./WhatIfResult";
 
 const STORE = "store";
 const COMPOSER = "composer";
+/** The cost of a half-typed number is not asked for. */
+const SETTLE_MS = 200;
 
 /** What views would cost if they were collected every day. Nothing is charged. */
 export function WhatIf() {
@@ -105,6 +108,7 @@ function Planned({ views, text, unsaved = false }: PlannedProps) {
   const [limit, setLimit] = useState("10");
   const request = useSettled(
     useMemo(() => requestOf(views, choices, days, limit), [views, choices, days, limit]),
+    SETTLE_MS,
   );
   const choose = (view: string, choice: Choice) => setChoices(new Map([...choices, [view, choice]]));
   return (
@@ -140,16 +144,6 @@ function Planned({ views, text, unsaved = false }: PlannedProps) {
 }
 
 type Unknown = components["schemas"]["GraphProblem"];
-
-/** A value once it has not changed for a moment, so that the cost of a half-typed number is not asked for. */
-function useSettled<Value>(value: Value): Value {
-  const [settled, setSettled] = useState(value);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), 200);
-    return () => clearTimeout(timer);
-  }, [value]);
-  return settled;
-}
 
 function ViewChoice({
   view,

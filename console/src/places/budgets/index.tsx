@@ -15,6 +15,7 @@ export default function Budgets() {
   return (
     <Page
       title="Budgets"
+      words={["client_day", "rho", "epsilon", "delta", "outsiders", "aggregator", "budget", "ledger", "pane"]}
       lead="What each client-day was charged, what is left of its budget, and what was refused. A budget is of one UTC day, and each day has its own."
     >
       <Tabs

@@ -1,5 +1,6 @@
 import { $api } from "../../api/client";
 import type { components } from "../../api/schema";
+import { Alert } from "../../design/Alert";
 import { Loaded } from "../../design/Loaded";
 import { Page } from "../../design/Page";
 import type { Json } from "./graph/graph";
@@ -18,7 +19,24 @@ export default function Composer() {
   const palette = $api.useQuery("get", "/console/api/composer/palette", {}, ONCE);
   const sources = $api.useQuery("get", "/console/api/composer/sources", {}, ONCE);
   return (
-    <Page title="Composer">
+    <Page
+      title="Composer"
+      words={[
+        "client",
+        "client_day",
+        "rho",
+        "epsilon",
+        "delta",
+        "outsiders",
+        "aggregator",
+        "k",
+        "clip",
+        "pane",
+        "window",
+        "error",
+      ]}
+      lead="Put views together from parts, and see what they cost before anything is collected."
+    >
       <Loaded query={file} label="the views file">
         {(read) => (
           <Loaded query={palette} label="the palette">
@@ -47,10 +65,9 @@ function FaultOfFile() {
   const fault = faultOf(file, editing.base.text);
   return (
     fault && (
-      <p className="problem" role="alert">
-        The views file is no Python at line {fault.line}, column {fault.column}: {fault.message}. Mend it
-        under “Python”, with “Edit as text”.
-      </p>
+      <Alert mend="Mend it under “Python”, with “Edit as text”.">
+        {`The views file is no Python at line ${fault.line}, column ${fault.column}: ${fault.message}.`}
+      </Alert>
     )
   );
 }

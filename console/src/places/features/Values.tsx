@@ -60,7 +60,7 @@ export function Values({ view, state, change }: TabProps) {
             label={`${features.join(", ")} over time`}
             lines={lines}
             gaps={gaps}
-            statuses={shown[0]?.data.statuses ?? []}
+            statuses={shown[0]?.data.statuses}
             range={
               state.from === undefined && state.to === undefined
                 ? undefined

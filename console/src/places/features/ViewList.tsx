@@ -17,6 +17,7 @@ export function ViewList({ search }: { search: string }) {
   return (
     <Page
       title="Features"
+      words={["pane", "window", "opened", "void", "error"]}
       lead="The views of the store. Each value has its standard error and a 95 % interval."
       tools={
         <>

@@ -15,6 +15,7 @@ export default function Fleet() {
   return (
     <Page
       title="Fleet"
+      words={["plan", "pane", "opened", "void", "freed", "coverage", "drift", "ledger"]}
       lead="Sites, services, panes and the collection under way, as they change."
       tools={<Live stream={stream} changed={changed} />}
     >

@@ -1,4 +1,5 @@
 import { hrefOf } from "../../app/routes";
+import { Alert } from "../../design/Alert";
 import { Card } from "../../design/Card";
 import { count, moment } from "../../design/format";
 import { Table } from "../../design/Table";
@@ -20,11 +21,7 @@ export function VersionDetails({ name, version }: { name: string; version: Versi
   ];
   return (
     <Card title={`${name}@v${version.version}`}>
-      {version.damaged !== null && (
-        <div className="problem" role="alert">
-          <p>{version.damaged}</p>
-        </div>
-      )}
+      {version.damaged !== null && <Alert>{version.damaged}</Alert>}
       <dl className="models-facts">
         {facts.map(([term, value]) => (
           <div key={term}>

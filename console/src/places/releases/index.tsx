@@ -21,6 +21,7 @@ export default function Releases() {
   return (
     <Page
       title="Releases"
+      words={["release", "pane", "opened", "void", "retracted", "freed", "plan", "rho", "epsilon", "error"]}
       lead="Every published pane with the terms under which it was opened, its signatures, and where values come from and go to."
     >
       <Tabs

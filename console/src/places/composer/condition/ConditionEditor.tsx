@@ -1,5 +1,6 @@
-import { type KeyboardEvent, useId, useLayoutEffect, useRef, useState } from "react";
+import { type KeyboardEvent, useLayoutEffect, useRef, useState } from "react";
 import { Field } from "../../../design/Field";
+import { SuggestionList, useSuggestions } from "../../../design/suggestions";
 import type { SourceColumn } from "../graph/sources";
 import { completed, marked } from "./completed";
 import { type Condition, useCondition } from "./useCondition";
@@ -15,18 +16,14 @@ interface ConditionEditorProps {
   onChange: (value: string) => void;
 }
 
-const NONE = -1;
-
 /** A condition with suggestions and errors as one types (ARIA combobox). Tab or Enter takes a suggestion. */
 export function ConditionEditor({ label, hint, value, error, columns, onChange }: ConditionEditorProps) {
-  const list = useId();
   const input = useRef<HTMLInputElement>(null);
   const [caret, setCaret] = useState(value.length);
   const [wanted, want] = useState<number | undefined>(undefined);
-  const [open, setOpen] = useState(false);
-  const [active, setActive] = useState(NONE);
   const { condition, isLate } = useCondition(value, Math.min(caret, value.length), columns);
-  const options = open && !isLate ? (condition?.options ?? []) : [];
+  const options = isLate ? [] : (condition?.options ?? []);
+  const suggestions = useSuggestions(options.length, ["Enter", "Tab"], take);
   const isWrong = condition !== undefined && !isLate && !condition.valid;
 
   useLayoutEffect(() => {
@@ -36,37 +33,24 @@ export function ConditionEditor({ label, hint, value, error, columns, onChange }
     }
   }, [wanted]);
 
-  function take(option: Condition["options"][number]): void {
-    if (condition !== undefined) {
+  function take(index: number): void {
+    const option = options[index];
+    if (condition !== undefined && option !== undefined) {
       const next = completed(value, condition, option);
       onChange(next.text);
       setCaret(next.caret);
       want(next.caret);
-      setActive(NONE);
+      suggestions.show(); // those that go on from here
       input.current?.focus();
     }
   }
 
   function press(event: KeyboardEvent): void {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step !== undefined && options.length > 0) {
+    if (event.key === " " && event.ctrlKey) {
       event.preventDefault();
-      setActive(
-        active === NONE && step < 0 ? options.length - 1 : (active + step + options.length) % options.length,
-      );
-    } else if (event.key === "Enter" || event.key === "Tab") {
-      const option = options[active];
-      if (option !== undefined) {
-        event.preventDefault();
-        take(option);
-      }
-    } else if (event.key === "Escape" && open) {
-      event.stopPropagation();
-      setOpen(false);
-      setActive(NONE);
-    } else if (event.key === " " && event.ctrlKey) {
-      event.preventDefault();
-      setOpen(true);
+      suggestions.show();
+    } else if (options.length > 0) {
+      suggestions.press(event);
     }
   }
 
@@ -80,51 +64,32 @@ export function ConditionEditor({ label, hint, value, error, columns, onChange }
             id={id}
             ref={input}
             className="input mono"
-            role="combobox"
-            aria-expanded={options.length > 0}
-            aria-controls={list}
-            aria-autocomplete="list"
-            aria-activedescendant={options[active] === undefined ? undefined : `${list}-${active}`}
+            {...suggestions.input}
             aria-describedby={describedBy}
             aria-invalid={invalid}
-            spellCheck={false}
-            autoComplete="off"
             value={value}
-            onFocus={() => setOpen(true)}
-            onBlur={() => setOpen(false)}
             onKeyDown={press}
             onSelect={(event) => setCaret(event.currentTarget.selectionStart ?? value.length)}
             onChange={(event) => {
               onChange(event.target.value);
               setCaret(event.target.selectionStart ?? value.length);
-              setOpen(true);
-              setActive(NONE);
+              suggestions.show();
             }}
           />
-          <div
-            id={list}
-            role="listbox"
-            aria-label={`Suggestions for ${label}`}
-            className="combobox-list"
-            hidden={options.length === 0}
+          <SuggestionList
+            of={suggestions}
+            label={`Suggestions for ${label}`}
+            options={options}
+            textOf={(option) => option.text}
+            onTake={take}
           >
-            {options.map((option, index) => (
-              // biome-ignore lint/a11y/useKeyWithClickEvents: the keyboard acts on the input, as ARIA's combobox says
-              <div
-                key={option.text}
-                id={`${list}-${index}`}
-                role="option"
-                tabIndex={-1}
-                aria-selected={index === active}
-                className="combobox-option condition-option"
-                onMouseDown={(event) => event.preventDefault()}
-                onClick={() => take(option)}
-              >
+            {(option) => (
+              <>
                 <code>{option.text}</code>
                 <small>{option.hint === "" ? option.part : option.hint}</small>
-              </div>
-            ))}
-          </div>
+              </>
+            )}
+          </SuggestionList>
           {isWrong && condition.last > condition.first && <Mark where={value} condition={condition} />}
         </div>
       )}

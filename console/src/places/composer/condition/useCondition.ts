@@ -2,8 +2,8 @@ import { keepPreviousData } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { $api } from "../../../api/client";
 import type { components } from "../../../api/schema";
+import { useSettled } from "../../../design/useSettled";
 import type { SourceColumn } from "../graph/sources";
-import { useSettled } from "../panel/useSettled";
 
 export type Condition = components["schemas"]["Condition"];
 

@@ -1,8 +1,8 @@
 import { keepPreviousData } from "@tanstack/react-query";
-import { useState } from "react";
 import { $api } from "../../../api/client";
 import { asProblem } from "../../../api/problem";
 import { Button } from "../../../design/Button";
+import { CopyButton } from "../../../design/CopyButton";
 import { Problem } from "../../../design/Problem";
 import { Spinner } from "../../../design/Progress";
 import { useComposer } from "../state/context";
@@ -15,7 +15,6 @@ import { useWritten } from "./written";
 export function PythonPanel() {
   const { file, draft, setDraft } = useComposer();
   const written = useWritten();
-  const [copied, setCopied] = useState(false);
   const query = $api.useQuery(
     "post",
     "/console/api/composer/compare",
@@ -40,16 +39,7 @@ export function PythonPanel() {
         >
           Edit as text
         </Button>
-        <Button
-          onClick={() => {
-            navigator.clipboard?.writeText(written.text).then(
-              () => setCopied(true),
-              () => setCopied(false),
-            );
-          }}
-        >
-          {copied ? "Copied" : "Copy"}
-        </Button>
+        <CopyButton text={written.text} of="Python of the views" />
       </div>
       {query.error ? <Problem problem={asProblem(query.error)} /> : null}
       {query.data === undefined ? (

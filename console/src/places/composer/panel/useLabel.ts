@@ -2,8 +2,8 @@ import { keepPreviousData } from "@tanstack/react-query";
 import { useEffect, useMemo, useState } from "react";
 import { $api } from "../../../api/client";
 import type { components } from "../../../api/schema";
+import { useSettled } from "../../../design/useSettled";
 import { useComposer } from "../state/context";
-import { useSettled } from "./useSettled";
 import { SETTLE_MS, useWritten } from "./written";
 
 export type Label = components["schemas"]["Label"];

@@ -4,9 +4,9 @@ import { keepPreviousData } from "@tanstack/react-query";
 import { createContext, type ReactNode, use, useEffect, useMemo } from "react";
 import { $api } from "../../../api/client";
 import { type ApiProblem, asProblem } from "../../../api/problem";
+import { useSettled } from "../../../design/useSettled";
 import type { Graph, GraphProblem } from "../graph/graph";
 import { useComposer } from "../state/context";
-import { useSettled } from "./useSettled";
 import { graphOf, wireOf } from "./wire";
 
 export const SETTLE_MS = 150;
