@@ -31,7 +31,11 @@ export default defineConfig({
     },
   },
   server: { proxy: { "/console/api": "http://127.0.0.1:6580" } },
-  test: { environment: "node", include: ["src/**/*.test.{ts,tsx}"] },
+  test: {
+    environment: "node",
+    env: { TZ: "America/New_York" }, // the page shows UTC, wherever it is
+    include: ["src/**/*.test.{ts,tsx}"],
+  },
 });
 
 /** Orders what the browser loads: the style sheet, which the first paint needs; the first script; and the app, before that script asks for it. */

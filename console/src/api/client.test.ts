@@ -53,9 +53,25 @@ test.each([
   [401, "CREDENTIALS_REFUSED", 0],
   [403, "ROLE_TOO_SMALL", 0],
 ])("status %d with %s ends the session %d times", async (status, code, times) => {
-  sent.answers.push(refusal(status, code));
+  sent.answers.push(() => Response.json({}), refusal(status, code), refusal(status, code));
+  await api.GET("/console/api/about");
+  await expect(api.GET("/console/api/about")).rejects.toMatchObject({ status, code });
   await expect(api.GET("/console/api/about")).rejects.toMatchObject({ status, code });
   expect(ended).toHaveBeenCalledTimes(times);
+});
+
+test("a session that never worked is not opened again and again", async () => {
+  sent.answers.push(
+    () => Response.json({}),
+    refusal(401, "SESSION_MISSING"),
+    () => Response.json({ csrf: "new" }),
+    refusal(401, "SESSION_MISSING"),
+  );
+  await api.GET("/console/api/about");
+  await expect(api.GET("/console/api/about")).rejects.toThrow();
+  await api.POST("/console/api/session", { body: {} });
+  await expect(api.GET("/console/api/about")).rejects.toThrow();
+  expect(ended).toHaveBeenCalledOnce();
 });
 
 test("a console that does not answer is a problem with a mend", async () => {

@@ -15,6 +15,8 @@ export function setSessionToken(token: string): void {
 }
 
 let onSessionEnd: () => void = () => undefined;
+/** Whether the present session has had an answer: one that never worked is not opened again and again. */
+let hasWorked = false;
 
 /** Sets what is done when an answer says that the page's session has ended. */
 export function watchSession(ended: () => void): void {
@@ -29,14 +31,17 @@ const guard: Middleware = {
       request.headers.set("X-Covey-Console", csrf);
     }
   },
-  async onResponse({ response }) {
-    if (!response.ok) {
-      const problem = await problemOf(response);
-      if (endsSession(problem)) {
-        onSessionEnd();
-      }
-      throw problem;
+  async onResponse({ response, schemaPath }) {
+    if (response.ok) {
+      hasWorked ||= schemaPath !== "/console/api/session";
+      return;
     }
+    const problem = await problemOf(response);
+    if (endsSession(problem) && hasWorked) {
+      hasWorked = false;
+      onSessionEnd();
+    }
+    throw problem;
   },
   onError({ error }) {
     return new ApiProblem({

@@ -51,15 +51,11 @@ export function demotion(before: Role | undefined, after: Role): ApiProblem | un
   });
 }
 
-/** A session that has lasted less than this is not opened again by itself: something ends it at once. */
-const SHORT_MS = 5_000;
-
 export function useSession(): { state: SessionState; open: (credentials: Credentials) => void } {
   const [state, setState] = useState<SessionState>({ kind: "opening" });
-  const last = useRef<{ at: number; busy: boolean; role?: Role; token?: string }>({ at: 0, busy: false });
+  const last = useRef<{ role?: Role; token?: string }>({});
 
   const request = useCallback(async (credentials: Credentials, least?: Role): Promise<void> => {
-    last.current.busy = true;
     try {
       const { data } = await api.POST("/console/api/session", { body: credentials });
       if (data === undefined) {
@@ -71,16 +67,10 @@ export function useSession(): { state: SessionState; open: (credentials: Credent
         return;
       }
       setSessionToken(data.csrf);
-      last.current = {
-        ...last.current,
-        role: data.role,
-        ...(credentials.token ? { token: credentials.token } : {}),
-      };
+      last.current = { role: data.role, ...(credentials.token ? { token: credentials.token } : {}) };
       setState({ kind: "open", session: data });
     } catch (error) {
       setState({ kind: "refused", problem: asProblem(error), credentials });
-    } finally {
-      last.current = { ...last.current, at: performance.now(), busy: false };
     }
   }, []);
 
@@ -97,10 +87,8 @@ export function useSession(): { state: SessionState; open: (credentials: Credent
     open(takeToken());
     // The page stays while its session is opened again, with all that is written in it.
     watchSession(() => {
-      const { at, busy, role, token } = last.current;
-      if (!busy && performance.now() - at > SHORT_MS) {
-        void request(token === undefined ? {} : { token }, role).then(() => queries.invalidateQueries());
-      }
+      const { role, token } = last.current;
+      void request(token === undefined ? {} : { token }, role).then(() => queries.invalidateQueries());
     });
     return () => watchSession(() => undefined);
   }, [open, request]);

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Combobox } from "./Combobox";
 import { moved, NONE } from "./suggestions";
 
-const scrolled = vi.fn();
+const scrolled = vi.fn(() => Promise.resolve()); // as in Chromium
 const chosen = vi.fn();
 
 function Keys() {
@@ -59,6 +59,20 @@ test("writing makes no suggestion active, and those that remain are shown", () =
   expect(active()).toBe("CLT");
   fireEvent.change(input(), { target: { value: "T" } });
   expect([active(), screen.getAllByRole("option").length]).toEqual(["", 2]);
+});
+
+test("a suggestion that has left is active no more", () => {
+  cleanup();
+  const field = (options: string[]) => (
+    <Combobox label="Key" value="" options={options} onChange={vi.fn()} onChoose={chosen} />
+  );
+  const shown = render(field(["ATL", "BOS"]));
+  press("ArrowUp");
+  expect(active()).toBe("BOS");
+  shown.rerender(field(["ATL"]));
+  expect(input().getAttribute("aria-activedescendant")).toBeNull();
+  press("Enter");
+  expect(chosen.mock.calls).toEqual([[""]]);
 });
 
 test("Escape closes the list, and only then the dialog around it", () => {

@@ -28,6 +28,8 @@ test("joins of unknown boxes, with themselves and in cycles are harmless", () =>
     { source: "a", target: "a" },
     { source: "gone", target: "a" },
   ]);
+  const without = layered(["a", "b"].map(box), [{ source: "a", target: "b" }]);
+  expect(places.get("a")).toEqual(without.get("a"));
   expect(places.size).toBe(2);
   expect([...places.values()].every(({ x, y }) => Number.isFinite(x) && Number.isFinite(y))).toBe(true);
 });

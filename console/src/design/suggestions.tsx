@@ -113,7 +113,9 @@ export function SuggestionList<Option>({
   children,
 }: SuggestionListProps<Option>) {
   const box = useRef<HTMLDivElement>(null);
-  useEffect(() => box.current?.children[of.active]?.scrollIntoView({ block: "nearest" }), [of.active]);
+  useEffect(() => {
+    box.current?.children[of.active]?.scrollIntoView({ block: "nearest" }); // in some browsers this returns a promise
+  }, [of.active]);
   return (
     <div
       ref={box}

@@ -45,6 +45,14 @@ test("a view stands on the views before it", () => {
   );
 });
 
+test("a third view stands on both others, and equal bars of days that do not follow each other are apart", () => {
+  const days = [day(0, { a: 30, b: 20, c: 10 }), day(2, { a: 30, b: 20, c: 10 })];
+  const frame = frameOf(days, 100, 300, 108);
+  const [a, , c] = stacksOf(days, ["a", "b", "c"], frame);
+  expect(c?.path).toContain(`M0.00 ${yOf(frame, 50).toFixed(2)}V${yOf(frame, 60).toFixed(2)}H100.00`);
+  expect(a?.path.match(/M/g)?.length).toBe(2);
+});
+
 test("the frame has room for the budget and for days that exceed it", () => {
   expect(yOf(frameOf(DAYS, 100, 1, 1), 100)).toBeGreaterThan(0);
   expect(frameOf([day(0, { a: 500 })], 100, 1, 1).top).toBeGreaterThan(500);

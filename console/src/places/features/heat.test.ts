@@ -96,6 +96,11 @@ test("keys have summaries, and orders", () => {
   expect(ordered(found, "known")).toEqual([1, 0]);
 });
 
+test("keys without a value come after those with the least", () => {
+  const found = summaries({ ...MAP, value: [null, null, -3, -5] });
+  expect(ordered(found, "newest")).toEqual([1, 0]);
+});
+
 test("colours of the theme are read", () => {
   expect(rgbOf("rgb(1, 22, 255)")).toEqual([1, 22, 255]);
 });

@@ -82,3 +82,7 @@ test("a state has its reason, and a retraction says so once", () => {
   expect(stateText("void", "BATCH_TOO_SMALL")).toBe("void: BATCH_TOO_SMALL");
   expect(stateText("retracted", "RETRACTED: a wrong clock")).toBe("retracted: a wrong clock");
 });
+
+test("an object under the name of another part of the state changes nothing", () => {
+  expect(withPart(STATE, "directory", { odd: true })).toBe(STATE);
+});

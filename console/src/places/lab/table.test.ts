@@ -65,6 +65,17 @@ test("two runs are compared by what differs, and by all results", () => {
   ]);
 });
 
+test("a result of 0 has no change in percent, and equal results are compared, too", () => {
+  const found = differences(
+    run("a", { k: "1" }, { zero: 0, same: 2 }),
+    run("b", { k: "1" }, { zero: 1, same: 2 }),
+  );
+  expect(found.map((one) => [one.name, one.change])).toEqual([
+    ["zero", null],
+    ["same", 0],
+  ]);
+});
+
 test("a folder with any characters is one value of the address", () => {
   const url = new URL(reportUrl("a&folder=b/../#<x>"), "http://localhost");
   expect([...url.searchParams]).toEqual([["folder", "a&folder=b/../#<x>"]]);

@@ -26,6 +26,7 @@ const VERSIONS = [
   version(2, [
     { of: "model", name: "auc", value: 0.7, low: 0.6, high: 0.8 },
     { of: "constant", name: "auc", value: 0.5, low: 0.5, high: 0.5 },
+    { of: "constant", name: "only of the baseline", value: 0.5, low: 0.5, high: 0.5 },
   ]),
   version(1, [{ of: "model", name: "auc", value: 0.9, low: null, high: null }]),
   version(3, [{ of: "model", name: "loss", value: null, low: null, high: null }]),

@@ -54,6 +54,37 @@ def test_a_server_that_ends_is_said(own_world: World, open_page: OpenPage, watch
     expect(page.get_by_role("navigation", name="Places")).to_be_visible()
 
 
+def test_a_session_that_has_ended_is_opened_again(page: Page, watch_of: WatchOf) -> None:
+    watch_of(page).expect(401, "/console/api/")
+    open_place(page, "budgets")
+    page.context.clear_cookies()
+    with page.expect_response(lambda answer: answer.url.endswith("/console/api/session")):
+        open_place(page, "models")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_role("banner").get_by_text("operator")).to_be_visible()
+    expect(page.get_by_role("button", name="Promote …").first).to_be_visible()
+
+
+def test_a_part_of_the_page_that_cannot_be_loaded_is_loaded_on_request(page: Page, watch_of: WatchOf) -> None:
+    watch_of(page).expect_lost_connection()
+    page.route("**/assets/lab-*.js", lambda route: route.abort())
+    go(page, "lab")
+    expect(page.get_by_role("alert")).to_contain_text("could not be loaded")
+    page.unroute("**/assets/lab-*.js")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("main").get_by_role("heading", level=1, name="Lab")).to_be_visible()
+
+
+def test_the_words_of_a_place_are_explained_and_the_focus_comes_back(page: Page) -> None:
+    open_place(page, "budgets")
+    words = page.get_by_role("button", name="Words", exact=True)
+    words.click()
+    expect(page.get_by_role("dialog", name="What the words mean")).to_contain_text("ρ (rho)")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(words).to_be_focused()
+
+
 def go(page: Page, place: str) -> None:
     """Go to a place that may show an error only."""
     page.get_by_role("navigation", name="Places").get_by_role("link", name=place.capitalize()).click()
