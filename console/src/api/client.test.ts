@@ -83,12 +83,14 @@ test("a machine without a network still asks its own console", async () => {
   expect(await queries.fetchQuery({ queryKey: ["x"], queryFn: async () => 3 })).toBe(3);
 });
 
-test("only a console that does not answer is asked again, once at once and then every five seconds", () => {
+test("a busy console is asked again, and one that does not answer once at once and then every five seconds", () => {
   const { retry, refetchInterval } = queries.getDefaultOptions().queries ?? {};
   const away = new ApiProblem({ status: 0, code: "UNREACHABLE", detail: "", mend: "" });
+  const busy = new ApiProblem({ status: 503, code: "CONSOLE_BUSY", detail: "", mend: "" });
   const refused = new ApiProblem({ status: 404, code: "UNKNOWN_VIEW", detail: "", mend: "" });
   const again = retry as (count: number, error: Error) => boolean;
   expect([again(0, away), again(1, away), again(0, refused)]).toEqual([true, false, false]);
+  expect([again(2, busy), again(3, busy)]).toEqual([true, false]);
   const every = refetchInterval as (query: { state: { error: unknown } }) => number | false;
   const intervals = [away, refused, null].map((error) => every({ state: { error } }));
   expect(intervals).toEqual([5_000, false, false]);

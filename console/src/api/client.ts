@@ -72,11 +72,16 @@ function isUnreachable(error: unknown): boolean {
   return error instanceof ApiProblem && error.status === 0;
 }
 
+/** Whether the console computes other answers first. */
+function isBusy(error: unknown): boolean {
+  return error instanceof ApiProblem && error.code === "CONSOLE_BUSY";
+}
+
 export const queries = new QueryClient({
   defaultOptions: {
     queries: {
       staleTime: 5_000,
-      retry: (count, error) => isUnreachable(error) && count < 1,
+      retry: (count, error) => (isUnreachable(error) && count < 1) || (isBusy(error) && count < 3),
       refetchInterval: ({ state }: Query) => (isUnreachable(state.error) ? TRY_AGAIN_MS : false),
       refetchOnWindowFocus: true,
       networkMode: "always", // the console is often on this machine, which needs no network for it
