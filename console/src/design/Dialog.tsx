@@ -19,6 +19,7 @@ export function Dialog({ title, children, actions, onClose, closeText = "Cancel"
     const before = document.activeElement;
     const shown = dialog.current;
     shown?.showModal();
+    shown?.scrollTo?.(0, 0); // a long text is read from its beginning, though the focus is on the button below it
     return () => {
       shown?.close();
       // the dialog has left the page by now, so the browser does not go back by itself
