@@ -6,7 +6,7 @@ import { Spinner } from "./Progress";
 interface Query<Data> {
   data: Data | undefined;
   error: unknown;
-  isFetching: boolean;
+  isFetching?: boolean;
   refetch: () => unknown;
 }
 
@@ -19,7 +19,7 @@ interface LoadedProps<Data> {
 
 /** An answer of the API once it is there; an error beside an older answer does not take that one away. */
 export function Loaded<Data>({ query, label, children }: LoadedProps<Data>) {
-  const { data, error, isFetching, refetch } = query;
+  const { data, error, isFetching = false, refetch } = query;
   // A query forgets its error when it tries again; the page shows it until there is an answer.
   const [last, setLast] = useState<unknown>(error);
   if (error && error !== last) {
