@@ -81,6 +81,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/console/api/budgets/ledgers/{owner}/outlook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Outlook
+         * @description How long the budget of a ledger lasts.
+         */
+        get: operations["readLedgerOutlook"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/console/api/budgets/ledgers/{owner}/refusals": {
         parameters: {
             query?: never;
@@ -110,7 +130,7 @@ export interface paths {
         };
         /**
          * Views
-         * @description The views that can be collected, with their prices.
+         * @description The registered views, with their prices.
          */
         get: operations["listPricedViews"];
         put?: never;
@@ -265,6 +285,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/console/api/composer/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Prices
+         * @description The views of a text, with their prices.
+         */
+        post: operations["listPricesOfText"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/console/api/composer/render": {
         parameters: {
             query?: never;
@@ -387,6 +427,26 @@ export interface paths {
         get: operations["getSources"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/console/api/composer/what-if": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Collect Every Day
+         * @description What views of a text would cost if they were collected every day.
+         */
+        post: operations["whatIfOfText"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1034,6 +1094,16 @@ export interface components {
             problem: string | null;
         };
         /**
+         * Bucket
+         * @description Times above `from_ms`, and up to `to_ms`; None: without an upper end.
+         */
+        Bucket: {
+            /** From Ms */
+            from_ms: number;
+            /** To Ms */
+            to_ms: number | null;
+        };
+        /**
          * BudgetFit
          * @description Whether the budget of one ledger pays for a day, and so for every day.
          */
@@ -1084,20 +1154,21 @@ export interface components {
          * @description A run that this console has started. Times are ISO 8601.
          *
          *     Attributes:
-         *         result: of a run that is done.
+         *         result, services: of a run that is done.
          */
         CollectionRun: {
             /** Command */
             command: string;
             /** Ended At */
             ended_at: string | null;
-            failure: components["schemas"]["RunFailure"] | null;
+            failure: components["schemas"]["Failure"] | null;
             /** Id */
             id: string;
             /** Progress */
             progress: components["schemas"]["RunProgress"][];
             /** Result */
             result: components["schemas"]["ViewResult"][] | null;
+            services: components["schemas"]["ServicesResult"] | null;
             /** Started At */
             started_at: string;
             /**
@@ -1418,6 +1489,25 @@ export interface components {
             why_not?: string | null;
         };
         /**
+         * EndedPlan
+         * @description The plan that ended last.
+         *
+         *     `announced`: the sites were asked for reports, else only what they would answer. `answers`: how many sites answered,
+         *     refused, were absent, lost.
+         */
+        EndedPlan: {
+            /** Announced */
+            announced: boolean;
+            /** Answers */
+            answers: {
+                [key: string]: number;
+            };
+            /** At */
+            at: number;
+            /** Views */
+            views: string[];
+        };
+        /**
          * EpsilonClaim
          * @description ε at δ of a client that takes part on each of some days.
          *
@@ -1441,8 +1531,7 @@ export interface components {
          * @description The effect of noise on one feature of one pane with n clients.
          *
          *     Attributes:
-         *         value: the value without noise of the assumed events (see `_imagined`), of a histogram that of each cell; None where it
-         *             would be null.
+         *         value: without noise, of the events that `explain` assumes; of a histogram, of each cell. None where it would be null.
          *         se: standard error due to noise; None where the value would be null.
          *         drowned: the value would be null, or is a count below three standard errors.
          */
@@ -1468,6 +1557,18 @@ export interface components {
             clients: number[];
             /** Text */
             text: string;
+        };
+        /**
+         * Failure
+         * @description Why something cannot be used, or has failed, and the mend.
+         */
+        Failure: {
+            /** Code */
+            code: string;
+            /** Detail */
+            detail: string;
+            /** Mend */
+            mend: string;
         };
         /**
          * FeatureExplanation
@@ -1852,7 +1953,7 @@ export interface components {
         Ledger: {
             /** Owner */
             owner: string;
-            problem: components["schemas"]["LedgerProblem"] | null;
+            problem: components["schemas"]["Failure"] | null;
             state: components["schemas"]["WholeBudget"] | null;
         };
         /**
@@ -1866,7 +1967,7 @@ export interface components {
             owner: string;
             /** Plans */
             plans: number;
-            problem: components["schemas"]["LedgerProblem"] | null;
+            problem: components["schemas"]["Failure"] | null;
         };
         /**
          * LedgerDay
@@ -1911,16 +2012,27 @@ export interface components {
             next: string | null;
         };
         /**
-         * LedgerProblem
-         * @description Why a ledger cannot be used.
+         * LedgerOutlook
+         * @description How long the budget of a ledger lasts, and the command that says the same.
+         *
+         *     Attributes:
+         *         spent: every day's budget is spent. worst: every day costs as much as the worst one so far; null: none was charged, or no
+         *             ε holds.
+         *         daily_micro_rho: what a day of all views together costs in the budget.
          */
-        LedgerProblem: {
-            /** Code */
-            code: string;
-            /** Detail */
-            detail: string;
-            /** Mend */
-            mend: string;
+        LedgerOutlook: {
+            /** Command */
+            command: string;
+            /** Daily Micro Rho */
+            daily_micro_rho: number;
+            /** Owner */
+            owner: string;
+            spent: components["schemas"]["Lasting"];
+            /** Today */
+            today: components["schemas"]["ViewLeft"][];
+            /** Today Left */
+            today_left: number;
+            worst: components["schemas"]["Lasting"] | null;
         };
         /**
          * Lineage
@@ -2307,9 +2419,10 @@ export interface components {
         };
         /**
          * PlanPart
-         * @description The plan that the coordinator carries out; None: none.
+         * @description The plan that the coordinator carries out, and the one that ended last; None: none.
          */
         PlanPart: {
+            last: components["schemas"]["EndedPlan"] | null;
             plan: components["schemas"]["Plan"] | null;
             /** Problem */
             problem: string | null;
@@ -2359,7 +2472,7 @@ export interface components {
             panes: number;
             /** Problems */
             problems: components["schemas"]["GraphProblem"][];
-            refusal: components["schemas"]["RunFailure"] | null;
+            refusal: components["schemas"]["Failure"] | null;
             /** Views */
             views: components["schemas"]["PreviewedView"][];
         };
@@ -2394,6 +2507,16 @@ export interface components {
             panes: number;
             /** View */
             view: string;
+        };
+        /**
+         * PricedText
+         * @description The views of a text, and why others are not known.
+         */
+        PricedText: {
+            /** Problems */
+            problems: components["schemas"]["GraphProblem"][];
+            /** Views */
+            views: components["schemas"]["PricedView"][];
         };
         /**
          * PricedView
@@ -2739,7 +2862,7 @@ export interface components {
         };
         /**
          * Role
-         * @description A role that `covey up` has started.
+         * @description A role that `covey up` has started. `state`: a task that has ended well is `done`. `why`: the last process ended.
          */
         Role: {
             /** Address */
@@ -2809,18 +2932,6 @@ export interface components {
              * @default []
              */
             views?: string[];
-        };
-        /**
-         * RunFailure
-         * @description Why a run has failed, or would be refused, and the mend.
-         */
-        RunFailure: {
-            /** Code */
-            code: string;
-            /** Detail */
-            detail: string;
-            /** Mend */
-            mend: string;
         };
         /**
          * RunOfLab
@@ -3022,6 +3133,8 @@ export interface components {
         /**
          * ServedVersion
          * @description What a version has done since its server began. Times are means in ms; None: there was no request.
+         *
+         *     `stages`: empty where the server gives no histograms.
          */
         ServedVersion: {
             /** Batch Rows */
@@ -3042,6 +3155,8 @@ export interface components {
             requests: number;
             /** Rows */
             rows: number;
+            /** Stages */
+            stages: components["schemas"]["StageLatency"][];
             /** Version */
             version: number;
         };
@@ -3054,6 +3169,16 @@ export interface components {
             name: string;
             /** Refs */
             refs: string[];
+        };
+        /**
+         * ServicesResult
+         * @description The feature services of the text after a run. `waiting`: they read a view that was left out and the store does not have.
+         */
+        ServicesResult: {
+            /** Registered */
+            registered: string[];
+            /** Waiting */
+            waiting: string[];
         };
         /**
          * ServingChange
@@ -3219,6 +3344,20 @@ export interface components {
             collects: string;
             /** Sources */
             sources: components["schemas"]["Source"][];
+        };
+        /**
+         * StageLatency
+         * @description The times of one stage. `p50`, `p95`: the buckets of the server's histogram that half and 95 % of them end in.
+         */
+        StageLatency: {
+            /** Count */
+            count: number;
+            /** Mean Ms */
+            mean_ms: number;
+            p50: components["schemas"]["Bucket"];
+            p95: components["schemas"]["Bucket"];
+            /** Stage */
+            stage: string;
         };
         /**
          * StartBody
@@ -3476,9 +3615,9 @@ export interface components {
          *
          *     Attributes:
          *         keys: the number of keys in the domain; constant: reads need no key.
-         *         freshness: `fresh`: the next pane is not due yet; `late`: it is; `expired`: the newest row is older than the ttl;
-         *             `replayed`: all panes were collected over past events; `empty`: there is no pane yet.
+         *         freshness: see `deployment.inspect.freshness`.
          *         newest_end: the end of the newest pane; due_at: when the next one is due.
+         *         elsewhere: the features of its other versions, as `late_7d@v1`.
          */
         ViewForm: {
             /** Constant */
@@ -3487,6 +3626,8 @@ export interface components {
             description: string;
             /** Due At */
             due_at: number | null;
+            /** Elsewhere */
+            elsewhere: string[];
             /** Entity */
             entity: components["schemas"]["KeyColumn"][];
             /** Features */
@@ -3528,6 +3669,23 @@ export interface components {
             void: number;
             /** Windows */
             windows: string[];
+        };
+        /**
+         * ViewLeft
+         * @description A view, and what a day of it costs in a budget.
+         *
+         *     Attributes:
+         *         paid: today was charged already. fits: what today has left pays for it.
+         */
+        ViewLeft: {
+            /** Fits */
+            fits: boolean;
+            /** Micro Rho */
+            micro_rho: number;
+            /** Paid */
+            paid: boolean;
+            /** View */
+            view: string;
         };
         /**
          * ViewResult
@@ -3595,13 +3753,15 @@ export interface components {
         };
         /**
          * WhatIfAnswer
-         * @description The cost of all chosen views together, and of each.
+         * @description The cost of all chosen views together, and of each. `command` shows the same; it reads the saved file.
          */
         WhatIfAnswer: {
             /** Budgets */
             budgets: components["schemas"]["BudgetFit"][];
             /** Claims */
             claims: components["schemas"]["DaysEpsilon"][];
+            /** Command */
+            command: string;
             /** Curve */
             curve: components["schemas"]["DaysEpsilon"][];
             /** Days */
@@ -3617,8 +3777,25 @@ export interface components {
             views: components["schemas"]["ViewCost"][];
         };
         /**
+         * WhatIfOfText
+         * @description Views of a text to collect every day.
+         */
+        WhatIfOfText: {
+            /**
+             * Days
+             * @default 365
+             */
+            days?: number;
+            /** Epsilon */
+            epsilon?: number | null;
+            /** Text */
+            text: string;
+            /** Views */
+            views: components["schemas"]["ChosenView"][];
+        };
+        /**
          * WhatIfRequest
-         * @description Views to collect every day, for so many days. `epsilon`: how long ε stays at most this.
+         * @description Registered views to collect every day, for so many days. `epsilon`: how long ε stays at most this.
          */
         WhatIfRequest: {
             /**
@@ -3847,6 +4024,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LedgerDays"];
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readLedgerOutlook: {
+        parameters: {
+            query?: {
+                epsilon?: number;
+            };
+            header?: never;
+            path: {
+                /** @description operator, or site-ID */
+                owner: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LedgerOutlook"];
                 };
             };
             /** @description An error */
@@ -4180,6 +4391,39 @@ export interface operations {
             };
         };
     };
+    listPricesOfText: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TextBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PricedText"];
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     renderViews: {
         parameters: {
             query?: never;
@@ -4417,6 +4661,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Sources"];
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    whatIfOfText: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhatIfOfText"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhatIfAnswer"];
                 };
             };
             /** @description An error */
@@ -5230,6 +5507,8 @@ export interface operations {
                 first?: number | null;
                 /** @description µs since the epoch */
                 end?: number | null;
+                /** @description In a reason, or the beginning of a release or plan in hexadecimal */
+                text?: string | null;
                 cursor?: string | null;
                 limit?: number;
             };
