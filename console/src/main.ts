@@ -1,7 +1,7 @@
 // The first code of the page: it asks for what the page will need, all at once, and then draws it.
 
 import { askEarly } from "./app/firstRequests";
-import { PAGES } from "./app/parts";
+import { PAGES } from "./app/pages";
 import { parseRoute } from "./app/routes";
 import { applyTheme, keptTheme } from "./app/theme";
 import { takeToken } from "./app/token";

@@ -6,7 +6,7 @@ import { OpeningPage } from "./Frame";
 import { KeyForm } from "./KeyForm";
 import { NoSession } from "./NoSession";
 import { PartOfPage } from "./PartOfPage";
-import { PAGES } from "./parts";
+import { PAGES } from "./pages";
 import { TITLES, useRoute } from "./routes";
 import { Shell } from "./Shell";
 import { asksForKey, SessionContext, useSession } from "./session";

@@ -3,7 +3,7 @@ import { cleanup, render, screen } from "@testing-library/react";
 import { afterEach, expect, test, vi } from "vitest";
 import { Boundary } from "./Boundary";
 import { PartOfPage } from "./PartOfPage";
-import { Part } from "./parts";
+import { Part } from "./part";
 
 afterEach(cleanup);
 

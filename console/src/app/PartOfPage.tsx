@@ -1,6 +1,6 @@
 import { type ComponentType, useEffect, useState } from "react";
 import { Spinner } from "../design/Progress";
-import type { Part } from "./parts";
+import type { Part } from "./part";
 
 type State =
   | { kind: "loading" }

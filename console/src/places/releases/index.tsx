@@ -1,5 +1,5 @@
 import { PartOfPage } from "../../app/PartOfPage";
-import { Part } from "../../app/parts";
+import { Part } from "../../app/part";
 import { hrefOf, navigate, useRoute } from "../../app/routes";
 import { Page } from "../../design/Page";
 import { Tabs } from "../../design/Tabs";
