@@ -618,7 +618,7 @@ def definition(of: FeatureView) -> bytes:
     return collection_hash(of)
 
 
-def test_repro_a_plan_that_repeats_an_attempt_may_have_a_view_that_is_new(ledger: Ledger) -> None:
+def test_a_plan_that_repeats_an_attempt_may_have_a_view_that_is_new(ledger: Ledger) -> None:
     budget, first = Budget(2_000_000), plan_of(1, A, days=(0,))
     ledger.intend(first, budget)
     both = replace(plan_of(2, A, B, days=(0,)), earlier=(Attempt(first.hash),))
