@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Annotated, Literal
 
 import numpy as np
@@ -116,8 +117,10 @@ def router(console: Console) -> APIRouter:
         schema, parts = store.history_parts(view, (start, to), intervals=True)
         rows = (_of_keys(part, len(definition.entity.domain), places) for part in parts) if places else parts
         name = f"{view.replace('@', '-')}.{kind}"
+        stream = row_stream(rows, schema, kind)
+        first = next(stream)  # so that a damaged file is a problem; a later one ends the download early
         return StreamingResponse(
-            row_stream(rows, schema, kind),
+            chain([first], stream),
             media_type=_MEDIA[kind],
             headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
         )

@@ -81,6 +81,7 @@ def _notebook(
         "",
         f"with Store.open(Path({str(directory)!r})) as store:",
         f"    rows = store.history({name!r}{bounds}).to_pandas()",
+        'rows["pane_start"] = rows.pane_start.dt.tz_localize(None)  # UTC; matplotlib draws no empty column of a time zone',
         "",
     ]
     series = "rows"

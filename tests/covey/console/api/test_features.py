@@ -406,6 +406,7 @@ def test_the_commands_of_a_chart_read_the_same_values(
         ("area", "flights", []),
         ("shops", "flights", HOSTILE),
         ("shops", "flights", []),
+        ("empty", "late", ["ATL"]),
     ],
 )
 def test_the_python_of_a_chart_draws_the_same_values(
@@ -518,3 +519,13 @@ def test_gaps_are_bounded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
             patch.setattr(charts, bound, 1)
             found = series_of(api, "delays", "flights", key="ATL")
             assert (len(found["gaps"]), found["more_gaps"]) == (1, True)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_an_export_of_a_damaged_file_is_a_named_problem(tmp_path: Path, kind: str) -> None:
+    fill(tmp_path, a_view(), panes=2)
+    (file,) = (tmp_path / "store" / "offline").rglob("*.parquet")
+    file.write_bytes(file.read_bytes()[:100])
+    with console_of(tmp_path, now=DAY) as console:
+        status, problem = Api(console).ask("GET", "/features/delays/export", params={"format": kind})
+    assert (status, problem["code"]) == (500, "STORE_CORRUPT")
