@@ -139,7 +139,7 @@ class SiteActivities:
         """What the ledger of a site says; None: it is not here."""
         path = self._directory / LEDGERS / f"{site_role(site)}.db"
         stamp = stamp_of(path, path.with_name(f"{path.name}-wal"), head_path(path))
-        if not path.exists():
+        if not path.exists() and not head_path(path).exists():  # a head without its ledger: the ledger was deleted
             self._ledgers.pop(site, None)
             return None
         known = self._ledgers.get(site)

@@ -158,6 +158,15 @@ class TestSites:
         assert one.ledger
         assert two.ledger == ""
 
+    def test_a_deleted_ledger_is_broken_and_not_elsewhere(self, tmp_path: Path) -> None:
+        (tmp_path / "ledgers").mkdir()
+        with SiteLedger(tmp_path / "ledgers" / "site-1.db", "1", lambda: 44) as ledger:
+            ledger.refuse(Refuse(RefusalCode.VIEW_NOT_ALLOWED, PLAN.hash, "visits", 3))
+        (tmp_path / "ledgers" / "site-1.db").unlink()
+        one, two = SiteActivities(tmp_path).read(ROSTER)
+        assert "its head file exists" in (one.ledger or "")
+        assert two.ledger is None
+
     def test_a_ledger_is_read_again_only_when_it_has_changed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
