@@ -63,7 +63,7 @@ test("a span has its largest unit", () => {
 
 test("a plan that ended says what became of it, and whether anything was charged", () => {
   const plan = { at: 1_796_154_350_000_000, views: ["a", "b"], announced: true, answers: { answered: 2 } };
-  expect(endedText(plan)).toBe("The last plan, of a, b, ended at 2026-12-01 19:45 UTC: 2 answered.");
+  expect(endedText(plan)).toBe("The last plan, of a, b, ended at 2026-12-01 19:45:50 UTC: 2 answered.");
   expect(endedText({ ...plan, announced: false, answers: { refused: 2 } })).toMatch(
     /: 2 refused\. The sites were only asked .* nothing was charged/,
   );

@@ -22,6 +22,7 @@ import { useMoved } from "../state/moved";
 import { CanvasTools, WHOLE } from "./CanvasTools";
 import { Filter, Part, SourceColumns, Windows } from "./cards";
 import { DRAGGED, draggedOf } from "./dragged";
+import { useFitted } from "./fitted";
 import { type Card, flowOf, type JoinLine, placesOf, reused, sameLines, shapeOf } from "./flow";
 import { useCanvasKeys, useShownCard } from "./keys";
 
@@ -147,6 +148,7 @@ function Drawing() {
   );
 
   const press = useCanvasKeys(cards, moved, setMoved, frame);
+  useFitted(flow, editing.base, cards, frame);
   useShownCard(selection.length === 1 ? selection[0] : undefined, cards, frame);
   return (
     <section

@@ -1,12 +1,12 @@
-import { type FitViewOptions, Panel, useReactFlow } from "@xyflow/react";
+import { Panel, useReactFlow } from "@xyflow/react";
 import { Button } from "../../../design/Button";
 
 /** The whole graph in sight, above the buttons. */
-export const WHOLE: FitViewOptions = {
+export const WHOLE = {
   padding: { top: "16px", x: "16px", bottom: "64px" },
   minZoom: 0.1,
   maxZoom: 1,
-};
+} as const;
 
 /** The buttons on the canvas: what is seen of it. */
 export function CanvasTools({ onArrange }: { onArrange: () => void }) {

@@ -16,9 +16,9 @@ interface ConditionEditorProps {
   onChange: (value: string) => void;
 }
 
-/** A condition with suggestions and errors as one types (ARIA combobox). Tab or Enter takes a suggestion. */
+/** A condition with suggestions and errors as one types (ARIA combobox). Tab or Enter takes a suggestion. A long one is wrapped. */
 export function ConditionEditor({ label, hint, value, error, columns, onChange }: ConditionEditorProps) {
-  const input = useRef<HTMLInputElement>(null);
+  const input = useRef<HTMLTextAreaElement>(null);
   const [caret, setCaret] = useState(value.length);
   const [wanted, want] = useState<number | undefined>(undefined);
   const { condition, isLate } = useCondition(value, Math.min(caret, value.length), columns);
@@ -49,8 +49,8 @@ export function ConditionEditor({ label, hint, value, error, columns, onChange }
     if (event.key === " " && event.ctrlKey) {
       event.preventDefault();
       suggestions.show();
-    } else if (options.length > 0) {
-      suggestions.press(event);
+    } else if ((options.length === 0 || !suggestions.press(event)) && event.key === "Enter") {
+      event.preventDefault();
     }
   }
 
@@ -60,10 +60,11 @@ export function ConditionEditor({ label, hint, value, error, columns, onChange }
     <Field label={label} hint={warning === undefined ? hint : `${hint} Note: ${warning}.`} error={message}>
       {({ id, describedBy, invalid }) => (
         <div className="combobox condition">
-          <input
+          <textarea
             id={id}
             ref={input}
-            className="input mono"
+            className="input mono condition-text"
+            rows={2}
             {...suggestions.input}
             aria-describedby={describedBy}
             aria-invalid={invalid}
@@ -71,7 +72,7 @@ export function ConditionEditor({ label, hint, value, error, columns, onChange }
             onKeyDown={press}
             onSelect={(event) => setCaret(event.currentTarget.selectionStart ?? value.length)}
             onChange={(event) => {
-              onChange(event.target.value);
+              onChange(event.target.value.replaceAll("\n", " ")); // a condition is one line, also one that was pasted
               setCaret(event.target.selectionStart ?? value.length);
               suggestions.show();
             }}
