@@ -12,7 +12,7 @@ import type { Model, Served } from "./types";
 const READ_EVERY_MS = 5_000;
 const STAGES = [
   ["queue_ms", "In the queue"],
-  ["read_ms", "Reading features"],
+  ["read_ms", "Preparing features"],
   ["infer_ms", "Computing"],
 ] as const;
 

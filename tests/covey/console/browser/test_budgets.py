@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from covey.cli import call
 from tests.covey.console.server import serving_console
 from tests.covey.console.world import World
 
@@ -55,6 +56,34 @@ def test_what_if_follows_the_price_that_is_written(page: Page) -> None:
         page.get_by_role("table", name="Whether each budget pays for a day").get_by_text("refused").first
     ).to_be_visible()
     assert violations(page) == []
+
+
+def test_a_ledger_says_how_long_its_budget_lasts_as_the_command_does(
+    page: Page, console_world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_place(page, "budgets", "ledger=operator")
+    page.get_by_label("ε that is not to be exceeded").fill("25")
+    answer = page.get_by_text(re.compile(r"If every day's budget is spent: ε stays at most 25 for \d+ days"))
+    expect(answer).to_be_visible()
+    assert (
+        call(["ledger", "show", "--ledger", "operator", "--limit", "25", "--project", str(console_world.project)]) == 0
+    )
+    said = re.findall(
+        r"ε stays at most 25 for (\d+) days?.*?(\d+) days?.*?every day's\s+budget", capsys.readouterr().out
+    )
+    assert said == re.findall(r"most 25 for (\d+) days?.*for (\d+) days?", answer.inner_text())
+
+
+def test_what_if_prices_edits_of_the_composer_before_they_are_saved(page: Page) -> None:
+    open_place(page, "composer")
+    page.get_by_role("treeitem", name=re.compile("^Privacy")).first.click()
+    page.get_by_label("Rho", exact=True).fill("0.04")
+    open_place(page, "budgets/what-if", "of=composer")
+    expect(page.get_by_label("ρ of a client-day of area_delay")).to_have_value("0.04")
+    expect(page.get_by_text("A client-day costs ρ = 0.139998 against an aggregator")).to_be_visible()
+    expect(page.get_by_text("The same as a command, once the edits are saved")).to_be_visible()
+    page.get_by_role("combobox", name="Views", exact=True).select_option("registered in the store")
+    expect(page.get_by_label("ρ of a client-day of area_delay")).to_have_value("0.08")
 
 
 @pytest.mark.long

@@ -9,6 +9,7 @@ import { CodeText } from "./CodeText";
 import { ConditionField } from "./ConditionField";
 import { Domain } from "./Domain";
 import { Choice, ColumnName, type EditorProps, Line, Lines, Pair, Tags, YesOrNo } from "./editors";
+import { hintOf } from "./hints";
 import { pythonOf } from "./python";
 import { References } from "./References";
 
@@ -36,7 +37,7 @@ export function FieldEditor({ node, field }: FieldEditorProps) {
   const props: EditorProps = {
     field,
     label,
-    hint: firstSentence(field.help),
+    hint: hintOf(field.help),
     value: now?.kind === "literal" ? now.value : undefined,
     error,
     onValue: (value) => change(literal(value)),
@@ -151,10 +152,4 @@ function Arguments({ label, now }: { label: string; now: Field | undefined }) {
 export function labelOf(name: string): string {
   const words = name.replaceAll("_", " ");
   return words.charAt(0).toUpperCase() + words.slice(1);
-}
-
-function firstSentence(help: string): string {
-  const end = /[.;](\s|$)/.exec(help);
-  const sentence = end === null ? help : help.slice(0, end.index + 1).replace(/;$/, ".");
-  return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }
