@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 
 /** What the first script needs. */
 const FIRST =
-  /node_modules\/(react|openapi-fetch)\/|\/src\/app\/(firstRequests|parts|routes|token)\.ts$|\/src\/api\/early\.ts$/;
+  /node_modules\/(react|openapi-fetch)\/|\/src\/app\/(firstRequests|pages|part|routes|theme|token)\.ts$|\/src\/api\/early\.ts$/;
 
 /** What every place needs: it is one file, so that a place is not opened by a dozen requests. */
 const APP =
