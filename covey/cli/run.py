@@ -127,7 +127,7 @@ def run(
     from deployment.printing.run_report import print_run, published_voids, run_to_json
     from deployment.run import resume as resume_run
     from deployment.run import run as run_views
-    from deployment.run_services import NO_SERVICES, choose_views, register_run_services
+    from deployment.run_services import NO_SERVICES, FileServices, choose_views
     from featurestore.define.views_file import load_declared
 
     talk = talk_console()
@@ -153,6 +153,8 @@ def run(
             raise UsageError(f"missing {missing}; see `covey run --help`")
         declared = load_declared(views_file, need_views=True)
         chosen = choose_views(declared.views, view or ())
+        of_file = FileServices.of(declared, chosen)
+        of_file.require(store)  # before the run charges anything
         terms: dict[str, Any] = {
             "noise": noise.value,
             "participation": None if participation is None else participation.value,
@@ -180,8 +182,7 @@ def run(
                 progress=progress,
                 **terms,
             )
-        left_out = {one.name for one in declared.views} - {one.name for one in chosen}
-        services = register_run_services(report.store, declared.services, declared.on_demand, left_out, wall_clock)
+        services = of_file.register(report.store, wall_clock)
     voids = published_voids(report)
     if as_json:
         typer.echo(json.dumps(run_to_json(report, voids, services)))

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, BinaryIO, Final
 
@@ -56,8 +57,11 @@ def collect(request: RunRequest, lines: Lines) -> int:
     from deployment.run import run
 
     try:
+        views = request.declared()
+        of_text = request.services.read(views)
+        of_text.require(Path(request.store))  # before the run charges anything
         report = run(
-            request.declared(),
+            views,
             request.events,
             store=request.store,
             client_column=request.client_column,
@@ -70,7 +74,7 @@ def collect(request: RunRequest, lines: Lines) -> int:
             in_process=True,
             progress=lines.progress,
         )
-        services = request.services.register(report.store, wall_clock)
+        services = of_text.register(report.store, wall_clock)
     except (CoveyError, OSError) as error:
         lines.write("failed", failure_of(error))
         return exit_code(error) or FAILURE

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Collection
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deployment.run_services import RunServices, register_run_services
+from deployment.run_services import FileServices
 from featurestore.define.definitions import FeatureView
 from featurestore.define.on_demand import OnDemandView
 from featurestore.define.services import FeatureService
-from featurestore.define.views_file import Declared
 from featurestore.define.wire import view_from_bytes, view_to_bytes
 from featurestore.errors import OnDemandFailed
 
@@ -72,18 +69,18 @@ class RunServicesRequest(BaseModel):
     left_out: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, declared: Declared, chosen: Collection[str]) -> Self:
-        """Those of a text of which these views are collected."""
+    def of(cls, services: FileServices) -> Self:
+        """Those of a text."""
         return cls(
-            services=tuple(map(ServiceData.model_validate, declared.services)),
-            on_demand=tuple(map(OnDemandData.of, declared.on_demand)),
-            left_out=tuple(view.name for view in declared.views if view.name not in chosen),
+            services=tuple(map(ServiceData.model_validate, services.services)),
+            on_demand=tuple(map(OnDemandData.of, services.on_demand)),
+            left_out=tuple(sorted(services.left_out)),
         )
 
-    def register(self, store: Path, clock: Callable[[], int]) -> RunServices:
-        """Register them. Raises as `register_run_services`."""
-        services, on_demand = [one.read() for one in self.services], [one.read() for one in self.on_demand]
-        return register_run_services(store, services, on_demand, self.left_out, clock)
+    def read(self, views: tuple[FeatureView, ...]) -> FileServices:
+        """The services of the text of which these views are collected. Raises ServiceInvalid."""
+        services, on_demand = (one.read() for one in self.services), (one.read() for one in self.on_demand)
+        return FileServices(tuple(services), tuple(on_demand), views, frozenset(self.left_out))
 
 
 def _no_function(**_given: object) -> None:

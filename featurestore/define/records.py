@@ -35,6 +35,11 @@ class RegisteredView:
         return f"{self.view.name}@v{self.version}"
 
 
+def first_version(view: FeatureView) -> RegisteredView:
+    """What the first version of a view will be; the registry chooses its numbers."""
+    return RegisteredView(0, 1, view, 0)
+
+
 @dataclass(frozen=True)
 class Scheduled:
     """One entry of the schedule of a name: from when to when the collection of a version is collected.

@@ -54,6 +54,14 @@ class Lineage:
         """The version that the name without `@v` serves."""
         return next(version for one, version in reversed(self.entries) if one.served_since is not None)
 
+    def served_after(self, collection_id: int) -> Version:
+        """The version that the name serves once a collection has a release."""
+        return next(
+            version
+            for one, version in reversed(self.entries)
+            if one.served_since is not None or version.registered.collection_id == collection_id
+        )
+
     @property
     def newest(self) -> Version:
         """The version that was applied last. The next change is compared with it."""

@@ -25,7 +25,7 @@ from featurestore.define.changes import Unchanged, ViewChange, compare
 from featurestore.define.definitions import FeatureView
 from featurestore.define.earlier import other_forms
 from featurestore.define.panes import NEVER
-from featurestore.define.records import FIRST_MOMENT, PaneRecord, RegisteredView, ToCollect, Version
+from featurestore.define.records import FIRST_MOMENT, PaneRecord, RegisteredView, ToCollect, Version, first_version
 from featurestore.define.release import Clock
 from featurestore.define.wire import definition_hash
 from featurestore.errors import (
@@ -251,6 +251,17 @@ class Registry:
             replaceable = self._is_replaceable(lineage) and not self._is_named(view.name)
             if _collected(lineage, view) is None and not replaceable:
                 raise _changed(lineage.newest, view)
+
+    def served_after(self, view: FeatureView) -> RegisteredView:
+        """The version that the name of a view serves once this definition has a release. Nothing is written. Raises ViewChanged."""
+        view = self.in_force(view)
+        self.require_registrable(view)
+        for lineage in self._versions.lineages(view.name):
+            collected = _collected(lineage, view)
+            if collected is None:
+                return replace(lineage.newest.registered, view=view)
+            return lineage.served_after(self.view(view.name, collected).collection_id).registered
+        return first_version(view)
 
     def _add_first(self, view: FeatureView, now: int) -> None:
         view_id = self._versions.add(view, now)

@@ -362,6 +362,16 @@ class TestView:
         _, _, err = covey(*run_arguments, "--view", "everywhere")
         assert "service both is not registered: it reads a view that this run left out" in " ".join(err.split())
 
+    def test_a_service_that_cannot_be_registered_is_refused_before_anything_is_made(
+        self, covey: Covey, run_arguments: list[str], with_services: Path
+    ) -> None:
+        views = with_services / "views.py"
+        views.write_text(views.read_text().replace('"by_shop", ["visits:big"]', '"by_shop", ["visits:bog"]'))
+        code, _, err = covey(*run_arguments)
+        assert code != 0
+        assert "'visits' serves no feature 'bog'" in " ".join(err.split())
+        assert not (with_services / "store").exists()
+
     def test_an_unknown_view_is_refused_before_anything_is_made(
         self, covey: Covey, run_arguments: list[str], project: Path
     ) -> None:

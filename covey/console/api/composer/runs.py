@@ -20,6 +20,7 @@ from covey.errors import NoEvents, ViewsNotKnown, require_confirmed
 from deployment.project.fleet import EventColumns
 from deployment.project.project import as_collected_in
 from deployment.run_preview import preview
+from deployment.run_services import FileServices
 from featurestore.define.definitions import FeatureView
 
 from .graph import Name
@@ -40,6 +41,7 @@ def add_routes(router: APIRouter, console: Console, registry: RunRegistry) -> No
             known = views_of(console.text_settings, body.text)
             line = _command(console, source, body, known)
             views = _chosen(console, known, body.views)
+            FileServices.of(known.declared, views).require(console.directory)
             found = preview(
                 views,
                 source.path,
@@ -73,7 +75,7 @@ def add_routes(router: APIRouter, console: Console, registry: RunRegistry) -> No
             end=_moment(body.end),
             noise=body.noise,
             budget=body.budget,
-            services=RunServicesRequest.of(known.declared, names),
+            services=RunServicesRequest.of(FileServices.of(known.declared, views)),
         )
         run = registry.start(request, names, _command(console, source, body, known))
         return shown(run.snapshot())

@@ -111,6 +111,17 @@ def test_a_refusal_is_shown_before_and_after_with_its_mend(folder: Path) -> None
     assert "--budget" in found["failure"]["mend"]
 
 
+def test_a_service_that_cannot_be_registered_is_refused_before_anything_is_charged(folder: Path) -> None:
+    body = BODY | {"text": f'{VIEWS}\none = FeatureService("one", ["visits:bog"])\n'}
+    with console_of(folder, source=source_of(folder)) as console:
+        api = Api(console)
+        assert api.post("/composer/runs/preview", body)["refusal"]["code"] == "SERVICE_INVALID"
+        found = ended(api, api.post("/composer/runs", body | {"confirmed": True})["id"])
+        assert (found["status"], found["failure"]["code"]) == ("failed", "SERVICE_INVALID")
+        assert api.post("/composer/runs/preview", BODY)["panes"] == 3
+        assert not (folder / "ledgers").exists()
+
+
 def test_another_definition_of_a_collected_view_is_refused_with_the_command_that_takes_it_over(folder: Path) -> None:
     with console_of(folder, source=source_of(folder)) as console:
         api = Api(console)
