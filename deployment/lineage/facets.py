@@ -43,8 +43,8 @@ def plan_facets(producer: str, version: str, tally: PlanTally) -> Facets:
     No count of events or clients is in it, and no name of a site.
     """
     terms = tally.manifest
-    end = utc_text(tally.last + tally.keeper.view.pane_us)
-    nominal = {"nominalStartTime": utc_text(tally.first), "nominalEndTime": end}
+    end = utc_text(tally.panes.last + tally.keeper.view.pane_us)
+    nominal = {"nominalStartTime": utc_text(tally.panes.first), "nominalEndTime": end}
     return {
         "nominalTime": standard(producer, "NominalTimeRunFacet", "1-0-1", **nominal),
         "processing_engine": standard(producer, "ProcessingEngineRunFacet", "1-1-1", version=version, name="covey"),
@@ -64,9 +64,9 @@ def plan_facets(producer: str, version: str, tally: PlanTally) -> Facets:
             "participation": terms.participation,
             "outsideClaim": list(terms.outside_claim),
             "trust": terms.trust,
-            "openedPanes": tally.opened,
-            "voidPanes": tally.void,
-            "retractedPanes": tally.retracted,
+            "openedPanes": tally.panes.opened,
+            "voidPanes": tally.panes.void,
+            "retractedPanes": tally.panes.retracted,
         },
     }
 

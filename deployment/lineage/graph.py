@@ -17,6 +17,7 @@ from featurestore.registry.lineage import Lineage
 from featurestore.registry.models import RegisteredModel
 from featurestore.registry.pane_index import PaneFilter
 from featurestore.registry.release_pages import PlanTally
+from featurestore.registry.tally import PublishedTally
 from featurestore.store import Store
 
 from .facets import source_columns
@@ -168,20 +169,23 @@ def _view_node(one: RegisteredView, *, is_served: bool) -> Node:
 
 
 def _releases_node(one: RegisteredView, tallies: Sequence[PlanTally]) -> Node:
-    counts = [
-        Fact(name, f"{sum(getattr(tally, name) for tally in tallies):,}") for name in ("opened", "void", "retracted")
-    ]
-    name = f"{one.name}: {counts[0].value} opened"
+    node = releases_id(one.view.name, one.version)
     if not tallies:
-        return Node(releases_id(one.view.name, one.version), "release", f"{one.name}: no release")
-    first, last = min(tally.first for tally in tallies), max(tally.last for tally in tallies)
-    span = (Fact("first pane", utc_text(first)), Fact("last pane", utc_text(last)))
-    return Node(releases_id(one.view.name, one.version), "release", name, (*counts, *span))
+        return Node(node, "release", f"{one.name}: no release")
+    panes = PublishedTally.sum([tally.panes for tally in tallies])
+    facts = (
+        Fact("opened", f"{panes.opened:,}"),
+        Fact("void", f"{panes.void:,}"),
+        Fact("retracted", f"{panes.retracted:,}"),
+        Fact("first pane", utc_text(panes.first)),
+        Fact("last pane", utc_text(panes.last)),
+    )
+    return Node(node, "release", f"{one.name}: {panes.opened:,} opened", facts)
 
 
 def _of_plans(one: RegisteredView, tallies: Sequence[PlanTally], planned: set[str]) -> Iterator[Node | Edge]:
     """The newest plans of a collection, and one node for all others. A plan may be of several views: it has one node."""
-    newest = sorted(tallies, key=lambda tally: tally.first, reverse=True)
+    newest = sorted(tallies, key=lambda tally: tally.panes.first, reverse=True)
     releases = releases_id(one.view.name, one.version)
     for tally in newest[:MOST_PLANS]:
         manifest = tally.manifest
@@ -190,12 +194,12 @@ def _of_plans(one: RegisteredView, tallies: Sequence[PlanTally], planned: set[st
             planned.add(node)
             yield _plan_node(tally)
         yield Edge(view_id(manifest.view, manifest.view_version), node)
-        yield Edge(node, releases, (f"{tally.opened:,} opened",))
+        yield Edge(node, releases, (f"{tally.panes.opened:,} opened",))
     if older := newest[MOST_PLANS:]:
         node = f"plans:{one.name}"
         yield Node(node, "plan", f"{len(older):,} earlier plans", (Fact("view", one.name),))
         yield Edge(view_id(one.view.name, one.version), node)
-        yield Edge(node, releases, (f"{sum(tally.opened for tally in older):,} opened",))
+        yield Edge(node, releases, (f"{sum(tally.panes.opened for tally in older):,} opened",))
 
 
 def _plan_node(tally: PlanTally) -> Node:
@@ -206,8 +210,8 @@ def _plan_node(tally: PlanTally) -> Node:
         Fact("protection", terms.protection),
         Fact("trust", terms.trust),
         Fact("smallest number of clients", str(terms.min_clients)),
-        Fact("first pane", utc_text(tally.first)),
-        Fact("last pane", utc_text(tally.last)),
+        Fact("first pane", utc_text(tally.panes.first)),
+        Fact("last pane", utc_text(tally.panes.last)),
     )
     return Node(plan_id(terms.plan_hash), "plan", f"plan {terms.plan_hash[:12]}", facts)
 

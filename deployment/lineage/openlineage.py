@@ -92,7 +92,7 @@ def events_of(store: Store, emitter: Emitter, now: int) -> Iterator[Event]:
     Args:
         now: µs since the epoch; services have no time of their own.
     """
-    tallies = sorted(store.panes.tallies(), key=lambda tally: tally.first_published)
+    tallies = sorted(store.panes.tallies(), key=lambda tally: tally.panes.first_published)
     for tally in tallies:
         yield from plan_events(tally, emitter)
     lineages = {lineage.name: lineage for lineage in store.lineages()}
@@ -118,8 +118,8 @@ def plan_events(tally: PlanTally, emitter: Emitter) -> tuple[Event, Event]:
     )
     both = {"run": run, "job": job, "inputs": [source], "outputs": [opened]}
     return (
-        _event(emitter, "RunEvent", tally.first_published, {"eventType": "START", **both}),
-        _event(emitter, "RunEvent", tally.last_published, {"eventType": "COMPLETE", **both}),
+        _event(emitter, "RunEvent", tally.panes.first_published, {"eventType": "START", **both}),
+        _event(emitter, "RunEvent", tally.panes.last_published, {"eventType": "COMPLETE", **both}),
     )
 
 

@@ -11,6 +11,8 @@ from typing import Final
 from base.sqlite import snapshot
 from featurestore.define.release import Manifest, PaneState
 
+from .tally import PublishedTally
+
 _STONE: Final = (
     "EXISTS (SELECT 1 FROM panes AS stone WHERE stone.collection_id = pane.collection_id "
     "AND stone.pane_start = pane.pane_start AND stone.tombstone = 1)"
@@ -61,22 +63,11 @@ class PaneFilter:
 
 @dataclass(frozen=True)
 class ManifestTally:
-    """The panes of one collection under one manifest.
-
-    Attributes:
-        opened: without the retracted ones. first, last: the first and the last pane, µs.
-        first_published, last_published: µs since the epoch.
-    """
+    """The panes of one collection under one manifest."""
 
     collection_id: int
     manifest: Manifest
-    opened: int
-    void: int
-    retracted: int
-    first: int
-    last: int
-    first_published: int
-    last_published: int
+    panes: PublishedTally
 
 
 class PaneIndex:
@@ -124,4 +115,7 @@ class PaneIndex:
             "FROM panes GROUP BY collection_id, manifest_id) JOIN manifests ON manifests.id = manifest_id "
             "ORDER BY collection_id, first, manifest_id"
         )
-        return [ManifestTally(number, Manifest.from_json(text), *rest) for number, text, *rest in rows.fetchall()]
+        return [
+            ManifestTally(number, Manifest.from_json(text), PublishedTally(*rest))
+            for number, text, *rest in rows.fetchall()
+        ]

@@ -10,6 +10,7 @@ from featurestore.define.release import Manifest
 
 from .pane_index import ManifestTally, PaneFilter, PanePlace
 from .registry import Registry
+from .tally import PublishedTally
 
 
 @dataclass(frozen=True)
@@ -49,34 +50,16 @@ class PlanTally:
     Attributes:
         keeper: the version that stores the sums.
         manifest: of its first pane. Those of other panes may name other missing sites.
-        opened: without the retracted ones. first, last: the first and the last pane, µs.
-        first_published, last_published: µs since the epoch.
     """
 
     keeper: RegisteredView
     manifest: Manifest
-    opened: int
-    void: int
-    retracted: int
-    first: int
-    last: int
-    first_published: int
-    last_published: int
+    panes: PublishedTally
 
     @classmethod
     def of(cls, keeper: RegisteredView, parts: Sequence[ManifestTally]) -> PlanTally:
         """The sum over the manifests of a plan, in order of their first pane."""
-        return cls(
-            keeper,
-            parts[0].manifest,
-            sum(one.opened for one in parts),
-            sum(one.void for one in parts),
-            sum(one.retracted for one in parts),
-            min(one.first for one in parts),
-            max(one.last for one in parts),
-            min(one.first_published for one in parts),
-            max(one.last_published for one in parts),
-        )
+        return cls(keeper, parts[0].manifest, PublishedTally.sum([one.panes for one in parts]))
 
 
 def read_page(
@@ -106,7 +89,7 @@ def plan_tallies(registry: Registry) -> list[PlanTally]:
         if one.collection_id in keepers:
             parts.setdefault((one.collection_id, one.manifest.plan_hash), []).append(one)
     found = [PlanTally.of(keepers[number], of_plan) for (number, _), of_plan in parts.items()]
-    return sorted(found, key=lambda one: (one.keeper.view.name, one.first))
+    return sorted(found, key=lambda one: (one.keeper.view.name, one.panes.first))
 
 
 def _keepers(registry: Registry, view: str | None) -> Mapping[int, RegisteredView]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True)
@@ -24,3 +26,34 @@ class Tally:
         starts = [one for one in (self.first, self.last, other.first, other.last) if one is not None]
         first, last = (min(starts), max(starts)) if starts else (None, None)
         return Tally(self.opened + other.opened, self.void + other.void, first, last)
+
+
+@dataclass(frozen=True)
+class PublishedTally:
+    """How many published panes there are, at least one, and when they were published.
+
+    Attributes:
+        opened: without the retracted ones. first, last: the first and the last pane, µs.
+        first_published, last_published: µs since the epoch.
+    """
+
+    opened: int
+    void: int
+    retracted: int
+    first: int
+    last: int
+    first_published: int
+    last_published: int
+
+    @classmethod
+    def sum(cls, parts: Sequence[Self]) -> Self:
+        """The tally of all parts, which have no pane in common."""
+        return cls(
+            sum(one.opened for one in parts),
+            sum(one.void for one in parts),
+            sum(one.retracted for one in parts),
+            min(one.first for one in parts),
+            max(one.last for one in parts),
+            min(one.first_published for one in parts),
+            max(one.last_published for one in parts),
+        )

@@ -13,6 +13,7 @@ from deployment.coordinator.decisions import MAX_REASON
 from deployment.inspect.releases import claims_of
 from featurestore.define.release import GroupNoise, Manifest, PaneState
 from featurestore.registry.release_pages import ListedPane, PlanTally
+from featurestore.registry.tally import PublishedTally
 
 
 class ReleaseRow(Form):
@@ -92,13 +93,14 @@ class ReleaseCounts(Form):
 
 
 def _count(view: str, of_view: Sequence[PlanTally]) -> ViewCount:
+    panes = PublishedTally.sum([one.panes for one in of_view])
     return ViewCount(
         view=view,
-        opened=sum(one.opened for one in of_view),
-        void=sum(one.void for one in of_view),
-        retracted=sum(one.retracted for one in of_view),
-        first=min(one.first for one in of_view),
-        last=max(one.last for one in of_view),
+        opened=panes.opened,
+        void=panes.void,
+        retracted=panes.retracted,
+        first=panes.first,
+        last=panes.last,
     )
 
 
