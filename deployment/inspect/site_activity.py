@@ -120,8 +120,8 @@ class SiteActivities:
             if (ledger := self._ledger(site)) is not None:
                 one = found[site]
                 one.ledger, one.seen_us = ledger.ledger, max(one.seen_us, ledger.seen_us)
-                if ledger.refused:
-                    one.refused = ledger.refused  # the ledger has every refusal, also those that the coordinator saw
+                # the ledger counts all plans, also those that the coordinator has forgotten; some refusals are in no ledger
+                one.refused |= ledger.refused
         return tuple(_activity(site, roster.get(site), found[site]) for site in sorted(found))
 
     def last_plan(self) -> PlanAnswers | None:

@@ -151,6 +151,20 @@ class TestSites:
         assert [(each.code, each.count) for each in one.refusals] == [("VIEW_NOT_ALLOWED", 1)]
         assert (two.seen_us, two.ledger) == (None, None)
 
+    def test_a_code_in_the_ledger_of_its_site_counts_once_and_one_that_only_the_coordinator_saw_is_shown(
+        self, tmp_path: Path
+    ) -> None:
+        log = AnswerLog(tmp_path)
+        log.add(a_result(s1="VIEW_NOT_ALLOWED"), 10)
+        log.add(a_result(s1=BUDGET), 20)
+        (tmp_path / "ledgers").mkdir()
+        with SiteLedger(tmp_path / "ledgers" / "site-1.db", "1", lambda: 44) as ledger:
+            for place in (3, 4):
+                ledger.refuse(Refuse(RefusalCode.VIEW_NOT_ALLOWED, PLAN.hash, "visits", place))
+        for _ in range(2):
+            one, _ = SiteActivities(tmp_path).read(ROSTER)
+            assert [(each.code, each.count) for each in one.refusals] == [("VIEW_NOT_ALLOWED", 2), (BUDGET, 1)]
+
     def test_a_broken_ledger_is_named(self, tmp_path: Path) -> None:
         unpacked(VERSIONS[-1], "project", tmp_path)
         (tmp_path / "ledgers" / "site-1.db").write_bytes(b"broken")
