@@ -103,6 +103,7 @@ def console(
     from contextlib import nullcontext
 
     from covey import __version__
+    from covey.console.console import ConsoleInputs
     from covey.console.gate import PREFIX
     from covey.console.sessions import new_secret
     from covey.console.worker import ConsoleSettings, require_store, run_console
@@ -135,7 +136,8 @@ def console(
         limits = ServerLimits(Limits(rate, requests), NO_LIMITS, connections)
         endpoint = Endpoint(server.hosts.address, server.hosts.names, None, server.tls)
         settings = ServerSettings(store, server.keys, limits, 1, endpoint, views_file if trust_views else None)
-        given = ConsoleSettings(views_file, trust_views, source, lab, serving, token, server.secure, following)
+        inputs = ConsoleInputs(views_file, trust_views, source, lab, serving)
+        given = ConsoleSettings(inputs, token, server.secure, following)
         try:
             with opened_in_browser(shown, store) if open_browser else nullcontext():
                 run_console(settings, given, server.socket)

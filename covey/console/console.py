@@ -28,6 +28,25 @@ class EventSource:
     site_column: str | None = None
 
 
+@dataclass(frozen=True)
+class ConsoleInputs:
+    """What the operator gives the console beside the store.
+
+    Attributes:
+        views_file: the file that the composer edits; None: the composer only shows what is pasted.
+        trust_views: whether `views_file` may be executed.
+        source: None: the console cannot collect.
+        lab: the folder of the laboratory's runs.
+        serving: the URL of a running `covey serve --models`.
+    """
+
+    views_file: Path | None = None
+    trust_views: bool = False
+    source: EventSource | None = None
+    lab: Path | None = None
+    serving: str | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Console:
     """What the routes of the console need of the outside.
@@ -35,11 +54,6 @@ class Console:
     Attributes:
         directory: of the store, or of the project that has it.
         store: opened by the feature server; any thread may read it.
-        views_file: the file that the composer edits; None: the composer only shows what is pasted.
-        trust_views: whether `views_file` may be executed.
-        source: None: the console cannot collect.
-        lab: the folder of the laboratory's runs.
-        serving: the URL of a running `covey serve --models`.
         clock: wall clock, µs since the epoch.
         randomness: random bytes from the operating system.
         lineage: sends the lineage to a collector; None: it is not sent.
@@ -48,11 +62,7 @@ class Console:
 
     directory: Path
     store: Store
-    views_file: Path | None
-    trust_views: bool
-    source: EventSource | None
-    lab: Path | None
-    serving: str | None
+    inputs: ConsoleInputs
     clock: Callable[[], int]
     randomness: Callable[[int], bytes]
     lineage: Follower | None = None
@@ -66,4 +76,4 @@ class Console:
     @property
     def text_settings(self) -> TextSettings:
         """What the routes of texts need."""
-        return TextSettings(self.directory, self.views_file, self.trust_views)
+        return TextSettings(self.directory, self.inputs.views_file, self.inputs.trust_views)

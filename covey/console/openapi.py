@@ -15,7 +15,7 @@ from featurestore.server.refusal import MEDIA_TYPE
 from featurestore.store import Store
 
 from .assets import AssetFiles
-from .console import Console
+from .console import Console, ConsoleInputs
 from .extension import app_of
 from .gate import PREFIX
 from .sessions import Sessions
@@ -28,7 +28,7 @@ def document() -> dict[str, Any]:
         with Publisher(directory, lambda: 0):
             pass
         with Store.open(directory) as store:
-            console = Console(directory, store, None, False, None, None, None, lambda: 0, bytes)
+            console = Console(directory, store, ConsoleInputs(), lambda: 0, bytes)
             app = app_of(console, Sessions(None, "", lambda: 0.0, bytes), AssetFiles(), cookie="", secure=True)
     found = get_openapi(title=app.title, version="1", routes=app.routes)
     for item in found["paths"].values():

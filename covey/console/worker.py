@@ -20,7 +20,7 @@ from featurestore.server.throttle import Throttle
 from featurestore.server.worker import run_worker
 from featurestore.store import Store
 
-from .console import Console, EventSource
+from .console import Console, ConsoleInputs
 from .extension import ConsoleExtension
 from .sessions import Sessions
 from .text_pool import CHILD, TextPool, TextSettings
@@ -28,7 +28,7 @@ from .text_pool import CHILD, TextPool, TextSettings
 
 @dataclass(frozen=True)
 class ConsoleSettings:
-    """What the console has beside the store; see `Console`.
+    """How the console is served.
 
     Attributes:
         token: of the URL that is printed; it makes an operator where the server needs no API keys.
@@ -36,11 +36,7 @@ class ConsoleSettings:
         following: where the lineage is sent; None: nowhere.
     """
 
-    views_file: Path | None
-    trust_views: bool
-    source: EventSource | None
-    lab: Path | None
-    serving: str | None
+    inputs: ConsoleInputs
     token: str
     secure: bool
     following: Following | None = None
@@ -58,15 +54,11 @@ def extension_of(
     store: Store, throttle: Throttle, settings: ServerSettings, given: ConsoleSettings, cookie: str
 ) -> ConsoleExtension:
     """The console of a store that the server has opened. The throttle is the server's."""
-    texts = TextSettings(settings.store, given.views_file, given.trust_views)
+    texts = TextSettings(settings.store, given.inputs.views_file, given.inputs.trust_views)
     console = Console(
         directory=settings.store,
         store=store,
-        views_file=given.views_file,
-        trust_views=given.trust_views,
-        source=given.source,
-        lab=given.lab,
-        serving=given.serving,
+        inputs=given.inputs,
         clock=wall_clock,
         randomness=os.urandom,
         lineage=None if given.following is None else Follower(store, given.following, wall_clock),

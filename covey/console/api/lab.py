@@ -86,20 +86,22 @@ def router(console: Console) -> APIRouter:
     @routes.get("/runs", operation_id="listLabRuns")
     def list_runs() -> RunsOfLab:
         """All runs with their settings and results."""
-        if console.lab is None:
+        if console.inputs.lab is None:
             return _form(
                 None, LabFolder((), (), (), left_out=False), command("covey", "lab", "run", "--out", "lab-runs/first")
             )
-        folder = str(console.lab)
-        return _form(folder, read_lab_folder(console.lab), command("covey", "lab", "run", "--out", f"{folder}/NAME"))
+        folder = str(console.inputs.lab)
+        return _form(
+            folder, read_lab_folder(console.inputs.lab), command("covey", "lab", "run", "--out", f"{folder}/NAME")
+        )
 
     @routes.get("/report", operation_id="readLabReport", response_class=Response)
     def report(folder: Folder) -> Response:
         """The report of a run, a sweep or a set: one page, without rights of the console."""
-        if console.lab is None:
+        if console.inputs.lab is None:
             raise ReportMissing(folder, MAX_REPORT_BYTES)
         return Response(
-            read_report(console.lab, folder), headers=_REPORT_HEADERS, media_type="text/html; charset=utf-8"
+            read_report(console.inputs.lab, folder), headers=_REPORT_HEADERS, media_type="text/html; charset=utf-8"
         )
 
     return routes

@@ -71,8 +71,8 @@ class Lineage(Form):
     def of(cls, graph: LineageGraph, console: Console) -> Self:
         """The graph of the console's store."""
         words = ["lineage", "--store", str(console.directory)]
-        if console.trust_views and console.views_file is not None:
-            words += ["--views", str(console.views_file)]  # its on-demand views are in the graph
+        if console.inputs.trust_views and console.inputs.views_file is not None:
+            words += ["--views", str(console.inputs.views_file)]  # its on-demand views are in the graph
         state = None if console.lineage is None else console.lineage.state
         return cls(
             nodes=list(map(LineageNode.of, graph.nodes)),
@@ -92,7 +92,7 @@ def router(console: Console) -> APIRouter:
         part: Annotated[str | None, Query(max_length=200, description="A view, service or model; default: all")] = None,
     ) -> Lineage:
         """Where values come from and go to."""
-        graph = lineage_of(console.store, _name_of(console.source))
+        graph = lineage_of(console.store, _name_of(console.inputs.source))
         if part is not None:
             graph = graph.around(graph.find(part).id)
         return Lineage.of(graph, console)

@@ -54,7 +54,7 @@ def router(console: Console) -> APIRouter:
             by_name.setdefault(one.model.name, []).append(one)
         return Models(
             models=tuple(model_of(versions, console.directory) for versions in by_name.values()),
-            serving=console.serving,
+            serving=console.inputs.serving,
             train_command=command("covey", "train", "CONFIG.toml", "--store", str(console.directory)),
         )
 
@@ -63,14 +63,14 @@ def router(console: Console) -> APIRouter:
     @routes.get("/statistics", operation_id="readServingStatistics")
     async def statistics() -> ServingStatistics:
         """What the running server of models has done."""
-        if console.serving is None:
+        if console.inputs.serving is None:
             return ServingStatistics(url=None, versions=(), problem=None)
         try:
             async with asking:  # that server may hang, and a request that waits must not hold a thread
-                found = await run_in_threadpool(read_statistics, console.serving)
+                found = await run_in_threadpool(read_statistics, console.inputs.serving)
         except CoveyError as error:  # the other server's trouble is no error of this one
-            return ServingStatistics(url=console.serving, versions=(), problem=line_of(error))
-        return ServingStatistics(url=console.serving, versions=tuple(map(ServedVersion.of, found)), problem=None)
+            return ServingStatistics(url=console.inputs.serving, versions=(), problem=line_of(error))
+        return ServingStatistics(url=console.inputs.serving, versions=tuple(map(ServedVersion.of, found)), problem=None)
 
     @routes.get("/{name}/promotion", operation_id="previewPromotion")
     def preview_promotion(name: Name, versions: Versions) -> ServingChange:

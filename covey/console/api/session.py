@@ -101,11 +101,11 @@ def about_router(console: Console) -> APIRouter:
             directory=str(console.directory),
             role=user.role.label,
             has_project=console.has_project,
-            has_views=console.views_file is not None and console.views_file.is_file(),
-            trust_views=console.trust_views,
-            has_source=console.source is not None,
-            has_lab=console.lab is not None,
-            has_serving=console.serving is not None,
+            has_views=console.inputs.views_file is not None and console.inputs.views_file.is_file(),
+            trust_views=console.inputs.trust_views,
+            has_source=console.inputs.source is not None,
+            has_lab=console.inputs.lab is not None,
+            has_serving=console.inputs.serving is not None,
         )
 
     return router

@@ -58,7 +58,7 @@ def add_routes(router: APIRouter, console: Console) -> None:
     @router.get("/file", operation_id="getViewsFile")
     def get_views_file() -> ViewsFile:
         """The views file of the console, and its graph."""
-        path = console.views_file
+        path = console.inputs.views_file
         if path is None:
             return _unopened("", "this console has no views file; `covey console --views FILE` names one")
         try:
@@ -80,9 +80,9 @@ def add_routes(router: APIRouter, console: Console) -> None:
     def save_views_file(body: SaveBody, _user: Author) -> SavedFile:
         """Replace the views file, if it still is the one that the text is based on."""
         if not is_text(body.text):
-            raise ViewsFileUnusable(str(console.views_file), "its text is not valid Unicode")
+            raise ViewsFileUnusable(str(console.inputs.views_file), "its text is not valid Unicode")
         parse(body.text)  # the composer writes no file that it could not open again
-        saved = replace_views(console.views_file, body.text, body.based_on)
+        saved = replace_views(console.inputs.views_file, body.text, body.based_on)
         return SavedFile(sha256=saved.sha256, commands=_next(console))
 
 
@@ -103,5 +103,5 @@ def _unopened(path: str, why_not: str) -> ViewsFile:
 def _next(console: Console) -> tuple[str, ...]:
     """The commands that compare a saved file with the store, and take it over."""
     where = "--project" if console.has_project else "--store"
-    views, directory = str(console.views_file), str(console.directory)
+    views, directory = str(console.inputs.views_file), str(console.directory)
     return command("covey", "diff", views, where, directory), command("covey", "apply", views, where, directory)

@@ -59,7 +59,7 @@ def add_routes(router: APIRouter, console: Console) -> None:
 
 
 def _own(console: Console) -> tuple[Source, ...]:
-    given = console.source
+    given = console.inputs.source
     if given is None:
         return ()
     found: tuple[SourceColumn, ...] = ()

@@ -83,7 +83,7 @@ def add_routes(router: APIRouter, console: Console, registry: RunRegistry) -> No
     @router.get("/runs", operation_id="getRuns")
     def get_runs() -> CollectionRuns:
         """The runs that this console has started."""
-        why_not = "" if console.source is not None else str(NoEvents())
+        why_not = "" if console.inputs.source is not None else str(NoEvents())
         return CollectionRuns(runs=tuple(shown(run.snapshot()) for run in registry.all()), why_not=why_not)
 
     @router.get("/runs/{run_id}", operation_id="getRun")
@@ -105,9 +105,9 @@ def add_routes(router: APIRouter, console: Console, registry: RunRegistry) -> No
 
 
 def _source(console: Console) -> EventSource:
-    if console.source is None:
+    if console.inputs.source is None:
         raise NoEvents
-    return console.source
+    return console.inputs.source
 
 
 def _chosen(console: Console, known: KnownViews, names: Sequence[str]) -> tuple[FeatureView, ...]:
@@ -122,7 +122,7 @@ def _chosen(console: Console, known: KnownViews, names: Sequence[str]) -> tuple[
 
 def _command(console: Console, source: EventSource, body: RunBody, known: KnownViews) -> str:
     """The command that collects the same views of the saved file likewise."""
-    words = ["covey", "run", str(console.views_file or "VIEWS.py")]
+    words = ["covey", "run", str(console.inputs.views_file or "VIEWS.py")]
     if body.views and (known.problems or {view.name for view in known.declared.views} != set(body.views)):
         words += [word for name in body.views for word in ("--view", name)]
     words += ["--events", source.path]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import httpx
 
 from covey.console.console import EventSource
 from deployment.lineage.emission import PATH
-from tests.covey.console.asking import API, Api, console_of, running_console
+from tests.covey.console.asking import API, Api, console_of, running_console, trusting
 from tests.deployment.lineage.collector import Received, collecting
 from tests.deployment.lineage.stores import make_store
 from tests.waiting import wait_until
@@ -32,7 +31,7 @@ def test_its_commands_name_the_file_whose_on_demand_views_are_trusted(tmp_path: 
     views = tmp_path / "views.py"
     with console_of(tmp_path, views_file=views) as console:
         assert "--views" not in Api(console).get("/lineage")["command"]
-        found = Api(replace(console, trust_views=True)).get("/lineage")
+        found = Api(trusting(console)).get("/lineage")
     assert found["command"] == f"covey lineage --store {tmp_path} --views {views}"
     assert found["openlineage_command"] == f"{found['command']} --openlineage URL"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from covey.console.evaluation import views_of
 from deployment.inspect.explain import label_of
 from featurestore.define.views_file import load_views
 from tests.covey.conftest import VIEWS
-from tests.covey.console.asking import Api, console_of
+from tests.covey.console.asking import Api, console_of, trusting
 
 LOOP = VIEWS + (
     "\nopen('ran', 'w').close()\nmade = []\nfor name in ('p', 'q'):\n"
@@ -61,17 +60,17 @@ def test_only_the_saved_file_is_executed_and_only_if_the_operator_trusts_it(
     path = tmp_path / "views.py"
     path.write_text(LOOP)
     with console_of(tmp_path, views_file=path) as console:
-        assert {view.name for view in views_of(console, LOOP).declared.views} == {"visits", "everywhere"}
-        trusting = replace(console, trust_views=True)
-        unsaved = views_of(trusting, LOOP + "#\n")
+        assert {view.name for view in views_of(console.text_settings, LOOP).declared.views} == {"visits", "everywhere"}
+        trusted = trusting(console).text_settings
+        unsaved = views_of(trusted, LOOP + "#\n")
         assert (unsaved.executed, {view.name for view in unsaved.declared.views}) == (False, {"visits", "everywhere"})
         assert not (tmp_path / "ran").exists()
-        saved = views_of(trusting, LOOP)
+        saved = views_of(trusted, LOOP)
         assert (saved.executed, saved.problems) == (True, ())
         assert {view.name for view in saved.declared.views} == {"visits", "everywhere", "p", "q"}
         assert (tmp_path / "ran").exists()
         path.write_text("raise SystemExit\n" + LOOP)
-        assert "exit" in views_of(trusting, path.read_text()).problems[-1].message
+        assert "exit" in views_of(trusted, path.read_text()).problems[-1].message
 
 
 @pytest.mark.parametrize("raised", ["KeyboardInterrupt", "GeneratorExit", "SystemExit"])
@@ -79,7 +78,7 @@ def test_what_a_trusted_file_raises_is_a_problem_and_no_defect(tmp_path: Path, r
     path = tmp_path / "views.py"
     path.write_text(f"raise {raised}\n" + LOOP)
     with console_of(tmp_path, views_file=path) as console:
-        found = explained(Api(replace(console, trust_views=True)), path.read_text())
+        found = explained(Api(trusting(console)), path.read_text())
     assert str(path) in found["problems"][-1]["message"]
     assert {view["view"] for view in found["views"]} == {"visits", "everywhere"}
 
