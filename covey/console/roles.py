@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Annotated, Final, TypeAlias
 
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute
 
 from covey.errors import RoleTooSmall
 from featurestore.server.roles import Role
@@ -50,6 +51,12 @@ def _requires(role: Role) -> Callable[[Request], User]:
 def role_of(dependency: object) -> Role | None:
     """The role that a dependency requires; None: it is another one."""
     return getattr(dependency, _ROLE, None)
+
+
+def required_role(route: APIRoute) -> Role:
+    """The role that a route requires of its user."""
+    roles = [role_of(one.call) for one in route.dependant.dependencies]
+    return max((role for role in roles if role is not None), default=Role.READER)
 
 
 Reader: TypeAlias = Annotated[User, Depends(_requires(Role.READER))]

@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 from fastapi import Request
+from fastapi.routing import APIRoute
 
 from covey.errors import ConsoleBusy
 
-from .roles import USER
+from .roles import CHANGE, USER, required_role
 
 MOST: Final = 12
 """Requests that compute at once. The server has 40 threads."""
@@ -113,7 +114,9 @@ class ComputingSlots:
 
     async def __call__(self, request: Request) -> AsyncIterator[None]:
         """A dependency of every route of a place: it has the slot until its answer is sent. Raises ConsoleBusy."""
-        operation = getattr(request.scope["route"], "operation_id", None)
+        route: APIRoute = request.scope["route"]
+        request.scope[CHANGE].role = required_role(route)  # a change that gets no slot is logged, too
+        operation = route.operation_id
         if operation in LIGHT | STREAMS:
             yield
             return

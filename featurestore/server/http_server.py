@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import socket
+import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,6 +16,7 @@ from .connections import Connections
 from .guard import Guard
 from .http_connection import protocol_of
 from .http_in_one import answering_in_one
+from .seldom_warnings import SeldomWarnings
 from .settings import GRACE_S
 from .tls import ServerTls
 
@@ -27,7 +30,12 @@ def serve(app: Guard, listening: socket.socket, connections: Connections, tls: S
     Raises:
         TlsError: the certificate cannot be used.
     """
-    make_server(app, connections, tls).run(sockets=[listening])
+    log, seldom = logging.getLogger("uvicorn.error"), SeldomWarnings(time.monotonic)
+    log.addFilter(seldom)
+    try:
+        make_server(app, connections, tls).run(sockets=[listening])
+    finally:
+        log.removeFilter(seldom)
 
 
 def make_server(app: Guard, connections: Connections, tls: ServerTls | None = None) -> uvicorn.Server:

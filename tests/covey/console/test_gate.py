@@ -14,7 +14,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, Field
 
-from covey.console import extension, gate
+from covey.console import extension, gate, slots
 from covey.console.assets import AssetFiles
 from covey.console.commands import command
 from covey.console.console import Console
@@ -239,6 +239,20 @@ def test_who_opens_a_session_that_may_change_something_is_logged_and_wrong_crede
         "operator (operator): opened a session from testclient",
         "refused a session to testclient: wrong token",
     ]
+
+
+@pytest.mark.usefixtures("api")  # it has the place
+def test_a_change_that_gets_no_slot_is_logged(
+    console: Console, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("MOST", "WAITING"):
+        monkeypatch.setattr(slots, name, 0)
+    busy = Api(console)
+    with caplog.at_level(logging.INFO, "covey.console"):
+        for path in ("write", "parse"):
+            status, problem = busy.ask("POST", f"/place/{path}", json={})
+            assert (status, problem["code"]) == (503, "CONSOLE_BUSY")
+    assert caplog.messages == ["operator (operator): POST /console/api/place/write answered 503"]
 
 
 def test_a_request_without_the_token_of_the_page_is_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
