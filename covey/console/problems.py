@@ -41,6 +41,14 @@ class Problem(BaseModel):
     mend: str
 
 
+class ProblemFound(Exception):
+    """A problem that another process of the console has found, and that is passed on as it is."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(problem.code)
+
+
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {"default": {"model": Problem, "description": "An error"}}
 """For `APIRouter(responses=…)`: every route may answer with a problem."""
 
@@ -54,6 +62,8 @@ def problem_of(error: Exception) -> Problem:
     match error:
         case CoveyError():
             return _problem(_status_of(error), error.code, str(error), mend_of(error))
+        case ProblemFound():
+            return error.problem
         case Refused():
             return _problem(error.status, "REFUSED", error.detail)
         case HTTPException():
@@ -87,7 +97,7 @@ def answer_with_problems(app: FastAPI) -> None:
         headers = {name.decode(): value.decode() for name, value in made.more}
         return Response(made.body, made.status, headers, made.kind.decode())
 
-    for kind in (CoveyError, HTTPException, RequestValidationError, Exception):
+    for kind in (CoveyError, ProblemFound, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, problem)
 
 

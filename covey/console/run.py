@@ -90,7 +90,6 @@ def failure_of(error: CoveyError | OSError) -> dict[str, Any]:
         "code": error.code if isinstance(error, CoveyError) else type(error).__name__,
         "detail": str(error),
         "mend": mend_of(error),
-        "exit_code": exit_code(error) or FAILURE,
     }
 
 

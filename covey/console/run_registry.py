@@ -245,5 +245,4 @@ def _died(code: int) -> Mapping[str, Any]:
         "code": "RUN_DIED",
         "detail": f"the run ended {how}, without a result",
         "mend": "the console's log has its last lines; a repeated run continues",
-        "exit_code": 1,
     }

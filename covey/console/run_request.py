@@ -130,8 +130,8 @@ class RunEvent(BaseModel):
     """One line of the child.
 
     Attributes:
-        data: of `progress` view, step, done and total; of `done` what `covey run --json` prints; of `failed` code, detail, mend
-            and exit code.
+        data: of `progress` view, step, done and total; of `done` what `covey run --json` prints; of `failed` code, detail and
+            mend.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""Answers what pages ask about texts in child processes, so that no text makes the console slow or large.
+"""Reads texts in child processes, so that no text makes the console slow or large.
 
 A reader may send any text, and parsers hold the interpreter's lock while they read one: in this process, they would stop all
 other answers. A child has a bounded memory, is ended after a deadline, and is replaced once it has grown. The console's process

@@ -1,6 +1,6 @@
 """`python -m covey.console.text_worker`: the child process that answers what pages ask about texts; see `covey.console.text_pool`.
 
-It has the routes of the composer that look at a text, and nothing else: no session, no key, no store.
+It has the routes of the composer that look at a text, one for the console itself, and nothing else: no session, no key, no store.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from featurestore.server.answer import Message
 from featurestore.server.roles import Role
 
 from .api.composer import text_router
+from .api.composer.reading import inner_router
 from .gate import API
 from .preparation import prepare
 from .problems import answer_of, answer_with_problems
@@ -36,7 +37,8 @@ MAX_GROWTH: Final = 300 * 2**20
 def app_of(settings: TextSettings) -> FastAPI:
     """The routes, without a gate."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(text_router(settings), prefix=f"{API}/composer")
+    for router in (text_router(settings), inner_router(settings)):
+        app.include_router(router, prefix=f"{API}/composer")
     answer_with_problems(app)
 
     async def too_large(_: Request, __: Exception) -> Response:

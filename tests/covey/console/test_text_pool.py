@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from covey.console import text_worker
+from covey.console.console import EventSource
 from covey.console.text_pool import ANSWER, CHILD, REQUEST, TextPool, TextSettings
 from covey.errors import TextTooDemanding
+from tests.covey.conftest import VIEWS, write_project
 
 from .asking import Api, console_of
 
@@ -103,6 +105,34 @@ def test_the_console_answers_with_what_its_child_says(tmp_path: Path) -> None:
         assert reader.post("/composer/parse", {"text": TEXT})["fault"] is None
         del reader.client.headers["X-Covey-Console"]
         assert reader.ask("POST", "/composer/parse", json={"text": TEXT})[0] == 403
+
+
+def test_the_views_file_and_the_texts_of_runs_are_read_by_a_child_with_the_same_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_project(tmp_path)
+    views = folder / "views.py"
+    views.write_text(f'{VIEWS}one = FeatureService("one", ["visits:big"])\nodd = make()\n')
+    wrong, large = "x = (", "x = [" + "1," * 60_000 + "]"
+    source = EventSource(str(folder / "events.parquet"), "who", "at", "site")
+    with console_of(folder, views_file=views, source=source) as console:
+        based_on = Api(console).get("/composer/file")["sha256"]
+        asks = list[tuple[str, str, Any]]([("GET", "/composer/file", None)])
+        for text in (views.read_text(), wrong, large, "x = '\ud800'"):
+            asks.append(("POST", "/composer/runs/preview", {"text": text, "views": ["visits"], "budget": "1"}))
+            asks.append(("PUT", "/composer/file", {"text": text, "based_on": "0" * 64}))
+            asks.append(("POST", "/composer/runs", {"text": text, "views": ["none"], "confirmed": True}))
+        kind = {"content-type": "application/json"}  # the client's own JSON takes no lone surrogate
+        wanted = [Api(console).ask(how, path, content=json.dumps(body), headers=kind) for how, path, body in asks]
+        assert [status for status, _ in wanted[:4]] == [200, 200, 409, 422]
+        with TextPool((*CHILD, console.text_settings.to_json())) as pool:
+            api = Api(replace(console, texts=pool))
+            monkeypatch.setattr("covey.console.api.composer.reading.parsed", None)
+            monkeypatch.setattr("covey.console.api.composer.reading.views_of", None)
+            for (how, path, body), answer in zip(asks, wanted, strict=True):
+                assert api.ask(how, path, content=json.dumps(body), headers=kind) == answer, (how, path)
+            assert api.ask("PUT", "/composer/file", json={"text": TEXT, "based_on": based_on})[0] == 200
+    assert views.read_text() == TEXT
 
 
 def served(monkeypatch: pytest.MonkeyPatch, growth: int, *requests: tuple[str, Any]) -> list[tuple[bool, int, Any]]:

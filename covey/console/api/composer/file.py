@@ -11,13 +11,14 @@ from base.plain import is_text
 from covey.console.api.form import Body, Form
 from covey.console.commands import command
 from covey.console.console import Console
-from covey.console.roles import Author
+from covey.console.roles import Author, Reader
 from covey.console.views_file import read_views, replace_views
 from covey.errors import ViewsFileUnusable
-from deployment.view_source.source import parse
+from deployment.errors import ViewSourceInvalid
 
 from .graph import Text
-from .texts import EMPTY, ParsedText, parsed
+from .reading import parsed_for
+from .texts import EMPTY, ParsedText
 
 
 class ViewsFile(ParsedText):
@@ -56,7 +57,7 @@ def add_routes(router: APIRouter, console: Console) -> None:
     """Add the routes of the views file."""
 
     @router.get("/file", operation_id="getViewsFile")
-    def get_views_file() -> ViewsFile:
+    def get_views_file(user: Reader) -> ViewsFile:
         """The views file of the console, and its graph."""
         path = console.inputs.views_file
         if path is None:
@@ -65,7 +66,7 @@ def add_routes(router: APIRouter, console: Console) -> None:
             found = read_views(path)
         except ViewsFileUnusable as error:
             return _unopened(str(path), str(error))
-        read = parsed(console.text_settings, found.text)
+        read = parsed_for(console, user, found.text)
         return ViewsFile(
             **dict(read),
             path=str(path),
@@ -77,11 +78,12 @@ def add_routes(router: APIRouter, console: Console) -> None:
         )
 
     @router.put("/file", operation_id="saveViewsFile")
-    def save_views_file(body: SaveBody, _user: Author) -> SavedFile:
+    def save_views_file(body: SaveBody, user: Author) -> SavedFile:
         """Replace the views file, if it still is the one that the text is based on."""
         if not is_text(body.text):
             raise ViewsFileUnusable(str(console.inputs.views_file), "its text is not valid Unicode")
-        parse(body.text)  # the composer writes no file that it could not open again
+        if (fault := parsed_for(console, user, body.text).fault) is not None:  # the composer could not open it again
+            raise ViewSourceInvalid(fault.line, fault.column, fault.message)
         saved = replace_views(console.inputs.views_file, body.text, body.based_on)
         return SavedFile(sha256=saved.sha256, commands=_next(console))
 

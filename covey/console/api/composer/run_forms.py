@@ -13,6 +13,7 @@ from base.times import utc_text
 from covey.console.api.failure import Failure
 from covey.console.api.form import Body, Form
 from covey.console.evaluation import KnownViews
+from covey.console.problems import ProblemFound, problem_of
 from covey.console.run_registry import RunSnapshot
 from deployment.inspect.explain import label_of
 from deployment.inspect.ledger_view import date_of
@@ -177,8 +178,9 @@ def previewed(found: RunPreview, views: Sequence[FeatureView], known: KnownViews
     )
 
 
-def refused(error: CoveyError, known: KnownViews, line: str) -> Previewed:
+def refused(error: CoveyError | ProblemFound, known: KnownViews, line: str) -> Previewed:
     """A run that cannot be previewed."""
+    problem = problem_of(error)
     return Previewed(
         views=(),
         panes=0,
@@ -187,7 +189,7 @@ def refused(error: CoveyError, known: KnownViews, line: str) -> Previewed:
         day_micro_rho=0,
         epsilon=(),
         least_left=None,
-        refusal=Failure.of(error),
+        refusal=Failure(code=problem.code, detail=problem.detail, mend=problem.mend),
         problems=problems_of(known.problems),
         command=line,
     )
@@ -195,7 +197,6 @@ def refused(error: CoveyError, known: KnownViews, line: str) -> Previewed:
 
 def shown(run: RunSnapshot) -> CollectionRun:
     """What is known of a run."""
-    names = Failure.model_fields
     result = services = None
     if run.result is not None:
         kept = ViewResult.model_fields
@@ -211,5 +212,5 @@ def shown(run: RunSnapshot) -> CollectionRun:
         progress=tuple(RunProgress(**one) for one in run.progress),
         result=result,
         services=services,
-        failure=None if run.failure is None else Failure(**{key: run.failure[key] for key in names}),
+        failure=None if run.failure is None else Failure(**run.failure),
     )

@@ -11,8 +11,9 @@ from fastapi.responses import StreamingResponse
 from base.errors import CoveyError
 from covey.console.commands import command
 from covey.console.console import Console, EventSource
-from covey.console.evaluation import NOTHING_KNOWN, KnownViews, views_of
+from covey.console.evaluation import NOTHING_KNOWN, KnownViews
 from covey.console.live import LastEvent, Streams
+from covey.console.problems import ProblemFound
 from covey.console.roles import Operator, Reader
 from covey.console.run_registry import RunRegistry
 from covey.console.run_request import RunRequest, RunServicesRequest, encoded
@@ -24,6 +25,7 @@ from deployment.run_services import FileServices
 from featurestore.define.definitions import FeatureView
 
 from .graph import Name
+from .reading import views_for
 from .run_forms import CollectionRun, CollectionRuns, Previewed, RunBody, StartBody, previewed, refused, shown
 
 
@@ -32,13 +34,13 @@ def add_routes(router: APIRouter, console: Console, registry: RunRegistry) -> No
     streams = Streams()
 
     @router.post("/runs/preview", operation_id="previewRun")
-    def preview_run(body: RunBody, _user: Operator) -> Previewed:
+    def preview_run(body: RunBody, user: Operator) -> Previewed:
         """What a run would collect, and what it would cost. Nothing is charged."""
         source = _source(console)
         known = NOTHING_KNOWN
         line = _command(console, source, body, known)
         try:
-            known = views_of(console.text_settings, body.text)
+            known = views_for(console, user, body.text)
             line = _command(console, source, body, known)
             views = _chosen(console, known, body.views)
             FileServices.of(known.declared, views).require(console.directory)
@@ -52,16 +54,16 @@ def add_routes(router: APIRouter, console: Console, registry: RunRegistry) -> No
                 noise=body.noise,
                 budget=body.budget,
             )
-        except CoveyError as error:
+        except (CoveyError, ProblemFound) as error:
             return refused(error, known, line)
         return previewed(found, views, known, line)
 
     @router.post("/runs", operation_id="startRun")
-    def start_run(body: StartBody, _user: Operator) -> CollectionRun:
+    def start_run(body: StartBody, user: Operator) -> CollectionRun:
         """Collect: charge the days, add noise, and publish the releases into the console's store."""
         source = _source(console)
         require_confirmed(body.confirmed, "a run, which spends the budget of its days,")
-        known = views_of(console.text_settings, body.text)
+        known = views_for(console, user, body.text)
         views = _chosen(console, known, body.views)
         names = tuple(view.name for view in views)
         request = RunRequest(
