@@ -9,7 +9,7 @@ import pytest
 from pydantic import FailFast, ValidationError
 from pydantic.fields import FieldInfo
 
-from covey.console.api.composer.file import RenderBody
+from covey.console.api.composer.texts import RenderBody
 from covey.console.api.form import MAX_ERRORS, Body
 from covey.console.extension import app_of  # imports all places
 
