@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .ledger_what_if import what_if
+from .ledger_what_if import LimitOption, require_limit, what_if
 from .store_option import store_directory
 from .table_options import CsvOption, PlainOption, output_of
 
@@ -36,9 +36,7 @@ def show(
         str | None,
         typer.Option(metavar="RHO", help="The budget of a client-day. Default: covey.toml's, policy.toml's, or 0.1."),
     ] = None,
-    limit: Annotated[
-        float | None, typer.Option(metavar="EPSILON", help="Also say for how many days ε stays at most this.")
-    ] = None,
+    limit: LimitOption = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw a picture.")] = None,
     plain: PlainOption = False,
     csv: CsvOption = False,
@@ -60,6 +58,7 @@ def show(
     directory = _directory(project, store)
     shown = read_ledgers(directory, budgets_of(directory, budget), owner=owner, view=view)
     whole = [ledger for ledger in shown if isinstance(ledger, LedgerView)]
+    require_limit(limit)
     outlooks = {} if limit is None else _outlooks(directory, whole, limit)
     if as_json:
         rows = [
@@ -153,15 +152,12 @@ def rebuild(
 
 
 def _outlooks(directory: Path, ledgers: Iterable[LedgerView], limit: float) -> Mapping[str, LedgerOutlook]:
-    """How long the budget of each ledger lasts, by owner. Raises UsageError."""
+    """How long the budget of each ledger lasts, by owner."""
     from base.times import DAY_US, wall_clock
-    from deployment.errors import UsageError
     from deployment.inspect.lasting import ledger_outlook
     from featurestore.errors import StoreNotFound
     from featurestore.store import Store
 
-    if not 0 < limit <= 10_000:
-        raise UsageError("--limit: ε is a number above 0, at most 10,000")
     try:
         with Store.open(directory) as store:
             views = store.views()

@@ -19,6 +19,10 @@ _MOST_DAYS: Final = 3_652
 
 _Value = TypeVar("_Value")
 
+LimitOption = Annotated[
+    float | None, typer.Option(metavar="EPSILON", help="Also say for how many days ε stays at most this.")
+]
+
 
 def what_if(
     names: Annotated[
@@ -37,9 +41,7 @@ def what_if(
     ] = None,
     pane: Annotated[list[str] | None, typer.Option(metavar="VIEW=PANE", help="Another pane of a view.")] = None,
     days: Annotated[int, typer.Option(min=1, max=_MOST_DAYS, help="For how many days they are collected.")] = 365,
-    limit: Annotated[
-        float | None, typer.Option(metavar="EPSILON", help="Also say for how many days ε stays at most this.")
-    ] = None,
+    limit: LimitOption = None,
     plain: PlainOption = False,
     csv: CsvOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -55,8 +57,7 @@ def what_if(
     from featurestore.define.views_file import load_views
     from featurestore.store import Store
 
-    if limit is not None and not 0 < limit <= 10_000:
-        raise UsageError("--limit: ε is a number above 0, at most 10,000")
+    require_limit(limit)
     if not store.is_dir():
         raise UsageError(f"there is no directory {store}; --store or --project names an existing one")
     if views is None:
@@ -70,6 +71,14 @@ def what_if(
         typer.echo(json.dumps(asdict(found)))
     else:
         print_what_if(found, output_of(plain=plain, csv=csv, as_json=as_json))
+
+
+def require_limit(limit: float | None) -> None:
+    """Return if a limit of ε can be used. Raises UsageError."""
+    from deployment.errors import UsageError
+
+    if limit is not None and not 0 < limit <= 10_000:
+        raise UsageError("--limit: ε is a number above 0, at most 10,000")
 
 
 def _changes(rho: Iterable[str], epsilon: Iterable[str], pane: Iterable[str]) -> dict[str, CostChange]:

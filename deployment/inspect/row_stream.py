@@ -17,7 +17,7 @@ FileKind = Literal["csv", "parquet"]
 
 
 class _Sink(io.BytesIO):
-    """A file that gives away what was written. Arrow counts the bytes itself, whose places a Parquet file states."""
+    """A file that gives away what was written. Arrow counts the bytes itself, because a Parquet file states their places."""
 
     def taken(self) -> bytes:
         """What was written since the last time."""

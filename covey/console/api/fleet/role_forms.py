@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from base.errors import DONE
 from covey.console.api.form import Form
 from covey.console.commands import command
 from deployment.local.supervision.state_file import DeploymentState
 
 from .part import Part
-
-SUCCESS: Final = 0
 
 
 class Role(Form):
@@ -43,12 +40,12 @@ def roles_form(one: DeploymentState | None, project: str) -> RolesPart:
         roles=tuple(
             Role(
                 name=each.name,
-                state="done" if each.code == SUCCESS else each.state.value,
+                state="done" if each.code == DONE else each.state.value,
                 since=each.since_us,
                 restarts=each.restarts,
                 address=each.address,
                 waits_for=each.waits_for,
-                why=None if each.code == SUCCESS else each.why,
+                why=None if each.code == DONE else each.why,
                 failing=each.is_failing,
                 log_command=command("covey", "logs", each.name, "--project", project),
             )
