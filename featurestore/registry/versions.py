@@ -13,6 +13,7 @@ from base.sqlite import snapshot
 from featurestore.define.definitions import FeatureView
 from featurestore.define.records import RegisteredView, Scheduled, Version
 from featurestore.define.wire import collection_hash, definition_hash, view_from_bytes, view_to_bytes
+from featurestore.errors import StoreCorrupt
 
 from .lineage import Lineage
 
@@ -77,8 +78,12 @@ class Versions:
 
     def _view(self, digest: bytes) -> FeatureView:
         if digest not in self._views:
-            (data,) = self._db.execute("SELECT data FROM definitions WHERE hash = ?", (digest,)).fetchone()
-            self._views[digest] = view_from_bytes(data)
+            row = self._db.execute("SELECT data FROM definitions WHERE hash = ?", (digest,)).fetchone()
+            if row is None:
+                raise StoreCorrupt(
+                    f"the definition with hash {digest.hex()} is missing, and a version of a view needs it"
+                )
+            self._views[digest] = view_from_bytes(row[0])
         return self._views[digest]
 
     def add(self, view: FeatureView, now: int) -> int:

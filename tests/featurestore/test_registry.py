@@ -164,3 +164,12 @@ def test_what_a_publication_asks_of_the_registry_costs_the_same_after_many_panes
         assert max(found) <= 24, found
         panes = replace(panes, last_seq=0)  # of a version that was deprecated before all of them
         assert steps(lambda of, panes: of.last_seq(panes)) <= 24
+
+
+def test_a_definition_that_a_version_needs_and_that_is_missing_is_named(tmp_path: Path) -> None:
+    fill(tmp_path, a_view(), panes=1)
+    with closing(sqlite3.connect(tmp_path / "store" / "registry.db", isolation_level=None)) as db:
+        db.execute("PRAGMA foreign_keys = OFF")
+        db.execute("UPDATE definitions SET hash = zeroblob(32)")
+    with pytest.raises(StoreCorrupt, match=definition_hash(a_view()).hex()), Store.open(tmp_path) as store:
+        store.view("delays")
