@@ -150,6 +150,19 @@ class ConsoleBusy(ConsoleError):
         super().__init__(f"the console computes other answers for this user; try again in {wait_s} s")
 
 
+class StoreReplaced(ConsoleError):
+    """The store that the console has opened was moved, deleted or replaced."""
+
+    status = 503
+    exit_code = REFUSED
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        super().__init__(
+            f"{root} no longer has the store that the console has opened: put that store back, or start the console again"
+        )
+
+
 class NotConfirmed(ConsoleError):
     """A request that spends a budget, or changes what is served, without the user's yes."""
 

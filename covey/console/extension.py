@@ -26,6 +26,7 @@ from .places import routers_of
 from .preparation import prepare
 from .problems import PROBLEMS, answer_of, answer_with_problems
 from .sessions import Sessions
+from .same_store import SameStore
 from .slots import ComputingSlots
 
 _TITLE: Final = "Covey console"
@@ -102,9 +103,9 @@ def app_of(console: Console, sessions: Sessions, assets: Assets, *, cookie: str,
     api = APIRouter(prefix="/api", responses=PROBLEMS)
     api.include_router(session_router(sessions, cookie, secure))
     api.include_router(about_router(console))
-    slot = Depends(ComputingSlots())
+    needs = [Depends(SameStore(console.store.root)), Depends(ComputingSlots())]
     for router in routers_of(console):
-        api.include_router(router, dependencies=[slot])
+        api.include_router(router, dependencies=needs)
     app.include_router(api)
     app.include_router(page_router(assets))
     answer_with_problems(app)

@@ -472,13 +472,23 @@ def test_versions_of_a_view_are_compared(tmp_path: Path) -> None:
         assert series_of(api, "delays@v2", "flights_6h", key="ATL")["keys"][0]["key"] == "ATL"
 
 
-def test_a_store_that_disappears_is_a_named_problem(tmp_path: Path) -> None:
-    fill(tmp_path, a_view(), panes=2)
-    with console_of(tmp_path) as console:
+@pytest.mark.parametrize("path", ["/features", "/features/delays/series?feature=late&key=ATL", "/releases", "/fleet"])
+def test_a_store_that_was_deleted_or_replaced_is_a_named_problem_until_it_is_back(tmp_path: Path, path: str) -> None:
+    fill(tmp_path / "own", a_view(), panes=2)
+    fill(tmp_path / "other", a_view(), panes=1)
+    own, other, kept = (tmp_path / name / "store" for name in ("own", "other", "kept"))
+    kept.parent.mkdir()
+    with console_of(tmp_path / "own") as console:
         api = Api(console)
-        shutil.rmtree(tmp_path / "store")
-        status, problem = api.ask("GET", "/features/delays/series", params={"feature": "late", "key": "ATL"})
-    assert (status, problem["code"]) == (500, "STORE_CORRUPT")
+        own.rename(kept)
+        deleted = api.ask("GET", path)
+        other.rename(own)
+        replaced = api.ask("GET", path)
+        shutil.rmtree(own)
+        kept.rename(own)
+        back = api.ask("GET", path)
+    assert [(status, problem["code"]) for status, problem in (deleted, replaced)] == [(503, "STORE_REPLACED")] * 2
+    assert back[0] == 200
 
 
 def test_a_damaged_file_is_a_named_problem(tmp_path: Path) -> None:
