@@ -25,8 +25,8 @@ from .page import page_router
 from .places import routers_of
 from .preparation import prepare
 from .problems import PROBLEMS, answer_of, answer_with_problems
-from .sessions import Sessions
 from .same_store import SameStore
+from .sessions import Sessions
 from .slots import ComputingSlots
 
 _TITLE: Final = "Covey console"

@@ -23,7 +23,7 @@ class SameStore:
     def __init__(self, root: Path) -> None:
         self._root, self._opened = root, _file_of(root)
 
-    def __call__(self) -> None:
+    async def __call__(self) -> None:
         """Raises StoreReplaced: the folder has another store, or none."""
         if _file_of(self._root) != self._opened:
             raise StoreReplaced(str(self._root))

@@ -356,6 +356,7 @@ ROLE_TOO_SMALL covey.RoleTooSmall 4
 NOT_CONFIRMED covey.NotConfirmed 4
 TOO_MANY_STREAMS covey.TooManyStreams 4
 CONSOLE_BUSY covey.ConsoleBusy 4
+STORE_REPLACED covey.StoreReplaced 4
 BODY_TOO_LARGE covey.BodyTooLarge 2
 PAGE_NOT_FOUND covey.PageNotFound 5
 NO_EVENTS covey.NoEvents 2

@@ -74,7 +74,7 @@ def test_every_difference_between_builds_is_named() -> None:
     assert differences(FILES, other) == ["assets/a-1.js", "assets/b-2.js", "index.html"]
 
 
-@pytest.mark.parametrize("changed", ["src/main.tsx", "package-lock.json", ".node-version", "src/design/tokens.css"])
+@pytest.mark.parametrize("changed", ["src/main.ts", "package-lock.json", ".node-version", "src/design/tokens.css"])
 def test_a_changed_source_changes_the_hash(tmp_path: Path, changed: str) -> None:
     copy = tmp_path / "console"
     shutil.copytree(SOURCES, copy, ignore=shutil.ignore_patterns("node_modules"))
