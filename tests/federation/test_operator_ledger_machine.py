@@ -1,7 +1,8 @@
 """Any schedule of concurrent charges by several roles on one operator's ledger, compared with a naive account.
 
 Each role has the ledger open for itself, as a process does, and charges in a thread of its own. The account is kept by hand
-from what was allowed: no pane is opened under two plans, and no client-day costs more than the budget over all roles together.
+from what was allowed: no pane of a collection is opened under two plans, and no client-day costs more than the budget over all roles
+together. Two collections of one view may open a pane, each for its price.
 Two planted faults are found: a charge that is decided outside of the lock, and a ledger file for each role.
 """
 
@@ -27,6 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from featurestore.define.definitions import FeatureView
 from federation.errors import LedgerRefusal
 from federation.ledger.entries import IN_PROCESS
 from federation.ledger.ledger import Ledger
@@ -137,14 +139,14 @@ class OperatorMachine(RuleBasedStateMachine):
     def no_pane_is_opened_twice_and_no_day_costs_more_than_its_budget(self) -> None:
         if not hasattr(self, "ledgers"):
             return
-        opened: dict[tuple[str, int], tuple[bytes, bool]] = {}
+        opened: dict[tuple[FeatureView, int], tuple[bytes, bool]] = {}
         paid: dict[tuple[str, float, int, bool], int] = {}
         for role, plan in self.allowed:
             alone = role == IN_PROCESS  # otherwise leader and helper open it together
             for planned in plan.views:
                 for pane in planned.pane_starts.tolist():
                     opening = (plan.hash, alone)
-                    assert opened.setdefault((planned.view.name, pane), opening) == opening, "a pane was opened twice"
+                    assert opened.setdefault((planned.view, pane), opening) == opening, "a pane was opened twice"
                     key = (planned.view.name, planned.view.privacy.micro_rho, pane // DAY, alone)
                     paid[key] = planned.layout.micro_rho
         by_day: dict[int, int] = {}
