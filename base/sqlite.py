@@ -62,8 +62,16 @@ class Format:
     migrations: Mapping[int, Migration] = field(default_factory=dict)
 
     def identify(self, database: sqlite3.Connection) -> Identity:
-        """Compare a database with this format."""
-        if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        """Compare a database with this format.
+
+        Raises:
+            sqlite3.DatabaseError: the file is damaged.
+        """
+        try:
+            (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except UnicodeDecodeError:  # SQLite's error quotes a damaged definition, which Python cannot read
+            raise sqlite3.DatabaseError("the definitions of its tables are damaged") from None
+        if not tables:
             return Identity.EMPTY
         if database.execute("PRAGMA application_id").fetchone()[0] != self.application_id:
             return Identity.FOREIGN

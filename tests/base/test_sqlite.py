@@ -211,6 +211,16 @@ def test_a_link_is_refused_where_the_file_is_private(tmp_path: Path) -> None:
         connect(tmp_path / "link", private=True)
 
 
+def test_a_damaged_definition_that_is_no_text_is_damage(database: sqlite3.Connection, tmp_path: Path) -> None:
+    database.execute("PRAGMA writable_schema = ON")
+    database.execute("UPDATE sqlite_master SET sql = CAST(? AS TEXT) WHERE name = 't'", (b"CREATE TABLE t \xff(",))
+    with (
+        closing(connect(tmp_path / "d.db", private=True)) as damaged,
+        pytest.raises(sqlite3.DatabaseError, match="damaged"),
+    ):
+        FORMAT.identify(damaged)
+
+
 def test_damage_is_the_callers_error_whenever_it_comes_out_and_a_constraint_is_none(
     database: sqlite3.Connection, tmp_path: Path
 ) -> None:
