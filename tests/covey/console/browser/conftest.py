@@ -21,7 +21,7 @@ import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from covey.console.assets import INDEX, AssetFiles
 from tests.covey.console.server import ConsoleServer
@@ -30,6 +30,8 @@ from .places import wait_until_shown
 from .watch import Watch
 
 CHROMIUM: Final = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
+PATIENCE_MS: Final = 15_000
+"""How long a page may take on a machine whose cores are all busy."""
 PHONE: Final = 390
 """CSS pixels: the width of a phone."""
 
@@ -44,6 +46,7 @@ def chromium() -> Iterator[Browser]:
         pytest.skip("no Chromium is installed: apt-get install chromium")
     if AssetFiles().find(INDEX) is None:
         pytest.skip("the console's page is not built: make console")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
@@ -86,7 +89,7 @@ def open_page(chromium: Browser, request: pytest.FixtureRequest, watches: dict[P
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
         watches[page] = Watch(page, server.origin)
         page.goto(server.operator_url if role == "operator" else server.url)
         wait_until_shown(page)
