@@ -1934,7 +1934,10 @@ export interface components {
         };
         /**
          * Lasting
-         * @description For how many days ε stays at most `epsilon`; `at_least`: for that long at least, it was not looked at further.
+         * @description For how many days ε stays at most `epsilon`.
+         *
+         *     Attributes:
+         *         at_least: the longest time that is looked at. So many days mean that ε stays within the limit for at least that long.
          */
         Lasting: {
             /** Aggregator Days */

@@ -11,7 +11,11 @@ from deployment.inspect.lasting import MOST_DAYS
 
 
 class Lasting(Form):
-    """For how many days ε stays at most `epsilon`; `at_least`: for that long at least, it was not looked at further."""
+    """For how many days ε stays at most `epsilon`.
+
+    Attributes:
+        at_least: the longest time that is looked at. So many days mean that ε stays within the limit for at least that long.
+    """
 
     epsilon: float
     outsiders_days: int
