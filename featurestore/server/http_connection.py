@@ -22,6 +22,10 @@ from .refusal import MEDIA_TYPE
 
 RETIRE_S: Final = 5.0
 """How long an answer may still take after its client has lost the right to the connection."""
+LINGER_S: Final = 2.0
+"""How long a connection that was refused is still read, so that its client can read the refusal."""
+MAX_LINGER: Final = 2**20
+"""Bytes that are read and dropped in that time."""
 
 
 def protocol_of(
@@ -71,6 +75,9 @@ class Connection(HttpToolsProtocol):
         self._reading: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
         self._valid: asyncio.TimerHandle | None = None
+        self._lingering: asyncio.TimerHandle | None = None
+        """Set once the connection is refused: only its client's end is awaited."""
+        self._dropped = 0
         self._cycles: list[Any] = []
         """The requests that wait for their answers. uvicorn knows only the last one."""
         self.begin: Callable[[], None] = lambda: None
@@ -91,6 +98,17 @@ class Connection(HttpToolsProtocol):
             left = ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()
             self._valid = self.loop.call_later(max(0.0, left), self.retire)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing may be written any more."""
+        return self._lingering is not None or self.transport.is_closing()
+
+    def withdraw(self) -> None:
+        """End all requests of the client, whose answers have no reader any more."""
+        for cycle in self._cycles:
+            cycle.disconnected = True
+            cycle.message_event.set()
+
     def shutdown(self) -> None:
         """The server ends: a stream of events would not, so its connection is closed. Other answers are sent to their end."""
         super().shutdown()
@@ -105,16 +123,19 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timers, and end all requests of the client."""
         self.clients.open -= 1
-        for cycle in self._cycles:
-            cycle.disconnected = True
-            cycle.message_event.set()
-        for timer in (self._reading, self._writing, self._valid):
+        self.withdraw()
+        for timer in (self._reading, self._writing, self._valid, self._lingering):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse the data. The client then has a time for what is missing."""
+        if self._lingering is not None:
+            self._dropped += len(data)
+            if self._dropped > MAX_LINGER:
+                self.transport.abort()
+            return
         self._received += len(data)
         self._goes_on = False
         super().data_received(data)
@@ -191,13 +212,27 @@ class Connection(HttpToolsProtocol):
 
     def _end(self, why: str, status: HTTPStatus = HTTPStatus.REQUEST_TIMEOUT) -> None:
         """Close the connection, with an answer if none has begun."""
-        if self.transport.is_closing():
+        if self.has_ended:
             return
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             body = json.dumps({"title": status.phrase, "status": status, "detail": why}).encode()
             head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
             self.transport.write(f"HTTP/1.1 {status} {status.phrase}\r\n{head}".encode() + body)
-        self.transport.close()
+        self._linger()
+
+    def _linger(self) -> None:
+        """End the connection, and read what the client still sends.
+
+        A socket that is closed with unread data resets the connection, and the client may lose the answer (RFC 9112, section 9.6).
+        TLS cannot close one direction: such a connection is closed at once.
+        """
+        self.withdraw()
+        if not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._lingering = self.loop.call_later(LINGER_S, self.transport.abort)
 
 
 def _refusing(app: Any, most: int) -> Callable[..., Any]:

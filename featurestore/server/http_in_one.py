@@ -122,7 +122,7 @@ class _InOne(Connection):
         self._is_first = True
         super().data_received(data)
         if (
-            self._body is not None and not self._is_whole and not self.transport.is_closing()
+            self._body is not None and not self._is_whole and not self.has_ended
         ):  # the rest of the body is still to come
             self._begin(self.app)
 
@@ -167,7 +167,7 @@ class _InOne(Connection):
 
     def take(self) -> Answer | None:
         """The answer to the request that waits; None: there is none, or uvicorn sends it."""
-        if not self._is_whole or self._body is None or self.transport.is_closing():
+        if not self._is_whole or self._body is None or self.has_ended:
             return None
         self._is_whole = False
         if self._route is not None:
@@ -189,7 +189,7 @@ class _InOne(Connection):
 
         def use(made: Answer | None) -> None:
             self._promised, waiting.response_complete = None, True
-            if made is not None and not self.transport.is_closing():
+            if made is not None and not self.has_ended:
                 self.write(made)
                 if not waiting.keep_alive:  # the server ends
                     self.transport.close()
@@ -197,11 +197,11 @@ class _InOne(Connection):
         answer.then(use)
         return None
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Withdraw the request whose answer is promised."""
+    def withdraw(self) -> None:
+        """End all requests, also the one whose answer is promised."""
         if self._promised is not None:
             self._promised.withdraw()
-        super().connection_lost(exc)
+        super().withdraw()
 
     def _is_found(self) -> bool:
         if self.url == _URL:

@@ -214,12 +214,31 @@ def test_a_head_without_end_is_refused_and_holds_up_no_other_client(
     assert sent < 8 * 2**20  # what the buffers of both sides hold, and no more
 
 
-def test_a_head_that_is_too_large_has_an_answer_and_a_usual_one_is_read(address: Address) -> None:
-    for size, status in ((60_000, b"200"), (300_000, b"431")):
-        with socket.create_connection(address) as client:
-            client.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * size)
-            client.sendall(b"\r\n\r\n" if status == b"200" else b"")
-            assert client.recv(100).startswith(b"HTTP/1.1 " + status)
+@pytest.mark.parametrize("size, status", [(60_000, 200), (300_000, 431), (900_000, 431)])
+def test_a_head_that_is_too_large_has_an_answer_and_a_usual_one_is_read(
+    address: Address, size: int, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client of a refused head reads the answer after all that it had to say: its connection is not reset before."""
+    for limit in ("HEAD_S", "LINGER_S"):
+        monkeypatch.setattr(http_connection, limit, 60.0)
+    with connected(address) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\nx: ")
+        for _ in range(size // 10_000):
+            client.sendall(b"a" * 10_000)
+        client.sendall(b"\r\n\r\n")
+        client.shutdown(socket.SHUT_WR)
+        assert status_of(everything(client)) == status
+
+
+def test_a_refused_connection_is_read_for_a_bounded_time(
+    address: Address, clients: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_connection, "HEAD_S", 60.0)
+    monkeypatch.setattr(http_connection, "LINGER_S", 0.1)
+    with connected(address) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * 100_000)
+        assert status_of(everything(client)) == 431
+        until(clients, 0)
 
 
 def test_a_client_that_reads_nothing_of_its_answer_is_closed(address: Address, clients: Connections) -> None:
