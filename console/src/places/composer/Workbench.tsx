@@ -7,15 +7,20 @@ import { Outline } from "./outline/Outline";
 import { Parts } from "./palette/Parts";
 import { useComposer } from "./state/context";
 import { useRootKeys } from "./state/rootKeys";
+import { useWide } from "./state/wide";
 import { Toolbar } from "./Toolbar";
 import "./composer.css";
 
-/** Palette, outline, fields and canvas, and what the graph means: beside the canvas where there is room, else below it. */
+/**
+ * Palette, outline, fields and canvas, and what the graph means: beside the canvas where there is room, else below it. A wide
+ * canvas has all others below it.
+ */
 export function Workbench({ children }: { children?: ReactNode }) {
   const { editing, dialog } = useComposer();
+  const [isWide, setWide] = useWide();
   useRootKeys();
   return (
-    <div className="workbench">
+    <div className={isWide ? "workbench workbench-wide" : "workbench"}>
       <div className="workbench-top">
         <Parts />
         <Toolbar />
@@ -25,7 +30,7 @@ export function Workbench({ children }: { children?: ReactNode }) {
         <Inspector />
       </div>
       <div className="workbench-main">
-        <Canvas />
+        <Canvas isWide={isWide} onWide={setWide} />
         <p className="workbench-said" role="status">
           {editing.said}
         </p>

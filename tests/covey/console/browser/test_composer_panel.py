@@ -195,6 +195,23 @@ def test_the_whole_graph_is_in_sight_at_first_and_nothing_lies_over_its_tools(op
     assert width < 1280 or table.evaluate("one => one.scrollWidth <= one.clientWidth")
 
 
+def test_a_wide_canvas_shows_the_whole_graph_larger_above_all_else_and_stays_wide(open_page: OpenPage) -> None:
+    page = open_page(width=1280, height=900)
+    canvas = page.get_by_role("region", name="Canvas")
+    expect(canvas.locator(".react-flow__node").first).to_be_visible()
+    before = boxes(canvas.locator(".react-flow__node"))[0]["width"]
+    canvas.get_by_role("button", name="Wide").click()
+    wait_until(lambda: boxes(canvas.locator(".react-flow__node"))[0]["width"] > 1.5 * before)
+    (frame,), (beside,) = boxes(canvas), boxes(panel(page))
+    assert beside["top"] >= frame["bottom"]
+    assert all(
+        frame["left"] <= one["left"] < one["right"] <= frame["right"] and one["bottom"] <= frame["bottom"]
+        for one in boxes(canvas.locator(".react-flow__node"))
+    )
+    page.reload()
+    expect(canvas.get_by_role("button", name="Wide")).to_have_attribute("aria-pressed", "true")
+
+
 def test_a_reader_composes_and_cannot_save_or_run(open_page: OpenPage) -> None:
     page = open_page(role="reader")
     slider = panel(page).get_by_label("ρ of a client-day")

@@ -28,16 +28,21 @@ import { useCanvasKeys, useShownCard } from "./keys";
 
 const CARDS = { part: Part, filter: Filter, windows: Windows, source: SourceColumns };
 
-export function Canvas() {
+interface CanvasProps {
+  isWide: boolean;
+  onWide: (isWide: boolean) => void;
+}
+
+export function Canvas(props: CanvasProps) {
   return (
     <ReactFlowProvider>
-      <Drawing />
+      <Drawing {...props} />
     </ReactFlowProvider>
   );
 }
 
 /** The graph as cards and lines that are moved, joined and chosen. */
-function Drawing() {
+function Drawing({ isWide, onWide }: CanvasProps) {
   const { editing, file, sources, palette, problems, dispatch, apply } = useComposer();
   const { graph, selection, renewed } = editing;
   const commands = useCommands();
@@ -148,7 +153,7 @@ function Drawing() {
   );
 
   const press = useCanvasKeys(cards, moved, setMoved, frame);
-  useFitted(flow, editing.base, cards, frame);
+  useFitted(flow, editing.base, cards, frame, isWide);
   useShownCard(selection.length === 1 ? selection[0] : undefined, cards, frame);
   return (
     <section
@@ -194,7 +199,7 @@ function Drawing() {
             Drag a part here, or click one above. A view is a good beginning.
           </Panel>
         )}
-        <CanvasTools onArrange={() => setMoved({})} />
+        <CanvasTools onArrange={() => setMoved({})} isWide={isWide} onWide={onWide} />
       </ReactFlow>
     </section>
   );

@@ -8,8 +8,14 @@ export const WHOLE = {
   maxZoom: 1,
 } as const;
 
+interface CanvasToolsProps {
+  onArrange: () => void;
+  isWide: boolean;
+  onWide: (isWide: boolean) => void;
+}
+
 /** The buttons on the canvas: what is seen of it. */
-export function CanvasTools({ onArrange }: { onArrange: () => void }) {
+export function CanvasTools({ onArrange, isWide, onWide }: CanvasToolsProps) {
   const canvas = useReactFlow();
   return (
     <Panel position="bottom-left" className="canvas-tools">
@@ -24,6 +30,13 @@ export function CanvasTools({ onArrange }: { onArrange: () => void }) {
       </Button>
       <Button title="Put every card back into its layer" onClick={onArrange}>
         Arrange
+      </Button>
+      <Button
+        pressed={isWide}
+        title="Give the canvas the whole width, and put the rest below it"
+        onClick={() => onWide(!isWide)}
+      >
+        Wide
       </Button>
     </Panel>
   );

@@ -22,22 +22,23 @@ export function boundsOf(cards: readonly Card[]): Rect {
 }
 
 /**
- * Shows the whole graph when another text, `base`, has brought other parts. `cards`: those of the flow, which get their places
- * after it. `fitView` of the canvas would still measure the former ones.
+ * Shows the whole graph when another text, `base`, has brought other parts, or the canvas another width. `cards`: those of the
+ * flow, which get their places after it. `fitView` would still measure the former cards and width.
  */
 export function useFitted(
   flow: Flow,
   base: object,
   cards: readonly Card[],
   frame: RefObject<HTMLElement | null>,
+  isWide: boolean,
 ): void {
   const canvas = useReactFlow();
-  const seen = useRef({ base, flow });
+  const seen = useRef({ base, flow, isWide });
   const isWanted = useRef(false);
   useEffect(() => {
     const before = seen.current;
-    seen.current = { base, flow };
-    isWanted.current ||= before.base !== base && isOtherFlow(before.flow, flow);
+    seen.current = { base, flow, isWide };
+    isWanted.current ||= before.isWide !== isWide || (before.base !== base && isOtherFlow(before.flow, flow));
     const isPlaced =
       cards.length === flow.cards.length && cards.every((card, at) => card.id === flow.cards[at]?.id);
     if (isWanted.current && isPlaced && frame.current !== null) {
@@ -48,5 +49,5 @@ export function useFitted(
         getViewportForBounds(boundsOf(cards), clientWidth, clientHeight, minZoom, maxZoom, padding),
       );
     }
-  }, [base, flow, cards, canvas, frame]);
+  }, [base, flow, cards, canvas, frame, isWide]);
 }
