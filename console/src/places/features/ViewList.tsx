@@ -26,7 +26,7 @@ export function ViewList({ search }: { search: string }) {
             label="Search"
             type="search"
             value={search}
-            placeholder="name, owner, tag, feature"
+            placeholder="name, owner, tag, …"
             onChange={(text) =>
               navigate(hrefOf("features", [], text === "" ? {} : { search: text }), { replace: true })
             }

@@ -79,7 +79,11 @@ const COLUMNS = [
     title: "Newest pane (UTC)",
     cell: (row: DriftOfView) => moment(row.newest.at(-1)),
   },
-  { key: "why", title: "Why not checked", cell: (row: DriftOfView) => row.why ?? "" },
+  {
+    key: "why",
+    title: "Why not checked",
+    cell: (row: DriftOfView) => <span className="wrapped">{row.why ?? ""}</span>,
+  },
 ];
 
 function Changes({ views }: { views: readonly DriftOfView[] }) {

@@ -31,13 +31,15 @@ export function CanvasTools({ onArrange, isWide, onWide }: CanvasToolsProps) {
       <Button title="Put every card back into its layer" onClick={onArrange}>
         Arrange
       </Button>
-      <Button
-        pressed={isWide}
-        title="Give the canvas the whole width, and put the rest below it"
-        onClick={() => onWide(!isWide)}
-      >
-        Wide
-      </Button>
+      <span className="canvas-wide">
+        <Button
+          pressed={isWide}
+          title="Give the canvas the whole width, and put the rest below it"
+          onClick={() => onWide(!isWide)}
+        >
+          Wide
+        </Button>
+      </span>
     </Panel>
   );
 }
