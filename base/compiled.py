@@ -1,20 +1,17 @@
 """numba, or its replacement on a site without it. The only module of the light core that imports numba and llvmlite.
 
-A kernel is a function that numba compiles. Without numba its module can be imported all the same, and the kernel raises
-ExtraMissing when it is called. Shares of reports and reads have a second implementation in numpy, which `COMPILED` chooses; proofs,
-noise and filters have none.
+A kernel is a function that numba compiles. numba takes half a second to import, so callers of a kernel import its module when they
+call it. Without numba the module can be imported all the same, and the kernel raises ExtraMissing when it is called. Shares of
+reports and reads have a second implementation in numpy, which `extras.COMPILED` chooses; proofs, noise and filters have none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
-from typing import Any, Final
+from typing import Any
 
 from .errors import ExtraMissing
-
-COMPILED: Final = find_spec("numba") is not None
-"""Whether kernels can be called."""
+from .extras import COMPILED
 
 
 class _Absent:
@@ -54,7 +51,6 @@ else:
     njit = _refusing
 
 __all__ = [
-    "COMPILED",
     "boolean",
     "float64",
     "int64",

@@ -31,6 +31,9 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The modules that each extra of `pyproject.toml` is for. A module is looked up in the first extra that has it."""
 
+COMPILED: Final = find_spec("numba") is not None
+"""Whether kernels can be called; see `compiled`, which takes half a second to import."""
+
 
 def require_extra(extra: str, user: str) -> None:
     """Return if the modules of an extra are installed. Raises ExtraMissing.

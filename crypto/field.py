@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import FieldElementOutOfRange, NotAMultiple, ValueOutOfRange, WrongArray
-from .field_words import P, add_elements, add_rows, multiply_elements, subtract_elements
+from .field_words import P, loops
 
 Elements: TypeAlias = npt.NDArray[np.uint64]
 BytesLike: TypeAlias = bytes | bytearray | memoryview
@@ -48,27 +48,27 @@ def decode_centred(elements: Elements) -> npt.NDArray[np.int64]:
 
 def add(a: Elements, b: Elements) -> Elements:
     """Sum mod p; the two broadcast as in numpy."""
-    return _binary(add_elements, a, b)
+    return _binary(loops().add_elements, a, b)
 
 
 def subtract(a: Elements, b: Elements) -> Elements:
     """Difference a - b mod p; the two broadcast as in numpy."""
-    return _binary(subtract_elements, a, b)
+    return _binary(loops().subtract_elements, a, b)
 
 
 def negate(a: Elements) -> Elements:
     """The additive inverse, p - a (0 for 0)."""
-    return _binary(subtract_elements, np.zeros((), np.uint64), a)
+    return _binary(loops().subtract_elements, np.zeros((), np.uint64), a)
 
 
 def multiply(a: Elements, b: Elements) -> Elements:
     """Product mod p, element by element; the two broadcast as in numpy."""
-    return _binary(multiply_elements, a, b)
+    return _binary(loops().multiply_elements, a, b)
 
 
 def scale(elements: Elements, k: int) -> Elements:
     """k times each element mod p, for any Python integer k: the layout's public linear map has small, negative ones."""
-    return _binary(multiply_elements, elements, np.array(k % P, np.uint64))
+    return _binary(loops().multiply_elements, elements, np.array(k % P, np.uint64))
 
 
 def _binary(kernel: Callable[[Elements, Elements, Elements], None], a: Elements, b: Elements) -> Elements:
@@ -82,7 +82,7 @@ def _binary(kernel: Callable[[Elements, Elements, Elements], None], a: Elements,
 def sum_rows(matrix: Elements) -> Elements:
     """Sum mod p over the rows of uint64[B, d]: uint64[d]. Raises FieldElementOutOfRange."""
     totals: Elements = np.zeros((1, matrix.shape[1]), np.uint64)
-    if add_rows(np.zeros(len(matrix), np.int64), np.ascontiguousarray(matrix), totals) < len(matrix):
+    if loops().add_rows(np.zeros(len(matrix), np.int64), np.ascontiguousarray(matrix), totals) < len(matrix):
         require_canonical(matrix)
     return totals.reshape(-1)
 

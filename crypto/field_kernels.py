@@ -7,7 +7,8 @@ on two facts:
 * with x' = p - x, a sum a + x is the difference a - x', which borrows exactly when a < x'. One subtraction, one
   comparison and one masked addition, with no 65th bit to keep: LLVM turns the loops into AVX-512 or AVX2.
 
-Constants are in the file of their kernels, because numba's `cache=True` does not notice a change in another module.
+Constants are in the file of their kernels, because numba's `cache=True` does not notice a change in another module. p does not
+change.
 Loops index whole arrays, `a[r, j]`, on purpose: sliced rows were three times slower (no vector code).
 Signatures are explicit, so that each kernel is compiled once and takes read-only arrays (received bytes) too.
 """
@@ -18,7 +19,7 @@ import numpy as np
 
 from base.compiled import njit, types
 
-P = 2**64 - 2**32 + 1
+from .field_words import P
 
 _P = np.uint64(P)
 _LOW = np.uint64(2**32 - 1)

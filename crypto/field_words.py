@@ -1,14 +1,25 @@
-"""The loops of Field64: compiled by numba where it is installed, in numpy elsewhere."""
+"""The loops of Field64: compiled by numba where it is installed, in numpy elsewhere.
+
+numba takes half a second to import, and most processes never compute in a field: the loops are imported at their first use.
+"""
 
 from __future__ import annotations
 
-from base.compiled import COMPILED
+from functools import cache
+from types import ModuleType
 
-from .field_kernels import P
+from base.extras import COMPILED
 
-if COMPILED:
-    from .field_kernels import add_elements, add_rows, add_sparse, multiply_elements, subtract_elements
-else:
-    from .field_numpy import add_elements, add_rows, add_sparse, multiply_elements, subtract_elements
+P = 2**64 - 2**32 + 1
 
-__all__ = ["P", "add_elements", "add_rows", "add_sparse", "multiply_elements", "subtract_elements"]
+
+@cache
+def loops() -> ModuleType:
+    """`field_kernels` or `field_numpy`. Both have the same functions."""
+    if COMPILED:
+        from . import field_kernels
+
+        return field_kernels
+    from . import field_numpy
+
+    return field_numpy

@@ -21,16 +21,12 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from .cks20 import ROOM, discrete_gaussian, discrete_laplace, gaussian_terms
 from .errors import ScaleOutOfRange, WrongLength
 
 Noise = npt.NDArray[np.int64]
 
 _Kernel = Callable[[npt.NDArray[np.uint64], Noise, int], tuple[int, int]]
 """(words, samples, done) → (complete samples, words that they used)."""
-
-_ROOM_IS = f"the sampler has room for 2^{ROOM.bit_length() - 1}"
-
 
 NOISE_KEY_BYTES: Final = 32
 _WORD_BYTES: Final = 8
@@ -74,20 +70,24 @@ class _Sampler(ABC):
 
     def discrete_gaussian(self, sigma_sq: Fraction, size: int) -> Noise:
         """Draw int64[size]. Raises ScaleOutOfRange where σ² is not positive or its fraction is too long."""
+        from .cks20 import ROOM, discrete_gaussian, gaussian_terms  # imports numba, which takes half a second
+
         n, m = sigma_sq.numerator, sigma_sq.denominator
         if n <= 0:
             raise ScaleOutOfRange("sigma^2", sigma_sq, "not positive")
         if (terms := gaussian_terms(n, m)) is None:
-            raise ScaleOutOfRange("sigma^2", sigma_sq, _ROOM_IS)
+            raise ScaleOutOfRange("sigma^2", sigma_sq, _room_is(ROOM))
         return self._fill(size, lambda words, samples, done: discrete_gaussian(words, samples, done, *terms))
 
     def discrete_laplace(self, scale: Fraction, size: int) -> Noise:
         """Draw int64[size]. Raises ScaleOutOfRange where b is not positive or its fraction is too long."""
+        from .cks20 import ROOM, discrete_laplace  # imports numba, which takes half a second
+
         t, s = scale.numerator, scale.denominator
         if t <= 0:
             raise ScaleOutOfRange("b", scale, "not positive")
         if max(t, s) >= ROOM:
-            raise ScaleOutOfRange("b", scale, _ROOM_IS)
+            raise ScaleOutOfRange("b", scale, _room_is(ROOM))
         return self._fill(size, lambda words, samples, done: discrete_laplace(words, samples, done, s, t))
 
     def _fill(self, size: int, kernel: _Kernel) -> Noise:
@@ -101,6 +101,10 @@ class _Sampler(ABC):
             done, used = kernel(self._words, samples, done)
             self._words = self._words[used:]
         return samples
+
+
+def _room_is(room: int) -> str:
+    return f"the sampler has room for 2^{room.bit_length() - 1}"
 
 
 class SecretNoise:

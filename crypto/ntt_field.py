@@ -9,15 +9,15 @@ A *multiplier* is a factor in the kernels' prepared form (see `crypto.ntt_kernel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from types import ModuleType
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from . import ntt_kernels as kernels
 from .errors import ParameterOutOfRange, ValueOutOfRange, WrongArray, WrongLength
 
 Elements: TypeAlias = npt.NDArray[np.uint64]
@@ -25,6 +25,16 @@ Octets: TypeAlias = npt.NDArray[np.uint8]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 _WORD = 2**64
+_P64 = 2**64 - 2**32 + 1
+_P128 = 2**128 - 28 * 2**64 + 1
+
+
+@cache
+def kernels() -> ModuleType:
+    """`ntt_kernels`. It imports numba, which takes half a second, and most processes check no proof."""
+    from . import ntt_kernels
+
+    return ntt_kernels
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,21 +106,21 @@ class NttField:
 
     def add(self, a: Elements, b: Elements) -> Elements:
         """Sum of two arrays of one shape."""
-        return self._binary(kernels.add_elements, a, b)
+        return self._binary(kernels().add_elements, a, b)
 
     def subtract(self, a: Elements, b: Elements) -> Elements:
         """Difference of two arrays of one shape."""
-        return self._binary(kernels.subtract_elements, a, b)
+        return self._binary(kernels().subtract_elements, a, b)
 
     def multiply(self, a: Elements, b: Elements) -> Elements:
         """Products of two arrays of one shape."""
-        return self._binary(kernels.multiply_elements, a, b)
+        return self._binary(kernels().multiply_elements, a, b)
 
     def scale(self, a: Elements, factor: int) -> Elements:
         """The array times an integer (any, taken mod p)."""
         return self._scaled(a, self.multipliers([factor]))
 
-    def _binary(self, kernel: kernels.Kernel, a: Elements, b: Elements) -> Elements:
+    def _binary(self, kernel: Callable[[Elements, Elements, Elements], None], a: Elements, b: Elements) -> Elements:
         if a.shape != b.shape:
             raise WrongArray("second operand", str(b.shape), str(a.shape))
         out = np.empty(a.shape, np.uint64)
@@ -119,7 +129,7 @@ class NttField:
 
     def _scaled(self, a: Elements, multiplier: Elements) -> Elements:
         out = np.empty(a.shape, np.uint64)
-        kernels.scale_elements(self._flat(a), multiplier, self._flat(out))
+        kernels().scale_elements(self._flat(a), multiplier, self._flat(out))
         return out
 
     def _flat(self, elements: Elements) -> Elements:
@@ -131,7 +141,7 @@ class NttField:
         if selected.shape != (len(matrix),):
             raise WrongLength("marks of rows", len(selected), len(matrix))
         totals = self.zeros(matrix.shape[1])
-        kernels.add_rows(np.ascontiguousarray(matrix), np.ascontiguousarray(selected), totals)
+        kernels().add_rows(np.ascontiguousarray(matrix), np.ascontiguousarray(selected), totals)
         return totals
 
     def sum_columns(self, matrix: Elements) -> Elements:
@@ -156,7 +166,7 @@ class NttField:
         words = np.require(octets, requirements=["C", "A", "O"]).view("<u8").astype(np.uint64, copy=False)
         elements = words.reshape(self.shape(len(octets), octets.shape[1] // self.encoded_size))
         canonical = np.empty(len(elements), np.bool_)
-        kernels.check_rows(elements, self.from_ints([self.modulus - 1]), canonical)
+        kernels().check_rows(elements, self.from_ints([self.modulus - 1]), canonical)
         if not canonical.all():
             elements = np.where(canonical.reshape(-1, *[1] * (elements.ndim - 1)), elements, np.uint64(0))
         return elements, canonical
@@ -182,5 +192,5 @@ class NttField:
         return pow(value, -1, self.modulus)
 
 
-FIELD64 = NttField("Field64", kernels.P64, 1, pow(7, 2**32 - 1, kernels.P64), 32)
-FIELD128 = NttField("Field128", kernels.P128, 2, pow(7, 2**62 - 7, kernels.P128), 66)
+FIELD64 = NttField("Field64", _P64, 1, pow(7, 2**32 - 1, _P64), 32)
+FIELD128 = NttField("Field128", _P128, 2, pow(7, 2**62 - 7, _P128), 66)

@@ -13,9 +13,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from . import ntt_kernels as kernels
 from .errors import IndexOutOfRange, WrongLength
-from .ntt_field import Elements, NttField
+from .ntt_field import Elements, NttField, kernels
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class LinearForms:
         if vectors.shape[1] != self.length:
             raise WrongLength("entries of a vector", vectors.shape[1], self.length)
         out = self.field.empty(len(vectors), len(self))
-        kernels.apply_forms(
+        kernels().apply_forms(
             np.ascontiguousarray(vectors), self.indptr, self.columns, self.coefficients, _constants(self, shares), out
         )
         return out

@@ -13,8 +13,7 @@ from math import prod
 
 import numpy as np
 
-from . import ntt_kernels as kernels
-from .ntt_field import Elements, Mask, NttField
+from .ntt_field import Elements, Mask, NttField, kernels
 
 
 def next_power_of_two(n: int) -> int:
@@ -54,8 +53,8 @@ def double_values(field: NttField, values: Elements) -> Elements:
     """Values `[R, n, m]` at the n-th roots of unity to values `[R, 2 n, m]` at the 2n-th ("double_evaluations")."""
     count, n, width = values.shape[:3]
     t, out = tables(field, n), field.empty(count, 2 * n, width)
-    kernels.double_values(
-        np.ascontiguousarray(values), t.inverse_roots, t.twist, t.roots, field.empty(n, kernels.COLUMNS), out
+    kernels().double_values(
+        np.ascontiguousarray(values), t.inverse_roots, t.twist, t.roots, field.empty(n, kernels().COLUMNS), out
     )
     return out
 
@@ -64,8 +63,8 @@ def sum_pair_products(field: NttField, values: Elements) -> Elements:
     """Values `[R, 2 n]` of the sum over j of the products of columns 2 j and 2 j + 1 of `values: [R, n, m]`, m even."""
     count, n = values.shape[:2]
     t, out = tables(field, n), field.empty(count, 2 * n)
-    kernels.sum_pair_products(
-        np.ascontiguousarray(values), t.inverse_roots, t.twist, t.roots, field.empty(n, kernels.COLUMNS), out
+    kernels().sum_pair_products(
+        np.ascontiguousarray(values), t.inverse_roots, t.twist, t.roots, field.empty(n, kernels().COLUMNS), out
     )
     return out
 
@@ -74,14 +73,14 @@ def weights_at(field: NttField, points: Elements, n: int) -> tuple[Elements, Mas
     """The multipliers `[R, n]` of n values that give a polynomial's value at `points: [R]`, and which points are nodes."""
     weights, on_node = field.empty(len(points), n), np.empty(len(points), np.bool_)
     prepared = field.prepare(points).reshape(field.shape(len(points), 1))
-    kernels.lagrange(prepared, tables(field, n).nodes, weights, on_node)
+    kernels().lagrange(prepared, tables(field, n).nodes, weights, on_node)
     return weights, on_node
 
 
 def evaluate(field: NttField, values: Elements, weights: Elements) -> Elements:
     """Values `[R, m]` of the polynomials `values: [R, n, m]` at the points of `weights: [R, n]` ("poly_eval_batched")."""
     out = field.empty(len(values), values.shape[2])
-    kernels.evaluate(np.ascontiguousarray(values), np.ascontiguousarray(weights), out)
+    kernels().evaluate(np.ascontiguousarray(values), np.ascontiguousarray(weights), out)
     return out
 
 

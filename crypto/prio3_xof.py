@@ -14,7 +14,6 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from . import xof_lanes
 from .errors import TooLong, WrongLength
 from .ntt_field import Elements, NttField, Octets
 from .xof import SEED_BYTES, XofTurboShake128
@@ -125,6 +124,8 @@ class Prio3Xof:
         parts.append(np.zeros((count, 8 - head_bytes % 8), np.uint8))
         heads = np.concatenate(parts, axis=1).view("<u8").astype(np.uint64, copy=False)
         bodies = np.empty((count, 0), np.uint64) if body is None else np.ascontiguousarray(body).reshape(count, -1)
+        from . import xof_lanes  # imports numba, which takes half a second
+
         xof_lanes.absorb(heads, head_bytes, bodies, np.array(most, np.uint64), out, suspect)
         return out, suspect
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from .errors import IndexOutOfRange, ValueOutOfRange, WrongArray, WrongLength
 from .field import ELEMENT_BYTES, BytesLike, Elements, add, negate, require_canonical, to_bytes, view_words
-from .field_words import add_rows, add_sparse
+from .field_words import loops
 from .xof import SEED_BYTES
 from .xof_batch import INDEX_BYTES, BatchXof, Indices, Rows, Seeds, check_rows
 
@@ -154,7 +154,7 @@ def shard(slots: SparseRows, seeds: HelperSeeds, collections: Indices, plan_hash
     if len(seeds) != len(slots):
         raise WrongLength("seeds", len(seeds), len(slots))
     elements = share_xof(plan_hash).expand(seeds.seeds, collections, slots.length, negated=True)
-    add_sparse(slots.indptr, slots.columns, slots.values, elements)
+    loops().add_sparse(slots.indptr, slots.columns, slots.values, elements)
     return LeaderShares(elements)
 
 
@@ -203,10 +203,10 @@ class Accumulator:
         if elements.shape[1] != self._totals.shape[1]:
             raise WrongLength("elements of a leader share", elements.shape[1], self._totals.shape[1])
         check_rows(rows, len(elements), len(self._totals))
-        added = add_rows(rows, elements, self._totals)
+        added = loops().add_rows(rows, elements, self._totals)
         if added < len(elements):
             # The kernel stopped before a bad element. What it added was in range, and subtracting mod p is exact.
-            add_rows(rows[:added], negate(elements[:added]), self._totals)
+            loops().add_rows(rows[:added], negate(elements[:added]), self._totals)
             require_canonical(elements)
 
     def add_helper(self, seeds: HelperSeeds, collections: Indices, rows: Rows, plan_hash: bytes) -> None:

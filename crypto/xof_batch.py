@@ -13,15 +13,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from base.compiled import COMPILED
+from base.extras import COMPILED
 
-from . import field, xof_lanes
+from . import field
 from .errors import IndexOutOfRange, TooLong, WrongArray, WrongLength
 from .field import ELEMENT_BYTES, Elements
-from .field_kernels import P
+from .field_words import P
 from .xof import DOMAIN, SEED_BYTES, XofTurboShake128, message
 
-RATE_BYTES = 8 * xof_lanes.RATE_WORDS
+RATE_BYTES, _STATE_BYTES = 168, 200
 INDEX_BYTES = 4
 
 # The kernels mark a report with a word of this size or more. Tests lower it, to send ordinary reports to the reference path.
@@ -47,7 +47,7 @@ class BatchXof:
         if len(block) >= RATE_BYTES:
             raise TooLong("message", len(block), RATE_BYTES - 1)
         self._at = (2 + len(dst) + 1, 2 + index_at)  # the places of seed and index in the message
-        block += bytes([DOMAIN]) + bytes(8 * xof_lanes.STATE_WORDS - len(block) - 1)
+        block += bytes([DOMAIN]) + bytes(_STATE_BYTES - len(block) - 1)
         block[RATE_BYTES - 1] ^= 0x80
         self._template = field.view_words(bytes(block))
 
@@ -66,6 +66,8 @@ class BatchXof:
         out = np.empty((len(words), length), np.uint64)
         suspect = np.ones(len(words), np.uint8)
         if COMPILED and len(words) > _FEW:
+            from . import xof_lanes  # imports numba, which takes half a second
+
             xof_lanes.expand(
                 self._template, *self._at, words, _swapped(indices), negated, np.uint64(SUSPECT_FROM), out, suspect
             )
@@ -88,6 +90,8 @@ class BatchXof:
                 stream = self.one(seeds[b].tobytes(), int(indices[b])).next_vec(length)
                 totals[rows[b]] = field.add(totals[rows[b]], stream)
             return
+        from . import xof_lanes  # imports numba, which takes half a second
+
         suspect = np.empty(len(words), np.uint8)
         xof_lanes.accumulate(
             self._template, *self._at, words, _swapped(indices), rows, np.uint64(SUSPECT_FROM), totals, suspect

@@ -21,9 +21,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from crypto import ntt_kernels as kernels
 from crypto.errors import ParameterOutOfRange
-from crypto.ntt_field import Elements, NttField
+from crypto.ntt_field import Elements, NttField, kernels
 from crypto.ntt_forms import Form, LinearForms
 from crypto.ntt_polynomial import next_power_of_two
 
@@ -156,7 +155,7 @@ class PairCircuit(Circuit[MeasurementT, ResultT]):
 
     def fill_wires(self, meas: Elements, joint_rand: Elements, shares: int, wires: Elements) -> None:
         """See `Circuit`. The unused pairs of the last call are (0, -1), as in the draft's circuits."""
-        kernels.pair_wires(
+        kernels().pair_wires(
             np.ascontiguousarray(meas),
             self._left.apply(meas, shares),
             self._right.apply(meas, shares),

@@ -35,7 +35,7 @@ LEAST_RATE = 0.03
 """A scale is that of a rate in LEAST_RATE … 1 − LEAST_RATE."""
 
 
-@njit(float64(float64), inline="always")
+@njit(inline="always")
 def variance_at(rate: float) -> float:
     """p(1−p), within the limits of the scales.
 
@@ -46,7 +46,7 @@ def variance_at(rate: float) -> float:
     return held * (1.0 - held)
 
 
-@njit(float64(float64, float64, float64), inline="always")
+@njit(inline="always")
 def wander_of(mu: float, g: float, d: float) -> float:
     """The factor of the variance that a pane adds to the deviation d: that of the rate μ + g·d, relative to that of μ."""
     ratio: float = variance_at(mu + g * d) / variance_at(mu)

@@ -22,8 +22,6 @@ from featurestore.define.filtered import PARTS, Filtered, local_slots, slots_of
 from featurestore.define.layout import layout_of
 from featurestore.define.panes import Bools, Panes
 
-from .filter_kernel import filter_keys
-
 _WEEK_SLOT_HALF_LIFE_US: Final = 56 * DAY_US
 _SEASON_SLOT_HALF_LIFE_US: Final = 14 * DAY_US
 _ERROR_HALF_LIFE_US: Final = 14 * DAY_US
@@ -137,6 +135,8 @@ def filter_sums(view: FeatureView, filtered: Filtered, sums: RateSums, known: Bo
         known: bool[P], the panes that count as opened.
         pane: int64[R], the panes whose rows are wanted.
     """
+    from . import filter_kernel  # imports numba, which takes half a second
+
     width, start = view.pane_us, sums.start
     slot, week = local_slots(filtered, width, start)
     upcoming, _ = local_slots(filtered, width, start + width)
@@ -146,7 +146,7 @@ def filter_sums(view: FeatureView, filtered: Filtered, sums: RateSums, known: Bo
     phi, sd_sq = _left(width, filtered.half_life_us), float(filtered.sd) * float(filtered.sd)
     phi_sq = phi * phi
     out = np.empty((len(served), sums.true_and_false.shape[1], 2 * len(PARTS)))
-    filter_keys(
+    filter_kernel.filter_keys(
         np.ascontiguousarray(sums.true_less_false),
         np.ascontiguousarray(sums.true_and_false),
         sums.sum_variance,

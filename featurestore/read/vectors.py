@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from base.compiled import COMPILED
+from base.extras import COMPILED
 from featurestore.define.decoded import Bytes, Floats, value_is_there
 from featurestore.define.interval import Interval
 from featurestore.define.on_demand import OnDemand, OnDemandView

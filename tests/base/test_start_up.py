@@ -18,6 +18,19 @@ except ModuleNotFoundError:
 """
 
 
+_ROLES = """
+import sys
+import deployment.local.roles, deployment.local.superlink, deployment.local.simulated_fleet, edge_client.serving, edge_client.flower_app
+import deployment.scheduler.coordinator, deployment.inspect.releases, deployment.inspect.status
+print([one for one in ("numba", "scipy", "torch", "matplotlib") if one in sys.modules])
+"""
+
+
+def test_no_role_imports_numba_before_it_computes() -> None:
+    said = subprocess.run([sys.executable, "-c", _ROLES], check=True, capture_output=True, text=True).stdout
+    assert said.strip() == "[]"
+
+
 def test_pandas_cannot_be_imported_and_a_search_for_it_raises_nothing() -> None:
     said = subprocess.run([sys.executable, "-c", _HIDDEN], check=True, capture_output=True, text=True).stdout
     assert said.strip() == "[1, 2]"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from crypto import field, xof_batch, xof_lanes
 from crypto.errors import IndexOutOfRange, TooLong, WrongArray, WrongLength
-from crypto.field_kernels import P
+from crypto.field_words import P
 from crypto.sharing import share_xof
 from crypto.xof import XofTurboShake128
 from crypto.xof_batch import BatchXof
@@ -122,6 +122,7 @@ def test_reports_that_are_done_again_give_the_same_elements(monkeypatch: pytest.
 
 def test_the_kernels_hold_the_same_modulus():
     assert int(xof_lanes._P) == P
+    assert (xof_batch.RATE_BYTES, xof_batch._STATE_BYTES) == (8 * xof_lanes.RATE_WORDS, 8 * xof_lanes.STATE_WORDS)
 
 
 def test_shapes_that_the_kernels_would_not_notice_are_refused():

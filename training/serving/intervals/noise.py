@@ -21,7 +21,7 @@ _NUMBERS = types.Array(float64, 2, "C", readonly=True)
 _SEEDS = types.Array(int64, 1, "C", readonly=True)
 
 
-@njit(int64(float64, float64, boolean), nogil=True)
+@njit(int64(float64, float64, boolean), cache=True, nogil=True)
 def drawn(variance: float, noises: float, is_gaussian: bool) -> int:
     """A sum of `noises` independent noises, which together have this variance; 0 if there is none."""
     if variance <= _OF_ROUNDING:
