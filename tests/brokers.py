@@ -53,7 +53,7 @@ class KafkaBroker:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        wait_until(self._listens, 20)
+        wait_until(self._listens)
 
     def kill(self) -> None:
         """End the process by SIGKILL."""

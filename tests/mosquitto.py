@@ -66,7 +66,7 @@ class Mosquitto:
         self._process = subprocess.Popen(
             [self._program, "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        wait_until(self._listens, 20)
+        wait_until(self._listens)
 
     def _listens(self) -> bool:
         assert self._process is not None
@@ -112,7 +112,7 @@ def publish(port: int, messages: Iterable[tuple[str, bytes]], *, qos: int = 1, r
     client.connect("127.0.0.1", port)
     client.loop_start()
     try:
-        wait_until(lambda: bool(connected), 20)
+        wait_until(lambda: bool(connected))
         sent = [client.publish(topic, value, qos=qos, retain=retain) for topic, value in messages]
         for one in sent:
             one.wait_for_publish(60)

@@ -315,7 +315,7 @@ def test_the_remote_pages_commands_and_python_work_as_written(tmp_path: Path) ->
         assert pq.read_table(tmp_path / "history.parquet").num_rows == 10
     finally:
         server.terminate()
-        server.communicate(timeout=30)
+        server.communicate(timeout=120)
 
 
 def _reachable(port: int) -> None:

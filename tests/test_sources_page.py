@@ -131,7 +131,7 @@ def test_a_table_of_postgresql_is_on_another_machine_with_tls_and_a_password() -
 def test_a_program_appends_and_the_site_reads(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = with_site(tmp_path, section_of(LogSource))
     [script] = re.findall(r"```python\n(.*?)```", PAGE, flags=re.S)
-    subprocess.run([sys.executable, "-c", script], cwd=folder, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], cwd=folder, check=True, timeout=300)
     found = check(tmp_path, capfd)
     assert (found["rows"], found["clients"], found["usable"]) == (2, 2, True)
 
@@ -145,7 +145,7 @@ def test_the_commands_of_the_page_work(
     (tmp_path / "shop").mkdir()
     folder = with_site(tmp_path / "shop", section_of(LogSource))
     [script] = re.findall(r"```python\n(.*?)```", PAGE, flags=re.S)
-    subprocess.run([sys.executable, "-c", script], cwd=folder, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], cwd=folder, check=True, timeout=300)
     commands = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, flags=re.S) for line in block.splitlines()]
     assert len(commands) == 4
     for line in commands:

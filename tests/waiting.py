@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(happened: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something has happened."""
+def wait_until(happened: Callable[[], bool], seconds: float = 180) -> None:
+    """Wait until something has happened; on a busy machine for long."""
     end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end, "it never happened"

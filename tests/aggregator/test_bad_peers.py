@@ -74,33 +74,41 @@ def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Two:
 
 
 @pytest.mark.parametrize(
-    ("behave", "kind", "line"),
+    ("call_s", "reach_s", "behave", "kind", "line"),
     [
-        pytest.param(never_answers, PeerSilent, SILENT.format("{}"), id="never"),
-        pytest.param(drips, PeerSlow, SLOW.format("{}", 1), id="drips"),
-        pytest.param(answers_no_call, PeerSlow, SLOW.format("{}", 1.5), id="no call"),
-        pytest.param(floods(SETTINGS, b""), PeerFloods, FLOODS.format("{}", "65,536"), id="settings"),
-        pytest.param(floods(PING, bytes(8)), PeerFloods, FLOODS.format("{}", "65,536"), id="pings"),
-        pytest.param(floods(77, bytes(16_384)), PeerFloods, FLOODS.format("{}", "65,536"), id="unknown frames"),
-        pytest.param(MUCH, PeerFloods, FLOODS.format("{}", f"{MAX_MESSAGE_BYTES:,}"), id="a message"),
+        pytest.param(CALL_S, 1, never_answers, PeerSilent, SILENT.format("{}"), id="never"),
+        pytest.param(CALL_S, 3, drips, PeerSlow, SLOW.format("{}", 3), id="drips"),
+        pytest.param(CALL_S, 30, answers_no_call, PeerSlow, SLOW.format("{}", 1.5), id="no call"),
+        pytest.param(CALL_S, 30, floods(SETTINGS, b""), PeerFloods, FLOODS.format("{}", "65,536"), id="settings"),
+        pytest.param(CALL_S, 30, floods(PING, bytes(8)), PeerFloods, FLOODS.format("{}", "65,536"), id="pings"),
+        pytest.param(CALL_S, 30, floods(77, bytes(16_384)), PeerFloods, FLOODS.format("{}", "65,536"), id="unknown frames"),
+        pytest.param(30, 1, MUCH, PeerFloods, FLOODS.format("{}", f"{MAX_MESSAGE_BYTES:,}"), id="a message"),
         pytest.param(
-            answers_with(headers(1, (":status", "200"), *((f"x{at}", "v" * 100) for at in range(200)))),
+            30, 1, answers_with(headers(1, (":status", "200"), *((f"x{at}", "v" * 100) for at in range(200)))),
             PeerFloods, FLOODS.format("{}", f"{METADATA_BYTES:,}"), id="metadata",
         ),
     ],
 )  # fmt: skip
 def test_a_peer_is_named_with_its_mend_in_bounded_time_and_memory(
-    two: Two, behave: Behaviour, kind: type[Exception], line: str
+    two: Two,
+    call_s: float,
+    reach_s: float,
+    behave: Behaviour,
+    kind: type[Exception],
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Only what is waited for in vain has a short time."""
+    monkeypatch.setattr(reach, "REACH_S", float(reach_s))
     with serving(two.helper, LEADER, behave) as address:
-        link = HelperChannel(address, two.leader, call_s=CALL_S)
+        link = HelperChannel(address, two.leader, call_s=call_s)
         before, begin = psutil.Process().memory_info().rss, time.monotonic()
         try:
             with pytest.raises(Unreachable) as raised:
                 link.free(b"")
         finally:
             link.close()
-        assert time.monotonic() - begin < 30
+        assert time.monotonic() - begin < 60
         assert psutil.Process().memory_info().rss - before < 256 * 2**20
     assert type(raised.value.why) is kind
     assert line_of(raised.value) == line.format(address)
@@ -154,7 +162,7 @@ def helper(two: Two, tmp_path: Path) -> Iterator[str]:
 def test_a_caller_that_floods_does_not_keep_the_service_from_others_and_costs_little_memory(
     two: Two, helper: str, flood: Callable[[object, float], None]
 ) -> None:
-    link = HelperChannel(helper, two.leader, call_s=10)
+    link = HelperChannel(helper, two.leader, call_s=30)
     before = psutil.Process().memory_info().rss
     try:
         with connected(two.leader, HELPER, helper) as spoken:
@@ -178,7 +186,7 @@ def begin_by_half(connection: ssl.SSLSocket, calls: int) -> None:
 
 
 def test_one_connection_that_sends_requests_by_half_holds_no_more_than_its_threads(two: Two, helper: str) -> None:
-    link = HelperChannel(helper, two.leader, call_s=5)
+    link = HelperChannel(helper, two.leader, call_s=30)
     with connected(two.leader, HELPER, helper) as spoken:
         begin_by_half(spoken, 2 * THREADS)
         with pytest.raises(RemoteRefusal) as raised:
@@ -190,7 +198,7 @@ def test_one_connection_that_sends_requests_by_half_holds_no_more_than_its_threa
 def test_half_a_request_holds_no_thread_for_long(two: Two, helper: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several connections begin as many calls as the service has threads."""
     monkeypatch.setattr(handlers, "REQUEST_S", 1.0)
-    link = HelperChannel(helper, two.leader, call_s=5)
+    link = HelperChannel(helper, two.leader, call_s=30)
     with ExitStack() as connections:
         for _ in range(THREADS // UNREAD):
             begin_by_half(connections.enter_context(connected(two.leader, HELPER, helper)), UNREAD)
@@ -206,7 +214,7 @@ def test_a_caller_without_a_right_to_a_call_is_refused_before_its_request_is_rea
     )  # the authority of the leader is dropped on an open connection
     with connected(two.leader, HELPER, helper) as spoken:
         begin_by_half(spoken, 1)
-        spoken.settimeout(5)
+        spoken.settimeout(60)
         received = b""
         while b"trust/leader.crt" not in received:
             received += spoken.recv(65_536)

@@ -36,14 +36,14 @@ def test_a_second_attempt_waits_for_the_first_and_a_killed_one_lets_go(tmp_path:
             pass
         else:
             raise AssertionError("it did not wait")
-    assert other.communicate(timeout=30)[0] == "alone\n"
+    assert other.communicate(timeout=120)[0] == "alone\n"
     killed = subprocess.Popen(
         [sys.executable, "-c", WAITS + "    import time; time.sleep(60)", str(path)], stdout=subprocess.PIPE, text=True
     )
     assert killed.stdout is not None
     assert [killed.stdout.readline() for _ in range(2)] == ["waits\n", "alone\n"]
     killed.kill()
-    killed.communicate(timeout=30)
+    killed.communicate(timeout=120)
     with Job.load(path).alone():
         pass
 

@@ -178,7 +178,7 @@ def test_the_next_submit_brings_the_kept_batches_along(world: World) -> None:
         assert world.client.submit(site.batch([0, 1]).to_bytes()).pending
     world.restart_helper()
     batch = site.batch([0, 1]).to_bytes()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while (submitted := world.client.submit(batch)).pending and time.monotonic() < until:
         time.sleep(0.05)  # the connection comes back by itself
     assert submitted.verdicts == bytes(2)
@@ -223,8 +223,8 @@ def test_a_service_that_stops_while_it_draws_noise_ends_soon_and_has_opened_noth
         while not slow.draws:
             time.sleep(0.01)
         begin = time.monotonic()
-        world.leader.stop(5)
-        assert time.monotonic() - begin < 2
+        world.leader.stop(120)
+        assert time.monotonic() - begin < 60  # it does not wait for the noise
         with pytest.raises(Unreachable):
             collecting.result()
     port = int(world.leader.address.rpartition(":")[2])
@@ -263,7 +263,7 @@ def test_real_services_survive_kill_9_between_submit_and_collect_and_end_on_sigt
         process.send_signal(number)
         assert process.stdout is not None
         process.stdout.close()
-        return process.wait(timeout=20)
+        return process.wait(timeout=60)
 
     try:
         helper = start("helper", "0")

@@ -97,7 +97,7 @@ def test_an_edit_of_the_registry_is_found_and_named(covey: Covey, store: Path, n
 def test_a_dropped_table_is_one_line(store: Path) -> None:
     _edit(store, "DROP TABLE panes")
     command = [sys.executable, "-P", "-m", "covey", "release", "verify", "--all", "--store", str(store)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1
     assert "the table 'panes' is missing; restore it from a backup" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -166,7 +166,7 @@ def test_a_plan_goes_through_an_unmodified_superlink_that_authenticates(deployed
 def test_a_site_talks_to_no_superlink_of_another_authority(deployed: Deployed, tmp_path: Path) -> None:
     other = make_project(tmp_path / "p")
     certify(other / "keys")  # a certificate of the same name by somebody else
-    ran = subprocess.run(site(other, deployed.address), capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(site(other, deployed.address), capture_output=True, text=True, timeout=300, check=False)
     assert (ran.returncode, "is not authenticated" in ran.stderr) == (1, True), ran.stderr
     assert "registered" not in ran.stderr
 
@@ -175,7 +175,7 @@ def test_a_site_that_the_superlink_does_not_know_says_so_with_the_mend(deployed:
     other = make_project(tmp_path / "p")
     crt = deployed.project / "keys" / "superlink.crt"
     (other / "keys" / "trust" / "superlink.crt").write_bytes(crt.read_bytes())
-    ran = subprocess.run(site(other, deployed.address), capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(site(other, deployed.address), capture_output=True, text=True, timeout=300, check=False)
     assert (ran.returncode, "does not accept this site's node key" in ran.stderr) == (1, True), ran.stderr
     assert "covey keys show site-ID --json" in ran.stderr
     assert "Traceback" not in ran.stderr

@@ -66,7 +66,7 @@ def store(fetched: CollectedShares, tmp_path: Path) -> Path:
 
 def _verify(store: Path) -> tuple[int, str]:
     command = [sys.executable, "-P", "-m", "covey", "release", "verify", "--all", "--store", str(store)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=_environment())
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=_environment())
     return done.returncode, done.stdout + done.stderr
 
 

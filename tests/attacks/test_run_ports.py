@@ -90,5 +90,5 @@ def test_another_user_starts_nothing_in_a_run_and_reads_nothing_of_it(tmp_path: 
         run.send_signal(signal.SIGINT)
         for process in of_the_run():
             process.resume()
-        run.communicate(timeout=60)
+        run.communicate(timeout=180)
     assert of_the_run() == []

@@ -64,7 +64,7 @@ class Deployment:
     def http(self) -> httpx.Client:
         verify = ssl.create_default_context(cafile=str(self.certificate))
         verify.verify_flags |= ssl.VERIFY_X509_STRICT  # Python's own default from 3.13 on
-        return httpx.Client(base_url=f"https://{self.address}", verify=verify)
+        return httpx.Client(base_url=f"https://{self.address}", verify=verify, timeout=60)
 
 
 @pytest.fixture(scope="module")

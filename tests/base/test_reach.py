@@ -46,6 +46,9 @@ from tests.http2_peers import (
     serving,
 )
 
+PATIENCE_S = 60.0
+"""How long a busy machine may take for an answer that comes."""
+
 LEADER, HELPER = TlsRole.LEADER, TlsRole.HELPER
 
 
@@ -89,6 +92,9 @@ def sends(data: bytes) -> Iterator[str]:
                     with connection:
                         connection.recv(64)
                         connection.sendall(data)
+                        connection.shutdown(socket.SHUT_WR)
+                        while connection.recv(64):  # unread data would reset the connection
+                            pass
             except OSError:
                 pass
 
@@ -96,24 +102,26 @@ def sends(data: bytes) -> Iterator[str]:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_peer_that_answers_is_reached_with_tls_and_without(two: Two) -> None:
+def test_a_peer_that_answers_is_reached_with_tls_and_without(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "REACH_S", PATIENCE_S)
     with serving(two.helper, LEADER, answers_no_call) as address:
         require_peer(two.leader, HELPER, address, NOW)
     with sends(GREETING + PONG) as address:
         require_peer(CLEAR_TEXT, HELPER, address, NOW)
 
 
-def test_a_peer_is_named_by_what_it_does_instead_of_answering(two: Two) -> None:
-    for behave, kind, text in (
-        (never_answers, PeerSilent, "the helper at {} accepts connections, but does not answer within 1 s"),
-        (drips, PeerSlow, "the helper at {} is too slow: it needs more than 1 s for an answer"),
-        (floods(SETTINGS, b""), PeerFloods, "the helper at {} sends more than the 65,536 bytes that an answer may have; "
-         "the rest was not read"),
-        (floods(PING, bytes(8)), PeerFloods, "the helper at {} sends more than the 65,536 bytes that an answer may have; "
-         "the rest was not read"),
-        (lambda spoken: spoken.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"), PeerSpeaksAnotherProtocol,
+def test_a_peer_is_named_by_what_it_does_instead_of_answering(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seconds, behave, kind, text in (
+        (1.0, never_answers, PeerSilent, "the helper at {} accepts connections, but does not answer within 1 s"),
+        (3.0, drips, PeerSlow, "the helper at {} is too slow: it needs more than 3 s for an answer"),
+        (PATIENCE_S, floods(SETTINGS, b""), PeerFloods,
+         "the helper at {} sends more than the 65,536 bytes that an answer may have; the rest was not read"),
+        (PATIENCE_S, floods(PING, bytes(8)), PeerFloods,
+         "the helper at {} sends more than the 65,536 bytes that an answer may have; the rest was not read"),
+        (PATIENCE_S, lambda spoken: spoken.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"), PeerSpeaksAnotherProtocol,
          "the program at {} does not speak HTTP/2, so it is not the helper"),
     ):  # fmt: skip
+        monkeypatch.setattr(reach, "REACH_S", seconds)
         error, address = two.error(behave)
         assert (type(error), str(error)) == (kind, text.format(address))
 

@@ -15,7 +15,7 @@ URL = "http://127.0.0.1:6580/console/#token=a-secret"
 def test_the_browser_gets_a_private_file_that_leads_to_the_page(tmp_path: Path) -> None:
     asked: Queue[str] = Queue()
     with opened_in_browser(URL, tmp_path, asked.put):
-        address = asked.get(timeout=10)
+        address = asked.get(timeout=60)
         file = Path(unquote(urlsplit(address).path))
         assert "a-secret" not in address
         assert file.is_relative_to(tmp_path)
@@ -27,6 +27,6 @@ def test_the_browser_gets_a_private_file_that_leads_to_the_page(tmp_path: Path) 
 
 def test_a_browser_that_waits_for_its_user_does_not_hold_the_console(tmp_path: Path) -> None:
     ended: Queue[None] = Queue()
-    with opened_in_browser(URL, tmp_path, lambda _: ended.get(timeout=10)):
+    with opened_in_browser(URL, tmp_path, lambda _: ended.get(timeout=60)):
         pass
     ended.put(None)

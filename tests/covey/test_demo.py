@@ -76,7 +76,7 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, seconds: float, numb
     process = _start(tmp_path, *_COVEY)
     time.sleep(seconds)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert list((tmp_path / "scratch").iterdir()) == []

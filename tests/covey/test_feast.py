@@ -261,7 +261,7 @@ class TestServer:
             yield lambda body: answer_of(f"http://127.0.0.1:{port}", body)
         finally:
             process.terminate()
-            process.communicate(timeout=60)
+            process.communicate(timeout=180)
 
     @pytest.mark.parametrize("view", list(KEYS))
     def test_its_answers_are_those_of_covey_serve(self, ask: Any, covey_server: str, store: Path, view: str) -> None:

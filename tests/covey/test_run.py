@@ -255,7 +255,7 @@ class TestRun:
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             time.sleep(wait)
             process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=180)
             assert process.returncode in (0, 130, -signal.SIGINT), err
             assert ("Run the same command again: it continues" in err) == (process.returncode == 130)
             assert "defect" not in err

@@ -59,7 +59,7 @@ def serving(store: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str],
         if process.poll() is None:
             process.terminate()
         try:
-            process.communicate(timeout=30)
+            process.communicate(timeout=120)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
@@ -73,7 +73,7 @@ def ask(connection: http.client.HTTPConnection, body: bytes | dict[str, Any]) ->
     return response.status, json.loads(response.read())
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
@@ -269,7 +269,7 @@ def test_a_signal_ends_it_with_exit_0_and_frees_the_port(tmp_path: Path, number:
         connection = http.client.HTTPConnection(host, port, timeout=30)
         assert ask(connection, {"features": ["delays:flights"], "entities": KEYS})[0] == 200
         process.send_signal(number)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=180)
         assert process.returncode == 0
         assert err.strip().splitlines()[-1].endswith(" server: stopped")
         assert "Traceback" not in err

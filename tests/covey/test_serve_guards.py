@@ -98,7 +98,7 @@ def spoken(address: str, version: ssl.TLSVersion) -> str | None:
 def refuse_to_serve(store: Path, *options: str) -> tuple[int, str]:
     """(exit code, stderr) of a server that does not start."""
     command = [sys.executable, "-m", "covey", "serve", "--store", str(store), "--port", "0", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stderr
 
 

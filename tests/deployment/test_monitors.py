@@ -128,7 +128,9 @@ class Prometheus:
         processes.start("prometheus", [PROMETHEUS, "--config.file", str(config), "--log.level", "warn", *at])
         processes.wait_for_port("prometheus", port, 60)
         self._api, end = f"http://127.0.0.1:{port}/api/v1", time.monotonic() + 60
-        while httpx.get(f"http://127.0.0.1:{port}/-/ready").status_code != 200:  # it listens before it is ready
+        while (
+            httpx.get(f"http://127.0.0.1:{port}/-/ready", timeout=60).status_code != 200
+        ):  # it listens before it is ready
             assert time.monotonic() < end
             time.sleep(0.1)
 

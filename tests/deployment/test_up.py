@@ -220,7 +220,7 @@ def test_a_collection_goes_on_after_a_stop_in_its_middle_and_after_its_superviso
             until(lambda: plan.exists() or first.poll() is not None)
             code, _, err = covey("down", *at)
             assert (code, "its plan is kept, and `covey up" in err) == (DONE, True), err
-            assert "the supervisor has ended" in first.communicate(timeout=60)[0]
+            assert "the supervisor has ended" in first.communicate(timeout=180)[0]
         assert plan.exists()
         (up_folder(project) / "state.json").write_text(
             '{"supervisor": {"pid": 1'
@@ -231,7 +231,7 @@ def test_a_collection_goes_on_after_a_stop_in_its_middle_and_after_its_superviso
             state = read_state(project)
             assert state is not None
             os.kill(state.supervisor.pid, signal.SIGKILL)
-            assert "the supervisor has ended" in second.communicate(timeout=60)[0]
+            assert "the supervisor has ended" in second.communicate(timeout=180)[0]
         leader = state.role("leader")
         assert leader is not None
         assert leader.pid is not None

@@ -141,7 +141,7 @@ def test_an_interrupted_run_leaves_no_process_no_file_and_a_store_that_opens(
         assert process.poll() is None
         time.sleep(0.1)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 130, err
     assert marked() - before == set()
     assert list((project / "scratch").iterdir()) == []
@@ -239,6 +239,6 @@ def test_a_run_that_failed_keeps_what_was_accepted_and_resume_goes_on(
 
 def test_resume_without_an_unfinished_collection_is_one_line(project: Path) -> None:
     done = start(["run", "--resume", "--store", str(project / "store")], project)
-    _, err = done.communicate(timeout=60)
+    _, err = done.communicate(timeout=180)
     assert done.returncode == 2
     assert "has no unfinished run" in err

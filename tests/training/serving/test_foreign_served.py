@@ -59,7 +59,7 @@ def test_a_model_that_throws_or_never_ends_is_the_only_one_that_fails(foreign_st
     names = ("late", "endless", "throwing")
     with (
         serving_models(foreign_store, tmp_path / "log", *names, options=options) as server,
-        httpx.Client(base_url=server.url, trust_env=False) as http,
+        httpx.Client(base_url=server.url, trust_env=False, timeout=60) as http,
     ):
 
         def ask(model: str, distance: float = USUAL) -> httpx.Response:
@@ -101,7 +101,7 @@ def test_a_model_that_throws_or_never_ends_is_the_only_one_that_fails(foreign_st
 def test_without_trust_a_foreign_model_says_so_and_the_others_serve(foreign_store: Path, tmp_path: Path) -> None:
     with (
         serving_models(foreign_store, tmp_path / "log", "late", "trees") as server,
-        httpx.Client(base_url=server.url, trust_env=False) as http,
+        httpx.Client(base_url=server.url, trust_env=False, timeout=60) as http,
     ):
         body = {"entities": {"dest": ["ATL"], "distance": [USUAL]}}
         server.wait_for("throwing@v1 cannot be served: model throwing@v1: a library loads model.onnx")

@@ -18,16 +18,16 @@ from .conftest import ModelServer, serving_models
 
 
 def test_it_serves_features_beside_its_models(model_server: ModelServer) -> None:
-    assert httpx.get(f"{model_server.url}/readyz").json() == {"ready": True, "role": "server"}
+    assert httpx.get(f"{model_server.url}/readyz", timeout=60).json() == {"ready": True, "role": "server"}
     body = {"features": ["traffic:flights"], "entities": {"dest": ["ATL"]}}
-    assert httpx.post(f"{model_server.url}/get-online-features", json=body).status_code == 200
+    assert httpx.post(f"{model_server.url}/get-online-features", json=body, timeout=60).status_code == 200
 
 
 def test_the_command_prints_what_its_models_have_done(
     covey: Callable[..., tuple[int, str, str]], model_server: ModelServer
 ) -> None:
     body = {"entities": {"dest": ["ATL", "LAX"], "distance": [500, 900]}}
-    assert httpx.post(f"{model_server.url}/predict/late", json=body).status_code == 200
+    assert httpx.post(f"{model_server.url}/predict/late", json=body, timeout=60).status_code == 200
     code, out, err = covey("serve", "--stats", model_server.url, "--json")
     assert code == 0, err
     late = next(one for one in json.loads(out) if one["model"] == "late")
@@ -88,7 +88,7 @@ def test_settings_of_a_model_that_is_not_served_are_named(limited: ModelServer) 
 def test_workers_count_together_and_any_of_them_answers_for_all(limited: ModelServer) -> None:
     before = counted(limited, "late")["ok"]
     for _ in range(20):  # each over a connection of its own, which either worker accepts
-        assert httpx.post(f"{limited.url}/predict/late", json=BODY).status_code == 200
+        assert httpx.post(f"{limited.url}/predict/late", json=BODY, timeout=60).status_code == 200
     assert [counted(limited, "late")["ok"] for _ in range(10)] == [before + 20] * 10
 
 
@@ -96,7 +96,7 @@ def test_a_flooded_model_is_refused_while_another_one_answers(limited: ModelServ
     stop, refused, odd = threading.Event(), list[httpx.Response](), list[httpx.Response]()
 
     def flood() -> None:
-        with httpx.Client(base_url=limited.url) as client:
+        with httpx.Client(base_url=limited.url, timeout=60) as client:
             while not stop.is_set():
                 answer = client.post("/predict/trees", json=BODY)
                 {200: list[httpx.Response](), 429: refused}.get(answer.status_code, odd).append(answer)
@@ -124,6 +124,6 @@ def test_a_flooded_model_is_refused_while_another_one_answers(limited: ModelServ
 
 def counted(server: ModelServer, model: str) -> dict[str, float]:
     """The requests of a model by outcome."""
-    text = httpx.get(f"{server.url}/metrics").text
+    text = httpx.get(f"{server.url}/metrics", timeout=60).text
     pattern = rf'^covey_model_requests_total\{{model="{model}",outcome="(\w+)",version="1"\}} (\S+)$'
     return {outcome: float(count) for outcome, count in re.findall(pattern, text, flags=re.M)}

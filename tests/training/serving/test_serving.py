@@ -623,7 +623,7 @@ async def scenario(running):
 t.ModelLoader._opened = hang
 t.serve(Path({str(own_model_store)!r}), scenario, ("trees",))
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
 
 
 def test_a_version_that_failed_is_loaded_again_after_its_pause_or_if_its_model_has_changed(

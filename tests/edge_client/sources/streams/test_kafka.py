@@ -72,12 +72,12 @@ class Reader:
         return polled
 
     def read(self, number: int) -> list[bytes]:
-        wait_until(lambda: (bool(self.poll()) and False) or len(self.values) >= number, 20)
+        wait_until(lambda: (bool(self.poll()) and False) or len(self.values) >= number)
         return self.values
 
     def catch_up(self) -> list[bytes]:
         mark = self.stream.mark()
-        wait_until(lambda: mark() or (self.poll() and False), 20)
+        wait_until(lambda: mark() or (self.poll() and False))
         return self.values
 
 
@@ -195,7 +195,7 @@ def test_a_broker_that_lost_everything_is_read_from_its_beginning(tmp_path: Path
             reader.catch_up()
             broker.kill()
             with pytest.raises(SourceAway, match="do not answer"):
-                wait_until(lambda: bool(reader.poll()) and False, 20)
+                wait_until(lambda: bool(reader.poll()) and False)
         with pytest.raises(SourceAway, match="do not answer"):
             Reader(broker.address, "t", positions=reader.positions)
         broker.start()
@@ -364,11 +364,11 @@ def test_records_that_the_broker_deleted_unread_are_lost_and_counted(
         reader.read(3)
         if is_running:
             produced(producer, 3, 40)
-            wait_until(lambda: (bool(reader.poll()) and False) or reader.values[-1].startswith(b"39 "), 30)
+            wait_until(lambda: (bool(reader.poll()) and False) or reader.values[-1].startswith(b"39 "))
     if not is_running:
         produced(producer, 3, 40)
         with Reader(address, "t", "partitions = [0]", reader.positions) as reader:
-            wait_until(lambda: (bool(reader.poll()) and False) or reader.values[-1:] == [b"39" + b" " * 400_000], 30)
+            wait_until(lambda: (bool(reader.poll()) and False) or reader.values[-1:] == [b"39" + b" " * 400_000])
         assert reader.lost > 20
     numbers = [int(one) for one in reader.values]
     assert numbers == sorted(set(numbers))

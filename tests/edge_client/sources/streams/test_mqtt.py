@@ -301,9 +301,8 @@ def test_a_server_that_is_no_broker_is_given_up() -> None:
         streams(a_source(port, "http"))({})
 
 
-def test_a_broker_of_the_version_before_is_spoken_to_in_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_of_the_version_before_is_spoken_to_in_its_version() -> None:
     pytest.importorskip("paho.mqtt")
-    monkeypatch.setattr(mqtt, "CONNECT_S", 0.2)
     connects: list[bytes] = []
     with answering(b"\x20\x02\x00\x01", connects) as port, pytest.raises(SourceAway):
         streams(a_source(port, "old"))({})

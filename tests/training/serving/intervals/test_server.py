@@ -14,12 +14,12 @@ BODY: dict[str, Any] = {"entities": {"dest": ["ATL", "???", "LAX"], "distance": 
 
 @pytest.mark.parametrize("model", ["late", "trees"])
 def test_an_answer_has_the_interval_of_each_prediction(model_server: ModelServer, model: str) -> None:
-    answer = httpx.post(f"{model_server.url}/predict/{model}?interval=0.9", json=BODY)
+    answer = httpx.post(f"{model_server.url}/predict/{model}?interval=0.9", json=BODY, timeout=60)
     assert answer.status_code == 200, answer.text
     found = answer.json()
     ends = [pytest.approx(one, rel=1e-6) for one in found["predictions"]]
     assert found["interval"] == {"level": 0.9, "lo": ends, "hi": ends}
-    assert "interval" not in httpx.post(f"{model_server.url}/predict/{model}", json=BODY).json()
+    assert "interval" not in httpx.post(f"{model_server.url}/predict/{model}", json=BODY, timeout=60).json()
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_an_answer_has_the_interval_of_each_prediction(model_server: ModelServer
 )
 def test_what_has_no_interval_is_refused_by_name(model_server: ModelServer, level: str, rows: int, says: str) -> None:
     body = {"entities": {"dest": ["ATL"] * rows, "distance": [1.0] * rows}}
-    answer = httpx.post(f"{model_server.url}/predict/late?interval={level}", json=body)
+    answer = httpx.post(f"{model_server.url}/predict/late?interval={level}", json=body, timeout=60)
     assert answer.status_code == 422, answer.text
     assert says in answer.text
     assert "InputRefused" in answer.text
@@ -41,6 +41,6 @@ def test_what_has_no_interval_is_refused_by_name(model_server: ModelServer, leve
 def test_features_that_a_client_brings_have_no_interval(model_server: ModelServer) -> None:
     tensor = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [10.0, 20.0, 5.0]}
     body = {"inputs": [tensor], "parameters": {"interval": 0.9}}
-    answer = httpx.post(f"{model_server.url}/v2/models/late/infer", json=body)
+    answer = httpx.post(f"{model_server.url}/v2/models/late/infer", json=body, timeout=60)
     assert answer.status_code == 400, answer.text
     assert "an interval needs rows by key" in answer.json()["error"]

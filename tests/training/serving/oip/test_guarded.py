@@ -72,7 +72,7 @@ def test_a_model_with_too_many_requests_says_when_to_retry(key: tuple[ModelServe
         status, text = refused(client.infer, "late", keyed(http), headers={"X-API-Key": secret})
         assert (status, "retry in" in text) == ("429", True), text
     url = f"{server.url}/v2/models/late/infer"
-    found = httpx.post(url, headers={"X-API-Key": secret}, content=b"not even JSON")
+    found = httpx.post(url, headers={"X-API-Key": secret}, content=b"not even JSON", timeout=60)
     assert found.status_code == 429
     assert int(found.headers["retry-after"]) >= 100
     with triton.InferenceServerClient(server.grpc) as client:
@@ -83,7 +83,7 @@ def test_a_model_with_too_many_requests_says_when_to_retry(key: tuple[ModelServe
 def test_a_page_of_another_site_is_refused_in_the_protocols_form(key: tuple[ModelServer, str]) -> None:
     server, _ = key
     for path, method in (("/v2/models/late/infer", "POST"), ("/v2", "GET")):
-        found = httpx.request(method, f"{server.url}{path}", headers={"Origin": "https://example.org"})
+        found = httpx.request(method, f"{server.url}{path}", headers={"Origin": "https://example.org"}, timeout=60)
         assert found.status_code == 403
         assert isinstance(found.json()["error"], str)
 
@@ -99,6 +99,6 @@ def test_the_servers_own_route_is_guarded_likewise(key: tuple[ModelServer, str])
         with pytest.raises(ModelBusy, match="retry in") as found:
             client.predict("late", keys)
     assert found.value.retry_after_s >= 10
-    assert httpx.get(f"{server.url}/predict").status_code == 401
-    refusal = httpx.post(f"{server.url}/predict/late", headers={"Origin": "https://example.org"})
+    assert httpx.get(f"{server.url}/predict", timeout=60).status_code == 401
+    refusal = httpx.post(f"{server.url}/predict/late", headers={"Origin": "https://example.org"}, timeout=60)
     assert (refusal.status_code, refusal.headers["content-type"]) == (403, "application/problem+json")

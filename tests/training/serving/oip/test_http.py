@@ -254,7 +254,7 @@ def test_what_is_not_supported_says_so(client: Any) -> None:
     ],
 )
 def test_every_answer_has_the_protocols_form(model_server: ModelServer, method: str, path: str, status: int) -> None:
-    found = httpx.request(method, f"{model_server.url}{path}")
+    found = httpx.request(method, f"{model_server.url}{path}", timeout=60)
     assert found.status_code == status, found.text
     assert found.headers["content-type"] == "application/json"
     assert status == 200 or isinstance(found.json()["error"], str)
@@ -262,5 +262,5 @@ def test_every_answer_has_the_protocols_form(model_server: ModelServer, method: 
 
 def test_a_body_that_is_too_large_is_not_read(model_server: ModelServer) -> None:
     for path, size in (("/v2/models/late/infer", 9 * 2**20), ("/v2/repository/index", 2**17)):
-        found = httpx.post(f"{model_server.url}{path}", content=bytes(size))
+        found = httpx.post(f"{model_server.url}{path}", content=bytes(size), timeout=60)
         assert (found.status_code, "more than" in found.json()["error"]) == (413, True)

@@ -130,9 +130,11 @@ INFERRED = _object(
 def test_the_published_paths_and_answers_are_ours(model_server: ModelServer) -> None:
     assert {re.sub(r"{\w+}", "{}", path) for path in PATHS} >= PUBLISHED
     for path, schema in ANSWERS.items():
-        jsonschema.validate(httpx.get(f"{model_server.url}{path}").json(), schema)
+        jsonschema.validate(httpx.get(f"{model_server.url}{path}", timeout=60).json(), schema)
     tensor = {"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}
-    found = httpx.post(f"{model_server.url}/v2/models/late/versions/1/infer", json={"inputs": [tensor]}).json()
+    found = httpx.post(
+        f"{model_server.url}/v2/models/late/versions/1/infer", json={"inputs": [tensor]}, timeout=60
+    ).json()
     jsonschema.validate(found, INFERRED)
 
 
@@ -146,6 +148,6 @@ def test_hostile_bytes_are_named_mistakes_only(
     model_server: ModelServer, body: bytes, length: int, coding: str
 ) -> None:
     headers = {"Inference-Header-Content-Length": str(length), "Content-Encoding": coding}
-    found = httpx.post(f"{model_server.url}/v2/models/late/infer", content=body, headers=headers)
+    found = httpx.post(f"{model_server.url}/v2/models/late/infer", content=body, headers=headers, timeout=60)
     assert found.status_code == 400
     assert isinstance(found.json()["error"], str)

@@ -38,7 +38,7 @@ CHECKS = [
 
 @pytest.fixture(scope="module")
 def http(model_server: ModelServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=model_server.url, trust_env=False) as client:
+    with httpx.Client(base_url=model_server.url, trust_env=False, timeout=60) as client:
         yield client
 
 
