@@ -158,9 +158,9 @@ class Run:
     def _finish(self, status: RunStatus, data: Mapping[str, Any]) -> None:
         with self._changed:
             self._ended_us, self._end = self._clock(), (status, data)
+            self.log.append(status, data)  # before anybody sees that it has ended
+            self.log.close()
             self._changed.notify_all()
-        self.log.append(status, data)
-        self.log.close()
 
     def _kill(self) -> None:
         if self.runs:

@@ -108,7 +108,7 @@ class Running(NamedTuple):
     def end(self) -> str:
         """End the console as Ctrl-C does; returns its log."""
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(30)
+        self.process.wait(120)
         self.stderr.seek(0)
         return self.stderr.read()
 
@@ -152,7 +152,7 @@ def running(*arguments: str) -> Iterator[Running]:
         finally:
             process.terminate()
             try:
-                process.communicate(timeout=30)
+                process.communicate(timeout=120)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()

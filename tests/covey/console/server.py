@@ -68,7 +68,7 @@ def running_console(options: list[str], log: Path) -> Iterator[ConsoleServer]:
     finally:
         process.terminate()
         try:
-            process.wait(30)
+            process.wait(120)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -58,6 +58,6 @@ def test_a_process_can_end_while_it_loads_and_has_the_accountant_when_it_has_loa
 
 
 def _run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
     assert done.stderr == ""
     return done.stdout

@@ -23,10 +23,24 @@ from featurestore.store import Store
 from tests.covey.conftest import write_project
 from tests.waiting import wait_until
 
-LONG = 60.0
+LONG = 180.0
 IN_BACKGROUND = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
 """As a shell starts a program in the background of a script."""
 SLEEPER = IN_BACKGROUND + "import sys, time; sys.stdin.readline(); print('%s', flush=True); time.sleep(600)"
+HALTS = """
+import sys, time
+from covey.console import run
+
+class Halting(run.Lines):
+    def progress(self, view, step, done, total):
+        super().progress(view, step, done, total)
+        if step == "publish" and done == total:
+            time.sleep(600)
+
+run.Lines = Halting
+sys.exit(run.main())
+"""
+"""A run that goes no further than the first view that it has published."""
 PROGRESS = '{"event": "progress", "data": {"view": "v", "step": "compute", "done": 1, "total": 2}}'
 
 
@@ -108,18 +122,21 @@ def test_a_cancelled_run_ends_and_says_so(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_run_that_is_killed_in_the_middle_has_failed_and_a_repeated_one_finishes(tmp_path: Path) -> None:
-    runs = registry()
-    run = runs.start(request_of(write_project(tmp_path)), ("visits", "everywhere"), "covey run")
-    wait_until(lambda: run.snapshot().progress or not run.runs)
+    run = registry(sys.executable, "-c", HALTS).start(
+        request_of(write_project(tmp_path)), ("visits", "everywhere"), "covey run"
+    )
+    wait_until(lambda: any(step["step"] == "publish" and step["done"] for step in run.snapshot().progress))
     run._process.send_signal(signal.SIGKILL)
     assert run.wait(LONG)
-    if run.snapshot().status == "failed":
-        failure = run.snapshot().failure
-        assert failure is not None
-        assert (failure["code"], "signal 9" in failure["detail"]) == ("RUN_DIED", True)
-    again = runs.start(request_of(tmp_path), ("visits", "everywhere"), "covey run")
+    found = run.snapshot()
+    assert found.failure is not None
+    assert (found.status, found.failure["code"]) == ("failed", "RUN_DIED")
+    assert "signal 9" in found.failure["detail"]
+    again = registry().start(request_of(tmp_path), ("visits", "everywhere"), "covey run")
     assert again.wait(LONG)
-    assert again.snapshot().status == "done", again.snapshot().failure
+    done = again.snapshot().result
+    assert done is not None, again.snapshot().failure
+    assert {view["view"]: view["already_open"] > 0 for view in done["views"]} == {"visits": True, "everywhere": False}
 
 
 @pytest.mark.parametrize("line", ["no json", '{"event": "other", "data": {}}', "x" * 3_000_000])
@@ -138,7 +155,7 @@ def test_a_child_that_writes_anything_else_is_ended(tmp_path: Path, line: str) -
 def test_a_child_is_interrupted_when_its_console_ends(tmp_path: Path) -> None:
     """stdin is the lifeline: a console that is killed cannot say anything else."""
     script = (
-        f"{IN_BACKGROUND}import sys, time; from covey.console import run; run.collect = lambda *_: time.sleep(90); "
+        f"{IN_BACKGROUND}import sys, time; from covey.console import run; run.collect = lambda *_: time.sleep(600); "
         "sys.exit(run.main())"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE) as child:

@@ -56,7 +56,7 @@ class Caller:
 
     @classmethod
     def of(cls, url: str, token: str | None) -> Caller:
-        opened = httpx.post(f"{url}api/session", json={"token": token})
+        opened = httpx.post(f"{url}api/session", json={"token": token}, timeout=60)
         assert opened.status_code == 200
         return cls(url, dict(opened.cookies), opened.json()["csrf"])
 
