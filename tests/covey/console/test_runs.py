@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 
 from base.errors import INTERRUPTED
 from covey.console import run_registry
+from covey.console.live import Event, EventLog
 from covey.console.run_registry import CHILD, KEPT, Run, RunRegistry
 from covey.console.run_request import RunRequest, encoded
 from covey.errors import RunUnderWay, UnknownRun
@@ -137,6 +140,32 @@ def test_a_run_that_is_killed_in_the_middle_has_failed_and_a_repeated_one_finish
     done = again.snapshot().result
     assert done is not None, again.snapshot().failure
     assert {view["view"]: view["already_open"] > 0 for view in done["views"]} == {"visits": True, "everywhere": False}
+
+
+def test_who_waits_for_the_end_of_a_run_finds_its_last_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    append, found = EventLog.append, list[Future[list[str]]]()
+    run = registry(sys.executable, "-c", SLEEPER % PROGRESS).start(
+        request_of(write_project(tmp_path)), ("v",), "covey run"
+    )
+
+    def waiting() -> list[str]:
+        assert run.wait(LONG)
+        return names(run)
+
+    with ThreadPoolExecutor(1) as threads:
+
+        def slowly(log: EventLog, name: str, data: object) -> Event:
+            if name == "cancelled":
+                found.append(threads.submit(waiting))
+                with suppress(TimeoutError):  # it waits until the event is there
+                    found[0].result(0.3)
+            return append(log, name, data)
+
+        monkeypatch.setattr(EventLog, "append", slowly)
+        wait_until(lambda: run.snapshot().progress)
+        run.cancel()
+        assert run.wait(LONG)
+        assert found[0].result(LONG) == ["progress", "cancelled"]
 
 
 @pytest.mark.parametrize("line", ["no json", '{"event": "other", "data": {}}', "x" * 3_000_000])

@@ -36,7 +36,7 @@ def test_a_store_may_go_away_and_come_back(
         store.rename(elsewhere)
         for place in READ:
             go(page, place)
-            expect(page.get_by_role("main")).not_to_be_empty()
+            expect(page.get_by_role("main").get_by_role("alert").first).to_be_visible()
             expect(page.get_by_role("navigation", name="Places")).to_be_visible()
         elsewhere.rename(store)
         page.reload()

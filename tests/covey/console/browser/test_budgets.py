@@ -72,7 +72,7 @@ def test_a_ledger_says_how_long_its_budget_lasts_as_the_command_does(
     said = re.findall(
         r"ε stays at most 25 for (\d+) days? against outsiders, (\d+) days? against an aggregator, if every day's", out
     )
-    assert said == re.findall(r"most 25 for (\d+) days?.*for (\d+) days?", answer.inner_text()), out
+    assert said == re.findall(r"most 25 for (\d+) days?.*for (\d+) days?", answer.inner_text()) != [], out
 
 
 def test_what_if_prices_edits_of_the_composer_before_they_are_saved(page: Page) -> None:

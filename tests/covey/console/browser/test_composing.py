@@ -128,6 +128,7 @@ def test_the_quickstarts_view_is_composed_by_keyboard_alone(
     add(page, "Privacy")
     write(page, "Rho", "0.1")
     assert monotonic() - began < LIMIT_S
+    expect(page.get_by_role("button", name="Save", exact=True)).to_be_enabled()  # once the newest edit is written
     press_until(page, "Tab", lambda at: at == "Save")
     page.keyboard.press("Enter")
     assert_saved(views_file, quickstart)

@@ -40,7 +40,7 @@ def test_views_are_listed_and_searched(page: Page) -> None:
     expect(table.get_by_role("row")).to_have_count(2)
     page.get_by_label("Search").fill("no such thing")
     expect(page.get_by_text("No view matches this search.")).to_be_visible()
-    assert "search=no+such+thing" in page.url
+    expect(page).to_have_url(re.compile(r"search=no\+such\+thing"))
 
 
 def test_the_table_beside_the_chart_has_the_values_of_the_store(page: Page, console_world: World) -> None:
@@ -68,7 +68,7 @@ def test_keys_are_found_and_compared(page: Page) -> None:
     key = page.locator(".chart-key")
     for name in ("ATL", "LAX", "SFO"):
         expect(key.get_by_text(name, exact=True)).to_be_visible()
-    assert re.search(r"key=ATL&key=LAX&key=SFO", page.url)
+    expect(page).to_have_url(re.compile("key=ATL&key=LAX&key=SFO"))
     page.get_by_role("button", name="Remove LAX").click()
     expect(key.get_by_text("LAX", exact=True)).to_have_count(0)
     box.fill("zzz")

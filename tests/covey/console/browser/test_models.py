@@ -71,7 +71,7 @@ def test_answers_of_a_running_server_of_models_are_shown_with_the_time_of_each_s
             expect(row.get_by_role("cell")).to_have_text(["v1", "0", "0", "0", "–", "–", "–", "–"])
             for dests in (["ATL"], ["ATL", "LAX"]):
                 body = {"entities": {"dest": dests, "distance": [1] * len(dests)}}
-                assert httpx.post(f"{models.url}/predict/late", json=body).status_code == 200
+                assert httpx.post(f"{models.url}/predict/late", json=body, timeout=60).status_code == 200
             (served,) = read_statistics(models.url)
             page.reload()
             expect(row.get_by_role("cell").nth(1)).to_have_text("2")
