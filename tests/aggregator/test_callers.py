@@ -352,7 +352,7 @@ def test_a_former_connection_ends_with_the_last_call_on_it(three: Three) -> None
 
 
 def until_there(is_there: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not is_there():
         assert time.monotonic() < end
         time.sleep(0.02)

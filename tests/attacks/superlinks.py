@@ -57,7 +57,7 @@ def start_superlink(processes: Processes, home: Path, *options: str) -> str:
     port = free_port()
     command = [script("flower-superlink"), "--disable-runtime-dependency-installation", "--port", str(port)]
     processes.start("superlink", [*command, *(options or ("--insecure",))], {**ENVIRONMENT, "FLWR_HOME": str(home)})
-    processes.wait_for_port("superlink", port, 60)
+    processes.wait_for_port("superlink", port, 180)
     return f"127.0.0.1:{port}"
 
 

@@ -77,7 +77,7 @@ def start(processes: Processes, project: Path, role: str, *more: object) -> str:
     """Start a service. Returns its address once it listens."""
     port = free_port()
     processes.start(role, words("start", role, "--project", project, "--port", port, *more))
-    processes.wait_for_port(role, port, 60)
+    processes.wait_for_port(role, port, 180)
     return f"127.0.0.1:{port}"
 
 

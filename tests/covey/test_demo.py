@@ -4,10 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import wait_until
 
 _COVEY = ("-m", "covey")
 _OF_SOME_MONTHS = """
@@ -71,10 +72,13 @@ def test_the_demo_shows_values_models_and_price_and_leaves_only_its_picture(
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-@pytest.mark.parametrize(("seconds", "number"), [(3.0, signal.SIGINT), (9.0, signal.SIGTERM)])
-def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, seconds: float, number: int) -> None:
+@pytest.mark.parametrize(
+    ("moment", "number"), [("covey-demo-*", signal.SIGINT), ("covey-demo-*/**/registry.db", signal.SIGTERM)]
+)
+def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, moment: str, number: int) -> None:
+    """It is interrupted when it has made its folder, and while it fills the store there."""
     process = _start(tmp_path, *_COVEY)
-    time.sleep(seconds)
+    wait_until(lambda: any((tmp_path / "scratch").glob(moment)) or process.poll() is not None)
     process.send_signal(number)
     _, err = process.communicate(timeout=180)
     assert process.returncode == 130, err

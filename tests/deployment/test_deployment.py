@@ -39,7 +39,7 @@ def start_services(project: Path, processes: Processes) -> dict[str, int]:
     peer = ["--helper", f"127.0.0.1:{ports['helper']}"]
     processes.start("leader", words("start", "leader", *at, "--port", str(ports["leader"]), *peer))
     for name in ("helper", "leader"):
-        processes.wait_for_port(name, ports[name], 60)
+        processes.wait_for_port(name, ports[name], 180)
     return ports
 
 
@@ -107,7 +107,7 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(
         answers = []
         for attempt in ("server", "server-again"):
             pid = processes.start(attempt, words("start", "server", *at, "--port", str(ports["server"])))
-            processes.wait_for_port(attempt, ports["server"], 30)
+            processes.wait_for_port(attempt, ports["server"], 180)
             body = {"features": ["visits:visits"], "entities": {"shop": ["a"]}}
             url = f"http://127.0.0.1:{ports['server']}/get-online-features"
             answers.append(httpx.post(url, json=body, timeout=60).json())

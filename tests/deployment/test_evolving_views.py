@@ -170,7 +170,7 @@ class Evolution:
     def start_readers(self) -> None:
         ports, url = self.deployment.ports, f"http://127.0.0.1:{self.deployment.ports['server']}"
         self.processes.start("server", words("start", "server", *self.at, "--port", str(ports["server"])))
-        self.processes.wait_for_port("server", ports["server"], 60)
+        self.processes.wait_for_port("server", ports["server"], 180)
         first_day = to_us(datetime.combine(self.first, datetime.min.time(), UTC)) // DAY_US
         for name, kinds in (("remote", ("http", "feast")), ("local", ("join", "trainer"))):
             chosen = ",".join(kind for kind in kinds if kind in self.kinds)

@@ -138,7 +138,7 @@ def test_a_project_of_operators_collects_encrypted_reports(covey: Covey, project
         peer = ["--keyholder", where["keyholder"]]
         processes.start("leader", words("start", "leader", *at, "--port", str(ports["leader"]), *peer))
         for name, port in ports.items():
-            processes.wait_for_port(name, port, 60)
+            processes.wait_for_port(name, port, 180)
         for site, name in (("1", "x"), ("2", "y")):
             own = project / f"events-{site}.parquet"
             pq.write_table(table.filter([value == name for value in table["site"].to_pylist()]), own)

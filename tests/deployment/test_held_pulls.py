@@ -72,7 +72,7 @@ async def push(flower: Flower, pushes: Pushes, path: str = PUSH) -> None:
 def running(test: Callable[[Flower, Pushes, Site], Awaitable[None]]) -> Flower:
     async def run() -> Flower:
         flower, pushes = Flower(), Pushes()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await test(flower, pushes, Site(flower, pushes))
         return flower
 

@@ -124,7 +124,7 @@ def start_services(project: Path, processes: Processes, ports: dict[str, int], e
         for name, more in (("helper", []), ("leader", peer))
     }
     for name, port in ports.items():
-        processes.wait_for_port(f"{name}{end}", port, 60)
+        processes.wait_for_port(f"{name}{end}", port, 180)
     return pids
 
 

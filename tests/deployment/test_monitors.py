@@ -95,7 +95,7 @@ class Monitors:
 
     def wait(self, role: str, *, waits: str | None) -> None:
         """Wait until a role is ready, or waits for what a text begins."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while True:
             probe = self.probe(role)
             if (
@@ -126,8 +126,8 @@ class Prometheus:
         )
         at = ["--storage.tsdb.path", str(folder / "tsdb"), "--web.listen-address", f"127.0.0.1:{port}"]
         processes.start("prometheus", [PROMETHEUS, "--config.file", str(config), "--log.level", "warn", *at])
-        processes.wait_for_port("prometheus", port, 60)
-        self._api, end = f"http://127.0.0.1:{port}/api/v1", time.monotonic() + 60
+        processes.wait_for_port("prometheus", port, 180)
+        self._api, end = f"http://127.0.0.1:{port}/api/v1", time.monotonic() + 180
         while (
             httpx.get(f"http://127.0.0.1:{port}/-/ready", timeout=60).status_code != 200
         ):  # it listens before it is ready
@@ -141,7 +141,7 @@ class Prometheus:
         return {one["metric"].get("instance", ""): float(one["value"][1]) for one in answer["data"]["result"]}
 
     def wait(self, expression: str, expected: dict[str, float]) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while (found := self.query(expression)) != expected:
             assert time.monotonic() < end, (expression, found, expected)
             time.sleep(0.5)
@@ -178,7 +178,7 @@ def test_a_real_prometheus_scrapes_every_role_and_stores_what_happened(covey: Co
         )  # fmt: skip
         assert code == 0, err
         processes.start("server", words("start", "server", *at, "--port", str(monitors.ports["server"])))
-        processes.wait_for_port("server", monitors.ports["server"], 60)
+        processes.wait_for_port("server", monitors.ports["server"], 180)
         monitors.wait("server", waits=None)
         body = {"features": ["visits:visits"], "entities": {"shop": ["a", "b"]}}
         url = f"http://127.0.0.1:{monitors.ports['server']}/get-online-features"

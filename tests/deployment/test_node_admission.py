@@ -27,7 +27,7 @@ Covey = Callable[..., tuple[int, str, str]]
 
 
 def wait_for(log: Path, text: str) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 180
     while text not in log.read_text():
         assert time.monotonic() < end, log.read_text()
         time.sleep(0.05)

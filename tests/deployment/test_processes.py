@@ -14,6 +14,7 @@ from base.ports import free_port
 from deployment.errors import ProcessFailed
 from deployment.local import processes as processes_module
 from deployment.local.processes import Processes
+from tests.waiting import wait_until
 
 _FAMILY = """
 import subprocess, sys, time
@@ -25,11 +26,8 @@ time.sleep(600)
 def test_all_that_a_process_started_is_ended_too_even_what_ignores_sigterm(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes:
         processes.start("family", [sys.executable, "-c", _FAMILY])
-        end = time.monotonic() + 10
-        while len(processes.marked()) < 2 and time.monotonic() < end:
-            time.sleep(0.05)
+        wait_until(lambda: len(processes.marked()) == 2)
         living = processes.marked()
-        assert len(living) == 2
     assert not any(psutil.pid_exists(process.pid) and process.is_running() for process in living)
 
 
@@ -49,9 +47,7 @@ time.sleep(600)
 def test_what_a_process_started_is_asked_before_it_is_killed(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes:
         processes.start("family", [sys.executable, "-c", _WRITES_WHEN_ASKED, str(tmp_path)])
-        end = time.monotonic() + 10
-        while not (tmp_path / "ready").exists() and time.monotonic() < end:
-            time.sleep(0.05)
+        wait_until((tmp_path / "ready").exists)
     assert (tmp_path / "asked").exists()
 
 
@@ -59,7 +55,7 @@ def test_a_process_that_ends_early_is_named_with_its_last_words(tmp_path: Path) 
     with Processes(tmp_path) as processes:
         processes.start("short", [sys.executable, "-c", "print('no such plan'); raise SystemExit(3)"])
         with pytest.raises(ProcessFailed, match=r"short ended with status 3: no such plan"):
-            processes.wait_for_port("short", free_port(), 10)
+            processes.wait_for_port("short", free_port(), 180)
 
 
 def test_the_last_words_of_a_box_are_the_text_in_it(tmp_path: Path) -> None:
@@ -67,7 +63,7 @@ def test_the_last_words_of_a_box_are_the_text_in_it(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes:
         processes.start("boxed", [sys.executable, "-c", f"import sys; sys.stdout.buffer.write({box.encode()!r})"])
         with pytest.raises(ProcessFailed, match=r"status 0: Nobody is there\. \(log"):
-            processes.wait_for_port("boxed", free_port(), 10)
+            processes.wait_for_port("boxed", free_port(), 180)
 
 
 def test_a_port_is_waited_for(tmp_path: Path) -> None:
@@ -75,7 +71,7 @@ def test_a_port_is_waited_for(tmp_path: Path) -> None:
     code = f"import socket, time; s = socket.socket(); s.bind(('127.0.0.1', {port})); s.listen(); time.sleep(600)"
     with Processes(tmp_path) as processes:
         processes.start("server", [sys.executable, "-c", code])
-        processes.wait_for_port("server", port, 10)
+        processes.wait_for_port("server", port, 180)
         with pytest.raises(ProcessFailed, match="did not listen"):
             processes.wait_for_port("server", free_port(), 0.2)
 
@@ -104,9 +100,7 @@ def test_processes_that_another_program_starts_again_and_again_are_named_and_not
 ) -> None:
     processes = Processes(tmp_path, mark="again")
     with subprocess.Popen([sys.executable, "-c", _RESPAWNS, "again"]) as other:
-        end = time.monotonic() + 10
-        while not processes.marked() and time.monotonic() < end:
-            time.sleep(0.02)
+        wait_until(lambda: bool(processes.marked()))
         with monkeypatch.context() as patched:
             patched.setattr(
                 processes_module, "STOP_SECONDS", 1.0
@@ -124,9 +118,7 @@ def test_a_process_of_another_user_is_not_of_this_run(tmp_path: Path) -> None:
     with Processes(tmp_path, mark="mine") as processes:
         mine = processes.start("mine", code)
         with subprocess.Popen(code, env={**os.environ, "COVEY_RUN": "mine"}, user=65534) as other:
-            end = time.monotonic() + 10
-            while psutil.Process(other.pid).environ().get("COVEY_RUN") != "mine" and time.monotonic() < end:
-                time.sleep(0.02)
+            wait_until(lambda: psutil.Process(other.pid).environ().get("COVEY_RUN") == "mine")
             found = [one.pid for one in processes.marked()]
             other.kill()
         assert found == [mine]

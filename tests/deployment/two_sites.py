@@ -44,7 +44,7 @@ class Deployment:
 
     def wait_until_registered(self) -> None:
         """Wait until each site that was started has registered."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         for name in self.names.values():
             while "registered as node" not in self.processes.log(name).read_text():
                 self.processes.require_running(name)

@@ -134,7 +134,7 @@ def enter(namespace: str) -> None:
 
 def delete(namespace: str) -> None:
     """Kill every process in a namespace and delete it."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while pids := _ip("netns", "pids", namespace).split():
         for pid in map(int, pids):
             try:

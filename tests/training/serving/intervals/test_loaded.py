@@ -169,7 +169,7 @@ def test_requests_wait_until_the_sums_are_read_and_then_are_asked_again(store: S
         preparing.add(intervals, jobs[1], most_rows=4)
         with pytest.raises(ModelBusy, match="are being read"):
             preparing.add(intervals, jobs[2], most_rows=4)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await done.wait()
         assert asked == jobs[:2]
         preparing.close(lambda job: ModelNotReady(job.ask.model, "it ends"))
@@ -199,7 +199,7 @@ def test_what_prevents_intervals_is_the_outcome(
             Job(an_ask("ATL"), None, made.set_result, 0.0, 1.0),
             9,
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             outcome = await made
         preparing.close(lambda job: ModelNotReady(job.ask.model, "it ends"))
         return outcome
