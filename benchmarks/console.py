@@ -24,7 +24,6 @@ import argparse
 import gzip
 import statistics
 import tempfile
-import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,7 +34,8 @@ from rich.console import Console
 from rich.table import Table
 
 from base.times import span_of
-from covey.console.assets import ARCHIVE, FOLDER, INDEX, MANIFEST, AssetFiles
+from covey.console.archive import read_archive
+from covey.console.assets import ARCHIVE, FOLDER, INDEX, AssetFiles
 from covey.demo import BUDGET
 from deployment.in_process.run import Surroundings, run_in_process
 from deployment.request import CollectionRequest
@@ -148,8 +148,7 @@ def asset_figures() -> dict[str, float]:
     if FOLDER.is_dir():
         files = [path.read_bytes() for path in FOLDER.rglob("*") if path.is_file()]
     else:
-        with zipfile.ZipFile(ARCHIVE) as archive:
-            files = [archive.read(name) for name in archive.namelist() if name != MANIFEST]
+        files = list(read_archive(ARCHIVE).files.values())
     sizes = [(len(data), len(gzip.compress(data, 9))) for data in files]
     return {
         "assets_kb": round(sum(raw for raw, _ in sizes) / 1e3, 1),

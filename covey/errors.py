@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from base.errors import NOT_FOUND, REFUSED, USAGE, CoveyError
+from base.errors import FAILURE, NOT_FOUND, REFUSED, USAGE, CoveyError
 from featurestore.server.roles import Role
 
 
@@ -192,6 +192,17 @@ class CursorInvalid(ConsoleError):
     def __init__(self, cursor: str) -> None:
         self.cursor = cursor
         super().__init__(f"{cursor[:80]!r} is no cursor; begin with the first page")
+
+
+class PageDamaged(ConsoleError):
+    """The built page cannot be served; names its archive or folder, and says why."""
+
+    status = 503
+    exit_code = FAILURE
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"the page of the console, {path}, is damaged: {why}")
 
 
 class PageNotFound(ConsoleError):

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from covey.console.assets import ARCHIVE, FOLDER, INDEX, MANIFEST
+from covey.console.archive import MANIFEST, PageArchive, read_archive
+from covey.console.assets import ARCHIVE, FOLDER, INDEX
 from covey.console.openapi import document
 
 SOURCES: Final = Path(__file__).parents[1] / "console"
@@ -53,29 +54,18 @@ def built(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def write_archive(archive: Path, files: Mapping[str, bytes], sources: str) -> None:
-    """Write the archive: the same files make the same bytes."""
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as opened:
-        for name, data in sorted({**files, MANIFEST: _manifest(files, sources)}.items()):
-            entry = zipfile.ZipInfo(name, _DATE)
-            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-            opened.writestr(entry, data)
-
-
-def _manifest(files: Mapping[str, bytes], sources: str) -> bytes:
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
-    return (json.dumps({"sources": sources, "files": hashes}, indent=1) + "\n").encode()
-
-
-def read_archive(archive: Path) -> tuple[dict[str, bytes], str]:
-    """(files, hash of the sources) of an archive. Raises ValueError: a file is not the one of the manifest."""
-    with zipfile.ZipFile(archive) as opened:
-        files = {name: opened.read(name) for name in opened.namelist()}
-    manifest = files.pop(MANIFEST)
-    sources: str = json.loads(manifest)["sources"]
-    if manifest != _manifest(files, sources):
-        raise ValueError(f"{archive}: its files are not those of its manifest; run `make console`")
-    return files, sources
+def write_archive(archive: Path, page: PageArchive) -> None:
+    """Write the archive as a whole: the same files make the same bytes."""
+    half = archive.with_name(f"{archive.name}.part")
+    try:
+        with zipfile.ZipFile(half, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as opened:
+            for name, data in sorted({**page.files, MANIFEST: page.manifest}.items()):
+                entry = zipfile.ZipInfo(name, _DATE)
+                entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+                opened.writestr(entry, data)
+        half.replace(archive)
+    finally:
+        half.unlink(missing_ok=True)
 
 
 def differences(ours: Mapping[str, bytes], theirs: Mapping[str, bytes]) -> list[str]:
@@ -91,13 +81,17 @@ def main(arguments: list[str]) -> int:
         return 1
     now = sources_hash(SOURCES, document())
     if arguments != ["--check"]:
-        write_archive(ARCHIVE, files, now)
+        try:
+            write_archive(ARCHIVE, PageArchive(files, now))
+        except OSError as error:
+            sys.stderr.write(f"{ARCHIVE} cannot be written: {error}\n")
+            return 1
         sizes = f"{sum(map(len, files.values())):,} bytes, {ARCHIVE.stat().st_size:,} compressed"
         sys.stdout.write(f"{ARCHIVE}: {len(files)} files, {sizes}\n")
         return 0
-    packed, sources = read_archive(ARCHIVE)
-    found = differences(files, packed)
-    if found or sources != now:
+    packed = read_archive(ARCHIVE)
+    found = differences(files, packed.files)
+    if found or packed.sources != now:
         what = f"other files: {', '.join(found)}" if found else "other sources"
         sys.stderr.write(f"{ARCHIVE} was built from {what}; run `make console`, and commit it\n")
         return 1

@@ -106,7 +106,7 @@ def console(
     from covey.console.console import ConsoleInputs
     from covey.console.gate import PREFIX
     from covey.console.sessions import new_secret
-    from covey.console.worker import ConsoleSettings, require_store, run_console
+    from covey.console.worker import ConsoleSettings, require_page, require_store, run_console
     from deployment.errors import UsageError
     from deployment.lineage.emission import Collector, Following
     from deployment.lineage.openlineage import Emitter
@@ -118,6 +118,7 @@ def console(
         raise UsageError(f"no file {views}: --views names the file that the composer edits")
     if lab is not None and not lab.is_dir():
         raise UsageError(f"no folder {lab}: --lab names a folder with runs of `covey lab run`")
+    require_page()
     require_store(store, is_project=Project.find(store) is not None)
     found = views if views is not None else store / _VIEWS
     views_file = found.absolute() if views is not None or found.exists() or Project.find(store) is not None else None

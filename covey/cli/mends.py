@@ -38,6 +38,9 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "NOTHING_TO_SHOW": lambda error: (
         f"`covey init {error.folder}` makes a project, `covey demo --store {error.folder}` a store with data"
     ),
+    "PAGE_DAMAGED": lambda _: (
+        "`pip install --force-reinstall covey` installs it again; in a clone of the repository, `make console` builds it"
+    ),
     # keys
     "KEY_FILE_MISSING": lambda _: "`covey keys init ROLE` makes it, `covey init` makes those of a whole project",
     "KEY_FILE_OUTDATED": lambda _: "`covey keys init ROLE` makes keys, `covey init` makes project files",

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import gzip
 import mimetypes
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Protocol
 
+from covey.errors import PageDamaged
+
+from .archive import MAX_BYTES, MAX_FILES, read_archive
+
 ARCHIVE: Final = Path(__file__).with_name("assets.zip")
 """The page as it is released: `make console` writes it."""
 FOLDER: Final = Path(__file__).with_name("static")
 """The page as `npm run build` wrote it last. Only a working tree has it."""
 INDEX: Final = "index.html"
-MANIFEST: Final = "manifest.json"
-MAX_BYTES: Final = 4 * 2**20
 
 _HASHED: Final = "assets/"
 """The folder whose files have a hash in their names."""
@@ -53,7 +54,7 @@ class Assets(Protocol):
     """Finds the files of the page."""
 
     def find(self, path: str) -> Asset | None:
-        """The file of a path, such as `assets/index-1a2b.js`."""
+        """The file of a path, such as `assets/index-1a2b.js`. Raises PageDamaged."""
         ...
 
 
@@ -64,19 +65,31 @@ class AssetFiles:
         self._archive, self._folder = archive, folder
         self._seen: tuple[int, int] | None = None
         self._files: Mapping[str, Asset] = {}
+        self._damage: PageDamaged | None = None
 
     def find(self, path: str) -> Asset | None:
-        """The file of a path. A path is a key of a table here, and never one of the file system."""
+        """The file of a path. A path is a key of a table here, and never one of the file system. Raises PageDamaged."""
         if path in ("", INDEX):
             self._look()
+            if self._damage is not None:
+                raise self._damage.with_traceback(None)
         return self._files.get(path or INDEX)
 
     def _look(self) -> None:
         seen = _written_at(self._archive), _written_at(self._folder / INDEX)
         if seen != self._seen:
-            archive, folder = seen
-            files = _of_folder(self._folder) if folder > archive else _of_archive(self._archive) if archive else ()
-            self._seen, self._files = seen, {one.path: one for one in files}
+            self._seen, self._files, self._damage = seen, {}, None
+            try:
+                self._files = {path: Asset(path, data) for path, data in self._read(*seen)}
+            except PageDamaged as error:  # not read again before it changes
+                self._damage = error
+
+    def _read(self, archive: int, folder: int) -> Iterator[tuple[str, bytes]]:
+        """(path, data) of the files of the newer of both, by the time they were written. Raises PageDamaged."""
+        if folder > archive:
+            yield from _of_folder(self._folder)
+        elif archive:
+            yield from read_archive(self._archive).files.items()
 
 
 def _written_at(path: Path) -> int:
@@ -87,14 +100,16 @@ def _written_at(path: Path) -> int:
         return 0
 
 
-def _of_archive(archive: Path) -> Iterator[Asset]:
-    with zipfile.ZipFile(archive) as opened:
-        for entry in opened.infolist():
-            if entry.filename != MANIFEST and entry.file_size <= MAX_BYTES:
-                yield Asset(entry.filename, opened.read(entry))
-
-
-def _of_folder(folder: Path) -> Iterator[Asset]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink() and path.stat().st_size <= MAX_BYTES:
-            yield Asset(path.relative_to(folder).as_posix(), path.read_bytes())
+def _of_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
+    left, files = MAX_BYTES, 0
+    try:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                left, files = left - path.stat().st_size, files + 1
+                if left < 0 or files > MAX_FILES:
+                    raise PageDamaged(
+                        str(folder), f"a page has at most {MAX_FILES:,} files and {MAX_BYTES:,} bytes in all"
+                    )
+                yield path.relative_to(folder).as_posix(), path.read_bytes()
+    except OSError as error:  # a file goes while the page is built, or cannot be read
+        raise PageDamaged(str(folder), f"it cannot be read ({type(error).__name__}: {error})") from error

@@ -6,7 +6,8 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from covey.errors import PageNotFound
+from covey.cli.mends import mend_of
+from covey.errors import PageDamaged, PageNotFound
 
 from .assets import Assets
 
@@ -20,7 +21,10 @@ def page_router(assets: Assets) -> APIRouter:
 
     @router.api_route("/{path:path}", methods=_METHODS)
     async def page(path: str, request: Request) -> Response:  # from memory, so no thread is needed
-        asset = assets.find(path)
+        try:
+            asset = assets.find(path)
+        except PageDamaged as error:  # what a browser shows instead of the page
+            return Response(f"{error}\n{mend_of(error)}\n", error.status, media_type="text/plain")
         if asset is None and path == "":
             return Response(_NOT_BUILT, 503, media_type="text/plain")
         if asset is None:

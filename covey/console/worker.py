@@ -20,6 +20,7 @@ from featurestore.server.throttle import Throttle
 from featurestore.server.worker import run_worker
 from featurestore.store import Store
 
+from .assets import INDEX, AssetFiles
 from .console import Console, ConsoleInputs
 from .extension import ConsoleExtension
 from .sessions import Sessions
@@ -82,3 +83,8 @@ def require_store(directory: Path, *, is_project: bool) -> None:
             raise NothingToShow(str(directory)) from None
         with Publisher(directory, wall_clock):
             pass
+
+
+def require_page() -> None:
+    """Return if the built page can be served, or was not built yet. Raises PageDamaged."""
+    AssetFiles().find(INDEX)

@@ -358,6 +358,7 @@ TOO_MANY_STREAMS covey.TooManyStreams 4
 CONSOLE_BUSY covey.ConsoleBusy 4
 STORE_REPLACED covey.StoreReplaced 4
 BODY_TOO_LARGE covey.BodyTooLarge 2
+PAGE_DAMAGED covey.PageDamaged 1
 PAGE_NOT_FOUND covey.PageNotFound 5
 NO_EVENTS covey.NoEvents 2
 NO_VIEWS_FILE covey.NoViewsFile 2

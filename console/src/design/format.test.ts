@@ -22,6 +22,32 @@ test("nothing is a dash, and a micro-ρ is a ρ", () => {
   expect([rho(1), rho(12_345_678)]).toEqual(["0.000001", "12.345678"]);
 });
 
+test("a number is rounded to some digits, but not in its whole part", () => {
+  expect([0.123456, 12.3456, 123_456.7, 12_345, -98_765.4, 1e9 + 1].map((one) => number(one))).toEqual([
+    "0.1235",
+    "12.35",
+    "123,457",
+    "12,345",
+    "-98,765",
+    "1,000,000,001",
+  ]);
+  expect([number(1234.5, 2), number(0, 3), number(999.96), number(Number.POSITIVE_INFINITY)]).toEqual([
+    "1,235",
+    "0",
+    "1,000",
+    "∞",
+  ]);
+});
+
+test("a number that is nearly 0 has an exponent, not a row of zeros", () => {
+  expect([number(0.00012345), number(0.000012345), number(-1e-300), number(5e-324, 3)]).toEqual([
+    "0.0001235",
+    "1.234e-5",
+    "-1e-300",
+    "5e-324",
+  ]);
+});
+
 test("an ε is rounded up, so that a page never claims less than what is paid", () => {
   expect([2.1401, 0.1, 1.005, 12, 9.999].map(epsilon)).toEqual(["2.15", "0.10", "1.01", "12.00", "10.00"]);
 });

@@ -1,11 +1,19 @@
 // Numbers and times as the page writes them. Times are UTC, as everywhere in Covey.
 
-/** A number with at most so many significant digits. */
+/** Below it, a number is written with an exponent, as the commands do. */
+const SMALL = 1e-4;
+
+/** A number with so many significant digits, but never without a digit of its whole part: a count stays exact. */
 export function number(value: number | null | undefined, digits = 4): string {
   if (value === null || value === undefined || Number.isNaN(value)) {
     return "–";
   }
-  return value.toLocaleString("en", { maximumSignificantDigits: digits });
+  const size = Math.abs(value);
+  if (size > 0 && size < SMALL) {
+    return Number(value.toPrecision(digits)).toExponential();
+  }
+  const whole = size < 1 ? 0 : Math.floor(Math.log10(size)) + 1;
+  return value.toLocaleString("en", { maximumSignificantDigits: Math.min(21, Math.max(digits, whole)) });
 }
 
 export function count(value: number): string {

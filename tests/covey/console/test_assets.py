@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import gzip
 import os
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 
-from covey.console.assets import MANIFEST, AssetFiles
+from covey.console.archive import MANIFEST, PageArchive
+from covey.console.assets import AssetFiles
 from covey.console.page import page_router
 from covey.console.problems import answer_with_problems
+from docs.console_archive import write_archive
 
 from .asking import TestClient
 
@@ -23,10 +24,8 @@ PAGE = b"<!doctype html>" + b" " * 500
 @pytest.fixture
 def built(tmp_path: Path) -> AssetFiles:
     """An archive, and a folder with a newer page."""
-    with zipfile.ZipFile(tmp_path / "assets.zip", "w") as archive:
-        archive.writestr("index.html", PAGE)
-        archive.writestr("assets/a-1.js", b"let a = 1;")
-        archive.writestr(MANIFEST, b"{}")
+    files = {"index.html": PAGE, "assets/a-1.js": b"let a = 1;"}
+    write_archive(tmp_path / "assets.zip", PageArchive(files, "hash"))
     return AssetFiles(tmp_path / "assets.zip", tmp_path / "static")
 
 

@@ -24,7 +24,7 @@ export function Comparison({ first, second }: { first: Run; second: Run }) {
           },
         ]}
         rows={differences(first, second)}
-        rowKey={(row) => `${row.source} ${row.name}`}
+        rowKey={(row) => row.key}
       />
     </Card>
   );

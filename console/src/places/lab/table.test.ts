@@ -57,7 +57,7 @@ test("two runs are compared by what differs, and by all results", () => {
   const [first, second] = RUNS;
   const found = first && second ? differences(first, second) : [];
   expect(found.map((one) => [one.name, one.first, one.second, one.change])).toEqual([
-    ["fleet.clients", 200, 1000, null],
+    ["fleet.clients", "200", "1000", null],
     ["noise", "on", "off", null],
     ["k", null, "", null],
     ["rmse", 2, 1, -50],

@@ -53,9 +53,7 @@ export function filtered(runs: readonly Run[], filter: string): Run[] {
   });
 }
 
-export interface Difference {
-  source: Source;
-  name: string;
+export interface Difference extends RunColumn {
   first: string | number | null;
   second: string | number | null;
   /** Second less first in percent of the first, for results. */
@@ -66,14 +64,19 @@ export interface Difference {
 export function differences(first: Run, second: Run): Difference[] {
   return columnsOf([first, second])
     .map((column): Difference => {
-      const [a, b] = [cellOf(first, column), cellOf(second, column)];
-      const change =
-        column.source === "result" && typeof a === "number" && typeof b === "number" && a !== 0
-          ? (100 * (b - a)) / Math.abs(a)
-          : null;
-      return { source: column.source, name: column.name, first: a, second: b, change };
+      if (column.source === "setting") {
+        return { ...column, first: settingOf(first, column), second: settingOf(second, column), change: null };
+      }
+      const [a, b] = [first.results[column.name] ?? null, second.results[column.name] ?? null];
+      const change = a !== null && b !== null && a !== 0 ? (100 * (b - a)) / Math.abs(a) : null;
+      return { ...column, first: a, second: b, change };
     })
     .filter((one) => one.source === "result" || one.first !== one.second);
+}
+
+/** A setting as it was given: a seed is not rounded. */
+function settingOf(run: Run, column: RunColumn): string | null {
+  return run.settings[column.name] ?? null;
 }
 
 /** The address of a report; `folder` is whatever the server called it. */
