@@ -20,9 +20,9 @@ from typing import Final, Literal
 
 from simulations.errors import ReportMissing, RunUnreadable
 
+from .figures import figures
 from .folder_pages import PART, REPORT, RUN, SWEEP, read_record
 from .recorded import Record
-from .sweep_page import measures
 
 SET: Final = "report.json"
 """The record of a named set of experiments."""
@@ -40,7 +40,6 @@ _BYTES_OF_A_TEXT: Final = 64
 _MOST_TEXT: Final = 300
 _STORES: Final = frozenset({"store", "truth", "honest", "without-proofs", "with-proofs"})
 """Folders of a run that hold no runs."""
-_COUNTS: Final = ("opened", "void", "reports", "rejected", "clients")
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class LabRun:
         sweep: the folder of its sweep; None: it is a single run.
         started_at: as recorded, an ISO time.
         settings: by dotted name.
-        results: by name, the measures that its report draws, and the panes of each view.
+        results: by name, the figures of the run, those that sweeps draw first.
         has_report: whether it has a page.
     """
 
@@ -187,13 +186,7 @@ def _report(
 
 
 def _run(name: str, sweep: str | None, record: Record, *, has_report: bool) -> LabRun:
-    results = dict(measures(record))
-    views = record.part("summary").part("views")
-    for view in views.fields:
-        for what in _COUNTS:
-            if (value := views.part(view).number(what)) is not None:
-                results[f"{view} {what}"] = value
-    finite = {_text(key): found for key, value in results.items() if math.isfinite(found := float(value))}
+    finite = {_text(key): found for key, value in figures(record) if math.isfinite(found := float(value))}
     settings = {_text(setting): _text(value) for setting, value in record.part("config").flat()}
     error, seconds = record.fields.get("error"), record.number("seconds")
     return LabRun(

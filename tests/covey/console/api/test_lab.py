@@ -11,7 +11,10 @@ import pytest
 pytest.importorskip("fastapi")
 pytest.importorskip("libcst")
 
+from covey.cli.lab_tables import _of_collection
 from tests.covey.console.asking import API, Api, console_of
+from tests.covey.console.world import World
+from tests.simulations.reports.test_figures import printed
 
 HOSTILE = "<script>parent.document.title = 1</script>"
 
@@ -79,3 +82,15 @@ def test_without_a_folder_the_command_that_makes_runs_is_shown(tmp_path: Path) -
         assert (found["folder"], found["runs"]) == (None, [])
         assert found["command"].startswith("covey lab run ")
         assert api.ask("GET", "/lab/report", params={"folder": "on"})[0] == 404
+
+
+def test_a_run_shows_every_number_that_the_command_printed_of_it(console_world: World) -> None:
+    with console_of(console_world.project, lab=console_world.lab) as console:
+        runs = Api(console, role="reader").get("/lab/runs")["runs"]
+    assert len(runs) == 2
+    for one in runs:
+        record = json.loads((console_world.lab / one["folder"] / "run.json").read_text())
+        numbers = printed(_of_collection(record))
+        assert len(numbers) > 20
+        assert numbers <= set(one["results"].values())
+        assert one["seconds"] == record["seconds"]
