@@ -16,9 +16,9 @@ export function Claims({ caption, rows, delta }: ClaimsProps) {
   const spans = rows[0]?.[1] ?? [];
   const pure = rows.some(([, claims]) => claims.some((claim) => claim.pure !== null));
   const lines = rows.flatMap(([about, claims]) => [
-    { about, against: "outsiders", values: claims.map((claim) => claim.outsiders) },
-    { about, against: "an aggregator", values: claims.map((claim) => claim.aggregator) },
-    ...(pure ? [{ about, against: "all, without δ", values: claims.map((claim) => claim.pure) }] : []),
+    { about, against: "against outsiders", values: claims.map((claim) => claim.outsiders) },
+    { about, against: "against an aggregator", values: claims.map((claim) => claim.aggregator) },
+    ...(pure ? [{ about, against: "against all, without δ", values: claims.map((claim) => claim.pure) }] : []),
   ]);
   return (
     <div className="claims">
@@ -27,8 +27,11 @@ export function Claims({ caption, rows, delta }: ClaimsProps) {
         rows={lines}
         rowKey={(line) => `${line.about} ${line.against}`}
         columns={[
-          { key: "about", title: `ε at δ = ${delta.toExponential()}`, cell: (line) => line.about },
-          { key: "against", title: "Against", cell: (line) => line.against },
+          {
+            key: "about",
+            title: `ε at δ = ${delta.toExponential()}`,
+            cell: (line) => <span className="wrapped-name">{`${line.about}, ${line.against}`}</span>,
+          },
           ...spans.map((span, index) => ({
             key: `${span.days}`,
             title: span.days === 1 ? "1 day" : `${span.days} days`,

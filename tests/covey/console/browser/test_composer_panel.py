@@ -28,6 +28,9 @@ weekly = FeatureView(
 """
 
 
+IMPORTS = VIEWS[VIEWS.index("from covey") : VIEWS.index("# the fast")]
+FITS = "one => one.scrollWidth <= one.clientWidth"
+
 BAND_PIXELS = """() => {
   const canvas = document.querySelector(".chart-plot canvas");
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -192,7 +195,44 @@ def test_the_whole_graph_is_in_sight_at_first_and_nothing_lies_over_its_tools(op
     assert (beside["left"] >= frame["right"]) == (width >= 1280)
     table = panel(page).get_by_role("region", name="ε of a client, by view and days")
     expect(table.get_by_role("row", name=re.compile("^all views"))).to_be_visible()
-    assert width < 1280 or table.evaluate("one => one.scrollWidth <= one.clientWidth")
+    assert width < 360 or table.evaluate(FITS)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (360, 640)])
+def test_another_text_is_shown_whole_and_a_list_of_a_dialog_covers_no_button(
+    open_page: OpenPage, width: int, height: int
+) -> None:
+    page = open_page(width=width, height=height)
+    canvas = page.get_by_role("region", name="Canvas")
+    before = canvas.locator(".react-flow__viewport").get_attribute("style")
+    label = panel(page).get_by_role("region", name="ε of a client, by view and days")
+    expect(label.get_by_role("row", name=re.compile("^all views"))).to_be_visible()
+    assert label.evaluate(FITS)
+    edit_as_text(page, IMPORTS + "".join(WEEKLY.replace("weekly", f"weekly_{number}") for number in range(4)))
+    expect(canvas.get_by_role("group", name=re.compile("^View weekly_3"))).to_be_attached()
+
+    def is_whole() -> bool:
+        (frame,), cards = boxes(canvas), boxes(canvas.locator(".react-flow__node"))
+        return all(frame["left"] <= one["left"] < one["right"] <= frame["right"] for one in cards) and all(
+            frame["top"] <= one["top"] < one["bottom"] <= frame["bottom"] for one in cards
+        )
+
+    wait_until(is_whole)
+    assert canvas.locator(".react-flow__viewport").get_attribute("style") != before
+    page.get_by_role("treeitem", name=re.compile("^View weekly_0")).click()
+    page.keyboard.press("c")
+    dialog = page.get_by_role("dialog")
+    options = dialog.get_by_role("option")
+    expect(options.nth(9)).to_be_visible()
+    (outer,), (shown,), (button, *_) = (
+        boxes(one) for one in (dialog, dialog.get_by_role("listbox"), dialog.locator(".dialog-actions"))
+    )
+    assert outer["left"] <= shown["left"] < shown["right"] <= outer["right"]
+    assert shown["bottom"] <= button["top"]
+    assert button["bottom"] <= outer["bottom"] <= height
+    options.last.click()
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_role("button", name="Undo")).to_be_enabled()
 
 
 def test_a_wide_canvas_shows_the_whole_graph_larger_above_all_else_and_stays_wide(open_page: OpenPage) -> None:
