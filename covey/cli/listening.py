@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING
@@ -12,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from featurestore.server.hosts import Hosts
     from featurestore.server.tls import ServerTls
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,17 +93,17 @@ def listening(given: AddressOptions, store: Path) -> Iterator[Listening]:
     from featurestore.online.settings import directory_of
     from featurestore.server.api_keys import Consumers
     from featurestore.server.exposure import Exposure
-    from featurestore.server.hosts import hosts_of
+    from featurestore.server.hosts import certified_hosts, certified_url, hosts_of
     from featurestore.server.listen import address_of, listens_on_loopback, open_socket, url_of
 
     consumers, tls = Consumers(store).read(), given.tls
     asked = tls.wanted or tls.certificate is not None or tls.authority is not None
     if tls.behind_proxy and asked:
         raise UsageError("--behind-proxy is for a server in clear text; leave out --tls, or the certificates")
-    certificate = _certificate(directory_of(store) / KEYS, tls, needed=asked)
+    available = _certificate(directory_of(store) / KEYS, tls, needed=asked)
     with open_socket(given.host, given.port) as opened:
         loopback = listens_on_loopback(opened)
-        own = None if tls.behind_proxy or (loopback and not asked) else certificate
+        own = None if tls.behind_proxy or (loopback and not asked) else available
         keys = not loopback if given.keys is None else given.keys
         Exposure(own, tls.behind_proxy, keys and bool(consumers)).require(
             address_of(opened), directory_of(store), loopback=loopback
@@ -109,10 +113,28 @@ def listening(given: AddressOptions, store: Path) -> Iterator[Listening]:
             raise UsageError(
                 f"readers of {url} need an API key, and the store has none: `covey consumers add NAME --store {store}` makes one"
             )
+        names: tuple[str, ...] = ()
         if own is not None:
-            own.require_usable(from_us(wall_clock()))
-        hosts = hosts_of(opened, given.host, given.allowed)
+            now = from_us(wall_clock())
+            certificate = own.require_usable(now).certificate
+            names = certificate.hosts
+            _warn_before(certificate.until, own, now)
+        url = certified_url(url, address_of(opened).rpartition(":")[0], names)
+        hosts = hosts_of(opened, given.host, (*given.allowed, *certified_hosts(names)))
         yield Listening(opened, url, hosts, own, keys, len(consumers), tls.behind_proxy)
+
+
+def _warn_before(until: datetime, own: ServerTls, now: datetime) -> None:
+    """Warn of a certificate that ends soon. The server goes on, and takes its replacement without a restart."""
+    from deployment.doctor.certificates import SOON
+
+    if until - now <= SOON:
+        _log.warning(
+            "%s expires on %s UTC; readers refuse it from then on. A server takes its replacement without a restart: "
+            "`covey keys tls --role server --renew`, if the authority is the project's",
+            own.certificate,
+            f"{until:%Y-%m-%d %H:%M}",
+        )
 
 
 def _certificate(keys: Path, given: TlsOptions, *, needed: bool) -> ServerTls | None:

@@ -1,4 +1,4 @@
-"""Reads the archive of the built page. Its sizes are bounded before anything is unpacked, and every file is the one of its manifest."""
+"""Reads the archive of the built page: sizes are bounded before anything is unpacked, and every file is the one of its manifest."""
 
 from __future__ import annotations
 

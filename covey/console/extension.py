@@ -60,7 +60,8 @@ class ConsoleExtension:
 
     def add_routes(self, app: FastAPI) -> None:
         """Add the console, as an app of its own."""
-        app.router.routes.append(Route(PREFIX, _to_the_page(), include_in_schema=False))
+        app.router.routes.append(Route(PREFIX, _to_the_page(308), include_in_schema=False))
+        app.router.routes.append(Route("/", _to_the_page(307), include_in_schema=False))
         mount = Mount(PREFIX, self._app)
         # a path with a line feed is the console's too
         mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
@@ -72,7 +73,7 @@ class ConsoleExtension:
 
     def is_probe(self, path: str) -> bool:
         """The console's paths need no API key of the feature server: they need a session."""
-        return path == PREFIX or path.startswith(f"{PREFIX}/")
+        return path in ("/", PREFIX) or path.startswith(f"{PREFIX}/")
 
     def refusal(self, path: str, refused: Refused) -> Answer | None:
         """A refusal of the guard as a problem with a code, with the policy of every answer."""
@@ -112,10 +113,14 @@ def app_of(console: Console, sessions: Sessions, assets: Assets, *, cookie: str,
     return app
 
 
-def _to_the_page() -> Response:
-    """A relative redirect, because a proxy may have another name; to requests of every method."""
+def _to_the_page(status: int) -> Response:
+    """A relative redirect, because a proxy may have another name; to requests of every method.
+
+    Args:
+        status: 308 is kept by browsers for good; 307 is not, because another server may use this address later.
+    """
     headers = {name.decode(): value.decode() for name, value in ANSWERED.items()}
-    return Response(status_code=308, headers=headers | {"Location": f"{PREFIX}/"})
+    return Response(status_code=status, headers=headers | {"Location": f"{PREFIX}/"})
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -89,6 +89,33 @@ def hosts_of(listening: socket.socket, host: str, allowed: Iterable[str]) -> Hos
     address = str(listening.getsockname()[0])
     own = [] if ipaddress.ip_address(address.partition("%")[0]).is_loopback else [socket.gethostname()]
     return Hosts(address, tuple(name.lower().removesuffix(".") for name in (host, *own, *allowed)))
+
+
+def certified_hosts(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of a certificate by which its server may be called: DNS names of one host, without those of this machine alone.
+
+    Only the owner of a name gets a certificate for it, so a page of another site does not have one of them.
+    """
+    return tuple(name for name in names if name != LOCALHOST and "*" not in name and not _is_address(name))
+
+
+def certified_url(url: str, host: str, names: Sequence[str]) -> str:
+    """The URL of a server, whose host is one that its certificate names, so that browsers verify it; else the URL itself.
+
+    Args:
+        host: in the URL.
+        names: of the certificate.
+    """
+    named = certified_hosts(names)
+    return url if host.strip("[]") in names or not named else url.replace(host, named[0], 1)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _shown(value: bytes) -> str:

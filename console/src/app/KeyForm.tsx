@@ -10,7 +10,11 @@ export function KeyForm({ problem, onKey }: { problem: ApiProblem; onKey: (key: 
   return (
     <main className="key-form">
       <h1>Covey console</h1>
-      <Problem problem={problem} />
+      {problem.code === "KEY_NEEDED" ? (
+        <p>This console is opened with an API key of its store. The key decides what you may do.</p>
+      ) : (
+        <Problem problem={problem} />
+      )}
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -22,7 +26,7 @@ export function KeyForm({ problem, onKey }: { problem: ApiProblem; onKey: (key: 
           type="password"
           value={key}
           onChange={setKey}
-          hint="`covey consumers add NAME --role operator` makes one"
+          hint="The operator of the store makes one: `covey consumers add NAME --role reader|author|operator`"
         />
         <Button type="submit" kind="primary" disabled={key === ""}>
           Open

@@ -28,7 +28,9 @@ FILES = {"index.html": b"<!doctype html>", "assets/a-1.js": b"let a = 1;"}
 
 def test_the_archive_is_built_from_these_sources() -> None:
     assert ARCHIVE.is_file(), "run `make console`"
-    assert read_archive(ARCHIVE).sources == sources_hash(SOURCES, document()), "run `make console`, and commit the archive"
+    assert read_archive(ARCHIVE).sources == sources_hash(SOURCES, document()), (
+        "run `make console`, and commit the archive"
+    )
 
 
 def test_the_page_is_small() -> None:

@@ -78,10 +78,12 @@ def test_refusals_and_redirects_carry_the_policy_of_the_page_too(running: Runnin
         redirect = client.get("/console")
         answers = [redirect, client.get("/console/", headers={"Host": "evil.example"})]
         answers += [client.request(method, "/console") for method in ("POST", "TRACE")]
+        at_first = client.get("/")
         answers.append(client.get(f"{API}/about", headers={"Origin": "https://evil.example"}))
     assert [one.status_code for one in answers] == [308, 421, 308, 308, 403]
     assert redirect.headers["location"] == "/console/"
-    for one in answers:
+    assert (at_first.status_code, at_first.headers["location"]) == (307, "/console/")
+    for one in (*answers, at_first):
         assert "default-src 'none'" in one.headers["content-security-policy"]
         assert one.headers["x-content-type-options"] == "nosniff"
 

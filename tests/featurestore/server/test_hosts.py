@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from featurestore.server.hosts import Hosts, hosts_of
+from featurestore.server.hosts import Hosts, certified_hosts, certified_url, hosts_of
 from featurestore.server.listen import open_socket
 from featurestore.server.refusal import Refused
 from tests.featurestore.making import fill
@@ -82,6 +82,15 @@ def test_its_names_are_those_that_it_was_given(monkeypatch: pytest.MonkeyPatch) 
         assert hosts_of(listening, "localhost", ["Proxy.Example."]).names == ("localhost", "proxy.example")
     with open_socket("0.0.0.0", 0) as listening:
         assert hosts_of(listening, "0.0.0.0", []).names == ("0.0.0.0", "gpu1")
+
+
+def test_the_names_of_a_certificate_are_those_of_single_hosts_and_the_url_has_one_of_them() -> None:
+    names = ("localhost", "*.example.com", "127.0.0.1", "::1", "a.example", "b.example")
+    assert certified_hosts(names) == ("a.example", "b.example")
+    assert certified_url("https://0.0.0.0:6580", "0.0.0.0", names) == "https://a.example:6580"
+    assert certified_url("https://[fe80::1]:6580", "[fe80::1]", names) == "https://a.example:6580"
+    assert certified_url("https://[::1]:6580", "[::1]", names) == "https://[::1]:6580"
+    assert certified_url("http://0.0.0.0:6580", "0.0.0.0", ()) == "http://0.0.0.0:6580"
 
 
 def test_a_refusal_has_the_form_of_the_route_and_stands_before_the_key(tmp_path: Path) -> None:

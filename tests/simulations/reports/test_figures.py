@@ -70,6 +70,10 @@ def test_a_run_has_the_counts_and_costs_of_the_title_and_the_caption() -> None:
 
 
 def test_an_effect_is_followed_by_its_interval_and_measures_come_first() -> None:
-    assert list(dict(figures(Record(ATTACK))))[:3] == ["defence off: advantage", "defence off: 95 % from", "defence off: 95 % to"]
+    assert list(dict(figures(Record(ATTACK))))[:3] == [
+        "defence off: advantage",
+        "defence off: 95 % from",
+        "defence off: 95 % to",
+    ]
     drawn = list(measures(Record(COLLECTION)))
     assert list(figures(Record(COLLECTION)))[: len(drawn)] == drawn

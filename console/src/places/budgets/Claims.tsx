@@ -18,7 +18,9 @@ export function Claims({ caption, rows, delta }: ClaimsProps) {
   const lines = rows.flatMap(([about, claims]) => [
     { about, against: "against outsiders", values: claims.map((claim) => claim.outsiders) },
     { about, against: "against an aggregator", values: claims.map((claim) => claim.aggregator) },
-    ...(pure ? [{ about, against: "against all, without δ", values: claims.map((claim) => claim.pure) }] : []),
+    ...(pure
+      ? [{ about, against: "against all, without δ", values: claims.map((claim) => claim.pure) }]
+      : []),
   ]);
   return (
     <div className="claims">

@@ -65,7 +65,12 @@ export function differences(first: Run, second: Run): Difference[] {
   return columnsOf([first, second])
     .map((column): Difference => {
       if (column.source === "setting") {
-        return { ...column, first: settingOf(first, column), second: settingOf(second, column), change: null };
+        return {
+          ...column,
+          first: settingOf(first, column),
+          second: settingOf(second, column),
+          change: null,
+        };
       }
       const [a, b] = [first.results[column.name] ?? null, second.results[column.name] ?? null];
       const change = a !== null && b !== null && a !== 0 ? (100 * (b - a)) / Math.abs(a) : null;
