@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { epsilon, instant, moment, number, rho } from "./format";
+import { counted, epsilon, instant, moment, number, rho } from "./format";
 
 test("a midnight is a date, another time has its minutes", () => {
   expect(moment(1_367_366_400_000_000)).toBe("2013-05-01");
@@ -50,4 +50,12 @@ test("a number that is nearly 0 has an exponent, not a row of zeros", () => {
 
 test("an ε is rounded up, so that a page never claims less than what is paid", () => {
   expect([2.1401, 0.1, 1.005, 12, 9.999].map(epsilon)).toEqual(["2.15", "0.10", "1.01", "12.00", "10.00"]);
+});
+
+test("one thing has no plural", () => {
+  expect([counted(0, "key"), counted(1, "pane"), counted(1_234, "value")]).toEqual([
+    "0 keys",
+    "1 pane",
+    "1,234 values",
+  ]);
 });

@@ -20,6 +20,11 @@ export function count(value: number): string {
   return value.toLocaleString("en");
 }
 
+/** A number of things: `1 key`, `2 keys`. */
+export function counted(value: number, thing: string): string {
+  return `${count(value)} ${thing}${value === 1 ? "" : "s"}`;
+}
+
 /** The last moment that a `Date` can be, µs. */
 const LAST_US = 8.64e18;
 

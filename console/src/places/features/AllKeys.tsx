@@ -3,7 +3,7 @@ import { useMemo, useState } from "react";
 import { $api } from "../../api/client";
 import { Button } from "../../design/Button";
 import { Select } from "../../design/Field";
-import { count, moment, number } from "../../design/format";
+import { count, counted, moment, number } from "../../design/format";
 import { Loaded } from "../../design/Loaded";
 import { type Column, Table } from "../../design/Table";
 import { FeatureChoice } from "./FeatureChoice";
@@ -133,7 +133,7 @@ function Heat({ map, hrefOf, onOpen }: HeatProps) {
         mode={mode}
         scale={scale}
         order={order}
-        label={`${map.feature} of ${map.keys.length} keys over time`}
+        label={`${map.feature} of ${counted(map.keys.length, "key")} over time`}
         chosen={cell}
         onCell={setCell}
         onOpen={(one) => onOpen(map.keys[one.key] ?? "")}

@@ -3,7 +3,7 @@ import { useState } from "react";
 import { $api } from "../../api/client";
 import { Button } from "../../design/Button";
 import { Combobox } from "../../design/Combobox";
-import { count } from "../../design/format";
+import { counted } from "../../design/format";
 
 /** How many keys are offered at once. */
 export const OFFERED = 30;
@@ -33,7 +33,7 @@ export function KeyChoice({ view, keys, free, onChange }: KeyChoiceProps) {
         label="Add a key"
         value={text}
         options={free > 0 ? offered : []}
-        placeholder={data === undefined ? "" : `search ${count(data.total)} keys`}
+        placeholder={data === undefined ? "" : `search ${counted(data.total, "key")}`}
         hint={
           free > 0
             ? data?.more && text !== ""

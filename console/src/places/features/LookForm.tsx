@@ -121,7 +121,9 @@ export function LookForm({ refs, service: given, keys, moment }: LookFormProps) 
       {found.error ? <Problem problem={asProblem(found.error)} /> : null}
       {found.data === undefined ? (
         <Empty>
-          The answer has only what was released at the moment of the label, as a trainer's join would.
+          {all?.views.length === 0
+            ? "The store has no view yet, so there is nothing to look at. The place Features says how to get one."
+            : "The answer has only what was released at the moment of the label, as a trainer's join would."}
         </Empty>
       ) : (
         <LookAnswer look={found.data} />

@@ -4,10 +4,11 @@ import { asProblem } from "../../api/problem";
 import { hrefOf } from "../../app/routes";
 import { Chart } from "../../design/Chart";
 import { Empty } from "../../design/Empty";
-import { count, moment, number } from "../../design/format";
+import { count, counted, moment, number } from "../../design/format";
 import { Problem } from "../../design/Problem";
 import { Spinner } from "../../design/Progress";
 import { type Column, Table } from "../../design/Table";
+import { inline } from "../../design/text";
 import { FeatureChoice } from "./FeatureChoice";
 import { KeyChoice, OFFERED } from "./KeyChoice";
 import { RangeChoice } from "./RangeChoice";
@@ -50,7 +51,9 @@ export function Values({ view, state, change }: TabProps) {
       </div>
       {error ? <Problem problem={asProblem(error)} onRetry={refetch} /> : null}
       {view.newest_end === null || view.first_start === null ? (
-        <Empty>No pane of this view is published yet.</Empty>
+        <Empty>
+          {inline("No pane of this view is published yet. `covey run` or a collection publishes them.")}
+        </Empty>
       ) : shown.length === 0 ? (
         !error && <Spinner label="Reading values" />
       ) : (
@@ -83,7 +86,7 @@ function Notes({ shown }: { shown: readonly Shown[] }) {
   const counts = statusCounts(shown);
   return (
     <p className="features-notes">
-      {count(total)} values
+      {counted(total, "value")}
       {counts.map(([status, times]) => `, ${count(times)} ${status}`).join("")}.
       {thin !== undefined &&
         ` One of every ${count(thin.every)} panes is shown, because there are ${count(thin.panes)}; zoom in to see every pane.`}

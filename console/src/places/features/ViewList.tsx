@@ -8,6 +8,7 @@ import { count, moment } from "../../design/format";
 import { Loaded } from "../../design/Loaded";
 import { Page } from "../../design/Page";
 import { type Column, Table } from "../../design/Table";
+import { inline } from "../../design/text";
 import { duration, MEANINGS, matches, TONES, type ViewForm } from "./freshness";
 import { ANY_VIEW } from "./LookPage";
 
@@ -37,7 +38,11 @@ export function ViewList({ search }: { search: string }) {
       <Loaded query={query} label="the views">
         {(found) =>
           found.views.length === 0 ? (
-            <Empty>The store has no view yet. The composer makes one; `covey run` collects it.</Empty>
+            <Empty>
+              {inline(
+                "The store has no view yet. Put one together in the composer and run it there, or collect those of a file with `covey run VIEWS.py --events FILE`.",
+              )}
+            </Empty>
           ) : (
             <>
               <Views views={found.views.filter((one) => matches(one, search))} now={found.now} />

@@ -1,7 +1,7 @@
 import { $api } from "../../api/client";
 import { hrefOf, navigate } from "../../app/routes";
 import { Badge } from "../../design/Badge";
-import { count, moment } from "../../design/format";
+import { count, counted, moment } from "../../design/format";
 import { Loaded } from "../../design/Loaded";
 import { Page } from "../../design/Page";
 import { Tabs } from "../../design/Tabs";
@@ -69,7 +69,7 @@ function Part(props: TabProps) {
 function About({ view }: { view: ViewForm }) {
   const entity = view.entity.map((one) => one.name).join(", ");
   const facts: [string, string][] = [
-    ["Entity", view.constant ? `${entity} (constant)` : `${entity}, ${count(view.keys)} keys`],
+    ["Entity", view.constant ? `${entity} (constant)` : `${entity}, ${counted(view.keys, "key")}`],
     ["Pane", view.windows.length === 0 ? view.pane : `${view.pane}, windows ${view.windows.join(", ")}`],
     ["Newest pane ends", moment(view.newest_end)],
     ["Panes", `${count(view.opened)} opened, ${count(view.void)} void, ${count(view.missing)} missing`],

@@ -5,6 +5,7 @@ import { Empty } from "../../design/Empty";
 import { Select } from "../../design/Field";
 import { count, moment } from "../../design/format";
 import { Loaded } from "../../design/Loaded";
+import { NoView } from "./NoView";
 import { CELLS, siteRows } from "./state";
 import type { Coverage } from "./types";
 import { useRefetchOn } from "./useFleet";
@@ -42,9 +43,7 @@ export function CoverageCard({ views, newest }: { views: readonly string[]; newe
       }
     >
       {view === undefined ? (
-        <Empty>
-          No view is registered yet. <code>covey apply VIEWS.py</code> registers one.
-        </Empty>
+        <NoView />
       ) : (
         <Loaded query={query} label="the coverage">
           {(found) => <Matrix coverage={found} />}

@@ -3,11 +3,11 @@ import { $api } from "../../api/client";
 import { Badge } from "../../design/Badge";
 import { Card } from "../../design/Card";
 import { Command } from "../../design/Command";
-import { Empty } from "../../design/Empty";
 import { Select } from "../../design/Field";
 import { count, moment, number } from "../../design/format";
 import { Loaded } from "../../design/Loaded";
 import { Table } from "../../design/Table";
+import { NoView } from "./NoView";
 import type { DriftOfView } from "./types";
 import { useRefetchOn } from "./useFleet";
 
@@ -35,7 +35,7 @@ export function DriftCard({ newest }: { newest: number | undefined }) {
       <Loaded query={query} label="the checks of drift">
         {(found) =>
           found.views.length === 0 ? (
-            <Empty>No view is registered yet.</Empty>
+            <NoView />
           ) : (
             <>
               <Table

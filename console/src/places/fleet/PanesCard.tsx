@@ -3,6 +3,8 @@ import { Command } from "../../design/Command";
 import { Empty } from "../../design/Empty";
 import { count, moment } from "../../design/format";
 import { Table } from "../../design/Table";
+import { inline } from "../../design/text";
+import { NoView } from "./NoView";
 import { PartProblem } from "./PartProblem";
 import { span, stateText } from "./state";
 import type { Arrival, FleetState, PanesOfView } from "./types";
@@ -14,7 +16,7 @@ export function PanesCard({ state }: { state: FleetState }) {
     <Card title="Panes">
       <PartProblem problem={problem} />
       {views.length === 0 ? (
-        problem === null && <Empty>No view is registered yet.</Empty>
+        problem === null && <NoView />
       ) : (
         <Table caption="Panes by view" columns={COLUMNS} rows={views} rowKey={(row) => row.view} />
       )}
@@ -75,7 +77,9 @@ export function ArrivalsCard({ state }: { state: FleetState }) {
     <Card title="Published last">
       <PartProblem problem={problem} />
       {panes.length === 0 ? (
-        problem === null && <Empty>No pane is published yet.</Empty>
+        problem === null && (
+          <Empty>{inline("No pane is published yet. `covey run` or a collection publishes them.")}</Empty>
+        )
       ) : (
         <Table
           caption="The panes that were published last"

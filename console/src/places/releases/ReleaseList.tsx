@@ -6,7 +6,7 @@ import { hrefOf, navigate, useRoute } from "../../app/routes";
 import { Button } from "../../design/Button";
 import { Empty } from "../../design/Empty";
 import { Select, TextField } from "../../design/Field";
-import { count, moment, rho } from "../../design/format";
+import { count, counted, moment, rho } from "../../design/format";
 import { Loaded } from "../../design/Loaded";
 import { Table } from "../../design/Table";
 import { inline } from "../../design/text";
@@ -43,7 +43,13 @@ function Conditions({ filters, counts }: { filters: Filters; counts: Counts | un
         label="View"
         value={filters.view}
         options={[
-          ["", `All views (${count(views.reduce((sum, one) => sum + panesOf(one), 0))} panes)`],
+          [
+            "",
+            `All views (${counted(
+              views.reduce((sum, one) => sum + panesOf(one), 0),
+              "pane",
+            )})`,
+          ],
           ...(known ? [] : [[filters.view, filters.view] as const]),
           ...views.map((one) => [one.view, `${one.view} (${count(panesOf(one))})`] as const),
         ]}
@@ -121,7 +127,9 @@ function Pages({ filters, isFiltered }: { filters: Filters; isFiltered: boolean 
           <Empty>
             {isFiltered
               ? "No pane fits these conditions."
-              : inline("Nothing was published yet. `covey run` does.")}
+              : inline(
+                  "Nothing is published yet. Run views in the composer, or with `covey run VIEWS.py --events FILE`.",
+                )}
           </Empty>
         ) : (
           <>

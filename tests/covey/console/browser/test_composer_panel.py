@@ -62,6 +62,27 @@ def fresh_server(fresh_world: World) -> Iterator[ConsoleServer]:
         yield server
 
 
+NEXT = {
+    "features": "covey run VIEWS.py --events FILE",
+    "budgets": "covey run",
+    "budgets/what-if": "covey apply",
+    "releases": "covey run VIEWS.py --events FILE",
+    "fleet": "covey apply VIEWS.py",
+    "models": "covey train CONFIG.toml --store",
+}
+"""What places say of a store in which nothing was collected."""
+
+
+def test_places_with_nothing_to_show_say_what_to_do_next(fresh_server: ConsoleServer, open_page: OpenPage) -> None:
+    page = open_page(fresh_server)
+    main = page.get_by_role("main")
+    for place, command in NEXT.items():
+        open_place(page, place)
+        expect(main.locator(".empty").first).to_be_visible()
+        expect(main.get_by_text(command).first).to_be_visible()
+        assert "`" not in main.inner_text()
+
+
 def panel(page: Page) -> Locator:
     return page.get_by_role("region", name="What the graph means")
 
