@@ -82,7 +82,7 @@ def test_a_column_is_quoted_where_its_name_is_not_plain() -> None:
 
 def test_every_path_of_suggestions_is_a_condition_of_the_columns_types(simulation_seed: int) -> None:
     """Each text that is made of suggestions alone, and that may end, parses, and uses each column as its type."""
-    rng = random.Random(simulation_seed)
+    rng, ended = random.Random(simulation_seed), 0
     for _ in range(150):
         text, words = "", 0
         while words < 40:
@@ -94,8 +94,10 @@ def test_every_path_of_suggestions_is_a_condition_of_the_columns_types(simulatio
             words += 1
         else:
             continue
+        ended += 1
         for name, used_as in parse(text).columns:
             assert used_as in (COLUMNS[name], "any"), text
+    assert ended > 100
 
 
 def test_a_source_with_many_columns_offers_a_bounded_number() -> None:

@@ -59,7 +59,7 @@ def test_what_is_evaluated_is_what_running_the_file_declares(tmp_path: Path, mon
 
 
 def test_an_on_demand_view_is_read_and_not_executed() -> None:
-    text = VIEW.replace("'n'", "'n'") + (
+    text = VIEW + (
         "@on_demand(outputs=['risk'], name='late')\n"
         "def f(n: Annotated[X, Feature('v:n')], hour: Annotated[X, Input('int64')]):\n    1 / 0\n"
     )
