@@ -94,7 +94,9 @@ def answers_with(*parts: bytes) -> Behaviour:
         connection.sendall(GREETING)
         received = b""
         while bytes((HEADERS, END_HEADERS, 0, 0, 0, 1)) not in received:
-            received += connection.recv(65_536)
+            if not (part := connection.recv(65_536)):  # the client is gone: it only looked whether the peer is there
+                return
+            received += part
         for part in parts:
             connection.sendall(part)
         while True:
@@ -144,7 +146,7 @@ def connected(tls: Tls, peer: TlsRole, address: str) -> Iterator[ssl.SSLSocket]:
     context = client_context(tls.trust(peer), tls.own())
     context.set_alpn_protocols(["h2"])
     with (
-        create_connection(split_address(address), 10) as plain,
+        create_connection(split_address(address), 60) as plain,
         context.wrap_socket(plain, server_hostname=peer.dns_name) as spoken,
     ):
         spoken.sendall(PREFACE + frame(SETTINGS))

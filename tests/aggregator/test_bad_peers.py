@@ -217,4 +217,6 @@ def test_a_caller_without_a_right_to_a_call_is_refused_before_its_request_is_rea
         spoken.settimeout(60)
         received = b""
         while b"trust/leader.crt" not in received:
-            received += spoken.recv(65_536)
+            part = spoken.recv(65_536)
+            assert part, received
+            received += part

@@ -68,7 +68,7 @@ class Three:
 
     def error(self, links: Links, address: str = "") -> TlsError | PeerError | None:
         """Why a call to the helper fails."""
-        link = HelperChannel(address or self.address, links, call_s=5)
+        link = HelperChannel(address or self.address, links, call_s=60)
         try:
             with pytest.raises(Unreachable) as raised:
                 link.free(b"")
@@ -79,7 +79,7 @@ class Three:
 
     def refusal(self, links: Links) -> str:
         """The reason why the running helper refuses a call of the leader."""
-        link = HelperChannel(self.address, links, call_s=5)
+        link = HelperChannel(self.address, links, call_s=60)
         try:
             with pytest.raises(RemoteRefusal) as raised:
                 link.free(b"")
@@ -201,7 +201,7 @@ def test_no_certificate_and_no_tls_are_named(three: Three) -> None:
         cadata=three.authorities[HELPER].certificate.found.public_bytes(Encoding.PEM).decode()
     )
     with (
-        create_connection(split_address(three.address), 5) as plain,
+        create_connection(split_address(three.address), 60) as plain,
         context.wrap_socket(plain, server_hostname=HELPER.dns_name) as spoken,
     ):
         assert spoken.recv(1) == b""  # gRPC closes the connection, and says why in its log
@@ -227,7 +227,7 @@ def test_a_coordinator_does_not_wait_for_a_certificate_to_change(three: Three) -
 
 
 def test_certificates_are_renewed_on_both_sides_without_a_restart(three: Three) -> None:
-    link = HelperChannel(three.address, three.links(LEADER), call_s=5)
+    link = HelperChannel(three.address, three.links(LEADER), call_s=60)
     try:
         for role in (LEADER, HELPER, LEADER):
             before = certificate_path(three.keys(role), role).read_bytes()
@@ -235,7 +235,7 @@ def test_certificates_are_renewed_on_both_sides_without_a_restart(three: Three) 
             assert certificate_path(three.keys(role), role).read_bytes() != before
             with pytest.raises(RemoteRefusal, match=r"."):
                 link.free(b"")
-            with create_connection(split_address(three.address), 5) as plain:
+            with create_connection(split_address(three.address), 60) as plain:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
                 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
                 with context.wrap_socket(plain) as spoken:
@@ -246,7 +246,7 @@ def test_certificates_are_renewed_on_both_sides_without_a_restart(three: Three) 
 
 
 def test_an_authority_that_was_rotated_away_loses_its_open_connections(three: Three) -> None:
-    link = HelperChannel(three.address, three.links(LEADER), call_s=5)
+    link = HelperChannel(three.address, three.links(LEADER), call_s=60)
     try:
         with pytest.raises(RemoteRefusal):
             link.free(b"")
@@ -266,7 +266,7 @@ def test_an_authority_that_was_rotated_away_loses_its_open_connections(three: Th
 def test_a_trust_file_that_cannot_be_used_is_named_to_the_caller_and_logged_with_its_path(
     three: Three, caplog: pytest.LogCaptureFixture, content: bytes | None
 ) -> None:
-    link = HelperChannel(three.address, three.links(LEADER), call_s=5)
+    link = HelperChannel(three.address, three.links(LEADER), call_s=60)
     path = trust_path(three.keys(HELPER), LEADER)
     with pytest.raises(RemoteRefusal):
         link.free(b"")
@@ -288,7 +288,7 @@ def test_a_trust_file_that_cannot_be_used_is_named_to_the_caller_and_logged_with
 def test_a_client_makes_no_call_without_the_authorities_of_its_peer(
     three: Three, content: bytes | None, kind: type[TlsError]
 ) -> None:
-    link = HelperChannel(three.address, three.links(LEADER), call_s=5)
+    link = HelperChannel(three.address, three.links(LEADER), call_s=60)
     path = trust_path(three.keys(LEADER), HELPER)
     kept = path.read_bytes()
     try:
@@ -312,7 +312,7 @@ def test_a_client_makes_no_call_without_the_authorities_of_its_peer(
 def test_a_client_whose_own_certificate_is_half_written_warns_once_and_keeps_its_connection(
     three: Three, caplog: pytest.LogCaptureFixture
 ) -> None:
-    link = HelperChannel(three.address, three.links(LEADER), call_s=5)
+    link = HelperChannel(three.address, three.links(LEADER), call_s=60)
     path = certificate_path(three.keys(LEADER), LEADER)
     path.write_bytes(path.read_bytes()[:90])
     try:

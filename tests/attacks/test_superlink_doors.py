@@ -170,7 +170,7 @@ def test_a_body_that_is_too_long_or_endless_is_refused_before_it_is_read(
     host, port = deployment.address.split(":")
     context = ssl.create_default_context(cafile=str(deployment.certificate))
     with (
-        socket.create_connection((host, int(port)), 10) as plain,
+        socket.create_connection((host, int(port)), 60) as plain,
         context.wrap_socket(plain, server_hostname=host) as to,
     ):
         to.sendall(f"POST /v1/fleet/push-object HTTP/1.1\r\nHost: {host}\r\n{header}\r\n\r\n".encode())

@@ -125,7 +125,7 @@ def test_a_client_whose_authority_was_dropped_does_not_resume_its_session(keys: 
     context = client_context(trust(keys, LEADER, authority), OwnCertificate.load(keys.parent / "reader", HELPER))
     with listening(server_context(identity, NOW)) as address:
         with (
-            create_connection(split_address(address), 5) as plain,
+            create_connection(split_address(address), 60) as plain,
             context.wrap_socket(plain, server_hostname="localhost") as spoken,
         ):
             assert spoken.recv(1) == b"x"  # tickets are sent before it
@@ -133,7 +133,7 @@ def test_a_client_whose_authority_was_dropped_does_not_resume_its_session(keys: 
             assert session is None or not session.has_ticket
         clients.write_bytes(authority.certificate.found.public_bytes(Encoding.PEM))
         with (
-            create_connection(split_address(address), 5) as plain,
+            create_connection(split_address(address), 60) as plain,
             context.wrap_socket(plain, server_hostname="localhost", session=session) as spoken,
             pytest.raises((ssl.SSLError, ConnectionError)),
         ):
@@ -391,7 +391,7 @@ def test_a_certificate_that_names_no_role_says_so(keys: Path) -> None:
 
 def _spoken(context: ssl.SSLContext, address: str, name: str) -> tuple[str, bytes]:
     with (
-        create_connection(split_address(address), 5) as plain,
+        create_connection(split_address(address), 60) as plain,
         context.wrap_socket(plain, server_hostname=name) as spoken,
     ):
         spoken.recv(1)

@@ -181,13 +181,13 @@ def test_tls_1_2_and_clear_text_are_refused(running: Deployment, name: str) -> N
     older.load_cert_chain(certificate_path(keys, COORDINATOR), key_path(keys, COORDINATOR))
     for version, accepted in ((ssl.TLSVersion.TLSv1_3, True), (ssl.TLSVersion.TLSv1_2, False)):
         older.maximum_version = version
-        with socket.create_connection(split_address(address), 10) as plain:
+        with socket.create_connection(split_address(address), 60) as plain:
             if accepted:
                 older.wrap_socket(plain).close()
             else:
                 with pytest.raises(ssl.SSLError):
                     older.wrap_socket(plain)
-    with socket.create_connection(split_address(address), 10) as plain:
+    with socket.create_connection(split_address(address), 60) as plain:
         plain.settimeout(10)
         plain.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
         answer = plain.recv(64)

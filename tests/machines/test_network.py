@@ -161,7 +161,9 @@ def test_the_proxy_throttles_and_floods(left: Machine, proxy: Proxy) -> None:
         with closing(left.connect(proxy.address)) as connection:
             received = 0
             while received < 10**6:
-                received += len(connection.recv(2**16))
+                piece = connection.recv(2**16)
+                assert piece
+                received += len(piece)
     finally:
         proxy.mode = Pass()
 

@@ -45,7 +45,7 @@ def operator(folder: Path, now: datetime = NOW) -> Path:
 
 def ask(port: int, context: ssl.SSLContext, name: str = "leader.covey.internal") -> bytes:
     with (
-        socket.create_connection(("127.0.0.1", port), 10) as plain,
+        socket.create_connection(("127.0.0.1", port), 60) as plain,
         context.wrap_socket(plain, server_hostname=name) as link,
     ):
         link.sendall(REQUEST)
@@ -79,7 +79,7 @@ def test_a_client_of_the_operator_is_answered_and_others_are_refused(
         older.minimum_version = older.maximum_version = ssl.TLSVersion.TLSv1_2
         with pytest.raises((ssl.SSLError, ConnectionError)):
             ask(port, older)
-        with socket.create_connection(("127.0.0.1", port), 10) as plain:  # clear text gets no answer
+        with socket.create_connection(("127.0.0.1", port), 60) as plain:  # clear text gets no answer
             plain.sendall(REQUEST)
             with suppress(ConnectionError):
                 assert b"HTTP" not in plain.recv(100)
@@ -116,7 +116,7 @@ def served(port: int, tls: Tls) -> bytes | None:
     """The certificate that a monitor shows."""
     context = client_context(tls.operators(), tls.own())
     with (
-        socket.create_connection(("127.0.0.1", port), 10) as plain,
+        socket.create_connection(("127.0.0.1", port), 60) as plain,
         context.wrap_socket(plain, server_hostname="leader.covey.internal") as link,
     ):
         return link.getpeercert(binary_form=True)

@@ -64,7 +64,7 @@ class Server:
 
     def beside(self) -> Server:
         """Another connection to the server."""
-        return Server(self.guarded, socket.create_connection(self._client.getpeername(), timeout=10), self.key)
+        return Server(self.guarded, socket.create_connection(self._client.getpeername(), timeout=60), self.key)
 
     def close(self) -> None:
         """End the connection."""
@@ -72,7 +72,7 @@ class Server:
 
     def _settle(self) -> None:
         """Wait until the server has read what was sent: it answers another connection after that."""
-        with socket.create_connection(self._client.getpeername(), timeout=10) as other:
+        with socket.create_connection(self._client.getpeername(), timeout=60) as other:
             other.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
             while other.recv(2**16):
                 pass
@@ -102,7 +102,7 @@ def running(directory: Path, limits: Limits = NO_LIMITS) -> Iterator[Server]:
         thread = threading.Thread(target=server.run, args=([listening],), name=LOOP)
         thread.start()
         try:
-            with socket.create_connection(listening.getsockname(), timeout=10) as client:
+            with socket.create_connection(listening.getsockname(), timeout=60) as client:
                 yield Server(guarded, client, key)
         finally:
             server.should_exit = True

@@ -273,13 +273,10 @@ def _end_of(stream: Any) -> grpc.StatusCode:
 def test_grpc_closes_connections_beyond_twice_its_calls(served: Served) -> None:
     address = split_address(served.grpc.partition("//")[2])
     with ExitStack() as stack:
-        silent = [stack.enter_context(socket.create_connection(address, 5)) for _ in range(2 * CALLS + 4)]
-        closed = 0
+        silent = [stack.enter_context(socket.create_connection(address, 60)) for _ in range(2 * CALLS + 4)]
         for one in silent[-4:]:
             with suppress(ConnectionResetError):
                 assert one.recv(1) == b""
-            closed += 1
-        assert closed == 4
 
 
 def test_api_keys_count_beside_tls(directory: Path, keys: Path, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def running(directory: Path) -> Iterator[tuple[Server, Echo]]:
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         try:
-            with socket.create_connection(listening.getsockname(), timeout=10) as client:
+            with socket.create_connection(listening.getsockname(), timeout=60) as client:
                 yield Server(guarded, client, key), echo
         finally:
             server.should_exit = True

@@ -162,10 +162,12 @@ def test_requests_of_one_connection_are_answered_in_their_order(model_server: Mo
     body = json.dumps(BODY).encode()
     with socket.create_connection((model_server.host, model_server.port)) as connection:
         connection.sendall(b"".join(request % (name, len(body), body) for name in (b"trees", b"late")))
-        connection.settimeout(30)
+        connection.settimeout(60)
         received = b""
         while received.count(b'"predictions"') < 2:
-            received += connection.recv(2**16)
+            part = connection.recv(2**16)
+            assert part, received
+            received += part
     assert received.index(b'"model":"trees"') < received.index(b'"model":"late"')
 
 
