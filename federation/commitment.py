@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -51,10 +52,10 @@ class Commitment:
     digests: tuple[bytes, ...]
     sites: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
         """SHA-256 over all counts (u64 BE), digests and counted sites."""
-        counts = b"".join(count.to_bytes(8, "big") for count in self.counts)
+        counts = np.array(self.counts, ">u8").tobytes()
         return hashlib.sha256(counts + b"".join(self.digests) + sites_to_bytes(self.sites)).digest()
 
     def part(self, span: slice) -> Commitment:

@@ -123,7 +123,7 @@ class Search:
 
 
 def _is_log(entry: os.DirEntry[str]) -> bool:
-    return entry.name.endswith((".log", ".jsonl")) or Path(entry.path).parent.name == "logs"
+    return entry.name.endswith((".log", ".jsonl")) or entry.path.endswith(f"/logs/{entry.name}")
 
 
 def _files_below(folder: Path) -> Iterator[os.DirEntry[str]]:

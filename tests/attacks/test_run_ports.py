@@ -17,6 +17,7 @@ from deployment.local.processes import MARK
 from tests.attacks.evil import packed, write_evil_app
 from tests.attacks.nobody import as_nobody, needs_root
 from tests.covey.conftest import VIEWS, make_events
+from tests.waiting import wait_until
 
 pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
 
@@ -64,11 +65,8 @@ def test_another_user_starts_nothing_in_a_run_and_reads_nothing_of_it(tmp_path: 
     environment = {**os.environ, OWN: str(os.getpid())}
     run = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        end = time.monotonic() + 240
-        while not any("raylet" in command for command in ports_of_the_run().values()):
-            assert run.poll() is None, run.communicate()[1]
-            assert time.monotonic() < end
-            time.sleep(0.1)
+        wait_until(lambda: run.poll() is not None or any("raylet" in one for one in ports_of_the_run().values()), 240)
+        assert run.poll() is None, run.communicate()[1]
         for process in of_the_run():
             if "leader" in process.cmdline():
                 process.suspend()  # the run must not end meanwhile

@@ -21,8 +21,9 @@ from deployment.local.processes import Processes
 from featurestore.store import Store
 from tests.deployment.deployed import words
 from tests.deployment.moved_clock import MovedClock
-from tests.deployment.test_up import ended, logs, take_free_ports, until
+from tests.deployment.test_up import ended, logs, take_free_ports
 from tests.deployment.two_sites import change
+from tests.waiting import wait_until
 
 pytest.importorskip("flwr")
 
@@ -78,7 +79,7 @@ def test_the_commands_of_the_readme_collect_every_day_by_themselves(
             for number, day in enumerate(days[2:], 1):
                 write_day(tmp_path / "visits", day)
                 clock.move(today + timedelta(number))
-                until(lambda day=day: str(day) in published(shop))  # type: ignore[misc]  # mypy cannot infer such a lambda
+                wait_until(lambda day=day: str(day) in published(shop))  # type: ignore[misc]  # mypy cannot infer such a lambda
                 lines.append(watching.stdout.readline())  # a line names the version that is served when it is written
                 if number == 1:  # while roles, coordinator and watch go on; from the next midnight on
                     change(shop / "views.py", "clip=(0, 200)", "clip=(0, 100)")
@@ -133,17 +134,17 @@ def test_a_second_coordinator_waits_takes_over_when_the_first_is_killed_and_ends
     with Processes(tmp_path / "logs") as processes:
         command = words("collect", "--project", str(project))
         first = processes.start("first", command)
-        until(lambda: "`covey apply VIEWS.py` registers views" in processes.log("first").read_text())
+        wait_until(lambda: "`covey apply VIEWS.py` registers views" in processes.log("first").read_text())
         second = processes.start("second", command)
-        until(
+        wait_until(
             lambda: (
                 f"another coordinator of this project runs: process {first} on" in processes.log("second").read_text()
             )
         )
         assert "registers views" not in processes.log("second").read_text()
         os.kill(first, signal.SIGKILL)
-        until(lambda: "registers views" in processes.log("second").read_text())
+        wait_until(lambda: "registers views" in processes.log("second").read_text())
         os.kill(second, signal.SIGTERM)
-        until(lambda: processes.exit_status("second") is not None)
+        wait_until(lambda: processes.exit_status("second") is not None)
         assert processes.exit_status("second") == DONE
         assert "stopped; the next start catches up" in processes.last_line("second")

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pyarrow.parquet as pq
@@ -36,6 +35,7 @@ from tests.covey.conftest import make_events, write_project
 from tests.deployment.deployed import words
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle
+from tests.waiting import wait_until
 
 pytest.importorskip("flwr")
 
@@ -61,15 +61,8 @@ def ended(project: Path) -> Iterator[None]:
         state = read_state(project)
         if state is not None:
             os.kill(state.supervisor.pid, signal.SIGTERM)
-            until(lambda: not state.supervisor.runs)
+            wait_until(lambda: not state.supervisor.runs)
         processes_of(project).stop()
-
-
-def until(is_so: Callable[[], Any], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def write_visits(path: Path) -> dict[str, int]:
@@ -217,7 +210,7 @@ def test_a_collection_goes_on_after_a_stop_in_its_middle_and_after_its_superviso
     days = ["--from", "2020-05-01", "--to", "2020-05-04"]
     with ended(project):
         with subprocess.Popen(words(*up, *days), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as first:
-            until(lambda: plan.exists() or first.poll() is not None)
+            wait_until(lambda: plan.exists() or first.poll() is not None)
             code, _, err = covey("down", *at)
             assert (code, "its plan is kept, and `covey up" in err) == (DONE, True), err
             assert "the supervisor has ended" in first.communicate(timeout=180)[0]
@@ -227,7 +220,7 @@ def test_a_collection_goes_on_after_a_stop_in_its_middle_and_after_its_superviso
         )  # a power cut in an editor of the file
         again = words("up", "--no-collect", *at)
         with subprocess.Popen(again, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as second:
-            until(lambda: collecting(project) is not None or second.poll() is not None)
+            wait_until(lambda: collecting(project) is not None or second.poll() is not None)
             state = read_state(project)
             assert state is not None
             os.kill(state.supervisor.pid, signal.SIGKILL)
@@ -326,9 +319,9 @@ def test_a_full_disk_under_the_helper_is_named_and_loses_nothing(
 
     with small_disk(project / "roles" / "helper") as filler, ended(project):
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
-            until(lambda: collecting(project) is not None or running.poll() is not None)
+            wait_until(lambda: collecting(project) is not None or running.poll() is not None)
             fill(filler)
-            until(lambda: any("NO_SPACE_LEFT" in one for one in reasons()) or running.poll() is not None)
+            wait_until(lambda: any("NO_SPACE_LEFT" in one for one in reasons()) or running.poll() is not None)
             assert running.poll() is None, running.communicate()[0] + logs(project)
             filler.unlink()
             output = running.communicate(timeout=600)[0]
@@ -370,7 +363,7 @@ def kill_roles(project: Path, running: subprocess.Popen[str], chance: random.Ran
     """Kill each role once, at a random moment of the collection; returns the names of the killed ones."""
     names, killed = ["leader", "helper", "superlink", "site-1", "backfill"], []
     chance.shuffle(names)
-    until(lambda: collecting(project) is not None or running.poll() is not None)
+    wait_until(lambda: collecting(project) is not None or running.poll() is not None)
     for name in names:
         time.sleep(chance.uniform(0.0, 2.0))
         while running.poll() is None:

@@ -26,6 +26,7 @@ from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN
 from tests.file_modes import assert_modes, umask_now
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle
+from tests.waiting import wait_until
 
 pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
 
@@ -137,9 +138,10 @@ def test_an_interrupted_run_leaves_no_process_no_file_and_a_store_that_opens(
     before = marked()
     arguments = [word for word in run_arguments if word not in ("--in-process", "--site-column", "site")]
     process = start([*arguments, "--sites", "3"], project)
-    while not any(started in " ".join(one.info["cmdline"]) for one in _processes()):
-        assert process.poll() is None
-        time.sleep(0.1)
+    wait_until(
+        lambda: process.poll() is not None or any(started in " ".join(one.info["cmdline"]) for one in _processes()), 240
+    )
+    assert process.poll() is None
     process.send_signal(number)
     _, err = process.communicate(timeout=180)
     assert process.returncode == 130, err

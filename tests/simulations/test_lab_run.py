@@ -39,15 +39,21 @@ visits = FeatureView(
     privacy=Privacy(rho=0.5, min_clients=5),
 )
 """
-"""Two features, so that the report of a run, which takes most of its time, has few pictures."""
+"""Two features, so that the report of a run has few pictures."""
 
 
 @pytest.fixture
-def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A fleet of sixty clients and a view of three shops."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "views.py").write_text(VIEWS)
     return ["fleet.clients=60", "fleet.clients_per_site=20", "view=views.py:visits"]
+
+
+@pytest.fixture
+def small(drawn: list[str], without_pictures: None) -> list[str]:
+    """The same fleet, whose reports have no pictures."""
+    return drawn
 
 
 def trace(path: Path, sites: int) -> str:
@@ -65,9 +71,10 @@ def truth(folder: Path) -> pa.Table:
         return store.history("visits")
 
 
-def test_a_run_leaves_values_stores_and_a_report(covey: Covey, small: list[str], tmp_path: Path) -> None:
-    code, out, err = covey("lab", "run", *small, "--out", "it")
+def test_a_run_leaves_values_stores_and_a_report(covey: Covey, drawn: list[str], tmp_path: Path) -> None:
+    code, out, err = covey("lab", "run", *drawn, "--out", "it")
     assert code == 0, err
+    assert (tmp_path / "it" / "report.html").read_text().count("<path") > 10
     assert "people" in out
     folder = tmp_path / "it"
     assert {one.name for one in folder.iterdir()} == {"run.json", "values.parquet", "store", "truth", "report.html"}

@@ -47,10 +47,10 @@ class Rows:
     def table(self, events: pa.Table, first_day: int, last: int) -> pa.Table:
         """The history up to a day, both included, by the oracle."""
         days = [day for day in self.days if day <= last]
-        parts = {
-            name: self._counted(events, first_day, [day for day in known if day <= last], max(days))
-            for name, known in {**self.known, "coverage": frozenset(days)}.items()
-        }
+        known = {name: frozenset(day for day in own if day <= last) for name, own in self.known.items()}
+        known["coverage"] = frozenset(days)
+        counted = {own: self._counted(events, first_day, own, max(days)) for own in set(known.values())}
+        parts = {name: counted[own] for name, own in known.items()}
         whole = parts["coverage"]
         for feature in self.view.features:
             for name in (feature.name, *(f"{feature.name}_{window}" for window in self.view.windows)):
@@ -93,6 +93,7 @@ class Expected:
     ) -> None:
         self.versions, self._states, self._released = versions, states, released
         self._events, self._first_day = events, first_day
+        self._histories: dict[tuple[int, int], pa.Table] = {}
         self._values: dict[int, dict[tuple[int, str], dict[str, Any]]] = {}
         for number, rows in versions.items():
             table = self.history(number, max(rows.days))
@@ -100,8 +101,12 @@ class Expected:
             self._values[number] = {(day, row["shop"]): row for day, row in zip(days, table.to_pylist(), strict=True)}
 
     def history(self, number: int, day: int) -> pa.Table:
-        """All rows of a version, once a day is published."""
-        return self.versions[number].table(self._events, self._first_day, day)
+        """All rows of a version, once a day is published. Days without a row of the version add none."""
+        rows = self.versions[number]
+        last = max(one for one in rows.days if one <= day)
+        if (number, last) not in self._histories:
+            self._histories[number, last] = rows.table(self._events, self._first_day, last)
+        return self._histories[number, last]
 
     def answer(self, kind: str, number: int, day: int) -> Answer:
         """The columns of an answer of a reader, once a day is published and the view is this version."""

@@ -22,7 +22,8 @@ from deployment.local.supervision.identity import ProcessIdentity
 from deployment.local.supervision.state_file import DeploymentState, RoleCondition, RoleStatus, read_state
 from deployment.local.supervision.supervise import only_supervisor, processes_of
 from deployment.printing.supervision import up_to_json
-from tests.deployment.test_up import ended, until
+from tests.deployment.test_up import ended
+from tests.waiting import wait_until
 
 # the supervisor outlives whoever has started it
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
@@ -75,7 +76,7 @@ def test_no_second_deployment_starts_between_the_check_of_the_first_and_its_supe
 def test_a_supervisor_goes_on_when_its_logs_are_deleted(deployment: Deployment) -> None:
     supervisor = start(deployment)
     shutil.rmtree(log_folder(deployment.project))
-    until(lambda: restarts_of_superlink(deployment.project) or not supervisor.runs)
+    wait_until(lambda: restarts_of_superlink(deployment.project) or not supervisor.runs)
     assert supervisor.runs
 
 
@@ -117,7 +118,7 @@ def test_projects_do_not_share_a_mark_neither_at_the_same_path_nor_as_copies(tmp
     processes = processes_of(one)
     try:
         processes.start("role", SLEEPER)
-        until(processes.marked)
+        wait_until(processes.marked)
         assert len(processes_of(one).marked()) == 1
         shutil.copytree(one, copy)
         assert processes_of(copy).marked() == []

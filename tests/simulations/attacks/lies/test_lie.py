@@ -83,6 +83,7 @@ def told(covey: Covey, kind: str, *words: Any) -> dict[str, Any]:
     return json.loads(out)["lie"]
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_numbers_are_those_of_the_honest_the_lying_and_the_proven_sum(covey: Covey, arguments: list[str]) -> None:
     report = told(covey, "too-many-events", *arguments)
     assert {name: report[name] for name in ("kind", "liars", "noise", "level")} == {
@@ -112,6 +113,7 @@ def test_the_numbers_are_those_of_the_honest_the_lying_and_the_proven_sum(covey:
     assert values == {"feature": "spent_hist[2]", "honest": 0.0, "without_proofs": 3.0, "with_proofs": 0.0}
 
 
+@pytest.mark.usefixtures("without_pictures")
 @pytest.mark.parametrize("kind", [kind for kind in TEN if kind not in ("count-without-histogram", "copied-proof")])
 def test_every_kind_is_rejected_and_leaves_the_sum_of_the_others(covey: Covey, arguments: list[str], kind: str) -> None:
     (view, *_) = told(covey, kind, *arguments, "attack.liars=2")["views"]
@@ -122,6 +124,7 @@ def test_every_kind_is_rejected_and_leaves_the_sum_of_the_others(covey: Covey, a
     assert visits["without_proofs"] not in (visits["honest"], visits["with_proofs"])
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_plausible_lie_counts_with_proofs_as_without(covey: Covey, arguments: list[str]) -> None:
     views = told(covey, "plausible", *arguments)["views"]
     assert [view["rejected"] for view in views] == [0, 0]
@@ -130,6 +133,7 @@ def test_a_plausible_lie_counts_with_proofs_as_without(covey: Covey, arguments: 
     assert views[1]["worst"] == []  # the liar is at "a" in any case
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_table_has_the_sums_side_by_side(covey: Covey, arguments: list[str]) -> None:
     code, out, err = covey("lab", "run", "attack=negative", *arguments)
     assert code == 0
