@@ -26,6 +26,7 @@ system for each object, and there is no way to pass a seed in. So keys and ciphe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -145,10 +146,17 @@ def _generate(parameters: BfvParameters) -> Any:
     return context
 
 
+@lru_cache(maxsize=16)
+def _throwaway(parameters: BfvParameters, *, private: bool) -> bytes:
+    """TenSEAL's form of a context whose keys `_rebuilt` replaces and nobody uses. It takes a key generation to make."""
+    context = _generate(parameters)
+    return _private_bytes(context) if private else _public_bytes(context)
+
+
 def _rebuilt(parameters: BfvParameters, key: Polynomials, secret: Polynomials | None) -> Any:
-    """A context with these keys: they replace the keys of a fresh context."""
-    tenseal, throwaway = _library("tenseal"), _generate(parameters)
-    fields = list(_fields(_private_bytes(throwaway) if secret is not None else _public_bytes(throwaway)))
+    """A context with these keys: they replace those of a throwaway context."""
+    tenseal = _library("tenseal")
+    fields = list(_fields(_throwaway(parameters, private=secret is not None)))
     public = list(_fields(_only(fields, _CONTEXT_PUBLIC)))
     blob = _Blob(_only(public, _PUBLIC_KEY), _CIPHERTEXT_HEAD).with_words(key)
     data = _replaced(fields, _CONTEXT_PUBLIC, _replaced(public, _PUBLIC_KEY, blob))
