@@ -7,6 +7,13 @@ after TenSEAL was used. They run in a session of their own, so Ctrl-C reaches th
 
 from __future__ import annotations
 
+import gc
+
+from base.start_up import GC_THRESHOLD
+
+if __name__ == "__main__":
+    gc.set_threshold(GC_THRESHOLD)
+
 import json
 import os
 import subprocess

@@ -22,8 +22,8 @@ from crypto.seal import open_sealed
 from deployment.coordinator.announcement import announce
 from deployment.coordinator.batches import Conditions, collect
 from deployment.coordinator.publication import items_of
+from deployment.coordinator.site_answer import SiteAnswer
 from deployment.coordinator.site_results import SiteResults
-from deployment.coordinator.sites import SiteAnswer
 from edge_client.policy import Refuse
 from edge_client.site import SiteSettings, respond
 from federation.aggregation import OpenedView

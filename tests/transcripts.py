@@ -22,8 +22,8 @@ from crypto import field as field64
 from deployment.coordinator.announcement import announce
 from deployment.coordinator.batches import Conditions, collect
 from deployment.coordinator.publication import evidence_of, items_of
+from deployment.coordinator.site_answer import SiteAnswer
 from deployment.coordinator.site_results import SiteResults
-from deployment.coordinator.sites import SiteAnswer
 from edge_client.events import Events, make_events
 from edge_client.policy import Policy, Refuse
 from edge_client.site import SiteSettings, respond

@@ -64,8 +64,10 @@ app = typer.Typer(
 )
 
 _DEBUG = False
-_WITHOUT_PANDAS = (("get",), ("history",), ("join",), ("serve",), ("start", "server"), ("watch",))
-"""Commands that run no user code and need no pandas."""
+_WITHOUT_PANDAS = (("console",), ("get",), ("history",), ("join",), ("serve",), ("start", "server"), ("watch",))
+"""Commands that run no user code and need no pandas, without the options below."""
+_RUN_A_FILE = ("--trust-views", "--views")
+"""Options with which they do run a file of the user."""
 
 
 def _print_version(requested: bool) -> None:
@@ -124,11 +126,16 @@ def main() -> None:
     interrupt.install()
     gc.set_threshold(GC_THRESHOLD)
     only_tls_1_3()
-    if "--views" not in sys.argv and any(tuple(sys.argv[1 : 1 + len(words)]) == words for words in _WITHOUT_PANDAS):
+    if _needs_no_pandas(sys.argv[1:]):
         hide_pandas()
     code = call(sys.argv[1:])
     end_quickly()
     sys.exit(code)
+
+
+def _needs_no_pandas(arguments: list[str]) -> bool:
+    runs_a_file = any(one.partition("=")[0] in _RUN_A_FILE for one in arguments)
+    return not runs_a_file and any(tuple(arguments[: len(words)]) == words for words in _WITHOUT_PANDAS)
 
 
 def call(arguments: list[str]) -> int:

@@ -90,7 +90,8 @@ def collect(
     from deployment.monitor.monitor import monitored
     from deployment.printing.console import progress_bars, talk_console
     from deployment.run import requested_terms, utc_range
-    from deployment.scheduler.coordinator import Surroundings, coordinating, require_registered
+    from deployment.scheduler.coordinator import Surroundings, coordinating
+    from deployment.scheduler.registered_views import require_registered
     from deployment.scheduler.session_collector import CollectionTerms
 
     between = utc_range(start, end)

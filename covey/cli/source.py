@@ -189,7 +189,7 @@ def _views(project: Path, views: Path | None) -> tuple[FeatureView, ...]:
         return load_views(views)
     if not (store_path(project) / "registry.db").is_file():
         return ()
-    from deployment.scheduler.coordinator import registered
+    from deployment.scheduler.registered_views import registered
 
     return tuple(one.view for one in registered(project))
 

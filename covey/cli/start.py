@@ -264,7 +264,8 @@ def coordinator(
     from deployment.printing.console import progress_bars, talk_console
     from deployment.project.project import Project
     from deployment.run import requested_terms, utc_range
-    from deployment.scheduler.coordinator import Coordinator, Surroundings, coordinating, declared
+    from deployment.scheduler.coordinator import Coordinator, Surroundings, coordinating
+    from deployment.scheduler.registered_views import declared
     from deployment.scheduler.session_collector import CollectionTerms
     from featurestore.define.views_file import load_views
 

@@ -1,6 +1,8 @@
 """The views of a text. It is parsed, and evaluated only as far as literals go; a trusted file may also be executed.
 
 Only `--trust-views` of the operator executes anything, and only the file on disk: never a text that came from a page.
+
+libcst is imported where a text is read, because the console has other processes for that, and starts without it.
 """
 
 from __future__ import annotations
@@ -11,9 +13,7 @@ from threading import Lock
 from typing import Final
 
 from covey.errors import ViewsFileUnusable
-from deployment.view_source.evaluate import Evaluated, evaluate
 from deployment.view_source.graph import Problem
-from deployment.view_source.source import parse
 from featurestore.define.views_file import Declared
 
 from .text_pool import TextSettings
@@ -43,8 +43,11 @@ NOTHING_KNOWN: Final = KnownViews(Declared((), (), ()), (), executed=False)
 
 def views_of(settings: TextSettings, text: str) -> KnownViews:
     """The views of a text. Raises ViewSourceInvalid, ViewSourceTooLarge."""
+    from deployment.view_source.evaluate import evaluate
+    from deployment.view_source.source import parse
+
     path = settings.views_file
-    found: Evaluated = evaluate(parse(text), None if path is None else path.parent)
+    found = evaluate(parse(text), None if path is None else path.parent)
     if found.not_evaluated and settings.trust_views and path is not None and _is_saved(path, text):
         declared = _executed(path, text)
         if isinstance(declared, Declared):

@@ -1,17 +1,24 @@
-"""Loads what the first label would wait for when the console starts: importing the accountant takes a second."""
+"""Loads what first requests would wait for when a process starts."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from importlib import import_module
 
 from featurestore.define.epsilon import epsilon_of
 
 _log = logging.getLogger(__name__)
 
 
+def load_parsers() -> None:
+    """Load what reads texts, with libcst."""
+    for module in ("evaluate", "render"):
+        import_module(f"deployment.view_source.{module}")
+
+
 def prepare() -> None:
-    """Load the accountant, in a thread that neither the server's start nor its end waits for."""
+    """Load the accountant, in a thread that neither the server's start nor its end waits for. Its import takes a second."""
     threading.Thread(target=_load, name="prepare", daemon=True).start()
 
 

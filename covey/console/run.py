@@ -7,6 +7,14 @@ end interrupts the run, which a repeated run continues.
 
 from __future__ import annotations
 
+import gc
+
+from base.start_up import GC_THRESHOLD, hide_pandas
+
+if __name__ == "__main__":
+    gc.set_threshold(GC_THRESHOLD)
+    hide_pandas()
+
 import os
 import signal
 import sys

@@ -5,8 +5,15 @@ It has the routes of the composer that look at a text, one for the console itsel
 
 from __future__ import annotations
 
-import asyncio
 import gc
+
+from base.start_up import GC_THRESHOLD, hide_pandas
+
+if __name__ == "__main__":
+    gc.set_threshold(GC_THRESHOLD)
+    hide_pandas()
+
+import asyncio
 import os
 import resource
 import sys
@@ -22,7 +29,7 @@ from featurestore.server.roles import Role
 from .api.composer import text_router
 from .api.composer.reading import inner_router
 from .gate import API
-from .preparation import prepare
+from .preparation import load_parsers, prepare
 from .problems import answer_of, answer_with_problems
 from .roles import CHANGE, USER, Change
 from .sessions import User
@@ -104,6 +111,7 @@ def main(settings: str) -> None:
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer of ours
     app = app_of(TextSettings.from_json(settings))
+    load_parsers()
     prepare()
     _bound_memory()
     gc.freeze()

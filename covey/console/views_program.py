@@ -6,6 +6,13 @@ after a deadline, and every execution reads the modules beside the file anew.
 
 from __future__ import annotations
 
+import gc
+
+from base.start_up import GC_THRESHOLD
+
+if __name__ == "__main__":
+    gc.set_threshold(GC_THRESHOLD)
+
 import os
 import subprocess
 import sys

@@ -25,8 +25,8 @@ from federation.terms import Validity
 
 from .announcement import Announcement, LeftOut
 from .attempts import Ints
+from .site_answer import SiteAnswer
 from .site_results import SiteResult, SiteResults
-from .sites import SiteAnswer
 
 FREED = "PLAN_FREED"
 FREE_REFUSED = "FREE_REFUSED"

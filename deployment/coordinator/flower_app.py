@@ -20,7 +20,8 @@ from base.times import wall_clock
 
 from .job import Job
 from .job_run import aggregators_of, run_job
-from .sites import SiteAnswer, ask_sites, plan_message
+from .site_answer import SiteAnswer
+from .sites import ask_sites, plan_message
 
 _log = logging.getLogger("covey.coordinator")
 

@@ -33,8 +33,8 @@ from .attempts import Attempts
 from .batches import CollectionOutcome, Conditions, collect, free_what_can_be
 from .job import Job
 from .publication import evidence_of, items_of, summary_of
+from .site_answer import SiteAnswer
 from .site_results import SiteResults
-from .sites import SiteAnswer
 
 Ask = Callable[[bytes, bytes], Iterable[SiteAnswer]]
 """(signed plan, encryption keys or none) → the sites' answers, as they arrive."""

@@ -20,8 +20,8 @@ from federation.plan import AGGREGATORS
 from federation.refusal_codes import RefusalCode
 
 from .batches import Conditions
+from .site_answer import SiteAnswer
 from .site_results import SiteOutcome, SiteResults
-from .sites import SiteAnswer
 
 LATE_SECONDS: Final = 10.0
 """How long the answers of further sites are waited for if enough sites would take part."""

@@ -48,8 +48,9 @@ from .planning import Addresses, PlanRequest, make_plan
 from .preflight import preflight, require_ready, why_not
 from .proven_plan import PlanSubject, ProvenPlan
 from .publication import few_sites_text, summary_of
+from .site_answer import SiteAnswer
 from .site_results import SiteResults
-from .sites import SiteAnswer, ask_sites, draft_message, plan_message
+from .sites import ask_sites, draft_message, plan_message
 
 NOTHING_TO_DO: Final[dict[str, Any]] = {"views": {}, "sites": {}, "due": {}, "why_due": None, "rejected": {},
                                        "budget_spent": {}, "taken": {}, "too_few_sites": {}, "announced": False}  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 from base.private_files import append_private
 
-from .sites import NO_ANSWER, SiteAnswer
+from .site_answer import NO_ANSWER, SiteAnswer
 
 OK = "OK"
 

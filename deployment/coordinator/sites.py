@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
 
@@ -18,10 +17,11 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from numpy.lib import format as npy
 
-from base.trace_parent import TraceParent
 from edge_client.trace_record import sender_in, with_context
 from federation.batch.encoding import MAX_BATCH_BYTES
 from federation.parties import require_site_id
+
+from .site_answer import FAILED, NO_ANSWER, NONSENSE, SiteAnswer
 
 POLL_SECONDS: Final = (0.02, 0.25)
 """The pauses between two looks for answers: the first one after an answer, and the longest one. Each is a tenth longer than the
@@ -32,28 +32,6 @@ _CODE: Final = re.compile(rf"[A-Z][A-Z_]{{0,{MAX_CODE - 1}}}", re.ASCII)
 _NPY_HEADER_BYTES: Final = 256
 
 _ASK_AGAIN: Final = (ErrorCode.NODE_UNAVAILABLE, ErrorCode.REPLY_MESSAGE_UNAVAILABLE)
-
-NO_ANSWER: Final = "NO_ANSWER"
-NONSENSE: Final = "NONSENSE"
-FAILED: Final = "NODE_FAILED"
-
-
-@dataclass(frozen=True)
-class SiteAnswer:
-    """The answer of one node.
-
-    Attributes:
-        node: Flower's node id.
-        code: OK, a refusal code of the site, or NO_ANSWER, NONSENSE, NODE_FAILED.
-        batches: sealed batches, unread; the aggregators check their sites' signatures.
-        sender: the site's span, if it names one.
-    """
-
-    node: int
-    site: str
-    code: str
-    batches: tuple[bytes, ...]
-    sender: TraceParent | None = None
 
 
 def plan_message(signed_plan: bytes, encryption_keys: bytes = b"") -> RecordDict:

@@ -11,8 +11,8 @@ from deployment.project.project import Project
 from federation.plan import plan_from_bytes
 
 from .collected_views import CollectedView, published_of
-from .coordinator import require_registered
 from .pane_states import Due, Exhausted, PaneState
+from .registered_views import require_registered
 from .schedule_file import Schedule, schedule_path
 
 MOST_SHOWN = 10_000

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import libcst as cst
-from libcst import matchers
 
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
@@ -280,11 +279,16 @@ class _Evaluator:
 
 def _may_declare(node: cst.CSTNode) -> bool:
     """Whether code calls what may give a view: anything but a builtin."""
-    return any(
-        not (isinstance(call.func, cst.Name) and hasattr(builtins, call.func.value))
-        for call in matchers.findall(node, matchers.Call())
-        if isinstance(call, cst.Call)
-    )
+    return any(not (isinstance(call.func, cst.Name) and hasattr(builtins, call.func.value)) for call in _calls_in(node))
+
+
+def _calls_in(node: cst.CSTNode) -> Iterator[cst.Call]:
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, cst.Call):
+            yield one
+        waiting.extend(one.children)
 
 
 def _is_for_types(statement: cst.CSTNode) -> bool:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+
+from base.start_up import GC_THRESHOLD, end_quickly, hide_pandas
+
+from .settings import ServerSettings, WorkerFiles
+
+if __name__ == "__main__":
+    gc.set_threshold(GC_THRESHOLD)
+    if ServerSettings.from_json(sys.argv[1]).views is None:  # no user code runs
+        hide_pandas()
+
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from typing import TypeAlias
@@ -13,7 +24,6 @@ from typing import TypeAlias
 from base.metrics import Role, Sample
 from base.process_metrics import certificate_samples, process_samples, started_at
 from base.role_process import working_as
-from base.start_up import end_quickly
 from featurestore.define.views_file import load_declared
 from featurestore.store import Store
 
@@ -26,7 +36,6 @@ from .guard import Gate, Guard
 from .hosts import Hosts
 from .http_server import serve
 from .metrics import Counts
-from .settings import ServerSettings, WorkerFiles
 from .throttle import Throttle
 
 Extend: TypeAlias = Callable[[Store, Throttle], Extension]

@@ -18,7 +18,7 @@ from aggregator.services.client import Aggregators
 from base.metrics import Meters
 from base.ports import free_port
 from deployment.coordinator.job_run import aggregators_of, run_job
-from deployment.coordinator.sites import NO_ANSWER, SiteAnswer
+from deployment.coordinator.site_answer import NO_ANSWER, SiteAnswer
 from deployment.errors import CollectionFailed
 from deployment.local.processes import Processes
 from deployment.local.processes_run import START_SECONDS

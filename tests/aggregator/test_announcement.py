@@ -17,8 +17,8 @@ from crypto.errors import SignatureInvalid
 from deployment.coordinator.announcement import Announcement, LeftOut, announce
 from deployment.coordinator.batches import CollectionOutcome, Conditions, collect
 from deployment.coordinator.publication import evidence_of, items_of, summary_of
+from deployment.coordinator.site_answer import SiteAnswer
 from deployment.coordinator.site_results import SiteResults
-from deployment.coordinator.sites import SiteAnswer
 from deployment.errors import JobMalformed
 from featurestore.define.release import Release, Void
 from federation.dating import Dating

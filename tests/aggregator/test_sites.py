@@ -21,17 +21,9 @@ from aggregator.errors import RemoteRefusal
 from aggregator.intake.refusals import OF_THE_SERVICE
 from deployment.coordinator.announcement import announce
 from deployment.coordinator.batches import CollectionOutcome, Conditions, collect
+from deployment.coordinator.site_answer import FAILED, NO_ANSWER, NONSENSE, SiteAnswer
 from deployment.coordinator.site_results import SiteResults
-from deployment.coordinator.sites import (
-    FAILED,
-    MAX_BATCHES,
-    MAX_CODE,
-    NO_ANSWER,
-    NONSENSE,
-    SiteAnswer,
-    ask_sites,
-    plan_message,
-)
+from deployment.coordinator.sites import MAX_BATCHES, MAX_CODE, ask_sites, plan_message
 from edge_client.plan_messages import SMALL_BYTES, PlanAnswer
 from federation.batch.encoding import MAX_BATCH_BYTES
 from federation.draft import draft_of

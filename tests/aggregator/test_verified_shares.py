@@ -23,8 +23,8 @@ from aggregator.signed_message import Signed, sign
 from deployment.coordinator.announcement import announce
 from deployment.coordinator.batches import Conditions, collect
 from deployment.coordinator.publication import items_of, summary_of
+from deployment.coordinator.site_answer import SiteAnswer
 from deployment.coordinator.site_results import SiteResults
-from deployment.coordinator.sites import SiteAnswer
 from federation.circuit.circuit import prio3_of
 from federation.dating import Dating
 from federation.draft import draft_of, sign_draft

@@ -16,6 +16,7 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
 
+from covey.cli import _needs_no_pandas
 from featurestore.store import Store
 
 Covey = Callable[..., tuple[int, str, str]]
@@ -212,9 +213,36 @@ def test_get_waits_for_no_pandas(collect: Callable[..., Path]) -> None:
 
 
 def test_serve_waits_for_no_pandas_and_its_supervisor_for_no_library_that_answers_requests(tmp_path: Path) -> None:
-    command = [sys.executable, "-X", "importtime", "-m", "covey", "serve", "--store", str(tmp_path / "nowhere")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 5, done.stderr
-    imported = set(re.findall(r"\| +([\w.]+)$", done.stderr, flags=re.M))
+    imported = imported_by("serve", "--store", str(tmp_path / "nowhere"))
     assert "featurestore.server.supervisor" in imported
     assert {"pandas.core", "fastapi", "uvicorn", "grpc", "numba"} & imported == set()
+
+
+def test_a_console_waits_for_no_pandas_no_flower_and_no_parser_of_texts(tmp_path: Path) -> None:
+    imported = imported_by("console", "--store", str(tmp_path / "nowhere"))
+    assert "covey.console.places" in imported
+    assert {"pandas.core", "flwr", "sqlalchemy", "libcst"} & imported == set()
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """The modules that a command imports which finds no store."""
+    command = [sys.executable, "-X", "importtime", "-m", "covey", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 5, done.stderr
+    return set(re.findall(r"\| +([\w.]+)$", done.stderr, flags=re.M))
+
+
+@pytest.mark.parametrize(
+    ("words", "needs_none"),
+    [
+        (["console", "--project", "x"], True),
+        (["start", "server"], True),
+        (["serve", "--views", "views.py"], False),
+        (["serve", "--views=views.py"], False),
+        (["console", "--trust-views"], False),
+        (["run", "views.py"], False),
+        (["start"], False),
+    ],
+)
+def test_pandas_is_hidden_from_commands_that_run_no_file_of_the_user(words: list[str], needs_none: bool) -> None:
+    assert _needs_no_pandas(words) is needs_none

@@ -10,8 +10,8 @@ import pytest
 
 from covey import Bounds
 from deployment.coordinator.attempts import Attempts
+from deployment.coordinator.site_answer import SiteAnswer
 from deployment.coordinator.site_results import SiteOutcome, SiteResult, SiteResults
-from deployment.coordinator.sites import SiteAnswer
 from deployment.errors import JobMalformed
 from federation.attempt import MAX_ATTEMPTS, Attempt
 from federation.plan import PlannedView

@@ -18,8 +18,8 @@ from deployment.coordinator.announcement import Announcement
 from deployment.coordinator.answer_log import AnswerLog
 from deployment.coordinator.job import Job
 from deployment.coordinator.session import Session, still_to_do
+from deployment.coordinator.site_answer import SiteAnswer
 from deployment.coordinator.site_results import SiteResults
-from deployment.coordinator.sites import SiteAnswer
 from deployment.local.unfinished_collection import Unfinished
 from deployment.project.project import Project
 from featurestore.store import Store

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+
+from base.start_up import GC_THRESHOLD
+
+if __name__ == "__main__":
+    gc.set_threshold(GC_THRESHOLD)
+
 import json
 import os
 import socket

@@ -6,6 +6,8 @@ import asyncio
 import io
 import json
 import os
+import re
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -174,6 +176,20 @@ def test_a_text_beyond_the_memory_of_a_child_is_a_problem(monkeypatch: pytest.Mo
     def parse(_: str) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("covey.console.api.composer.texts.parse", parse)
+    monkeypatch.setattr("deployment.view_source.source.parse", parse)
     ((_, status, problem),) = served(monkeypatch, 2**40, ("parse", {"text": TEXT}))
     assert (status, problem["code"]) == (422, "TEXT_TOO_DEMANDING")
+
+
+def test_a_child_has_its_parsers_before_its_first_request_and_needs_no_pandas(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        *CHILD[1:],
+        TextSettings(tmp_path, None, trust_views=False).to_json(),
+    ]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True)
+    imported = set(re.findall(r"\| +([\w.]+)$", done.stderr, flags=re.M))
+    assert "libcst" in imported
+    assert "pandas.core" not in imported

@@ -9,9 +9,9 @@ from pathlib import Path
 from base.times import utc_text
 from deployment.coordinator.decisions import decide_void
 from deployment.printing.outlook import outlook_to_json
-from deployment.scheduler.coordinator import registered
 from deployment.scheduler.outlook import look_ahead
 from deployment.scheduler.pane_states import Due, Exhausted
+from deployment.scheduler.registered_views import registered
 from deployment.scheduler.schedule_file import Schedule
 from featurestore.define.views_file import load_views
 from featurestore.publish.publish import Publisher

@@ -11,7 +11,8 @@ import pytest
 
 from base.metrics import Meters
 from deployment.scheduler.collected_views import CollectedView
-from deployment.scheduler.coordinator import Coordinator, Surroundings, declared, registered
+from deployment.scheduler.coordinator import Coordinator, Surroundings
+from deployment.scheduler.registered_views import declared, registered
 from featurestore.define.definitions import FeatureView
 from featurestore.define.views_file import load_views
 from featurestore.errors import ViewChanged

@@ -1,4 +1,7 @@
-"""What a page asks about a text: its graph, what an edited graph makes of it, and how it differs from another text."""
+"""What a page asks about a text: its graph, what an edited graph makes of it, and how it differs from another text.
+
+libcst is imported where a text is read; see `covey.console.evaluation`.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,6 @@ from covey.console.evaluation import views_of
 from covey.console.roles import Reader
 from covey.console.text_pool import TextSettings
 from deployment.errors import ViewSourceInvalid
-from deployment.view_source.render import render
-from deployment.view_source.source import parse
 
 from .comparison import DiffLine, diff_of
 from .graph import Graph, GraphProblem, Text, graph_of, problems_of
@@ -86,6 +87,9 @@ def add_routes(router: APIRouter, settings: TextSettings) -> None:
     @router.post("/render", operation_id="renderViews")
     def render_views(body: RenderBody, _user: Reader) -> RenderedText:
         """A text with the edits of its graph."""
+        from deployment.view_source.render import render
+        from deployment.view_source.source import parse
+
         made = render(body.text, body.graph.read())
         source = parse(made.text)
         return RenderedText(
@@ -103,6 +107,8 @@ def add_routes(router: APIRouter, settings: TextSettings) -> None:
 
 def parsed(settings: TextSettings, text: str) -> ParsedText:
     """A text as the page has it."""
+    from deployment.view_source.source import parse
+
     try:
         source = parse(text)
     except ViewSourceInvalid as error:
