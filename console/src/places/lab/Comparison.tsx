@@ -11,7 +11,12 @@ export function Comparison({ first, second }: { first: Run; second: Run }) {
       <Table
         caption="Settings that differ, and all results"
         columns={[
-          { key: "name", title: "Setting or result", cell: (row) => row.name, order: (row) => row.name },
+          {
+            key: "name",
+            title: "Setting or result",
+            cell: (row) => <span className="wrapped-name">{row.name}</span>,
+            order: (row) => row.name,
+          },
           { key: "source", title: "Kind", cell: (row) => row.source, order: (row) => row.source },
           { key: "first", title: first.folder, cell: (row) => text(row.first), numeric: true },
           { key: "second", title: second.folder, cell: (row) => text(row.second), numeric: true },

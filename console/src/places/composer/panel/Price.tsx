@@ -28,7 +28,8 @@ export function Price({ label }: { label: Label }) {
               </th>
               {days.map((day) => (
                 <th key={day} scope="col" className="numeric">
-                  ε of {day === 1 ? "a\u00a0day" : `${day}\u00a0days`}
+                  ε of <br /> {/* so that the name of a view has room on a phone */}
+                  {day === 1 ? "a\u00a0day" : `${day}\u00a0days`}
                 </th>
               ))}
             </tr>
