@@ -54,3 +54,9 @@ def test_digests_are_over_the_sorted_ids_however_many_are_sorted_at_a_time(
     twice = ReceivedReports(np.zeros(1, np.uint32), ids[150:151], None)
     with pytest.raises(DuplicateReport):
         commit(plan, (*received, twice))
+
+
+def test_the_digest_is_over_counts_of_eight_bytes_the_digests_and_the_counted_sites() -> None:
+    made = commitment.Commitment((3, 2**40), (bytes(32), bytes([1] * 32)), ("a", "bc"))
+    counts = (3).to_bytes(8, "big") + (2**40).to_bytes(8, "big")
+    assert made.digest == hashlib.sha256(counts + bytes(32) + bytes([1] * 32) + b"\x01a\x02bc").digest()
