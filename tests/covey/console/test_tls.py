@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -17,10 +18,15 @@ from featurestore.server.throttle import Limits
 from tests.base.tls_world import NOW, operator
 from tests.featurestore.making import fill
 from tests.featurestore.server.odd_bodies import VIEW
+from tests.waiting import wait_until
 
 from .asking import API, running_console
 
 NAME = "console.example.org"
+
+
+def is_over(client: httpx.Client) -> bool:
+    return client.get(f"{API}/about").status_code == 401
 
 
 @pytest.mark.long
@@ -64,5 +70,6 @@ def test_over_tls_each_role_has_a_secure_session_that_ends_with_its_key(tmp_path
                         assert all(one is not None for one in lines)  # the stream ends at its next event
                 else:
                     consumers.remove(role.label)
+                wait_until(partial(is_over, client))  # the server looks for removed keys every now and then
                 assert client.get(f"{API}/about").json()["code"] == "SESSION_MISSING"
                 assert client.post(f"{API}/session", json={"key": key}).json()["code"] == "CREDENTIALS_REFUSED"
