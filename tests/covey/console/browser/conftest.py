@@ -1,6 +1,7 @@
 """The console in a real Chromium. Tests take these fixtures:
 
 * `page`: an operator's page (1280 × 800, light) on the shared `console_server`, which is opened and shows its first place.
+* `kept_page`: such a page at its lab, for tests that only look at places. One page serves them all, and is loaded anew for each.
 * `open_page(server=…, role=…, width=…, height=…, colour=…)`: more pages, other roles ("reader" or "operator"), sizes, or servers.
 * `watch_of(page)`: the page's `Watch`. A page that asks another host, writes an error to its console, has an exception, or sends
   a request that fails, fails the test; `watch_of(page).expect(409, "/composer/file")` says before which failures are meant.
@@ -32,6 +33,9 @@ from .watch import Watch
 CHROMIUM: Final = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
 PATIENCE_MS: Final = 15_000
 """How long a page may take on a machine whose cores are all busy."""
+WIDTH: Final = 1280
+HEIGHT: Final = 800
+"""CSS pixels of a page, where a test does not choose them."""
 PHONE: Final = 390
 """CSS pixels: the width of a phone."""
 
@@ -78,8 +82,8 @@ def open_page(chromium: Browser, request: pytest.FixtureRequest, watches: dict[P
         server: ConsoleServer | None = None,
         *,
         role: Literal["reader", "operator"] = "operator",
-        width: int = 1280,
-        height: int = 800,
+        width: int = WIDTH,
+        height: int = HEIGHT,
         colour: Literal["light", "dark"] = "light",
         **options: Any,
     ) -> Page:
@@ -104,3 +108,33 @@ def open_page(chromium: Browser, request: pytest.FixtureRequest, watches: dict[P
 def page(open_page: OpenPage) -> Page:
     """An operator's page on the shared console."""
     return open_page()
+
+
+@pytest.fixture(scope="package")
+def page_of_all(chromium: Browser, console_server: ConsoleServer) -> Iterator[Page]:
+    """The page behind `kept_page`: a new page is a new process of the browser, which takes two CPU seconds to show a place."""
+    context = chromium.new_context(viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(console_server.operator_url)
+    wait_until_shown(page)
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def kept_page(page_of_all: Page, console_server: ConsoleServer, watches: dict[Page, Watch]) -> Iterator[Page]:
+    """An operator's page on the shared console. A test leaves no unsaved edit and no route behind."""
+    page = page_of_all
+    page.goto("about:blank")  # from there, a place is a page that is loaded, and no step inside one
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.emulate_media(color_scheme="light")
+    watch = watches[page] = Watch(page, console_server.origin)
+    page.goto(f"{console_server.url}#/lab")
+    wait_until_shown(page)
+    yield page
+    watch.end()
+    page.evaluate("localStorage.clear(), sessionStorage.clear()")
+    for opened in page.context.pages:
+        if opened is not page:
+            opened.close()

@@ -46,8 +46,8 @@ def wider_than_the_window(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("place", PAGES)
-def test_a_place_violates_no_rule_of_wcag_and_never_scrolls_sideways(open_page: OpenPage, place: str) -> None:
-    page = open_page()
+def test_a_place_violates_no_rule_of_wcag_and_never_scrolls_sideways(kept_page: Page, place: str) -> None:
+    page = kept_page
     open_place(page, place)
     found = []
     for colour, width in LOOKS:

@@ -18,6 +18,12 @@ from .places import open_place
 from .test_axe import violations
 
 
+@pytest.fixture
+def page(kept_page: Page) -> Page:
+    """The tests below that take a page only look."""
+    return kept_page
+
+
 def test_ledgers_are_listed_and_one_is_shown_with_its_days_and_refusals(page: Page) -> None:
     open_place(page, "budgets", "ledger=site-1")
     ledgers = page.get_by_role("table", name="Ledgers")
@@ -75,7 +81,8 @@ def test_a_ledger_says_how_long_its_budget_lasts_as_the_command_does(
     assert said == re.findall(r"most 25 for (\d+) days?.*for (\d+) days?", answer.inner_text()) != [], out
 
 
-def test_what_if_prices_edits_of_the_composer_before_they_are_saved(page: Page) -> None:
+def test_what_if_prices_edits_of_the_composer_before_they_are_saved(open_page: OpenPage) -> None:
+    page = open_page()
     open_place(page, "composer")
     page.get_by_role("treeitem", name=re.compile("^Privacy")).first.click()
     page.get_by_label("Rho", exact=True).fill("0.04")

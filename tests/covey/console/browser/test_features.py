@@ -21,6 +21,12 @@ VALUES = "features/dest_delay"
 TABS = ("", "tab=keys", "tab=moment", "tab=elsewhere")
 
 
+@pytest.fixture
+def page(kept_page: Page) -> Page:
+    """The tests below that take a page only look."""
+    return kept_page
+
+
 def row_texts(page: Page, table: str) -> list[list[str]]:
     """The texts of the rows of a table."""
     rows = page.get_by_role("region", name=table, exact=True).locator("tbody tr")

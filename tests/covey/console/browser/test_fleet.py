@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from deployment.coordinator.answer_log import AnswerLog
@@ -16,6 +17,12 @@ from tests.featurestore.making import DAY, a_release
 from .conftest import OpenPage, WatchOf
 from .places import open_place
 from .test_axe import violations, wider_than_the_window
+
+
+@pytest.fixture
+def page(kept_page: Page) -> Page:
+    """The tests below that take a page only look."""
+    return kept_page
 
 
 def test_sites_panes_coverage_and_drift_of_a_project_are_shown(page: Page) -> None:

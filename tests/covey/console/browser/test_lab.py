@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.covey.console.server import serving_console
@@ -15,6 +16,12 @@ from tests.waiting import wait_until
 from .conftest import OpenPage, WatchOf
 from .places import open_place
 from .test_axe import violations
+
+
+@pytest.fixture
+def page(kept_page: Page) -> Page:
+    """The tests below that take a page only look."""
+    return kept_page
 
 
 def test_runs_are_filtered_sorted_and_compared(page: Page) -> None:

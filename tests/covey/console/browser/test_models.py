@@ -25,6 +25,12 @@ from .places import open_place
 from .test_axe import violations
 
 
+@pytest.fixture
+def page(kept_page: Page) -> Page:
+    """The tests below that take a page only look."""
+    return kept_page
+
+
 @pytest.fixture(scope="module")
 def changed_world(console_world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A copy that the tests of this module change; each begins with its own promotion."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.covey.console.server import serving_console
@@ -13,6 +14,12 @@ from tests.covey.console.world import HOSTILE, World
 from .conftest import OpenPage, WatchOf
 from .places import open_place, wait_until_shown
 from .test_axe import violations
+
+
+@pytest.fixture
+def page(kept_page: Page) -> Page:
+    """The tests below that take a page only look."""
+    return kept_page
 
 
 def first_release(page: Page, query: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import ConsoleMessage, Page, Request, Response
@@ -18,11 +20,21 @@ class Watch:
         self.defects: list[str] = []
         self.requests: list[str] = []
         self._origin, self._expected, self._lost = origin, list[tuple[int, re.Pattern[str]]](), False
-        page.on("request", self._request)
-        page.on("response", self._response)
-        page.on("requestfailed", self._failure)
-        page.on("console", self._message)
-        page.on("pageerror", lambda error: self.defects.append(f"an exception: {error}"))
+        self._page = page
+        self._handlers: dict[str, Callable[[Any], None]] = {
+            "request": self._request,
+            "response": self._response,
+            "requestfailed": self._failure,
+            "console": self._message,
+            "pageerror": lambda error: self.defects.append(f"an exception: {error}"),
+        }
+        for event, handler in self._handlers.items():
+            page.on(event, handler)
+
+    def end(self) -> None:
+        """Note nothing more: the next test has a watch of its own."""
+        for event, handler in self._handlers.items():
+            self._page.remove_listener(event, handler)
 
     def expect(self, status: int, path: str) -> None:
         """Responses with this status are no defect if the path (a regular expression) is in their URL."""
