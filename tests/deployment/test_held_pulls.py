@@ -107,14 +107,15 @@ def test_a_waiting_pull_gets_the_message_that_is_pushed_and_flower_sees_the_same
 
 
 def test_several_pushes_one_after_the_other_wake_once_when_all_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held_pulls, "QUIET_S", 0.5)  # a busy machine may pause between two pushes
+    """The pushes take longer than the quiet that they wait for, and a busy machine may pause between two of them."""
+    monkeypatch.setattr(held_pulls, "QUIET_S", 0.6)
 
     async def test(flower: Flower, pushes: Pushes, site: Site) -> None:
         pull = asyncio.create_task(site.pull())
         await held(flower, pull)
         for _ in range(4):
             await push(flower, pushes)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)
             assert not pull.done()
         assert await pull == b"a message"
 
