@@ -292,8 +292,7 @@ main()
 """The command, which gets Ctrl-C at the end of its third run."""
 
 
-def test_an_interrupted_sweep_keeps_whole_runs_and_resumes(small: list[str], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "covey", "lab", "run"]
+def test_an_interrupted_sweep_keeps_whole_runs_and_resumes(covey: Covey, small: list[str], tmp_path: Path) -> None:
     interrupted = [sys.executable, "-c", _INTERRUPTED, "lab", "run", "-m", *small, "seed=range(0,5)", "--out", "s"]
     process = subprocess.run(interrupted, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     runs = tmp_path / "s" / "runs"
@@ -301,8 +300,8 @@ def test_an_interrupted_sweep_keeps_whole_runs_and_resumes(small: list[str], tmp
     assert "covey lab run --resume s" in process.stderr
     done = {one: (one / "run.json").read_bytes() for one in runs.iterdir() if not one.name.endswith(".part")}
     assert {one.name for one in done} == {"001", "002"}
-    finished = subprocess.run([*command, "--resume", "s"], cwd=tmp_path, capture_output=True, text=True)
-    assert finished.returncode == 0, finished.stderr
+    code, _, err = covey("lab", "run", "--resume", "s")
+    assert code == 0, err
     assert {one.name for one in runs.iterdir()} == {f"{at:03d}" for at in range(1, 6)}
     assert all((one / "run.json").read_bytes() == before for one, before in done.items())
     assert pq.read_table(tmp_path / "s" / "results.parquet").num_rows == 5
