@@ -17,6 +17,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.signal import fftconvolve
 
 from crypto.noise import Noise
 from featurestore.define.definitions import FeatureView
@@ -110,7 +111,7 @@ def least_epsilon(moved: Counter[Moved], delta: float, days: int = 1) -> float:
     first, probability = 0, np.ones(1)
     for one, count in moved.items():
         start, losses = _losses(one, count * days)
-        first, probability = first + start, losses if len(probability) == 1 else _convolved(probability, losses)
+        first, probability = first + start, losses if len(probability) == 1 else fftconvolve(probability, losses)
     loss = (first + np.arange(len(probability))) * GRID
 
     def delta_at(epsilon: float) -> float:
@@ -167,10 +168,3 @@ def _convolved(a: Floats, b: Floats, reach: int) -> Floats:
 def _trimmed(symmetric: Floats) -> Floats:
     known = np.flatnonzero(symmetric > LEAST)
     return symmetric[known[0] : known[-1] + 1]
-
-
-def _convolved(one: Floats, other: Floats) -> Floats:
-    from scipy.signal import fftconvolve  # a second and a half, which pytest's collection would spend in every worker
-
-    convolved: Floats = fftconvolve(one, other)
-    return convolved
