@@ -112,5 +112,7 @@ export function metricText(metric: Metric | undefined): string {
 
 function baselines(model: Model): string {
   const names = comparedWith(model.versions);
-  return names.length === 0 ? "" : ` A version's details also have those of ${names.join(", ")}.`;
+  return names.length === 0
+    ? ""
+    : ` A version's details also have those of what it was compared with: ${names.join(", ")}.`;
 }
