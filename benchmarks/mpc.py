@@ -18,7 +18,7 @@ from rich.table import Table
 
 from aggregator.mpc.finish import MpcFinish, mpc_parties
 from crypto import field
-from crypto.field_words import P
+from crypto.field_modulus import P
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import ClientCount, Count, Mean

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import FieldElementOutOfRange, NotAMultiple, ValueOutOfRange, WrongArray
-from .field_words import P, loops
+from .field_modulus import P
+from .field_words import loops
 
 Elements: TypeAlias = npt.NDArray[np.uint64]
 BytesLike: TypeAlias = bytes | bytearray | memoryview

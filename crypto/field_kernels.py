@@ -19,7 +19,7 @@ import numpy as np
 
 from base.compiled import njit, types
 
-from .field_words import P
+from .field_modulus import P
 
 _P = np.uint64(P)
 _LOW = np.uint64(2**32 - 1)

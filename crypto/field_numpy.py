@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .field_words import P
+from .field_modulus import P
 
 Words = npt.NDArray[np.uint64]
 

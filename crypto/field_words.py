@@ -10,8 +10,6 @@ from types import ModuleType
 
 from base.extras import COMPILED
 
-P = 2**64 - 2**32 + 1
-
 
 @cache
 def loops() -> ModuleType:

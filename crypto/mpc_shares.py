@@ -19,7 +19,7 @@ import numpy as np
 
 from .errors import ConversionUnsafe
 from .field import Elements, require_canonical
-from .field_words import P
+from .field_modulus import P
 
 RING_BITS: Final = 64
 MOST_WRONG: Final = Fraction(1, 2**20)

@@ -11,7 +11,7 @@ from Crypto.Hash import TurboSHAKE128
 
 from .errors import TooLong
 from .field import ELEMENT_BYTES, Elements, view_words
-from .field_words import P
+from .field_modulus import P
 
 SEED_BYTES = 32
 DOMAIN = 1

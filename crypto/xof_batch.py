@@ -18,7 +18,7 @@ from base.extras import COMPILED
 from . import field
 from .errors import IndexOutOfRange, TooLong, WrongArray, WrongLength
 from .field import ELEMENT_BYTES, Elements
-from .field_words import P
+from .field_modulus import P
 from .xof import DOMAIN, SEED_BYTES, XofTurboShake128, message
 
 RATE_BYTES, _STATE_BYTES = 168, 200

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from crypto import field
 from crypto.errors import CryptoError, FieldElementOutOfRange, NotAMultiple, ValueOutOfRange, WrongArray
-from crypto.field_words import P
+from crypto.field_modulus import P
 
 # Uniform elements hardly ever meet the carries; the corners do.
 CORNERS = [0, 1, 2**32 - 2, 2**32 - 1, 2**32, 2**32 + 1, 2**63 - 1, 2**63, P // 2, P // 2 + 1, P - 2**32, P - 2, P - 1]

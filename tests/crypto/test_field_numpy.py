@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from crypto import field_kernels, field_numpy
-from crypto.field_words import P
+from crypto.field_modulus import P
 
 EDGES = [0, 1, 2**32 - 1, 2**32, P // 2, P - 2**32, P - 1]
 Elements = arrays.arrays(np.uint64, 9, elements=st.one_of(st.sampled_from(EDGES), st.integers(0, P - 1)))

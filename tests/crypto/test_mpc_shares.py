@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from crypto.errors import ConversionUnsafe, FieldElementOutOfRange
 from crypto.field import HALF, encode, subtract
-from crypto.field_words import P
+from crypto.field_modulus import P
 from crypto.mpc_shares import MOST_WRONG, helper_to_ring, leader_to_ring, require_convertible, wrong_chance
 
 ROOT = Path(__file__).resolve().parents[2]

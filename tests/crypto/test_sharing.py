@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crypto import field, sharing
 from crypto.errors import CryptoError, FieldElementOutOfRange, IndexOutOfRange, ValueOutOfRange, WrongArray, WrongLength
-from crypto.field_words import P
+from crypto.field_modulus import P
 from crypto.sharing import Accumulator, HelperSeeds, LeaderShares, SparseRows, shard
 
 PLAN = bytes(range(100, 132))

@@ -10,7 +10,7 @@ from Crypto.Hash import TurboSHAKE128
 
 from crypto import field
 from crypto.errors import TooLong
-from crypto.field_words import P
+from crypto.field_modulus import P
 from crypto.xof import XofTurboShake128
 from crypto.xof_batch import BatchXof
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from crypto import field, xof_batch, xof_lanes
 from crypto.errors import IndexOutOfRange, TooLong, WrongArray, WrongLength
-from crypto.field_words import P
+from crypto.field_modulus import P
 from crypto.sharing import share_xof
 from crypto.xof import XofTurboShake128
 from crypto.xof_batch import BatchXof

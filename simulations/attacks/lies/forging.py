@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from crypto.field import Elements
-from crypto.field_words import P
+from crypto.field_modulus import P
 from crypto.flp.encoding import range_checked_bits
 from crypto.ntt_forms import Form
 from featurestore.define.layout import Layout

@@ -13,7 +13,7 @@ from typing import Final, assert_never
 import numpy as np
 
 from crypto.field import Elements
-from crypto.field_words import P
+from crypto.field_modulus import P
 from featurestore.define.encoding import EachClient, EachEvent, Encoding, OffsetSum, OneHot, TrueOrFalse
 from featurestore.define.layout import Layout
 from simulations.errors import LieInapplicable

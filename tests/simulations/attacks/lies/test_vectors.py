@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crypto.field_words import P
+from crypto.field_modulus import P
 from crypto.sharing import SparseRows
 from deployment.errors import RunRefused
 from featurestore.define.definitions import FeatureView
