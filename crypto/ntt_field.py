@@ -19,14 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import ParameterOutOfRange, ValueOutOfRange, WrongArray, WrongLength
+from .field_modulus import P128, P
 
 Elements: TypeAlias = npt.NDArray[np.uint64]
 Octets: TypeAlias = npt.NDArray[np.uint8]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 _WORD = 2**64
-_P64 = 2**64 - 2**32 + 1
-_P128 = 2**128 - 28 * 2**64 + 1
 
 
 @cache
@@ -192,5 +191,5 @@ class NttField:
         return pow(value, -1, self.modulus)
 
 
-FIELD64 = NttField("Field64", _P64, 1, pow(7, 2**32 - 1, _P64), 32)
-FIELD128 = NttField("Field128", _P128, 2, pow(7, 2**62 - 7, _P128), 66)
+FIELD64 = NttField("Field64", P, 1, pow(7, 2**32 - 1, P), 32)
+FIELD128 = NttField("Field128", P128, 2, pow(7, 2**62 - 7, P128), 66)

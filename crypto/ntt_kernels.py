@@ -37,8 +37,7 @@ import numpy as np
 
 from base.compiled import intrinsic, ir, njit, overload, types
 
-P64 = 2**64 - 2**32 + 1
-P128 = 2**128 - 28 * 2**64 + 1
+from .field_modulus import P128, P
 
 # Polynomials are transformed this many at a time: rows of a constant width are what LLVM vectorises.
 COLUMNS = 16
@@ -61,7 +60,7 @@ def _intrinsic(emit: Callable[[Any, Any, Any, int], Any]) -> Any:
         def codegen(context, builder, signature, args):
             x, y = args
             if not wide:
-                return emit(builder, x, y, P64)
+                return emit(builder, x, y, P)
             words = emit(builder, _joined(builder, x), _joined(builder, y), P128)
             low, high = builder.trunc(words, _I64), builder.trunc(_shifted(builder, words, 64), _I64)
             return context.make_tuple(builder, _PAIR, [low, high])
@@ -93,7 +92,7 @@ def _sum(b: Any, x: Any, y: Any, p: int) -> Any:
 
 
 def _product(b: Any, x: Any, y: Any, p: int) -> Any:
-    return _folded(b, x, y) if p == P64 else _montgomery(b, x, y)
+    return _folded(b, x, y) if p == P else _montgomery(b, x, y)
 
 
 def _folded(b: Any, x: Any, y: Any) -> Any:
@@ -111,7 +110,7 @@ def _folded(b: Any, x: Any, y: Any) -> Any:
     more = b.mul(h0, low32)
     total = b.add(less, more)
     total = b.add(total, b.and_(b.sext(b.icmp_unsigned("<", total, more), _I64), low32))
-    return _once_less(b, total, P64)
+    return _once_less(b, total, P)
 
 
 def _montgomery(b: Any, x: Any, y: Any) -> Any:
@@ -212,12 +211,12 @@ def gathered(typingctx, total):
 
 def _folded_sum(b: Any, low: Any, high: Any) -> Any:
     """low + 2^64 high in Field64, both below 2^96: by 2^64 = 2^32 - 1 and 2^128 = -2^32 (mod p)."""
-    fold, negative = ir.Constant(_I128, 2**32 - 1), ir.Constant(_I128, P64 - 2**32)
+    fold, negative = ir.Constant(_I128, 2**32 - 1), ir.Constant(_I128, P - 2**32)
     value = b.add(_word(b, low), b.mul(b.add(_shifted(b, low, 64), _word(b, high)), fold))
     value = b.add(value, b.mul(_shifted(b, high, 64), negative))  # below 2^98
     for _ in range(2):  # below 2^67, then below 2 p
         value = b.add(_word(b, value), b.mul(_shifted(b, value, 64), fold))
-    return b.trunc(_once_less(b, value, P64), _I64)
+    return b.trunc(_once_less(b, value, P), _I64)
 
 
 def _montgomery_sum(b: Any, low: Any, high: Any, top: Any) -> Any:

@@ -22,6 +22,7 @@ from .field_modulus import P
 from .xof import DOMAIN, SEED_BYTES, XofTurboShake128, message
 
 RATE_BYTES, _STATE_BYTES = 168, 200
+"""Of TurboSHAKE128: what a permutation absorbs, of the whole state."""
 INDEX_BYTES = 4
 
 # The kernels mark a report with a word of this size or more. Tests lower it, to send ordinary reports to the reference path.
