@@ -148,7 +148,10 @@ def _generate(parameters: BfvParameters) -> Any:
 
 @lru_cache(maxsize=16)
 def _throwaway(parameters: BfvParameters, *, private: bool) -> bytes:
-    """TenSEAL's form of a context whose keys `_rebuilt` replaces and nobody uses. It takes a key generation to make."""
+    """The bytes of a context with new keys, as TenSEAL writes them. `_rebuilt` puts other keys in their place; these are never used.
+
+    They are kept, because TenSEAL generates a key pair to make them.
+    """
     context = _generate(parameters)
     return _private_bytes(context) if private else _public_bytes(context)
 

@@ -30,7 +30,7 @@ _DAMAGE: Final = (
     zlib.error,
     struct.error,
     EOFError,
-    NotImplementedError,
+    NotImplementedError,  # a version of the format that zipfile does not know
     ValueError,
     OverflowError,
     OSError,

@@ -30,7 +30,7 @@ class SameStore:
 
 
 def _file_of(root: Path) -> tuple[int, int] | None:
-    """What identifies the file of the store's registry; None: there is none."""
+    """The device and inode of the store's registry file; None: there is no such file."""
     try:
         found = (root / _REGISTRY).stat()
     except OSError:

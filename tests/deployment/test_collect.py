@@ -12,6 +12,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,10 @@ def published(project: Path) -> dict[str, str]:
     return dict(zip(days, releases["state"].to_pylist(), strict=True))
 
 
+def is_published(project: Path, day: date) -> bool:
+    return str(day) in published(project)
+
+
 def test_the_commands_of_the_readme_collect_every_day_by_themselves(
     covey: Covey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,7 +84,7 @@ def test_the_commands_of_the_readme_collect_every_day_by_themselves(
             for number, day in enumerate(days[2:], 1):
                 write_day(tmp_path / "visits", day)
                 clock.move(today + timedelta(number))
-                wait_until(lambda day=day: str(day) in published(shop))  # type: ignore[misc]  # mypy cannot infer such a lambda
+                wait_until(partial(is_published, shop, day))
                 lines.append(watching.stdout.readline())  # a line names the version that is served when it is written
                 if number == 1:  # while roles, coordinator and watch go on; from the next midnight on
                     change(shop / "views.py", "clip=(0, 200)", "clip=(0, 100)")
