@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import uvicorn
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from base.tls.authority import DAYS, Authority
@@ -22,12 +23,15 @@ from base.tls.links import OwnCertificate
 from base.tls.roles import TlsRole
 from base.tls.trust import Trust
 from featurestore.server import handshake, http_connection
+from featurestore.server.answer import Message, Receive, Send
 from featurestore.server.connections import Connections
+from featurestore.server.http_connection import protocol_of
 from featurestore.server.http_server import make_server
 from featurestore.server.listen import open_socket
 from featurestore.server.tls import ServerTls
 from tests.base.tls_world import operator
 from tests.featurestore.making import fill
+from tests.waiting import wait_until
 
 from .guarding import ROUTE, Guarded
 from .odd_bodies import VIEW
@@ -269,6 +273,34 @@ def test_a_refused_connection_is_read_for_a_bounded_time(
         client.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * 100_000)
         assert status_of(everything(client)) == 431
         until(clients, 0)
+
+
+def test_a_refused_connection_ends_its_request_while_it_is_still_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client is told at once, too: the request does not go on for as long as its connection is read."""
+    monkeypatch.setattr(http_connection, "HEAD_S", 2.0)  # the body is looked at when this has passed
+    monkeypatch.setattr(http_connection, "BODY_S", SHORT_S)
+    monkeypatch.setattr(http_connection, "LINGER_S", 600.0)
+    kinds: list[str] = []
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        while not kinds or kinds[-1] != "http.disconnect":
+            kinds.append((await receive())["type"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    config = uvicorn.Config(app, http=protocol_of(Connections(2), None), lifespan="off", ws="none", log_config=None)
+    server = uvicorn.Server(config)
+    with open_socket("127.0.0.1", 0) as listening:
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            with connected(listening.getsockname()) as client:
+                client.sendall(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\na")
+                assert status_of(everything(client)) == 408
+                wait_until(lambda: kinds[-1:] == ["http.disconnect"])
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def test_a_client_that_reads_nothing_of_its_answer_is_closed(address: Address, clients: Connections) -> None:
