@@ -148,9 +148,9 @@ def _generate(parameters: BfvParameters) -> Any:
 
 @lru_cache(maxsize=16)
 def _throwaway(parameters: BfvParameters, *, private: bool) -> bytes:
-    """The bytes of a context with new keys, as TenSEAL writes them. `_rebuilt` puts other keys in their place; these are never used.
+    """The bytes of a context as TenSEAL writes them. `_rebuilt` puts other keys in place of its keys, which are never used.
 
-    They are kept, because TenSEAL generates a key pair to make them.
+    The bytes are kept, because TenSEAL generates a key pair to make them.
     """
     context = _generate(parameters)
     return _private_bytes(context) if private else _public_bytes(context)
